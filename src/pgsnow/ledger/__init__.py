@@ -1,0 +1,1 @@
+"""What pgsnow remembers, in Postgres: checkpoints, leases, quarantine, run log."""

@@ -1,0 +1,162 @@
+"""The ledger's contract. `PostgresLedger` and `MemoryLedger` keep it; one conformance suite runs against both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from pgsnow.model.batch import Rejected
+from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.report import TableReport
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to sync one table, until another run is granted a higher fence.
+
+    fence grows with every claim of the table for ever, also over a lost or restored ledger (it is never below
+    the server's clock in microseconds), so a row written under a higher fence is from a later run.
+    """
+
+    table: str
+    run_id: str
+    holder: str
+    fence: int
+    checkpoint: Checkpoint | None
+    open_batches: tuple[str, ...] = ()
+    """Batches of earlier runs whose staging may be left in Snowflake."""
+    target_columns: Mapping[str, str] | None = None
+    """The target's columns (name → type) as last seen, or None: look again."""
+    has_open_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A table that was not granted: `holder` has it (and since when), or it ran less than min_age seconds ago."""
+
+    table: str
+    reason: str
+    """held, not due or paused."""
+    holder: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkRow:
+    """One row of sync_watermarks, for people to read."""
+
+    source_table: str
+    target_table: str | None
+    last_watermark: str | None
+    last_run: datetime | None
+    last_success: datetime | None
+    last_status: str | None
+    last_error: str | None
+    rows_processed: int
+    read_mode: str | None
+    lease_holder: str | None
+    open_errors: int = 0
+    lag_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One row of sync_errors."""
+
+    id: int
+    source_table: str
+    key: dict[str, str | None]
+    column: str | None
+    reason: str
+    payload: dict[str, Any] | None
+    run_id: str
+    state: str
+    """open, replayed or dismissed."""
+    occurrences: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Ledger(Protocol):
+    """Every write that names a Claim is fenced: it raises LeaseLost, and changes nothing, if a higher fence was granted.
+
+    All methods may be called from any thread. Raises LedgerUnavailable, LedgerAccessDenied.
+    """
+
+    def migrate(self) -> None:
+        """Create or upgrade the ledger's tables. Idempotent; safe when many processes start at once."""
+
+    def claim(
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float = 0.0
+    ) -> tuple[list[Claim], list[Refusal]]:
+        """Claim those tables that nobody holds. One round trip or two, however many tables.
+
+        A holder whose session is gone (killed, cut off) holds nothing. min_age: seconds since the start of the
+        last run that succeeded; younger tables are refused as 'not due' (a second beat, a repeated message).
+        """
+
+    def renew(self, claims: Iterable[Claim]) -> None:
+        """Say that these runs are alive. Lost ones are left out silently; their next write raises."""
+
+    def release(self, claims: Iterable[Claim]) -> None:
+        """Give up. Never raises LeaseLost."""
+
+    def open_batch(self, claim: Claim, batch: str) -> None:
+        """Recorded before anything of this batch exists in Snowflake, so that a crash leaves no orphan unknown."""
+
+    def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
+        """Their staging is gone."""
+
+    def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
+        """Cache the target's columns; None forgets them."""
+
+    def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
+        """Move the checkpoint, after Snowflake committed. Never backward: with the same server identity and mode,
+        a smaller x raises LeaseLost."""
+
+    def advance_idle(self, moves: Sequence[tuple[Claim, Checkpoint]]) -> list[str]:
+        """The same for many idle tables in one statement; returns the tables whose lease was lost."""
+
+    def forget(self, claim: Claim) -> None:
+        """Drop the checkpoint: the next read is a full one."""
+
+    def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        """Record ended runs: last_run, last_status, last_error, rows_processed, and a sync_logs row each.
+        A run that lost its lease gets its sync_logs row and nothing else."""
+
+    def quarantine(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
+        """Put rows into sync_errors. A key that is open already is updated (occurrences + 1), not doubled."""
+
+    def resolve_errors(self, claim: Claim, keys: Sequence[Mapping[str, str | None]]) -> int:
+        """Mark open errors of these keys 'replayed': newer versions of the rows were loaded. Returns how many."""
+
+    def open_error_keys(self, table: str) -> list[dict[str, str | None]]:
+        """Keys with an open error."""
+
+    def errors(
+        self, *, table: str | None = None, state: str | None = "open", ids: Sequence[int] | None = None, limit: int = 1000
+    ) -> list[ErrorRow]:
+        """Newest first."""
+
+    def dismiss(self, ids: Sequence[int]) -> int:
+        """Mark open errors 'dismissed'. Returns how many."""
+
+    def watermarks(self) -> list[WatermarkRow]:
+        """All tables, for `status`."""
+
+    def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest sync_logs rows, newest first."""
+
+    def virtual_xids(self, source: str) -> VirtualXids:
+        """The last saved listing of this source's virtual transactions (empty: none)."""
+
+    def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
+        """Save a listing."""
+
+    def purge_logs(self, older_than_days: int) -> int:
+        """Delete old sync_logs rows, at most once an hour. Returns how many."""
+
+    def close(self) -> None:
+        """Release everything held."""

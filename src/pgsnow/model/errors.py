@@ -1,0 +1,229 @@
+"""One tree of errors; every leaf knows what happens next and what the operator should do.
+
+    PgsnowError
+    ├── ConfigError              sync_config.yaml or the environment is wrong          after a fix
+    ├── Unavailable
+    │   ├── SourceUnavailable    Postgres (source) does not answer                     now
+    │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
+    │   ├── TargetUnavailable    Snowflake does not answer                             now
+    │   └── WriteConflict        another Snowflake transaction is in the way           now
+    ├── AccessDenied
+    │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
+    │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
+    │   └── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
+    ├── TableError               stops one table, never its neighbours
+    │   ├── SourceTableMissing   the table is not there (or not visible)               after a fix
+    │   ├── ColumnMissing        a configured column is not there                      after a fix
+    │   ├── KeyUnusable          pk columns are not unique or not there                after a fix
+    │   ├── WatermarkUnusable    the watermark column cannot serve                     after a fix
+    │   ├── UnsupportedTable     a kind of table that this mode cannot read            after a fix
+    │   ├── TargetConflict       the target has a column that cannot take the source's after a fix
+    │   ├── TransformFailed      the transform itself is broken (not one row)          after a fix
+    │   ├── TooManyRejected      more bad rows than `max_rejected_rows`                after a fix
+    │   ├── SourceQueryFailed    Postgres refused a statement                          after a fix
+    │   ├── TargetQueryFailed    Snowflake refused a statement                         after a fix
+    │   └── LoadMismatch         Snowflake loaded another number of rows than written  now
+    ├── LeaseHeld                another run has the table                             never (the next tick)
+    ├── LeaseLost                this run is stale; its results are not recorded       never (the next tick)
+    ├── ShuttingDown             asked to stop between two load units                  never (the next tick)
+    └── MissingExtra             an optional package is not installed                  after a fix
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Retry(Enum):
+    """What may be done about a failure without a person."""
+
+    NOW = "now"
+    AFTER_FIX = "after a fix"
+    NEVER = "never"
+
+
+class PgsnowError(Exception):
+    """Something went wrong.
+
+    `str(error)` is one line that names the thing concerned; `advice` says how to fix it. Neither ever
+    holds a secret. `exit_code` is what the command line ends with when this error ends it.
+    """
+
+    retry: ClassVar[Retry] = Retry.NEVER
+    exit_code: ClassVar[int] = 2
+    default_advice: ClassVar[str] = ""
+
+    def __init__(self, message: str = "", *, advice: str = "", code: str | None = None) -> None:
+        doc = (type(self).__doc__ or "").strip().splitlines()
+        super().__init__(message or (doc[0] if doc else type(self).__name__))
+        self.advice = advice or self.default_advice
+        self.code = code
+        """The driver's own code (sqlstate, or Snowflake's errno) where there is one."""
+
+    @property
+    def transient(self) -> bool:
+        """True if the same thing, tried again now, may work."""
+        return self.retry is Retry.NOW
+
+
+class ConfigError(PgsnowError):
+    """The configuration is wrong.
+
+    `problems` lists every problem found, each `file: key path: what is wrong — how to fix it`.
+    """
+
+    retry = Retry.AFTER_FIX
+
+    def __init__(self, problems: list[str] | tuple[str, ...] | str, *, advice: str = "") -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems), advice=advice)
+
+
+class MissingExtra(PgsnowError):
+    """An optional package is not installed."""
+
+    retry = Retry.AFTER_FIX
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed", advice=f"pip install 'pgsnow[{extra}]'"
+        )
+
+
+class Unavailable(PgsnowError):
+    """A server does not answer."""
+
+    retry = Retry.NOW
+
+
+class SourceUnavailable(Unavailable):
+    """The source Postgres does not answer."""
+
+    default_advice = "Check that Postgres is up and that POSTGRES_DSN (or PG_HOST, PG_PORT) names it."
+
+
+class LedgerUnavailable(Unavailable):
+    """The ledger's Postgres does not answer."""
+
+    default_advice = "Check that the ledger's Postgres is up and reachable from here."
+
+
+class TargetUnavailable(Unavailable):
+    """Snowflake does not answer."""
+
+    default_advice = "Check SNOWFLAKE_ACCOUNT (or SNOWFLAKE_HOST and SNOWFLAKE_PORT) and the network."
+
+
+class WriteConflict(Unavailable):
+    """Another Snowflake transaction holds what this statement needs."""
+
+    default_advice = "Nothing to do: the load unit is tried again."
+
+
+class AccessDenied(PgsnowError):
+    """Credentials or rights are missing."""
+
+    retry = Retry.AFTER_FIX
+
+
+class SourceAccessDenied(AccessDenied):
+    """Postgres refused the role."""
+
+    default_advice = "Check the user and password in POSTGRES_DSN, and that the role may SELECT the table."
+
+
+class LedgerAccessDenied(AccessDenied):
+    """The role cannot write pgsnow's own tables."""
+
+    default_advice = "Grant the ledger's role CREATE on the database or USAGE and CREATE on the ledger's schema."
+
+
+class TargetAccessDenied(AccessDenied):
+    """Snowflake refused the user or the role."""
+
+    default_advice = "Check SNOWFLAKE_USER and its key or token, and the grants of SNOWFLAKE_ROLE."
+
+
+class TableError(PgsnowError):
+    """One table cannot go on; the others can."""
+
+    retry = Retry.AFTER_FIX
+    exit_code = 1
+
+
+class SourceTableMissing(TableError):
+    """The source table is not there, or the role cannot see it."""
+
+    default_advice = "Correct `source:` in sync_config.yaml, or grant the role USAGE on the schema."
+
+
+class ColumnMissing(TableError):
+    """A configured column is not in the source table."""
+
+    default_advice = "Correct the column's name in sync_config.yaml."
+
+
+class KeyUnusable(TableError):
+    """The configured primary key does not identify a row."""
+
+    default_advice = "Name the columns of a primary key or of a unique index in `pk:`."
+
+
+class WatermarkUnusable(TableError):
+    """The watermark column cannot serve."""
+
+    default_advice = "Name a timestamptz, timestamp, date or integer column in `watermark_column:`."
+
+
+class UnsupportedTable(TableError):
+    """This kind of table cannot be read in this mode."""
+
+
+class TargetConflict(TableError):
+    """The target table has a column that cannot take the source's values."""
+
+    default_advice = "Rename the column (`columns: {rename: …}`), exclude it, or alter the target."
+
+
+class TransformFailed(TableError):
+    """The transform cannot be loaded or breaks its contract."""
+
+
+class TooManyRejected(TableError):
+    """More rows were rejected in one run than `max_rejected_rows` allows."""
+
+    default_advice = "Fix the cause shown by `pgsnow errors list`; the checkpoint has not moved."
+
+
+class SourceQueryFailed(TableError):
+    """Postgres refused a statement."""
+
+
+class TargetQueryFailed(TableError):
+    """Snowflake refused a statement."""
+
+
+class LoadMismatch(TableError):
+    """Snowflake loaded another number of rows than was written."""
+
+    retry = Retry.NOW
+    default_advice = "Nothing is lost: the checkpoint has not moved and the rows are read again."
+
+
+class LeaseHeld(PgsnowError):
+    """Another run has the table."""
+
+    exit_code = 3
+
+
+class LeaseLost(PgsnowError):
+    """This run lost its lease on the table; what it did is not recorded and will be done again."""
+
+    exit_code = 1
+
+
+class ShuttingDown(PgsnowError):
+    """Asked to stop; the table goes on from its checkpoint at the next tick."""
+
+    exit_code = 1

@@ -1,0 +1,108 @@
+"""What one table's run will do, decided before anything is read: fields, key, watermark, target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgsnow.model.config import TableConfig
+from pgsnow.model.errors import ColumnMissing, KeyUnusable, TargetConflict, WatermarkUnusable
+from pgsnow.model.table import Column, SourceTable, TargetName, target_column
+from pgsnow.model.typemap import Field, mapping_of
+
+FENCE_COLUMN = "_PGSNOW_FENCE"
+"""Audit column of every target: the fencing token of the run that wrote the row."""
+ORDER_COLUMN = "_PGSNOW_ROW"
+"""Column of every staging table: rows in the order they were read; of two rows with one key the later wins."""
+RESERVED = frozenset({FENCE_COLUMN, ORDER_COLUMN})
+
+WATERMARK_TYPES = frozenset({"timestamptz", "timestamp", "date", "int2", "int4", "int8"})
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """fields: what is read, in order. output: what is loaded, after the transform."""
+
+    config: TableConfig
+    source: SourceTable
+    target: TargetName
+    fields: tuple[Field, ...]
+    output: tuple[Field, ...]
+    watermark: Column
+
+    @property
+    def key(self) -> tuple[Field, ...]:
+        """The key's fields as loaded, in the order of `pk`."""
+        by_source = {field.source: field for field in self.output}
+        return tuple(by_source[name] for name in self.config.pk)
+
+
+def fields_of(config: TableConfig, source: SourceTable) -> tuple[Field, ...]:
+    """The fields to read, after include, exclude and rename. Raises ColumnMissing."""
+    chosen = config.columns
+    named = {*chosen.include, *chosen.exclude, *chosen.rename, *config.pk}
+    for name in sorted(named):
+        _require(source, name)
+    wanted = [
+        column
+        for column in source.columns
+        if column.name in config.pk
+        or ((not chosen.include or column.name in chosen.include) and column.name not in chosen.exclude)
+    ]
+    return tuple(
+        Field(
+            source=column.name,
+            target=_target_name(chosen.rename.get(column.name), column.name),
+            type=mapping_of(column),
+            nullable=not column.not_null,
+            key=column.name in config.pk,
+        )
+        for column in wanted
+    )
+
+
+def _target_name(renamed: str | None, source: str) -> str:
+    if renamed is None:
+        return target_column(source)
+    return renamed[1:-1].replace('""', '"') if renamed.startswith('"') else target_column(renamed)
+
+
+def watermark_of(config: TableConfig, source: SourceTable) -> Column:
+    """The watermark column. Raises ColumnMissing, WatermarkUnusable."""
+    column = _require(source, config.watermark_column)
+    if column.type_name not in WATERMARK_TYPES:
+        raise WatermarkUnusable(f"{source.name}: watermark column {column.name} has type {column.type_name}")
+    return column
+
+
+def check_key(config: TableConfig, source: SourceTable) -> None:
+    """Raises KeyUnusable unless a unique index stands for exactly the configured pk (or a part of it)."""
+    for name in config.pk:
+        _require(source, name)
+    if any(set(key) <= set(config.pk) for key in source.unique_keys):
+        return
+    known = " or ".join(f"[{', '.join(key)}]" for key in source.unique_keys) or "none"
+    raise KeyUnusable(
+        f"{source.name}: no unique index on pk [{', '.join(config.pk)}]; the table's unique keys: {known}"
+    )
+
+
+def check_output(source: SourceTable, output: Sequence[Field]) -> None:
+    """Raises TargetConflict when two columns would be one in Snowflake, or one is pgsnow's own."""
+    seen: dict[str, str] = {}
+    for field in output:
+        folded = field.target.upper()
+        if folded in RESERVED:
+            raise TargetConflict(f"{source.name}: column {field.source} has a name that pgsnow uses itself")
+        if folded in seen:
+            raise TargetConflict(
+                f"{source.name}: columns {seen[folded]} and {field.source} are one column in Snowflake ({folded})"
+            )
+        seen[folded] = field.source
+
+
+def _require(source: SourceTable, name: str) -> Column:
+    column = source.column(name)
+    if column is None:
+        raise ColumnMissing(f"{source.name}: no column {name}; it has {', '.join(c.name for c in source.columns)}")
+    return column

@@ -1,0 +1,111 @@
+"""What happened: one TableReport a table-run, one SyncReport a tick. CLI, Celery, logs, metrics and page read these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """How a table-run ended; the first three count as success."""
+
+    OK = "ok"
+    IDLE = "idle"
+    PARTIAL = "partial"
+    """Loaded, but some rows went to quarantine."""
+    ERROR = "error"
+    HELD = "held"
+    """Another run has the table, or it is not due yet."""
+    STOPPED = "stopped"
+
+
+SUCCESS = frozenset({Status.OK, Status.IDLE, Status.PARTIAL})
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """One table in one tick. Seconds are wall seconds; `phases` maps a phase's name to its seconds."""
+
+    table: str
+    target: str
+    run_id: str
+    status: Status
+    started_at: datetime
+    seconds: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)
+    rows_read: int = 0
+    rows_rejected: int = 0
+    rows_dropped: int = 0
+    """Dropped by the transform (it returned None)."""
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    bytes_staged: int = 0
+    load_units: int = 0
+    query_ids: tuple[str, ...] = ()
+    full_read: str | None = None
+    """Why everything was read (first run, another server …), or None for an incremental read."""
+    events: tuple[str, ...] = ()
+    """Things a person should know: a column added, a table switched to xmin mode …"""
+    error: str | None = None
+    error_type: str | None = None
+    advice: str | None = None
+    transient: bool = False
+    last_watermark: str | None = None
+    lag_seconds: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.status in SUCCESS
+
+    @property
+    def rows_processed(self) -> int:
+        return self.rows_inserted + self.rows_updated
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: _plain(getattr(self, name)) for name in self.__slots__} | {"rows_processed": self.rows_processed}
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """One tick."""
+
+    run_id: str
+    started_at: datetime
+    seconds: float
+    tables: tuple[TableReport, ...]
+
+    @property
+    def failures(self) -> tuple[TableReport, ...]:
+        return tuple(t for t in self.tables if t.status is Status.ERROR)
+
+    @property
+    def transient(self) -> bool:
+        """True if something failed and everything that failed may work when tried again now."""
+        return bool(self.failures) and all(t.transient for t in self.failures)
+
+    def metrics(self) -> dict[str, Any]:
+        """The plan's metrics."""
+        return {
+            "sync_success_count": sum(t.ok for t in self.tables),
+            "sync_failure_count": len(self.failures),
+            "last_sync_duration_seconds": round(self.seconds, 3),
+            "rows_processed": {t.table: t.rows_processed for t in self.tables},
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "started_at": self.started_at.isoformat(),
+            **self.metrics(),
+            "tables": [t.to_json() for t in self.tables],
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return list(value)
+    return value.value if isinstance(value, StrEnum) else value
