@@ -1,0 +1,63 @@
+# Needs make and a Python ≥ 3.11, nothing else. `make PYTHON=python3.12 test` picks another interpreter,
+# `make VENV=/elsewhere test` another environment, `make N=2 test` runs the tests in two processes.
+
+PYTHON ?= python3
+VENV ?= .venv
+N ?= 0
+MARKS ?= not stress
+PYTEST_ARGS ?=
+DEMO_ARGS ?= --for 60
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.pgsnow-ready
+SOURCES := src backend tests $(wildcard benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format stress bench lock clean
+
+help:
+	@echo "make demo    a real Postgres under live writes, synced into the Snowflake emulator, compared at the end"
+	@echo "make test    check, then the whole test suite"
+	@echo "make check   linters, types, layers"
+	@echo "make format  format and sort imports"
+	@echo "make stress  the long randomised runs against concurrent writers"
+	@echo "make bench   the measurements that defaults rest on"
+	@echo "make lock    resolve the dependencies again into requirements.lock"
+	@echo "make clean   remove what these commands made"
+
+demo: $(READY)
+	$(BIN)/pgsnow demo $(DEMO_ARGS)
+
+test: check
+	$(BIN)/python -m pytest -n $(N) -m "$(MARKS)" $(PYTEST_ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+stress: $(READY)
+	$(BIN)/python -m pytest -n 0 -s -m stress --timeout 0 $(PYTEST_ARGS)
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+lock: $(READY)
+	$(BIN)/uv lock --upgrade
+	$(BIN)/uv export --quiet --all-extras --all-groups --no-hashes --no-header --no-annotate --no-emit-project -o requirements.lock
+
+clean:
+	rm -rf $(READY) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+	@if [ -f $(VENV)/.pgsnow-made ]; then rm -rf $(VENV); fi
+
+# The environment is made once; the stamp is older than the lock after a pull, and then it is brought up to date.
+$(READY): requirements.lock pyproject.toml
+	@sh .ci/venv $(PYTHON) $(VENV)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock -e .
+	@touch $@
