@@ -1,0 +1,211 @@
+"""What a configuration value may be: one checked type a kind of value, each refusal with its fix.
+
+Everything is strict: a number is not taken from quoted text nor a name from a number, because YAML makes such
+slips easy (`no` is false, `007` is seven). Only text that came from `${VAR}` may stand for a number or a boolean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from pgsnow.model.duration import format_duration, parse_duration
+from pgsnow.model.interpolate import Expanded
+from pgsnow.model.table import SourceName, TargetName
+
+_IDENTIFIER_LIMIT = 63
+"""Bytes of a Postgres identifier (PostgreSQL docs, "Identifiers and Key Words")."""
+_LONGEST = 255
+_ONE_NAME_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+
+def shown(value: object) -> str:
+    """A value as a message may show it: never what came from the environment, never long."""
+    if isinstance(value, Expanded):
+        return repr(value.written)
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (what YAML makes of a bare yes, no, on or off; put it in quotes to mean text)"
+    if value is None:
+        return "nothing"
+    if isinstance(value, (Mapping, list, tuple)):
+        return "a mapping" if isinstance(value, Mapping) else "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…'"
+
+
+def text(value: object) -> str:
+    """Text with something in it."""
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} is not text — write text, in quotes if need be")
+    if not value.strip():
+        raise ValueError("is empty — write a value or leave the key out")
+    if "\0" in value:
+        raise ValueError("holds a NUL character — remove it")
+    return str(value)
+
+
+def name(value: object) -> str:
+    """One short line of text, kept to the letter."""
+    found = text(value)
+    if found != found.strip() or not found.isprintable():
+        raise ValueError(f"{shown(value)} has blanks around it or unprintable characters — remove them")
+    if len(found) > _LONGEST:
+        raise ValueError(f"is longer than {_LONGEST} characters — shorten it")
+    return found
+
+
+def identifier(value: object) -> str:
+    """A Postgres identifier, raw: case kept, no quotes."""
+    found = name(value)
+    if len(found.encode("utf-8", "surrogatepass")) > _IDENTIFIER_LIMIT:
+        raise ValueError(f"is longer than {_IDENTIFIER_LIMIT} bytes — Postgres has no such name")
+    return found
+
+
+def names(value: object) -> tuple[str, ...]:
+    """A column name or a list of them, without repeats."""
+    if isinstance(value, str):
+        return (identifier(value),)
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{shown(value)} is not a column name or a list of them — write `id` or `[a, b]`")
+    found = tuple(identifier(item) for item in value)
+    repeated = sorted({item for item in found if found.count(item) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} is named twice — name it once")
+    return found
+
+
+def key_names(value: object) -> tuple[str, ...]:
+    """`names`, at least one."""
+    found = names(value)
+    if not found:
+        raise ValueError("is empty — name the columns that identify a row")
+    return found
+
+
+def source_name(value: object) -> SourceName:
+    """`schema.table`, parts quoted where needed."""
+    if isinstance(value, SourceName):
+        return value
+    try:
+        found = SourceName.parse(name(value))
+        for part in (found.schema, found.table):
+            identifier(part)
+    except ValueError as error:
+        raise ValueError(
+            _table_advice(value, error, 'schema.table, such as public.users or public."Users"')
+        ) from None
+    return found
+
+
+def target_name(value: object) -> str:
+    """`table`, `schema.table` or `database.schema.table`, as written."""
+    try:
+        TargetName.parse(name(value))
+    except ValueError as error:
+        raise ValueError(
+            _table_advice(
+                value, error, "table, schema.table or database.schema.table, such as analytics.users"
+            )
+        ) from None
+    return str(value)
+
+
+def _table_advice(value: object, error: ValueError, form: str) -> str:
+    if " — " in str(error):
+        return str(error)
+    return f"{shown(value)} is not a table's name — write {form}"
+
+
+def switch(value: object) -> bool:
+    """true or false, nothing else."""
+    if isinstance(value, Expanded) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise ValueError(f"{shown(value)} is not true or false — write true or false")
+    return value
+
+
+def _number(value: object, what: str, least: float, above: bool) -> float:
+    """A finite number, not a boolean; `what` names it in refusals."""
+    if isinstance(value, Expanded):
+        value = _number_of(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{shown(value)} is not a {what} — write a {what}, without quotes")
+    if value < least or (above and value == least):
+        bound = "more than" if above else "at least"
+        raise ValueError(f"{shown(value)} is too small — write {bound} {least:g}")
+    return value
+
+
+def _number_of(value: Expanded) -> object:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def whole(least: int) -> Callable[[object], int]:
+    """A whole number of at least `least`."""
+
+    def check(value: object) -> int:
+        found = _number(value, "whole number", least, above=False)
+        if not isinstance(found, int):
+            raise ValueError(f"{shown(value)} is not a whole number — leave the fraction out")
+        return found
+
+    return check
+
+
+def positive(value: object) -> float:
+    """A number above zero."""
+    return float(_number(value, "number", 0, above=True))
+
+
+def duration(value: object) -> float:
+    """Seconds, from a number of seconds or text such as `10m`."""
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{shown(value)}: {error} — write seconds, or text such as 30s, 10m, 1h30m, 2d"
+        ) from None
+
+
+def texts_by_name(value: object) -> dict[str, str]:
+    """Column name → text."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{shown(value)} is not a mapping — write `{{column: value}}`")
+    return {identifier(key): name(item) for key, item in value.items()}
+
+
+Text = Annotated[str, BeforeValidator(text)]
+Name = Annotated[str, BeforeValidator(name)]
+Identifier = Annotated[str, BeforeValidator(identifier)]
+Names = Annotated[tuple[str, ...], BeforeValidator(names), WithJsonSchema(_ONE_NAME_OR_MORE)]
+KeyNames = Annotated[tuple[str, ...], BeforeValidator(key_names), WithJsonSchema(_ONE_NAME_OR_MORE)]
+NameOfSource = Annotated[
+    SourceName, BeforeValidator(source_name), PlainSerializer(str), WithJsonSchema({"type": "string"})
+]
+NameOfTarget = Annotated[str, BeforeValidator(target_name)]
+Switch = Annotated[bool, BeforeValidator(switch)]
+Positive = Annotated[float, Field(gt=0), BeforeValidator(positive)]
+FromZero = Annotated[int, Field(ge=0), BeforeValidator(whole(0))]
+FromOne = Annotated[int, Field(ge=1), BeforeValidator(whole(1))]
+Duration = Annotated[
+    float,
+    BeforeValidator(duration),
+    PlainSerializer(lambda seconds: _exact(seconds)),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}),
+]
+TextsByName = Annotated[dict[str, str], BeforeValidator(texts_by_name)]
+
+
+def _exact(seconds: float) -> str | float:
+    written = format_duration(seconds)
+    return written if parse_duration(written) == seconds else seconds

@@ -1,0 +1,117 @@
+"""What must hold between keys and between tables. Works on data that may be wrong in other ways, so that all
+problems are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pgsnow.model.config_problems import Problems, written
+from pgsnow.model.interpolate import Path
+from pgsnow.model.table import SourceName, TargetName
+
+Table = Mapping[str, Any]
+
+
+def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
+    """Reports to `problems`; `tables` maps the place in the file to an entry with its defaults."""
+    _distinct(tables, "name", _name_of, "name", problems)
+    _distinct(tables, "target", _target_of, "target", problems)
+    for at, table in tables.items():
+        path: Path = ("tables", at)
+        _check_columns(table, path, problems)
+        _check_transform(table, path, problems)
+
+
+def _distinct(
+    tables: Mapping[int, Table], key: str, value_of: Callable[[Table], object], what: str, problems: Problems
+) -> None:
+    first: dict[object, int] = {}
+    for at, table in tables.items():
+        value = value_of(table)
+        if value is None:
+            continue
+        if value not in first:
+            first[value] = at
+            continue
+        other = written(("tables", first[value]))
+        if key == "name" and table.get("name") is None:
+            problems.add(
+                ("tables", at, "source"),
+                f"is the source of {other} too — remove one, or give this one its own `name:`",
+            )
+        else:
+            problems.add(("tables", at, key), f"is the {what} of {other} too — change one of them")
+
+
+def _name_of(table: Table) -> object:
+    name = table.get("name")
+    if isinstance(name, str):
+        return str(name)
+    source = table.get("source")
+    try:
+        return str(SourceName.parse(source)) if isinstance(source, str) else None
+    except ValueError:
+        return None
+
+
+def _target_of(table: Table) -> object:
+    target = table.get("target")
+    try:
+        return TargetName.parse(target) if isinstance(target, str) else None
+    except ValueError:
+        return None
+
+
+def _check_columns(table: Table, path: Path, problems: Problems) -> None:
+    columns = _mapping(table.get("columns"))
+    excluded = _names(columns.get("exclude"))
+    for name in sorted(excluded & _names(table.get("pk"))):
+        problems.add(
+            (*path, "columns", "exclude"), f"{name} belongs to pk — keep it; hash it if it must not be read"
+        )
+    for name in sorted(excluded & _names(columns.get("include"))):
+        problems.add((*path, "columns", "exclude"), f"{name} is included too — name it in one of both")
+    for name in sorted(excluded & set(_mapping(columns.get("rename")))):
+        problems.add((*path, "columns", "rename"), f"{name} is excluded — remove it here or there")
+
+
+def _check_transform(table: Table, path: Path, problems: Problems) -> None:
+    transform = _mapping(table.get("transform"))
+    here = (*path, "transform")
+    hashed, masked, emptied = (_names(transform.get(key)) for key in ("hash", "mask", "set_null"))
+    key = _names(table.get("pk"))
+    if hashed and not transform.get("salt"):
+        problems.add(
+            (*here, "salt"),
+            "is missing, and hash needs it — write `salt: ${PGSNOW_HASH_SALT}` and set that variable",
+        )
+    for name in sorted(masked & key):
+        problems.add((*here, "mask"), f"{name} belongs to pk, and masked keys would be alike — use hash")
+    for name in sorted(emptied & key):
+        problems.add((*here, "set_null"), f"{name} belongs to pk, which cannot be NULL — use hash")
+    for name in sorted((hashed & masked) | (hashed & emptied) | (masked & emptied)):
+        problems.add(here, f"{name} is in two of hash, mask and set_null — choose one")
+    for name in sorted(set(_mapping(transform.get("cast"))) & (hashed | masked)):
+        problems.add((*here, "cast"), f"{name} is hashed or masked, which makes it text — remove the cast")
+    for name in sorted(set(_mapping(transform.get("rename"))) & set(_mapping(_columns(table).get("rename")))):
+        problems.add((*here, "rename"), f"{name} is renamed under columns too — rename it in one place")
+    if transform.get("adds") and not transform.get("function"):
+        problems.add((*here, "adds"), "needs a function that fills these columns — name it in `function:`")
+
+
+def _columns(table: Table) -> Mapping[str, Any]:
+    return _mapping(table.get("columns"))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _names(value: object) -> set[str]:
+    """Names in a text, a list or the keys of a mapping; nothing of anything else."""
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, (list, tuple, Mapping)):
+        return {item for item in value if isinstance(item, str)}
+    return set()

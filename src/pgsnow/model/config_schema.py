@@ -1,0 +1,35 @@
+"""The JSON Schema of sync_config.yaml. It helps editors; parse_config is what decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+_REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}
+_SCALARS = ("integer", "number", "boolean")
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Draft 2020-12; numbers and booleans may also be `${VAR}`."""
+    schema = model.model_json_schema(mode="validation")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "sync_config.yaml"
+    definitions = schema["$defs"]
+    # pk and watermark_column may come from `defaults:`.
+    definitions["TableConfig"]["required"] = ["source", "target"]
+    for part in [schema, *definitions.values()]:
+        part["properties"] = {key: _property(key, value) for key, value in part.get("properties", {}).items()}
+        if "enum" in part:
+            del part["properties"]
+    return dict(schema)
+
+
+def _property(key: str, value: dict[str, Any]) -> dict[str, Any]:
+    value = {name: item for name, item in value.items() if name != "title"}
+    if value.get("type") in _SCALARS:
+        outer = {name: value.pop(name) for name in ("default", "description") if name in value}
+        return {"anyOf": [value, _REFERENCE], **outer}
+    if key == "transform":
+        return {**value, "anyOf": [{"type": "string"}, *value["anyOf"]]}
+    return value

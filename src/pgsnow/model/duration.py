@@ -1,0 +1,43 @@
+"""Spans of time as people write them: `30s`, `10m`, `1h30m`, `2d`, or a number of seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TERM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)\s*)+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds. Accepts numbers (seconds) and text of terms (`1h30m`); ValueError for anything else or below zero."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str):
+        seconds = _seconds_of(value.strip().lower())
+    else:
+        raise ValueError("not a duration")
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError("a duration cannot be negative or endless")
+    return seconds
+
+
+def _seconds_of(text: str) -> float:
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if not _WHOLE.fullmatch(text):
+        raise ValueError("not a duration")
+    return math.fsum(float(count) * _UNITS[unit] for count, unit in _TERM.findall(text))
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest text that parse_duration reads back as the same whole milliseconds: `1h30m`, `250ms`, `0s`."""
+    left = round(seconds * 1000)
+    terms = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, left = divmod(left, size)
+        if count:
+            terms.append(f"{count}{unit}")
+    return "".join(terms) or "0s"

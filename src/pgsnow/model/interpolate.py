@@ -1,0 +1,79 @@
+"""`${VAR}` and `${VAR:-default}` in a configuration that is already parsed, in string values only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
+_INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\Z", re.DOTALL)
+
+Path = tuple[str | int, ...]
+
+
+class Expanded(str):
+    """Text that came (in part) from the environment. `written` is what the file says; messages show only that."""
+
+    __slots__ = ("written",)
+    written: str
+
+    def __new__(cls, text: str, written: str) -> Expanded:
+        made = super().__new__(cls, text)
+        made.written = written
+        return made
+
+
+def expand(
+    value: Any, env: Mapping[str, str], *, report: Callable[[Path, str], None], path: Path = ()
+) -> Any:
+    """`value` with every reference in its strings replaced; `$${` stands for a literal `${`.
+
+    A default is used when the variable is unset or empty, as in a shell. What is missing or malformed goes to
+    `report(path, message)`, and the text is kept as it stands.
+    """
+    if isinstance(value, str):
+        return _expand_text(value, env, lambda message: report(path, message))
+    if isinstance(value, Mapping):
+        return {key: expand(item, env, report=report, path=(*path, key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [expand(item, env, report=report, path=(*path, at)) for at, item in enumerate(value)]
+    return value
+
+
+def _expand_text(text: str, env: Mapping[str, str], report: Callable[[str], None]) -> str:
+    if "${" not in text:
+        return text
+
+    def replace(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        inside = _INSIDE.match(match[1] or "")
+        if inside is None:
+            report(
+                f"{match[0]!r} is not a reference — write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{"
+            )
+            return match[0]
+        name, default = inside.groups()
+        found = env.get(name)
+        if default is not None and not found:
+            return default
+        if found is None:
+            report(
+                f"${{{name}}} is not set — set {name} in the environment or .env, or write ${{{name}:-default}}"
+            )
+            return match[0]
+        return found
+
+    return Expanded(_REFERENCE.sub(replace, text), text)
+
+
+def escape(value: Any) -> Any:
+    """The inverse for plain data: what `expand` gives back unchanged."""
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if isinstance(value, Mapping):
+        return {key: escape(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [escape(item) for item in value]
+    return value

@@ -1,0 +1,130 @@
+"""One table's settings, as frozen values. What each key means to a person is in docs/configuration.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from pgsnow.model.accepted import (
+    Duration,
+    FromOne,
+    FromZero,
+    KeyNames,
+    Name,
+    NameOfSource,
+    NameOfTarget,
+    Names,
+    Switch,
+    Text,
+    TextsByName,
+    shown,
+    source_name,
+    text,
+)
+from pgsnow.model.transform_config import TransformConfig
+
+
+class LateRows(StrEnum):
+    """What is done about rows that become visible after newer ones were read."""
+
+    LOSSLESS = "lossless"
+    LOOKBACK = "lookback"
+    OFF = "off"
+
+
+class LoadMethod(StrEnum):
+    """How a load unit reaches Snowflake: by files and COPY, by bound inserts, or whichever suits its size."""
+
+    AUTO = "auto"
+    INSERT = "insert"
+    STAGE = "stage"
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def _late_rows(value: object) -> LateRows:
+    # YAML 1.1 reads a bare `off` as false; nothing else that reads as false is meant here.
+    return _choice(LateRows, "off" if value is False else value)
+
+
+def _load(value: object) -> LoadMethod:
+    return _choice(LoadMethod, value)
+
+
+def _choice(kind: type[Choice], value: object) -> Choice:
+    if isinstance(value, str) and str(value) in set(kind):
+        return kind(str(value))
+    raise ValueError(f"{shown(value)} is not known — write {', '.join(kind)}")
+
+
+def _time_zone(value: object) -> str:
+    found = text(value)
+    known = available_timezones()
+    if known and found not in known:
+        raise ValueError(
+            f"{shown(value)} is not a time zone — write an IANA name such as Europe/Berlin or UTC"
+        )
+    return found
+
+
+class ColumnsConfig(BaseModel):
+    """Which source columns are read, and what they are called in Snowflake. The pk is always read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    include: Names = ()
+    exclude: Names = ()
+    rename: TextsByName = Field(default_factory=dict)
+
+
+class TableOptions(BaseModel):
+    """What both a table and `defaults:` may set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    watermark_timezone: Annotated[str, BeforeValidator(_time_zone)] | None = None
+    batch_size: FromOne = 1000
+    transform: TransformConfig | None = None
+    late_rows: Annotated[LateRows, BeforeValidator(_late_rows)] = LateRows.LOSSLESS
+    lookback: Duration = 300.0
+    max_skew: Duration = 10.0
+    audit_every: Duration = 3600.0
+    load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
+    max_rows_per_load: FromOne = 1_000_000
+    max_rejected_rows: FromZero = 10_000
+    columns: ColumnsConfig = ColumnsConfig()
+    where: Text | None = None
+    enabled: Switch = True
+
+
+class TableDefaults(TableOptions):
+    """`defaults:`: each key stands for tables that do not set it themselves."""
+
+    pk: KeyNames | None = None
+    watermark_column: Name | None = None
+
+
+class TableConfig(TableOptions):
+    """One entry of `tables:`. Durations are seconds; names of columns are raw, their case kept."""
+
+    source: NameOfSource
+    target: NameOfTarget
+    pk: KeyNames
+    watermark_column: Name
+    name: Name = ""
+    """Unique; the table's key in the ledger. Default: the source's name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_source(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("name") is not None:
+            return data
+        try:
+            return {**data, "name": str(source_name(data.get("source")))}
+        except ValueError:
+            return {**data, "name": "?"}  # the source is refused with its own message

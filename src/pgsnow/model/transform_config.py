@@ -1,0 +1,85 @@
+"""What a table's `transform:` says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from pgsnow.model.accepted import FromZero, Names, TextsByName, identifier, names, shown, text
+
+_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*|\.[^\W\d]\w*)\Z")
+
+
+def _reference(value: object) -> str:
+    found = text(value)
+    if not _REFERENCE.match(found):
+        raise ValueError(f"{shown(value)} does not name a function — write package.module:function")
+    return found
+
+
+def _salt(value: object) -> SecretStr:
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("is not text or is empty — write `salt: ${PGSNOW_HASH_SALT}` and set that variable")
+    return SecretStr(str(value))
+
+
+class MaskRule(BaseModel):
+    """How much of a text stays readable: its first and last characters; 0 and 0 hide all of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep_first: FromZero = 0
+    keep_last: FromZero = 0
+
+
+def _rule(value: object) -> object:
+    if isinstance(value, str) and str(value) == "all":
+        return {}
+    if isinstance(value, (Mapping, MaskRule)):
+        return value
+    raise ValueError(f"{shown(value)} is not a mask — write all, {{keep_first: 2}} or {{keep_last: 4}}")
+
+
+def _masks(value: object) -> object:
+    """`[a, b]` hides all of both; a mapping gives each column its rule."""
+    if isinstance(value, (str, list, tuple)):
+        return {name: {} for name in names(value)}
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"{shown(value)} is not a mapping — write {{column: all}} or {{column: {{keep_last: 4}}}}"
+        )
+    return {identifier(key): rule for key, rule in value.items()}
+
+
+Rule = Annotated[MaskRule, BeforeValidator(_rule)]
+Masks = Annotated[dict[str, Rule], BeforeValidator(_masks)]
+
+
+class TransformConfig(BaseModel):
+    """`function` runs first; then set_null, hash, mask, cast and rename, each on what the function returned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    function: Annotated[str, BeforeValidator(_reference)] | None = None
+    adds: TextsByName = Field(default_factory=dict)
+    set_null: Names = ()
+    hash: Names = ()
+    salt: Annotated[SecretStr, BeforeValidator(_salt)] | None = Field(default=None, repr=False)
+    mask: Masks = Field(default_factory=dict)
+    cast: TextsByName = Field(default_factory=dict)
+    rename: TextsByName = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        return {"function": data} if isinstance(data, str) else data
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """Source columns whose clear values must not leave Postgres."""
+        return frozenset({*self.set_null, *self.hash, *self.mask})
