@@ -1,0 +1,84 @@
+"""A Snowflake emulator in a process of its own: fakesnow's server with repairs, data on disk.
+
+Speaks Snowflake's own protocol over HTTP on loopback, so that the real connector talks to it. Any user and
+password are let in. What differs from the real service is listed in docs/emulator.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from pgsnow.embedded.process import Child, EmbeddedServer
+
+ACCOUNT, USER, PASSWORD, WAREHOUSE = "pgsnow", "pgsnow", "pgsnow", "DEV_WH"
+DATABASE, SCHEMA = "ANALYTICS_DB", "PUBLIC"
+HTTP_SECONDS = 30.0
+
+
+class EmbeddedSnowflake(EmbeddedServer):
+    """One emulator. Databases and stages live in `data_dir` and survive `stop` and `kill`."""
+
+    name = "snowflake emulator"
+
+    def __init__(self, data_dir: Path | str, port: int | None = None) -> None:
+        super().__init__(port)
+        self.data_dir = Path(data_dir).absolute()
+
+    def settings_env(self, database: str = DATABASE, schema: str = SCHEMA) -> dict[str, str]:
+        """The environment variables that lead pgsnow to this server."""
+        return {
+            "SNOWFLAKE_ACCOUNT": ACCOUNT,
+            "SNOWFLAKE_USER": USER,
+            "SNOWFLAKE_PASSWORD": PASSWORD,
+            "SNOWFLAKE_WAREHOUSE": WAREHOUSE,
+            "SNOWFLAKE_DATABASE": database,
+            "SNOWFLAKE_SCHEMA": schema,
+            "SNOWFLAKE_HOST": "127.0.0.1",
+            "SNOWFLAKE_PORT": str(self.port),
+            "SNOWFLAKE_PROTOCOL": "http",
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """`logins` so far, `sessions` open now, `statements`: the newest, each with number, text, session, error."""
+        return self._call("GET", "stats")
+
+    def connections(self) -> int:
+        """Logins since the server started."""
+        return int(self.stats()["logins"])
+
+    def statements(self, containing: str = "") -> list[str]:
+        """The newest statements' texts in the order they came, those with `containing` in them (any case)."""
+        texts = [str(entry["text"]) for entry in self.stats()["statements"]]
+        return [text for text in texts if containing.upper() in text.upper()]
+
+    def create_database(self, name: str) -> None:
+        """A database with a schema PUBLIC, without a login. Nothing happens when it is there."""
+        self._call("PUT", f"databases/{urllib.parse.quote(name)}")
+
+    def drop_database(self, name: str) -> None:
+        """Drops a database, its stages and files. Nothing happens when it is not there."""
+        self._call("DELETE", f"databases/{urllib.parse.quote(name)}")
+
+    def _spawn(self) -> Child:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        argv = [sys.executable, "-m", __name__, "--port", str(self.port), "--dir", str(self.data_dir)]
+        return Child(argv, self.data_dir.with_name(self.data_dir.name + ".log"))
+
+    def _ready(self) -> bool:
+        try:
+            self._call("GET", "stats")
+        except OSError:
+            return False
+        return True
+
+    def _call(self, method: str, path: str) -> dict[str, Any]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/pgsnow/{path}", method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=HTTP_SECONDS) as response:
+            answer: dict[str, Any] = json.load(response)
+        return answer

@@ -1,0 +1,45 @@
+"""The emulator's HTTP application: fakesnow's, repaired, and a few addresses of our own below /pgsnow/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fakesnow.server
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from pgsnow.embedded.snowflake.install import install
+from pgsnow.embedded.snowflake.journal import Journal
+from pgsnow.embedded.snowflake.storage import StoredSnowflake
+
+
+def create_app(directory: Path) -> Starlette:
+    """The application over the data in `directory`. Once a process."""
+    journal = Journal()
+    install(journal)
+    store = StoredSnowflake(directory.absolute())
+    fakesnow.server.shared_fs = store
+    app: Starlette = fakesnow.server.app
+    app.router.routes.extend(_own_routes(store, journal))
+    return app
+
+
+def _own_routes(store: StoredSnowflake, journal: Journal) -> list[Route]:
+    def stats(_: Request) -> JSONResponse:
+        return JSONResponse(journal.report(len(fakesnow.server.sessions)))
+
+    def create(request: Request) -> JSONResponse:
+        store.create_database(request.path_params["name"])
+        return JSONResponse({})
+
+    def drop(request: Request) -> JSONResponse:
+        store.drop_database(request.path_params["name"])
+        return JSONResponse({})
+
+    return [
+        Route("/pgsnow/stats", stats),
+        Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
+        Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
+    ]

@@ -1,0 +1,120 @@
+"""Real servers for every test that asks for them, started once a session, at the first use.
+
+Each pytest-xdist worker has its own. Nothing here is started for tests that need no server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pgsnow.embedded.broker import EmbeddedBroker
+from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
+
+if TYPE_CHECKING:
+    from pgsnow.model.settings import Settings
+
+POSTGRES_CONFIG = {**FAST_AND_FORGETFUL, "max_prepared_transactions": "50", "max_connections": "200"}
+NEEDS_EMULATOR = {"emulator", "snowflake_env", "settings"}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> Iterator[None]:
+    """The environment of whoever runs the tests must not lead them to another server."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("SNOWFLAKE_", "POSTGRES_", "PG", "LEDGER_")) and name != "PG_BIN":
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def servers_dir() -> Iterator[Path]:
+    """A directory that another user may enter: as root, PostgreSQL runs as somebody else."""
+    directory = Path(tempfile.mkdtemp(prefix="pgsnow-tests-"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _launched_emulator(servers_dir: Path) -> Iterator[EmbeddedSnowflake]:
+    """Launched, not awaited: it comes up while PostgreSQL does."""
+    server = EmbeddedSnowflake(servers_dir / "snowflake")
+    server.launch()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def emulator(_launched_emulator: EmbeddedSnowflake) -> EmbeddedSnowflake:
+    """The Snowflake emulator of this session."""
+    _launched_emulator.wait()
+    return _launched_emulator
+
+
+@pytest.fixture(scope="session")
+def postgres(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
+    """The PostgreSQL of this session."""
+    if any(NEEDS_EMULATOR & set(getattr(item, "fixturenames", ())) for item in request.session.items):
+        request.getfixturevalue("_launched_emulator")
+    with EmbeddedPostgres(servers_dir / "postgres", config=POSTGRES_CONFIG) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker(servers_dir: Path) -> Iterator[EmbeddedBroker]:
+    """The broker of this session."""
+    with EmbeddedBroker(log=servers_dir / "broker.log") as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """DSN of an empty database of this test's own, dropped afterwards with whoever is still connected.
+
+    Prepared transactions that the test forgot are rolled back: a database with one cannot be dropped.
+    """
+    name = f"t_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(name)))
+    yield postgres.dsn(name)
+    _roll_back_prepared(postgres.dsn(name), name)
+    with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _roll_back_prepared(dsn: str, name: str) -> None:
+    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as owner:
+        for (gid,) in owner.execute(
+            "SELECT gid FROM pg_prepared_xacts WHERE database = %s", [name]
+        ).fetchall():
+            owner.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
+
+
+@pytest.fixture
+def snowflake_env(emulator: EmbeddedSnowflake) -> Iterator[dict[str, str]]:
+    """SNOWFLAKE_* that lead to an empty database (with a schema PUBLIC) of this test's own, dropped afterwards."""
+    name = f"T_{secrets.token_hex(6).upper()}"
+    emulator.create_database(name)
+    yield emulator.settings_env(database=name)
+    emulator.drop_database(name)
+
+
+@pytest.fixture
+def settings(database: str, snowflake_env: dict[str, str]) -> Settings:
+    """Settings of a source and ledger in `database` and a target in `snowflake_env`."""
+    from pgsnow.model.settings import Settings
+
+    return Settings.from_env({"POSTGRES_DSN": database, **snowflake_env})
