@@ -1,0 +1,23 @@
+"""Asking before something that cannot be undone."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from pgsnow.cli.exits import ExitCode
+from pgsnow.cli.screen import say
+
+
+def ask(what: str, *, yes: bool) -> None:
+    """Go on only with `--yes` or a yes typed on a terminal; otherwise end with exit code 2 (1 for a typed no)."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        say(f"error: this would {what}")
+        say("  → add --yes to do it without being asked")
+        raise typer.Exit(ExitCode.UNUSABLE)
+    if not typer.confirm(f"This will {what}. Go on?", err=True):
+        say("nothing was done")
+        raise typer.Exit(ExitCode.SOME_FAILED)

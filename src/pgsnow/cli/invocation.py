@@ -1,0 +1,73 @@
+"""What the shared options lead to: the table list, the settings, the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgsnow.cli.options import Format
+from pgsnow.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pgsnow.ledger.postgres import PostgresLedger
+    from pgsnow.model.config import SyncConfig
+    from pgsnow.model.settings import Settings
+    from pgsnow.sync.engine import Engine
+    from pgsnow.sync.events import Observer
+
+CONFIG_PLACES = (Path("sync_config.yaml"), Path("backend/worker/sync_config.yaml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One command's shared options."""
+
+    config_file: Path | None = None
+    env_file: Path | None = None
+    output: Format = Format.TABLE
+
+    def path(self) -> Path:
+        """The table list's file. Raises ConfigError naming every place looked at."""
+        if self.config_file is not None:
+            return self.config_file
+        for place in CONFIG_PLACES:
+            if place.is_file():
+                return place
+        looked = ", ".join(str(place) for place in CONFIG_PLACES)
+        raise ConfigError(
+            f"no table list found (looked for {looked})",
+            advice="Name it with --config FILE or $PGSNOW_CONFIG.",
+        )
+
+    def load(self) -> tuple[SyncConfig, Settings]:
+        """Raises ConfigError with every problem of the file and of the environment."""
+        from pgsnow.sync.setup import load_config, load_settings
+
+        config_file = self.path()
+        return load_config(config_file), load_settings(env_file=self.env_file or _env_beside(config_file))
+
+    def config(self) -> SyncConfig:
+        from pgsnow.sync.setup import load_config
+
+        return load_config(self.path())
+
+    def engine(self, observer: Observer | None = None) -> Engine:
+        from pgsnow.sync.engine import Engine
+        from pgsnow.sync.events import ignore
+
+        config, settings = self.load()
+        return Engine(config, settings, observer=observer or ignore)
+
+    def ledger(self) -> tuple[SyncConfig, PostgresLedger]:
+        """The ledger alone, for commands that need neither the source nor Snowflake."""
+        from pgsnow.ledger.postgres import PostgresLedger
+
+        config, settings = self.load()
+        return config, PostgresLedger(settings.ledger, config.ledger_schema)
+
+
+def _env_beside(config_file: Path) -> Path | None:
+    """`.env` beside the table list; without one, load_settings looks in the working directory."""
+    beside = config_file.parent / ".env"
+    return beside if beside.is_file() else None

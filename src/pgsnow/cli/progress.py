@@ -1,0 +1,90 @@
+"""Progress of a run: bars on a terminal, a plain line a step otherwise. Always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from pgsnow.cli.screen import stderr
+from pgsnow.sync.events import Event, Observer, ignore
+
+STEPS = {
+    "started": "reading",
+    "page": "reading",
+    "written": "uploading",
+    "put": "copying",
+    "copied": "merging",
+    "inserted": "merging",
+    "merged": "merged",
+    "checkpointed": "saved",
+    "finished": "done",
+}
+TOLD = frozenset({"started", "merged", "finished"})
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Observer]:
+    """An observer to hand to the engine. quiet: say nothing at all."""
+    if quiet:
+        yield ignore
+    elif sys.stderr.isatty():
+        with _bars() as bars:
+            yield Bars(bars)
+    else:
+        yield Lines()
+
+
+def _bars() -> Progress:
+    return Progress(
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[rows]:>10,} rows"),
+        TextColumn("{task.fields[step]}"),
+        TimeElapsedColumn(),
+        console=stderr(),
+        transient=True,
+    )
+
+
+class Bars:
+    """One bar a table; nobody knows how many rows there are, so it moves rather than fills."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._rows: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            task = self._tasks.get(event.table)
+            if task is None:
+                task = self._bars.add_task(event.table, total=None, rows=0, step="starting")
+                self._tasks[event.table] = task
+            if event.phase == "page":
+                self._rows[event.table] = self._rows.get(event.table, 0) + event.rows
+            step = STEPS.get(event.phase, event.phase)
+            self._bars.update(task, rows=self._rows.get(event.table, 0), step=step)
+            if event.phase == "finished":
+                self._bars.update(task, total=1, completed=1)
+
+
+class Lines:
+    """The steps worth a line in a log."""
+
+    def __init__(self) -> None:
+        self._console = stderr()
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        if event.phase not in TOLD:
+            return
+        rows = f" {event.rows} rows" if event.rows else ""
+        detail = f" ({event.detail})" if event.detail else ""
+        with self._lock:
+            self._console.print(f"{event.table}: {event.phase}{rows}{detail}", soft_wrap=True)

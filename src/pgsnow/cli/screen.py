@@ -1,0 +1,82 @@
+"""Where things are written: data to stdout, everything said about it to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pgsnow.cli.options import Format
+
+PIPE_WIDTH = 250
+"""Characters. A pipe has no width; narrower, rich would cut cells that scripts grep for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One column of a table on the screen: its heading, and the style of a cell by its text."""
+
+    heading: str
+    styles: Mapping[str, str] | None = None
+    right: bool = False
+
+
+def stdout() -> Console:
+    """rich follows NO_COLOR and FORCE_COLOR itself."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def stderr() -> Console:
+    return Console(
+        stderr=True, highlight=False, markup=False, width=None if sys.stderr.isatty() else PIPE_WIDTH
+    )
+
+
+def say(text: str, *, style: str | None = None) -> None:
+    """A line for people, on stderr."""
+    stderr().print(Text(text, style=style or ""), soft_wrap=True)
+
+
+def table_of(columns: Sequence[Shown], rows: Sequence[Sequence[object]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(column, value) for column, value in zip(columns, row, strict=True)))
+    return table
+
+
+def _cell(column: Shown, value: object) -> Text:
+    text = "–" if value is None or value == "" else str(value)
+    style = (column.styles or {}).get(text.split(" ")[0], "")
+    return Text(text, style=style)
+
+
+def write_records(
+    form: Format, records: Sequence[Mapping[str, Any]], table: Table, *, empty: str = ""
+) -> None:
+    """The same records as a table, one JSON array, or one JSON object a line."""
+    if form is Format.TABLE:
+        if records:
+            stdout().print(table)
+        elif empty:
+            say(empty)
+        return
+    if form is Format.JSON:
+        write_json(list(records))
+        return
+    for record in records:
+        sys.stdout.write(json.dumps(record, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def write_json(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,128 @@
+"""What the demo shows while it runs: a table that is redrawn on a terminal, a line now and then otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pgsnow.ledger.store import Ledger
+from pgsnow.model.config import SyncConfig
+from pgsnow.sync.state import State, duration, standing_of
+
+LINE_SECONDS = 5.0
+"""Between two lines of output that is no terminal."""
+MOST_LOGS = 100_000
+STYLES = {
+    State.FAILED: "bold red",
+    State.STUCK: "bold white on red",
+    State.PARTIAL: "yellow",
+    State.IDLE: "dim green",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One table, now. seconds_ago: since the end of its last run."""
+
+    table: str
+    state: State
+    why: str
+    lag: float | None
+    rows: int
+    inserted: int
+    updated: int
+    runs: int
+    seconds_ago: float | None
+
+    def line(self) -> str:
+        lag = "–" if self.lag is None else duration(self.lag)
+        tail = f"  {self.why}" if self.why else ""
+        return (
+            f"{self.table}: {self.state}, lag {lag}, {self.rows} rows, "
+            f"{self.inserted} inserted, {self.updated} updated in {self.runs} runs{tail}"
+        )
+
+
+def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> list[Row]:
+    """A row a configured table, from the ledger; `counts` are the source's rows by table."""
+    now = datetime.now(UTC)
+    marks = {mark.source_table: mark for mark in ledger.watermarks()}
+    rows = []
+    for table in config.tables:
+        mark = marks.get(table.name)
+        standing = standing_of(mark, interval=config.sync_interval_seconds, now=now)
+        logs = ledger.logs(table=table.name, limit=MOST_LOGS)
+        rows.append(
+            Row(
+                table=table.name,
+                state=standing.state,
+                why=standing.why,
+                lag=mark.lag_seconds if mark else None,
+                rows=counts.get(table.name, 0),
+                inserted=sum(log["rows_inserted"] or 0 for log in logs),
+                updated=sum(log["rows_updated"] or 0 for log in logs),
+                runs=len(logs),
+                seconds_ago=(now - mark.last_run).total_seconds() if mark and mark.last_run else None,
+            )
+        )
+    return rows
+
+
+def table_of(rows: list[Row], title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in ("table", "state", "lag", "rows", "inserted", "updated", "runs", "last run"):
+        table.add_column(heading, justify="left" if heading in ("table", "state") else "right")
+    for row in rows:
+        table.add_row(
+            row.table,
+            Text(str(row.state), style=STYLES.get(row.state, "green")),
+            "–" if row.lag is None else duration(row.lag),
+            f"{row.rows:,}",
+            f"{row.inserted:,}",
+            f"{row.updated:,}",
+            str(row.runs),
+            "–" if row.seconds_ago is None else f"{duration(max(0.0, row.seconds_ago))} ago",
+        )
+    return table
+
+
+class Screen(Protocol):
+    """Shows the rows; may be called as often as one likes."""
+
+    def __call__(self, rows: list[Row], title: str) -> None:
+        """Show these rows."""
+
+
+@contextmanager
+def screen() -> Iterator[Screen]:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        yield Lines()
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda rows, title: live.update(table_of(rows, title), refresh=True)
+
+
+class Lines:
+    """A line a table, every LINE_SECONDS."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, rows: list[Row], title: str) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + LINE_SECONDS
+        for row in rows:
+            sys.stdout.write(f"{title} · {row.line()}\n")
+        sys.stdout.flush()

@@ -1,0 +1,191 @@
+"""The demo from its first server to its verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from types import FrameType
+
+import psycopg
+
+from pgsnow.embedded.demo.live import Screen, rows_of, screen
+from pgsnow.embedded.demo.source import count_rows, create_source
+from pgsnow.embedded.demo.verdict import give_verdict
+from pgsnow.embedded.demo.workers import Workers
+from pgsnow.embedded.demo.writers import Writers
+from pgsnow.embedded.stack import Stack
+from pgsnow.ledger.postgres import PostgresLedger
+from pgsnow.model.config import SyncConfig
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.report import SUCCESS
+from pgsnow.model.settings import Settings
+from pgsnow.sync.setup import load_config
+
+REFRESH_SECONDS = 0.5
+SETTLE_SECONDS = 120.0
+"""How long the last ticks may take."""
+
+
+class NotSettled(PgsnowError):
+    """The last ticks did not bring every table up to date."""
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM: unwinds the stack so that every process is ended. `signum` says which."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the running demo works with."""
+
+    config: SyncConfig
+    settings: Settings
+    ledger: PostgresLedger
+    conn: psycopg.Connection[tuple[int]]
+    writers: Writers
+    workers: Workers
+    screen: Screen
+
+
+def run_demo(*, seconds: float, keep: Path | None, worker_app: str) -> int:
+    """Servers, tables, worker, beat and writers for `seconds` seconds, then the comparison.
+
+    worker_app: module of a Celery application that reads CELERY_BROKER_URL and PGSNOW_CONFIG. Returns the
+    exit code: 0 equal, 4 not, 130 or 143 after a signal. No process and (without keep) no file is left.
+    """
+    try:
+        with _interruptible(), _folder(keep) as folder:
+            return _run(seconds, folder, keep is not None, worker_app)
+    except Interrupted as end:
+        _say("interrupted: everything is stopped")
+        return 128 + end.signum
+
+
+def _run(seconds: float, folder: Path, kept: bool, worker_app: str) -> int:
+    _say("starting Postgres, the Snowflake emulator and a broker …")
+    began = time.monotonic()
+    with Stack(folder, broker=True) as stack:
+        _say(f"they answer after {time.monotonic() - began:.1f} s")
+        up_at = time.monotonic()
+        config_file = folder / "sync_config.yaml"
+        config_file.write_bytes(files(__package__).joinpath("sync_config.yaml").read_bytes())
+        env = {**stack.env(), "PGSNOW_CONFIG": str(config_file)}
+        with Workers(worker_app, env, folder) as workers:
+            settings, config = Settings.from_env(env), load_config(config_file)
+            dsn = settings.source.conninfo()
+            create_source(dsn)
+            with _stage(config, settings, workers, dsn) as stage:
+                _show_live(stage, seconds, up_at)
+                _settle(stage)
+        equal = give_verdict(config, settings)
+        if kept:
+            _say(_how_to_look(folder))
+        return 0 if equal else 4
+
+
+@contextlib.contextmanager
+def _stage(config: SyncConfig, settings: Settings, workers: Workers, dsn: str) -> Iterator[Stage]:
+    ledger = PostgresLedger(settings.ledger, config.ledger_schema)
+    writers = Writers(dsn)
+    try:
+        ledger.migrate()
+        writers.start()
+        with psycopg.connect(dsn, autocommit=True) as conn, screen() as shown:
+            yield Stage(config, settings, ledger, conn, writers, workers, shown)
+    finally:
+        with contextlib.suppress(Exception):  # its failure was raised by _settle, or a signal goes before it
+            writers.stop()
+        ledger.close()
+
+
+def _show_live(stage: Stage, seconds: float, up_at: float) -> None:
+    end = time.monotonic() + seconds
+    first_tick: float | None = None
+    while (left := end - time.monotonic()) > 0:
+        stage.workers.check()
+        if first_tick is None and stage.ledger.logs(limit=1):
+            first_tick = time.monotonic() - up_at
+        tick = "" if first_tick is None else f", first tick after {first_tick:.1f} s"
+        title = f"writing for {left:.0f} s more, {stage.writers.transactions} transactions{tick}"
+        _show(stage, title)
+        time.sleep(min(REFRESH_SECONDS, left))
+
+
+def _settle(stage: Stage) -> None:
+    """Stop the writers, and wait until every table has had a good run that began after their last commit."""
+    stage.writers.stop()
+    row = stage.conn.execute("select clock_timestamp()").fetchone()
+    stopped_at = row[0] if row else None
+    deadline = time.monotonic() + SETTLE_SECONDS
+    waiting = {table.name for table in stage.config.enabled}
+    while waiting:
+        stage.workers.check()
+        waiting = {name for name in waiting if not _has_run_since(stage.ledger, name, stopped_at)}
+        _show(stage, f"writers stopped after {stage.writers.transactions} transactions, last ticks")
+        if time.monotonic() > deadline:
+            raise NotSettled(f"no good run of {', '.join(sorted(waiting))} within {SETTLE_SECONDS:.0f} s")
+        time.sleep(REFRESH_SECONDS)
+
+
+def _has_run_since(ledger: PostgresLedger, table: str, moment: object) -> bool:
+    return any(
+        log["status"] in SUCCESS and log["started_at"] > moment for log in ledger.logs(table=table, limit=3)
+    )
+
+
+def _show(stage: Stage, title: str) -> None:
+    stage.screen(rows_of(stage.config, stage.ledger, count_rows(stage.conn)), title)
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.absolute()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="pgsnow-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Signals raise Interrupted, once: a second one must not cut short the stopping of the servers."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def received(number: int, _frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    for number in numbers:
+        signal.signal(number, received)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _how_to_look(folder: Path) -> str:
+    return files(__package__).joinpath("how_to_look.txt").read_text().replace("DIR", str(folder))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

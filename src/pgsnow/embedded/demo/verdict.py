@@ -1,0 +1,40 @@
+"""The demo's end: are both ends equal?"""
+
+from __future__ import annotations
+
+import sys
+
+from pgsnow.model.config import SyncConfig
+from pgsnow.model.settings import Settings
+from pgsnow.sync.engine import Engine
+from pgsnow.sync.verify import Verdict, verify
+
+SHOWN = 5
+"""Differences told a table."""
+
+
+def give_verdict(config: SyncConfig, settings: Settings) -> bool:
+    """Compare row by row and column by column, and tell. Call it when nothing writes any more."""
+    with Engine(config, settings) as engine:
+        verdicts = verify(engine)
+    for verdict in verdicts:
+        sys.stdout.write("\n".join(lines_of(verdict)) + "\n")
+    equal = all(verdict.equal and not verdict.quarantined for verdict in verdicts)
+    sys.stdout.write(f"verdict: {'EQUAL' if equal else 'DIFFERENT'}\n")
+    sys.stdout.flush()
+    return equal
+
+
+def lines_of(verdict: Verdict) -> list[str]:
+    """One line for the table, and one for each of its first differences."""
+    state = "equal" if verdict.equal else f"{verdict.difference_count} DIFFERENCES"
+    refused = f", {verdict.quarantined} in quarantine" if verdict.quarantined else ""
+    counts = f"{verdict.source_rows} rows, {verdict.target}: {verdict.target_rows} rows"
+    head = f"{verdict.table}: {counts}{refused}: {state}"
+    return [
+        head,
+        *(
+            f"  {d.kind} {d.key} {d.column or ''} {d.source!r} {d.target!r}"
+            for d in verdict.differences[:SHOWN]
+        ),
+    ]

@@ -1,0 +1,83 @@
+"""One word for how a table is doing, so that 'no changes' and 'stuck' never look alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pgsnow.model.report import Status
+
+if TYPE_CHECKING:
+    from pgsnow.ledger.store import WatermarkRow
+
+PATIENCE = 3.0
+"""Ticks that may pass without a success before a table is called stuck."""
+GRACE_SECONDS = 30.0
+"""On top of PATIENCE: with a short interval a slow load alone must not look stuck."""
+
+
+class State(StrEnum):
+    """What a person needs to know first."""
+
+    NEVER = "never-run"
+    RUNNING = "running"
+    SYNCED = "synced"
+    """The last tick loaded rows."""
+    IDLE = "no-changes"
+    """The last tick looked, in time, and there was nothing to load."""
+    PARTIAL = "rows-refused"
+    """Loaded, but rows wait in quarantine."""
+    FAILED = "failed"
+    STUCK = "stuck"
+    """Nothing has run for longer than PATIENCE ticks: is the schedule running?"""
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A table's state, and why in a line (empty when all is well)."""
+
+    state: State
+    why: str = ""
+
+
+def standing_of(
+    row: WatermarkRow | None, *, interval: float, now: datetime, enabled: bool = True
+) -> Standing:
+    """interval: seconds between two ticks."""
+    if not enabled:
+        return Standing(State.OFF, "enabled: false in the table list")
+    if row is None or row.last_run is None:
+        return Standing(State.RUNNING) if row is not None and row.lease_holder else Standing(State.NEVER)
+    if row.last_status == Status.ERROR:
+        return Standing(State.FAILED, (row.last_error or "").splitlines()[0] if row.last_error else "")
+    if row.lease_holder:
+        return Standing(State.RUNNING)
+    silent = (_aware(now) - _aware(row.last_run)).total_seconds()
+    if silent > PATIENCE * interval + GRACE_SECONDS:
+        return Standing(
+            State.STUCK, f"no run for {duration(silent)}: are the worker and the schedule running?"
+        )
+    if row.open_errors:
+        rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
+        return Standing(State.PARTIAL, f"{rows} in quarantine: pgsnow errors list")
+    return Standing(State.IDLE if row.last_status == Status.IDLE else State.SYNCED)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `2.5 h`, `4 d`: short enough for a table's cell."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.0f} d"
