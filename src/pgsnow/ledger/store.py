@@ -136,7 +136,12 @@ class Ledger(Protocol):
         """Keys with an open error."""
 
     def errors(
-        self, *, table: str | None = None, state: str | None = "open", ids: Sequence[int] | None = None, limit: int = 1000
+        self,
+        *,
+        table: str | None = None,
+        state: str | None = "open",
+        ids: Sequence[int] | None = None,
+        limit: int = 1000,
     ) -> list[ErrorRow]:
         """Newest first."""
 

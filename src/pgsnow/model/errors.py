@@ -1,32 +1,32 @@
 """One tree of errors; every leaf knows what happens next and what the operator should do.
 
-    PgsnowError
-    ├── ConfigError              sync_config.yaml or the environment is wrong          after a fix
-    ├── Unavailable
-    │   ├── SourceUnavailable    Postgres (source) does not answer                     now
-    │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
-    │   ├── TargetUnavailable    Snowflake does not answer                             now
-    │   └── WriteConflict        another Snowflake transaction is in the way           now
-    ├── AccessDenied
-    │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
-    │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
-    │   └── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
-    ├── TableError               stops one table, never its neighbours
-    │   ├── SourceTableMissing   the table is not there (or not visible)               after a fix
-    │   ├── ColumnMissing        a configured column is not there                      after a fix
-    │   ├── KeyUnusable          pk columns are not unique or not there                after a fix
-    │   ├── WatermarkUnusable    the watermark column cannot serve                     after a fix
-    │   ├── UnsupportedTable     a kind of table that this mode cannot read            after a fix
-    │   ├── TargetConflict       the target has a column that cannot take the source's after a fix
-    │   ├── TransformFailed      the transform itself is broken (not one row)          after a fix
-    │   ├── TooManyRejected      more bad rows than `max_rejected_rows`                after a fix
-    │   ├── SourceQueryFailed    Postgres refused a statement                          after a fix
-    │   ├── TargetQueryFailed    Snowflake refused a statement                         after a fix
-    │   └── LoadMismatch         Snowflake loaded another number of rows than written  now
-    ├── LeaseHeld                another run has the table                             never (the next tick)
-    ├── LeaseLost                this run is stale; its results are not recorded       never (the next tick)
-    ├── ShuttingDown             asked to stop between two load units                  never (the next tick)
-    └── MissingExtra             an optional package is not installed                  after a fix
+PgsnowError
+├── ConfigError              sync_config.yaml or the environment is wrong          after a fix
+├── Unavailable
+│   ├── SourceUnavailable    Postgres (source) does not answer                     now
+│   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
+│   ├── TargetUnavailable    Snowflake does not answer                             now
+│   └── WriteConflict        another Snowflake transaction is in the way           now
+├── AccessDenied
+│   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
+│   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
+│   └── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
+├── TableError               stops one table, never its neighbours
+│   ├── SourceTableMissing   the table is not there (or not visible)               after a fix
+│   ├── ColumnMissing        a configured column is not there                      after a fix
+│   ├── KeyUnusable          pk columns are not unique or not there                after a fix
+│   ├── WatermarkUnusable    the watermark column cannot serve                     after a fix
+│   ├── UnsupportedTable     a kind of table that this mode cannot read            after a fix
+│   ├── TargetConflict       the target has a column that cannot take the source's after a fix
+│   ├── TransformFailed      the transform itself is broken (not one row)          after a fix
+│   ├── TooManyRejected      more bad rows than `max_rejected_rows`                after a fix
+│   ├── SourceQueryFailed    Postgres refused a statement                          after a fix
+│   ├── TargetQueryFailed    Snowflake refused a statement                         after a fix
+│   └── LoadMismatch         Snowflake loaded another number of rows than written  now
+├── LeaseHeld                another run has the table                             never (the next tick)
+├── LeaseLost                this run is stale; its results are not recorded       never (the next tick)
+├── ShuttingDown             asked to stop between two load units                  never (the next tick)
+└── MissingExtra             an optional package is not installed                  after a fix
 """
 
 from __future__ import annotations
@@ -86,9 +86,7 @@ class MissingExtra(PgsnowError):
     retry = Retry.AFTER_FIX
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed", advice=f"pip install 'pgsnow[{extra}]'"
-        )
+        super().__init__(f"{package} is not installed", advice=f"pip install 'pgsnow[{extra}]'")
 
 
 class Unavailable(PgsnowError):
@@ -136,7 +134,9 @@ class SourceAccessDenied(AccessDenied):
 class LedgerAccessDenied(AccessDenied):
     """The role cannot write pgsnow's own tables."""
 
-    default_advice = "Grant the ledger's role CREATE on the database or USAGE and CREATE on the ledger's schema."
+    default_advice = (
+        "Grant the ledger's role CREATE on the database or USAGE and CREATE on the ledger's schema."
+    )
 
 
 class TargetAccessDenied(AccessDenied):
@@ -202,6 +202,12 @@ class SourceQueryFailed(TableError):
 
 class TargetQueryFailed(TableError):
     """Snowflake refused a statement."""
+
+
+class TargetMissing(TargetQueryFailed):
+    """A table, schema, database or stage is not there, or the role cannot see it."""
+
+    default_advice = "Nothing to do for a table that pgsnow made: it is made again. Else check the role's grants."
 
 
 class LoadMismatch(TableError):

@@ -104,5 +104,7 @@ def check_output(source: SourceTable, output: Sequence[Field]) -> None:
 def _require(source: SourceTable, name: str) -> Column:
     column = source.column(name)
     if column is None:
-        raise ColumnMissing(f"{source.name}: no column {name}; it has {', '.join(c.name for c in source.columns)}")
+        raise ColumnMissing(
+            f"{source.name}: no column {name}; it has {', '.join(c.name for c in source.columns)}"
+        )
     return column

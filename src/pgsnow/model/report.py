@@ -64,7 +64,9 @@ class TableReport:
         return self.rows_inserted + self.rows_updated
 
     def to_json(self) -> dict[str, Any]:
-        return {name: _plain(getattr(self, name)) for name in self.__slots__} | {"rows_processed": self.rows_processed}
+        return {name: _plain(getattr(self, name)) for name in self.__slots__} | {
+            "rows_processed": self.rows_processed
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,9 @@ class SourceName:
         return cls(*(["public", *parts] if len(parts) == 1 else parts))
 
     def __str__(self) -> str:
-        return ".".join(p if _PLAIN.match(p) else '"' + p.replace('"', '""') + '"' for p in (self.schema, self.table))
+        return ".".join(
+            p if _PLAIN.match(p) else '"' + p.replace('"', '""') + '"' for p in (self.schema, self.table)
+        )
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,0 +1,97 @@
+"""One form for a value from either end, so that equal means equal: by value, not by spelling."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from pgsnow.model.typemap import Field
+
+
+def from_postgres(field: Field, text: str | None) -> Any:
+    """The canonical value of Postgres's own text for a column read with `::text`."""
+    if text is None:
+        return None
+    try:
+        return _TEXT[_kind(field)](text)
+    except (ValueError, ArithmeticError):
+        return ("unparsable", text)
+
+
+def from_snowflake(field: Field, value: Any) -> Any:
+    """The canonical value of what the Snowflake connector returns."""
+    if value is None:
+        return None
+    return _VALUE[_kind(field)](value)
+
+
+def _kind(field: Field) -> str:
+    return field.type.snowflake.partition("(")[0]
+
+
+def _number(value: Any) -> Any:
+    number = Decimal(value)
+    return number.normalize() if number.is_finite() else str(number)
+
+
+def _float(value: Any) -> Any:
+    number = float(value)
+    return "NaN" if math.isnan(number) else number
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _instant(text: str) -> datetime:
+    return _utc(datetime.fromisoformat(text))
+
+
+def _json(text: str) -> Any:
+    return _json_value(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+
+
+def _json_value(value: Any) -> Any:
+    """JSON values compare as Snowflake's VARIANT does: objects without order, numbers by value."""
+    if isinstance(value, dict):
+        return ("object", tuple(sorted((key, _json_value(item)) for key, item in value.items())))
+    if isinstance(value, list):
+        return ("array", tuple(_json_value(item) for item in value))
+    if isinstance(value, Decimal):
+        return ("number", value.normalize())
+    return (type(value).__name__, value)
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("\\x"))
+
+
+_TEXT: dict[str, Callable[[str], Any]] = {
+    "NUMBER": _number,
+    "FLOAT": _float,
+    "BOOLEAN": lambda text: text in ("t", "true"),
+    "VARCHAR": str,
+    "BINARY": _bytes,
+    "DATE": date.fromisoformat,
+    "TIME": time.fromisoformat,
+    "TIMESTAMP_NTZ": datetime.fromisoformat,
+    "TIMESTAMP_TZ": _instant,
+    "VARIANT": _json,
+}
+
+_VALUE: dict[str, Callable[[Any], Any]] = {
+    "NUMBER": _number,
+    "FLOAT": _float,
+    "BOOLEAN": bool,
+    "VARCHAR": str,
+    "BINARY": bytes,
+    "DATE": lambda value: value,
+    "TIME": lambda value: value,
+    "TIMESTAMP_NTZ": lambda value: value,
+    "TIMESTAMP_TZ": _utc,
+    "VARIANT": _json,
+}

@@ -1,0 +1,123 @@
+"""One run's end in Snowflake: connected when the first row is there, tried again where that is safe, swept after."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.config import LoadMethod
+from pgsnow.model.errors import PgsnowError, TargetQueryFailed
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.load import choose_method, load, prune, sweep
+from pgsnow.snowflake.schema import ensure_target
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.retry import with_retries
+
+T = TypeVar("T")
+
+
+class Destination:
+    """Loads the units of one run. Opens no connection before it is given one, or leftovers to sweep."""
+
+    def __init__(
+        self,
+        settings: SnowflakeSettings,
+        plan: TablePlan,
+        ledger: Ledger,
+        claim: Claim,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._ledger = ledger
+        self._claim = claim
+        self._progress = progress
+        self._stop = stop
+        self._session: Session | None = None
+        self._columns = claim.target_columns
+        self._open: list[str] = list(claim.open_batches)
+
+    def load(self, unit: LoadUnit) -> None:
+        """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
+
+        The batch is in the ledger before anything of it is in Snowflake.
+        """
+        self._ledger.open_batch(self._claim, unit.batch)
+        self._open.append(unit.batch)
+        result = with_retries(lambda: self._attempt(unit), self._stop)
+        self._progress.loaded(unit, result)
+
+    def sweep(self) -> None:
+        """Remove the staging of every batch known to be open, of this run and of earlier ones."""
+        if not self._open:
+            return
+        with self._progress.timed("sweep"):
+            with_retries(
+                lambda: self._on_session(lambda s: sweep(s, self._plan.target, self._open)), self._stop
+            )
+            self._ledger.close_batches(self._claim, self._open)
+        self._open.clear()
+        self._progress.tell("swept")
+
+    def prune(self) -> int:
+        """After a full read: delete the target's rows that this run did not write. Returns how many."""
+        return with_retries(
+            lambda: self._on_session(lambda s: prune(s, self._plan.target, self._claim.fence)), self._stop
+        )
+
+    def ensure(self) -> None:
+        """Create the target now, for a table that has no row to load."""
+        with_retries(lambda: self._on_session(self._ensure), self._stop)
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _attempt(self, unit: LoadUnit) -> LoadResult:
+        try:
+            return self._on_session(lambda session: self._load(session, unit))
+        except TargetQueryFailed:
+            if self._columns is None:
+                raise
+            # What the cache says of the target may be out of date (dropped, altered by hand): look, then try once more.
+            self._columns = None
+            return self._on_session(lambda session: self._load(session, unit))
+
+    def _load(self, session: Session, unit: LoadUnit) -> LoadResult:
+        self._ensure(session)
+        plan = self._plan
+        method = self._plan.config.load
+        chosen = choose_method(unit.rows, unit.size) if method is LoadMethod.AUTO else method.value
+        return load(session, plan.target, plan.output, plan.key, unit, method=chosen, notify=self._notify)
+
+    def _ensure(self, session: Session) -> None:
+        columns, events = ensure_target(
+            session, self._plan.target, self._plan.output, self._plan.key, self._columns
+        )
+        self._progress.events.extend(events)
+        if columns != self._columns:
+            self._ledger.remember_target(self._claim, columns)
+            self._columns = columns
+
+    def _notify(self, phase: str) -> None:
+        self._progress.tell(phase)
+
+    def _on_session(self, action: Callable[[Session], T]) -> T:
+        if self._session is None:
+            with self._progress.timed("connect"):
+                self._session = connect(
+                    self._settings, query_tag=f"pgsnow:{self._claim.table}:{self._claim.run_id}"
+                )
+        try:
+            return action(self._session)
+        except PgsnowError:
+            # A session that has failed may hold a transaction or a broken socket; the next try gets a new one.
+            self.close()
+            raise

@@ -1,0 +1,48 @@
+"""While a tick works, its leases are kept alive from a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+
+from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.model.errors import PgsnowError
+
+EVERY = 60.0
+"""Seconds; a lease lasts ten times as long."""
+
+
+class Heartbeat:
+    """A context manager that renews the claims every `every` seconds until it is left."""
+
+    def __init__(self, ledger: Ledger, claims: Sequence[Claim], every: float = EVERY) -> None:
+        self._ledger = ledger
+        self._claims = {claim.table: claim for claim in claims}
+        self._every = every
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="pgsnow-heartbeat", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        if self._claims:
+            self._thread.start()
+        return self
+
+    def forget(self, claim: Claim) -> None:
+        """This table's run has ended."""
+        self._claims.pop(claim.table, None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._done.wait(self._every):
+            try:
+                self._ledger.renew(list(self._claims.values()))
+            except PgsnowError:
+                # The ledger is away for a moment. The lease outlives ten beats, and every write is fenced anyway.
+                continue

@@ -1,0 +1,89 @@
+"""Structured logs: one line a finished table, one a tick, on top of the standard library's logging.
+
+As a library pgsnow only writes to the logger `pgsnow`; the host decides where that goes. `configure` is for the
+command line, the demo and hosts that want the plan's output: one JSON object (or console line) an event.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import structlog
+
+from pgsnow.model.report import Status, SyncReport, TableReport
+
+_RENDER = {"json": structlog.processors.JSONRenderer, "console": structlog.dev.ConsoleRenderer}
+
+
+def logger(table: str | None = None, run_id: str | None = None) -> Any:
+    """A logger that carries the table and the run."""
+    bound = {name: value for name, value in (("table", table), ("run_id", run_id)) if value is not None}
+    return structlog.wrap_logger(
+        logging.getLogger("pgsnow"),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+    ).bind(**bound)
+
+
+def configure(style: str = "json", stream: TextIO | None = None, level: int = logging.INFO) -> None:
+    """Send the logger `pgsnow` to a stream (stdout by default), as `json` or `console`. Leaves the root alone;
+    calling it again replaces the handler it made before."""
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _RENDER[style](),
+        ],
+    )
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(formatter)
+    handler.set_name("pgsnow")
+    log = logging.getLogger("pgsnow")
+    log.handlers = [h for h in log.handlers if h.get_name() != "pgsnow"] + [handler]
+    log.setLevel(level)
+    log.propagate = False
+
+
+def log_report(report: SyncReport) -> None:
+    """A line for each table that did something, and the plan's metrics of the tick."""
+    for table in report.tables:
+        if table.status is not Status.IDLE:
+            _log_table(table)
+    metrics = report.metrics() | {
+        "rows_processed": {k: v for k, v in report.metrics()["rows_processed"].items() if v}
+    }
+    logger(run_id=report.run_id).info(
+        "tick", seconds=round(report.seconds, 3), tables=len(report.tables), **metrics
+    )
+
+
+def _log_table(table: TableReport) -> None:
+    log = logger(table.table, table.run_id)
+    facts = {
+        "phase": "finished",
+        "status": table.status.value,
+        "rows": table.rows_processed,
+        "rows_read": table.rows_read,
+        "rows_rejected": table.rows_rejected,
+        "seconds": round(table.seconds, 3),
+        "bytes": table.bytes_staged,
+    }
+    if table.status is Status.ERROR:
+        log.error(
+            "table failed", error=table.error, error_type=table.error_type, advice=table.advice, **facts
+        )
+    elif table.status is Status.HELD:
+        log.info("table skipped", reason=table.error, **facts)
+    else:
+        log.info("table synced", events=list(table.events), **facts)

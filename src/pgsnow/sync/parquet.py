@@ -1,0 +1,104 @@
+"""Part files: Arrow batches in, zstd Parquet of a bounded size out, in bounded memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pgsnow.model.batch import PartFile
+from pgsnow.model.plan import ORDER_COLUMN
+from pgsnow.model.typemap import Field
+
+ROW_GROUP_ROWS = 100_000
+ROW_GROUP_BYTES = 16 << 20
+"""Of Arrow memory: what is held before a row group is written."""
+PART_BYTES = 64 << 20
+"""Of file: a part is closed at the first row group boundary past this. The connector holds a part in memory
+while it uploads, so this bounds memory too."""
+
+
+def parquet_schema(output: tuple[Field, ...]) -> pa.Schema:
+    """One column a loaded field, under its Snowflake name, and ORDER_COLUMN (int64) last."""
+    columns = [pa.field(field.target, field.type.arrow) for field in output]
+    return pa.schema([*columns, pa.field(ORDER_COLUMN, pa.int64())])
+
+
+class PartWriter:
+    """Writes the part files of one load unit into `folder`. Not for use by two threads.
+
+    Rows keep the order in which they are written: ORDER_COLUMN counts them from 0 over all parts.
+    """
+
+    def __init__(self, folder: Path, output: tuple[Field, ...], *, part_bytes: int = PART_BYTES) -> None:
+        self._folder = folder
+        self._schema = parquet_schema(output)
+        self._dictionary = [field.target for field in output if field.type.low_cardinality]
+        self._part_bytes = part_bytes
+        self._parts: list[PartFile] = []
+        self._held: list[pa.RecordBatch] = []
+        self._held_rows = 0
+        self._held_bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._path: Path | None = None
+        self._part_rows = 0
+        self.rows = 0
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Add rows whose columns are the fields' in order."""
+        if rows.num_rows == 0:
+            return
+        order = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows), start=self.rows - 1)
+        batch = pa.RecordBatch.from_arrays([*rows.columns, order], schema=self._schema)
+        self._held.append(batch)
+        self._held_rows += batch.num_rows
+        self._held_bytes += batch.nbytes
+        self.rows += batch.num_rows
+        if self._held_rows >= ROW_GROUP_ROWS or self._held_bytes >= ROW_GROUP_BYTES:
+            self._write_row_group()
+
+    def finish(self) -> tuple[PartFile, ...]:
+        """Close the last part and return all of them; empty when no row was written."""
+        self._write_row_group()
+        self._close_part()
+        return tuple(self._parts)
+
+    def abandon(self) -> None:
+        """Close what is open; the folder's owner removes the files."""
+        self._held.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _write_row_group(self) -> None:
+        if not self._held:
+            return
+        writer = self._writer or self._open_part()
+        writer.write_table(pa.Table.from_batches(self._held, self._schema), row_group_size=self._held_rows)
+        self._part_rows += self._held_rows
+        self._held.clear()
+        self._held_rows = self._held_bytes = 0
+        if self._path is not None and self._path.stat().st_size >= self._part_bytes:
+            self._close_part()
+
+    def _open_part(self) -> pq.ParquetWriter:
+        self._path = self._folder / f"part-{len(self._parts):04d}.parquet"
+        self._part_rows = 0
+        # The default (a dictionary for every column) costs time and space on high-cardinality ones.
+        self._writer = pq.ParquetWriter(
+            self._path,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=self._dictionary or False,
+        )
+        return self._writer
+
+    def _close_part(self) -> None:
+        if self._writer is None or self._path is None:
+            return
+        self._writer.close()
+        self._parts.append(PartFile(self._path, self._part_rows, self._path.stat().st_size))
+        self._writer = self._path = None

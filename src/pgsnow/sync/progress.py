@@ -1,0 +1,95 @@
+"""Counting what one table's run does, and telling the observer as it goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.report import Status, TableReport
+from pgsnow.sync.events import Event, Observer
+
+
+class Progress:
+    """The run's tally. One thread writes it."""
+
+    def __init__(self, table: str, target: str, run_id: str, observer: Observer) -> None:
+        self.table = table
+        self.target = target
+        self.run_id = run_id
+        self._observer = observer
+        self._began = time.monotonic()
+        self._started_at = datetime.now(UTC)
+        self.phases: dict[str, float] = {}
+        self.events: list[str] = []
+        self.query_ids: list[str] = []
+        self.rows_read = 0
+        self.rows_rejected = 0
+        self.rows_dropped = 0
+        self.rows_inserted = 0
+        self.rows_updated = 0
+        self.bytes_staged = 0
+        self.load_units = 0
+        self.full_read: str | None = None
+        self.last_watermark: str | None = None
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the block's wall seconds to `phase`."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.spent(phase, time.monotonic() - began)
+
+    def spent(self, phase: str, seconds: float) -> None:
+        self.phases[phase] = self.phases.get(phase, 0.0) + seconds
+
+    def tell(self, phase: str, *, rows: int = 0, size: int = 0, detail: str = "") -> None:
+        seconds = time.monotonic() - self._began
+        self._observer(Event(self.table, self.run_id, phase, rows, seconds, size, detail))
+
+    def loaded(self, unit: LoadUnit, result: LoadResult) -> None:
+        self.load_units += 1
+        self.rows_inserted += result.inserted
+        self.rows_updated += result.updated
+        self.bytes_staged += unit.size
+        self.query_ids.extend(result.query_ids)
+        for phase, seconds in result.seconds.items():
+            self.spent(phase, seconds)
+
+    def report(self, status: Status | None = None, error: BaseException | None = None) -> TableReport:
+        """The report as of now; without a status: how a run that came to its end without an error ended."""
+        known = error if isinstance(error, PgsnowError) else None
+        return TableReport(
+            table=self.table,
+            target=self.target,
+            run_id=self.run_id,
+            status=status or self._good_status(),
+            started_at=self._started_at,
+            seconds=round(time.monotonic() - self._began, 6),
+            phases={phase: round(seconds, 6) for phase, seconds in self.phases.items()},
+            rows_read=self.rows_read,
+            rows_rejected=self.rows_rejected,
+            rows_dropped=self.rows_dropped,
+            rows_inserted=self.rows_inserted,
+            rows_updated=self.rows_updated,
+            bytes_staged=self.bytes_staged,
+            load_units=self.load_units,
+            query_ids=tuple(self.query_ids),
+            full_read=self.full_read,
+            events=tuple(self.events),
+            error=None if error is None else (str(known) if known else f"{type(error).__name__}: {error}"),
+            error_type=None if error is None else type(error).__name__,
+            advice=(known.advice or None) if known else None,
+            transient=bool(known and known.transient),
+            last_watermark=self.last_watermark,
+        )
+
+    def _good_status(self) -> Status:
+        if self.rows_rejected:
+            return Status.PARTIAL
+        return Status.OK if self.rows_read else Status.IDLE

@@ -1,0 +1,105 @@
+"""Bad rows step aside: what a transform raises on, or what the target cannot hold, goes to sync_errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import psycopg
+import pyarrow as pa
+
+from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.model.batch import Page, Rejected
+from pgsnow.model.errors import TooManyRejected
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.read import payloads
+from pgsnow.sync.keys import Key, key_of, rows_with_keys
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.transform import Transform
+
+REDACTED = "(redacted)"
+NOTE_EVERY = 1_000
+"""Rejected rows held in memory before they are written."""
+
+
+class Quarantine:
+    """One run's sieve. What it notes is in the ledger before the checkpoint moves past those rows."""
+
+    def __init__(
+        self,
+        plan: TablePlan,
+        transform: Transform,
+        ledger: Ledger,
+        claim: Claim,
+        progress: Progress,
+        source: psycopg.Connection,
+    ) -> None:
+        self._plan = plan
+        self._transform = transform
+        self._ledger = ledger
+        self._claim = claim
+        self._progress = progress
+        self._source = source
+        self._noted: list[Rejected] = []
+        self._healed: list[Key] = []
+        self.rejected_keys: set[tuple[tuple[str, str | None], ...]] = set()
+        """Items of every key rejected in this run."""
+        self._open = ledger.open_error_keys(claim.table) if claim.has_open_errors else []
+
+    def sift(self, page: Page) -> pa.RecordBatch:
+        """The page's good rows, transformed; the others are noted. Raises TooManyRejected, TransformFailed."""
+        with self._progress.timed("transform"):
+            transformed = self._transform.apply(page.rows)
+        self._progress.rows_read += page.rows.num_rows + len(page.rejected)
+        self._progress.rows_dropped += transformed.dropped
+        bad = [self._rejected(page.rows, *entry) for entry in transformed.rejected]
+        self._note([*page.rejected, *bad])
+        self._heal(page.rows, frozenset(index for index, _, _ in transformed.rejected))
+        return transformed.rows
+
+    def flush(self) -> None:
+        """Write what was noted, with each row's payload as Postgres has it now."""
+        if not self._noted:
+            return
+        with self._progress.timed("quarantine"):
+            found = payloads(self._source, self._plan, [row.key for row in self._noted])
+            rows = [
+                replace(row, payload=self._redact(payload))
+                for row, payload in zip(self._noted, found, strict=True)
+            ]
+            self._ledger.quarantine(self._claim, rows)
+        self._noted.clear()
+
+    def resolve(self) -> None:
+        """Close the open errors of rows that have now been loaded."""
+        if self._healed:
+            self._ledger.resolve_errors(self._claim, self._healed)
+            self._healed.clear()
+
+    def _rejected(self, rows: pa.RecordBatch, index: int, reason: str, column: str | None) -> Rejected:
+        return Rejected(key_of(rows, index, self._plan.config.pk), reason, column)
+
+    def _note(self, rejected: Sequence[Rejected]) -> None:
+        self._noted.extend(rejected)
+        self.rejected_keys.update(tuple(row.key.items()) for row in rejected)
+        self._progress.rows_rejected += len(rejected)
+        limit = self._plan.config.max_rejected_rows
+        if self._progress.rows_rejected > limit:
+            self.flush()
+            raise TooManyRejected(
+                f"{self._claim.table}: more than {limit} rows were rejected; the last: {rejected[-1].reason}"
+            )
+        if len(self._noted) >= NOTE_EVERY:
+            self.flush()
+
+    def _heal(self, rows: pa.RecordBatch, bad: frozenset[int]) -> None:
+        if self._open:
+            pk = self._plan.config.pk
+            found = rows_with_keys(rows, self._open, pk)
+            self._healed.extend(key_of(rows, index, pk) for index in found if index not in bad)
+
+    def _redact(self, payload: dict[str, object] | None) -> dict[str, object] | None:
+        if payload is None:
+            return None
+        hidden = self._transform.sensitive
+        return {name: REDACTED if name in hidden else value for name, value in payload.items()}

@@ -1,0 +1,29 @@
+"""Quarantined rows, once the cause is mended: read again by key from the source, and loaded like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgsnow.postgres.read import read_keys
+from pgsnow.sync.keys import Key
+from pgsnow.sync.spool import Spool
+from pgsnow.sync.table import TableRun
+from pgsnow.sync.units import UnitWriter
+
+
+def replay_keys(run: TableRun, keys: Sequence[Key]) -> None:
+    """Load these rows as they are in the source now. The checkpoint does not move.
+
+    A row that is rejected again stays open; one that is gone from the source has nothing left to load and is
+    closed like the loaded ones.
+    """
+    run.destination.sweep()
+    with Spool(run.claim.run_id) as spool:
+        writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
+        for unit in writer.units(read_keys(run.source, run.plan, keys)):
+            run.quarantine.flush()
+            run.destination.load(unit)
+        run.quarantine.flush()
+    bad = run.quarantine.rejected_keys
+    run.ledger.resolve_errors(run.claim, [key for key in keys if tuple(key.items()) not in bad])
+    run.destination.sweep()

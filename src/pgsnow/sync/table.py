@@ -1,0 +1,81 @@
+"""The story of one table: read what changed, transform, stage, merge, and only then move the checkpoint.
+
+Crash anywhere and the same rows come again; the merge is idempotent, so nothing is lost and nothing doubled.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.read import Reading
+from pgsnow.sync.destination import Destination
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.spool import Spool
+from pgsnow.sync.units import UnitWriter
+
+
+@dataclass(frozen=True, slots=True)
+class TableRun:
+    """All that one run of one table works with. `refresh` asks for everything to be read and the rest deleted."""
+
+    plan: TablePlan
+    claim: Claim
+    checkpoint: Checkpoint | None
+    horizon: Horizon
+    source: Source
+    ledger: Ledger
+    quarantine: Quarantine
+    destination: Destination
+    progress: Progress
+    stop: threading.Event
+    refresh: bool = False
+
+
+def sync_table(run: TableRun) -> None:
+    """One table, once. Raises what stopped it; the ledger then still tells where to go on from."""
+    run.destination.sweep()
+    reading = Reading(run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh)
+    with reading, Spool(run.claim.run_id) as spool:
+        run.progress.full_read = reading.full_read
+        writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
+        for unit in writer.units(reading.pages()):
+            run.quarantine.flush()
+            run.destination.load(unit)
+            run.quarantine.resolve()
+            if reading.resumable:
+                advance(run, reading.checkpoint())
+        run.quarantine.flush()
+        finish_refresh(run)
+        advance(run, reading.checkpoint())
+    run.destination.sweep()
+
+
+def advance(run: TableRun, checkpoint: Checkpoint) -> None:
+    """Snowflake has everything up to here: remember that."""
+    with run.progress.timed("checkpoint"):
+        run.ledger.advance(run.claim, checkpoint)
+    run.progress.last_watermark = checkpoint.last_watermark
+    run.progress.tell("checkpointed")
+
+
+def finish_refresh(run: TableRun) -> None:
+    """A refresh ends with the target holding what the source holds: rows it did not write are deleted.
+
+    Not when rows were rejected: their older versions in the target are better than nothing.
+    """
+    if not run.refresh:
+        return
+    if run.progress.rows_rejected:
+        run.progress.events.append(
+            "rows that are gone from the source were kept, because some rows were rejected"
+        )
+        return
+    run.destination.ensure()
+    if deleted := run.destination.prune():
+        run.progress.events.append(f"deleted {deleted} rows that are gone from the source")

@@ -1,0 +1,234 @@
+"""One tick over the claimed tables: look at all of them in Postgres, settle the idle ones, sync the busy ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TypeVar
+
+import psycopg
+
+from pgsnow.ledger.store import Claim, ErrorRow, Refusal
+from pgsnow.model.checkpoint import Horizon
+from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
+from pgsnow.model.report import Status, SyncReport, TableReport
+from pgsnow.postgres.discover import fingerprints
+from pgsnow.postgres.horizon import take_horizon
+from pgsnow.postgres.read import idle_checkpoint
+from pgsnow.sync.destination import Destination
+from pgsnow.sync.heartbeat import Heartbeat
+from pgsnow.sync.keys import Key
+from pgsnow.sync.log import logger
+from pgsnow.sync.look import Look, look_at
+from pgsnow.sync.means import Connections, Means
+from pgsnow.sync.planning import target_of
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.replay import replay_keys
+from pgsnow.sync.table import TableRun, sync_table
+
+L = TypeVar("L", Claim, Look)
+R = TypeVar("R")
+
+
+class Tick:
+    """One use: `with Tick(…) as tick: tick.run(…)`. Every claim given to it is recorded and released."""
+
+    def __init__(
+        self,
+        means: Means,
+        run_id: str,
+        claims: Sequence[Claim],
+        refusals: Sequence[Refusal],
+        *,
+        refresh: bool = False,
+    ) -> None:
+        self._means = means
+        self._run_id = run_id
+        self._claims = claims
+        self._refresh = refresh
+        self._began = time.monotonic()
+        self._started_at = datetime.now(UTC)
+        self._connections = Connections(means.source)
+        self._pool = ThreadPoolExecutor(means.config.parallel_tables, thread_name_prefix="pgsnow-table")
+        self._heartbeat = Heartbeat(means.ledger, claims)
+        self._progress = {claim.table: self._new_progress(claim.table) for claim in claims}
+        self._reports = {refusal.table: self._refused(refusal) for refusal in refusals}
+
+    def __enter__(self) -> Tick:
+        self._heartbeat.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._heartbeat.__exit__(kind, error, trace)
+        self._connections.close()
+        self._means.ledger.release([claim for claim in self._claims if claim.table not in self._reports])
+
+    def run(self) -> SyncReport:
+        """Sync every claimed table."""
+        found = self._look()
+        if found is not None:
+            horizon, looks = found
+            self._settle([look for look in looks if not self._is_busy(look)], horizon)
+            self._each(
+                [look for look in looks if self._is_busy(look)], lambda look: self._sync(look, horizon)
+            )
+        return self._report()
+
+    def replay(self, rows: Sequence[ErrorRow]) -> SyncReport:
+        """Load the rows of these quarantine entries again."""
+        found = self._look()
+        if found is not None:
+            horizon, looks = found
+            keys = {
+                look.claim.table: [r.key for r in rows if r.source_table == look.claim.table]
+                for look in looks
+            }
+            self._each(looks, lambda look: self._replay(look, horizon, keys[look.claim.table]))
+        return self._report()
+
+    def _look(self) -> tuple[Horizon, list[Look]] | None:
+        """The horizon, taken before any snapshot of this tick, and a look at each table; None without a source."""
+        if not self._claims:
+            return None
+        try:
+            with self._connections.one() as conn:
+                horizon = self._horizon(conn)
+                sources = [self._means.config.table(claim.table).source for claim in self._claims]
+                prints = fingerprints(conn, sources)
+        except PgsnowError as error:
+            for claim in self._claims:
+                self._fail(claim, error)
+            return None
+        marks = {claim.table: prints.get(source) for claim, source in zip(self._claims, sources, strict=True)}
+        return horizon, self._each(self._claims, lambda claim: self._look_at(claim, horizon, marks))
+
+    def _horizon(self, conn: psycopg.Connection) -> Horizon:
+        """Saved listings serve roles that may not see other sessions; see pgsnow.postgres.horizon."""
+        ledger, name = self._means.ledger, self._means.settings.source.display
+        horizon, listing = take_horizon(conn, ledger.virtual_xids(name))
+        if listing is not None:
+            ledger.save_virtual_xids(name, listing)
+        return horizon
+
+    def _look_at(self, claim: Claim, horizon: Horizon, marks: Mapping[str, str | None]) -> Look:
+        progress = self._progress[claim.table]
+        progress.tell("started")
+        with self._connections.one() as conn:
+            with progress.timed("plan"):
+                config = self._means.config.table(claim.table)
+                prepared = self._means.planner.plan(conn, config, marks[claim.table])
+            return look_at(claim, prepared, conn, horizon, progress)
+
+    def _is_busy(self, look: Look) -> bool:
+        return look.busy or self._refresh
+
+    def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
+        """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
+        moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
+        try:
+            lost = self._means.ledger.advance_idle(moves) if moves else []
+        except PgsnowError as error:
+            for look in idle:
+                self._fail(look.claim, error)
+            return
+        self._end([(k.claim, self._idle_report(k, lost)) for k in idle])
+
+    def _idle_report(self, look: Look, lost: Sequence[str]) -> TableReport:
+        if look.claim.table in lost:
+            return look.progress.report(
+                Status.HELD, LeaseLost(f"{look.claim.table}: another run took the table")
+            )
+        return look.progress.report(Status.IDLE)
+
+    def _sync(self, look: Look, horizon: Horizon) -> None:
+        self._with_run(look, horizon, sync_table)
+
+    def _replay(self, look: Look, horizon: Horizon, keys: Sequence[Key]) -> None:
+        self._with_run(look, horizon, lambda run: replay_keys(run, keys))
+
+    def _with_run(self, look: Look, horizon: Horizon, action: Callable[[TableRun], None]) -> None:
+        means, claim, progress = self._means, look.claim, look.progress
+        with self._connections.one() as conn:
+            destination = Destination(
+                means.settings.snowflake, look.plan, means.ledger, claim, progress, means.stop
+            )
+            quarantine = Quarantine(look.plan, look.prepared.transform, means.ledger, claim, progress, conn)
+            try:
+                action(
+                    TableRun(
+                        look.plan, claim, look.checkpoint, horizon, means.source, means.ledger,
+                        quarantine, destination, progress, means.stop, self._refresh,
+                    )
+                )  # fmt: skip
+            finally:
+                destination.close()
+        self._end([(claim, progress.report())])
+
+    def _each(self, items: Sequence[L], action: Callable[[L], R]) -> list[R]:
+        """The action on each item, in threads. One that fails is recorded, and left out of the result."""
+        results = self._pool.map(lambda item: self._guarded(item, action), items)
+        return [result for result in results if result is not None]
+
+    def _guarded(self, item: L, action: Callable[[L], R]) -> R | None:
+        claim = item.claim if isinstance(item, Look) else item
+        try:
+            return action(item)
+        except Exception as error:  # one table's failure, whatever it is, leaves the others running
+            self._fail(claim, error)
+            return None
+
+    def _fail(self, claim: Claim, error: Exception) -> None:
+        if not isinstance(error, PgsnowError):
+            logger(claim.table, self._run_id).error("unexpected error", exc_info=error)
+        self._means.planner.forget(claim.table)
+        self._end([(claim, self._progress[claim.table].report(status_after(error), error))])
+
+    def _end(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        """Record and release. If even that fails the report says so; the checkpoint stands where it was."""
+        for claim, report in runs:
+            self._heartbeat.forget(claim)
+            self._reports[claim.table] = report
+        try:
+            self._means.ledger.finish(runs)
+            self._means.ledger.release([claim for claim, _ in runs])
+        except PgsnowError as error:
+            for claim, report in runs:
+                if report.ok:
+                    self._reports[claim.table] = self._progress[claim.table].report(
+                        status_after(error), error
+                    )
+        for claim, report in runs:
+            self._progress[claim.table].tell(
+                "finished", rows=report.rows_processed, detail=report.status.value
+            )
+
+    def _new_progress(self, table: str) -> Progress:
+        config = self._means.config.table(table)
+        target = str(target_of(config, self._means.settings.snowflake))
+        return Progress(table, target, self._run_id, self._means.observer)
+
+    def _refused(self, refusal: Refusal) -> TableReport:
+        who = f" by {refusal.holder}" if refusal.holder else ""
+        since = f" since {refusal.since:%Y-%m-%d %H:%M:%S %Z}" if refusal.since else ""
+        report = self._new_progress(refusal.table).report(Status.HELD)
+        return replace(report, error=f"{refusal.reason}{who}{since}", error_type="LeaseHeld")
+
+    def _report(self) -> SyncReport:
+        order = {table.name: at for at, table in enumerate(self._means.config.tables)}
+        tables = sorted(self._reports.values(), key=lambda report: order[report.table])
+        return SyncReport(self._run_id, self._started_at, time.monotonic() - self._began, tuple(tables))
+
+
+def status_after(error: Exception) -> Status:
+    """How a run ended that this error ended."""
+    if isinstance(error, LeaseLost):
+        return Status.HELD
+    return Status.STOPPED if isinstance(error, ShuttingDown) else Status.ERROR

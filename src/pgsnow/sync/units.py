@@ -1,0 +1,104 @@
+"""Pages become load units: read, sift, write part files, and hand over a unit when it is full."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+from pgsnow.model.batch import LoadUnit, Page
+from pgsnow.model.errors import ShuttingDown
+from pgsnow.model.plan import TablePlan
+from pgsnow.sync.parquet import PartWriter
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.spool import Spool
+
+
+class UnitWriter:
+    """Cuts one run's rows into load units of at most `max_rows_per_load` rows (and a page more).
+
+    batches are named `<slug>/<fence>-<n>`: unique for ever, because the fence is.
+    """
+
+    def __init__(
+        self,
+        plan: TablePlan,
+        fence: int,
+        spool: Spool,
+        quarantine: Quarantine,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
+        self._plan = plan
+        self._fence = fence
+        self._spool = spool
+        self._quarantine = quarantine
+        self._progress = progress
+        self._stop = stop
+        self._made = 0
+
+    def units(self, pages: Iterable[Page]) -> Iterator[LoadUnit]:
+        """Units in the order of reading. Between a unit and the next, nothing of the next has been read.
+
+        Raises ShuttingDown between two pages when asked to stop; a half-written unit is abandoned.
+        """
+        writer = self._new_writer()
+        try:
+            for page in self._timed(pages):
+                self._add(writer, page)
+                if writer.rows >= self._plan.config.max_rows_per_load:
+                    yield self._close(writer)
+                    writer = self._new_writer()
+            if writer.rows:
+                yield self._close(writer)
+        finally:
+            writer.abandon()
+
+    def _add(self, writer: PartWriter, page: Page) -> None:
+        if self._stop.is_set():
+            raise ShuttingDown(
+                f"{self._progress.table}: stopped between two pages; nothing of this load unit is kept"
+            )
+        good = self._quarantine.sift(page)
+        with self._progress.timed("write"):
+            writer.write(good)
+        self._progress.tell("page", rows=good.num_rows, size=_size(good))
+
+    def _timed(self, pages: Iterable[Page]) -> Iterator[Page]:
+        reader = iter(pages)
+        first = True
+        while True:
+            began = time.monotonic()
+            page = next(reader, None)
+            self._progress.spent("read", time.monotonic() - began)
+            if page is None:
+                return
+            if first:
+                self._progress.tell("read")
+                first = False
+            yield page
+
+    def _new_writer(self) -> PartWriter:
+        return PartWriter(self._spool.unit_folder(), self._plan.output)
+
+    def _close(self, writer: PartWriter) -> LoadUnit:
+        with self._progress.timed("write"):
+            parts = writer.finish()
+        unit = LoadUnit(f"{slug(self._plan)}/{self._fence}-{self._made}", self._fence, parts)
+        self._made += 1
+        self._progress.tell("written", rows=unit.rows, size=unit.size)
+        return unit
+
+
+def slug(plan: TablePlan) -> str:
+    """The table's name in the configuration, which is unique, fit for a path in a stage."""
+    return "".join(
+        c if c.isascii() and (c.isalnum() or c in ".-") else f"_{ord(c):x}" for c in plan.config.name
+    )
+
+
+def _size(rows: pa.RecordBatch) -> int:
+    return int(rows.nbytes)

@@ -1,0 +1,156 @@
+"""Is the target equal to the source? Row by row and column by column, in pages, through other code than the sync's:
+Postgres is asked for its own text, Snowflake through plain SELECTs; neither Arrow nor Parquet is involved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from pgsnow.model.config import TableConfig
+from pgsnow.model.errors import TargetMissing
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.text import read_text
+from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.look_up import count_rows, select_all_keys, select_rows
+from pgsnow.sync.canonical import from_postgres, from_snowflake
+from pgsnow.sync.engine import Engine
+
+PAGE = 2_000
+"""Rows compared at once."""
+SHOWN = 20
+"""Differences kept a table; the rest is counted."""
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """kind: missing (not in the target), ghost (not in the source), duplicate (twice in the target) or value
+    (`column` differs)."""
+
+    kind: str
+    key: tuple[Any, ...]
+    column: str | None = None
+    source: Any = None
+    target: Any = None
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a comparison of one table found."""
+
+    table: str
+    target: str
+    source_rows: int = 0
+    target_rows: int = 0
+    quarantined: int = 0
+    """Rows with an open entry in sync_errors; they are not compared."""
+    difference_count: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    not_compared: tuple[str, ...] = ()
+    """Columns that a transform changes: their source value says nothing of the target's."""
+
+    @property
+    def equal(self) -> bool:
+        return self.difference_count == 0
+
+    def note(self, difference: Difference) -> None:
+        self.difference_count += 1
+        if len(self.differences) < SHOWN:
+            self.differences.append(difference)
+
+
+class Comparison:
+    """One table's comparison. The source should be quiet, or what is in flight counts as different."""
+
+    def __init__(
+        self, plan: TablePlan, changed: frozenset[str], conn: psycopg.Connection, session: Session
+    ) -> None:
+        self._plan = plan
+        self._conn = conn
+        self._session = session
+        self._fields = tuple(f for f in plan.output if not f.computed and f.source not in changed)
+        self._key_at = [[f.source for f in self._fields].index(name) for name in plan.config.pk]
+        left_out = tuple(f.target for f in plan.output if f not in self._fields)
+        self.verdict = Verdict(plan.config.name, str(plan.target), not_compared=left_out)
+
+    def run(self, quarantined: frozenset[Row]) -> Verdict:
+        matched = 0
+        for page in self._source_pages():
+            self.verdict.source_rows += len(page)
+            known = {self._key(row): row for row in page if self._key(row) not in quarantined}
+            self.verdict.quarantined += len(page) - len(known)
+            matched += self._compare(known)
+        self._ghosts(matched, quarantined)
+        return self.verdict
+
+    def _source_pages(self) -> Iterator[list[Row]]:
+        for page in read_text(self._conn, self._plan, self._fields, PAGE):
+            yield [tuple(from_postgres(f, v) for f, v in zip(self._fields, row, strict=True)) for row in page]
+
+    def _key(self, row: Row) -> Row:
+        return tuple(row[at] for at in self._key_at)
+
+    def _compare(self, source: dict[Row, Row]) -> int:
+        target: dict[Row, Row] = {}
+        for row in self._target_rows(list(source)):
+            if self._key(row) in target:
+                self.verdict.note(Difference("duplicate", self._key(row)))
+            target[self._key(row)] = row
+        for key, row in source.items():
+            if key not in target:
+                self.verdict.note(Difference("missing", key))
+            elif row != target[key]:
+                self._note_values(key, row, target[key])
+        return len(target)
+
+    def _target_rows(self, keys: Sequence[Row]) -> Iterator[Row]:
+        if not keys:
+            return
+        for row in select_rows(self._session, self._plan.target, self._fields, self._plan.key, keys):
+            yield tuple(from_snowflake(f, v) for f, v in zip(self._fields, row, strict=True))
+
+    def _note_values(self, key: Row, source: Row, target: Row) -> None:
+        for at, f in enumerate(self._fields):
+            if source[at] != target[at]:
+                self.verdict.note(Difference("value", key, f.target, source[at], target[at]))
+
+    def _ghosts(self, matched: int, quarantined: frozenset[Row]) -> None:
+        self.verdict.target_rows = count_rows(self._session, self._plan.target)
+        if self.verdict.target_rows == matched:
+            return
+        known = {self._key(row) for page in self._source_pages() for row in page} | quarantined
+        key = self._plan.key
+        for row in select_all_keys(self._session, self._plan.target, key):
+            value = tuple(from_snowflake(f, v) for f, v in zip(key, row, strict=True))
+            if value not in known:
+                self.verdict.note(Difference("ghost", value))
+
+
+def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]:
+    """Compare these tables (all enabled ones by default). Writes nothing at either end.
+
+    Raises what stops a comparison: SourceUnavailable, TargetUnavailable, SourceTableMissing …
+    """
+    chosen = engine.config.select(tables)
+    tag = "pgsnow:verify"
+    with engine.source.connect() as conn, connect(engine.settings.snowflake, query_tag=tag) as session:
+        return [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
+
+
+def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
+    prepared = engine.planner.plan(conn, table, None)
+    comparison = Comparison(prepared.plan, prepared.transform.changes, conn, session)
+    fields = {f.source: f for f in prepared.plan.fields}
+    quarantined = frozenset(
+        tuple(from_postgres(fields[name], key.get(name)) for name in table.pk)
+        for key in engine.ledger.open_error_keys(table.name)
+    )
+    try:
+        return comparison.run(quarantined)
+    except TargetMissing:
+        comparison.verdict.note(Difference("missing", (str(prepared.plan.target),)))
+        return comparison.verdict
