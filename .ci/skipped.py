@@ -1,4 +1,5 @@
-"""Ends with 1, naming them, when a pytest run left out tests that it had chosen.   usage: skipped.py JUNIT_XML"""
+"""Ends with 1, naming them, when a pytest run left out tests that it had chosen.   usage: skipped.py
+JUNIT_XML"""
 
 import sys
 import xml.etree.ElementTree as ElementTree
