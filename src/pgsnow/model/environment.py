@@ -1,0 +1,106 @@
+"""Every environment variable pgsnow reads, and how it reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pgsnow.model.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable. Reserved ones are accepted and not used yet."""
+
+    name: str
+    secret: bool = False
+    reserved: bool = False
+
+
+LIBPQ = {
+    "PGHOST": "host",
+    "PGHOSTADDR": "hostaddr",
+    "PGPORT": "port",
+    "PGDATABASE": "dbname",
+    "PGUSER": "user",
+    "PGPASSWORD": "password",
+    "PGPASSFILE": "passfile",
+    "PGSERVICE": "service",
+    "PGSERVICEFILE": "servicefile",
+    "PGSSLMODE": "sslmode",
+    "PGSSLROOTCERT": "sslrootcert",
+    "PGSSLCERT": "sslcert",
+    "PGSSLKEY": "sslkey",
+    "PGCHANNELBINDING": "channel_binding",
+    "PGTARGETSESSIONATTRS": "target_session_attrs",
+    "PGOPTIONS": "options",
+}
+"""libpq's own variables and the connection parameters they stand for (PostgreSQL docs, "Environment Variables").
+They are read here as well as by libpq, because those in a `.env` file never reach libpq."""
+
+_PLAIN = (
+    "PG_HOST PG_PORT PG_USER PG_DB"
+    " SNOWFLAKE_ACCOUNT SNOWFLAKE_USER SNOWFLAKE_WAREHOUSE SNOWFLAKE_DATABASE SNOWFLAKE_SCHEMA SNOWFLAKE_ROLE"
+    " SNOWFLAKE_HOST SNOWFLAKE_PORT SNOWFLAKE_PROTOCOL SNOWFLAKE_AUTHENTICATOR SNOWFLAKE_PRIVATE_KEY_FILE"
+    " SNOWFLAKE_TOKEN_FILE_PATH SNOWFLAKE_OAUTH_CLIENT_ID SNOWFLAKE_OAUTH_TOKEN_REQUEST_URL SNOWFLAKE_OAUTH_SCOPE"
+    " SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER SNOWFLAKE_WORKLOAD_IDENTITY_ENTRA_RESOURCE SNOWFLAKE_CONNECTION_NAME"
+).split()
+_SECRET = (
+    "POSTGRES_DSN PG_PASS LEDGER_DSN"
+    " SNOWFLAKE_PASSWORD SNOWFLAKE_PRIVATE_KEY SNOWFLAKE_PRIVATE_KEY_FILE_PWD SNOWFLAKE_PAT SNOWFLAKE_TOKEN"
+    " SNOWFLAKE_OAUTH_TOKEN SNOWFLAKE_OAUTH_CLIENT_SECRET CELERY_BROKER_URL"
+).split()
+_RESERVED = {"S3_ACCESS_KEY": True, "S3_SECRET": True, "S3_BUCKET": False}
+
+VARIABLES: Mapping[str, Variable] = {
+    variable.name: variable
+    for variable in (
+        *(Variable(name) for name in _PLAIN),
+        *(Variable(name, secret=True) for name in _SECRET),
+        *(Variable(name, secret=key == "password") for name, key in LIBPQ.items()),
+        *(Variable(name, secret=secret, reserved=True) for name, secret in _RESERVED.items()),
+    )
+}
+
+
+class Environment:
+    """Reads variables and collects what is wrong with them. Empty ones count as unset, as in a copied template."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self.problems: list[str] = []
+
+    def get(self, name: str) -> str | None:
+        """The value; blanks around it are cut off, except around secrets."""
+        value = self._values.get(name)
+        if value is None or not value.strip():
+            return None
+        return value if VARIABLES[name].secret else value.strip()
+
+    def need(self, name: str, fix: str) -> str:
+        """The value; when there is none that is a problem, and '' stands in."""
+        value = self.get(name)
+        if value is None:
+            self.refuse(name, "is not set", fix)
+        return value or ""
+
+    def port(self, name: str) -> int | None:
+        """A TCP port."""
+        value = self.get(name)
+        if value is None:
+            return None
+        if value.isascii() and value.isdigit() and 0 < int(value) < 65536:
+            return int(value)
+        self.refuse(name, f"{value!r} is not a port", "write a number from 1 to 65535")
+        return None
+
+    def refuse(self, name: str, what: str, fix: str) -> None:
+        """Note a problem. `what` never holds a secret."""
+        self.problems.append(f"environment: {name}: {what} — {fix}")
+
+    def finish(self) -> None:
+        """Raises ConfigError if there are problems."""
+        if self.problems:
+            raise ConfigError(
+                self.problems, advice="Set these in the environment or in .env; see docs/settings.md."
+            )

@@ -1,0 +1,95 @@
+"""How to reach a Postgres server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pgsnow.model.dsn import parse_dsn, write_dsn
+from pgsnow.model.environment import LIBPQ, Environment
+from pgsnow.model.secret import Secret
+
+_SECRET = frozenset(
+    {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"}
+)
+_PLAN = {"PG_HOST": "host", "PG_PORT": "port", "PG_USER": "user", "PG_PASS": "password", "PG_DB": "dbname"}
+_FORM = (
+    "write postgresql://user:password@host:5432/db (percent-encode special characters), or key=value pairs"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSettings:
+    """libpq's parameters; those that are secret are kept as Secret."""
+
+    parameters: tuple[tuple[str, str | Secret], ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> PostgresSettings:
+        """From parameters by libpq's names."""
+        return cls(tuple((k, Secret(v) if k in _SECRET else v) for k, v in parameters.items()))
+
+    @classmethod
+    def from_dsn(cls, dsn: str) -> PostgresSettings:
+        """From a URI or key=value pairs. ValueError, without the text, if malformed."""
+        return cls.of(parse_dsn(dsn))
+
+    def conninfo(self) -> str:
+        """libpq's key=value form, with the password: secret."""
+        return write_dsn({k: v.reveal() if isinstance(v, Secret) else v for k, v in self.parameters})
+
+    def get(self, name: str, default: str = "") -> str:
+        """A parameter that is not secret."""
+        return next((v for k, v in self.parameters if k == name and isinstance(v, str)), default)
+
+    @property
+    def display(self) -> str:
+        """`host:port/db as user`, for people."""
+        if service := self.get("service"):
+            return f"service {service}"
+        host = self.get("host") or self.get("hostaddr") or "local socket"
+        user = self.get("user") or "the system user"
+        return f"{host}:{self.get('port') or '5432'}/{self.get('dbname') or user} as {user}"
+
+    def __repr__(self) -> str:
+        return f"PostgresSettings({self.display})"
+
+
+def source_from(env: Environment) -> PostgresSettings | None:
+    """POSTGRES_DSN, else PG_*, else libpq's own variables. None after noting problems."""
+    if found := _from_dsn(env, "POSTGRES_DSN"):
+        return found
+    if env.get("POSTGRES_DSN"):
+        return None
+    plan = {key: value for name, key in _PLAN.items() if (value := env.get(name))}
+    parameters = _libpq(env) | plan
+    env.port("PG_PORT")
+    if not parameters.keys() & {"host", "hostaddr", "service", "dbname"}:
+        env.refuse("POSTGRES_DSN", "is not set", "set it, or PG_HOST, PG_USER, PG_PASS and PG_DB")
+        return None
+    if plan and "service" not in parameters:
+        for name in ("PG_HOST", "PG_USER", "PG_DB"):
+            if _PLAN[name] not in parameters:
+                env.need(name, "set it, or POSTGRES_DSN instead of all PG_*")
+    return PostgresSettings.of(parameters)
+
+
+def ledger_from(env: Environment) -> PostgresSettings | None:
+    """LEDGER_DSN if set."""
+    return _from_dsn(env, "LEDGER_DSN")
+
+
+def _from_dsn(env: Environment, name: str) -> PostgresSettings | None:
+    dsn = env.get(name)
+    if dsn is None:
+        return None
+    try:
+        found = parse_dsn(dsn)
+    except ValueError as error:
+        env.refuse(name, f"cannot be read: {error}", _FORM)
+        return None
+    return PostgresSettings.of(_libpq(env) | found)
+
+
+def _libpq(env: Environment) -> dict[str, str]:
+    return {key: value for name, key in LIBPQ.items() if (value := env.get(name))}

@@ -1,0 +1,40 @@
+"""Where the servers are and how to log in, from the environment. What each variable means: docs/settings.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pgsnow.model.environment import Environment
+from pgsnow.model.postgres_settings import PostgresSettings, ledger_from, source_from
+from pgsnow.model.secret import Secret
+from pgsnow.model.snowflake_settings import SnowflakeSettings, snowflake_from
+
+__all__ = ["PostgresSettings", "Settings", "SnowflakeSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All connections. Nothing here shows a secret by itself, and it cannot be pickled with one."""
+
+    source: PostgresSettings
+    ledger: PostgresSettings
+    """LEDGER_DSN, else the source."""
+    snowflake: SnowflakeSettings
+    broker: Secret | None = field(default=None, repr=False)
+
+    @property
+    def broker_url(self) -> str | None:
+        """CELERY_BROKER_URL: secret."""
+        return self.broker.reveal() if self.broker else None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Raises ConfigError with everything that is missing or wrong, each with its fix and no secret."""
+        read = Environment(env)
+        source, ledger, snowflake = source_from(read), ledger_from(read), snowflake_from(read)
+        read.finish()
+        if source is None or snowflake is None:
+            raise AssertionError("settings are missing though no problem was found")
+        broker = read.get("CELERY_BROKER_URL")
+        return cls(source, ledger or source, snowflake, Secret(broker) if broker else None)
