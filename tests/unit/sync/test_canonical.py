@@ -1,0 +1,52 @@
+"""Values of the two ends compare by value: equal ones are equal, and a small change is seen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+
+from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.sync.canonical import from_postgres, from_snowflake
+
+
+def field(type_name: str) -> Field:
+    return Field("c", "C", mapping_named(type_name))
+
+
+@pytest.mark.parametrize(
+    ("type_name", "text", "value"),
+    [
+        ("int8", "42", 42),
+        ("numeric(12,2)", "1.50", Decimal("1.5")),
+        ("float8", "NaN", float("nan")),
+        ("float8", "-Infinity", float("-inf")),
+        ("bool", "true", True),
+        ("text", "", ""),
+        ("bytea", "\\x00ff", b"\x00\xff"),
+        ("timestamptz", "2026-01-01 00:00:00.000001+00", datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)),
+        ("timestamptz", "2026-01-01 00:00:00+00", datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))),
+        ("jsonb", '{"a": 1.10, "b": [null]}', '{"b":[null],"a":1.1}'),
+        ("jsonb", "12345678901234567890.123", "12345678901234567890.123"),
+    ],
+)
+def test_the_same_value_is_equal(type_name: str, text: str, value: object) -> None:
+    assert from_postgres(field(type_name), text) == from_snowflake(field(type_name), value)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "text", "value"),
+    [
+        ("text", "", None),
+        ("jsonb", "null", None),
+        ("jsonb", "true", "1"),
+        ("jsonb", '"1"', "1"),
+        ("jsonb", "12345678901234567890.123", "12345678901234567000"),
+        ("timestamptz", "2026-01-01 00:00:00.000001+00", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("timestamp", "infinity", datetime(9999, 12, 31)),
+        ("numeric(12,2)", "NaN", Decimal(0)),
+    ],
+)
+def test_another_value_is_not(type_name: str, text: str, value: object) -> None:
+    assert from_postgres(field(type_name), text) != from_snowflake(field(type_name), value)
