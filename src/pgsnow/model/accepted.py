@@ -1,7 +1,7 @@
 """What a configuration value may be: one checked type a kind of value, each refusal with its fix.
 
-Everything is strict: a number is not taken from quoted text nor a name from a number, because YAML makes such
-slips easy (`no` is false, `007` is seven). Only text that came from `${VAR}` may stand for a number or a boolean.
+Everything is strict: a number is not taken from quoted text nor a name from a number, because YAML makes
+such slips easy (`no` is false, `007` is seven). Only text from `${VAR}` may stand for a number or a boolean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def shown(value: object) -> str:
     if isinstance(value, Expanded):
         return repr(value.written)
     if isinstance(value, bool):
-        return f"{str(value).lower()} (what YAML makes of a bare yes, no, on or off; put it in quotes to mean text)"
+        return f"{str(value).lower()} (YAML's reading of a bare yes, no, on or off; quotes make it text)"
     if value is None:
         return "nothing"
     if isinstance(value, (Mapping, list, tuple)):

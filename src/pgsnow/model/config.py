@@ -1,5 +1,6 @@
-"""sync_config.yaml as frozen values: `parse_config` takes what YAML gave and returns a SyncConfig, or tells all
-that is wrong with it at once."""
+"""sync_config.yaml as frozen values.
+
+`parse_config` takes what YAML gave and returns a SyncConfig, or tells all that is wrong with it at once."""
 
 from __future__ import annotations
 
@@ -42,18 +43,26 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class SyncConfig(BaseModel):
-    """The whole file. `default_batch_size`, `max_rejected_rows` and `defaults:` are merged into `tables` already."""
+    """The whole file; `default_batch_size`, `max_rejected_rows` and `defaults:` are merged into `tables`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     sync_interval_seconds: Positive = 120.0
+    """Seconds between two ticks."""
     default_batch_size: FromOne = 1000
+    """`batch_size` of tables that set none."""
     parallel_tables: FromOne = 4
+    """Busy tables of a tick that are synced at the same time."""
     ledger_schema: Identifier = "public"
+    """Postgres schema of pgsnow's own tables (sync_watermarks, sync_errors, sync_logs and others)."""
     log_retention_days: FromOne = 14
+    """Days that sync_logs rows are kept."""
     max_rejected_rows: FromZero = 10_000
+    """`max_rejected_rows` of tables that set none."""
     task_time_limit_seconds: FromOne = 21_600
+    """Seconds after which Celery ends a tick that hangs."""
     tables: tuple[TableConfig, ...]
+    """What is synced, one entry a table."""
 
     @property
     def enabled(self) -> tuple[TableConfig, ...]:
@@ -103,10 +112,11 @@ class _File(SyncConfig):
     """The file as written, for editors: with `defaults:`."""
 
     defaults: TableDefaults | None = None
+    """Keys for tables that do not set them themselves."""
 
 
 def parse_config(
-    data: Mapping[str, Any],
+    data: object,
     *,
     file: str,
     env: Mapping[str, str],

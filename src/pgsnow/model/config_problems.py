@@ -58,7 +58,7 @@ class Problems:
         self._found.setdefault(path, message)
 
     def add_all(self, kind: type[BaseModel], error: ValidationError, path: Path) -> None:
-        """What pydantic found in a value for `kind` at `path`, in our words. The values themselves are not shown."""
+        """What pydantic found in a value for `kind` at `path`, in our words."""
         for each in error.errors(include_url=False, include_input=False):
             self.add((*path, *each["loc"]), _message(kind, each))
 

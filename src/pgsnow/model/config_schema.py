@@ -28,7 +28,9 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 def _property(key: str, value: dict[str, Any]) -> dict[str, Any]:
     value = {name: item for name, item in value.items() if name != "title"}
     if value.get("type") in _SCALARS:
-        outer = {name: value.pop(name) for name in ("default", "description") if name in value}
+        outer: dict[str, Any] = {
+            name: value.pop(name) for name in ("default", "description") if name in value
+        }
         return {"anyOf": [value, _REFERENCE], **outer}
     if key == "transform":
         return {**value, "anyOf": [{"type": "string"}, *value["anyOf"]]}

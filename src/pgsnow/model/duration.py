@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def parse_duration(value: object) -> float:
-    """Seconds. Accepts numbers (seconds) and text of terms (`1h30m`); ValueError for anything else or below zero."""
+    """Seconds, from a number of seconds or text of terms (`1h30m`). ValueError for anything else or below 0."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value)
     elif isinstance(value, str):
@@ -33,7 +33,7 @@ def _seconds_of(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest text that parse_duration reads back as the same whole milliseconds: `1h30m`, `250ms`, `0s`."""
+    """Short text that parse_duration reads back as the same whole milliseconds: `1h30m`, `250ms`, `0s`."""
     left = round(seconds * 1000)
     terms = []
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):

@@ -13,7 +13,7 @@ Path = tuple[str | int, ...]
 
 
 class Expanded(str):
-    """Text that came (in part) from the environment. `written` is what the file says; messages show only that."""
+    """Text that came (in part) from the environment. `written` is what the file says, fit for messages."""
 
     __slots__ = ("written",)
     written: str
@@ -44,28 +44,26 @@ def expand(
 def _expand_text(text: str, env: Mapping[str, str], report: Callable[[str], None]) -> str:
     if "${" not in text:
         return text
+    return Expanded(_REFERENCE.sub(lambda match: _replacement(match, env, report), text), text)
 
-    def replace(match: re.Match[str]) -> str:
-        if match[0] == "$${":
-            return "${"
-        inside = _INSIDE.match(match[1] or "")
-        if inside is None:
-            report(
-                f"{match[0]!r} is not a reference — write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{"
-            )
-            return match[0]
-        name, default = inside.groups()
-        found = env.get(name)
-        if default is not None and not found:
-            return default
-        if found is None:
-            report(
-                f"${{{name}}} is not set — set {name} in the environment or .env, or write ${{{name}:-default}}"
-            )
-            return match[0]
-        return found
 
-    return Expanded(_REFERENCE.sub(replace, text), text)
+def _replacement(match: re.Match[str], env: Mapping[str, str], report: Callable[[str], None]) -> str:
+    if match[0] == "$${":
+        return "${"
+    inside = _INSIDE.match(match[1] or "")
+    if inside is None:
+        report(
+            f"{match[0]!r} is not a reference — write ${{NAME}} or ${{NAME:-default}}, or $${{ to mean ${{"
+        )
+        return match[0]
+    name, default = inside.groups()
+    found = env.get(name)
+    if default is not None and not found:
+        return default
+    if found is None:
+        report(f"${{{name}}} is not set — set {name} in the environment or .env, or write ${{{name}:-…}}")
+        return match[0]
+    return found
 
 
 def escape(value: Any) -> Any:

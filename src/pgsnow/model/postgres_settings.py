@@ -55,19 +55,16 @@ class PostgresSettings:
         return f"PostgresSettings({self.display})"
 
 
-def source_from(env: Environment) -> PostgresSettings | None:
-    """POSTGRES_DSN, else PG_*, else libpq's own variables. None after noting problems."""
+def source_from(env: Environment) -> PostgresSettings:
+    """POSTGRES_DSN, else PG_*, else libpq's own variables. Of no use when problems were noted."""
     if found := _from_dsn(env, "POSTGRES_DSN"):
         return found
-    if env.get("POSTGRES_DSN"):
-        return None
     plan = {key: value for name, key in _PLAN.items() if (value := env.get(name))}
     parameters = _libpq(env) | plan
     env.port("PG_PORT")
     if not parameters.keys() & {"host", "hostaddr", "service", "dbname"}:
         env.refuse("POSTGRES_DSN", "is not set", "set it, or PG_HOST, PG_USER, PG_PASS and PG_DB")
-        return None
-    if plan and "service" not in parameters:
+    elif plan and "service" not in parameters:
         for name in ("PG_HOST", "PG_USER", "PG_DB"):
             if _PLAN[name] not in parameters:
                 env.need(name, "set it, or POSTGRES_DSN instead of all PG_*")
@@ -87,7 +84,7 @@ def _from_dsn(env: Environment, name: str) -> PostgresSettings | None:
         found = parse_dsn(dsn)
     except ValueError as error:
         env.refuse(name, f"cannot be read: {error}", _FORM)
-        return None
+        return PostgresSettings.of({})
     return PostgresSettings.of(_libpq(env) | found)
 
 

@@ -51,12 +51,14 @@ _EXPLICIT = {
 _BY_HAND = frozenset({"EXTERNALBROWSER", "OAUTH_AUTHORIZATION_CODE", "USERNAME_PASSWORD_MFA"})
 _PROVIDERS = ("AWS", "AZURE", "GCP", "OIDC")
 
+_TOKEN = ("SNOWFLAKE_TOKEN", "SNOWFLAKE_TOKEN_FILE_PATH")
 _OFFERED_BY = (
     (AuthMethod.KEY_PAIR, ("SNOWFLAKE_PRIVATE_KEY_FILE", "SNOWFLAKE_PRIVATE_KEY")),
-    (AuthMethod.WORKLOAD_IDENTITY, ("SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER",)),
-    (AuthMethod.PAT, ("SNOWFLAKE_PAT", "SNOWFLAKE_TOKEN", "SNOWFLAKE_TOKEN_FILE_PATH")),
+    (AuthMethod.PAT, ("SNOWFLAKE_PAT",)),
     (AuthMethod.OAUTH, ("SNOWFLAKE_OAUTH_TOKEN",)),
     (AuthMethod.CLIENT_CREDENTIALS, ("SNOWFLAKE_OAUTH_CLIENT_ID", "SNOWFLAKE_OAUTH_CLIENT_SECRET")),
+    (AuthMethod.WORKLOAD_IDENTITY, ("SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER",)),  # may use SNOWFLAKE_TOKEN too
+    (AuthMethod.PAT, _TOKEN),
     (AuthMethod.CONNECTION_NAME, ("SNOWFLAKE_CONNECTION_NAME",)),
     (AuthMethod.PASSWORD, ("SNOWFLAKE_PASSWORD",)),
 )
@@ -71,9 +73,9 @@ def auth_from(env: Environment) -> Auth | None:
 def _chosen(env: Environment) -> AuthMethod | None:
     named = env.get("SNOWFLAKE_AUTHENTICATOR")
     if named is None:
-        for method, names in _OFFERED_BY:
-            if any(env.get(name) for name in names):
-                return method
+        offered = [method for method, names in _OFFERED_BY if any(env.get(name) for name in names)]
+        if offered:
+            return offered[0]
         env.refuse(
             "SNOWFLAKE_PRIVATE_KEY_FILE",
             "is not set, nor any other credential",
@@ -89,12 +91,12 @@ def _chosen(env: Environment) -> AuthMethod | None:
             "use SNOWFLAKE_JWT (a key pair)",
         )
         return None
-    method = _EXPLICIT.get(named.upper())
-    if method is None:
+    explicit = _EXPLICIT.get(named.upper())
+    if explicit is None:
         env.refuse(
             "SNOWFLAKE_AUTHENTICATOR", f"{named!r} is not known", f"write one of {', '.join(_EXPLICIT)}"
         )
-    return method
+    return explicit
 
 
 def _key_pair(env: Environment) -> Auth:

@@ -38,7 +38,7 @@ class SnowflakeSettings:
     @property
     def display(self) -> str:
         """`account as user (key pair)`, for people."""
-        where = self.account or dict(self.credentials.arguments).get("connection_name", "")
+        where = self.account or str(dict(self.credentials.arguments).get("connection_name", ""))
         if self.host:
             where += f" at {self.host}:{self.port}" if self.port else f" at {self.host}"
         return f"{where} as {self.user or 'the token’s user'} ({self.auth})"
@@ -66,13 +66,12 @@ class SnowflakeSettings:
         return {key: value for key, value in named.items() if value} | proof
 
 
-def snowflake_from(env: Environment) -> SnowflakeSettings | None:
-    """From SNOWFLAKE_*. None after noting problems."""
-    before = len(env.problems)
+def snowflake_from(env: Environment) -> SnowflakeSettings:
+    """From SNOWFLAKE_*. Of no use when problems were noted."""
     auth = auth_from(env)
     by_name = auth is not None and auth.method is AuthMethod.CONNECTION_NAME
     host = env.get("SNOWFLAKE_HOST") or ""
-    found = SnowflakeSettings(
+    return SnowflakeSettings(
         account=_account(env, needed=not by_name),
         user=_user(env, auth),
         database=env.need("SNOWFLAKE_DATABASE", "name the database that targets without one are in"),
@@ -87,7 +86,6 @@ def snowflake_from(env: Environment) -> SnowflakeSettings | None:
         credentials=auth or Auth(AuthMethod.PASSWORD),
         warnings=tuple(_warnings(env, auth, host)),
     )
-    return None if len(env.problems) > before else found
 
 
 def _account(env: Environment, *, needed: bool) -> str:
@@ -108,7 +106,7 @@ def _account(env: Environment, *, needed: bool) -> str:
 
 
 def _user(env: Environment, auth: Auth | None) -> str:
-    if auth is not None and auth.needs_user:
+    if auth is None or auth.needs_user:
         return env.need("SNOWFLAKE_USER", "name the Snowflake user that loads, such as PGSNOW")
     return env.get("SNOWFLAKE_USER") or ""
 
@@ -149,8 +147,8 @@ def _der(pem: Secret, passphrase: Secret | None) -> bytes:
         key = form.load_pem_private_key(
             pem.reveal().encode(), password=passphrase.reveal().encode() if passphrase else None
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError):
         raise ConfigError(
             "environment: SNOWFLAKE_PRIVATE_KEY: cannot be opened — check the key and SNOWFLAKE_PRIVATE_KEY_FILE_PWD"
-        ) from error.with_traceback(None)
+        ) from None
     return key.private_bytes(form.Encoding.DER, form.PrivateFormat.PKCS8, form.NoEncryption())

@@ -75,47 +75,69 @@ def _time_zone(value: object) -> str:
 class ColumnsConfig(BaseModel):
     """Which source columns are read, and what they are called in Snowflake. The pk is always read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     include: Names = ()
+    """Columns to read; empty means all. Columns added to the source later are then left out."""
     exclude: Names = ()
+    """Columns never read."""
     rename: TextsByName = Field(default_factory=dict)
+    """Source column → name in Snowflake."""
 
 
 class TableOptions(BaseModel):
     """What both a table and `defaults:` may set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     watermark_timezone: Annotated[str, BeforeValidator(_time_zone)] | None = None
+    """Time zone of a watermark column without one (timestamp, date); without it, UTC."""
     batch_size: FromOne = 1000
+    """Rows read and handed to the transform at once."""
     transform: TransformConfig | None = None
+    """What is done to rows on their way: null, module:function, or a mapping."""
     late_rows: Annotated[LateRows, BeforeValidator(_late_rows)] = LateRows.LOSSLESS
+    """How rows are found that become visible after newer ones were read."""
     lookback: Duration = 300.0
+    """With late_rows: lookback, how far behind the watermark each read begins."""
     max_skew: Duration = 10.0
+    """How far a writer's clock may differ from the server's."""
     audit_every: Duration = 3600.0
+    """Time between two searches for rows that the watermark would have missed; 0 means never."""
     load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
+    """How rows reach Snowflake: bound inserts, staged files, or whichever suits their number."""
     max_rows_per_load: FromOne = 1_000_000
+    """Rows that one COPY and one MERGE apply at most."""
     max_rejected_rows: FromZero = 10_000
+    """Rejected rows in one run after which the table stops with an error."""
     columns: ColumnsConfig = ColumnsConfig()
+    """Which columns are read, and their names in Snowflake."""
     where: Text | None = None
+    """An SQL condition on the source's rows; only rows that meet it are read."""
     enabled: Switch = True
+    """false leaves the table out of ticks."""
 
 
 class TableDefaults(TableOptions):
     """`defaults:`: each key stands for tables that do not set it themselves."""
 
     pk: KeyNames | None = None
+    """Column, or list of columns, that identifies a row."""
     watermark_column: Name | None = None
+    """Column that grows whenever a row changes."""
 
 
 class TableConfig(TableOptions):
     """One entry of `tables:`. Durations are seconds; names of columns are raw, their case kept."""
 
     source: NameOfSource
+    """The Postgres table: schema.table."""
     target: NameOfTarget
+    """The Snowflake table: table, schema.table or database.schema.table."""
     pk: KeyNames
+    """Column, or list of columns, that identifies a row; rows with the same pk are merged."""
     watermark_column: Name
+    """Column that grows whenever a row changes."""
     name: Name = ""
     """Unique; the table's key in the ledger. Default: the source's name."""
 

@@ -31,10 +31,12 @@ def _salt(value: object) -> SecretStr:
 class MaskRule(BaseModel):
     """How much of a text stays readable: its first and last characters; 0 and 0 hide all of it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     keep_first: FromZero = 0
+    """Characters at the start that stay readable."""
     keep_last: FromZero = 0
+    """Characters at the end that stay readable."""
 
 
 def _rule(value: object) -> object:
@@ -61,18 +63,26 @@ Masks = Annotated[dict[str, Rule], BeforeValidator(_masks)]
 
 
 class TransformConfig(BaseModel):
-    """`function` runs first; then set_null, hash, mask, cast and rename, each on what the function returned."""
+    """`function` runs first; then set_null, hash, mask, cast and rename, on what the function returned."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     function: Annotated[str, BeforeValidator(_reference)] | None = None
+    """package.module:function, given each row (or each batch)."""
     adds: TextsByName = Field(default_factory=dict)
+    """New column that the function fills → its type."""
     set_null: Names = ()
+    """Columns loaded as NULL."""
     hash: Names = ()
+    """Columns loaded as HMAC-SHA256 of their text, in hex."""
     salt: Annotated[SecretStr, BeforeValidator(_salt)] | None = Field(default=None, repr=False)
+    """The key of `hash`."""
     mask: Masks = Field(default_factory=dict)
+    """Column → all, or how much stays readable."""
     cast: TextsByName = Field(default_factory=dict)
+    """Column → the type it is loaded as."""
     rename: TextsByName = Field(default_factory=dict)
+    """Column → name in Snowflake."""
 
     @model_validator(mode="before")
     @classmethod
