@@ -38,7 +38,7 @@ LIBPQ = {
 """libpq's own variables and the connection parameters they stand for (PostgreSQL docs, "Environment Variables").
 They are read here as well as by libpq, because those in a `.env` file never reach libpq."""
 
-_PLAIN = [
+_PLAIN = (
     "PG_HOST",
     "PG_PORT",
     "PG_USER",
@@ -61,8 +61,8 @@ _PLAIN = [
     "SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER",
     "SNOWFLAKE_WORKLOAD_IDENTITY_ENTRA_RESOURCE",
     "SNOWFLAKE_CONNECTION_NAME",
-]
-_SECRET = [
+)
+_SECRET = (
     "POSTGRES_DSN",
     "PG_PASS",
     "LEDGER_DSN",
@@ -74,7 +74,7 @@ _SECRET = [
     "SNOWFLAKE_OAUTH_TOKEN",
     "SNOWFLAKE_OAUTH_CLIENT_SECRET",
     "CELERY_BROKER_URL",
-]
+)
 _RESERVED = {"S3_ACCESS_KEY": True, "S3_SECRET": True, "S3_BUCKET": False}
 
 VARIABLES: Mapping[str, Variable] = {

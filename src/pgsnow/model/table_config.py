@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from pgsnow.model.accepted import (
     Duration,
@@ -43,6 +43,9 @@ class LoadMethod(StrEnum):
     INSERT = "insert"
     STAGE = "stage"
 
+
+# A bare `off` is false to editors that read YAML 1.1.
+_LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -96,7 +99,7 @@ class TableOptions(BaseModel):
     """Rows read and handed to the transform at once."""
     transform: TransformConfig | None = None
     """What is done to rows on their way: null, module:function, or a mapping."""
-    late_rows: Annotated[LateRows, BeforeValidator(_late_rows)] = LateRows.LOSSLESS
+    late_rows: Annotated[LateRows, BeforeValidator(_late_rows), WithJsonSchema(_LATE_ROWS)] = LateRows.LOSSLESS
     """How rows are found that become visible after newer ones were read."""
     lookback: Duration = 300.0
     """With late_rows: lookback, how far behind the watermark each read begins."""

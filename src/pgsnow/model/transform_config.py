@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 
 from pgsnow.model.accepted import FromZero, Names, TextsByName, identifier, names, shown, text
 
@@ -58,8 +58,28 @@ def _masks(value: object) -> object:
     return {identifier(key): rule for key, rule in value.items()}
 
 
+_RULE_FORMS = {
+    "anyOf": [
+        {"const": "all"},
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "keep_first": {"type": "integer", "minimum": 0},
+                "keep_last": {"type": "integer", "minimum": 0},
+            },
+        },
+    ]
+}
+_MASK_FORMS = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "object", "additionalProperties": _RULE_FORMS},
+    ]
+}
 Rule = Annotated[MaskRule, BeforeValidator(_rule)]
-Masks = Annotated[dict[str, Rule], BeforeValidator(_masks)]
+Masks = Annotated[dict[str, Rule], BeforeValidator(_masks), WithJsonSchema(_MASK_FORMS)]
 
 
 class TransformConfig(BaseModel):
