@@ -80,7 +80,7 @@ class ErrorRow:
 
 
 class Ledger(Protocol):
-    """Every write that names a Claim is fenced: it raises LeaseLost, and changes nothing, if a higher fence was granted.
+    """Every write that names a Claim is fenced: if a higher fence was granted, it raises LeaseLost and changes nothing.
 
     All methods may be called from any thread. Raises LedgerUnavailable, LedgerAccessDenied.
     """

@@ -1,0 +1,147 @@
+"""Who may sync a table: a lease row that carries the fence, and an advisory lock that shows its holder lives.
+
+The fence alone protects: every write names it. The lock only makes it quick to take over from the dead: Postgres
+drops it with the holder's session, while the lease itself still has minutes to run. A holder whose session is cut
+(its own network, a server restart) loses the lock; until its next renew() anyone may take the table over, and if
+somebody did, everything it still writes raises LeaseLost. If nobody did, it goes on undisturbed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+
+from pgsnow.ledger.session import Link
+from pgsnow.ledger.statements import Statements, as_json
+from pgsnow.ledger.store import Claim, Refusal
+from pgsnow.ledger.values import lock_key
+from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.errors import PgsnowError
+
+HELD = "held"
+
+
+class Leases:
+    """Claims, renews and releases the tables of one ledger."""
+
+    def __init__(self, statements: Statements, lease_seconds: float) -> None:
+        self._statements = statements
+        self._lease_seconds = lease_seconds
+        self._held: dict[tuple[int, str], Claim] = {}
+        """By process and table: what close() must give back."""
+
+    def claim(
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float
+    ) -> tuple[list[Claim], list[Refusal]]:
+        """One round trip; two more if a table has no row yet."""
+        names = list(dict.fromkeys(tables))
+        if not names:
+            return [], []
+        params = {
+            "run_id": run_id,
+            "holder": holder,
+            "min_age": min_age,
+            "lease_seconds": self._lease_seconds,
+        }
+        found = self._statements.session.run(lambda link: self._claim_all(link, names, params))
+        claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
+        self._held.update({(os.getpid(), claim.table): claim for claim in claims})
+        return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
+
+    def renew(self, claims: Iterable[Claim]) -> None:
+        """One round trip."""
+        ours = list(claims)
+        if ours:
+            self._statements.session.run(lambda link: self._renew(link, ours))
+
+    def release(self, claims: Iterable[Claim]) -> None:
+        """One round trip."""
+        ours = list(claims)
+        if not ours:
+            return
+        self._statements.session.run(lambda link: self._release(link, ours))
+        for claim in ours:
+            if self._held.get((os.getpid(), claim.table)) == claim:
+                del self._held[os.getpid(), claim.table]
+
+    def release_all(self) -> None:
+        """Give back what this process still holds. A server that does not answer has dropped the locks anyway."""
+        try:
+            self.release([claim for (pid, _), claim in list(self._held.items()) if pid == os.getpid()])
+        except PgsnowError:
+            self._held.clear()
+
+    def _claim_all(self, link: Link, names: list[str], params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        found = self._try(link, names, params)
+        missing = [name for name in names if name not in found]
+        if missing:
+            link.count(self._statements.queries["add_tables"], {"names": missing})
+            found |= self._try(link, missing, params)
+        return found
+
+    def _try(self, link: Link, names: list[str], params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        wanted = as_json({"name": n, "key": self._key(n), "locked": n in link.locked} for n in names)
+        try:
+            rows = link.rows(self._statements.queries["claim"], {**params, "wanted": wanted})
+        except psycopg.Error:
+            self._undo_locks(link, names)
+            raise
+        link.locked |= {row["source_table"]: row["fence"] for row in rows if row["fence"] and row["has_lock"]}
+        return {row["source_table"]: row for row in rows}
+
+    def _undo_locks(self, link: Link, names: list[str]) -> None:
+        """A statement that failed half-way has granted nothing, but advisory locks are not undone with it."""
+        if not link.connection.closed:
+            keys = [self._key(name) for name in names if name not in link.locked]
+            link.rows(self._statements.queries["unlock"], {"keys": keys})
+
+    def _renew(self, link: Link, claims: list[Claim]) -> None:
+        rows = link.rows(
+            self._statements.queries["renew"],
+            {"claims": self._as_json(link, claims), "lease_seconds": self._lease_seconds},
+        )
+        fences = {claim.table: claim.fence for claim in claims}
+        link.locked |= {row["source_table"]: fences[row["source_table"]] for row in rows if row["has_lock"]}
+
+    def _release(self, link: Link, claims: list[Claim]) -> None:
+        link.rows(self._statements.queries["release"], {"claims": self._as_json(link, claims)})
+        for claim in claims:
+            if link.locked.get(claim.table) == claim.fence:
+                del link.locked[claim.table]
+
+    def _as_json(self, link: Link, claims: list[Claim]) -> Any:
+        return as_json(
+            {
+                "name": claim.table,
+                "fence": claim.fence,
+                "run_id": claim.run_id,
+                "key": self._key(claim.table),
+                "locked": link.locked.get(claim.table) == claim.fence,
+            }
+            for claim in claims
+        )
+
+    def _key(self, table: str) -> int:
+        return lock_key(self._statements.schema, table)
+
+
+def _claim(row: dict[str, Any], run_id: str, holder: str) -> Claim:
+    return Claim(
+        table=row["source_table"],
+        run_id=run_id,
+        holder=holder,
+        fence=row["fence"],
+        checkpoint=None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"]),
+        open_batches=tuple(row["open_batches"]),
+        target_columns=row["target_columns"],
+        has_open_errors=row["has_open_errors"],
+    )
+
+
+def _refusal(row: dict[str, Any]) -> Refusal:
+    if row["barred"]:
+        return Refusal(row["source_table"], row["barred"])
+    return Refusal(row["source_table"], HELD, row["lease_holder"], row["lease_since"])

@@ -1,0 +1,269 @@
+"""The ledger in memory: for tests of what stands above it, and for trying things out. It keeps every promise of
+`Ledger` (the same conformance suite runs against it) but that of outliving the process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from pgsnow.ledger.memory_row import MemoryRow
+from pgsnow.ledger.postgres import LEASE_SECONDS
+from pgsnow.ledger.quarantine import merged
+from pgsnow.ledger.runs import PURGE_EVERY
+from pgsnow.ledger.store import Claim, ErrorRow, Refusal, WatermarkRow
+from pgsnow.ledger.values import key_digest, log_row, moves_backward
+from pgsnow.model.batch import Rejected
+from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.errors import LeaseLost
+from pgsnow.model.report import TableReport
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What several MemoryLedgers share, as several PostgresLedgers share a schema."""
+
+    clock: Callable[[], datetime] = _utc_now
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    rows: dict[str, MemoryRow] = field(default_factory=dict)
+    errors: dict[int, ErrorRow] = field(default_factory=dict)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+    listings: dict[str, VirtualXids] = field(default_factory=dict)
+    ids: count[int] = field(default_factory=lambda: count(1))
+
+
+class MemoryLedger:
+    """One worker's ledger. MemoryLedger(memory=other.memory) is another worker beside it."""
+
+    def __init__(self, *, memory: Memory | None = None, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.memory = memory or Memory()
+        self._lease = timedelta(seconds=lease_seconds)
+        self._session = object()
+        self._purged_at: float | None = None
+
+    def migrate(self) -> None:
+        """Nothing to do."""
+
+    def claim(
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float = 0.0
+    ) -> tuple[list[Claim], list[Refusal]]:
+        claims: list[Claim] = []
+        refusals: list[Refusal] = []
+        with self.memory.lock:
+            now = self.memory.clock()
+            for table in dict.fromkeys(tables):
+                row = self.memory.rows.setdefault(table, MemoryRow())
+                reason = row.barred(now, min_age)
+                if reason is not None:
+                    refusals.append(Refusal(table, reason))
+                elif row.held(now):
+                    refusals.append(Refusal(table, "held", row.holder, row.since))
+                else:
+                    row.grant(self._session, run_id, holder, now, now + self._lease)
+                    claims.append(self._claim(table, row, run_id, holder))
+        return claims, refusals
+
+    def renew(self, claims: Iterable[Claim]) -> None:
+        with self.memory.lock:
+            for claim in claims:
+                row = self.memory.rows.get(claim.table)
+                if row is not None and row.fence == claim.fence and row.run_id == claim.run_id:
+                    row.session, row.expires = self._session, self.memory.clock() + self._lease
+
+    def release(self, claims: Iterable[Claim]) -> None:
+        with self.memory.lock:
+            for claim in claims:
+                row = self.memory.rows.get(claim.table)
+                if row is not None and row.fence == claim.fence:
+                    row.free()
+
+    def lose_session(self) -> None:
+        """As if the worker were killed, or its connection cut: others may take over what it holds."""
+        with self.memory.lock:
+            for row in self.memory.rows.values():
+                if row.session is self._session:
+                    row.session = None
+            self._session = object()
+
+    def open_batch(self, claim: Claim, batch: str) -> None:
+        with self.memory.lock:
+            row = self._fenced(claim)
+            if batch not in row.open_batches:
+                row.open_batches.append(batch)
+
+    def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
+        closed = frozenset(batches)
+        with self.memory.lock:
+            row = self._fenced(claim)
+            row.open_batches = [batch for batch in row.open_batches if batch not in closed]
+
+    def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
+        with self.memory.lock:
+            self._fenced(claim).target_columns = None if columns is None else dict(columns)
+
+    def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
+        with self.memory.lock:
+            row = self._fenced(claim)
+            if moves_backward(row.checkpoint, checkpoint):
+                raise LeaseLost(
+                    f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
+                )
+            row.checkpoint = checkpoint
+
+    def advance_idle(self, moves: Sequence[tuple[Claim, Checkpoint]]) -> list[str]:
+        lost = []
+        for claim, checkpoint in moves:
+            try:
+                self.advance(claim, checkpoint)
+            except LeaseLost:
+                lost.append(claim.table)
+        return lost
+
+    def forget(self, claim: Claim) -> None:
+        with self.memory.lock:
+            self._fenced(claim).checkpoint = None
+
+    def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        with self.memory.lock:
+            logged = {(log["run_id"], log["source_table"]) for log in self.memory.logs}
+            for claim, report in runs:
+                if (claim.run_id, claim.table) in logged:
+                    continue
+                self.memory.logs.append(log_row(claim, report))
+                row = self.memory.rows.get(claim.table)
+                if row is not None and row.fence == claim.fence:
+                    row.finish(report)
+
+    def quarantine(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
+        with self.memory.lock:
+            self._fenced(claim)
+            now = self.memory.clock()
+            known = self._open(claim.table)
+            for digest, row in merged(rejected).items():
+                old = known.get(digest)
+                error = ErrorRow(
+                    id=old.id if old else next(self.memory.ids),
+                    source_table=claim.table,
+                    key=row["key"],
+                    column=row["column_name"],
+                    reason=row["reason"],
+                    payload=row["payload"],
+                    run_id=claim.run_id,
+                    state="open",
+                    occurrences=row["occurrences"] + (old.occurrences if old else 0),
+                    created_at=old.created_at if old else now,
+                    updated_at=now,
+                )
+                self.memory.errors[error.id] = error
+
+    def resolve_errors(self, claim: Claim, keys: Sequence[Mapping[str, str | None]]) -> int:
+        with self.memory.lock:
+            self._fenced(claim)
+            known = self._open(claim.table)
+            digests = {key_digest(key) for key in keys}
+            return self._close([known[digest].id for digest in digests & known.keys()], "replayed")
+
+    def open_error_keys(self, table: str) -> list[dict[str, str | None]]:
+        with self.memory.lock:
+            return [error.key for error in self._open(table).values()]
+
+    def errors(
+        self,
+        *,
+        table: str | None = None,
+        state: str | None = "open",
+        ids: Sequence[int] | None = None,
+        limit: int = 1000,
+    ) -> list[ErrorRow]:
+        with self.memory.lock:
+            found = [
+                error
+                for error in self.memory.errors.values()
+                if table in (None, error.source_table)
+                and state in (None, error.state)
+                and (ids is None or error.id in ids)
+            ]
+        return sorted(found, key=lambda error: (error.updated_at, error.id), reverse=True)[:limit]
+
+    def dismiss(self, ids: Sequence[int]) -> int:
+        with self.memory.lock:
+            known = self.memory.errors
+            return self._close([i for i in set(ids) if i in known and known[i].state == "open"], "dismissed")
+
+    def watermarks(self) -> list[WatermarkRow]:
+        with self.memory.lock:
+            now = self.memory.clock()
+            return [
+                row.shown(table, now, len(self._open(table)))
+                for table, row in sorted(self.memory.rows.items())
+            ]
+
+    def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        with self.memory.lock:
+            found = [dict(log) for log in self.memory.logs if table in (None, log["source_table"])]
+        found.sort(key=lambda log: log["source_table"])
+        return sorted(found, key=lambda log: (log["started_at"], log["run_id"]), reverse=True)[:limit]
+
+    def virtual_xids(self, source: str) -> VirtualXids:
+        return self.memory.listings.get(source, VirtualXids())
+
+    def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
+        self.memory.listings[source] = listing
+
+    def purge_logs(self, older_than_days: int) -> int:
+        now = time.monotonic()
+        if self._purged_at is not None and now - self._purged_at < PURGE_EVERY:
+            return 0
+        self._purged_at = now
+        with self.memory.lock:
+            oldest = self.memory.clock() - timedelta(days=older_than_days)
+            before = len(self.memory.logs)
+            self.memory.logs[:] = [log for log in self.memory.logs if log["started_at"] >= oldest]
+            return before - len(self.memory.logs)
+
+    def close(self) -> None:
+        with self.memory.lock:
+            for row in self.memory.rows.values():
+                if row.session is self._session:
+                    row.free()
+
+    def _fenced(self, claim: Claim) -> MemoryRow:
+        row = self.memory.rows.get(claim.table)
+        if row is None or row.fence != claim.fence:
+            raise LeaseLost(f"{claim.table}: run {claim.run_id} lost its lease")
+        return row
+
+    def _claim(self, table: str, row: MemoryRow, run_id: str, holder: str) -> Claim:
+        columns = None if row.target_columns is None else dict(row.target_columns)
+        return Claim(
+            table=table,
+            run_id=run_id,
+            holder=holder,
+            fence=row.fence,
+            checkpoint=row.checkpoint,
+            open_batches=tuple(row.open_batches),
+            target_columns=columns,
+            has_open_errors=bool(self._open(table)),
+        )
+
+    def _open(self, table: str) -> dict[str, ErrorRow]:
+        """Open errors of a table by key digest, oldest first."""
+        return {
+            key_digest(error.key): error
+            for _, error in sorted(self.memory.errors.items())
+            if error.source_table == table and error.state == "open"
+        }
+
+    def _close(self, ids: Sequence[int], state: str) -> int:
+        now = self.memory.clock()
+        for number in ids:
+            self.memory.errors[number] = replace(self.memory.errors[number], state=state, updated_at=now)
+        return len(ids)

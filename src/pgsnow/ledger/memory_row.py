@@ -1,0 +1,90 @@
+"""One table's row of the ledger in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pgsnow.ledger.store import WatermarkRow
+from pgsnow.ledger.values import applied_until
+from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.report import TableReport
+
+
+@dataclass(slots=True)
+class MemoryRow:
+    """The columns of sync_watermarks that matter outside of Postgres. `session` stands for the advisory lock."""
+
+    fence: int = 0
+    session: object | None = None
+    run_id: str | None = None
+    holder: str | None = None
+    since: datetime | None = None
+    expires: datetime | None = None
+    paused: bool = False
+    checkpoint: Checkpoint | None = None
+    open_batches: list[str] = field(default_factory=list)
+    target_columns: dict[str, str] | None = None
+    last_run: datetime | None = None
+    last_success: datetime | None = None
+    report: TableReport | None = None
+
+    def barred(self, now: datetime, min_age: float) -> str | None:
+        """Why nobody may have it now, whoever asks."""
+        if self.paused:
+            return "paused"
+        if self.last_success is None or min_age <= 0:
+            return None
+        return "not due" if now - timedelta(seconds=min_age) <= self.last_success <= now else None
+
+    def held(self, now: datetime) -> bool:
+        """Somebody alive has it."""
+        return self.session is not None and self.expires is not None and now < self.expires
+
+    def grant(self, session: object, run_id: str, holder: str, now: datetime, expires: datetime) -> None:
+        """To this run."""
+        self.fence = max(self.fence + 1, int(now.timestamp() * 1_000_000))
+        self.session, self.run_id, self.holder = session, run_id, holder
+        self.since, self.expires = now, expires
+
+    def free(self) -> None:
+        """Nobody has it."""
+        self.session = self.run_id = self.holder = self.expires = None
+
+    def finish(self, report: TableReport) -> None:
+        """Note how the run ended."""
+        self.report, self.last_run = report, self.since
+        if report.ok:
+            self.last_success = self.since
+
+    def shown(self, table: str, now: datetime, open_errors: int) -> WatermarkRow:
+        """For people."""
+        report, checkpoint = self.report, self.checkpoint
+        return WatermarkRow(
+            source_table=table,
+            target_table=report.target if report else None,
+            last_watermark=checkpoint.last_watermark if checkpoint else None,
+            last_run=self.last_run,
+            last_success=self.last_success,
+            last_status=report.status.value if report else None,
+            last_error=report.error if report else None,
+            rows_processed=report.rows_processed if report else 0,
+            read_mode=checkpoint.mode.value if checkpoint else None,
+            lease_holder=self.holder if self.expires is not None and now < self.expires else None,
+            open_errors=open_errors,
+            lag_seconds=self._lag(now),
+        )
+
+    def _lag(self, now: datetime) -> float | None:
+        text = applied_until(self.checkpoint) if self.checkpoint else None
+        since = _moment(text) if text is not None else self.last_success
+        return None if since is None else max(0.0, (now - since).total_seconds())
+
+
+def _moment(text: str) -> datetime:
+    """Postgres's text as Python reads it; a year that Python has not is as far away as can be."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,124 @@
+"""The ledger in Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from pgsnow.ledger import migrate
+from pgsnow.ledger.checkpoints import Checkpoints
+from pgsnow.ledger.leases import Leases
+from pgsnow.ledger.quarantine import Quarantine
+from pgsnow.ledger.runs import Runs
+from pgsnow.ledger.session import HasConninfo
+from pgsnow.ledger.statements import Statements
+from pgsnow.ledger.store import Claim, ErrorRow, Refusal, WatermarkRow
+from pgsnow.model.batch import Rejected
+from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.report import TableReport
+
+LEASE_SECONDS = 600.0
+"""How long a lease lasts that nobody renews, if its holder is neither released nor seen to be dead."""
+
+
+class PostgresLedger:
+    """Keeps the promises of `Ledger` (see there) in the tables of one schema.
+
+    It connects at first use, once a process (a forked child opens its own), and again when the connection breaks.
+    The connection must be a session of its own: direct, or through a pooler in session mode. Nothing is sent
+    outside of a call. Times are the ledger server's clock, except those of TableReport.
+    """
+
+    def __init__(
+        self, settings: HasConninfo, schema: str = "public", *, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        self._settings = settings
+        self._schema = schema
+        self._statements = Statements(settings, schema)
+        self._leases = Leases(self._statements, lease_seconds)
+        self._checkpoints = Checkpoints(self._statements)
+        self._quarantine = Quarantine(self._statements)
+        self._runs = Runs(self._statements)
+
+    def __repr__(self) -> str:
+        return f"PostgresLedger(schema={self._schema!r})"
+
+    def migrate(self) -> None:
+        migrate.migrate(self._settings, self._schema)
+
+    def claim(
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float = 0.0
+    ) -> tuple[list[Claim], list[Refusal]]:
+        return self._leases.claim(tables, run_id=run_id, holder=holder, min_age=min_age)
+
+    def renew(self, claims: Iterable[Claim]) -> None:
+        self._leases.renew(claims)
+
+    def release(self, claims: Iterable[Claim]) -> None:
+        self._leases.release(claims)
+
+    def open_batch(self, claim: Claim, batch: str) -> None:
+        self._checkpoints.open_batch(claim, batch)
+
+    def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
+        self._checkpoints.close_batches(claim, batches)
+
+    def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
+        self._checkpoints.remember_target(claim, columns)
+
+    def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
+        self._checkpoints.advance(claim, checkpoint)
+
+    def advance_idle(self, moves: Sequence[tuple[Claim, Checkpoint]]) -> list[str]:
+        return self._checkpoints.advance_all(moves)
+
+    def forget(self, claim: Claim) -> None:
+        self._checkpoints.forget(claim)
+
+    def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        self._runs.finish(runs)
+
+    def quarantine(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
+        self._quarantine.add(claim, rejected)
+
+    def resolve_errors(self, claim: Claim, keys: Sequence[Mapping[str, str | None]]) -> int:
+        return self._quarantine.resolve(claim, keys)
+
+    def open_error_keys(self, table: str) -> list[dict[str, str | None]]:
+        return self._quarantine.open_keys(table)
+
+    def errors(
+        self,
+        *,
+        table: str | None = None,
+        state: str | None = "open",
+        ids: Sequence[int] | None = None,
+        limit: int = 1000,
+    ) -> list[ErrorRow]:
+        return self._quarantine.listed(table=table, state=state, ids=ids, limit=limit)
+
+    def dismiss(self, ids: Sequence[int]) -> int:
+        return self._quarantine.dismiss(ids)
+
+    def watermarks(self) -> list[WatermarkRow]:
+        return self._runs.watermarks()
+
+    def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        return self._runs.logs(table=table, limit=limit)
+
+    def virtual_xids(self, source: str) -> VirtualXids:
+        rows = self._statements.rows("virtual_xids", source=source)
+        return VirtualXids(**rows[0]) if rows else VirtualXids()
+
+    def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
+        begun = Jsonb(dict(listing.begun))
+        self._statements.count("save_virtual_xids", source=source, taken_at=listing.taken_at, begun=begun)
+
+    def purge_logs(self, older_than_days: int) -> int:
+        return self._runs.purge(older_than_days)
+
+    def close(self) -> None:
+        self._leases.release_all()
+        self._statements.session.close()

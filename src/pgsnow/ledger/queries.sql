@@ -1,0 +1,331 @@
+-- Every statement the ledger sends, but for its migrations. {schema} is the ledger's schema, quoted.
+-- Each is one statement in its own transaction. Statements on several rows of sync_watermarks lock them in the
+-- order of source_table first, so that no two of them can wait for each other.
+
+-- name: claim
+-- Grants those tables that nobody holds. Waits for the row first, so that of two claims one comes after the other;
+-- then tries the advisory lock, but only where having it means the grant: on a row that is free or expired it is
+-- wanted as a sign of life, on a held one it proves that the holder's session is gone. The holder's session must be
+-- another one: a pooler that hands us the holder's own session would let us pass its lock.
+with me as (
+    select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
+), wanted as (
+    select * from jsonb_to_recordset(%(wanted)s) as w(name text, key bigint, locked boolean)
+), rows as (
+    select w.*, wanted.key, wanted.locked
+    from {schema}.sync_watermarks w
+    join wanted on wanted.name = w.source_table
+    order by w.source_table
+    for update of w
+), judged as (
+    select rows.*, me.session,
+        rows.lease_expires is null or rows.lease_expires <= clock_timestamp() as free,
+        rows.lease_session <> me.session as foreign_session,
+        case
+            when rows.paused then 'paused'
+            when rows.last_success between clock_timestamp() - make_interval(secs => %(min_age)s) and clock_timestamp()
+                and %(min_age)s > 0 then 'not due'
+        end as barred
+    from rows cross join me
+), tried as materialized (
+    select judged.*,
+        case when barred is null and (free or foreign_session) then
+            case when locked then true else pg_try_advisory_lock(key) end
+        end as has_lock
+    from judged
+), granted as (
+    update {schema}.sync_watermarks w
+    set fence = greatest(w.fence + 1, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
+        lease_holder = %(holder)s,
+        lease_run_id = %(run_id)s,
+        lease_since = clock_timestamp(),
+        lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
+        lease_session = case when tried.has_lock then tried.session end
+    from tried
+    where w.source_table = tried.source_table
+        and tried.barred is null
+        and (tried.free or (tried.foreign_session and tried.has_lock))
+    returning w.source_table, w.fence
+)
+select tried.source_table, granted.fence, tried.has_lock, tried.barred, tried.lease_holder, tried.lease_since,
+    tried.checkpoint, tried.open_batches, tried.target_columns,
+    exists (
+        select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
+    ) as has_open_errors
+from tried left join granted on granted.source_table = tried.source_table
+order by tried.source_table;
+
+-- name: add_tables
+-- A row for each table that has none yet.
+insert into {schema}.sync_watermarks (source_table)
+select name from unnest(%(names)s::text[]) as name order by name
+on conflict (source_table) do nothing;
+
+-- name: unlock
+-- Drops these advisory locks of this session.
+select pg_advisory_unlock(key) from unnest(%(keys)s::bigint[]) as key;
+
+-- name: renew
+-- Puts off the expiry of leases that are still ours, and takes the advisory lock again where this session has it not.
+with claims as (
+    select * from jsonb_to_recordset(%(claims)s) as c(name text, fence bigint, run_id text, key bigint, locked boolean)
+), mine as (
+    select w.source_table, claims.key, claims.locked
+    from {schema}.sync_watermarks w
+    join claims on claims.name = w.source_table and claims.fence = w.fence and claims.run_id = w.lease_run_id
+    order by w.source_table
+    for update of w
+), tried as materialized (
+    select source_table, case when locked then true else pg_try_advisory_lock(key) end as has_lock from mine
+), renewed as (
+    update {schema}.sync_watermarks w
+    set lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
+        lease_session = case when tried.has_lock then
+            pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint
+        end
+    from tried
+    where w.source_table = tried.source_table
+)
+select source_table, has_lock from tried;
+
+-- name: release
+-- Frees the leases that are still ours, and drops the advisory locks of this session.
+with claims as (
+    select * from jsonb_to_recordset(%(claims)s) as c(name text, fence bigint, key bigint, locked boolean)
+), mine as (
+    select w.source_table
+    from {schema}.sync_watermarks w
+    join claims on claims.name = w.source_table and claims.fence = w.fence
+    order by w.source_table
+    for update of w
+), freed as (
+    update {schema}.sync_watermarks w
+    set lease_holder = null, lease_run_id = null, lease_expires = null, lease_session = null
+    from mine
+    where w.source_table = mine.source_table
+)
+select pg_advisory_unlock(key) from claims where locked;
+
+-- name: who_holds
+-- Why a fenced write found nothing to change.
+select fence, lease_holder, lease_since from {schema}.sync_watermarks where source_table = %(table)s;
+
+-- name: open_batch
+-- Adds a batch once.
+update {schema}.sync_watermarks
+set open_batches = case
+    when %(batch)s = any(open_batches) then open_batches else array_append(open_batches, %(batch)s)
+end
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: close_batches
+-- Takes batches off the list, keeping the order of the others.
+update {schema}.sync_watermarks
+set open_batches = array(
+    select b.batch from unnest(open_batches) with ordinality as b(batch, at)
+    where b.batch <> all(%(batches)s::text[]) order by b.at
+)
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: remember_target
+-- The target's columns, or NULL.
+update {schema}.sync_watermarks set target_columns = %(columns)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: advance
+-- Moves checkpoints on; returns the tables that moved. With the same server and mode x may only grow; a cursor
+-- has an order of its own, which is kept by the reader.
+with moves as (
+    select * from jsonb_to_recordset(%(moves)s) as m(
+        name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text
+    )
+), mine as (
+    select w.source_table
+    from {schema}.sync_watermarks w
+    join moves on moves.name = w.source_table and moves.fence = w.fence
+    order by w.source_table
+    for update of w
+)
+update {schema}.sync_watermarks w
+set checkpoint = moves.checkpoint,
+    read_mode = moves.checkpoint ->> 'mode',
+    watermark_text = moves.watermark,
+    last_watermark = moves.watermark_time::timestamptz at time zone 'UTC',
+    applied_until = moves.applied_until::timestamptz
+from moves join mine on mine.source_table = moves.name
+where w.source_table = moves.name
+    and w.fence = moves.fence
+    and (
+        w.checkpoint is null
+        or w.checkpoint ->> 'mode' = 'cursor'
+        or w.checkpoint -> 'mode' is distinct from moves.checkpoint -> 'mode'
+        or w.checkpoint -> 'system_identifier' is distinct from moves.checkpoint -> 'system_identifier'
+        or w.checkpoint -> 'timeline' is distinct from moves.checkpoint -> 'timeline'
+        or (w.checkpoint ->> 'x')::numeric <= (moves.checkpoint ->> 'x')::numeric
+    )
+returning w.source_table;
+
+-- name: forget
+-- Makes the next read a full one.
+update {schema}.sync_watermarks
+set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: finish
+-- Logs runs, and notes the outcome of those that still hold their lease. A run that is logged already is left
+-- alone, so that sending this twice counts nothing twice.
+with runs as (
+    select * from jsonb_to_recordset(%(runs)s) as r(
+        run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
+        seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
+        rows_inserted bigint, rows_updated bigint, bytes_staged bigint, load_units integer, query_ids text[],
+        status text, full_read text, events text[], error text, error_type text, advice text, last_watermark text,
+        fence bigint
+    )
+), logged as (
+    insert into {schema}.sync_logs (
+        run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
+        rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+        error, error_type, advice, last_watermark, fence
+    )
+    select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
+        rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+        error, error_type, advice, last_watermark, fence
+    from runs
+    on conflict (run_id, source_table) do nothing
+    returning run_id, source_table
+), mine as (
+    select w.source_table
+    from {schema}.sync_watermarks w
+    join runs on runs.source_table = w.source_table and runs.fence = w.fence
+    order by w.source_table
+    for update of w
+)
+update {schema}.sync_watermarks w
+set last_run = w.lease_since at time zone 'UTC',
+    last_success = case when runs.status = any(%(success)s::text[]) then w.lease_since else w.last_success end,
+    last_status = runs.status,
+    last_error = runs.error,
+    rows_processed = runs.rows_inserted + runs.rows_updated,
+    rows_total = w.rows_total + runs.rows_inserted + runs.rows_updated,
+    target_table = runs.target_table,
+    consecutive_failures = case
+        when runs.status = any(%(success)s::text[]) then 0
+        when runs.status = 'error' then w.consecutive_failures + 1
+        else w.consecutive_failures
+    end
+from runs
+join logged on logged.source_table = runs.source_table and logged.run_id = runs.run_id
+join mine on mine.source_table = runs.source_table
+where w.source_table = runs.source_table and w.fence = runs.fence
+returning w.source_table;
+
+-- name: quarantine
+-- Opens errors, or counts them up. Tells whether the lease was still ours: if not, nothing was written.
+with mine as (
+    select source_table from {schema}.sync_watermarks
+    where source_table = %(table)s and fence = %(fence)s
+    for share
+), written as (
+    insert into {schema}.sync_errors as e (
+        source_table, key, key_digest, column_name, payload, reason, run_id, occurrences
+    )
+    select mine.source_table, r.key, r.digest, r.column_name, r.payload, r.reason, %(run_id)s, r.occurrences
+    from mine cross join jsonb_to_recordset(%(rows)s) as r(
+        key jsonb, digest text, column_name text, payload jsonb, reason text, occurrences integer
+    )
+    order by r.digest
+    on conflict (source_table, key_digest) where state = 'open' do update
+    set column_name = excluded.column_name, payload = excluded.payload, reason = excluded.reason,
+        run_id = excluded.run_id, occurrences = e.occurrences + excluded.occurrences, updated_at = clock_timestamp()
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
+-- name: resolve_errors
+-- Marks open errors replayed. Tells whether the lease was still ours.
+with mine as (
+    select source_table from {schema}.sync_watermarks
+    where source_table = %(table)s and fence = %(fence)s
+    for share
+), written as (
+    update {schema}.sync_errors e set state = 'replayed', updated_at = clock_timestamp()
+    from mine
+    where e.source_table = mine.source_table and e.state = 'open' and e.key_digest = any(%(digests)s::text[])
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
+-- name: open_error_keys
+-- Keys with an open error, oldest first.
+select key from {schema}.sync_errors where source_table = %(table)s and state = 'open' order by id;
+
+-- name: errors
+-- Quarantined rows, the newest first; NULL asks for all.
+select id, source_table, key, column_name, reason, payload, run_id, state, occurrences, created_at, updated_at
+from {schema}.sync_errors
+where (%(table)s::text is null or source_table = %(table)s)
+    and (%(state)s::text is null or state = %(state)s)
+    and (%(ids)s::bigint[] is null or id = any(%(ids)s))
+order by updated_at desc, id desc
+limit %(limit)s;
+
+-- name: dismiss
+-- Marks open errors dismissed.
+update {schema}.sync_errors set state = 'dismissed', updated_at = clock_timestamp()
+where id = any(%(ids)s::bigint[]) and state = 'open'
+returning id;
+
+-- name: watermarks
+-- All tables. Lag is counted from what is known to be applied, or else from the last success.
+select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_watermark::text) as last_watermark,
+    w.last_run at time zone 'UTC' as last_run, w.last_success, w.last_status, w.last_error,
+    coalesce(w.rows_processed, 0) as rows_processed, w.read_mode,
+    case when w.lease_expires > clock_timestamp() then w.lease_holder end as lease_holder,
+    coalesce(e.open_errors, 0) as open_errors,
+    case when lag.since is not null then
+        greatest(0, extract(epoch from clock_timestamp() - lag.since))::float8
+    end as lag_seconds
+from {schema}.sync_watermarks w
+cross join lateral (select coalesce(w.applied_until, w.last_success) as since) lag
+left join (
+    select source_table, count(*) as open_errors from {schema}.sync_errors where state = 'open' group by source_table
+) e on e.source_table = w.source_table
+order by w.source_table;
+
+-- name: logs
+-- The newest runs.
+select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
+    rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+    error, error_type, advice, last_watermark, fence
+from {schema}.sync_logs
+where %(table)s::text is null or source_table = %(table)s
+order by started_at desc, run_id desc, source_table
+limit %(limit)s;
+
+-- name: purge_logs
+-- Deletes the oldest runs, a bounded number at a time.
+delete from {schema}.sync_logs where ctid in (
+    select ctid from {schema}.sync_logs
+    where started_at < clock_timestamp() - make_interval(days => %(days)s)
+    order by started_at
+    limit %(limit)s
+);
+
+-- name: virtual_xids
+-- The last listing of a source.
+select taken_at, begun from {schema}.sync_horizon where source = %(source)s;
+
+-- name: save_virtual_xids
+-- Keeps one listing a source. Any listing is a valid base for the next, so the last to come may win.
+insert into {schema}.sync_horizon (source, taken_at, begun) values (%(source)s, %(taken_at)s, %(begun)s)
+on conflict (source) do update
+set taken_at = excluded.taken_at, begun = excluded.begun, updated_at = clock_timestamp();
+
+-- name: version
+-- The newest migration that ran here.
+select coalesce(max(version), 0) as version from {schema}.pgsnow_migrations;

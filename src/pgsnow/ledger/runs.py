@@ -1,0 +1,53 @@
+"""sync_logs, and what sync_watermarks tells people of the last run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pgsnow.ledger.payload import storable
+from pgsnow.ledger.statements import Statements, as_json
+from pgsnow.ledger.store import Claim, WatermarkRow
+from pgsnow.ledger.values import log_row
+from pgsnow.model.report import SUCCESS, TableReport
+
+PURGE_EVERY = 3600.0
+"""Seconds."""
+PURGE_AT_ONCE = 20_000
+"""Rows a statement, well within the statement timeout."""
+
+
+class Runs:
+    """Records runs and lists them."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+        self._purged_at: float | None = None
+
+    def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        """One statement, however many runs."""
+        if runs:
+            rows = as_json(storable(log_row(*run)) for run in runs)
+            self._statements.rows("finish", runs=rows, success=[status.value for status in SUCCESS])
+
+    def watermarks(self) -> list[WatermarkRow]:
+        """By name."""
+        return [WatermarkRow(**row) for row in self._statements.rows("watermarks")]
+
+    def logs(self, *, table: str | None, limit: int) -> list[dict[str, Any]]:
+        """Newest first."""
+        return self._statements.rows("logs", table=table, limit=limit)
+
+    def purge(self, older_than_days: int) -> int:
+        """Sends nothing if this process has purged within the hour."""
+        now = time.monotonic()
+        if self._purged_at is not None and now - self._purged_at < PURGE_EVERY:
+            return 0
+        self._purged_at = now
+        total = 0
+        while True:
+            deleted = self._statements.count("purge_logs", days=older_than_days, limit=PURGE_AT_ONCE)
+            total += deleted
+            if deleted < PURGE_AT_ONCE:
+                return total
