@@ -121,12 +121,16 @@ def parse_config(
     file: str,
     env: Mapping[str, str],
     lines: Mapping[Path, int] | None = None,
+    found: Iterable[tuple[Path, str]] = (),
 ) -> SyncConfig:
     """The configuration in `data`, `${VAR}` taken from `env`.
 
-    `file` and `lines` (key path → line, from 1) only serve messages. Raises ConfigError with every problem.
+    `file` and `lines` (key path → line, from 1) only serve messages; `found` are problems seen while reading.
+    Raises ConfigError with every problem.
     """
     problems = Problems(file, lines or {})
+    for path, message in found:
+        problems.add(path, message)
     if not isinstance(data, Mapping):
         problems.add(
             (),

@@ -1,0 +1,99 @@
+"""The files a sync starts from: sync_config.yaml and .env. Light enough for a Celery parent before it forks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from pgsnow.model.config import SyncConfig, parse_config
+from pgsnow.model.errors import ConfigError
+from pgsnow.model.settings import Settings
+from pgsnow.sync.yaml_text import YamlProblem, YamlText, read_yaml
+
+_FILES = ("SNOWFLAKE_PRIVATE_KEY_FILE", "SNOWFLAKE_TOKEN_FILE_PATH")
+
+
+def load_config(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> SyncConfig:
+    """The configuration in the file at `path`.
+
+    `${VAR}` comes from `env`; by default from the process's environment, and below it from `.env` next to the
+    file or in the working directory. Raises ConfigError with every problem, each with file, line and key.
+    """
+    file = Path(path)
+    text = _read(file, "write one, or name another with --config")
+    values = {**_dotenv_beside(file), **os.environ} if env is None else env
+    try:
+        read = read_yaml(text)
+    except YamlProblem as problem:
+        place = f"{file}:{problem.line}" if problem.line else str(file)
+        raise ConfigError(f"{place}: is not YAML: {problem} — correct its spelling and indentation") from None
+    found = [(path, _twice(lines)) for path, lines in read.twice.items()]
+    return parse_config(_data(read), file=str(file), env=values, lines=read.lines, found=found)
+
+
+def load_settings(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
+    """Connections from `env`; by default from the process's environment.
+
+    Below it counts `env_file`; without both, `.env` in the working directory if there is one. Raises
+    ConfigError with everything that is missing or wrong, also an `env_file` or a key file that is not there.
+    """
+    if env_file is not None:
+        below = _dotenv(env_file)
+    else:
+        below = _dotenv_beside(None) if env is None else {}
+    values = _with_home({**below, **(os.environ if env is None else env)})
+    missing = [_missing_file(name, values[name]) for name in _FILES if _is_missing(values.get(name))]
+    try:
+        settings = Settings.from_env(values)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *missing], advice=error.advice) from None
+    if missing:
+        raise ConfigError(missing)
+    return settings
+
+
+def _data(read: YamlText) -> object:
+    return {} if read.data is None else read.data
+
+
+def _twice(lines: list[int]) -> str:
+    return f"is written twice (lines {', '.join(map(str, lines))}) — keep one"
+
+
+def _read(file: Path, fix: str) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no such file — {fix}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: is not UTF-8 text — save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror} — {fix}") from None
+
+
+def _dotenv_beside(config: Path | None) -> dict[str, str]:
+    """`.env` next to the configuration, else in the working directory, else nothing."""
+    places = [Path.cwd()] if config is None else [config.parent, Path.cwd()]
+    file = next((place / ".env" for place in places if (place / ".env").is_file()), None)
+    return _dotenv(file) if file else {}
+
+
+def _dotenv(file: Path) -> dict[str, str]:
+    _read(file, "create it, or name another")
+    return {name: value for name, value in dotenv_values(file).items() if value is not None}
+
+
+def _with_home(values: Mapping[str, str]) -> dict[str, str]:
+    """`~` in paths, which only a shell would have replaced."""
+    return {name: os.path.expanduser(v) if name in _FILES else v for name, v in values.items()}  # noqa: PTH111
+
+
+def _is_missing(path: str | None) -> bool:
+    return bool(path and path.strip()) and not os.access(str(path).strip(), os.R_OK)
+
+
+def _missing_file(name: str, path: str) -> str:
+    return f"environment: {name}: no file can be read at {path} — correct the path or its permissions"

@@ -1,0 +1,88 @@
+"""YAML with what PyYAML leaves out: the line of every key, and a word about keys that are written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from pgsnow.model.interpolate import Path
+
+MAX_NODES = 200_000
+"""Far above any table list; what is larger is aliases that multiply each other."""
+
+
+class YamlProblem(ValueError):
+    """The text cannot be read at all. `line` counts from 1."""
+
+    def __init__(self, message: str, line: int | None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass
+class YamlText:
+    """data: plain values. lines: key path → line, from 1. twice: path of a repeated key → its lines."""
+
+    data: Any
+    lines: dict[Path, int] = field(default_factory=dict)
+    twice: dict[Path, list[int]] = field(default_factory=dict)
+
+
+def read_yaml(text: str) -> YamlText:
+    """One document, safe tags only. Of a key written twice the last one counts. Raises YamlProblem."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        read = YamlText(None)
+        if node is not None:
+            for count, (path, line) in enumerate(_walk(node, (), (), read.twice)):
+                if count > MAX_NODES:
+                    raise YamlProblem("its aliases multiply to a size that cannot be meant", None)
+                read.lines[path] = line
+            read.data = loader.construct_document(node)
+        return read
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlProblem(error.problem or "not YAML", mark.line + 1 if mark else None) from None
+    except yaml.YAMLError as error:
+        raise YamlProblem(str(error).replace("\n", " "), None) from None
+    except ValueError as error:
+        if isinstance(error, YamlProblem):
+            raise
+        raise YamlProblem(f"a value that YAML takes for a date or a number: {error}", None) from None
+    finally:
+        loader.dispose()  # type: ignore[no-untyped-call]
+
+
+def _walk(
+    node: yaml.Node, path: Path, around: tuple[int, ...], twice: dict[Path, list[int]]
+) -> Iterator[tuple[Path, int]]:
+    """Each path below `node` with its line. `around`: ids of the nodes that hold this one."""
+    if id(node) in around:
+        raise YamlProblem("an alias stands inside what it stands for", node.start_mark.line + 1)
+    inside = (*around, id(node))
+    if isinstance(node, yaml.MappingNode):
+        yield from _walk_mapping(node, path, inside, twice)
+    elif isinstance(node, yaml.SequenceNode):
+        for at, item in enumerate(node.value):
+            yield (*path, at), item.start_mark.line + 1
+            yield from _walk(item, (*path, at), inside, twice)
+
+
+def _walk_mapping(
+    node: yaml.MappingNode, path: Path, inside: tuple[int, ...], twice: dict[Path, list[int]]
+) -> Iterator[tuple[Path, int]]:
+    first: dict[str, int] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+            continue
+        line = key.start_mark.line + 1
+        here = (*path, key.value)
+        if key.value in first:
+            twice.setdefault(here, [first[key.value]]).append(line)
+        first.setdefault(key.value, line)
+        yield here, line
+        yield from _walk(value, here, inside, twice)
