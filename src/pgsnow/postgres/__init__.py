@@ -1,0 +1,1 @@
+"""Everything that talks to Postgres: connections, the catalog, the horizon, reads, audits."""

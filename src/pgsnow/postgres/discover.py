@@ -1,0 +1,94 @@
+"""What the catalog says of a source table.
+
+https://www.postgresql.org/docs/current/catalogs.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from pgsnow.model.errors import SourceAccessDenied, SourceTableMissing, UnsupportedTable
+from pgsnow.model.table import Column, SourceName, SourceTable
+from pgsnow.postgres.errors import translating
+
+_KINDS = {
+    "v": "a view",
+    "m": "a materialized view",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "i": "an index",
+    "c": "a type",
+}
+_READABLE = frozenset({"r", "p"})
+
+
+def _queries() -> Mapping[str, str]:
+    """Statements of catalog.sql by the name in their `-- name:` line."""
+    text = (files(__package__) / "catalog.sql").read_text(encoding="utf-8")
+    parts = (part.partition("\n") for part in text.split("-- name: ")[1:])
+    return {name.strip(): body.strip().rstrip(";") for name, _, body in parts}
+
+
+_SQL = _queries()
+
+
+def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
+    """The table as it is now: dropped columns left out, generated ones included, domains resolved to their base.
+
+    Raises SourceTableMissing, SourceAccessDenied (with the GRANT to run), UnsupportedTable, SourceUnavailable.
+    """
+    with translating("source", str(name)), conn.cursor(row_factory=dict_row) as cursor:
+        table = cursor.execute(_SQL["table"], [name.schema, name.table]).fetchone()
+        if table is None:
+            raise SourceTableMissing(f"{name}: there is no such table")
+        _check(name, table)
+        oid = [table["oid"]]
+        columns = cursor.execute(_SQL["columns"], oid).fetchall()
+        indexes = cursor.execute(_SQL["indexes"], oid).fetchall()
+        sequences = cursor.execute(_SQL["sequences"], {"table": table["oid"]}).fetchall()
+    return SourceTable(
+        name=name,
+        oid=table["oid"],
+        relkind=table["relkind"],
+        columns=tuple(Column(**column) for column in columns),
+        unique_keys=tuple(tuple(index["columns"]) for index in indexes if index["is_key"]),
+        indexed_first=frozenset(index["columns"][0] for index in indexes if index["is_btree"]),
+        sequence_cache=tuple((s["column"], s["cache"], s["increment"]) for s in sequences),
+        estimated_rows=table["estimated_rows"],
+        total_bytes=table["total_bytes"],
+    )
+
+
+def _check(name: SourceName, table: Mapping[str, Any]) -> None:
+    if table["relkind"] not in _READABLE:
+        kind = _KINDS.get(table["relkind"], "not a table")
+        raise UnsupportedTable(
+            f"{name} is {kind}; its rows do not tell which transaction wrote them",
+            advice="Name the tables underneath it in `source:`, one entry each.",
+        )
+    if not table["may_use_schema"]:
+        raise SourceAccessDenied(
+            f"{name}: role {table['role']} may not use the schema",
+            advice=f"GRANT USAGE ON SCHEMA {table['quoted_schema']} TO {table['quoted_role']};",
+        )
+    if not table["may_select"]:
+        raise SourceAccessDenied(
+            f"{name}: role {table['role']} may not read the table",
+            advice=f"GRANT SELECT ON {table['quoted_table']} TO {table['quoted_role']};",
+        )
+
+
+def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> dict[SourceName, str]:
+    """A text for each table that is there, which changes when anything changes that `describe` tells of it,
+    sizes apart. One statement for all tables. Raises SourceUnavailable."""
+    wanted = {(name.schema, name.table): name for name in names}
+    with translating("source"):
+        rows = conn.execute(
+            _SQL["fingerprints"], [[schema for schema, _ in wanted], [table for _, table in wanted]]
+        ).fetchall()
+    return {wanted[schema, table]: print_ for schema, table, print_ in rows}

@@ -1,0 +1,124 @@
+"""Drivers' errors become the errors of model/errors.py here, once, by sqlstate and never by message text.
+
+Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Literal
+
+import adbc_driver_manager as adbc
+import psycopg
+
+from pgsnow.model import errors
+
+Role = Literal["source", "ledger"]
+DRIVER_ERRORS: tuple[type[Exception], ...] = (psycopg.Error, adbc.Error, OSError)
+"""What a statement may raise: ADBC's reader raises a bare OSError once rows flow."""
+
+
+class Trouble(Enum):
+    """What a sqlstate means for us."""
+
+    UNAVAILABLE = "unavailable"
+    DENIED = "denied"
+    NO_DATABASE = "no database"
+    NO_TABLE = "no table"
+    NO_COLUMN = "no column"
+    REFUSED = "refused"
+
+
+_BY_CLASS = {
+    "08": Trouble.UNAVAILABLE,  # connection exception
+    "28": Trouble.DENIED,  # invalid authorization
+    "40": Trouble.UNAVAILABLE,  # rolled back: serialization, deadlock, recovery conflict
+    "53": Trouble.UNAVAILABLE,  # out of connections, memory, disk
+    "57": Trouble.UNAVAILABLE,  # shutdown, crash, starting up, cancelled
+    "58": Trouble.UNAVAILABLE,  # error of the server's system
+}
+_BY_CODE = {
+    "25P03": Trouble.UNAVAILABLE,  # idle_in_transaction_session_timeout ended the session
+    "25P04": Trouble.UNAVAILABLE,  # transaction_timeout ended the session
+    "3D000": Trouble.NO_DATABASE,
+    "3F000": Trouble.NO_TABLE,
+    "42501": Trouble.DENIED,
+    "42703": Trouble.NO_COLUMN,
+    "42P01": Trouble.NO_TABLE,
+    "55006": Trouble.UNAVAILABLE,  # object in use
+    "55P03": Trouble.UNAVAILABLE,  # lock not available
+}
+_SOURCE: dict[Trouble, type[errors.PgsnowError]] = {
+    Trouble.UNAVAILABLE: errors.SourceUnavailable,
+    Trouble.DENIED: errors.SourceAccessDenied,
+    Trouble.NO_DATABASE: errors.SourceAccessDenied,
+    Trouble.NO_TABLE: errors.SourceTableMissing,
+    Trouble.NO_COLUMN: errors.ColumnMissing,
+    Trouble.REFUSED: errors.SourceQueryFailed,
+}
+_LEDGER: dict[Trouble, type[errors.PgsnowError]] = {
+    Trouble.UNAVAILABLE: errors.LedgerUnavailable,
+    Trouble.DENIED: errors.LedgerAccessDenied,
+    Trouble.NO_DATABASE: errors.LedgerAccessDenied,
+    Trouble.NO_TABLE: errors.PgsnowError,
+    Trouble.NO_COLUMN: errors.PgsnowError,
+    Trouble.REFUSED: errors.PgsnowError,
+}
+_ADVICE = {
+    (Trouble.NO_DATABASE, "source"): "Correct the database's name in POSTGRES_DSN (or PG_DB).",
+    (Trouble.NO_DATABASE, "ledger"): "Correct the database's name in LEDGER_DSN (or POSTGRES_DSN).",
+}
+
+
+def trouble_of(sqlstate: str) -> Trouble:
+    """What this sqlstate means for us."""
+    return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Trouble.REFUSED)
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The driver's sqlstate, where it tells one."""
+    code = getattr(error, "sqlstate", None)
+    return code if isinstance(code, str) and len(code) == 5 and code != "00000" else None
+
+
+def translated(
+    error: Exception, role: Role = "source", table: str | None = None, *, sqlstate: str | None = None
+) -> errors.PgsnowError:
+    """The error to raise in place of a driver's. `sqlstate`: found out by other means, where the driver has none."""
+    code = sqlstate or sqlstate_of(error)
+    trouble = trouble_of(code) if code else _without_code(error)
+    kind = (_SOURCE if role == "source" else _LEDGER)[trouble]
+    message = _first_line(error)
+    return kind(
+        f"{table}: {message}" if table else message, advice=_ADVICE.get((trouble, role), ""), code=code
+    )
+
+
+@contextmanager
+def translating(role: Role, table: str | None = None) -> Iterator[None]:
+    """Driver errors of the block leave it as errors of model/errors.py; any other error passes."""
+    try:
+        yield
+    except DRIVER_ERRORS as error:
+        raise translated(error, role, table) from error
+
+
+def _without_code(error: Exception) -> Trouble:
+    """libpq tells no sqlstate when there is no connection; a client-side mistake has none either."""
+    lost = (
+        psycopg.OperationalError,
+        psycopg.InterfaceError,
+        adbc.OperationalError,
+        adbc.InterfaceError,
+        OSError,
+    )
+    return Trouble.UNAVAILABLE if isinstance(error, lost) else Trouble.REFUSED
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return error.diag.message_primary
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
