@@ -19,6 +19,11 @@ class Checkpoints:
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
+    def known(self) -> dict[str, Checkpoint]:
+        """By table; those without one are left out."""
+        rows = self._statements.rows("checkpoints")
+        return {row["source_table"]: Checkpoint.from_json(row["checkpoint"]) for row in rows}
+
     def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
         """Raises LeaseLost, also for a step back."""
         if self.advance_all([(claim, checkpoint)]):

@@ -206,6 +206,11 @@ class MemoryLedger:
                 for table, row in sorted(self.memory.rows.items())
             ]
 
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        with self.memory.lock:
+            rows = self.memory.rows.items()
+            return {table: row.checkpoint for table, row in rows if row.checkpoint is not None}
+
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         with self.memory.lock:
             found = [dict(log) for log in self.memory.logs if table in (None, log["source_table"])]

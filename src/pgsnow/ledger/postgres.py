@@ -105,6 +105,9 @@ class PostgresLedger:
     def watermarks(self) -> list[WatermarkRow]:
         return self._runs.watermarks()
 
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        return self._checkpoints.known()
+
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         return self._runs.logs(table=table, limit=limit)
 

@@ -297,6 +297,10 @@ left join (
 ) e on e.source_table = w.source_table
 order by w.source_table;
 
+-- name: checkpoints
+-- How far each table is.
+select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
+
 -- name: logs
 -- The newest runs.
 select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,

@@ -151,6 +151,9 @@ class Ledger(Protocol):
     def watermarks(self) -> list[WatermarkRow]:
         """All tables, for `status`."""
 
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """How far each table is, without claiming it: for a preview. Tables without a checkpoint are left out."""
+
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sync_logs rows, newest first."""
 
