@@ -52,7 +52,7 @@ def fields_of(config: TableConfig, source: SourceTable) -> tuple[Field, ...]:
     return tuple(
         Field(
             source=column.name,
-            target=_target_name(chosen.rename.get(column.name), column.name),
+            target=target_name(chosen.rename.get(column.name), column.name),
             type=mapping_of(column),
             nullable=not column.not_null,
             key=column.name in config.pk,
@@ -61,7 +61,8 @@ def fields_of(config: TableConfig, source: SourceTable) -> tuple[Field, ...]:
     )
 
 
-def _target_name(renamed: str | None, source: str) -> str:
+def target_name(renamed: str | None, source: str) -> str:
+    """The Snowflake column for a source column, `renamed` as written in the configuration (quoted: to the letter)."""
     if renamed is None:
         return target_column(source)
     return renamed[1:-1].replace('""', '"') if renamed.startswith('"') else target_column(renamed)

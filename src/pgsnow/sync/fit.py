@@ -1,0 +1,179 @@
+"""Python values into a column, strictly: what does not fit is told, never bent."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+import pyarrow as pa
+
+from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
+
+Misfits = dict[int, str]
+"""Row → reason."""
+
+
+class Misfit(ValueError):
+    """A value that its column cannot take; the text is the reason."""
+
+
+def is_json(kind: TypeMapping) -> bool:
+    """True for columns that travel as JSON text and become a VARIANT."""
+    return kind.snowflake == "VARIANT"
+
+
+def fitted(values: Sequence[object], kind: TypeMapping) -> tuple[pa.Array, Misfits]:
+    """A column of these values, NULL where they do not fit, and why they do not."""
+    check = _check_for(kind)
+    misfits: Misfits = {}
+    checked: list[object] = []
+    for at, value in enumerate(values):
+        try:
+            checked.append(None if value is None else check(value))
+        except Misfit as misfit:
+            misfits[at] = str(misfit)
+            checked.append(None)
+    try:
+        return pa.array(checked, kind.arrow), misfits
+    except (pa.ArrowException, ValueError, OverflowError):
+        return _fitted_singly(checked, kind, misfits)
+
+
+def _fitted_singly(checked: list[object], kind: TypeMapping, misfits: Misfits) -> tuple[pa.Array, Misfits]:
+    for at, value in enumerate(checked):
+        try:
+            pa.array([value], kind.arrow)
+        except (pa.ArrowException, ValueError, OverflowError):
+            misfits[at] = f"a value is out of range of {kind.postgres}"
+            checked[at] = None
+    return pa.array(checked, kind.arrow), misfits
+
+
+def check_json(text: str) -> str:
+    """The text, if it is JSON as RFC 8259 has it. Raises Misfit."""
+    try:
+        json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise Misfit("the text is not valid JSON") from None
+    return text
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _json(value: object) -> str:
+    if isinstance(value, str):
+        return _text(check_json(value))
+    try:
+        return _text(json.dumps(value, allow_nan=False, ensure_ascii=False))
+    except (TypeError, ValueError, RecursionError):
+        raise Misfit(f"a {type(value).__name__} cannot be written as JSON") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        _refuse(value, "text")
+    if len(value) * 4 > TEXT_LIMIT and len(value.encode("utf-8", "surrogatepass")) > TEXT_LIMIT:
+        raise Misfit(f"the text is longer than {TEXT_LIMIT} bytes")
+    return str(value)
+
+
+def _uuid(value: object) -> str:
+    return str(value) if isinstance(value, uuid.UUID) else _text(value)
+
+
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        _refuse(value, "bytes")
+    if len(value) > BINARY_LIMIT:
+        raise Misfit(f"the value is longer than {BINARY_LIMIT} bytes")
+    return bytes(value)
+
+
+def _bool(value: object) -> bool:
+    return value if isinstance(value, bool) else _refuse(value, "bool")
+
+
+def _int(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        _refuse(value, "int")
+    return int(value)
+
+
+def _float(value: object) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        _refuse(value, "float")
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _float32(value: object) -> float | int:
+    found = _float(value)
+    if isinstance(found, float) and math.isfinite(found):
+        try:
+            struct.pack("f", found)
+        except OverflowError:
+            raise Misfit("a value is out of range of float4") from None
+    return found
+
+
+def _decimal(value: object) -> Decimal | int:
+    if isinstance(value, bool) or not isinstance(value, (Decimal, Integral)):
+        _refuse(value, "Decimal or int")
+    return value if isinstance(value, Decimal) else int(value)
+
+
+def _date(value: object) -> date:
+    return value if isinstance(value, date) and not isinstance(value, datetime) else _refuse(value, "date")
+
+
+def _time(value: object) -> time:
+    return (
+        value if isinstance(value, time) and value.tzinfo is None else _refuse(value, "time without tzinfo")
+    )
+
+
+def _naive(value: object) -> datetime:
+    fits = isinstance(value, datetime) and value.tzinfo is None
+    return value if fits else _refuse(value, "datetime without tzinfo")  # type: ignore[return-value]
+
+
+def _aware(value: object) -> datetime:
+    fits = isinstance(value, datetime) and value.utcoffset() is not None
+    return value if fits else _refuse(value, "datetime with tzinfo")  # type: ignore[return-value]
+
+
+def _refuse(value: object, wanted: str) -> NoReturn:
+    raise Misfit(f"the transform returned a {type(value).__name__} where the column takes {wanted}")
+
+
+def _check_for(kind: TypeMapping) -> Callable[[Any], object]:
+    if is_json(kind):
+        return _json
+    if kind.postgres == "uuid":
+        return _uuid
+    arrow = kind.arrow
+    if pa.types.is_timestamp(arrow):
+        return _naive if arrow.tz is None else _aware
+    if arrow == pa.float32():
+        return _float32
+    return next(check for is_kind, check in _CHECKS if is_kind(arrow))
+
+
+_CHECKS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], object]], ...] = (
+    (pa.types.is_string, _text),
+    (pa.types.is_integer, _int),
+    (pa.types.is_boolean, _bool),
+    (pa.types.is_decimal, _decimal),
+    (pa.types.is_floating, _float),
+    (pa.types.is_date, _date),
+    (pa.types.is_time, _time),
+    (pa.types.is_binary, _bytes),
+)
