@@ -21,7 +21,7 @@ def check(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Look at both ends and say what would not work, with its fix. Changes nothing. Exit 1 if anything failed."""
+    """Look at both ends and say what would not work, with its fix. Changes nothing. Exit 1 if a check failed."""
     from pgsnow.sync.check import Level, run_checks
 
     quiet_log(debug=debug)

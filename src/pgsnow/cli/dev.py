@@ -30,7 +30,7 @@ def up(
 ) -> None:
     """Start both, write DIR/.env, and stay up until `pgsnow dev down` or Ctrl-C. Data survive."""
     quiet_log(debug=debug)
-    from pgsnow.embedded.stack import serve_dev
+    from pgsnow.embedded.dev import serve_dev
 
     serve_dev(dir, pg_port=pg_port, snowflake_port=snowflake_port, detach=detach)
 
@@ -39,6 +39,6 @@ def up(
 def down(dir: Dir = Path(".pgsnow"), debug: Debug = False) -> None:
     """Stop them. The data stay in DIR."""
     quiet_log(debug=debug)
-    from pgsnow.embedded.stack import stop_dev
+    from pgsnow.embedded.dev import stop_dev
 
     stop_dev(dir)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pgsnow.cli.consent import ask
-from pgsnow.cli.invocation import Invocation
+from pgsnow.cli.invocation import Invocation, or_nothing
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
 from pgsnow.cli.report import exit_code, show_report
 from pgsnow.cli.screen import Shown, say, table_of, write_json, write_records
@@ -23,6 +23,7 @@ app = typer.Typer(
     help="The rows that were refused: see them, load them again, or let them go.", no_args_is_help=True
 )
 
+MOST_ERRORS = 100_000
 COLUMNS = (
     Shown("id", right=True),
     Shown("table"),
@@ -68,7 +69,8 @@ def list_errors(
     sync_config, ledger = Invocation(config, env_file, output).ledger()
     try:
         name = sync_config.select([table])[0].name if table else None
-        rows = ledger.errors(table=name, state=None if state is ErrorState.ALL else state.value, limit=limit)
+        wanted = None if state is ErrorState.ALL else state.value
+        rows = or_nothing(lambda: ledger.errors(table=name, state=wanted, limit=limit))
     finally:
         ledger.close()
     shown = table_of(COLUMNS, [_row(row) for row in rows])
@@ -160,11 +162,11 @@ def _chosen(ledger: Ledger, ids: list[int] | None, table: str | None, *, every: 
         raise ConfigError(
             "no errors named", advice="Give ids from `pgsnow errors list`, or --table TABLE, or --all."
         )
-    return ledger.errors(table=table, state="open", limit=100_000)
+    return or_nothing(lambda: ledger.errors(table=table, state="open", limit=MOST_ERRORS))
 
 
 def _found(ledger: Ledger, ids: list[int]) -> list[ErrorRow]:
-    rows = ledger.errors(state=None, ids=ids, limit=len(ids))
+    rows = or_nothing(lambda: ledger.errors(state=None, ids=ids, limit=len(ids)))
     if missing := sorted(set(ids) - {row.id for row in rows}):
         raise ConfigError(
             f"no error with id {', '.join(map(str, missing))}", advice="See `pgsnow errors list`."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pgsnow.cli.options import Format
-from pgsnow.model.errors import ConfigError
+from pgsnow.model.errors import ConfigError, PgsnowError
 
 if TYPE_CHECKING:
     from pgsnow.ledger.postgres import PostgresLedger
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pgsnow.sync.engine import Engine
     from pgsnow.sync.events import Observer
 
+T = TypeVar("T")
+
+UNDEFINED_TABLE = "42P01"
 CONFIG_PLACES = (Path("sync_config.yaml"), Path("backend/worker/sync_config.yaml"))
 
 
@@ -65,6 +69,16 @@ class Invocation:
 
         config, settings = self.load()
         return config, PostgresLedger(settings.ledger, config.ledger_schema)
+
+
+def or_nothing(read: Callable[[], list[T]]) -> list[T]:
+    """What the ledger tells; nothing if its tables are not there yet, for they come with the first run."""
+    try:
+        return read()
+    except PgsnowError as error:
+        if error.code == UNDEFINED_TABLE:
+            return []
+        raise
 
 
 def _env_beside(config_file: Path) -> Path | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pgsnow.cli.invocation import Invocation
+from pgsnow.cli.invocation import Invocation, or_nothing
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
 from pgsnow.cli.screen import Shown, stdout, table_of, write_records
 from pgsnow.cli.service_log import quiet_log
@@ -70,7 +70,7 @@ def records_of(
     config: SyncConfig, tables: tuple[TableConfig, ...], ledger: Ledger, now: datetime
 ) -> list[dict[str, Any]]:
     """One record a configured table, in the table list's order, whether it ever ran or not."""
-    rows = {row.source_table: row for row in ledger.watermarks()}
+    rows = {row.source_table: row for row in or_nothing(ledger.watermarks)}
     records = []
     for table in tables:
         row = rows.get(table.name)

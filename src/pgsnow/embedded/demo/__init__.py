@@ -1,1 +1,1 @@
-"""The demo: a Postgres under live writes, kept equal to Snowflake (the emulator) by Celery's worker and beat."""
+"""The demo: a Postgres under live writes, kept equal to Snowflake (the emulator) by a Celery worker."""

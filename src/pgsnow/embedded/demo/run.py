@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType
@@ -25,7 +26,6 @@ from pgsnow.embedded.stack import Stack
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.model.config import SyncConfig
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.report import SUCCESS
 from pgsnow.model.settings import Settings
 from pgsnow.sync.setup import load_config
 
@@ -126,23 +126,21 @@ def _show_live(stage: Stage, seconds: float, up_at: float) -> None:
 def _settle(stage: Stage) -> None:
     """Stop the writers, and wait until every table has had a good run that began after their last commit."""
     stage.writers.stop()
-    row = stage.conn.execute("select clock_timestamp()").fetchone()
-    stopped_at = row[0] if row else None
+    stopped_at = datetime.now(UTC)  # the ledger is on this machine: one clock
     deadline = time.monotonic() + SETTLE_SECONDS
-    waiting = {table.name for table in stage.config.enabled}
-    while waiting:
+    while waiting := _not_run_since(stage, stopped_at):
         stage.workers.check()
-        waiting = {name for name in waiting if not _has_run_since(stage.ledger, name, stopped_at)}
         _show(stage, f"writers stopped after {stage.writers.transactions} transactions, last ticks")
         if time.monotonic() > deadline:
             raise NotSettled(f"no good run of {', '.join(sorted(waiting))} within {SETTLE_SECONDS:.0f} s")
         time.sleep(REFRESH_SECONDS)
 
 
-def _has_run_since(ledger: PostgresLedger, table: str, moment: object) -> bool:
-    return any(
-        log["status"] in SUCCESS and log["started_at"] > moment for log in ledger.logs(table=table, limit=3)
-    )
+def _not_run_since(stage: Stage, moment: datetime) -> set[str]:
+    """Tables without a good run that began later."""
+    marks = stage.ledger.watermarks()
+    done = {mark.source_table for mark in marks if mark.last_success and mark.last_success > moment}
+    return {table.name for table in stage.config.enabled} - done
 
 
 def _show(stage: Stage, title: str) -> None:
@@ -156,6 +154,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield keep.absolute()
         return
     folder = Path(tempfile.mkdtemp(prefix="pgsnow-demo-"))
+    folder.chmod(0o711)  # as root, Postgres runs as another user, who must pass through
     try:
         yield folder
     finally:

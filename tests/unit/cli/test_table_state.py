@@ -1,0 +1,82 @@
+"""A table's state in one word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgsnow.ledger.store import WatermarkRow
+from pgsnow.sync.state import GRACE_SECONDS, PATIENCE, State, duration, standing_of
+
+NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+ROW = WatermarkRow(
+    source_table="public.users",
+    target_table="A.B.USERS",
+    last_watermark=None,
+    last_run=NOW - timedelta(seconds=60),
+    last_success=NOW - timedelta(seconds=60),
+    last_status="ok",
+    last_error=None,
+    rows_processed=3,
+    read_mode="watermark",
+    lease_holder=None,
+)
+LONG_AGO = NOW - timedelta(hours=3)
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        (None, State.NEVER),
+        (replace(ROW, last_run=None, last_status=None), State.NEVER),
+        (replace(ROW, last_run=None, last_status=None, lease_holder="host:1"), State.RUNNING),
+        (ROW, State.SYNCED),
+        (replace(ROW, last_status="idle"), State.IDLE),
+        (replace(ROW, lease_holder="host:1"), State.RUNNING),
+        (replace(ROW, last_status="partial", open_errors=2), State.PARTIAL),
+        (replace(ROW, last_status="idle", open_errors=2), State.PARTIAL),
+        (replace(ROW, last_status="error", last_error="no such column\nmore"), State.FAILED),
+        (replace(ROW, last_run=LONG_AGO), State.STUCK),
+        (replace(ROW, last_run=LONG_AGO, last_status="idle"), State.STUCK),
+        (replace(ROW, last_run=LONG_AGO, last_status="error", last_error="x"), State.FAILED),
+        (replace(ROW, last_run=LONG_AGO, lease_holder="host:1"), State.RUNNING),
+    ],
+)
+def test_each_situation_has_a_word_of_its_own(row: WatermarkRow | None, state: State) -> None:
+    assert standing_of(row, interval=120, now=NOW).state is state
+
+
+def test_no_changes_and_stuck_look_different() -> None:
+    """Both have nothing to load and no error; only one of them needs a person."""
+    idle = standing_of(replace(ROW, last_status="idle"), interval=120, now=NOW)
+    stuck = standing_of(replace(ROW, last_status="idle", last_run=LONG_AGO), interval=120, now=NOW)
+    assert (idle.state, idle.why) == (State.IDLE, "")
+    assert stuck.state is State.STUCK
+    assert "3.0 h" in stuck.why
+
+
+@given(interval=st.floats(1, 86_400), share=st.floats(0, 0.99))
+def test_a_table_is_not_stuck_before_its_patience_is_over(interval: float, share: float) -> None:
+    silent = timedelta(seconds=(PATIENCE * interval + GRACE_SECONDS) * share)
+    row = replace(ROW, last_status="idle", last_run=NOW - silent)
+    assert standing_of(row, interval=interval, now=NOW).state is State.IDLE
+
+
+def test_the_first_line_of_an_error_says_why() -> None:
+    row = replace(ROW, last_status="error", last_error="no such column\nmore")
+    assert standing_of(row, interval=120, now=NOW).why == "no such column"
+
+
+def test_a_table_that_is_switched_off_says_so() -> None:
+    assert standing_of(ROW, interval=120, now=NOW, enabled=False).state is State.OFF
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.44, "0.4 s"), (12, "12 s"), (180, "3 min"), (9000, "2.5 h"), (400_000, "5 d")]
+)
+def test_a_duration_fits_a_cell(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
