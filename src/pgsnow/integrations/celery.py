@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.integrations.engine_slot import EngineSlot
 from pgsnow.integrations.given import GivenConfig, resolve
+from pgsnow.integrations.one_per_process import OnePerProcess
 from pgsnow.integrations.stopping import SharedFlag, run_stoppable
 from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError, Unavailable
 from pgsnow.model.settings import Settings
@@ -67,7 +67,7 @@ def install(
     """
     sync_config = resolve(config)
     flag = SharedFlag()
-    slot = EngineSlot(partial(_make_engine, sync_config, settings))
+    engines = OnePerProcess(partial(_make_engine, sync_config, settings))
 
     @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
         name=task_name,
@@ -84,12 +84,12 @@ def install(
     def sync_postgres_to_snowflake(self: Any, tables: Sequence[str] | None = None) -> dict[str, Any]:
         """Bring Snowflake up to date with Postgres, for these tables or all that are due."""
         try:
-            return _tick(slot, flag, tables)
+            return _tick(engines, flag, tables)
         except PgsnowError as error:
             raise _after_failure(self, error) from None
 
     _add_beat_entry(app, beat_entry, _beat_entry(task_name, sync_config.sync_interval_seconds, queue))
-    _follow_the_worker(app, slot, flag, settings)
+    _follow_the_worker(app, engines, flag, settings)
     return sync_postgres_to_snowflake
 
 
@@ -99,13 +99,13 @@ def _make_engine(config: SyncConfig, settings: Settings | None) -> Engine:
     return Engine(config, settings or load_settings())
 
 
-def _tick(slot: EngineSlot, flag: SharedFlag, tables: Sequence[str] | None) -> dict[str, Any]:
-    engine = slot.get()
+def _tick(engines: OnePerProcess[Engine], flag: SharedFlag, tables: Sequence[str] | None) -> dict[str, Any]:
+    engine = engines.get()
     try:
         report = run_stoppable(partial(engine.tick, tables, due_only=True), engine.stop, flag)
     except SoftTimeLimitExceeded:
         logger().error("tick stopped at its time limit; the next one goes on from the checkpoints")
-        slot.close()  # a stopped engine stays stopped
+        engines.close()  # a stopped engine stays stopped
         raise
     log_report(report)
     if report.transient:
@@ -147,7 +147,9 @@ def _add_beat_entry(app: Celery, name: str, entry: dict[str, Any]) -> None:
         app.on_after_finalize.connect(add, weak=False)
 
 
-def _follow_the_worker(app: Celery, slot: EngineSlot, flag: SharedFlag, settings: Settings | None) -> None:
+def _follow_the_worker(
+    app: Celery, engines: OnePerProcess[Engine], flag: SharedFlag, settings: Settings | None
+) -> None:
     def check_settings(**named: Any) -> None:
         if named["instance"].app is app and settings is None:
             _report_settings()
@@ -156,7 +158,7 @@ def _follow_the_worker(app: Celery, slot: EngineSlot, flag: SharedFlag, settings
         flag.set()
 
     def close(**_: Any) -> None:
-        slot.close()
+        engines.close()
 
     signals.celeryd_after_setup.connect(check_settings, weak=False)
     signals.worker_shutting_down.connect(ask_to_stop, weak=False)

@@ -6,13 +6,14 @@ app.include_router(status_router("sync_config.yaml"))
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgsnow.integrations.given import GivenConfig, resolve
+from pgsnow.integrations.one_per_process import OnePerProcess
 from pgsnow.integrations.status import status_of
 from pgsnow.model.errors import MissingExtra, PgsnowError
 from pgsnow.model.settings import Settings
@@ -50,20 +51,30 @@ def status_router(
     are FastAPI's, for an application that wants the page behind its own authentication.
     """
     sync_config = resolve(config)
-    store = _Store(sync_config, settings, ledger)
-    router = APIRouter(
-        prefix=prefix, tags=["sync"], dependencies=list(dependencies or ()), lifespan=store.closed_at_shutdown
-    )
+    ledgers = OnePerProcess(partial(_open_ledger, sync_config, settings))
+
+    @asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncIterator[None]:
+        yield
+        ledgers.close()
+
+    router = APIRouter(prefix=prefix, tags=["sync"], dependencies=list(dependencies or ()), lifespan=lifespan)
 
     @router.get("/status")
     def status() -> JSONResponse:
-        return _answer(lambda: status_of(sync_config, store.ledger(), datetime.now(UTC)))
+        return _answer(lambda: status_of(sync_config, ledger or ledgers.get(), datetime.now(UTC)))
 
     @router.get("/ready")
     def ready() -> JSONResponse:
-        return _answer(lambda: _asked(store.ledger()))
+        return _answer(lambda: _asked(ledger or ledgers.get()))
 
     return router
+
+
+def _open_ledger(config: SyncConfig, settings: Settings | None) -> Ledger:
+    from pgsnow.ledger.postgres import PostgresLedger
+
+    return PostgresLedger((settings or load_settings()).ledger, config.ledger_schema)
 
 
 def _asked(ledger: Ledger) -> dict[str, Any]:
@@ -77,30 +88,3 @@ def _answer(make: Callable[[], dict[str, Any]]) -> JSONResponse:
     except PgsnowError as error:
         unknown = {"state": "unknown", "error": str(error), "advice": error.advice}
         return JSONResponse(unknown, status_code=503, headers={"Cache-Control": "no-store"})
-
-
-class _Store:
-    """The ledger, opened at the first request."""
-
-    def __init__(self, config: SyncConfig, settings: Settings | None, ledger: Ledger | None) -> None:
-        self._config = config
-        self._settings = settings
-        self._ledger = ledger
-        self._ours = ledger is None
-        self._lock = threading.Lock()
-
-    def ledger(self) -> Ledger:
-        with self._lock:
-            if self._ledger is None:
-                from pgsnow.ledger.postgres import PostgresLedger
-
-                settings = self._settings or load_settings()
-                self._ledger = PostgresLedger(settings.ledger, self._config.ledger_schema)
-            return self._ledger
-
-    @asynccontextmanager
-    async def closed_at_shutdown(self, _app: Any) -> AsyncIterator[None]:
-        yield
-        if self._ours and self._ledger is not None:
-            self._ledger.close()
-            self._ledger = None

@@ -94,7 +94,8 @@ def _duration(logs: Sequence[dict[str, Any]]) -> float | None:
     tick = [run for run in logs if run["run_id"] == logs[0]["run_id"]]
     ended = max(run["started_at"] + timedelta(seconds=run["seconds"]) for run in tick)
     began = min(run["started_at"] for run in tick)
-    return round((ended - began).total_seconds(), 3)
+    seconds: float = (ended - began).total_seconds()
+    return round(seconds, 3)
 
 
 def _utc(moment: datetime) -> datetime:

@@ -1,0 +1,116 @@
+"""What the pages say is true of the code beside them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dotenv import dotenv_values
+from tests.unit.project.markdown import ROOT, blocks, links, pages
+from typer.main import get_command
+
+from pgsnow.cli.app import app
+from pgsnow.model.config import parse_config
+from pgsnow.model.settings import Settings
+
+README = ROOT / "README.md"
+PLAN = ROOT / "plan/snowflake_sync_plan.md"
+ENV_EXAMPLE = ROOT / "backend/.env.example"
+PLAN_VARIABLES = {
+    *("POSTGRES_DSN", "PG_HOST", "PG_USER", "PG_PASS", "PG_DB", "PG_PORT"),
+    *("SNOWFLAKE_USER", "SNOWFLAKE_PASSWORD", "SNOWFLAKE_ACCOUNT"),
+    *("SNOWFLAKE_WAREHOUSE", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA"),
+    *("S3_ACCESS_KEY", "S3_SECRET", "S3_BUCKET"),
+}
+PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert [link for link in links(page) if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_that_is_shown_exists(page: Path) -> None:
+    """Each `pgsnow <command> --option` of a page is one that the command line knows."""
+    for shown in re.findall(r"\bpgsnow((?: (?:[a-z]+|--[a-z-]+))+)", _commands(page)):
+        assert _unknown(shown.split()) == [], f"pgsnow{shown}"
+
+
+def _commands(page: Path) -> str:
+    text = page.read_text()
+    indented = "\n".join(line for line in text.splitlines() if line.startswith("    "))
+    return "\n".join([*blocks(page, "sh"), indented, *re.findall(r"`([^`\n]+)`", text)])
+
+
+def _unknown(words: list[str]) -> list[str]:
+    """Those words that are neither a command, nor an option of it, nor an option's value."""
+    command: Any = get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    options = {name for parameter in command.params for name in parameter.opts}
+    return [word for word in words if word not in options and (word.startswith("--") or word == words[0])]
+
+
+def test_the_readmes_table_list_is_a_valid_configuration() -> None:
+    [block] = blocks(README, "yaml")
+    config = parse_config(yaml.safe_load(block), file="README.md", env={})
+    assert [table.target for table in config.tables] == ["analytics.users", "analytics.checkins"]
+
+
+def test_the_readmes_ten_lines_run_as_they_stand(tmp_path: Path) -> None:
+    """With the readme's own sync_config.yaml beside them, in a fresh interpreter and an empty environment."""
+    (tmp_path / "sync_config.yaml").write_text(blocks(README, "yaml")[0])
+    code = "\n".join(blocks(README, "python"))
+    (tmp_path / "lines.py").write_text(
+        code
+        + "\ncelery.finalize()\n"
+        + "print(list(celery.conf.beat_schedule), 'worker.sync.sync_postgres_to_snowflake' in celery.tasks,"
+        + " app.url_path_for('status'))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "lines.py"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.strip() == "['sync-postgres-to-sf-every-2-minutes'] True /sync/status", ran.stderr
+
+
+def test_env_example_names_every_variable_of_the_plan() -> None:
+    named = set(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", ENV_EXAMPLE.read_text(), re.MULTILINE))
+    assert PLAN_VARIABLES - named == set()
+
+
+def test_env_example_filled_in_is_complete() -> None:
+    """A copy of it is all that the settings need; its password is warned about."""
+    settings = Settings.from_env({k: v for k, v in dotenv_values(ENV_EXAMPLE).items() if v is not None})
+    assert settings.source.display == "127.0.0.1:5432/app as pgsnow"
+    assert settings.snowflake.database == "ANALYTICS_DB"
+    assert any("key pair" in warning for warning in settings.snowflake.warnings)
+
+
+def test_the_plan_names_only_files_that_are_there() -> None:
+    named = set(re.findall(r"`((?:sync|postgres|snowflake|ledger|model)/[a-z_]+\.py)`", PLAN.read_text()))
+    assert named, "the plan tells where things live"
+    assert [name for name in sorted(named) if not (ROOT / "src/pgsnow" / name).exists()] == []
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs/decisions"
+    assert {p.name for p in folder.glob("[0-9]*.md")} == set(links(folder / "README.md"))
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    index = ROOT / "docs/index.md"
+    listed = {(index.parent / link).resolve() for link in links(index)}
+    assert [
+        str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("*.md")) if p not in listed | {index}
+    ] == []
