@@ -238,7 +238,6 @@ with mine as (
     from mine cross join jsonb_to_recordset(%(rows)s) as r(
         key jsonb, digest text, column_name text, payload jsonb, reason text, occurrences integer
     )
-    order by r.digest
     on conflict (source_table, key_digest) where state = 'open' do update
     set column_name = excluded.column_name, payload = excluded.payload, reason = excluded.reason,
         run_id = excluded.run_id, occurrences = e.occurrences + excluded.occurrences, updated_at = clock_timestamp()

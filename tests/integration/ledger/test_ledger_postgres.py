@@ -1,0 +1,9 @@
+"""The ledger in Postgres keeps the promises of `Ledger`."""
+
+from __future__ import annotations
+
+from tests.unit.ledger.conformance import LedgerConformance
+
+
+class TestPostgresLedger(LedgerConformance):
+    """`crew` comes from conftest.py."""

@@ -1,0 +1,613 @@
+"""The promises of `Ledger`, run against every implementation: subclass LedgerConformance where there is a fixture `crew`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, Protocol
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pgsnow.ledger.payload import MAX_PAYLOAD, MAX_TEXT
+from pgsnow.ledger.store import Claim, Ledger, WatermarkRow
+from pgsnow.model.batch import Rejected
+from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, VirtualXids
+from pgsnow.model.errors import LeaseLost
+from pgsnow.model.report import Status, TableReport
+
+HERE = ServerIdentity("7000000000000000001", 1)
+USERS = "public.users"
+_serial = count(1)
+
+
+class Crew(Protocol):
+    """Several workers over one ledger, and the ways of fate."""
+
+    def worker(self) -> Ledger:
+        """Another worker, with a session of its own."""
+
+    def kill(self, worker: Any) -> None:
+        """End its session, as kill -9 or a cut cable would."""
+
+    def expire(self, table: str) -> None:
+        """Let the lease of this table run out."""
+
+    def age_success(self, table: str, seconds: float) -> None:
+        """Move the last success this far into the past."""
+
+    def pause(self, table: str) -> None:
+        """As a person would."""
+
+
+def checkpoint(x: int = 100, **changes: Any) -> Checkpoint:
+    start = Checkpoint(ReadMode.WATERMARK, HERE, x, "2026-03-01 10:00:00+00")
+    return start.evolve(**changes)
+
+
+def report(claim: Claim, status: Status = Status.OK, **changes: Any) -> TableReport:
+    return TableReport(
+        table=claim.table,
+        target="ANALYTICS.PUBLIC.USERS",
+        run_id=claim.run_id,
+        status=status,
+        **{"started_at": datetime.now(UTC), **changes},
+    )
+
+
+def take(worker: Ledger, table: str = USERS, run_id: str | None = None, min_age: float = 0.0) -> Claim:
+    """Claim one table that must be free."""
+    claims, refusals = worker.claim([table], run_id=run_id or f"run-{next(_serial)}", holder="test", min_age=min_age)
+    assert refusals == []
+    return claims[0]
+
+
+def refused(worker: Ledger, table: str = USERS, min_age: float = 0.0) -> str:
+    """Claim one table that must not be granted; the reason."""
+    claims, refusals = worker.claim([table], run_id=f"run-{next(_serial)}", holder="test", min_age=min_age)
+    assert claims == []
+    return refusals[0].reason
+
+
+def row_of(worker: Ledger, table: str = USERS) -> WatermarkRow:
+    return next(row for row in worker.watermarks() if row.source_table == table)
+
+
+class LedgerConformance:
+    @pytest.fixture
+    def ann(self, crew: Crew) -> Iterator[Ledger]:
+        worker = crew.worker()
+        yield worker
+        worker.close()
+
+    @pytest.fixture
+    def bob(self, crew: Crew) -> Iterator[Ledger]:
+        worker = crew.worker()
+        yield worker
+        worker.close()
+
+    # --- leases ---
+
+    def test_a_table_is_granted_to_one_worker_and_the_other_is_told_who_has_it(self, ann: Ledger, bob: Ledger) -> None:
+        before = datetime.now(UTC) - timedelta(minutes=1)
+        ann.claim([USERS], run_id="run-a", holder="ann@host", min_age=0)
+        claims, [refusal] = bob.claim([USERS], run_id="run-b", holder="bob@host")
+        assert claims == []
+        assert (refusal.table, refusal.reason, refusal.holder) == (USERS, "held", "ann@host")
+        assert refusal.since is not None
+        assert before < refusal.since < datetime.now(UTC) + timedelta(minutes=1)
+
+    def test_one_worker_is_not_granted_a_table_twice(self, ann: Ledger) -> None:
+        take(ann)
+        assert refused(ann) == "held"
+
+    def test_of_many_threads_of_one_worker_one_is_granted_the_table(self, ann: Ledger) -> None:
+        start = threading.Barrier(8)
+
+        def claim(number: int) -> int:
+            start.wait(timeout=30)
+            return len(ann.claim([USERS], run_id=f"run-{number}", holder="ann")[0])
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(claim, range(8))) == 1
+
+    def test_claims_come_in_the_order_asked_and_only_once(self, ann: Ledger) -> None:
+        claims, refusals = ann.claim(["c", "a", "b", "a"], run_id="r", holder="ann")
+        assert [claim.table for claim in claims] == ["c", "a", "b"]
+        assert refusals == []
+        assert ann.claim([], run_id="r", holder="ann") == ([], [])
+
+    def test_what_is_held_does_not_keep_the_rest_from_being_granted(self, ann: Ledger, bob: Ledger) -> None:
+        take(ann, "b")
+        claims, refusals = bob.claim(["a", "b", "c"], run_id="r", holder="bob")
+        assert [claim.table for claim in claims] == ["a", "c"]
+        assert [refusal.table for refusal in refusals] == ["b"]
+
+    def test_a_released_table_is_free(self, ann: Ledger, bob: Ledger) -> None:
+        ann.release([take(ann)])
+        take(bob)
+
+    def test_closing_gives_everything_back(self, crew: Crew, bob: Ledger) -> None:
+        ann = crew.worker()
+        take(ann, "a")
+        take(ann, "b")
+        ann.close()
+        assert len(bob.claim(["a", "b"], run_id="r", holder="bob")[0]) == 2
+
+    def test_closing_gives_back_nothing_of_others(self, crew: Crew, bob: Ledger) -> None:
+        ann = crew.worker()
+        take(ann, "a")
+        take(bob, "b")
+        ann.close()
+        assert refused(crew.worker(), "b") == "held"
+
+    def test_fences_grow_with_every_claim_and_with_the_clock(self, ann: Ledger) -> None:
+        fences = []
+        for _ in range(5):
+            claim = take(ann)
+            fences.append(claim.fence)
+            ann.release([claim])
+        assert fences == sorted(set(fences))
+        assert abs(fences[0] / 1e6 - datetime.now(UTC).timestamp()) < 600
+
+    def test_a_dead_holder_is_replaced_though_its_lease_still_runs(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
+        old = take(ann)
+        crew.kill(ann)
+        new = take(bob)
+        assert new.fence > old.fence
+        with pytest.raises(LeaseLost):
+            ann.advance(old, checkpoint())
+
+    def test_who_lost_only_the_session_goes_on_if_nobody_came(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
+        claim = take(ann)
+        crew.kill(ann)
+        ann.advance(claim, checkpoint(x=7))
+        ann.renew([claim])
+        assert refused(bob) == "held"
+
+    def test_an_expired_lease_is_taken_over_and_its_old_holder_can_write_nothing(
+        self, crew: Crew, ann: Ledger, bob: Ledger
+    ) -> None:
+        old = take(ann)
+        ann.advance(old, checkpoint(x=1))
+        crew.expire(USERS)
+        new = take(bob)
+        assert new.fence > old.fence
+        rejected = [Rejected({"id": "1"}, "bad")]
+        for write in (
+            lambda: ann.advance(old, checkpoint(x=9)),
+            lambda: ann.forget(old),
+            lambda: ann.open_batch(old, "b"),
+            lambda: ann.close_batches(old, ["b"]),
+            lambda: ann.remember_target(old, {"ID": "NUMBER"}),
+            lambda: ann.quarantine(old, rejected),
+            lambda: ann.resolve_errors(old, [{"id": "1"}]),
+        ):
+            with pytest.raises(LeaseLost, match="public.users"):
+                write()
+        assert ann.advance_idle([(old, checkpoint(x=9))]) == [USERS]
+        ann.release([old])
+        assert refused(ann) == "held"
+        bob.release([new])
+        after = take(bob)
+        assert after.checkpoint == checkpoint(x=1)
+        assert (after.open_batches, after.target_columns, after.has_open_errors) == ((), None, False)
+
+    def test_an_expired_lease_that_nobody_took_still_stands(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
+        claim = take(ann)
+        crew.expire(USERS)
+        ann.advance(claim, checkpoint(x=3))
+        ann.renew([claim])
+        assert refused(bob) == "held"
+
+    def test_renewing_does_not_bring_back_a_lost_or_a_released_lease(
+        self, crew: Crew, ann: Ledger, bob: Ledger
+    ) -> None:
+        lost, given = take(ann, "a"), take(ann, "b")
+        crew.expire("a")
+        ann.release([given])
+        new = take(bob, "a")
+        ann.renew([lost, given])
+        bob.advance(new, checkpoint())
+        take(bob, "b")
+
+    def test_the_old_claim_of_one_worker_cannot_release_its_newer_one(
+        self, crew: Crew, ann: Ledger, bob: Ledger
+    ) -> None:
+        old = take(ann)
+        crew.expire(USERS)
+        take(ann)
+        ann.release([old])
+        assert refused(bob) == "held"
+
+    def test_a_paused_table_is_granted_to_nobody(self, crew: Crew, ann: Ledger) -> None:
+        ann.release([take(ann)])
+        crew.pause(USERS)
+        assert refused(ann) == "paused"
+
+    @pytest.mark.parametrize("status", [Status.OK, Status.IDLE, Status.PARTIAL])
+    def test_a_table_that_ran_well_just_now_is_not_due(self, crew: Crew, ann: Ledger, status: Status) -> None:
+        claim = take(ann)
+        ann.finish([(claim, report(claim, status))])
+        ann.release([claim])
+        assert refused(ann, min_age=60) == "not due"
+        crew.age_success(USERS, 61)
+        ann.release([take(ann, min_age=60)])
+        take(ann)
+
+    @pytest.mark.parametrize("status", [Status.ERROR, Status.STOPPED])
+    def test_a_table_that_failed_is_due_at_once(self, ann: Ledger, status: Status) -> None:
+        claim = take(ann)
+        ann.finish([(claim, report(claim, status))])
+        ann.release([claim])
+        take(ann, min_age=60)
+
+    # --- checkpoints ---
+
+    def test_the_next_run_begins_where_the_last_one_ended(self, ann: Ledger, bob: Ledger) -> None:
+        saved = checkpoint(
+            x=2**40,
+            seen=frozenset({2**40, 2**40 + 5}),
+            trail=(Mark("2026-03-01 09:00:00+00", 9, "-infinity", "17"),),
+            audit_x=4,
+            audited_at="2026-03-01 09:00:00+00",
+            cursor=("2026-03-01", "id with 'quote'"),
+            last_watermark="2026-03-01 09:59:59.123456+00",
+        )
+        claim = take(ann)
+        assert claim.checkpoint is None
+        ann.advance(claim, saved)
+        ann.release([claim])
+        assert take(bob).checkpoint == saved
+
+    def test_a_checkpoint_never_moves_backward(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(x=10))
+        ann.advance(claim, checkpoint(x=10))
+        with pytest.raises(LeaseLost):
+            ann.advance(claim, checkpoint(x=9))
+        assert ann.advance_idle([(claim, checkpoint(x=9))]) == [USERS]
+        assert ann.advance_idle([(claim, checkpoint(x=11))]) == []
+
+    @pytest.mark.parametrize(
+        "elsewhere",
+        [
+            {"identity": ServerIdentity("7000000000000000002", 1)},
+            {"identity": ServerIdentity(HERE.system_identifier, 2)},
+            {"mode": ReadMode.XMIN},
+        ],
+    )
+    def test_another_server_or_mode_begins_anew(self, ann: Ledger, elsewhere: dict[str, Any]) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(x=10))
+        ann.advance(claim, checkpoint(x=1, **elsewhere))
+
+    def test_a_cursor_is_not_bound_to_x(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(x=10, mode=ReadMode.CURSOR, cursor=("a", "1")))
+        ann.advance(claim, checkpoint(x=0, mode=ReadMode.CURSOR, cursor=("b", "1")))
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        moves=st.lists(
+            st.tuples(st.integers(0, 1), st.integers(0, 2**63), st.sampled_from([1, 2]), st.booleans()), max_size=12
+        )
+    )
+    def test_whatever_two_workers_try_in_turn_only_the_newer_claim_moves_and_only_forward(
+        self, crew: Crew, ann: Ledger, moves: list[tuple[int, int, int, bool]]
+    ) -> None:
+        table = f"t{next(_serial)}"
+        old = take(ann, table)
+        crew.expire(table)
+        new = take(ann, table)
+        stands: Checkpoint | None = None
+        for who, x, timeline, idle in moves:
+            wanted = checkpoint(x=x, identity=ServerIdentity("1", timeline))
+            allowed = who == 1 and (stands is None or stands.identity != wanted.identity or x >= stands.x)
+            assert self._moves(ann, (old, new)[who], wanted, idle) is allowed
+            stands = wanted if allowed else stands
+        ann.release([new])
+        assert take(ann, table).checkpoint == stands
+
+    @staticmethod
+    def _moves(worker: Ledger, claim: Claim, wanted: Checkpoint, idle: bool) -> bool:
+        if idle:
+            return worker.advance_idle([(claim, wanted)]) == []
+        try:
+            worker.advance(claim, wanted)
+        except LeaseLost:
+            return False
+        return True
+
+    def test_idle_tables_move_together_and_lost_ones_are_named(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
+        claims, _ = ann.claim(["a", "b", "c"], run_id="r", holder="ann")
+        crew.expire("b")
+        take(bob, "b")
+        assert ann.advance_idle([(claim, checkpoint(x=5)) for claim in claims]) == ["b"]
+        assert ann.advance_idle([]) == []
+        ann.release(claims)
+        assert [claim.checkpoint for claim in ann.claim(["a", "c"], run_id="r", holder="ann")[0]] == [
+            checkpoint(x=5),
+            checkpoint(x=5),
+        ]
+
+    def test_forgetting_makes_the_next_read_a_full_one(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(last_watermark="2026-03-01 09:00:00+00"))
+        ann.forget(claim)
+        assert row_of(ann).last_watermark is None
+        ann.release([claim])
+        assert take(ann).checkpoint is None
+
+    # --- batches, target ---
+
+    def test_open_batches_outlive_a_crash(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
+        claim = take(ann)
+        for batch in ("users/1-1", "users/1-2", "users/1-2", "users/1-3"):
+            ann.open_batch(claim, batch)
+        ann.close_batches(claim, ["users/1-2", "unknown"])
+        crew.kill(ann)
+        assert take(bob).open_batches == ("users/1-1", "users/1-3")
+
+    def test_the_targets_columns_are_remembered_until_forgotten(self, ann: Ledger) -> None:
+        claim = take(ann)
+        assert claim.target_columns is None
+        ann.remember_target(claim, {"ID": "NUMBER(38,0)", 'odd "name"': "VARCHAR"})
+        ann.release([claim])
+        claim = take(ann)
+        assert claim.target_columns == {"ID": "NUMBER(38,0)", 'odd "name"': "VARCHAR"}
+        ann.remember_target(claim, None)
+        ann.release([claim])
+        assert take(ann).target_columns is None
+
+    # --- runs ---
+
+    def test_an_ended_run_shows_in_watermarks_and_in_the_log(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(last_watermark="2026-03-01 09:59:59.5+00"))
+        done = report(
+            claim,
+            Status.PARTIAL,
+            seconds=2.5,
+            phases={"read": 0.5, "merge": 2.0},
+            rows_read=12,
+            rows_rejected=1,
+            rows_dropped=1,
+            rows_inserted=7,
+            rows_updated=3,
+            bytes_staged=4096,
+            load_units=1,
+            query_ids=("01b-1", "01b-2"),
+            full_read="first run",
+            events=("column NICK added",),
+        )
+        ann.finish([(claim, done)])
+        row = row_of(ann)
+        assert (row.last_status, row.last_error, row.rows_processed) == ("partial", None, 10)
+        assert (row.target_table, row.read_mode) == ("ANALYTICS.PUBLIC.USERS", "watermark")
+        assert row.last_watermark == "2026-03-01 09:59:59.5+00"
+        assert row.lease_holder == "test"
+        assert row.last_run == row.last_success
+        assert row.last_run is not None
+        assert abs(row.last_run - done.started_at) < timedelta(minutes=1)
+        [log] = ann.logs()
+        assert log == {
+            "run_id": claim.run_id,
+            "source_table": USERS,
+            "target_table": "ANALYTICS.PUBLIC.USERS",
+            "started_at": done.started_at,
+            "ended_at": done.started_at + timedelta(seconds=2.5),
+            "seconds": 2.5,
+            "phases": {"read": 0.5, "merge": 2.0},
+            "rows_read": 12,
+            "rows_rejected": 1,
+            "rows_dropped": 1,
+            "rows_inserted": 7,
+            "rows_updated": 3,
+            "bytes_staged": 4096,
+            "load_units": 1,
+            "query_ids": ["01b-1", "01b-2"],
+            "status": "partial",
+            "full_read": "first run",
+            "events": ["column NICK added"],
+            "error": None,
+            "error_type": None,
+            "advice": None,
+            "last_watermark": None,
+            "fence": claim.fence,
+        }
+
+    def test_an_error_is_kept_until_the_next_success_and_does_not_count_as_one(self, ann: Ledger) -> None:
+        claim = take(ann)
+        failed = report(claim, Status.ERROR, error="users: no column x", error_type="ColumnMissing", advice="Add it.")
+        ann.finish([(claim, failed)])
+        row = row_of(ann)
+        assert (row.last_status, row.last_error, row.last_success) == ("error", "users: no column x", None)
+        assert row.last_run is not None
+        assert ann.logs()[0]["advice"] == "Add it."
+        ann.release([claim])
+        claim = take(ann)
+        ann.finish([(claim, report(claim))])
+        assert row_of(ann).last_error is None
+
+    def test_a_run_is_recorded_once_even_if_it_is_told_twice(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.finish([(claim, report(claim, rows_inserted=5))])
+        ann.finish([(claim, report(claim, rows_inserted=5))])
+        assert len(ann.logs()) == 1
+
+    def test_a_run_that_lost_its_lease_is_logged_and_changes_nothing_else(
+        self, crew: Crew, ann: Ledger, bob: Ledger
+    ) -> None:
+        old = take(ann, run_id="old")
+        crew.expire(USERS)
+        new = take(bob, run_id="new")
+        bob.finish([(new, report(new, Status.IDLE))])
+        ann.finish([(old, report(old, Status.ERROR, error="late"))])
+        row = row_of(ann)
+        assert (row.last_status, row.last_error) == ("idle", None)
+        assert {log["run_id"] for log in ann.logs()} == {"old", "new"}
+
+    def test_many_runs_end_together(self, ann: Ledger) -> None:
+        claims, _ = ann.claim(["a", "b", "c"], run_id="r", holder="ann")
+        ann.finish([(claim, report(claim, Status.IDLE)) for claim in claims])
+        ann.finish([])
+        assert [row.last_status for row in ann.watermarks()] == ["idle"] * 3
+        assert [log["source_table"] for log in ann.logs(table="b")] == ["b"]
+
+    def test_the_log_shows_the_newest_first_and_is_bounded(self, ann: Ledger) -> None:
+        claim = take(ann)
+        start = datetime(2026, 3, 1, tzinfo=UTC)
+        for hour in (2, 1, 3):
+            run = Claim(USERS, f"run at {hour}", "test", claim.fence, None)
+            ann.finish([(run, report(run, started_at=start + timedelta(hours=hour)))])
+        assert [log["run_id"] for log in ann.logs(limit=2)] == ["run at 3", "run at 2"]
+
+    def test_old_runs_are_purged_at_most_once_an_hour(self, ann: Ledger) -> None:
+        claim = take(ann)
+        now = datetime.now(UTC)
+        for days in (1, 20, 30):
+            run = Claim(USERS, f"{days} days ago", "test", claim.fence, None)
+            ann.finish([(run, report(run, started_at=now - timedelta(days=days)))])
+        assert ann.purge_logs(25) == 1
+        assert ann.purge_logs(14) == 0
+        assert [log["run_id"] for log in ann.logs()] == ["1 days ago", "20 days ago"]
+
+    # --- lag ---
+
+    def test_lag_is_counted_from_what_is_known_to_be_applied(self, ann: Ledger) -> None:
+        hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat(sep=" ")
+        claim = take(ann)
+        assert row_of(ann).lag_seconds is None
+        ann.advance(claim, checkpoint(low=hour_ago))
+        assert row_of(ann).lag_seconds == pytest.approx(3600, abs=60)
+
+    @pytest.mark.parametrize("low", ["-infinity", "20260301"])
+    def test_lag_is_counted_from_the_last_success_where_low_is_no_time(
+        self, crew: Crew, ann: Ledger, low: str
+    ) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(low=low, last_watermark="20260301"))
+        assert row_of(ann).lag_seconds is None
+        assert row_of(ann).last_watermark == "20260301"
+        ann.finish([(claim, report(claim))])
+        crew.age_success(USERS, 1800)
+        assert row_of(ann).lag_seconds == pytest.approx(1800, abs=60)
+
+    def test_lag_of_an_integer_watermark_is_counted_from_its_newest_mark(self, ann: Ledger) -> None:
+        now = datetime.now(UTC)
+        marks = tuple(
+            Mark(str(now), 5, (now - timedelta(minutes=m)).isoformat(sep=" "), str(1000 - m)) for m in (30, 20, 10)
+        )
+        claim = take(ann)
+        ann.advance(claim, checkpoint(low="970", trail=marks))
+        assert row_of(ann).lag_seconds == pytest.approx(600, abs=60)
+
+    # --- quarantine ---
+
+    def test_a_refused_row_is_opened_once_and_counted(self, ann: Ledger) -> None:
+        first = take(ann, run_id="first")
+        ann.quarantine(first, [Rejected({"id": "1", "at": None}, "too long", "name", {"name": "x", "n": 1})])
+        ann.release([first])
+        again = take(ann, run_id="again")
+        assert again.has_open_errors
+        ann.quarantine(again, [Rejected({"at": None, "id": "1"}, "still too long", "name", None)])
+        [error] = ann.errors()
+        assert (error.source_table, error.key, error.column) == (USERS, {"id": "1", "at": None}, "name")
+        assert (error.reason, error.payload, error.run_id) == ("still too long", None, "again")
+        assert (error.state, error.occurrences) == ("open", 2)
+        assert error.created_at <= error.updated_at
+
+    def test_one_call_may_name_a_row_twice_and_the_last_reason_stands(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.quarantine(claim, [Rejected({"id": "1"}, "a"), Rejected({"id": "2"}, "b"), Rejected({"id": "1"}, "c")])
+        assert {error.key["id"]: (error.reason, error.occurrences) for error in ann.errors()} == {
+            "1": ("c", 2),
+            "2": ("b", 1),
+        }
+
+    def test_keys_that_differ_in_null_and_in_letters_are_different_rows(self, ann: Ledger) -> None:
+        keys: list[dict[str, str | None]] = [{"k": None}, {"k": ""}, {"k": "a"}, {"k": "A"}, {"k": "ä" * 5000}]
+        claim = take(ann)
+        ann.quarantine(claim, [Rejected(key, "bad") for key in keys])
+        assert ann.open_error_keys(USERS) == keys
+        assert ann.open_error_keys("public.other") == []
+        assert ann.resolve_errors(claim, [{"k": ""}]) == 1
+        assert ann.open_error_keys(USERS) == [key for key in keys if key != {"k": ""}]
+
+    def test_many_refused_rows_go_in(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.quarantine(claim, [Rejected({"id": str(n)}, "bad", None, {"id": n}) for n in range(1201)])
+        ann.quarantine(claim, [])
+        assert row_of(ann).open_errors == 1201
+        assert len(ann.errors(limit=5)) == 5
+
+    def test_resolved_and_dismissed_errors_are_closed_and_may_open_anew(self, ann: Ledger) -> None:
+        claim = take(ann)
+        keys: list[dict[str, str | None]] = [{"id": "1"}, {"id": "2"}, {"id": "3"}]
+        ann.quarantine(claim, [Rejected(key, "bad") for key in keys])
+        assert ann.resolve_errors(claim, [{"id": "1"}, {"id": "9"}]) == 1
+        assert ann.resolve_errors(claim, [{"id": "1"}]) == 0
+        assert ann.resolve_errors(claim, []) == 0
+        two = next(error.id for error in ann.errors() if error.key == {"id": "2"})
+        assert ann.dismiss([two, two, 999_999]) == 1
+        assert ann.dismiss([two]) == 0
+        states = {error.key["id"]: error.state for error in ann.errors(state=None)}
+        assert states == {"1": "replayed", "2": "dismissed", "3": "open"}
+        assert [error.key["id"] for error in ann.errors(state="dismissed")] == ["2"]
+        ann.quarantine(claim, [Rejected({"id": "1"}, "bad again")])
+        assert [error.occurrences for error in ann.errors() if error.key == {"id": "1"}] == [1]
+        assert len(ann.errors(state=None)) == 4
+
+    def test_errors_are_found_by_table_and_by_number_the_newest_first(self, ann: Ledger) -> None:
+        claims, _ = ann.claim(["a", "b"], run_id="r", holder="ann")
+        for claim in claims:
+            ann.quarantine(claim, [Rejected({"id": "1"}, "bad")])
+        newest, oldest = ann.errors()
+        assert (newest.source_table, oldest.source_table) == ("b", "a")
+        assert ann.errors(table="a") == [oldest]
+        assert ann.errors(ids=[newest.id]) == [newest]
+        assert ann.errors(ids=[]) == []
+
+    def test_a_payload_may_hold_anything_and_is_bounded(self, ann: Ledger) -> None:
+        claim = take(ann)
+        payload = {
+            "nul": "a\0b",
+            "half": "\ud83d",
+            "nan": float("nan"),
+            "raw": b"\x00\xff",
+            "when": datetime(2026, 1, 1, tzinfo=UTC),
+            "deep": {"list": [1, None, {"x": "y" * 10 * MAX_TEXT}]},
+            "long": "z" * 1_000_000,
+            **{f"c{n}": "w" * MAX_TEXT for n in range(40)},
+        }
+        ann.quarantine(claim, [Rejected({"id": "1"}, "r\0" * MAX_TEXT, None, payload)])
+        [error] = ann.errors()
+        assert error.payload is not None
+        assert (error.payload["nul"], error.payload["half"], error.payload["nan"]) == ("a\ufffdb", "?", "nan")
+        assert (error.payload["raw"], error.payload["when"]) == ("\\x00ff", "2026-01-01 00:00:00+00:00")
+        assert error.payload["long"].endswith("[cut: 1000000 characters]")
+        assert set(error.payload) == set(payload)
+        assert sum(len(str(value)) for value in error.payload.values()) < MAX_PAYLOAD + 100 * len(payload)
+        assert len(error.reason) < MAX_TEXT + 50
+
+    # --- horizons ---
+
+    def test_the_last_listing_of_each_source_is_kept(self, ann: Ledger, bob: Ledger) -> None:
+        assert ann.virtual_xids("db1") == VirtualXids()
+        ann.save_virtual_xids("db1", VirtualXids("2026-03-01 10:00:00+00", {"3/7": "2026-03-01 09:00:00+00"}))
+        newer = VirtualXids("2026-03-01 10:02:00+00", {"3/8": "-infinity"})
+        bob.save_virtual_xids("db1", newer)
+        assert ann.virtual_xids("db1") == newer
+        assert ann.virtual_xids("db2") == VirtualXids()
+
+    def test_migrating_again_changes_nothing(self, ann: Ledger, bob: Ledger) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(x=8))
+        bob.migrate()
+        ann.release([claim])
+        assert take(bob).checkpoint == checkpoint(x=8)
