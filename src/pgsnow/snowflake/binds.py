@@ -1,0 +1,65 @@
+"""Rows of a part file as bound values: every value as text that Snowflake reads back exactly, bytes as bytes.
+
+Text converts on its own in INSERT … VALUES (Snowflake docs, "Data type conversion": VARCHAR to NUMBER, FLOAT,
+BOOLEAN, DATE, TIME and TIMESTAMP are coercions); the session's input formats are fixed at login.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import date, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pgsnow.snowflake.connection import Bind
+
+MAX_BINDS = 60_000
+"""Values a statement. From 65,280 on the connector would stage them by itself
+(CLIENT_STAGE_ARRAY_BINDING_THRESHOLD)."""
+MAX_BYTES = 4 << 20
+"""Of Arrow memory a statement."""
+
+
+def bind_batches(path: Path) -> Iterator[list[tuple[Bind, ...]]]:
+    """The file's rows in order, cut into statements. Columns are the file's, in its order."""
+    with pq.ParquetFile(path) as file:
+        width = len(file.schema_arrow)
+        for batch in file.iter_batches(batch_size=max(1, MAX_BINDS // width)):
+            for piece in _pieces(batch):
+                yield bind_rows(piece)
+
+
+def bind_rows(rows: pa.RecordBatch) -> list[tuple[Bind, ...]]:
+    """One tuple of binds a row. All binds of a column are of one type, as an array bind needs."""
+    columns = [_bind_column(column) for column in rows.columns]
+    return list(zip(*columns, strict=True))
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    rows = max(1, batch.num_rows * MAX_BYTES // max(batch.nbytes, 1))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _bind_column(column: pa.Array) -> Sequence[Bind]:
+    if pa.types.is_binary(column.type):
+        return [("BINARY", value) for value in column.to_pylist()]
+    return [("TEXT", None if value is None else as_text(value)) for value in column.to_pylist()]
+
+
+def as_text(value: Any) -> str:
+    """A value's text, such that the column's type makes the same value of it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else repr(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (date, time)):  # datetime is a date
+        return value.isoformat()
+    return str(value)

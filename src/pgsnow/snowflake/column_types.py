@@ -1,0 +1,106 @@
+"""Which column of a target can take which values, and what it would cost them.
+
+Source: Snowflake docs, "Summary of data types"; types are as DESCRIBE TABLE writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pgsnow.model.typemap import TypeMapping
+
+FLOAT_DIGITS = 15
+"""Decimal digits that a double holds exactly."""
+MICROSECONDS = 6
+"""Digits of a second that Postgres keeps."""
+_FORM = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*)?\Z")
+_SYNONYMS = {
+    "NUMBER": ("DECIMAL", "DEC", "NUMERIC", "INT", "INTEGER", "BIGINT", "SMALLINT", "TINYINT", "BYTEINT"),
+    "FLOAT": ("FLOAT4", "FLOAT8", "DOUBLE", "REAL"),
+    "VARCHAR": ("TEXT", "STRING", "CHAR", "CHARACTER", "NCHAR", "NVARCHAR"),
+    "BINARY": ("VARBINARY",),
+    "TIMESTAMP_NTZ": ("DATETIME",),
+}
+_FAMILY = {synonym: family for family, names in _SYNONYMS.items() for synonym in names}
+_DEFAULTS = {
+    "NUMBER": (38, 0),
+    "TIME": (9,),
+    "TIMESTAMP_NTZ": (9,),
+    "TIMESTAMP_LTZ": (9,),
+    "TIMESTAMP_TZ": (9,),
+}
+_INTEGER_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """`NUMBER(38,0)` → ("NUMBER", (38, 0)). A type of another form is a family of its own, which takes nothing."""
+
+    family: str
+    arguments: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> ColumnType:
+        match = _FORM.match(text)
+        if match is None:
+            return cls(text)
+        family = _FAMILY.get(match[1].upper(), match[1].upper())
+        given = tuple(int(part) for part in match.groups()[1:] if part is not None)
+        default = _DEFAULTS.get(family, ())
+        return cls(family, given + default[len(given) :])
+
+
+def can_take(column: str, mapping: TypeMapping) -> bool:
+    """True if every value of the mapping lands in a column of this type unchanged. Texts and binaries longer than
+    the column are another matter: see limits.py."""
+    have, need = ColumnType.parse(column), ColumnType.parse(mapping.snowflake)
+    rule = _RULES.get((need.family, have.family))
+    return rule is not None and rule(have, mapping)
+
+
+def _digits(mapping: TypeMapping) -> tuple[int, int]:
+    """(before, after) the decimal point."""
+    arrow = mapping.arrow
+    if pa.types.is_decimal(arrow):
+        return arrow.precision - arrow.scale, arrow.scale
+    return _INTEGER_DIGITS.get(arrow, 38), 0
+
+
+def _number(have: ColumnType, mapping: TypeMapping) -> bool:
+    before, after = _digits(mapping)
+    precision, scale = have.arguments
+    return precision - scale >= before and scale >= after
+
+
+def _float_of_integer(_: ColumnType, mapping: TypeMapping) -> bool:
+    before, after = _digits(mapping)
+    return after == 0 and before <= FLOAT_DIGITS
+
+
+def _microseconds(have: ColumnType, _: TypeMapping) -> bool:
+    return have.arguments[0] >= MICROSECONDS
+
+
+def _always(_: ColumnType, __: TypeMapping) -> bool:
+    return True
+
+
+_RULES: dict[tuple[str, str], Callable[[ColumnType, TypeMapping], bool]] = {
+    ("NUMBER", "NUMBER"): _number,
+    ("NUMBER", "FLOAT"): _float_of_integer,
+    ("FLOAT", "FLOAT"): _always,
+    ("BOOLEAN", "BOOLEAN"): _always,
+    ("VARCHAR", "VARCHAR"): _always,
+    ("BINARY", "BINARY"): _always,
+    ("DATE", "DATE"): _always,
+    ("TIME", "TIME"): _microseconds,
+    ("TIMESTAMP_NTZ", "TIMESTAMP_NTZ"): _microseconds,
+    ("TIMESTAMP_TZ", "TIMESTAMP_TZ"): _microseconds,
+    ("TIMESTAMP_TZ", "TIMESTAMP_LTZ"): _microseconds,
+    ("VARIANT", "VARIANT"): _always,
+}
+"""(needed, there) → whether it will do."""

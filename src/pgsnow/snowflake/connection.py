@@ -1,0 +1,170 @@
+"""One session in Snowflake. The connector is imported here and not before: it must not be loaded before a fork."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+from pgsnow.model.errors import TargetAccessDenied
+from pgsnow.snowflake.errors import translating
+from pgsnow.snowflake.patience import (
+    CANCEL_SECONDS,
+    LOGIN_RETRY_SECONDS,
+    STATEMENT_SECONDS,
+    connection_class,
+)
+
+LONGEST_TAG = 2_000
+QUIET = {"snowflake.connector": logging.ERROR, "snowflake.connector.network": logging.CRITICAL}
+"""What the connector logs of a failed request it raises as well."""
+Bind = tuple[str, Any]
+"""(Snowflake's name of the bind's type, value), such as ("TEXT", "1.50") or ("BINARY", None)."""
+
+
+class ConnectSettings(Protocol):
+    """What is needed of model.settings.SnowflakeSettings."""
+
+    def connect_kwargs(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a statement answered: its rows, the names of their columns, and the rows it changed (None: none of that
+    kind)."""
+
+    rows: list[tuple[Any, ...]]
+    columns: tuple[str, ...]
+    query_id: str
+    rowcount: int | None = None
+
+    def column(self, name: str) -> list[Any]:
+        """The values of the column of this name (case ignored); [] when there is no such column."""
+        folded = [known.lower() for known in self.columns]
+        if name not in folded:
+            return []
+        at = folded.index(name)
+        return [row[at] for row in self.rows]
+
+
+class Session:
+    """A connection that commits each statement by itself. Not for use by two threads at once.
+
+    Every method raises TargetUnavailable, TargetAccessDenied, WriteConflict, TargetMissing or TargetQueryFailed
+    (with the errno as `code`). After TargetUnavailable the outcome of the statement is unknown.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, params: Sequence[Bind] | None = None) -> Result:
+        """Run one statement and fetch all of its answer."""
+        with translating(), contextlib.closing(self._connection.cursor()) as cursor:
+            cursor.execute(sql, params, timeout=CANCEL_SECONDS)
+            return _result(cursor)
+
+    def insert_rows(self, sql: str, rows: Sequence[Sequence[Bind]]) -> Result:
+        """Run one INSERT … VALUES (?, …) for all rows at once, as an array bind. A column's binds must be of one
+        type. rowcount is the number of rows inserted."""
+        with translating(), contextlib.closing(self._connection.cursor()) as cursor:
+            cursor.executemany(sql, rows, timeout=CANCEL_SECONDS)
+            return _result(cursor)
+
+    def rollback(self) -> None:
+        """Undo what an open transaction did; nothing happens without one."""
+        self.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Log out, as far as the network lets us. Never raises; more than once is fine."""
+        with contextlib.suppress(Exception):
+            self._connection.close(retry=False)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def connect(settings: ConnectSettings, *, query_tag: str) -> Session:
+    """Log in. `query_tag` is what QUERY_HISTORY shows with each statement.
+
+    Raises TargetUnavailable within about 20 seconds when nothing answers, TargetAccessDenied, ConfigError.
+    """
+    _quieten()
+    arguments = connect_arguments(settings.connect_kwargs(), query_tag)
+    with translating(), _telling_bad_credentials():
+        session = Session(connection_class()(**arguments))
+    try:
+        session.rollback()
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any]:
+    """The connector's arguments: what settings give, and what pgsnow relies on."""
+    return {
+        "application": "pgsnow",
+        **given,
+        "autocommit": True,
+        "paramstyle": "qmark",
+        "login_timeout": LOGIN_RETRY_SECONDS,
+        # Else every login asks the metadata services of three clouds where it runs.
+        "platform_detection_timeout_seconds": 0.0,
+        "log_imported_packages_in_telemetry": False,
+        "session_parameters": {**given.get("session_parameters", {}), **session_parameters(query_tag)},
+    }
+
+
+def session_parameters(query_tag: str) -> dict[str, Any]:
+    """What must not depend on the account's or the user's defaults (Snowflake docs, "Parameters")."""
+    return {
+        "QUERY_TAG": query_tag[:LONGEST_TAG],
+        "TIMEZONE": "UTC",
+        "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_SECONDS,
+        "CLIENT_TELEMETRY_ENABLED": False,
+        "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+        "ERROR_ON_NONDETERMINISTIC_MERGE": True,
+        # Bound text becomes dates and times by these.
+        "DATE_INPUT_FORMAT": "AUTO",
+        "TIME_INPUT_FORMAT": "AUTO",
+        "TIMESTAMP_INPUT_FORMAT": "AUTO",
+    }
+
+
+@contextlib.contextmanager
+def _telling_bad_credentials() -> Any:
+    """A key file that is not there or not a key. The cause is left out: it was called with the secret."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError) as error:
+        raise TargetAccessDenied(f"Snowflake: cannot read {error.filename}") from None
+    except (ValueError, TypeError) as error:
+        raise TargetAccessDenied(
+            f"Snowflake: the credentials cannot be used ({type(error).__name__})"
+        ) from None
+
+
+def _quieten() -> None:
+    """Loggers that the host has given no level; the root logger is the host's."""
+    for name, level in QUIET.items():
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
+
+
+def _result(cursor: Any) -> Result:
+    described = cursor.description or ()
+    return Result(
+        rows=[tuple(row) for row in cursor.fetchall()],
+        columns=tuple(column[0] for column in described),
+        query_id=cursor.sfqid or "",
+        rowcount=cursor.rowcount,
+    )

@@ -1,0 +1,156 @@
+"""The connector's errors become the errors of model/errors.py here, once, by errno and sqlstate and never by text.
+
+Numbers: snowflake/connector/errorcode.py and network.py (25xxxx: the client's own, 29xxxx: an HTTP status,
+39xxxx: login and session); the others are the server's, as its error messages show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+from pgsnow.model import errors
+
+
+class Trouble(Enum):
+    """What an errno means for us."""
+
+    UNAVAILABLE = "unavailable"
+    CONFLICT = "conflict"
+    DENIED = "denied"
+    ACCOUNT = "account"
+    WAREHOUSE = "warehouse"
+    MISSING = "missing"
+    FILE_GONE = "file gone"
+    REFUSED = "refused"
+
+
+HTTP = 290_000
+LOGIN = range(390_000, 400_000)
+CONFIGURATION = range(251_001, 251_022)
+_BY_ERRNO = {
+    # the server's
+    603: Trouble.UNAVAILABLE,  # internal error
+    604: Trouble.UNAVAILABLE,  # cancelled by somebody
+    606: Trouble.WAREHOUSE,  # no active warehouse
+    625: Trouble.CONFLICT,  # lock not granted
+    2003: Trouble.MISSING,
+    2043: Trouble.MISSING,
+    3001: Trouble.DENIED,  # insufficient privileges
+    # the client's network
+    250_002: Trouble.UNAVAILABLE,  # connection is closed
+    250_003: Trouble.UNAVAILABLE,  # request failed
+    250_005: Trouble.UNAVAILABLE,
+    250_006: Trouble.UNAVAILABLE,  # identity provider
+    251_011: Trouble.UNAVAILABLE,  # timed out
+    251_012: Trouble.UNAVAILABLE,  # retryable status at login
+    252_002: Trouble.UNAVAILABLE,  # a chunk of a result did not come
+    252_007: Trouble.UNAVAILABLE,  # session not renewed
+    252_010: Trouble.UNAVAILABLE,
+    252_013: Trouble.UNAVAILABLE,
+    253_002: Trouble.UNAVAILABLE,  # download
+    253_003: Trouble.UNAVAILABLE,  # upload
+    253_009: Trouble.UNAVAILABLE,
+    255_005: Trouble.UNAVAILABLE,  # a result cut off
+    # the client's files
+    253_006: Trouble.FILE_GONE,
+    # sessions that ended: a new login helps
+    390_103: Trouble.UNAVAILABLE,
+    390_104: Trouble.UNAVAILABLE,
+    390_111: Trouble.UNAVAILABLE,
+    390_112: Trouble.UNAVAILABLE,
+    390_113: Trouble.UNAVAILABLE,
+    390_114: Trouble.UNAVAILABLE,
+    390_115: Trouble.UNAVAILABLE,
+}
+_BY_SQLSTATE_CLASS = {"28": Trouble.DENIED, "40": Trouble.CONFLICT}
+_BY_SQLSTATE = {"42501": Trouble.DENIED}
+_RAISED: dict[Trouble, type[errors.PgsnowError]] = {
+    Trouble.UNAVAILABLE: errors.TargetUnavailable,
+    Trouble.CONFLICT: errors.WriteConflict,
+    Trouble.DENIED: errors.TargetAccessDenied,
+    Trouble.ACCOUNT: errors.TargetAccessDenied,
+    Trouble.WAREHOUSE: errors.TargetAccessDenied,
+    Trouble.MISSING: errors.TargetMissing,
+    Trouble.FILE_GONE: errors.LoadMismatch,
+    Trouble.REFUSED: errors.TargetQueryFailed,
+}
+_ADVICE = {
+    Trouble.ACCOUNT: "Check SNOWFLAKE_ACCOUNT: there is no such account at that address.",
+    Trouble.WAREHOUSE: "Check SNOWFLAKE_WAREHOUSE, and grant its USAGE to SNOWFLAKE_ROLE.",
+}
+NO_ACCOUNT = frozenset({403, 404})
+FAILED_TO_CONNECT = 250_001
+SHOWN = 500
+"""Characters of the server's message that are kept."""
+
+
+def trouble_of(errno: int, sqlstate: str = "") -> Trouble:
+    """What this errno means for us. (250001 needs the error's class too: see `trouble_with`.)"""
+    if known := _BY_ERRNO.get(errno):
+        return known
+    if errno in LOGIN or errno in CONFIGURATION:
+        return Trouble.DENIED
+    if (status := _http_status(errno)) is not None:
+        return Trouble.ACCOUNT if status in NO_ACCOUNT else Trouble.UNAVAILABLE
+    if known := _BY_SQLSTATE.get(sqlstate) or _BY_SQLSTATE_CLASS.get(sqlstate[:2]):
+        return known
+    return Trouble.REFUSED
+
+
+def trouble_with(error: Exception) -> Trouble:
+    """What this error of the connector means for us."""
+    errno = getattr(error, "errno", None) or -1
+    if errno == FAILED_TO_CONNECT:
+        return _trouble_at_login(error)
+    return trouble_of(errno, getattr(error, "sqlstate", None) or "")
+
+
+def _trouble_at_login(error: Exception) -> Trouble:
+    """One errno for three things, told apart by class: 403, a refused login, and everything of the network."""
+    from snowflake.connector import errors as driver
+
+    if isinstance(error, driver.ForbiddenError):
+        return Trouble.ACCOUNT
+    refused = isinstance(error, driver.DatabaseError) and not isinstance(error, driver.OperationalError)
+    return Trouble.DENIED if refused else Trouble.UNAVAILABLE
+
+
+def _http_status(errno: int) -> int | None:
+    """The connector adds 290000 to a status, and to some twice."""
+    for base in (HTTP, 2 * HTTP):
+        if base + 100 <= errno < base + 600:
+            return errno - base
+    return None
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Raises what the connector raised inside as an error of model/errors.py. What broke off a statement whose
+    outcome is unknown is TargetUnavailable: everything we do may be done again."""
+    from snowflake.connector import errors as driver
+    from snowflake.connector.vendored import urllib3
+
+    try:
+        yield
+    except driver.Error as error:
+        raise as_ours(error) from error
+    except (OSError, urllib3.exceptions.HTTPError) as error:
+        raise errors.TargetUnavailable(f"Snowflake: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def as_ours(error: Exception) -> errors.PgsnowError:
+    """The error of model/errors.py for one of the connector's."""
+    trouble = trouble_with(error)
+    errno = getattr(error, "errno", None)
+    return _RAISED[trouble](
+        f"Snowflake: {_first_line(error)}",
+        advice=_ADVICE.get(trouble, ""),
+        code=str(errno) if errno is not None else None,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    message = " ".join(str(getattr(error, "msg", None) or error).split())
+    return message if len(message) <= SHOWN else message[: SHOWN - 1] + "…"

@@ -1,0 +1,119 @@
+"""One load unit into its target: staged by files or by bound inserts, counted, merged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow.parquet as pq
+
+from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.errors import LoadMismatch
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field
+from pgsnow.snowflake import sql
+from pgsnow.snowflake.binds import bind_batches
+from pgsnow.snowflake.connection import Result, Session
+from pgsnow.snowflake.sweeping import list_orphans, prune, sweep
+
+__all__ = ["choose_method", "list_orphans", "load", "prune", "sweep"]
+
+Method = Literal["stage", "insert"]
+INSERT_ROWS = 20
+INSERT_BYTES = 1 << 20
+"""Up to both of these bound inserts are quicker. Measured: docs/loading.md."""
+
+
+def choose_method(rows: int, size: int) -> Method:
+    """How to load `rows` rows in part files of `size` bytes, for `load: auto`."""
+    return "insert" if rows <= INSERT_ROWS and size <= INSERT_BYTES else "stage"
+
+
+def load(
+    session: Session,
+    target: TargetName,
+    output: tuple[Field, ...],
+    key: tuple[Field, ...],
+    unit: LoadUnit,
+    *,
+    method: str,
+    notify: Callable[[str], None],
+) -> LoadResult:
+    """Stage the unit's rows, prove that all of them are there, and merge them in one atomic statement.
+
+    `notify` is called after each step: "put" and "copied" (or "inserted"), "merged". Idempotent: the staging starts
+    empty, and a MERGE done twice leaves the same rows. Nothing is cleaned up; that is `sweep`'s.
+    Raises LoadMismatch (before the MERGE) and whatever Session.execute raises.
+    """
+    if unit.rows == 0:
+        return LoadResult()
+    step = _Steps(session, notify)
+    session.execute(sql.create_staging(target, unit.batch, output))
+    if method == "stage":
+        _stage(step, target, unit)
+    else:
+        _insert(step, target, unit)
+    with step.timed("merge", "merged"):
+        merged = step.run(sql.merge(target, unit.batch, output, key, unit.fence))
+    return LoadResult(
+        inserted=_number(merged, "number of rows inserted"),
+        updated=_number(merged, "number of rows updated"),
+        query_ids=tuple(step.query_ids),
+        seconds=step.seconds,
+    )
+
+
+@dataclass(slots=True)
+class _Steps:
+    session: Session
+    notify: Callable[[str], None]
+    query_ids: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, statement: str) -> Result:
+        result = self.session.execute(statement)
+        self.query_ids.append(result.query_id)
+        return result
+
+    @contextmanager
+    def timed(self, name: str, done: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - began
+        self.notify(done)
+
+
+def _stage(step: _Steps, target: TargetName, unit: LoadUnit) -> None:
+    with step.timed("put", "put"):
+        for part in unit.parts:
+            put = step.session.execute(sql.put(target, unit.batch, part.path))
+            if put.column("status") != ["UPLOADED"]:
+                raise LoadMismatch(f"{target}: {part.path.name} was not uploaded: {put.column('status')}")
+    with step.timed("copy", "copied"):
+        copied = step.run(sql.copy_into_staging(target, unit.batch))
+        _expect(target, unit, sum(int(rows) for rows in copied.column("rows_loaded")))
+
+
+def _insert(step: _Steps, target: TargetName, unit: LoadUnit) -> None:
+    inserted = 0
+    with step.timed("insert", "inserted"):
+        for part in unit.parts:
+            columns = pq.read_schema(part.path).names
+            statement = sql.insert_into_staging(target, unit.batch, columns)
+            for rows in bind_batches(part.path):
+                result = step.session.insert_rows(statement, rows)
+                step.query_ids.append(result.query_id)
+                inserted += result.rowcount or 0
+        _expect(target, unit, inserted)
+
+
+def _expect(target: TargetName, unit: LoadUnit, loaded: int) -> None:
+    if loaded != unit.rows:
+        raise LoadMismatch(f"{target}: batch {unit.batch} has {unit.rows} rows, Snowflake loaded {loaded}")
+
+
+def _number(result: Result, column: str) -> int:
+    return sum(int(value or 0) for value in result.column(column))

@@ -1,0 +1,67 @@
+"""Reading a target back, for comparisons and tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field
+from pgsnow.snowflake import sql
+from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.quoting import text
+
+Row = tuple[Any, ...]
+
+
+def count_rows(session: Session, target: TargetName) -> int:
+    """Rows in the target. Needs no warehouse on the real service. Raises TargetMissing."""
+    return int(session.execute(sql.count(target)).rows[0][0])
+
+
+def select_rows(
+    session: Session, target: TargetName, fields: Sequence[Field], key: Sequence[Field], keys: Sequence[Row]
+) -> list[Row]:
+    """The rows with these keys, in no order, as the connector returns them (VARIANT: JSON text). A few thousand keys
+    at most. Raises TargetMissing."""
+    if not keys:
+        return []
+    constants = [[constant(value, f) for value, f in zip(row, key, strict=True)] for row in keys]
+    return session.execute(sql.select(target, fields, sql.key_is_one_of(key, constants))).rows
+
+
+def select_all_keys(session: Session, target: TargetName, key: Sequence[Field]) -> list[Row]:
+    """The keys of all rows. Raises TargetMissing."""
+    return session.execute(sql.select(target, key)).rows
+
+
+def constant(value: Any, field: Field) -> str:
+    """A value as SQL, of the field's type in the target."""
+    for kind, write in _CONSTANTS.items():
+        if isinstance(value, kind):
+            return write(value, field.type.snowflake)
+    return text(str(value))
+
+
+def _float(value: float, _: str) -> str:
+    return repr(value) if math.isfinite(value) else f"'{value}'::FLOAT"
+
+
+def _dated(value: date | time, kind: str) -> str:
+    return f"{text(value.isoformat())}::{kind}"
+
+
+_CONSTANTS: dict[type, Callable[[Any, str], str]] = {
+    bool: lambda value, _: "TRUE" if value else "FALSE",
+    int: lambda value, _: str(value),
+    Decimal: lambda value, _: format(value, "f"),
+    float: _float,
+    bytes: lambda value, _: f"X'{value.hex()}'",
+    datetime: _dated,
+    date: _dated,
+    time: _dated,
+}
+"""In this order: bool is an int, and datetime a date."""

@@ -1,0 +1,58 @@
+"""What the staging of a batch is called: a table beside the target, and a path in the schema's stage."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake.quoting import quote, schema_of
+
+STAGE = "PGSNOW_STAGE"
+"""One internal stage a schema; every batch has a path of its own in it."""
+MARK = "__PGSNOW_"
+LONGEST = 255
+"""Characters of an identifier (Snowflake docs, "Identifier requirements")."""
+_BATCH = re.compile(r"(?P<slug>[A-Za-z0-9_.-]+)/(?P<fence>\d+)-(?P<number>\d+)\Z")
+_SUFFIX = re.compile(re.escape(MARK) + r"\d+_\d+\Z")
+
+
+def staging_table(target: TargetName, batch: str) -> TargetName:
+    """`<TABLE>__PGSNOW_<fence>_<n>` for the batch `<slug>/<fence>-<n>`. ValueError for another form."""
+    match = _match(batch)
+    return target.sibling(f"{staging_prefix(target)}{match['fence']}_{match['number']}")
+
+
+def staging_prefix(target: TargetName) -> str:
+    """What the names of all staging tables of this target begin with. A very long name is cut, and kept unique."""
+    room = LONGEST - len(MARK) - 2 * 20
+    table = target.table
+    if len(table) > room:
+        digest = hashlib.sha256(table.encode()).hexdigest()[:12]
+        table = f"{table[: room - 13]}_{digest}"
+    return table + MARK
+
+
+def is_staging_of(target: TargetName, table: str) -> bool:
+    """True if a table of this name is the staging of some batch of `target`."""
+    prefix = staging_prefix(target)
+    return table.startswith(prefix) and bool(_SUFFIX.match(table, len(prefix) - len(MARK)))
+
+
+def stage_of(target: TargetName) -> str:
+    """The stage that serves the target's schema, qualified and quoted, without the @."""
+    return f"{schema_of(target)}.{quote(STAGE)}"
+
+
+def stage_path(target: TargetName, batch: str) -> str:
+    """`@"DB"."SCHEMA"."PGSNOW_STAGE"/<batch>/`. The closing slash keeps batch 1 apart from batch 10: a path in a
+    stage is a prefix (Snowflake docs, "COPY INTO <table>"). ValueError for a batch that needs quoting there."""
+    _match(batch)
+    return f"@{stage_of(target)}/{batch}/"
+
+
+def _match(batch: str) -> re.Match[str]:
+    match = _BATCH.match(batch)
+    if match is None:
+        raise ValueError(f"{batch!r} is not a batch's name (<slug>/<fence>-<number>)")
+    return match

@@ -1,0 +1,148 @@
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through quoting.py)
+"""The statements that create, stage, merge and sweep, as text. Pure; every name is quoted, case kept.
+
+Sources: Snowflake docs, "CREATE TABLE", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pgsnow.model.plan import FENCE_COLUMN, ORDER_COLUMN
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field
+from pgsnow.snowflake.names import stage_of, stage_path, staging_prefix, staging_table
+from pgsnow.snowflake.quoting import qualified, quote, schema_of, text
+
+WHOLE = "NUMBER(38,0)"
+FENCE_TYPE = WHOLE
+UPLOAD_THREADS = 4
+
+
+def create_schema(target: TargetName) -> str:
+    return f"CREATE SCHEMA IF NOT EXISTS {schema_of(target)}"
+
+
+def create_table(target: TargetName, output: Sequence[Field], key: Sequence[Field]) -> str:
+    """Only key columns are NOT NULL: a source may drop the constraint, and rows that transforms blank must land."""
+    keys = {field.target for field in key}
+    columns = [
+        f"{quote(f.target)} {f.type.snowflake}{' NOT NULL' if f.target in keys else ''}" for f in output
+    ]
+    columns.append(f"{quote(FENCE_COLUMN)} {FENCE_TYPE}")
+    columns.append(f"PRIMARY KEY ({_names(key)})")
+    return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)})"
+
+
+def add_column(target: TargetName, name: str, kind: str) -> str:
+    return f"ALTER TABLE {qualified(target)} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}"
+
+
+def describe_table(target: TargetName) -> str:
+    return f"DESCRIBE TABLE {qualified(target)}"
+
+
+def create_stage(target: TargetName) -> str:
+    return f"CREATE STAGE IF NOT EXISTS {stage_of(target)}"
+
+
+def create_staging(target: TargetName, batch: str, output: Sequence[Field]) -> str:
+    """OR REPLACE: a batch tried again starts empty, and COPY's memory of loaded files, which is the table's, too.
+    Transient and without time travel: nothing but this batch's MERGE ever reads it."""
+    columns = [f"{quote(f.target)} {f.type.staged}" for f in output]
+    columns.append(f"{quote(ORDER_COLUMN)} {WHOLE}")
+    table = qualified(staging_table(target, batch))
+    return f"CREATE OR REPLACE TRANSIENT TABLE {table} ({', '.join(columns)}) DATA_RETENTION_TIME_IN_DAYS=0"
+
+
+def drop_staging(target: TargetName, batch: str) -> str:
+    return f"DROP TABLE IF EXISTS {qualified(staging_table(target, batch))}"
+
+
+def put(target: TargetName, batch: str, path: Path) -> str:
+    """The file is Parquet, compressed inside: no second compression. The client takes `*`, `?` and `[` in the path
+    for a pattern, so such a path is a ValueError."""
+    local = path.absolute().as_posix()
+    if any(c in local for c in "*?["):
+        raise ValueError(f"{local!r}: PUT would take this path for a pattern")
+    options = f"AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
+    return f"PUT {text('file://' + local)} {stage_path(target, batch)} {options}"
+
+
+def copy_into_staging(target: TargetName, batch: str) -> str:
+    """Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the
+    default) bytea loads as text."""
+    return (
+        f"COPY INTO {qualified(staging_table(target, batch))} FROM {stage_path(target, batch)}"
+        " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
+        " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT"
+    )
+
+
+def insert_into_staging(target: TargetName, batch: str, columns: Sequence[str]) -> str:
+    names = ", ".join(quote(name) for name in columns)
+    marks = ", ".join("?" for _ in columns)
+    return f"INSERT INTO {qualified(staging_table(target, batch))} ({names}) VALUES ({marks})"
+
+
+def merge(target: TargetName, batch: str, output: Sequence[Field], key: Sequence[Field], fence: int) -> str:
+    """One row a key: the one read last. A matched row is overwritten unless a run with a higher fence wrote it,
+    so a stale worker's late MERGE changes nothing, and a row whose watermark went back still wins."""
+    names = [*(f.target for f in output), FENCE_COLUMN]
+    keys = {f.target for f in key}
+    selected = ", ".join(f"{f.type.merge.format(c=_of('r', f.target))} AS {quote(f.target)}" for f in output)
+    partition = ", ".join(_of("r", f.target) for f in key)
+    matching = " AND ".join(f"{_of('t', f.target)} = {_of('s', f.target)}" for f in key)
+    updates = ", ".join(f"{_of('t', name)} = {_of('s', name)}" for name in names if name not in keys)
+    old, new = _of("t", FENCE_COLUMN), _of("s", FENCE_COLUMN)
+    return (
+        f"MERGE INTO {qualified(target)} AS t USING ("
+        f"SELECT {selected}, {fence} AS {quote(FENCE_COLUMN)} FROM {qualified(staging_table(target, batch))} AS r "
+        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {_of('r', ORDER_COLUMN)} DESC) = 1"
+        f") AS s ON {matching} "
+        f"WHEN MATCHED AND ({old} IS NULL OR {old} <= {new}) THEN UPDATE SET {updates} "
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(map(quote, names))}) "
+        f"VALUES ({', '.join(_of('s', name) for name in names)})"
+    )
+
+
+def delete_older(target: TargetName, fence: int) -> str:
+    """The rows that no run with this fence or a higher one wrote."""
+    column = quote(FENCE_COLUMN)
+    return f"DELETE FROM {qualified(target)} WHERE {column} IS NULL OR {column} < {fence}"
+
+
+def remove_batch(target: TargetName, batch: str) -> str:
+    return f"REMOVE {stage_path(target, batch)}"
+
+
+def list_staged(target: TargetName) -> str:
+    return f"LIST @{stage_of(target)}"
+
+
+def show_staging_tables(target: TargetName) -> str:
+    """Finds too many (`_` and `%` in the name are wildcards, and case is ignored): look at the names again."""
+    return f"SHOW TABLES LIKE {text(staging_prefix(target) + '%')} IN SCHEMA {schema_of(target)}"
+
+
+def count(target: TargetName) -> str:
+    return f"SELECT COUNT(*) FROM {qualified(target)}"
+
+
+def select(target: TargetName, fields: Sequence[Field], where: str = "") -> str:
+    return f"SELECT {_names(fields)} FROM {qualified(target)}{' WHERE ' + where if where else ''}"
+
+
+def key_is_one_of(key: Sequence[Field], values: Iterable[Sequence[str]]) -> str:
+    """`values` are constants, already as SQL."""
+    listed = ", ".join(f"({', '.join(row)})" for row in values)
+    return f"({_names(key)}) IN ({listed})"
+
+
+def _names(fields: Iterable[Field]) -> str:
+    return ", ".join(quote(field.target) for field in fields)
+
+
+def _of(alias: str, name: str) -> str:
+    return f"{alias}.{quote(name)}"
