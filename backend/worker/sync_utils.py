@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotenv import load_dotenv
+
 from pgsnow.sync.setup import load_config, load_settings
 
 if TYPE_CHECKING:
-    from pgsnow.model.settings import Settings
-
     from pgsnow.model.report import SyncReport
+    from pgsnow.model.settings import Settings
 
 BACKEND = Path(__file__).parent.parent
 LOCAL_BROKER = "redis://127.0.0.1:6379/0"

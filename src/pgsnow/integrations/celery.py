@@ -19,7 +19,7 @@ from pgsnow.integrations.one_per_process import OnePerProcess
 from pgsnow.integrations.stopping import SharedFlag, run_stoppable
 from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError, Unavailable
 from pgsnow.model.settings import Settings
-from pgsnow.sync.log import log_report, logger
+from pgsnow.sync.log import logger
 from pgsnow.sync.setup import load_settings
 
 try:
@@ -107,7 +107,6 @@ def _tick(engines: OnePerProcess[Engine], flag: SharedFlag, tables: Sequence[str
         logger().error("tick stopped at its time limit; the next one goes on from the checkpoints")
         engines.close()  # a stopped engine stays stopped
         raise
-    log_report(report)
     if report.transient:
         raise Unavailable("; ".join(f"{failed.table}: {failed.error}" for failed in report.failures))
     return report.metrics()
