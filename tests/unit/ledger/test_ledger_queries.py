@@ -1,0 +1,42 @@
+"""Every statement of the ledger stands in queries.sql, explained, used, and fenced."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import pgsnow.ledger
+from pgsnow.ledger.queries import Queries, statements
+
+SOURCES = "\n".join(path.read_text() for path in sorted(Path(pgsnow.ledger.__path__[0]).glob("*.py")))
+UNFENCED = {"claim": "it grants the fence", "add_tables": "it adds rows that nobody can have claimed"}
+
+
+@pytest.mark.parametrize("name", statements())
+def test_each_statement_says_what_it_is_for_and_is_used(name: str) -> None:
+    assert statements()[name].startswith("-- ")
+    assert re.search(rf'"{name}"', SOURCES)
+
+
+@pytest.mark.parametrize("name", statements())
+def test_each_write_to_sync_watermarks_names_its_fence(name: str) -> None:
+    text = statements()[name]
+    writes = re.search(r"(update|insert into|delete from) \{schema\}\.sync_watermarks", text)
+    if writes and name not in UNFENCED:
+        assert re.search(r"fence = (%\(fence\)s|w\.fence|moves\.fence|runs\.fence)|\.fence = w\.fence", text)
+
+
+@pytest.mark.parametrize("name", statements())
+def test_the_schemas_name_is_quoted_everywhere(name: str) -> None:
+    text = Queries('a"b').__getitem__(name).as_string()
+    assert "{" not in text
+    for table in ("sync_watermarks", "sync_errors", "sync_logs", "sync_horizon", "pgsnow_migrations"):
+        code = re.sub(r"--.*", "", text)
+        assert code.count(table) == code.count(f'"a""b".{table}')
+
+
+def test_a_statement_that_is_not_there_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        Queries("public")["no such statement"]
