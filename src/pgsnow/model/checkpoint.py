@@ -16,6 +16,7 @@ class ReadMode(StrEnum):
 
     WATERMARK = "watermark"
     XMIN = "xmin"
+    LOOKBACK = "lookback"
     CURSOR = "cursor"
 
 
@@ -54,7 +55,8 @@ class VirtualXids:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A past read, for integer watermarks (`value` at `at`) and for audits (xids ≥ xmax began after `low`)."""
+    """A past read. For integer watermarks: their sequence gives more than `value` after `at`. For audits: what a
+    transaction with xid ≥ xmax wrote has a watermark ≥ `low` (as in Checkpoint.low)."""
 
     at: str
     xmax: int
@@ -67,7 +69,8 @@ class Checkpoint:
     """Saved only after the target has committed all that it stands for.
 
     x: xmin of the snapshot that was read (64 bits). Row versions invisible to it have xid ≥ x (I1).
-    low: their watermark is ≥ low (I2): a timestamptz as text, or an integer for integer watermarks.
+    low: their watermark is ≥ low (I2): a timestamptz as text, or an integer for integer watermarks ('-infinity':
+    unknown). max_skew is not taken from it yet.
     seen: xids ≥ x whose rows were read already. Dropping any is safe; re-reads are all it costs.
     audit_x, audited_at: x and time of the last audit.
     cursor: (watermark, *key) as text, of the last row read, for ReadMode.CURSOR.

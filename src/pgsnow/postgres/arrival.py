@@ -1,0 +1,95 @@
+"""Batches from the driver become rows in the plan's types, and rows that those types cannot hold step aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pgsnow.model.batch import Page, Rejected
+from pgsnow.model.errors import SourceQueryFailed
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.typemap import Field
+from pgsnow.postgres.checks import Checked, check, invalid_text, null_key
+from pgsnow.postgres.values import text_at
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """rows: the good ones, in the plan's types. good: which of the batch's rows those are (None: all)."""
+
+    rows: pa.RecordBatch
+    rejected: tuple[Rejected, ...] = ()
+    good: pa.Array | None = None
+
+    def pages(self, size: int) -> Iterator[Page]:
+        """Slices of at most `size` rows; the first one carries what was rejected. None if there is nothing."""
+        rejected = self.rejected
+        for start in range(0, self.rows.num_rows, size):
+            yield Page(self.rows.slice(start, size), rejected)
+            rejected = ()
+        if rejected:
+            yield Page(self.rows, rejected)
+
+
+class Arrival:
+    """Converts the batches of one read. The plan's fields come first in each batch; further columns are left alone.
+
+    checks_text: the database's encoding does not vouch for its text.
+    """
+
+    def __init__(self, plan: TablePlan, *, checks_text: bool = False) -> None:
+        self._plan = plan
+        self._checks_text = checks_text
+        self.schema = pa.schema([pa.field(f.source, f.type.arrow) for f in plan.fields])
+
+    def convert(self, batch: pa.RecordBatch) -> Arrived:
+        """Raises SourceQueryFailed if a column is not of the plan's type: the table was altered meanwhile."""
+        columns, faults = [], []
+        for field, arrived in zip(self._plan.fields, batch.columns, strict=False):
+            checked = self._check(field, arrived)
+            columns.append(checked.values)
+            for fault in (checked, *self._more_checks(field, checked.values)):
+                if fault.bad is not None:
+                    faults.append((field, fault))
+        rows = pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        return self._sift(batch, rows, faults) if faults else Arrived(rows)
+
+    def _check(self, field: Field, arrived: pa.Array) -> Checked:
+        try:
+            return check(field, arrived)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise SourceQueryFailed(
+                f"{self._plan.source.name}: column {field.source} did not arrive as {field.type.postgres}: {error}",
+                advice="If the table was altered just now, the next run reads it as it is.",
+            ) from error
+
+    def _more_checks(self, field: Field, values: pa.Array) -> Iterator[Checked]:
+        if missing := null_key(values, field):
+            yield missing
+        if self._checks_text and pa.types.is_string(values.type) and (broken := invalid_text(values)):
+            yield broken
+
+    def _sift(
+        self, batch: pa.RecordBatch, rows: pa.RecordBatch, faults: Sequence[tuple[Field, Checked]]
+    ) -> Arrived:
+        first: dict[int, tuple[Field, Checked]] = {}
+        for field, fault in faults:
+            for row in pc.indices_nonzero(fault.bad).to_pylist():
+                first.setdefault(row, (field, fault))
+        rejected = tuple(
+            Rejected(self._key(batch, row), f"{field.source}: {fault.why(row)}", field.source)
+            for row, (field, fault) in sorted(first.items(), key=lambda item: item[0])
+        )
+        good = pa.array([row not in first for row in range(rows.num_rows)])
+        return Arrived(rows.filter(good), rejected, good)
+
+    def _key(self, batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
+        at = {field.source: index for index, field in enumerate(self._plan.fields)}
+        return {name: text_at(_plain(batch.column(at[name])), row) for name in self._plan.config.pk}
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    return array.storage if isinstance(array.type, pa.BaseExtensionType) else array

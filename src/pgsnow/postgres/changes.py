@@ -1,0 +1,111 @@
+"""Reading through one snapshot: everything, or what is in the window (modes watermark, xmin and lookback)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from types import TracebackType
+
+import pyarrow as pa
+from psycopg.sql import SQL, Composable, Literal
+
+from pgsnow.model.batch import Page
+from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
+from pgsnow.postgres.advance import advanced
+from pgsnow.postgres.arrival import Arrival, Arrived
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.finite import LastWatermark
+from pgsnow.postgres.look import Approach, approach
+from pgsnow.postgres.seen import SeenXids, seen_xid
+from pgsnow.postgres.snapshot import Snapshot, snapshot
+
+WATERMARK, XID = "__pgsnow_watermark", "__pgsnow_xid"
+
+
+class Changes:
+    """One read. Use as a context manager; leaving it early cancels the query. See read.Reading."""
+
+    resumable = False
+
+    def __init__(
+        self, source: Source, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon, *, full: bool
+    ) -> None:
+        self._source = source
+        self._plan = plan
+        self._before = checkpoint
+        self._horizon = horizon
+        self._asked_for_all = full
+        self._open = ExitStack()
+        self._pages: Generator[Page] | None = None
+        self._exhausted = False
+        self.full_read: str | None = None
+
+    def __enter__(self) -> Changes:
+        with ExitStack() as opening:
+            connection = opening.enter_context(self._source.arrow())
+            self._snapshot = opening.enter_context(snapshot(connection, str(self._plan.source.name)))
+            self._decide(self._snapshot)
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pages is not None:
+            self._pages.close()
+            self._snapshot.connection.spoiled |= not self._exhausted
+        self._open.__exit__(kind, error, trace)
+
+    def _decide(self, now: Snapshot) -> None:
+        self._approach: Approach = approach(
+            now.fetch, self._plan, self._before, self._horizon, full=self._asked_for_all
+        )
+        self.full_read = self._approach.full_read_at(self._before, now.x, now.xmax)
+        before = None if self.full_read else self._before
+        self._seen = SeenXids(before.seen if before else frozenset(), now.x)
+        self._last = LastWatermark(self._plan, before.last_watermark if before else None)
+
+    def pages(self) -> Generator[Page]:
+        self._pages = self._read()
+        return self._pages
+
+    def _read(self) -> Generator[Page]:
+        arrival = Arrival(self._plan, checks_text=self._snapshot.ascii_only)
+        with closing(self._snapshot.batches(self._query())) as batches:
+            for batch in batches:
+                arrived = arrival.convert(batch)
+                self._note(batch, arrived)
+                yield from arrived.pages(self._plan.config.batch_size)
+        self._exhausted = True
+
+    def checkpoint(self) -> Checkpoint:
+        if not self._exhausted:
+            raise RuntimeError("a read through one snapshot may be remembered once all of it was loaded")
+        return advanced(
+            self._before,
+            self._horizon,
+            self._approach.step(self._snapshot.x, self._snapshot.xmax),
+            full=self.full_read is not None,
+            seen=self._seen.xids,
+            last_watermark=self._last.text,
+        )
+
+    def _query(self) -> Composable:
+        extra: list[tuple[Composable, str]] = [(sql.watermark(self._plan), WATERMARK)]
+        condition = sql.both([sql.where_given(self._plan)])
+        window = None if self.full_read else self._approach.window
+        if window is not None:
+            xmax = self._snapshot.xmax
+            extra.append((seen_xid(self._plan, window, xmax, self._horizon, self._approach.feed), XID))
+            condition = window.condition(Literal(xmax))
+        return SQL("select {}\nfrom {}\nwhere {}").format(
+            sql.select_list(self._plan.fields, extra), sql.table(self._plan), condition
+        )
+
+    def _note(self, batch: pa.RecordBatch, arrived: Arrived) -> None:
+        first = len(self._plan.fields)
+        self._last.see(batch.column(first), arrived.good)
+        if batch.num_columns > first + 1:
+            self._seen.see(batch.column(first + 1))

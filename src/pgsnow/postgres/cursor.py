@@ -1,0 +1,154 @@
+"""late_rows: off. Pages in the order of (watermark, key), each in a snapshot of its own, from a cursor on.
+
+Rows that commit behind the cursor are never read: that is the risk of this mode. What it does keep: ties at the end
+of a page (the key breaks them), and the cursor stays put at NULL and infinite watermarks. Rows that have one are read
+by a full read only. Comparing rows: https://www.postgresql.org/docs/current/functions-comparisons.html#ROW-WISE-COMPARISON
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+
+import pyarrow as pa
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from pgsnow.model.batch import Page
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
+from pgsnow.postgres.advance import Step, advanced
+from pgsnow.postgres.arrival import Arrival
+from pgsnow.postgres.bounds import is_integer
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.finite import LastWatermark
+from pgsnow.postgres.reason import reason_to_read_all
+from pgsnow.postgres.snapshot import Snapshot, snapshot
+
+Cursor = tuple[str, ...]
+
+
+def order_columns(plan: TablePlan) -> list[Identifier]:
+    """The watermark, then the key."""
+    return [Identifier(plan.watermark.name), *(Identifier(name) for name in plan.config.pk)]
+
+
+def orderly(plan: TablePlan) -> Composed:
+    """Rows that have a place in the order."""
+    condition = SQL("{} is not null") if is_integer(plan) else SQL("isfinite({})")
+    return condition.format(sql.watermark(plan))
+
+
+def beyond(plan: TablePlan, cursor: Cursor | None) -> Composable:
+    """Rows after the cursor. Its values are untyped literals, so Postgres reads them as the columns' types."""
+    after = None
+    if cursor is not None:
+        after = SQL("({}) > ({})").format(
+            SQL(", ").join(order_columns(plan)), SQL(", ").join(Literal(value) for value in cursor)
+        )
+    return sql.both([after, orderly(plan), sql.where_given(plan)])
+
+
+class CursorPages:
+    """One read. Resumable: after each page the checkpoint may be saved. See read.Reading."""
+
+    resumable = True
+
+    def __init__(
+        self, source: Source, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon, *, full: bool
+    ) -> None:
+        self._source = source
+        self._plan = plan
+        self._horizon = horizon
+        reason = reason_to_read_all(plan, checkpoint, horizon)
+        self.full_read = reason or ("asked for" if full else None)
+        self._before = None if self.full_read else checkpoint
+        self._cursor = self._before.cursor if self._before else None
+        self._last = LastWatermark(plan, self._before.last_watermark if self._before else None)
+        self._step: Step | None = None
+        self._open = ExitStack()
+        self._pages: Generator[Page] | None = None
+
+    def __enter__(self) -> CursorPages:
+        self._connection = self._open.enter_context(self._source.arrow())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pages is not None:
+            self._pages.close()
+        self._open.__exit__(kind, error, trace)
+
+    def pages(self) -> Generator[Page]:
+        self._pages = self._read()
+        return self._pages
+
+    def _read(self) -> Generator[Page]:
+        if self.full_read is not None:
+            yield from self._unordered()
+        while True:
+            found, pages = self._next_page()
+            yield from pages
+            if found < self._plan.config.batch_size:
+                return
+
+    def checkpoint(self) -> Checkpoint:
+        if self._step is None:
+            raise RuntimeError("nothing was read yet")
+        return advanced(
+            self._before,
+            self._horizon,
+            self._step,
+            full=self._before is None,
+            last_watermark=self._last.text,
+            cursor=self._cursor,
+        )
+
+    def _unordered(self) -> Iterator[Page]:
+        """Rows whose watermark is NULL or infinite; the cursor has no place for them."""
+        condition = sql.both(
+            [SQL("({}) is not true").format(orderly(self._plan)), sql.where_given(self._plan)]
+        )
+        query = SQL("select {} from {} where {}").format(
+            sql.select_list(self._plan.fields), sql.table(self._plan), condition
+        )
+        with snapshot(self._connection, str(self._plan.source.name)) as now:
+            self._begin(now)
+            arrival = Arrival(self._plan, checks_text=now.ascii_only)
+            for batch in now.batches(query):
+                yield from arrival.convert(batch).pages(self._plan.config.batch_size)
+
+    def _next_page(self) -> tuple[int, Sequence[Page]]:
+        """How many rows there were, and the page (none, if all there is has been read)."""
+        with snapshot(self._connection, str(self._plan.source.name)) as now:
+            self._begin(now)
+            batches = list(now.batches(self._query()))
+        table = pa.Table.from_batches(batches).combine_chunks() if batches else None
+        if table is None or table.num_rows == 0:
+            return 0, ()
+        (batch,) = table.to_batches()
+        arrived = Arrival(self._plan, checks_text=now.ascii_only).convert(batch)
+        fields = len(self._plan.fields)
+        self._last.see(batch.column(fields), arrived.good)
+        last = batch.slice(batch.num_rows - 1)
+        self._cursor = tuple(str(column[0].as_py()) for column in last.columns[fields + 1 :])
+        return batch.num_rows, list(arrived.pages(self._plan.config.batch_size))
+
+    def _begin(self, now: Snapshot) -> None:
+        """The checkpoint tells the snapshot that the read began with."""
+        self._step = self._step or Step(ReadMode.CURSOR, now.x, now.xmax)
+
+    def _query(self) -> Composable:
+        order = order_columns(self._plan)
+        extra = [(sql.watermark(self._plan), "__pgsnow_watermark")] + [
+            (SQL("{}::text").format(column), f"__pgsnow_cursor_{at}") for at, column in enumerate(order)
+        ]
+        return SQL("select {}\nfrom {}\nwhere {}\norder by {}\nlimit {}").format(
+            sql.select_list(self._plan.fields, extra),
+            sql.table(self._plan),
+            beyond(self._plan, self._cursor),
+            SQL(", ").join(SQL("{}.{}").format(sql.table(self._plan), column) for column in order),
+            Literal(self._plan.config.batch_size),
+        )

@@ -1,0 +1,42 @@
+"""The largest finite watermark of the rows that went by, as text that Postgres reads back exactly."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.typemap import Field, mapping_of
+from pgsnow.postgres.bounds import is_integer
+from pgsnow.postgres.checks import check
+from pgsnow.postgres.values import text_of_value
+
+
+class LastWatermark:
+    """Grows with each batch; starts from the one before. Python holds these values to the microsecond, and infinite
+    ones or years that it does not know never get here."""
+
+    def __init__(self, plan: TablePlan, before: str | None) -> None:
+        kind = mapping_of(plan.watermark)
+        self._field = Field(plan.watermark.name, plan.watermark.name, kind)
+        self._largest = None if before is None else _parsed(plan, before)
+
+    def see(self, watermarks: pa.Array, good: pa.Array | None) -> None:
+        """A batch's watermark column as it arrived, and which of its rows count (None: all)."""
+        values = check(self._field, watermarks).values
+        largest = pc.max(values if good is None else values.filter(good)).as_py()
+        if largest is not None and (self._largest is None or largest > self._largest):
+            self._largest = largest
+
+    @property
+    def text(self) -> str | None:
+        return text_of_value(self._largest)
+
+
+def _parsed(plan: TablePlan, text: str) -> Any:
+    if is_integer(plan):
+        return int(text)
+    return date.fromisoformat(text) if plan.watermark.type_name == "date" else datetime.fromisoformat(text)

@@ -1,0 +1,118 @@
+"""The horizon: how far back a transaction that no snapshot shows yet can have begun.
+
+It is taken once a tick, in autocommit, BEFORE every snapshot that relies on it: a transaction that begins after the
+listing begins after `taken_at`, and one that is running is in the listing with its start. Taken after the
+snapshot it would miss a transaction that ended in between, and that transaction's rows would be lost.
+
+Two statements: running transactions first, prepared ones second. PREPARE TRANSACTION makes a transaction visible in
+pg_prepared_xacts before its session forgets it, so one that is being prepared is in at least one of them.
+
+Moments are text here and are compared in Postgres only.
+https://www.postgresql.org/docs/current/monitoring-stats.html, https://www.postgresql.org/docs/current/view-pg-locks.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.sql import SQL, Literal
+
+from pgsnow.model.checkpoint import Horizon, ServerIdentity, VirtualXids
+from pgsnow.postgres.errors import translating
+
+READER_NAME = "pgsnow-read"
+"""application_name of our own READ ONLY transactions, and of nothing else: they write nothing, so the horizon
+need not wait for them. It is set inside each transaction, so that a pooler never carries it to another client."""
+
+# xact_start is now() of a running transaction. query_start matters too: statement_timestamp(), and now() of the second
+# transaction of a message with several statements, are the moment that the message arrived.
+# A process with a user that we may not look at shows '<insufficient privilege>'; one with track_activities off
+# shows no start. Without a user (autovacuum) or a database (launchers) it writes no row of ours.
+_RUNNING = SQL("""
+select to_json(statement_timestamp()) #>> '{{}}',
+       to_json(least(statement_timestamp(), min(least(
+           xact_start,
+           case when state in ('active', 'fastpath function call') then query_start end)))) #>> '{{}}',
+       count(*) filter (where usesysid is not null and datid is not null
+                          and (query = '<insufficient privilege>' or state = 'disabled')),
+       pg_is_in_recovery(),
+       (select system_identifier::text from pg_control_system()),
+       case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint())
+            else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end
+from pg_stat_activity
+where (datid is null or datid = (select oid from pg_database where datname = current_database()))
+  and backend_type is distinct from 'autovacuum worker'
+  and backend_type is distinct from 'walsender'
+  and application_name is distinct from {reader}
+  and pid <> pg_backend_pid()
+""").format(reader=Literal(READER_NAME))
+
+_PREPARED = "select exists (select from pg_prepared_xacts where database = current_database())"
+
+# Every transaction holds a lock on its virtual xid, and everyone may read pg_locks. A virtual xid that was listed
+# before keeps its bound; a new one began after the listing before. Its session may still be at the message in
+# which an earlier listing saw it, whose arrival is what statement_timestamp() tells: it keeps that bound for an
+# hour at most (or a session that is always busy would hold the horizon back for ever).
+_LISTED = SQL("""
+with before as (
+    select key, value::timestamptz as bound, split_part(key, '/', 1) as session
+    from jsonb_each_text(%(begun)s::jsonb)
+), running as (
+    select distinct virtualtransaction as key, split_part(virtualtransaction, '/', 1) as session
+    from pg_locks
+    where virtualtransaction is not null and virtualtransaction not like '-1/%%'
+      and pid is distinct from pg_backend_pid()
+      and not exists (select from pg_stat_activity a
+                      where a.pid = pg_locks.pid and a.application_name = {reader})
+), bounded as (
+    select r.key, coalesce(
+        (select b.bound from before b where b.key = r.key),
+        (select least(greatest(min(b.bound), statement_timestamp() - interval '1 hour'), %(taken_at)s::timestamptz)
+         from before b where b.session = r.session having count(*) > 0),
+        %(taken_at)s::timestamptz) as bound
+    from running r
+)
+select to_json(statement_timestamp()) #>> '{{}}',
+       to_json(least(statement_timestamp(), (select min(bound) from bounded))) #>> '{{}}',
+       coalesce((select jsonb_object_agg(key, to_json(bound) #>> '{{}}') from bounded), '{{}}'::jsonb)
+""").format(reader=Literal(READER_NAME))
+
+
+def take_horizon(
+    conn: psycopg.Connection[Any], listing: VirtualXids | None = None
+) -> tuple[Horizon, VirtualXids | None]:
+    """The horizon now, and a new listing where pg_stat_activity hides other roles' sessions.
+
+    `conn` is in autocommit mode. `listing`: the last one saved, if any; the one returned is to be saved for the next
+    tick (any saved one is a valid base; an older one only makes the horizon lower). On a standby the
+    writers cannot be seen: low is '-infinity'. Raises SourceUnavailable.
+    """
+    if conn.info.transaction_status is not TransactionStatus.IDLE:
+        raise RuntimeError(
+            "a horizon must be taken outside of a transaction, where each statement sees the present"
+        )
+    with translating("source"):
+        taken_at, low, hidden, standby, system, timeline = _row(conn.execute(_RUNNING))
+        identity = ServerIdentity(system, timeline)
+        if standby:
+            return Horizon(identity, taken_at, "-infinity", standby=True), None
+        seen = None
+        if hidden:
+            taken_at, low, seen = _list_virtual_xids(conn, listing or VirtualXids())
+        (prepared,) = _row(conn.execute(_PREPARED))
+    return Horizon(identity, taken_at, low, prepared=prepared), seen
+
+
+def _list_virtual_xids(conn: psycopg.Connection[Any], before: VirtualXids) -> tuple[str, str, VirtualXids]:
+    values = {"begun": json.dumps(dict(before.begun)), "taken_at": before.taken_at}
+    taken_at, low, begun = _row(conn.execute(_LISTED, values))
+    return taken_at, low, VirtualXids(taken_at, begun)
+
+
+def _row(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
+    row = cursor.fetchone()
+    assert row is not None  # an aggregate always has one row
+    return tuple(row)

@@ -1,0 +1,56 @@
+"""How a table will be read after this checkpoint, decided in the same way by a probe and by a read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg.sql import Composable
+
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.advance import Step
+from pgsnow.postgres.bounds import UNBOUNDED, is_integer, lookback_bound, lower_bound
+from pgsnow.postgres.reason import mode_of, reason_in_xids, reason_to_read_all
+from pgsnow.postgres.sequence import Feed, Fetch, look_at_feed
+from pgsnow.postgres.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """mode, and why everything must be read (None: `window` will do)."""
+
+    mode: ReadMode
+    full_read: str | None
+    window: Window | None
+    feed: Feed | None = None
+
+    def step(self, x: int, xmax: int) -> Step:
+        return Step(self.mode, x, xmax, self.feed)
+
+    def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
+        """The same once a snapshot is known."""
+        if self.full_read is not None or checkpoint is None:
+            return self.full_read
+        return None if self.mode is ReadMode.CURSOR else reason_in_xids(checkpoint, x, xmax)
+
+
+def approach(
+    fetch: Fetch, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon, *, full: bool = False
+) -> Approach:
+    """fetch: asks Postgres about an integer watermark's sequence; not called for other tables."""
+    reason = reason_to_read_all(plan, checkpoint, horizon) or ("asked for" if full else None)
+    mode = mode_of(plan, checkpoint)
+    feed = None
+    if mode is ReadMode.WATERMARK and is_integer(plan):
+        feed = look_at_feed(fetch, plan, None if reason else checkpoint, horizon)
+        mode = ReadMode.XMIN if feed is None else mode
+    if reason is not None or checkpoint is None:
+        return Approach(mode, reason, None, feed)
+    window = Window(plan, checkpoint.x, _bound(plan, mode, checkpoint, horizon), checkpoint.seen)
+    return Approach(mode, None, window, feed)
+
+
+def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
+    if mode is ReadMode.LOOKBACK:
+        return lookback_bound(plan, checkpoint, horizon)
+    return lower_bound(plan, checkpoint.low if mode is ReadMode.WATERMARK else UNBOUNDED)

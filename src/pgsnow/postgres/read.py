@@ -1,0 +1,140 @@
+"""Reading a table: is there anything, what is it, and from where to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable
+
+from pgsnow.model.batch import Page
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
+from pgsnow.postgres.advance import Step, advanced
+from pgsnow.postgres.changes import Changes
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.cursor import CursorPages, beyond
+from pgsnow.postgres.errors import translating
+from pgsnow.postgres.look import approach
+from pgsnow.postgres.reason import mode_of
+from pgsnow.postgres.replay import payloads, read_keys
+from pgsnow.postgres.sequence import Fetch
+
+__all__ = ["Probe", "Reading", "idle_checkpoint", "payloads", "probe", "read_keys"]
+
+_XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
+"""A subquery without outer references is evaluated once a statement, not once a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One look. busy: there are rows to read. full_read: why everything must be, or None."""
+
+    step: Step
+    busy: bool
+    full_read: str | None
+
+    @property
+    def x(self) -> int:
+        return self.step.x
+
+    @property
+    def xmax(self) -> int:
+        return self.step.xmax
+
+
+def probe(
+    conn: psycopg.Connection[Any], plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
+) -> Probe:
+    """Would a read find anything? One statement, one snapshot (and two small ones before it for an integer watermark).
+
+    `conn` is in autocommit mode; `horizon` was taken before. Reads nothing but an index where there is one on the
+    watermark. Raises SourceUnavailable, SourceTableMissing, ColumnMissing, SourceAccessDenied.
+    """
+    with translating("source", str(plan.source.name)):
+        way = approach(_fetching(conn), plan, checkpoint, horizon)
+        condition: Composable = SQL("true")
+        if checkpoint is not None and way.mode is ReadMode.CURSOR:
+            condition = beyond(plan, checkpoint.cursor)
+        elif way.window is not None:
+            condition = way.window.condition(_XMAX)
+        query = SQL("select {}, exists (select from {} where {})").format(
+            sql.TXIDS, sql.table(plan), condition
+        )
+        ((x, xmax, found),) = conn.execute(query).fetchall()
+    reason = way.full_read_at(checkpoint, x, xmax)
+    return Probe(way.step(x, xmax), busy=found or reason is not None, full_read=reason)
+
+
+def idle_checkpoint(
+    found: Probe, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
+) -> Checkpoint:
+    """The checkpoint after a probe that found nothing: as if nothing had been read. Sends no statement."""
+    if found.busy or checkpoint is None:
+        raise ValueError(f"{plan.config.name} has rows to read")
+    return advanced(checkpoint, horizon, found.step, seen=checkpoint.seen, cursor=checkpoint.cursor)
+
+
+class Reading:
+    """One read of one table. A context manager; leaving it early cancels the query and ends its thread.
+
+    checkpoint: where the last read ended (None: there was none). horizon: taken before this is entered.
+    Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that
+    was not visible to the read before and is visible to this one is in a page, or in its `rejected`; a row may come
+    again after a crash or a full read. Nothing is remembered until the caller saves `checkpoint()`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        plan: TablePlan,
+        checkpoint: Checkpoint | None,
+        horizon: Horizon,
+        *,
+        full: bool = False,
+    ) -> None:
+        mode = mode_of(plan, checkpoint)
+        kind: type[Changes] | type[CursorPages] = CursorPages if mode is ReadMode.CURSOR else Changes
+        self._read: Changes | CursorPages = kind(source, plan, checkpoint, horizon, full=full)
+
+    def __enter__(self) -> Reading:
+        """Opens the snapshot. Raises SourceUnavailable, SourceTableMissing, SourceAccessDenied."""
+        self._read.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._read.__exit__(kind, error, trace)
+
+    @property
+    def full_read(self) -> str | None:
+        """Why everything is read, or None for what changed. Known once entered."""
+        return self._read.full_read
+
+    @property
+    def resumable(self) -> bool:
+        """True if `checkpoint()` may be called, and saved, between two pages."""
+        return self._read.resumable
+
+    def pages(self) -> Iterator[Page]:
+        """The rows: at most `batch_size` a page, columns named and typed as `plan.fields` say. Once only.
+
+        Raises SourceUnavailable when the connection breaks, SourceQueryFailed when the statement fails.
+        """
+        return self._read.pages()
+
+    def checkpoint(self) -> Checkpoint:
+        """What may be saved once all pages yielded so far are in the target.
+
+        Raises RuntimeError before the last page unless `resumable`.
+        """
+        return self._read.checkpoint()
+
+
+def _fetching(conn: psycopg.Connection[Any]) -> Fetch:
+    return lambda query: conn.execute(sql.text_of(query).encode()).fetchall()

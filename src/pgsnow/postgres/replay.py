@@ -1,0 +1,84 @@
+"""Single rows by key: to load quarantined ones again, and to show what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from pgsnow.model.batch import Page
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
+from pgsnow.postgres.arrival import Arrival
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.errors import translating
+from pgsnow.postgres.snapshot import snapshot
+
+Key = Mapping[str, str | None]
+AT_ONCE = 500
+"""Keys a statement."""
+SHOWN = 10_000
+"""Characters of one text value that a payload keeps."""
+
+
+def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[Page]:
+    """The rows with these keys as they are now, whatever `where:` says. Rows that are gone do not come.
+
+    Pages of at most batch_size rows, in no order. Raises as Reading.pages does.
+    """
+    with source.arrow() as connection, snapshot(connection, str(plan.source.name)) as now:
+        arrival = Arrival(plan, checks_text=now.ascii_only)
+        for some in _chunks(keys, AT_ONCE):
+            query = SQL("select {} from {} where {}").format(
+                sql.select_list(plan.fields),
+                sql.table(plan),
+                SQL(" or ").join(sql.by_key(plan, key) for key in some),
+            )
+            for batch in now.batches(query):
+                yield from arrival.convert(batch).pages(plan.config.batch_size)
+
+
+def payloads(
+    conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]
+) -> list[dict[str, Any] | None]:
+    """Each key's row as Postgres shows it in JSON (None: gone), the plan's columns only, by their source names.
+
+    For people: texts longer than SHOWN are cut, and numbers with a fraction are texts, to keep every digit.
+    """
+    found: list[dict[str, Any] | None] = []
+    with translating("source", str(plan.source.name)):
+        for some in _chunks(keys, AT_ONCE):
+            rows = (_as_json(plan, key) for key in some)
+            query = SQL("select * from (values {}) v order by 1").format(
+                SQL(",\n").join(SQL("({}, {})").format(Literal(at), row) for at, row in enumerate(rows))
+            )
+            found.extend(_payload(text) for _, text in conn.execute(query).fetchall())
+    return found
+
+
+def _as_json(plan: TablePlan, key: Key) -> Any:
+    columns = SQL(", ").join(Identifier(field.source) for field in plan.fields)
+    return SQL("(select to_jsonb(r)::text from (select {} from {} where {} limit 1) r)").format(
+        columns, sql.table(plan), sql.by_key(plan, key)
+    )
+
+
+def _payload(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    row: dict[str, Any] = json.loads(text, parse_float=str)
+    return {name: _cut(value) for name, value in row.items()}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > SHOWN:
+        return f"{value[:SHOWN]}… ({len(value)} characters)"
+    return value
+
+
+def _chunks(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

@@ -1,0 +1,71 @@
+"""Pieces of SQL that all reads share, composed and quoted in this one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.typemap import Field
+
+TXIDS = SQL("txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())")
+"""The statement's snapshot: every 64-bit xid below the first has ended, none from the second on has begun.
+https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT"""
+
+
+def text_of(query: Composable) -> str:
+    """The statement for a driver that takes text."""
+    return query.as_string(None)
+
+
+def raw(predicate: str) -> SQL:
+    """SQL that a person wrote. Not to be formatted: it may hold braces."""
+    return SQL(predicate)
+
+
+def both(conditions: Iterable[Composable | None]) -> Composable:
+    """All of them; `true` if there are none."""
+    present = [condition for condition in conditions if condition is not None]
+    return SQL("\n  and ").join(present) if present else SQL("true")
+
+
+def table(plan: TablePlan) -> Identifier:
+    """The source table's qualified name."""
+    return Identifier(plan.source.name.schema, plan.source.name.table)
+
+
+def value_of(field: Field) -> Composed:
+    """How a column is read: as its type's mapping says."""
+    return SQL(field.type.read).format(c=Identifier(field.source))
+
+
+def select_list(fields: Sequence[Field], extra: Iterable[tuple[Composable, str]] = ()) -> Composed:
+    """The fields, then `extra` expressions under their names."""
+    named = [(value_of(field), field.source) for field in fields] + list(extra)
+    return SQL(",\n  ").join(
+        SQL("{} as {}").format(expression, Identifier(name)) for expression, name in named
+    )
+
+
+def where_given(plan: TablePlan) -> Composed | None:
+    """The table's own `where:`. The line break ends a comment that it may end in."""
+    return None if plan.config.where is None else Composed([SQL("("), raw(plan.config.where), SQL("\n)")])
+
+
+def watermark(plan: TablePlan) -> Identifier:
+    return Identifier(plan.watermark.name)
+
+
+def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:
+    """The row with this key. Values are untyped literals, so Postgres reads them as the column's own type."""
+    terms = []
+    for name in plan.config.pk:
+        value = key.get(name)
+        column = Identifier(name)
+        terms.append(
+            SQL("{} is null").format(column)
+            if value is None
+            else SQL("{} = {}").format(column, Literal(value))
+        )
+    return SQL("({})").format(SQL(" and ").join(terms))

@@ -1,0 +1,74 @@
+"""Fetching and processing at the same time: a thread keeps a few batches ready and can be told to stop."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+import pyarrow as pa
+
+READY = 2
+"""Batches that may wait. With the one being fetched and the one being processed, that bounds the memory."""
+_POLL = 0.1
+"""Seconds until a blocked thread looks whether it is still wanted."""
+
+
+class Stream:
+    """The batches of a reader, in order; what the reader raises is raised here. Use as a context manager."""
+
+    def __init__(self, reader: pa.RecordBatchReader, cancel: Callable[[], None]) -> None:
+        self._reader = reader
+        self._cancel = cancel
+        self._ready: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(READY)
+        self._unwanted = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._pump, name="pgsnow-fetch", daemon=True)
+
+    def __enter__(self) -> Stream:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cancels the query if rows are still coming. The thread has ended when this returns.
+
+        A query that has ended is not cancelled: the request might reach the connection's next statement.
+        """
+        if self._ended:
+            self._thread.join()
+            return
+        self._unwanted.set()
+        while self._thread.is_alive():
+            self._cancel()
+            self._thread.join(_POLL)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        while True:
+            found = self._ready.get()
+            self._ended = found is None or isinstance(found, BaseException)
+            if found is None:
+                return
+            if isinstance(found, BaseException):
+                raise found
+            yield found
+
+    def _pump(self) -> None:
+        try:
+            for batch in self._reader:
+                if not self._put(batch):
+                    return
+            self._put(None)
+        except BaseException as error:
+            self._put(error)
+
+    def _put(self, item: pa.RecordBatch | BaseException | None) -> bool:
+        while not self._unwanted.is_set():
+            try:
+                self._ready.put(item, timeout=_POLL)
+            except queue.Full:
+                continue
+            return True
+        return False
