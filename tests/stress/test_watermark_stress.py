@@ -1,0 +1,13 @@
+"""The long run: `make stress`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stress.watermark import main
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(0)
+def test_no_reader_of_ours_loses_a_row_and_the_plain_query_does() -> None:
+    assert main(["--seconds", "90", "--writers", "16"]) == 0
