@@ -76,5 +76,9 @@ def _explain(table: TableReport) -> None:
         if table.advice:
             say(f"  → {table.advice}")
     elif table.rows_rejected:
-        say(f"{table.table}: {table.rows_rejected} rows refused")
+        say(f"{table.table}: {rows_refused(table.rows_rejected)}")
         say(f"  → pgsnow errors list --table {table.table}")
+
+
+def rows_refused(count: int) -> str:
+    return "1 row refused" if count == 1 else f"{count} rows refused"

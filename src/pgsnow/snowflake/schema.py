@@ -40,7 +40,7 @@ def ensure_target(
     """
     if cached is not None and _suffices(cached, output):
         return dict(cached), ()
-    there = _describe(session, target)
+    there = describe(session, target)
     events: list[str] = []
     if there is None:
         there = _create(session, target, output, key)
@@ -57,7 +57,8 @@ def _suffices(cached: Mapping[str, str], output: Iterable[Field]) -> bool:
     )
 
 
-def _describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
+def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
+    """The columns that are there; None if the table is not."""
     try:
         result = session.execute(sql.describe_table(target))
     except TargetMissing:
@@ -86,7 +87,7 @@ def _create(
     except TargetMissing:
         session.execute(sql.create_schema(target))
         session.execute(table)
-    return _describe(session, target) or []
+    return describe(session, target) or []
 
 
 def refuse_conflicts(

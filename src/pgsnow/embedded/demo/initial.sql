@@ -4,7 +4,7 @@ select 'user' || n || '@example.com',
        case n % 7 when 0 then null when 1 then '' when 2 then 'O''Brien "' || n || '" ☕' else 'Name ' || n end,
        (array['free', 'plus', 'pro'])[1 + n % 3]::public.membership,
        case n % 5 when 0 then -9999999999.99 when 1 then 9999999999.99 else n / 100.0 end,
-       case n % 4 when 0 then null else jsonb_build_object('n', n, 'big', 12345678901234567890.123, 'nothing', null) end,
+       case n % 4 when 0 then null else jsonb_build_object('n', n, 'ratio', 12345678.125, 'nothing', null) end,
        case n % 3 when 0 then '{}' when 1 then array['a', 'b,c', 'd"e'] else array[n::text, null] end,
        n % 2 = 0,
        case n % 6 when 0 then null else date '1950-01-01' + n end

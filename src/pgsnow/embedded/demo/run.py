@@ -115,6 +115,7 @@ def _show_live(stage: Stage, seconds: float, up_at: float) -> None:
     first_tick: float | None = None
     while (left := end - time.monotonic()) > 0:
         stage.workers.check()
+        stage.writers.check()
         if first_tick is None and stage.ledger.logs(limit=1):
             first_tick = time.monotonic() - up_at
         tick = "" if first_tick is None else f", first tick after {first_tick:.1f} s"

@@ -21,7 +21,7 @@ Operation = Callable[[Connection[Any], random.Random, threading.Event], None]
 INSERT_USERS = """
 insert into public.users (email, name, membership, balance, profile, tags, active, born)
 select md5(random()::text) || '@example.com', nullif(left(md5(random()::text), 6), ''),
-       (array['free', 'plus', 'pro'])[1 + n % 3]::public.membership, (random() * 10000)::numeric(12, 2),
+       (array['free', 'plus', 'pro'])[1 + n %% 3]::public.membership, (random() * 10000)::numeric(12, 2),
        jsonb_build_object('score', random(), 'n', n), array['new', n::text], random() > 0.5, current_date - n
 from generate_series(1, %s) n
 """
@@ -136,14 +136,18 @@ class Writers:
         for thread in self._threads:
             thread.start()
 
+    def check(self) -> None:
+        """Raises the first failure of a writer."""
+        if self._failures:
+            raise self._failures[0]
+
     def stop(self) -> None:
         """Every transaction has ended when this returns. Raises the first failure of a writer. Idempotent."""
         self._stop.set()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
-        if self._failures:
-            raise self._failures[0]
+        self.check()
 
     def _write(self, dice: random.Random) -> None:
         operations, weights = list(HABITS), list(HABITS.values())

@@ -1,0 +1,51 @@
+"""Will it work? Both ends, the ledger, the broker and every table are looked at; nothing is written anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgsnow.model.config import SyncConfig
+from pgsnow.model.settings import Settings
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.errors import translating
+from pgsnow.snowflake.connection import connect
+from pgsnow.sync.check_broker import check_broker
+from pgsnow.sync.check_ledger import check_ledger
+from pgsnow.sync.check_source import check_source
+from pgsnow.sync.check_tables import check_table
+from pgsnow.sync.check_target import check_account, check_rights, check_target
+from pgsnow.sync.finding import Finding, Level, failing_as, ok
+from pgsnow.sync.planning import Prepared
+
+__all__ = ["Finding", "Level", "run_checks"]
+
+
+def run_checks(config: SyncConfig, settings: Settings, names: Sequence[str] | None = None) -> list[Finding]:
+    """Every finding, in the order in which to put things right. names: only these tables.
+
+    A server that does not answer is one failed finding; what can only be known from it is left out.
+    Raises ConfigError for an unknown table.
+    """
+    chosen = config.select(names or None)
+    config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
+    findings = [ok("configuration", f"{len(config.tables)} tables, {len(config.enabled)} enabled")]
+    prepared: list[Prepared] = []
+    source = Source(settings.source)
+    with failing_as("postgres", findings.append), translating("source", None), source.connect() as conn:
+        findings.extend(check_source(conn, settings.source.display))
+        for table in chosen:
+            found, plan = check_table(conn, table, settings.snowflake)
+            findings.extend(found)
+            prepared.extend([plan] if plan else [])
+    source.close()
+    with failing_as("ledger", findings.append):
+        findings.extend(check_ledger(settings.ledger, config.ledger_schema))
+    with (
+        failing_as("snowflake", findings.append),
+        connect(settings.snowflake, query_tag="pgsnow:check") as session,
+    ):
+        findings.extend(check_account(session, settings.snowflake))
+        findings.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
+        findings.extend(check_target(session, each.plan) for each in prepared)
+    findings.append(check_broker(settings.broker_url))
+    return findings

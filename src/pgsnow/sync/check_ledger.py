@@ -1,0 +1,73 @@
+"""Can pgsnow remember what it did?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from pgsnow.ledger.session import connect
+from pgsnow.ledger.translate import translating
+from pgsnow.model.settings import PostgresSettings
+from pgsnow.sync.finding import Finding, failed, ok
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+# PostgreSQL docs: "Access Privilege Inquiry Functions". to_regnamespace is NULL for a schema that is not there.
+RIGHTS = """
+select quote_ident(%(schema)s) as named, quote_ident(current_user) as role,
+       quote_ident(current_database()) as database, s.oid is not null as has_schema,
+       has_schema_privilege(s.oid, 'USAGE') and has_schema_privilege(s.oid, 'CREATE') as may_create_table,
+       has_database_privilege(current_database(), 'CREATE') as may_create_schema,
+       pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool as read_only,
+       to_regclass(quote_ident(%(schema)s) || '.sync_watermarks') is not null as migrated
+from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
+"""
+
+
+def check_ledger(settings: PostgresSettings, schema: str) -> list[Finding]:
+    """Raises LedgerUnavailable, LedgerAccessDenied when it does not answer."""
+    with translating(), connect(settings) as one, connect(settings) as two:
+        return [*_writable(one, schema, settings.display), _session_kept(one, two)]
+
+
+def _writable(conn: Connection, schema: str, display: str) -> Iterator[Finding]:
+    row = conn.execute(RIGHTS, {"schema": schema}).fetchone() or {}
+    named, role, database = row["named"], row["role"], row["database"]
+    if row["read_only"]:
+        yield failed(
+            "ledger",
+            f"{display} takes no writes",
+            "Set LEDGER_DSN to a database that does; the source may stay read-only.",
+        )
+    elif row["has_schema"] and not row["may_create_table"]:
+        yield failed(
+            "ledger",
+            f"{role} may not create tables in schema {named}",
+            f"GRANT USAGE, CREATE ON SCHEMA {named} TO {role};",
+        )
+    elif not row["has_schema"] and not row["may_create_schema"]:
+        yield failed(
+            "ledger",
+            f"there is no schema {named}, and {role} may not create it",
+            f"CREATE SCHEMA {named} AUTHORIZATION {role}; or GRANT CREATE ON DATABASE {database} TO {role};",
+        )
+    else:
+        yield ok(
+            "ledger",
+            f"{display}, schema {named}"
+            + ("" if row["migrated"] else " (its tables come with the first run)"),
+        )
+
+
+def _session_kept(one: Connection, two: Connection) -> Finding:
+    """Two open connections have two servers' processes, unless a pooler lends one process to both in turn."""
+    pids = [conn.execute("select pg_backend_pid() as pid").fetchone() for conn in (one, two)]
+    if pids[0] == pids[1]:
+        return failed(
+            "ledger sessions",
+            "a pooler shares one session among connections, so a lease cannot be held",
+            "Set LEDGER_DSN to Postgres itself, or to a pooler in session mode. The source may stay behind it.",
+        )
+    return ok("ledger sessions", "each connection keeps its own session")

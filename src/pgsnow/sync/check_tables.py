@@ -1,0 +1,90 @@
+"""Is a table fit to be read, and is it read cheaply?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from pgsnow.model.config import TableConfig
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.table import SourceName
+from pgsnow.postgres.discover import describe
+from pgsnow.sync.finding import Finding, failed, ok, warning
+from pgsnow.sync.planning import Prepared, prepare
+
+INTEGERS = frozenset({"int2", "int4", "int8"})
+
+
+def check_table(
+    conn: psycopg.Connection[Any], table: TableConfig, settings: SnowflakeSettings
+) -> tuple[list[Finding], Prepared | None]:
+    """The table's findings, and its plan unless it has none. Raises psycopg.Error."""
+    try:
+        prepared = prepare(table, describe(conn, table.source), settings)
+    except PgsnowError as error:
+        return [failed(table.name, str(error), error.advice)], None
+    return list(_findings(table, prepared.plan)), prepared
+
+
+def _findings(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
+    watermark = plan.watermark
+    rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
+    yield ok(
+        table.name, f"{rows}, pk {', '.join(table.pk)}, watermark {watermark.name} ({watermark.type_name})"
+    )
+    yield from _nullable_key(table, plan)
+    if watermark.name not in plan.source.indexed_first:
+        yield warning(
+            table.name,
+            f"no index on {watermark.name}: each tick reads the whole table",
+            f"CREATE INDEX CONCURRENTLY ON {_name(table.source)} ({_quoted(watermark.name)});",
+        )
+    if not watermark.not_null:
+        yield warning(
+            table.name,
+            f"{watermark.name} may be NULL: rows without a watermark are looked at in each tick",
+            f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(watermark.name)} SET NOT NULL;",
+        )
+    if watermark.type_name == "timestamp" and table.watermark_timezone is None:
+        yield warning(
+            table.name,
+            f"{watermark.name} has no time zone: a day's worth of rows is read over to be safe",
+            "Set watermark_timezone: to the zone that the application writes in.",
+        )
+    yield from _sequence(table, plan)
+
+
+def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
+    for name in table.pk:
+        column = plan.source.column(name)
+        if column is not None and not column.not_null:
+            yield warning(
+                table.name,
+                f"pk column {name} may be NULL: such rows are refused, for no key finds them again",
+                f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(name)} SET NOT NULL;",
+            )
+
+
+def _sequence(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
+    if plan.watermark.type_name not in INTEGERS:
+        return
+    for column, cache, increment in plan.source.sequence_cache:
+        if column == plan.watermark.name and (cache > 1 or increment < 0):
+            yield warning(
+                table.name,
+                f"{column} comes from a sequence with CACHE {cache}, INCREMENT {increment}: its order is not that of "
+                "time, so the whole table is looked at in each tick",
+                "Give the sequence CACHE 1 and a positive INCREMENT, or name a timestamptz column.",
+            )
+
+
+def _name(source: SourceName) -> str:
+    return f"{_quoted(source.schema)}.{_quoted(source.table)}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,240 @@
+"""Whatever is wrong, the message is clear, the exit code right, nothing is lost, and other tables go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
+from tests.acceptance.cli_user import USERS, Done, User
+
+USERS_ENTRY = "source: public.users, target: a.users, pk: id, watermark_column: updated_at"
+GOOD = f"tables:\n  - {{{USERS_ENTRY}}}\n"
+
+BAD_FILES = {
+    "no YAML": ("tables:\n  - source: [public.users\n", "is not YAML"),
+    "a tab": ("tables:\n\t- source: x\n", "is not YAML"),
+    "a text": ("just some words\n", "is not a mapping"),
+    "nothing": ("", "tables"),
+    "no table": ("tables: []\n", "tables"),
+    "an unknown key": (GOOD.replace("pk:", "batchsize: 5, pk:"), "batchsize"),
+    "an unknown key above": ("sync_intervall_seconds: 5\n" + GOOD, "sync_intervall_seconds"),
+    "a wrong type": (GOOD.replace("pk:", "batch_size: many, pk:"), "batch_size"),
+    "a number out of range": (GOOD.replace("pk:", "batch_size: 0, pk:"), "batch_size"),
+    "a missing key": (GOOD.replace("pk: id, ", ""), "pk"),
+    "no table name": (GOOD.replace("public.users", "a.b.c"), "a.b.c"),
+    "an unknown choice": (GOOD.replace("pk:", "late_rows: sometimes, pk:"), "late_rows"),
+    "a key twice": (GOOD + "tables: []\n", "twice"),
+    "a missing variable": (GOOD.replace("a.users", "${NO_SUCH_SCHEMA}.users"), "NO_SUCH_SCHEMA"),
+    "one target twice": (
+        GOOD + "  - {source: public.checkins, target: A.USERS, pk: id, watermark_column: last_modified}\n",
+        "target",
+    ),
+    "no UTF-8": ("tables: \udcff\n", "UTF-8"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+@pytest.mark.parametrize("command", ["run", "check", "status"])
+def test_a_bad_table_list_is_refused_with_file_and_key_before_anything_happens(
+    user: User, kind: str, command: str
+) -> None:
+    text, named = BAD_FILES[kind]
+    user.config.write_bytes(text.encode("utf-8", "surrogateescape"))
+    done = user.pgsnow(command)
+    assert done.code == 2
+    assert done.out == ""
+    assert "sync_config.yaml" in done.err
+    assert named in done.err
+    assert untouched(user)
+
+
+def test_every_problem_is_told_at_once(user: User) -> None:
+    user.save(GOOD.replace("pk: id", "pk: 7, batch_size: x, colour: red") + "parallel_tables: none\n")
+    done = user.pgsnow("run")
+    assert done.code == 2
+    assert all(key in done.err for key in ("batch_size", "colour", "parallel_tables"))
+
+
+def test_a_missing_file_is_named(user: User) -> None:
+    user.config.unlink()
+    assert "no table list found" in user.pgsnow("run").err
+    named = user.pgsnow("run", "--config", "elsewhere.yaml")
+    assert (named.code, "elsewhere.yaml" in named.err) == (2, True)
+
+
+def test_missing_settings_are_named_all_at_once(user: User) -> None:
+    user.env.pop("POSTGRES_DSN")
+    user.env.pop("SNOWFLAKE_ACCOUNT")
+    done = user.pgsnow("run")
+    assert done.code == 2
+    assert "POSTGRES_DSN" in done.err
+    assert "SNOWFLAKE_ACCOUNT" in done.err
+
+
+@pytest.fixture
+def locked(servers_dir: Path, postgres: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
+    """A Postgres that asks `app` for its password."""
+    rules = servers_dir / "pg_hba.conf"
+    rules.write_text("host all app 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+    rules.chmod(0o644)
+    config = {**FAST_AND_FORGETFUL, "hba_file": str(rules)}
+    with EmbeddedPostgres(servers_dir / "locked", config=config) as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as owner:
+            owner.execute("create role app login superuser password 'the right one'")
+            owner.execute(USERS.encode())
+        yield server
+
+
+def test_a_wrong_password_is_refused_without_being_shown(user: User, locked: EmbeddedPostgres) -> None:
+    wrong = f"postgresql://app:the-wrong-0ne@127.0.0.1:{locked.port}/postgres"
+    for command in ("run", "status", "plan"):
+        done = user.pgsnow(command, POSTGRES_DSN=wrong)
+        assert done.code == 2, command
+        assert "password" in done.err
+        assert "the-wrong-0ne" not in done.out + done.err
+    checked = user.pgsnow("check", POSTGRES_DSN=wrong)
+    assert checked.code == 1
+    assert "the-wrong-0ne" not in checked.out + checked.err
+    source_only = user.pgsnow("run", POSTGRES_DSN=wrong, LEDGER_DSN=user.dsn)
+    assert source_only.code == 1
+    assert "password" in source_only.err
+    assert "the-wrong-0ne" not in source_only.out + source_only.err
+    assert user.pgsnow("status", LEDGER_DSN=user.dsn).out.count("failed") == 2
+
+
+def test_an_unreachable_postgres_ends_with_2_and_says_which(user: User) -> None:
+    done = user.pgsnow("run", POSTGRES_DSN="postgresql://postgres@127.0.0.1:1/app")
+    assert done.code == 2
+    assert "→" in done.err
+
+
+def test_an_unreachable_snowflake_fails_the_tables_and_loses_nothing(user: User) -> None:
+    done = user.pgsnow("run", "--output", "json", SNOWFLAKE_PORT="1")
+    assert done.code == 1
+    assert {t["error_type"] for t in done.json["tables"]} == {"TargetUnavailable"}
+    assert {t["transient"] for t in done.json["tables"]} == {True}
+    equal_after_a_run(user)
+
+
+def fails_alone(user: User, says: str) -> Done:
+    """users has failed with this message; checkins was synced."""
+    done = user.pgsnow("run", "--output", "json")
+    assert done.code == 1, done.err
+    found = {t["table"]: t for t in done.json["tables"]}
+    users = found["public.users"] if "public.users" in found else found["public.nope"]
+    assert users["status"] == "error"
+    assert says in users["error"]
+    assert says in done.err
+    assert found["public.checkins"]["status"] == "ok"
+    assert found["public.checkins"]["rows_inserted"] == 500
+    return done
+
+
+def equal_after_a_run(user: User) -> None:
+    run = user.pgsnow("run")
+    assert run.code == 0, run.err
+    verified = user.pgsnow("verify")
+    assert verified.code == 0, verified.out + verified.err
+
+
+def untouched(user: User) -> bool:
+    return user.sql("select to_regclass('public.sync_watermarks')") == [(None,)]
+
+
+def test_a_missing_source_table(user: User) -> None:
+    user.tables[0]["source"] = "public.nope"
+    user.save()
+    assert "→" in fails_alone(user, "public.nope").err
+    user.tables[0]["source"] = "public.users"
+    user.save()
+    equal_after_a_run(user)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("watermark_column", "changed_at", "no column changed_at"),
+        ("watermark_column", "name", "has type text"),
+        ("pk", "uid", "no column uid"),
+        ("pk", "name", "no unique index"),
+        ("columns", {"exclude": ["nope"]}, "no column nope"),
+        ("transform", "not a path", "not a path"),
+        ("transform", "no_such_module:function", "no_such_module"),
+        ("transform", "json:no_such_function", "no_such_function"),
+    ],
+)
+def test_what_is_wrong_with_one_table_stops_that_table_alone(
+    user: User, key: str, value: object, says: str
+) -> None:
+    good = user.tables[0].get(key)
+    user.tables[0][key] = value
+    user.save()
+    checked = user.pgsnow("check")
+    assert checked.code == 1
+    assert says in checked.out
+    fails_alone(user, says)
+    if good is None:
+        del user.tables[0][key]
+    else:
+        user.tables[0][key] = good
+    user.save()
+    equal_after_a_run(user)
+
+
+def test_a_target_with_a_conflicting_column(user: User) -> None:
+    base = user.snowflake["SNOWFLAKE_DATABASE"]
+    user.query(f'CREATE SCHEMA IF NOT EXISTS "{base}"."ANALYTICS"')
+    user.query(f'CREATE TABLE "{base}"."ANALYTICS"."USERS" ("ID" NUMBER(38,0), "NAME" DATE)')
+    fails_alone(user, "NAME")
+    user.query(f'DROP TABLE "{base}"."ANALYTICS"."USERS"')
+    equal_after_a_run(user)
+
+
+def test_a_transform_that_raises_on_one_row_of_a_thousand(user: User) -> None:
+    (user.folder / "strict.py").write_text("def row(r):\n    1 / (r['id'] - 500)\n    return r\n")
+    user.env["PYTHONPATH"] = str(user.folder)
+    user.tables[0]["transform"] = "strict:row"
+    user.save()
+    one_row_is_refused(user, "division by zero")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update public.users set balance = 'NaN' where id = 500",
+        "alter table public.users add seen timestamptz; update public.users set seen = 'infinity' where id = 500",
+    ],
+)
+def test_a_value_that_the_target_type_cannot_hold(user: User, change: str) -> None:
+    user.sql(change)
+    one_row_is_refused(user, "")
+
+
+def one_row_is_refused(user: User, reason: str) -> None:
+    """Row 500 waits in quarantine, the other 999 and the other table are in Snowflake."""
+    done = user.pgsnow("run", "--output", "json")
+    assert done.code == 0, done.err
+    found = {t["table"]: t for t in done.json["tables"]}
+    assert (found["public.users"]["status"], found["public.users"]["rows_inserted"]) == ("partial", 999)
+    assert found["public.checkins"]["rows_inserted"] == 500
+    assert "1 row refused" in done.err
+    [error] = user.pgsnow("errors", "list", "--output", "json").json
+    assert error["key"] == {"id": "500"}
+    assert reason in error["reason"]
+    [users, _] = user.pgsnow("verify", "--output", "json").json
+    assert (users["equal"], users["quarantined"]) == (True, 1)
+
+
+def test_more_bad_rows_than_allowed_stop_the_table_and_move_nothing(user: User) -> None:
+    (user.folder / "strict.py").write_text("def row(r):\n    raise ValueError('never')\n")
+    user.env["PYTHONPATH"] = str(user.folder)
+    user.tables[0] |= {"transform": "strict:row", "max_rejected_rows": 10}
+    user.save()
+    fails_alone(user, "max_rejected_rows")
+    user.tables[0]["transform"] = None
+    user.save()
+    equal_after_a_run(user)

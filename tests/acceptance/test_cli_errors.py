@@ -1,0 +1,84 @@
+"""`errors`: from the refused row to the repaired one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.cli_user import User
+
+TRANSFORM = """
+def strict(row):
+    if row["name"] == "bad":
+        raise ValueError("this name will not do")
+    return row
+"""
+
+
+@pytest.fixture
+def refused(user: User) -> User:
+    """A user two of whose rows were refused."""
+    (user.folder / "cleaning.py").write_text(TRANSFORM)
+    user.tables[0]["transform"] = "cleaning:strict"
+    user.env["PYTHONPATH"] = str(user.folder)
+    user.save()
+    user.sql("update public.users set name = 'bad' where id in (5, 6)")
+    done = user.pgsnow("run")
+    assert done.code == 0, done.err
+    assert "2 rows refused" in done.err
+    return user
+
+
+def ids(user: User, *more: str) -> list[int]:
+    return [line["id"] for line in user.pgsnow("errors", "list", "--output", "jsonl", *more).lines]
+
+
+def test_list_and_show_tell_row_reason_and_payload(refused: User) -> None:
+    listed = refused.pgsnow("errors", "list")
+    assert listed.code == 0
+    assert "this name will not do" in listed.out
+    assert "id=5" in listed.out
+    [first, _] = refused.pgsnow("errors", "list", "--output", "json").json
+    shown = refused.pgsnow("errors", "show", str(first["id"]), "--output", "json")
+    assert shown.json["payload"]["name"] == "bad"
+    assert "payload" in refused.pgsnow("errors", "show", str(first["id"])).out
+
+
+def test_replay_loads_the_rows_once_their_cause_is_gone(refused: User) -> None:
+    refused.sql("update public.users set name = 'good' where id = 5")
+    done = refused.pgsnow("errors", "replay", "--table", "public.users", "--output", "json")
+    assert done.code == 0, done.err
+    assert len(ids(refused)) == 1
+    assert len(ids(refused, "--state", "replayed")) == 1
+    assert len(ids(refused, "--state", "all")) == 2
+
+
+def test_dismiss_needs_yes_and_lets_the_rows_go(refused: User) -> None:
+    first, second = ids(refused)
+    asked = refused.pgsnow("errors", "dismiss", str(first))
+    assert asked.code == 2
+    assert "--yes" in asked.err
+    assert ids(refused) == [first, second]
+    assert refused.pgsnow("errors", "dismiss", str(first), "--yes").code == 0
+    assert ids(refused) == [second]
+    assert refused.pgsnow("errors", "dismiss", "--all", "--yes").code == 0
+    assert refused.pgsnow("errors", "list").err.strip() == "no open errors"
+    assert refused.pgsnow("errors", "replay", "--all").err.strip() == "no open errors"
+
+
+def test_naming_no_error_or_an_unknown_one_is_wrong_usage(refused: User) -> None:
+    assert refused.pgsnow("errors", "dismiss", "--yes").code == 2
+    assert refused.pgsnow("errors", "replay").code == 2
+    unknown = refused.pgsnow("errors", "show", "999999")
+    assert unknown.code == 2
+    assert "999999" in unknown.err
+
+
+def test_status_shows_that_rows_wait(refused: User) -> None:
+    [users, _] = refused.pgsnow("status", "--output", "json").json
+    assert (users["state"], users["open_errors"]) == ("rows-refused", 2)
+
+
+def test_list_before_anything_ran_is_empty(user: User, tmp_path: Path) -> None:
+    assert user.pgsnow("errors", "list", "--output", "json").json == []

@@ -1,0 +1,160 @@
+"""`run`, `plan`, `verify`, as a user runs them."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from tests.acceptance.cli_user import User, ended, interrupt, until
+
+
+def rows(user: User, table: str = "USERS") -> int:
+    name = f'"{user.snowflake["SNOWFLAKE_DATABASE"]}"."ANALYTICS"."{table}"'
+    return int(user.query(f"select count(*) from {name}")[0][0])
+
+
+def ledger_tables(user: User) -> int:
+    return int(
+        user.sql("select count(*) from pg_class where relname in ('sync_watermarks', 'sync_logs')")[0][0]
+    )
+
+
+def test_run_syncs_every_table_and_says_what_it_did(user: User) -> None:
+    done = user.pgsnow("run", "--output", "json")
+    assert done.code == 0, done.err
+    assert {t["table"]: t["rows_inserted"] for t in done.json["tables"]} == {
+        "public.users": 1000,
+        "public.checkins": 500,
+    }
+    assert rows(user) == 1000
+
+
+def test_a_second_run_finds_nothing_to_do(user: User) -> None:
+    assert user.pgsnow("run").code == 0
+    again = user.pgsnow("run", "--output", "jsonl")
+    assert again.code == 0
+    assert [line["status"] for line in again.lines] == ["idle", "idle"]
+
+
+def test_select_runs_only_the_tables_named(user: User) -> None:
+    done = user.pgsnow("run", "--select", "analytics.checkins", "--output", "json")
+    assert [t["table"] for t in done.json["tables"]] == ["public.checkins"]
+
+
+def test_an_unknown_table_is_wrong_usage_and_names_the_known_ones(user: User) -> None:
+    done = user.pgsnow("run", "--select", "public.usres")
+    assert done.code == 2
+    assert "public.usres" in done.err
+    assert "public.users" in done.err
+
+
+def test_a_run_in_a_pipe_writes_plain_lines_to_stderr_and_the_table_to_stdout(user: User) -> None:
+    done = user.pgsnow("run")
+    assert "\x1b" not in done.out + done.err
+    assert "public.users: started" in done.err
+    assert "public.users" in done.out
+    assert user.pgsnow("run", "--quiet").err == ""
+
+
+def test_a_table_held_elsewhere_is_left_alone_and_the_exit_code_is_3(user: User) -> None:
+    from pgsnow.ledger.postgres import PostgresLedger
+    from pgsnow.model.settings import Settings
+
+    ledger = PostgresLedger(Settings.from_env(user.env).ledger)
+    ledger.migrate()
+    try:
+        ledger.claim(["public.users"], run_id="other", holder="elsewhere:7")
+        done = user.pgsnow("run", "--output", "json")
+        held = user.pgsnow("status")
+    finally:
+        ledger.close()
+    assert done.code == 3
+    assert {t["table"]: t["status"] for t in done.json["tables"]} == {
+        "public.users": "held",
+        "public.checkins": "ok",
+    }
+    assert "elsewhere:7" in done.out
+    assert "elsewhere:7" in held.out
+
+
+def test_plan_shows_the_statements_and_writes_nothing_at_either_end(
+    user: User, emulator: EmbeddedSnowflake
+) -> None:
+    before = len(emulator.statements())
+    done = user.pgsnow("plan")
+    assert done.code == 0, done.err
+    assert "CREATE TABLE" in done.out
+    assert '"BALANCE" NUMBER(12,2)' in done.out
+    assert ledger_tables(user) == 0
+    sent = [text.split()[0].upper() for text in emulator.statements()[before:]]
+    assert set(sent) <= {"SELECT", "SHOW", "DESCRIBE", "DESC", "ALTER", "ROLLBACK", "USE"}, sent
+
+
+def test_plan_tells_a_first_read_from_a_later_one(user: User) -> None:
+    first = {p["table"]: p for p in user.pgsnow("plan", "--output", "json").json}
+    assert first["public.users"]["reads"].startswith("everything")
+    assert first["public.users"]["ddl"]
+    user.pgsnow("run")
+    logs = user.sql("select count(*) from sync_logs")
+    then = {p["table"]: p for p in user.pgsnow("run", "--dry-run", "--output", "json").json}
+    assert then["public.users"]["reads"] == "nothing"
+    assert then["public.users"]["ddl"] == []
+    user.sql("update public.users set name = 'new', updated_at = now() where id = 7")
+    changed = {p["table"]: p for p in user.pgsnow("plan", "--output", "json").json}
+    assert changed["public.users"]["reads"].startswith("what has changed")
+    assert changed["public.checkins"]["reads"] == "nothing"
+    assert user.sql("select count(*) from sync_logs") == logs
+
+
+def test_full_refresh_asks_and_without_a_terminal_needs_yes(user: User) -> None:
+    user.pgsnow("run")
+    user.sql("delete from public.users where id <= 10")
+    refused = user.pgsnow("run", "--full-refresh")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert rows(user) == 1000
+    done = user.pgsnow("run", "--full-refresh", "--yes", "--select", "public.users")
+    assert done.code == 0, done.err
+    assert rows(user) == 990
+
+
+def test_verify_is_0_when_equal_and_4_when_not(user: User) -> None:
+    user.pgsnow("run")
+    assert user.pgsnow("verify").code == 0
+    user.sql("update public.users set name = 'changed', updated_at = now() where id = 3")
+    user.sql("delete from public.checkins where user_id = 4")
+    different = user.pgsnow("verify", "--output", "json")
+    assert different.code == 4
+    found = {v["table"]: v for v in different.json}
+    assert [d["kind"] for d in found["public.checkins"]["differences"]] == ["ghost"]
+    assert {d["column"] for d in found["public.users"]["differences"]} == {"NAME", "UPDATED_AT"}
+    assert user.pgsnow("verify", "--select", "public.users").code == 4
+    assert user.pgsnow("run", "--full-refresh", "--yes").code == 0
+    assert user.pgsnow("verify").code == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
+    user: User, number: signal.Signals, code: int
+) -> None:
+    user.sql("insert into public.users (id, name) select n, 'x' from generate_series(2000, 40000) n")
+    user.options = {"defaults": {"max_rows_per_load": 2000}}
+    user.save()
+    running = user.start("run", "--select", "public.users")
+    until(lambda: _merges(user) > 0, "the first load unit is in")
+    interrupt(running, number)
+    done = ended(running)
+    assert done.code == code, done.err
+    assert "stopping after the current load unit" in done.err
+    assert rows(user) < 39_001
+    assert user.pgsnow("run").code == 0
+    assert user.pgsnow("verify").code == 0
+
+
+def _merges(user: User) -> int:
+    try:
+        return rows(user)
+    except Exception:
+        return 0

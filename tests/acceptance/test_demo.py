@@ -1,0 +1,157 @@
+"""`pgsnow demo`, from the first server to the verdict, and every way to cut it short."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.cli_user import Done, ended, until
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc"),
+]
+
+
+class Demo:
+    """One demo in a process of its own. Every process that descends from it carries a mark in its environment."""
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        self.mark = f"PGSNOW_TEST_MARK={secrets.token_hex(8)}"
+        name, _, value = self.mark.partition("=")
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        self.log = folder / "demo.out"
+        env = {**os.environ, name: value, "TMPDIR": str(self.temporary), "PYTHONUNBUFFERED": "1"}
+        with self.log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pgsnow", "demo", *args],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=env,
+                start_new_session=True,
+            )
+
+    @property
+    def out(self) -> str:
+        return self.log.read_text()
+
+    def end(self, seconds: float = 200.0) -> Done:
+        code = self.process.wait(seconds)
+        assert "Traceback" not in self.out, self.out
+        return Done(code, self.out, "")
+
+    def says(self, text: str) -> None:
+        def said() -> bool:
+            assert self.process.poll() is None, self.out
+            return text in self.out
+
+        until(said, text, 90)
+
+    def descendants(self) -> list[str]:
+        """Command lines of what is alive and carries the mark, the demo itself left out."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == self.process.pid:
+                continue
+            try:
+                marked = self.mark.encode() in (entry / "environ").read_bytes()
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if marked and command:
+                found.append(command)
+        return found
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., Demo]:
+    return lambda *args: Demo(tmp_path, *args)
+
+
+def test_the_demo_ends_equal_and_leaves_nothing_behind(start: Callable[..., Demo]) -> None:
+    demo = start("--for", "20")
+    demo.says("first tick after")
+    kinds = " ".join(demo.descendants())
+    assert all(
+        part in kinds for part in ("postgres", "pgsnow.embedded.snowflake", "valkey", "worker", "beat")
+    )
+    done = demo.end()
+    assert done.code == 0, done.out
+    assert "public.users" in done.out
+    assert "public.checkins" in done.out
+    assert done.out.rstrip().endswith("verdict: EQUAL")
+    assert demo.descendants() == []
+    assert list(demo.temporary.glob("pgsnow-demo-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_cut_short_while_writing_it_leaves_no_process_behind(
+    start: Callable[..., Demo], number: signal.Signals, code: int
+) -> None:
+    demo = start("--for", "120")
+    demo.says("first tick after")
+    assert demo.descendants()
+    demo.process.send_signal(number)
+    assert demo.end().code == code
+    until(lambda: demo.descendants() == [], "every process has ended", 60)
+    if number is not signal.SIGKILL:
+        assert list(demo.temporary.glob("pgsnow-demo-*")) == []
+
+
+def test_cut_short_while_servers_start_it_leaves_no_process_behind(start: Callable[..., Demo]) -> None:
+    demo = start("--for", "120")
+    until(lambda: bool(demo.descendants()), "the first server is there")
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end().code == 130
+    until(lambda: demo.descendants() == [], "every process has ended", 60)
+
+
+def test_kept_data_can_be_looked_at_afterwards(start: Callable[..., Demo], tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    done = start("--for", "8", "--keep", str(folder)).end()
+    assert done.code == 0, done.out
+    assert f"pgsnow dev up --dir {folder} --detach" in done.out
+    assert pgsnow("dev", "up", "--dir", str(folder), "--detach").code == 0
+    try:
+        config = str(folder / "sync_config.yaml")
+        assert pgsnow("verify", "--config", config).code == 0
+        assert "public.users" in pgsnow("status", "--config", config).out
+    finally:
+        assert pgsnow("dev", "down", "--dir", str(folder)).code == 0
+
+
+def pgsnow(*args: str) -> Done:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pgsnow", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    return ended(process)
+
+
+def test_one_changed_value_makes_the_verdict_different(start: Callable[..., Demo], tmp_path: Path) -> None:
+    """The comparison can fail: after the demo, one value is changed behind the sync's back."""
+    from pgsnow.embedded.demo.verdict import give_verdict
+    from pgsnow.embedded.stack import Stack
+    from pgsnow.model.settings import Settings
+    from pgsnow.snowflake.connection import connect
+    from pgsnow.sync.setup import load_config
+
+    folder = tmp_path / "kept"
+    assert start("--for", "8", "--keep", str(folder)).end().code == 0
+    with Stack(folder) as stack:
+        config, settings = load_config(folder / "sync_config.yaml"), Settings.from_env(stack.env())
+        assert give_verdict(config, settings)
+        with connect(settings.snowflake, query_tag="test") as session:
+            session.execute("UPDATE ANALYTICS.USERS SET NAME = 'changed' WHERE ID = 17")
+        assert not give_verdict(config, settings)
