@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.integration.ledger.crew import SCHEMA, PostgresCrew
 
 pytest.register_assert_rewrite("tests.unit.ledger.conformance")

@@ -10,9 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.integration.ledger.crew import PostgresCrew, session_pid, until
-from tests.integration.ledger.worker import Led
-from tests.unit.ledger.conformance import USERS, checkpoint, refused, report, take
 
 from pgsnow.ledger import session
 from pgsnow.ledger.postgres import PostgresLedger
@@ -20,6 +17,9 @@ from pgsnow.ledger.store import Claim
 from pgsnow.model.batch import Rejected
 from pgsnow.model.errors import LeaseLost, LedgerUnavailable
 from pgsnow.model.report import Status
+from tests.integration.ledger.crew import PostgresCrew, session_pid, until
+from tests.integration.ledger.worker import Led
+from tests.unit.ledger.conformance import USERS, checkpoint, refused, report, take
 
 ROUNDS = 50
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.integration.ledger.crew import Dsn, PostgresCrew
 
 from pgsnow.ledger.migrate import migrations
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.model.errors import LedgerAccessDenied
+from tests.integration.ledger.crew import Dsn, PostgresCrew
 
 DOCS = Path(__file__).parents[3] / "docs" / "ledger.md"
 PLAN = """

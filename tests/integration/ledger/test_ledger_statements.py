@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.integration.ledger.crew import PostgresCrew
-from tests.unit.ledger.conformance import checkpoint, report
 
 from pgsnow.ledger.store import Ledger
 from pgsnow.model.report import Status
+from tests.integration.ledger.crew import PostgresCrew
+from tests.unit.ledger.conformance import checkpoint, report
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A worker in a process of its own, led from outside.
 
-`python -m tests.integration.ledger.worker DSN SCHEMA LEASE_SECONDS`. Reads a line, does it, answers with a line: `claim TABLE` → granted or refused; `release` → released;
-`advance X` → moved or the name of the error.
+`python -m tests.integration.ledger.worker DSN SCHEMA LEASE_SECONDS` reads a line, does it, and answers with a line:
+`claim TABLE` → granted or refused; `release` → released; `advance X` → moved or the name of the error.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from tests.integration.ledger.crew import Dsn
-from tests.unit.ledger.conformance import checkpoint
-
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.ledger.store import Claim
 from pgsnow.model.errors import PgsnowError
+from tests.integration.ledger.crew import Dsn
+from tests.unit.ledger.conformance import checkpoint
 
 
 class Worker:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.unit.ledger.conformance import Crew, LedgerConformance
 
 from pgsnow.ledger.memory import Memory, MemoryLedger
+from tests.unit.ledger.conformance import Crew, LedgerConformance
 
 
 class MemoryCrew:
