@@ -1,12 +1,17 @@
-"""Logs of a command: on stderr, warnings and worse unless asked for more."""
+"""Logs of a command."""
 
 from __future__ import annotations
 
 import logging
+import sys
 
 
 def quiet_log(*, debug: bool) -> None:
-    """What the library logs goes to stderr; with --debug, all of it."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("pgsnow").setLevel(logging.DEBUG if debug else logging.ERROR)
-    logging.getLogger("snowflake.connector").setLevel(logging.CRITICAL)
+    """A command tells its outcome itself, so the library's log is silent; with --debug all of it goes to stderr."""
+    if debug:
+        from pgsnow.sync.log import configure
+
+        configure("console", sys.stderr, logging.DEBUG)
+        return
+    for name in ("pgsnow", "snowflake.connector"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pgsnow.model.errors import TargetConflict, TargetMissing
+from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
 from pgsnow.model.plan import FENCE_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field
@@ -47,7 +47,7 @@ def ensure_target(
         events.append(f"created table {target}")
     refuse_conflicts(target, there, output, key)
     events.extend(_add_missing(session, target, there, output))
-    session.execute(sql.create_stage(target))
+    _create_stage(session, target)
     return _columns(there, output), tuple(events)
 
 
@@ -88,6 +88,15 @@ def _create(
         session.execute(sql.create_schema(target))
         session.execute(table)
     return describe(session, target) or []
+
+
+def _create_stage(session: Session, target: TargetName) -> None:
+    """Two tables of one schema may create its stage at the same moment: who comes second finds it when asking again."""
+    statement = sql.create_stage(target)
+    try:
+        session.execute(statement)
+    except TargetQueryFailed:
+        session.execute(statement)
 
 
 def refuse_conflicts(

@@ -17,8 +17,7 @@ from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.discover import describe
 from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import probe
-from pgsnow.postgres.reason import mode_of
+from pgsnow.postgres.read import Probe, probe
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.foresee import foresee_target
 from pgsnow.sync.planning import prepare, target_of
@@ -68,7 +67,7 @@ def preview(
     chosen = config.select(names or None)
     ledger, source = PostgresLedger(settings.ledger, config.ledger_schema), Source(settings.source)
     try:
-        checkpoints = _if_there(ledger.checkpoints, {})
+        checkpoints: dict[str, Checkpoint] = _if_there(ledger.checkpoints, {})
         listing = _if_there(lambda: ledger.virtual_xids(settings.source.display), VirtualXids())
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
@@ -95,20 +94,16 @@ def _look(known: _Known, table: TableConfig, settings: Settings) -> tuple[TableP
     found = TablePreview(table.name, str(target_of(table, settings.snowflake)), load=str(table.load))
     try:
         plan = prepare(table, describe(known.conn, table.source), settings.snowflake).plan
-        checkpoint = known.checkpoints.get(table.name)
-        return replace(
-            found, reads=_reads(known, plan, checkpoint), mode=str(mode_of(plan, checkpoint))
-        ), plan
+        seen = probe(known.conn, plan, known.checkpoints.get(table.name), known.horizon)
+        return replace(found, reads=_reads(seen, full=known.full), mode=str(seen.step.mode)), plan
     except PgsnowError as error:
         return _stopped(found, error), None
 
 
-def _reads(known: _Known, plan: TablePlan, checkpoint: Checkpoint | None) -> str:
-    if known.full:
-        return f"{EVERYTHING}: asked for"
-    seen = probe(known.conn, plan, checkpoint, known.horizon)
-    if seen.full_read is not None:
-        return f"{EVERYTHING}: {seen.full_read}"
+def _reads(seen: Probe, *, full: bool) -> str:
+    reason = "asked for" if full else seen.full_read
+    if reason is not None:
+        return f"{EVERYTHING}: {reason}"
     return CHANGES if seen.busy else NOTHING
 
 
