@@ -27,6 +27,7 @@ class Trouble(Enum):
 
 
 HTTP = 290_000
+TWICE = 500_000
 LOGIN = range(390_000, 400_000)
 CONFIGURATION = range(251_001, 251_022)
 _BY_ERRNO = {
@@ -88,6 +89,7 @@ SHOWN = 500
 
 def trouble_of(errno: int, sqlstate: str = "") -> Trouble:
     """What this errno means for us. (250001 needs the error's class too: see `trouble_with`.)"""
+    errno = _plain(errno)
     if known := _BY_ERRNO.get(errno):
         return known
     if errno in LOGIN or errno in CONFIGURATION:
@@ -101,7 +103,7 @@ def trouble_of(errno: int, sqlstate: str = "") -> Trouble:
 
 def trouble_with(error: Exception) -> Trouble:
     """What this error of the connector means for us."""
-    errno = getattr(error, "errno", None) or -1
+    errno = _plain(getattr(error, "errno", None) or -1)
     if errno == FAILED_TO_CONNECT:
         return _trouble_at_login(error)
     return trouble_of(errno, getattr(error, "sqlstate", None) or "")
@@ -117,12 +119,13 @@ def _trouble_at_login(error: Exception) -> Trouble:
     return Trouble.DENIED if refused else Trouble.UNAVAILABLE
 
 
+def _plain(errno: int) -> int:
+    """The connector's classes for HTTP statuses add 290000 to the number they are given (its errors.py)."""
+    return errno - HTTP if errno >= TWICE else errno
+
+
 def _http_status(errno: int) -> int | None:
-    """The connector adds 290000 to a status, and to some twice."""
-    for base in (HTTP, 2 * HTTP):
-        if base + 100 <= errno < base + 600:
-            return errno - base
-    return None
+    return errno - HTTP if HTTP + 100 <= errno < HTTP + 600 else None
 
 
 @contextmanager

@@ -1,0 +1,96 @@
+"""What a session relies on does not depend on the account's defaults, nor on the host's logging."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from pgsnow.model.errors import TargetAccessDenied, TargetUnavailable
+from pgsnow.snowflake import connection
+from pgsnow.snowflake.connection import LONGEST_TAG, connect, connect_arguments
+
+
+class Given:
+    """Settings with these arguments."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self._arguments = arguments
+
+    def connect_kwargs(self) -> dict[str, Any]:
+        return self._arguments
+
+
+def test_utc_tag_timeout_and_input_formats_are_set_at_login() -> None:
+    parameters = connect_arguments({}, "pgsnow:users:r1")["session_parameters"]
+    assert parameters["QUERY_TAG"] == "pgsnow:users:r1"
+    assert parameters["TIMEZONE"] == "UTC"
+    assert parameters["STATEMENT_TIMEOUT_IN_SECONDS"] == 3600
+    assert parameters["TIMESTAMP_INPUT_FORMAT"] == "AUTO"
+    assert parameters["CLIENT_TELEMETRY_ENABLED"] is False
+
+
+def test_settings_may_add_session_parameters_but_not_change_ours() -> None:
+    given = {"session_parameters": {"TIMEZONE": "Europe/Berlin", "USE_CACHED_RESULT": False}}
+    parameters = connect_arguments(given, "tag")["session_parameters"]
+    assert parameters["TIMEZONE"] == "UTC"
+    assert parameters["USE_CACHED_RESULT"] is False
+
+
+def test_every_statement_commits_by_itself_and_binds_on_the_server() -> None:
+    arguments = connect_arguments({"autocommit": False, "user": "u"}, "tag")
+    assert arguments["autocommit"] is True
+    assert arguments["paramstyle"] == "qmark"
+    assert arguments["user"] == "u"
+
+
+def test_a_tag_too_long_for_snowflake_is_cut() -> None:
+    assert len(connect_arguments({}, "x" * 5000)["session_parameters"]["QUERY_TAG"]) == LONGEST_TAG
+
+
+def test_the_connector_is_not_imported_before_the_first_connect() -> None:
+    """A worker imports pgsnow before it forks; the connector must come after."""
+    code = (
+        "import sys, pgsnow.snowflake.load, pgsnow.snowflake.schema, pgsnow.snowflake.look_up;"
+        "sys.exit('snowflake.connector' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_host_that_refuses_is_unavailable() -> None:
+    with pytest.raises(TargetUnavailable):
+        connect(
+            Given(account="a", user="u", password="hunter2", host="127.0.0.1", port=1, protocol="http"),
+            query_tag="t",
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"private_key_file": "/nowhere/key.p8"}, {"private_key": b"not a key"}]
+)
+def test_a_key_that_cannot_be_used_is_for_a_person(arguments: dict[str, Any]) -> None:
+    settings = Given(
+        account="a", user="u", authenticator="SNOWFLAKE_JWT", host="127.0.0.1", port=1, **arguments
+    )
+    with pytest.raises(TargetAccessDenied):
+        connect(settings, query_tag="t")
+
+
+def test_no_secret_is_in_the_error_or_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Given(account="a", user="u", password="hunter2", host="127.0.0.1", port=1, protocol="http")
+    with caplog.at_level(logging.DEBUG), pytest.raises(TargetUnavailable) as caught:
+        connect(settings, query_tag="t")
+    assert "hunter2" not in f"{caught.value!r} {caught.value} {caught.value.advice}"
+    assert "hunter2" not in caplog.text
+
+
+def test_loggers_that_the_host_has_set_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger, root = logging.getLogger("snowflake.connector"), logging.getLogger()
+    before = root.level, list(root.handlers)
+    monkeypatch.setattr(logger, "level", logging.DEBUG)
+    connection._quieten()
+    assert logger.level == logging.DEBUG
+    assert (root.level, list(root.handlers)) == before

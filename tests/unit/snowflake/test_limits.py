@@ -1,0 +1,39 @@
+"""A value too long for its column is found before it is staged, and told with its row."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.snowflake.limits import limits_of, over_limit
+
+NAME = Field("name", "NAME", mapping_named("text"))
+BLOB = Field("blob", "BLOB", mapping_named("bytea"))
+
+
+def batch(names: list[str | None], blobs: list[bytes | None]) -> pa.RecordBatch:
+    return pa.record_batch(
+        [pa.array(names, pa.string()), pa.array(blobs, pa.binary())], names=["name", "blob"]
+    )
+
+
+def test_columns_of_full_length_are_not_looked_at() -> None:
+    columns = {"NAME": "VARCHAR(16777216)", "BLOB": "BINARY(8388608)"}
+    assert limits_of(columns, (NAME, BLOB)) == ()
+    assert limits_of({"NAME": "VARCHAR(134217728)", "BLOB": "BINARY"}, (NAME, BLOB)) == ()
+
+
+def test_only_rows_that_are_too_long_are_named_and_each_once() -> None:
+    limits = limits_of({"NAME": "VARCHAR(2)", "BLOB": "BINARY(3)"}, (NAME, BLOB))
+    rows = batch(
+        ["ab", "abc", None, "éé", "\U0001f600\U0001f600\U0001f600", "abc"],
+        [b"abc", b"", b"abcd", None, b"", b"abcd"],
+    )
+    found = over_limit(rows, limits)
+    assert [(at, column) for at, _, column in found] == [(1, "name"), (2, "blob"), (4, "name"), (5, "name")]
+    assert found[0][1] == "3 characters; the target's column NAME takes 2"
+    assert found[1][1] == "4 bytes; the target's column BLOB takes 3"
+
+
+def test_without_limits_nothing_is_found() -> None:
+    assert over_limit(batch(["x" * 1000], [None]), ()) == []
