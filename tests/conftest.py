@@ -105,7 +105,7 @@ def _roll_back_prepared(dsn: str, name: str) -> None:
 
 @pytest.fixture
 def snowflake_env(emulator: EmbeddedSnowflake) -> Iterator[dict[str, str]]:
-    """SNOWFLAKE_* that lead to an empty database (with a schema PUBLIC) of this test's own, dropped afterwards."""
+    """SNOWFLAKE_* that lead to an empty database (with a schema PUBLIC) of this test's own."""
     name = f"T_{secrets.token_hex(6).upper()}"
     emulator.create_database(name)
     yield emulator.settings_env(database=name)

@@ -1,1 +1,1 @@
-"""Servers out of wheels for the demo, `pgsnow dev` and the tests: PostgreSQL, a Snowflake emulator, a broker."""
+"""Servers out of wheels, for `pgsnow dev`, the demo and the tests: PostgreSQL, Snowflake's emulator, a broker."""

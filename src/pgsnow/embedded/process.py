@@ -19,7 +19,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pgsnow.model.errors import PgsnowError
 
@@ -126,7 +126,7 @@ class Child:
     ) -> None:
         self.log = log
         self._stop_signal = stop_signal
-        with log.open("ab") as output:
+        with open(log, "ab", opener=_private) as output:
             self._process = subprocess.Popen(
                 [str(arg) for arg in argv],
                 stdin=subprocess.DEVNULL,
@@ -166,7 +166,11 @@ class Child:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def as_user(user: pwd.struct_passwd | None) -> dict[str, int | list[int]]:
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def as_user(user: pwd.struct_passwd | None) -> dict[str, Any]:
     """The arguments of subprocess.Popen that run a program as this user."""
     if user is None:
         return {}
@@ -181,6 +185,7 @@ class EmbeddedServer(ABC):
     """
 
     name: str
+    stop_signal: signal.Signals = signal.SIGTERM
 
     def __init__(self, port: int | None = None) -> None:
         self._fixed_port = port is not None
@@ -194,15 +199,26 @@ class EmbeddedServer(ABC):
         return self._port
 
     @property
+    def port_is_given(self) -> bool:
+        return self._fixed_port
+
+    def prefer_port(self, port: int) -> None:
+        """Takes this port if it is free at the first launch."""
+        if not self._fixed_port:
+            self._port = port
+
+    @property
     def pid(self) -> int | None:
         """The process id while it runs."""
         return self._child.pid if self._child is not None and self._child.running else None
 
     @abstractmethod
-    def _spawn(self) -> Child: ...
+    def _spawn(self) -> Child:
+        """Starts the process; does not wait for it."""
 
     @abstractmethod
-    def _ready(self) -> bool: ...
+    def _ready(self) -> bool:
+        """True once it takes requests."""
 
     def launch(self) -> None:
         """Raises EmbeddedServerFailed when the given port is taken."""
@@ -218,7 +234,7 @@ class EmbeddedServer(ABC):
         self._child = self._spawn()
 
     def wait(self, seconds: float = START_SECONDS) -> None:
-        """Until it answers. Raises EmbeddedServerFailed with the end of its log when it ends or is too slow."""
+        """Until it answers. EmbeddedServerFailed, with the end of its log, when it ends or is too slow."""
         child = self._child
         if child is None:
             raise EmbeddedServerFailed(f"{self.name} was not launched")

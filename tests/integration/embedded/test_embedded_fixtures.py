@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 import snowflake.connector
 
 from pgsnow.embedded.broker import EmbeddedBroker
@@ -40,11 +41,8 @@ def test_the_emulator_counts_logins_and_statements(
 def test_failed_statements_are_noted_with_their_number(
     emulator: EmbeddedSnowflake, snowflake_env: dict[str, str]
 ) -> None:
-    with connect(snowflake_env) as connection:
-        try:
-            connection.cursor().execute("SELECT * FROM NOT_HERE_AT_ALL")
-        except snowflake.connector.ProgrammingError as error:
-            assert error.errno == 2003
+    with connect(snowflake_env) as connection, pytest.raises(snowflake.connector.ProgrammingError):
+        connection.cursor().execute("SELECT * FROM NOT_HERE_AT_ALL")
     last = [entry for entry in emulator.stats()["statements"] if "NOT_HERE_AT_ALL" in entry["text"]]
     assert [entry["error"] for entry in last] == [2003]
 

@@ -10,24 +10,20 @@ import json
 import sys
 import urllib.parse
 import urllib.request
-from pathlib import Path
 from typing import Any
 
-from pgsnow.embedded.process import Child, EmbeddedServer
+from pgsnow.embedded.process import Child
+from pgsnow.embedded.stored import StoredServer
 
 ACCOUNT, USER, PASSWORD, WAREHOUSE = "pgsnow", "pgsnow", "pgsnow", "DEV_WH"
 DATABASE, SCHEMA = "ANALYTICS_DB", "PUBLIC"
 HTTP_SECONDS = 30.0
 
 
-class EmbeddedSnowflake(EmbeddedServer):
+class EmbeddedSnowflake(StoredServer):
     """One emulator. Databases and stages live in `data_dir` and survive `stop` and `kill`."""
 
     name = "snowflake emulator"
-
-    def __init__(self, data_dir: Path | str, port: int | None = None) -> None:
-        super().__init__(port)
-        self.data_dir = Path(data_dir).absolute()
 
     def settings_env(self, database: str = DATABASE, schema: str = SCHEMA) -> dict[str, str]:
         """The environment variables that lead pgsnow to this server."""
@@ -44,7 +40,7 @@ class EmbeddedSnowflake(EmbeddedServer):
         }
 
     def stats(self) -> dict[str, Any]:
-        """`logins` so far, `sessions` open now, `statements`: the newest, each with number, text, session, error."""
+        """`logins` so far, `sessions` open now, newest `statements` (number, text, session, seconds, error)."""
         return self._call("GET", "stats")
 
     def connections(self) -> int:
@@ -65,9 +61,17 @@ class EmbeddedSnowflake(EmbeddedServer):
         self._call("DELETE", f"databases/{urllib.parse.quote(name)}")
 
     def _spawn(self) -> Child:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        argv = [sys.executable, "-m", __name__, "--port", str(self.port), "--dir", str(self.data_dir)]
-        return Child(argv, self.data_dir.with_name(self.data_dir.name + ".log"))
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        argv = [
+            sys.executable,
+            "-m",
+            __name__,
+            "--port",
+            str(self.port),
+            "--dir",
+            str(self.data_dir.resolve()),
+        ]
+        return Child(argv, self.beside(".log"))
 
     def _ready(self) -> bool:
         try:

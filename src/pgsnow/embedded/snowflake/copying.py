@@ -1,4 +1,4 @@
-"""COPY INTO's options."""
+"""COPY INTO."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import fakesnow.copy_into
+import fakesnow.cursor
 from sqlglot import exp
 
 FLAGS = ("FORCE", "PURGE")
@@ -20,17 +21,14 @@ WITHOUT_EFFECT = (
 
 def honour_copy_flags() -> None:
     """Stock: FORCE=FALSE and PURGE=FALSE act as TRUE, and options without an effect here are errors."""
-    fakesnow.copy_into._params = _only_options_that_count(fakesnow.copy_into._params)
+    stock = fakesnow.copy_into._params
 
-
-def _only_options_that_count(stock: Callable[..., Any]) -> Callable[..., Any]:
     def params(expression: exp.Copy, *args: Any, **kwargs: Any) -> Any:
-        counting = [param.copy() for param in expression.args.get("params", []) if _counts(param)]
         reduced = expression.copy()
-        reduced.set("params", counting)
+        reduced.set("params", [param for param in reduced.args.get("params", []) if _counts(param)])
         return stock(reduced, *args, **kwargs)
 
-    return params
+    fakesnow.copy_into._params = params
 
 
 def _counts(param: exp.CopyParameter) -> bool:
@@ -49,3 +47,32 @@ def find_named_files() -> None:
         return list(stock(source, files))
 
     fakesnow.copy_into._source_urls = urls
+
+
+def note_loads_beside_the_table() -> None:
+    """Stock: notes what was loaded in the session's database, and fails when the table is in another one."""
+    fakesnow.cursor.copy_into = _in_the_tables_database(fakesnow.cursor.copy_into)
+
+
+def _in_the_tables_database(stock: Callable[..., str]) -> Callable[..., str]:
+    def copy_into(
+        connection: Any, database: str | None, schema: str | None, expr: exp.Copy, *rest: Any
+    ) -> str:
+        table = fakesnow.copy_into._extract_table(expr.this)
+        if not table.catalog or not table.db:
+            return stock(connection, database, schema, expr, *rest)
+        before = connection.execute("SELECT current_database(), current_schema()").fetchone()
+        _use(connection, table.catalog, table.db)
+        try:
+            outcome = stock(connection, database, schema, expr, *rest)
+        finally:
+            _use(connection, *before)
+        connection.execute(outcome)  # the caller fetches from the last statement
+        return outcome
+
+    return copy_into
+
+
+def _use(connection: Any, database: str, schema: str) -> None:
+    quoted = '"{}"."{}"'.format(database.replace('"', '""'), schema.replace('"', '""'))
+    connection.execute("SET schema='{}'".format(quoted.replace("'", "''")))

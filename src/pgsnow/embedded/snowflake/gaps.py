@@ -1,17 +1,22 @@
-"""Statements that the stock emulator does not know."""
+"""Statements and functions that the stock emulator does not know, about anything but stages."""
 
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import fakesnow.cursor
-from fakesnow.transforms import stage
+import fakesnow.server
+from fakesnow.expr import normalise_ident
+from sqlglot import exp
 
-STATUS = "SELECT 'Statement executed successfully.' AS \"status\""
+from pgsnow.embedded.snowflake.failures import snowflake_error
+from pgsnow.embedded.snowflake.state import state_of
+from pgsnow.embedded.snowflake.statements import rewrite_text, rewrite_tree
+
+IDENTIFIER = r"(?:\"(?:[^\"]|\"\")*\"|[\w$]+)"
+STATUS = "SELECT '{}' AS \"status\""
+DONE = STATUS.format("Statement executed successfully.")
 WITHOUT_EFFECT = re.compile(
     r"""\s*(?:
         alter\s+session\s+(?:set|unset)\s+(?!autocommit)
@@ -24,79 +29,137 @@ WITHOUT_EFFECT = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-STAGE_PATH = r"@((?:\"[^\"]*\"|[\w$%~.])+)(/\S*)?"
-REMOVE = re.compile(
-    rf"\s*(?:remove|rm)\s+'?{STAGE_PATH}?'?\s*(?:pattern\s*=\s*'(.*)')?\s*;?\s*\Z", re.IGNORECASE
+LOCK_TIMEOUT = re.compile(
+    r"\s*alter\s+session\s+set\b.*\block_timeout\s*=\s*(\d+)", re.IGNORECASE | re.DOTALL
 )
-LIST = re.compile(rf"\s*(?:list|ls)\s+'?{STAGE_PATH}/'?\s*;?\s*\Z", re.IGNORECASE)
-DROP_STAGE = re.compile(r"\s*drop\s+stage\s+(?:if\s+exists\s+)?(\S+?)\s*;?\s*\Z", re.IGNORECASE)
-
-Rewrite = Callable[[Any, str], str | None]
-
-
-def _rewriting(rewrite: Rewrite) -> None:
-    """Lets `rewrite(cursor, statement)` replace a statement's text before the emulator reads it."""
-    stock = fakesnow.cursor.FakeSnowflakeCursor.execute
-
-    def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
-        return stock(self, rewrite(self, command) or command, *args, **kwargs)
-
-    fakesnow.cursor.FakeSnowflakeCursor.execute = execute
+CREATE_DATABASE = re.compile(
+    rf"\s*create\s+(?:transient\s+)?database\s+(?P<exists>if\s+not\s+exists\s+)?(?P<name>{IDENTIFIER})\s*;?\s*\Z",
+    re.IGNORECASE,
+)
+DROP_DATABASE = re.compile(
+    rf"\s*drop\s+database\s+(?P<exists>if\s+exists\s+)?(?P<name>{IDENTIFIER})\s*;?\s*\Z", re.IGNORECASE
+)
+USE_DATABASE = re.compile(rf"\s*use\s+(?:database\s+)?(?P<name>{IDENTIFIER})\s*;?\s*\Z", re.IGNORECASE)
+EXISTS_ALREADY = (2002, "42710")
+NO_SUCH_OBJECT = (2003, "02000")
 
 
 def accept_settings_without_effect() -> None:
     """Stock: ALTER SESSION, ALTER WAREHOUSE, GRANT and their like are syntax errors."""
-    _rewriting(lambda _, command: STATUS if WITHOUT_EFFECT.match(command) else None)
+    rewrite_text(lambda _, command: DONE if WITHOUT_EFFECT.match(command) else None)
 
 
-def remove_staged_files() -> None:
-    """Stock: REMOVE is not known."""
-    _rewriting(_remove)
+def honour_lock_timeout() -> None:
+    """Stock: knows no locks, and so no ALTER SESSION SET LOCK_TIMEOUT (seconds)."""
+    rewrite_text(_set_lock_timeout)
 
 
-def drop_stages() -> None:
-    """Stock: DROP STAGE is not known."""
-    _rewriting(_drop_stage)
+def _set_lock_timeout(cursor: Any, command: str) -> str | None:
+    if match := LOCK_TIMEOUT.match(command):
+        state_of(cursor._conn).lock_seconds = float(match[1])
+    return None
 
 
-def _remove(cursor: Any, command: str) -> str | None:
-    match = REMOVE.match(command)
+def create_databases_with_public() -> None:
+    """Stock: a new database has no schema PUBLIC, does not become the session's, and its name is not quoted."""
+    rewrite_text(_create_database)
+
+
+def drop_databases() -> None:
+    """Stock: DROP DATABASE is a syntax error of the engine below."""
+    rewrite_text(_drop_database)
+
+
+def use_public() -> None:
+    """Stock: USE DATABASE leaves the session without a schema. The real one is in PUBLIC then."""
+    rewrite_text(_use_database)
+
+
+def _create_database(cursor: Any, command: str) -> str | None:
+    match = CREATE_DATABASE.match(command)
     if match is None:
         return None
-    name, path, pattern = match[1], (match[2] or "").lstrip("/"), match[3]
-    removed = []
-    for shown, file in _staged(cursor, name):
-        inside = shown.partition("/")[2]
-        if inside.startswith(path) and (pattern is None or re.fullmatch(pattern, shown)):
-            file.unlink(missing_ok=True)
-            removed.append(shown)
-    return _listing(removed)
+    name, store = normalise_ident(match["name"]), fakesnow.server.shared_fs
+    if store.has_database(name):
+        if not match["exists"]:
+            raise snowflake_error(EXISTS_ALREADY, f"Object '{name}' already exists.")
+        return STATUS.format(f"{name} already exists, statement succeeded.")
+    store.create_database(name)
+    _enter(cursor, name)
+    return STATUS.format(f"Database {name} successfully created.")
 
 
-def _staged(cursor: Any, name: str) -> Iterator[tuple[str, Path]]:
-    """The files of a stage: as Snowflake shows them (`<stage in lower case>/<path>`), and where they are."""
-    parts = stage.parts_from_var(name, cursor._conn.database, cursor._conn.schema)
-    root = Path(stage.internal_dir(".".join(parts)))
-    for file in sorted(root.rglob("*")):
-        if file.is_file():
-            yield f"{parts[2].lower()}/{file.relative_to(root)}", file
-
-
-def _listing(names: list[str]) -> str:
-    rows = ", ".join("('{}', 'removed')".format(name.replace("'", "''")) for name in names)
-    source = f"(VALUES {rows})" if names else "(SELECT '' AS a, '' AS b WHERE 1 = 0)"
-    return f'SELECT * FROM {source} AS t("name", "result")'  # noqa: S608  (no name from outside the stage)
-
-
-def _drop_stage(cursor: Any, command: str) -> str | None:
-    match = DROP_STAGE.match(command)
+def _drop_database(cursor: Any, command: str) -> str | None:
+    match = DROP_DATABASE.match(command)
     if match is None:
         return None
-    parts = stage.parts_from_var(match[1], cursor._conn.database, cursor._conn.schema)
-    cursor._duck_conn.execute(
-        "DELETE FROM _fs_global._fs_information_schema._fs_stages"
-        " WHERE database_name = ? AND schema_name = ? AND name = ?",
-        list(parts),
-    )
-    shutil.rmtree(stage.internal_dir(".".join(parts)), ignore_errors=True)
-    return f"SELECT '{parts[2]} successfully dropped.' AS \"status\""  # noqa: S608
+    name, store = normalise_ident(match["name"]), fakesnow.server.shared_fs
+    if store.has_database(name):
+        if cursor._conn.database == name:
+            _leave(cursor)
+        store.drop_database(name)
+    elif not match["exists"]:
+        raise snowflake_error(NO_SUCH_OBJECT, f"Database '{name}' does not exist or not authorized.")
+    return STATUS.format(f"{name} successfully dropped.")
+
+
+def _use_database(cursor: Any, command: str) -> str | None:
+    match = USE_DATABASE.match(command)
+    if match is None:
+        return None
+    name = normalise_ident(match["name"])
+    if not fakesnow.server.shared_fs.has_database(name):
+        raise snowflake_error(NO_SUCH_OBJECT, f"Database '{name}' does not exist or not authorized.")
+    _enter(cursor, name)
+    return DONE
+
+
+def _enter(cursor: Any, database: str) -> None:
+    session = cursor._conn
+    public = session._duck_conn.execute(
+        "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND schema_name = 'PUBLIC'", [database]
+    ).fetchone()
+    session._duck_conn.execute(f"SET schema='\"{database}\".{'PUBLIC' if public else 'main'}'")
+    session.database, session.database_set = database, True
+    session._schema, session.schema_set = ("PUBLIC", True) if public else (None, False)
+
+
+def _leave(cursor: Any) -> None:
+    session = cursor._conn
+    session._duck_conn.execute("SET schema='memory.main'")
+    session.database, session.database_set = None, False
+    session._schema, session.schema_set = None, False
+
+
+def answer_who_and_where() -> None:
+    """Stock: CURRENT_WAREHOUSE is not known, CURRENT_ROLE and CURRENT_USER are made up, and CURRENT_DATABASE
+    of a session without one is the engine's."""
+    rewrite_tree(_who_and_where)
+
+
+def _who_and_where(cursor: Any, node: exp.Expression) -> exp.Expression:
+    name = _function_name(node)
+    if name not in SESSION_FUNCTIONS:
+        return node
+    value = SESSION_FUNCTIONS[name](cursor._conn)
+    answer = exp.Null() if value is None else exp.Literal.string(value)
+    if isinstance(node.parent, exp.Select):
+        return exp.alias_(answer, f"{name}()", quoted=True)
+    return answer
+
+
+def _function_name(node: exp.Expression) -> str:
+    if isinstance(node, exp.Anonymous):
+        return str(node.name).upper()
+    return node.sql_name() if isinstance(node, exp.Func) else ""
+
+
+SESSION_FUNCTIONS: dict[str, Callable[[Any], str | None]] = {
+    "CURRENT_DATABASE": lambda session: session.database if session.database_set else None,
+    "CURRENT_SCHEMA": lambda session: session.schema if session.schema_set else None,
+    "CURRENT_USER": lambda session: state_of(session).user,
+    "CURRENT_ROLE": lambda session: state_of(session).role,
+    "CURRENT_WAREHOUSE": lambda session: state_of(session).warehouse,
+    "CURRENT_ACCOUNT": lambda _: "PGSNOW",
+    "CURRENT_REGION": lambda _: "LOCAL",
+}

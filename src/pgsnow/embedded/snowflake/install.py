@@ -3,31 +3,72 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake import (
-    atomicity,
     bindings,
     copying,
     failures,
     gaps,
+    merging,
+    retries,
     sessions,
+    stages,
+    tables,
     timestamps,
-    uploads,
+    transactions,
 )
 from pgsnow.embedded.snowflake.journal import Journal
 
 
 def install(journal: Journal) -> None:
-    """Repairs fakesnow in this process. Call once, before its server takes a request."""
+    """Repairs fakesnow in this process. Call once, with the server's store in place, before the first request."""
+    _values()
+    _statements()
+    _whole_statements()
+    _requests(journal)
+
+
+def _values() -> None:
     timestamps.keep_null_timestamps()
     bindings.bind_exactly()
+    tables.keep_38_digits()
+    tables.keep_json_digits()
+    tables.enforce_no_keys()
+
+
+def _statements() -> None:
     copying.honour_copy_flags()
     copying.find_named_files()
-    uploads.describe_stages_fully()
-    atomicity.write_no_metadata_of_merge_tables()
-    failures.answer_failures_as_errors()
+    copying.note_loads_beside_the_table()
+    merging.write_no_metadata_of_merge_tables()
+    merging.refuse_ambiguous_merges()
+    stages.describe_stages_fully()
+    stages.put_to_quoted_places()
+    stages.list_below_a_path()
+    stages.remove_staged_files()
+    stages.drop_stages()
+    stages.create_stages_one_at_a_time()
+    gaps.answer_who_and_where()
     gaps.accept_settings_without_effect()
-    gaps.remove_staged_files()
-    gaps.drop_stages()
-    atomicity.run_merge_and_copy_in_one_transaction()
-    sessions.answer_logins_fully(journal)
+    gaps.honour_lock_timeout()
+    gaps.create_databases_with_public()
+    gaps.drop_databases()
+    gaps.use_public()
+
+
+def _whole_statements() -> None:
+    """Inside out: a transaction for each, its failure told as Snowflake's, and tried again while a lock is held."""
+    transactions.run_merge_and_copy_in_one_transaction()
+    transactions.commit_before_ddl()
+    transactions.follow_transactions()
+    transactions.refuse_to_commit_what_was_lost()
+    failures.answer_failures_as_errors()
+    transactions.wait_for_locks()
+
+
+def _requests(journal: Journal) -> None:
+    sessions.answer_logins_fully()
+    sessions.refuse_wrong_passwords()
+    sessions.count_logins(journal)
     sessions.note_statements(journal)
-    sessions.end_forgotten_sessions()
+    sessions.end_forgotten_transactions()
+    sessions.forget_old_results()
+    retries.answer_repeated_requests_once()

@@ -16,7 +16,7 @@ KEPT_CHARACTERS = 4_000
 
 @dataclass
 class Statement:
-    """One statement: its number in the order of arrival, who sent it, and how it ended (None while it runs)."""
+    """One statement: its number in the order of arrival, who sent it, and how it ended (None: it runs)."""
 
     number: int
     text: str
@@ -40,7 +40,7 @@ class Journal:
             self._logins += 1
 
     def statement(self, text: str, token: str) -> Statement:
-        """Notes a statement before it runs; the caller hands it back to `finish`. The token itself is not kept."""
+        """Notes a statement before it runs; the caller hands it back to `finish`. The token is not kept."""
         session = hashlib.sha256(token.encode()).hexdigest()[:12]
         with self._lock:
             noted = Statement(next(self._numbers), text[:KEPT_CHARACTERS], session)

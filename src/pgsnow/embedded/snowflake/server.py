@@ -18,9 +18,9 @@ from pgsnow.embedded.snowflake.storage import StoredSnowflake
 def create_app(directory: Path) -> Starlette:
     """The application over the data in `directory`. Once a process."""
     journal = Journal()
-    install(journal)
     store = StoredSnowflake(directory.absolute())
     fakesnow.server.shared_fs = store
+    install(journal)
     app: Starlette = fakesnow.server.app
     app.router.routes.extend(_own_routes(store, journal))
     return app

@@ -1,82 +1,92 @@
-"""Sessions: how they begin, and how forgotten ones end."""
+"""Sessions: how they begin, what they are remembered for, and how forgotten ones end."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
 from typing import Any
 
-import duckdb
 import fakesnow.server
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from pgsnow.embedded.snowflake.journal import Journal
+from pgsnow.embedded.snowflake.routes import LOGIN, QUERY, Endpoint, replace_route
+from pgsnow.embedded.snowflake.state import LOCK_SECONDS, state_of
+from pgsnow.embedded.snowflake.transactions import in_transaction
 
+KNOWN_USER, ITS_PASSWORD = "PGSNOW", "pgsnow"
+WRONG_PASSWORD = {"code": "390100", "message": "Incorrect username or password was specified."}
+VALIDITY = {"validityInSeconds": 3_600, "masterValidityInSeconds": 14_400}
 IDLE_SECONDS = 300.0
 """After this time without a word the real service aborts a lost client's transaction too."""
-VALIDITY = {"validityInSeconds": 3_600, "masterValidityInSeconds": 14_400}
-LOGIN = "/session/v1/login-request"
-QUERY = "/queries/v1/query-request"
-
-Endpoint = Callable[[Request], Awaitable[JSONResponse]]
+KEPT_RESULTS, KEPT_RESULT_BYTES = 20, 16_000_000
 
 
-def replace_route(path: str, wrap: Callable[[Endpoint], Endpoint]) -> None:
-    routes = fakesnow.server.app.router.routes
-    for index, route in enumerate(routes):
-        if isinstance(route, Route) and route.path == path:
-            routes[index] = Route(path, wrap(route.endpoint), methods=list(route.methods or ()))
+async def body_of(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    if request.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    parsed: dict[str, Any] = json.loads(body)
+    return parsed
 
 
-def answer_logins_fully(journal: Journal) -> None:
-    """Stock: no master token and no session id in the answer, which newer clients require."""
+def refuse_wrong_passwords() -> None:
+    """Stock: lets everybody in. Here the user `pgsnow` must know its password; all others are let in."""
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def login(request: Request) -> JSONResponse:
-            answer = json.loads(bytes((await stock(request)).body))
-            journal.login()
-            data = answer["data"]
-            data.update(VALIDITY, masterToken=data["token"], sessionId=len(fakesnow.server.sessions))
-            return JSONResponse(answer | {"code": None, "message": None})
+            data = (await body_of(request))["data"]
+            known = str(data.get("LOGIN_NAME", "")).upper() == KNOWN_USER
+            if known and data.get("PASSWORD", ITS_PASSWORD) != ITS_PASSWORD:
+                return JSONResponse({"data": {}, **WRONG_PASSWORD, "success": False})
+            return await stock(request)
 
         return login
 
     replace_route(LOGIN, wrap)
 
 
-def end_forgotten_sessions(idle_seconds: float = IDLE_SECONDS) -> None:
-    """Stock: the transaction of a killed client stays open for ever, and with it what it wrote."""
-    seen: dict[str, float] = {}
-    stock = fakesnow.server.to_conn
+def answer_logins_fully() -> None:
+    """Stock: forgets user, role, warehouse and parameters of the login, and gives no master token and no session
+    id, which newer clients require."""
 
-    def to_conn(token: str) -> Any:
-        seen[token] = time.monotonic()
-        return stock(token)
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def login(request: Request) -> JSONResponse:
+            asked = (await body_of(request))["data"]
+            answer = json.loads(bytes((await stock(request)).body))
+            token = answer["data"]["token"]
+            _remember_login(fakesnow.server.sessions[token], asked, request)
+            answer["data"].update(VALIDITY, masterToken=token, sessionId=len(fakesnow.server.sessions))
+            return JSONResponse({**answer, "code": None, "message": None})
 
-    fakesnow.server.to_conn = to_conn
-    threading.Thread(target=_reap, args=(seen, idle_seconds), name="session-reaper", daemon=True).start()
+        return login
 
-
-def _reap(seen: dict[str, float], idle_seconds: float) -> None:
-    while True:
-        time.sleep(min(idle_seconds, 30.0) / 2)
-        for token, at in list(seen.items()):
-            if time.monotonic() - at > idle_seconds:
-                seen.pop(token, None)
-                _end(fakesnow.server.sessions.pop(token, None))
+    replace_route(LOGIN, wrap)
 
 
-def _end(session: Any) -> None:
-    if session is not None:
-        with contextlib.suppress(duckdb.Error):
-            session._duck_conn.rollback()
-        session.close()
+def _remember_login(session: Any, asked: dict[str, Any], request: Request) -> None:
+    state, parameters = state_of(session), asked.get("SESSION_PARAMETERS") or {}
+    state.user = str(asked.get("LOGIN_NAME") or "").upper() or None
+    state.role = (request.query_params.get("roleName") or "PUBLIC").upper()
+    state.warehouse = (request.query_params.get("warehouse") or "").upper() or None
+    state.lock_seconds = float(parameters.get("LOCK_TIMEOUT", LOCK_SECONDS))
+
+
+def count_logins(journal: Journal) -> None:
+    """Counts every login that is tried, also those that are refused."""
+
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def login(request: Request) -> JSONResponse:
+            journal.login()
+            return await stock(request)
+
+        return login
+
+    replace_route(LOGIN, wrap)
 
 
 def note_statements(journal: Journal) -> None:
@@ -84,10 +94,8 @@ def note_statements(journal: Journal) -> None:
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def query(request: Request) -> JSONResponse:
-            body = await request.body()
-            if request.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            noted = journal.statement(json.loads(body)["sqlText"], request.headers.get("Authorization", ""))
+            text = (await body_of(request))["sqlText"]
+            noted = journal.statement(text, request.headers.get("Authorization", ""))
             response = await stock(request)
             journal.finish(noted, _error_of(bytes(response.body)))
             return response
@@ -102,3 +110,51 @@ def _error_of(body: bytes) -> int | None:
         return None
     code = json.loads(body).get("code")
     return int(code) if code else None
+
+
+def end_forgotten_transactions(idle_seconds: float = IDLE_SECONDS) -> None:
+    """Stock: the transaction of a killed client stays open for ever, and what it wrote stays locked."""
+    heard: dict[str, float] = {}
+
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def query(request: Request) -> JSONResponse:
+            token = fakesnow.server.to_token(request)
+            heard.pop(token, None)  # busy: nobody may touch it
+            try:
+                return await stock(request)
+            finally:
+                heard[token] = time.monotonic()
+
+        return query
+
+    replace_route(QUERY, wrap)
+    threading.Thread(target=_reap, args=(heard, idle_seconds), name="session-reaper", daemon=True).start()
+
+
+def _reap(heard: dict[str, float], idle_seconds: float) -> None:
+    while True:
+        time.sleep(idle_seconds / 10)
+        for token, at in list(heard.items()):
+            session = fakesnow.server.sessions.get(token)
+            if session is None:
+                heard.pop(token, None)
+            elif time.monotonic() - at > idle_seconds and in_transaction(session):
+                session._duck_conn.rollback()
+                state_of(session).lost = True
+                heard.pop(token, None)
+
+
+def forget_old_results() -> None:
+    """Stock: keeps every result of every session in memory for as long as the server runs."""
+    fakesnow.server.shared_fs.results_cache = NewestResults()
+
+
+class NewestResults(OrderedDict[str, tuple[Any, ...]]):
+    """The newest results, the large ones left out, for RESULT_SCAN and the status of a query."""
+
+    def __setitem__(self, query_id: str, result: tuple[Any, ...]) -> None:
+        if result[0] is not None and result[0].nbytes > KEPT_RESULT_BYTES:
+            return
+        super().__setitem__(query_id, result)
+        while len(self) > KEPT_RESULTS:
+            self.popitem(last=False)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
-import fakesnow.instance
 from fakesnow import info_schema, macros
 from fakesnow.instance import GLOBAL_DATABASE_NAME, FakeSnow
 from fakesnow.transforms import show, stage
 
 SUFFIX = ".db"
+OWN_DATABASES = ("memory", "system", "temp", GLOBAL_DATABASE_NAME)
 STAGES = f"{GLOBAL_DATABASE_NAME}._fs_information_schema._fs_stages"
 
 
-class StoredSnowflake(FakeSnow):
+class StoredSnowflake(FakeSnow):  # type: ignore[misc]
     """Everything in a directory: a file a database, one for the emulator's own tables, the stages' files.
 
     Stock keeps what it knows of stages in memory alone. Databases are not created at login: the real service
@@ -29,7 +30,7 @@ class StoredSnowflake(FakeSnow):
         self.create_schema_on_connect = False
         self.db_path = directory
         self.nop_regexes = None
-        self.results_cache = {}
+        self.results_cache: dict[str, Any] = {}
         self.duck_conn = duckdb.connect(":memory:", config={"lambda_syntax": "ENABLE_SINGLE_ARROW"})
         self.duck_conn.execute(
             f"ATTACH '{_quoted(directory / GLOBAL_DATABASE_NAME)}' AS {GLOBAL_DATABASE_NAME}"
@@ -44,24 +45,24 @@ class StoredSnowflake(FakeSnow):
 
     def create_database(self, name: str) -> None:
         """Attaches or makes the database, with the schema PUBLIC that a new one has."""
-        if name.upper() not in self._databases():
+        if not self.has_database(name):
             self._attach(name.upper())
         self.duck_conn.cursor().execute(f'CREATE SCHEMA IF NOT EXISTS "{name.upper()}"."PUBLIC"')
 
     def drop_database(self, name: str) -> None:
         """Forgets the database and its stages, and removes their files."""
-        if name.upper() not in self._databases():
+        if not self.has_database(name):
             return
         connection = self.duck_conn.cursor()
         connection.execute(f'DETACH "{name.upper()}"')
-        connection.execute(f"DELETE FROM {STAGES} WHERE database_name = ?", [name.upper()])
+        connection.execute(f"DELETE FROM {STAGES} WHERE database_name = ?", [name.upper()])  # noqa: S608
         shutil.rmtree(Path(stage.LOCAL_BUCKET_PATH) / name.upper(), ignore_errors=True)
         for file in self._directory.glob(f"{name.upper()}{SUFFIX}*"):
             file.unlink()
 
-    def _databases(self) -> set[str]:
+    def has_database(self, name: str) -> bool:
         rows = self.duck_conn.cursor().execute("SELECT database_name FROM duckdb_databases()").fetchall()
-        return {row[0].upper() for row in rows}
+        return name.upper() in {row[0].upper() for row in rows if row[0] not in OWN_DATABASES}
 
     def _attach(self, name: str) -> None:
         connection = self.duck_conn.cursor()

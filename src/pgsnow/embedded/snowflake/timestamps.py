@@ -19,7 +19,7 @@ def keep_null_timestamps() -> None:
 
 
 def as_struct(timestamps: pa.Array | pa.ChunkedArray) -> pa.StructArray:
-    """timestamp[us] -> struct<epoch: int64 seconds, fraction: int32 nanoseconds[, timezone: int32]>, NULLs kept."""
+    """timestamp -> struct<epoch: int64 seconds, fraction: int32 nanoseconds[, timezone: int32]>, NULLs kept."""
     if isinstance(timestamps, pa.ChunkedArray):
         timestamps = timestamps.combine_chunks()
     nulls = pc.is_null(timestamps)

@@ -1,0 +1,95 @@
+"""Scripted faults: observers for `Engine(observer=...)` that fail or die at a named phase of a run.
+
+The phases are those of pgsnow.sync.events: read, put, copied, inserted, merged, checkpointed and so on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+
+class Happening(Protocol):
+    """The part of an event that faults look at."""
+
+    @property
+    def phase(self) -> str: ...
+
+    @property
+    def table(self) -> str: ...
+
+
+@dataclass
+class AtPhase:
+    """Calls `act` when the phase is reached for the nth time (1 is the first), of one table or of any.
+
+    Once only: what happens afterwards is what must recover. `fired` tells whether it has. Any thread may call.
+    """
+
+    phase: str
+    act: Callable[[], object]
+    nth: int = 1
+    table: str | None = None
+    seen: int = field(default=0, init=False)
+    fired: bool = field(default=False, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __call__(self, event: Happening) -> None:
+        if self._is_due(event):
+            self.act()
+
+    def _is_due(self, event: Happening) -> bool:
+        if event.phase != self.phase or self.table not in (None, event.table):
+            return False
+        with self._lock:
+            self.seen += 1
+            due = self.seen == self.nth
+            self.fired = self.fired or due
+        return due
+
+
+class KillAt(AtPhase):
+    """kill -9 of this very process: nothing is cleaned up, no handler runs."""
+
+    def __init__(self, phase: str, nth: int = 1, *, table: str | None = None) -> None:
+        super().__init__(phase, _kill_myself, nth, table)
+
+
+class RaiseAt(AtPhase):
+    """Raises `error` out of the phase, as if what it reports had failed just after it was done."""
+
+    def __init__(self, phase: str, error: BaseException, nth: int = 1, *, table: str | None = None) -> None:
+        super().__init__(phase, lambda: _raise(error), nth, table)
+
+
+class PauseAt(AtPhase):
+    """Holds the run at the phase until `resume()`: `reached` is set when it is there.
+
+    `seconds` is the longest it holds; then it raises TimeoutError, so that a test that forgot fails by name.
+    """
+
+    def __init__(self, phase: str, nth: int = 1, *, table: str | None = None, seconds: float = 60.0) -> None:
+        super().__init__(phase, self._hold, nth, table)
+        self.reached = threading.Event()
+        self._resumed = threading.Event()
+        self._seconds = seconds
+
+    def resume(self) -> None:
+        self._resumed.set()
+
+    def _hold(self) -> None:
+        self.reached.set()
+        if not self._resumed.wait(self._seconds):
+            raise TimeoutError(f"nobody resumed the run that was paused at {self.phase!r}")
+
+
+def _kill_myself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
