@@ -11,10 +11,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from pgsnow.snowflake.connection import Session, connect
 
 from backend.worker.sync_utils import BACKEND
 from pgsnow.model.settings import Settings
+from pgsnow.snowflake.connection import Session, connect
 
 TABLES = """
 CREATE TABLE users (id int PRIMARY KEY, email text, updated_at timestamptz NOT NULL DEFAULT now());

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 from dotenv import dotenv_values
-from tests.unit.project.markdown import ROOT, blocks, links, pages
 from typer.main import get_command
 
 from pgsnow.cli.app import app
 from pgsnow.model.config import parse_config
 from pgsnow.model.settings import Settings
+from tests.unit.project.markdown import ROOT, blocks, links, pages
 
 README = ROOT / "README.md"
 PLAN = ROOT / "plan/snowflake_sync_plan.md"

@@ -1,0 +1,161 @@
+"""The backend's workers and beats as processes of their own, started as its operators start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pgsnow.embedded.process import wait_for
+from tests.world import World
+
+BACKEND = Path(__file__).parents[2] / "backend"
+DEADLINE = 90.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of sync_logs; times are seconds since 1970."""
+
+    table: str
+    status: str
+    start: float
+    end: float
+    error: str | None
+
+
+class Process:
+    """One `celery` command in a session of its own, its output in a file."""
+
+    def __init__(self, args: list[str], env: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("w") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "worker.celery_app", *args],
+                cwd=BACKEND, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def say(self, text: str) -> None:
+        """Wait until it has written this. Fails, with all it has written, when it does not."""
+        assert wait_for(lambda: text in self.output or self._process.poll() is not None, DEADLINE), (
+            self.output
+        )
+        assert text in self.output, self.output
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def wait(self, seconds: float = DEADLINE) -> int:
+        return self._process.wait(seconds)
+
+    def end(self) -> None:
+        """It and all its children, at once."""
+        if self._process.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class Backend:
+    """The backend over one World: its tables, its environment, its processes. A context manager that ends them."""
+
+    def __init__(self, world: World, broker_url: str) -> None:
+        self.world = world
+        self._broker_url = broker_url
+        self._processes: list[Process] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in reversed(self._processes):
+            process.end()
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            # Transforms of a test are beside its sync_config.yaml.
+            "PYTHONPATH": str(self.world.folder),
+            "CELERY_BROKER_URL": self._broker_url,
+            "SYNC_CONFIG": str(self.world.folder / "sync_config.yaml"),
+            **self.world.env,
+        }
+
+    def worker(self, *options: str, pool: str = "prefork", ready: bool = True) -> Process:
+        name = f"worker{len(self._processes)}"
+        args = [
+            "worker",
+            "-n",
+            name,
+            "-l",
+            "INFO",
+            "-P",
+            pool,
+            "-c",
+            "2",
+            "--without-mingle",
+            "--without-gossip",
+        ]
+        process = self._start([*args, *options], name)
+        if ready:
+            process.say("ready.")
+        return process
+
+    def beat(self) -> Process:
+        name = f"beat{len(self._processes)}"
+        return self._start(["beat", "-l", "INFO", "-s", str(self.world.folder / name)], name)
+
+    def send(self) -> None:
+        """One tick now, without beat."""
+        call = ["call", "worker.sync.sync_postgres_to_snowflake"]
+        sent = subprocess.run(
+            [sys.executable, "-m", "celery", "-A", "worker.celery_app", *call],
+            cwd=BACKEND, env=self.env, capture_output=True, text=True,
+        )  # fmt: skip
+        assert sent.returncode == 0, sent.stderr
+
+    def runs(self) -> list[Run]:
+        """Each run in sync_logs, oldest first."""
+        if not self.world.sql("select to_regclass('sync_logs') is not null")[0][0]:
+            return []
+        found = self.world.sql(
+            "select source_table, status, extract(epoch from started_at)::float8,"
+            " extract(epoch from ended_at)::float8, error from sync_logs order by started_at"
+        )
+        return [Run(*row) for row in found]
+
+    def until(self, promise: Any, seconds: float = DEADLINE) -> None:
+        """Wait until `promise()` holds; fails with the end of every log when it does not."""
+        held = wait_for(promise, seconds)
+        assert held, "\n".join(f"--- {p.log.name}\n{p.output[-4000:]}" for p in self._processes)
+
+    def target_count(self, table: str = "USERS") -> int:
+        """Rows in the target; 0 while it is not there yet."""
+        tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'ANALYTICS'"
+        if not self.world.snowflake(f"{tables} AND table_name = '{table}'")[0][0]:
+            return 0
+        return int(self.world.snowflake(f'SELECT count(*) FROM "ANALYTICS"."{table}"')[0][0])
+
+    def _start(self, args: list[str], name: str) -> Process:
+        (self.world.folder / "sync_config.yaml").write_text(
+            json.dumps({**self.world.options, "tables": self.world.tables})
+        )
+        process = Process(args, self.env, self.world.folder / f"{name}.log")
+        self._processes.append(process)
+        return process
