@@ -13,6 +13,7 @@ from pgsnow.model.errors import PgsnowError, TargetQueryFailed
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.limits import Limit, limits_of
 from pgsnow.snowflake.load import choose_method, load, prune, sweep
 from pgsnow.snowflake.schema import ensure_target
 from pgsnow.sync.progress import Progress
@@ -74,6 +75,12 @@ class Destination:
     def ensure(self) -> None:
         """Create the target now, for a table that has no row to load."""
         with_retries(lambda: self._on_session(self._ensure), self._stop)
+
+    def limits(self) -> tuple[Limit, ...]:
+        """What the target's columns take less of than Snowflake would; looks at the target if nobody has."""
+        if self._columns is None:
+            self.ensure()
+        return limits_of(self._columns or {}, self._plan.output)
 
     def close(self) -> None:
         if self._session is not None:

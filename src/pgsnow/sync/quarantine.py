@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import psycopg
@@ -13,7 +13,9 @@ from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.read import payloads
+from pgsnow.snowflake.limits import Limit, over_limit
 from pgsnow.sync.keys import Key, key_of, rows_with_keys
+from pgsnow.sync.outcome import Outcome, Step, without
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.transform import Transform
 
@@ -33,9 +35,12 @@ class Quarantine:
         claim: Claim,
         progress: Progress,
         source: psycopg.Connection,
+        limits: Callable[[], Sequence[Limit]],
     ) -> None:
         self._plan = plan
         self._transform = transform
+        self._limits = limits
+        self._limited: Transform | None = None
         self._ledger = ledger
         self._claim = claim
         self._progress = progress
@@ -49,7 +54,7 @@ class Quarantine:
     def sift(self, page: Page) -> pa.RecordBatch:
         """The page's good rows, transformed; the others are noted. Raises TooManyRejected, TransformFailed."""
         with self._progress.timed("transform"):
-            transformed = self._transform.apply(page.rows)
+            transformed = self._for_the_target().apply(page.rows)
         self._progress.rows_read += page.rows.num_rows + len(page.rejected)
         self._progress.rows_dropped += transformed.dropped
         bad = [self._rejected(page.rows, *entry) for entry in transformed.rejected]
@@ -75,6 +80,12 @@ class Quarantine:
         if self._healed:
             self._ledger.resolve_errors(self._claim, self._healed)
             self._healed.clear()
+
+    def _for_the_target(self) -> Transform:
+        """The transform, and then what the target's own columns are too short for. Known with the first page."""
+        if self._limited is None:
+            self._limited = self._transform.followed_by(within(self._limits()))
+        return self._limited
 
     def _rejected(self, rows: pa.RecordBatch, index: int, reason: str, column: str | None) -> Rejected:
         return Rejected(key_of(rows, index, self._plan.config.pk), reason, column)
@@ -103,3 +114,12 @@ class Quarantine:
             return None
         hidden = self._transform.sensitive
         return {name: REDACTED if name in hidden else value for name, value in payload.items()}
+
+
+def within(limits: Sequence[Limit]) -> Step:
+    """Rejects rows that are too long for the target's columns."""
+
+    def check(rows: pa.RecordBatch) -> Outcome:
+        return without(rows, {row: (reason, column) for row, reason, column in over_limit(rows, limits)})
+
+    return check

@@ -32,7 +32,7 @@ def with_retries(action: Callable[[], T], stop: threading.Event, *, attempts: in
     retrying = Retrying(
         retry=retry_if_exception(is_transient),
         stop=stop_after_attempt(attempts) | stop_when_event_set(stop),
-        wait=wait_exponential_jitter(initial=0.2, max=LONGEST_WAIT),
+        wait=wait_exponential_jitter(multiplier=0.2, max=LONGEST_WAIT),
         sleep=lambda seconds: _pause(stop, seconds),
         reraise=True,
     )

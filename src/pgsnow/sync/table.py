@@ -51,7 +51,7 @@ def sync_table(run: TableRun) -> None:
             if reading.resumable:
                 advance(run, reading.checkpoint())
         run.quarantine.flush()
-        finish_refresh(run)
+        finish_full_read(run)
         advance(run, reading.checkpoint())
     run.destination.sweep()
 
@@ -64,18 +64,17 @@ def advance(run: TableRun, checkpoint: Checkpoint) -> None:
     run.progress.tell("checkpointed")
 
 
-def finish_refresh(run: TableRun) -> None:
-    """A refresh ends with the target holding what the source holds: rows it did not write are deleted.
+def finish_full_read(run: TableRun) -> None:
+    """After a full read the target is there, even if it is empty, and after a refresh it holds nothing else.
 
-    Not when rows were rejected: their older versions in the target are better than nothing.
+    Rows that the refresh did not write are deleted, unless rows were rejected: their older versions in the target
+    are better than nothing.
     """
+    if run.progress.full_read is not None and run.progress.load_units == 0:
+        run.destination.ensure()
     if not run.refresh:
         return
     if run.progress.rows_rejected:
-        run.progress.events.append(
-            "rows that are gone from the source were kept, because some rows were rejected"
-        )
-        return
-    run.destination.ensure()
-    if deleted := run.destination.prune():
+        run.progress.events.append("rows that are gone from the source were kept, because some rows were rejected")
+    elif deleted := run.destination.prune():
         run.progress.events.append(f"deleted {deleted} rows that are gone from the source")

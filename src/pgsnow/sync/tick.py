@@ -160,7 +160,9 @@ class Tick:
             destination = Destination(
                 means.settings.snowflake, look.plan, means.ledger, claim, progress, means.stop
             )
-            quarantine = Quarantine(look.plan, look.prepared.transform, means.ledger, claim, progress, conn)
+            quarantine = Quarantine(
+                look.plan, look.prepared.transform, means.ledger, claim, progress, conn, destination.limits
+            )
             try:
                 action(
                     TableRun(

@@ -54,6 +54,10 @@ class Transform:
             result.rows, tuple(sorted(result.rejected, key=lambda bad: bad[0])), result.dropped
         )
 
+    def followed_by(self, step: Step) -> Transform:
+        """The same, and then `step`, which keeps the output's schema."""
+        return replace(self, steps=(*self.steps, step))
+
 
 def build_transform(config: TransformConfig | None, fields: tuple[Field, ...]) -> Transform:
     """Raises TransformFailed, ColumnMissing, and ConfigError for a hash without salt."""

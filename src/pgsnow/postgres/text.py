@@ -1,0 +1,34 @@
+"""Rows as Postgres's own text: for comparisons, where the bulk path must not vouch for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import psycopg
+from psycopg import sql
+
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.typemap import Field
+from pgsnow.postgres.errors import translating
+
+
+def read_text(
+    conn: psycopg.Connection, plan: TablePlan, fields: Sequence[Field], page: int
+) -> Iterator[list[tuple[str | None, ...]]]:
+    """Every row that `where` admits, in one snapshot, `page` rows at a time; a value a field, as text or None.
+
+    `conn` is in autocommit mode. Raises SourceUnavailable, SourceTableMissing, ColumnMissing.
+    """
+    columns = sql.SQL(", ").join(
+        sql.SQL("({})::text").format(sql.SQL(field.type.read).format(c=sql.Identifier(field.source)))
+        for field in fields
+    )
+    where = sql.SQL(f" where ({plan.config.where})") if plan.config.where else sql.SQL("")  # type: ignore[arg-type]
+    table = sql.Identifier(plan.source.name.schema, plan.source.name.table)
+    query = sql.SQL("select {} from {}{}").format(columns, table, where)
+    with translating("source", str(plan.source.name)), conn.transaction():
+        conn.execute("set transaction isolation level repeatable read read only")
+        with conn.cursor(name="pgsnow_text") as cursor:
+            cursor.execute(query)
+            while rows := cursor.fetchmany(page):
+                yield rows

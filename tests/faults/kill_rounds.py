@@ -1,0 +1,72 @@
+"""Rounds of kill -9 at each point of a run: after each, one plain tick must leave source and target equal, without
+doubled rows and without orphaned staging. The tests run a few rounds; `make stress` runs many."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from pgsnow.testing.proxy import FaultProxy
+from tests.world import World
+
+POINTS = ("read", "put", "copied", "merged")
+"""After read, after PUT, after COPY, after MERGE before the checkpoint. The fifth point, after MERGE before its
+reply, is `kill_before_the_reply`."""
+DEADLINE = 60.0
+
+
+def change_source(world: World, rnd: random.Random) -> None:
+    """New rows, updates, backdated updates and ties, all in one go."""
+    (top,) = world.sql("select coalesce(max(id), 0) from users")[0]
+    world.sql(
+        f"insert into users select g, 'n' || g, g, jsonb_build_object('r', {rnd.random()}) "
+        f"from generate_series({top + 1}, {top + rnd.randint(1, 300)}) g"
+    )
+    world.sql(
+        f"update users set balance = {rnd.randint(0, 999)}, updated_at = now() where id % 7 = {rnd.randint(0, 6)}"
+    )
+    world.sql(
+        "update users set name = 'backdated', updated_at = now() - interval '2 s' where random() < 0.05"
+    )
+
+
+def tick(world: World, phase: str | None = None, **env: str) -> subprocess.Popen[bytes]:
+    """A tick in its own process."""
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.faults.one_tick",
+        str(world.write_config()),
+        *([phase] if phase else []),
+    ]
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(argv, env={**os.environ, **world.env, **env}, cwd=root)
+
+
+def kill_at(world: World, phase: str, rnd: random.Random) -> None:
+    """One round at a phase of the engine."""
+    change_source(world, rnd)
+    assert tick(world, phase).wait(DEADLINE) == -signal.SIGKILL
+    assert_recovered(world)
+
+
+def kill_before_the_reply(world: World, rnd: random.Random) -> None:
+    """One round in which Snowflake has merged, and the process dies before it hears of it."""
+    change_source(world, rnd)
+    with FaultProxy(world.emulator.port) as proxy:
+        proxy.behave(hold_replies=b"MERGE INTO")
+        process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port))
+        assert proxy.wait_until_holding(DEADLINE), "no MERGE reached Snowflake"
+        process.kill()
+        process.wait()
+    assert_recovered(world)
+
+
+def assert_recovered(world: World) -> None:
+    assert tick(world).wait(DEADLINE) == 0
+    world.assert_equal()
+    assert world.leftovers() == []

@@ -1,0 +1,24 @@
+"""One tick in a process of its own, killed at a named point: `python -m tests.faults.one_tick CONFIG [PHASE]`.
+
+Settings come from the environment. The point is one of the engine's phases; the process kills itself there with
+SIGKILL, so nothing is flushed, closed or said.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pgsnow.sync.engine import Engine
+from pgsnow.sync.setup import load_config, load_settings
+from pgsnow.testing.faults import KillAt
+
+
+def main(config: str, phase: str | None = None) -> int:
+    observer = {"observer": KillAt(phase)} if phase else {}
+    with Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
+        return 1 if engine.tick().failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""Bad rows step aside with their reason, good ones go on, and replay brings the bad ones back once mended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgsnow.model.report import Status
+from tests.world import World
+
+BROKEN = True
+
+
+def fussy(row: dict[str, Any]) -> dict[str, Any]:
+    """A transform that cannot stand one row."""
+    if BROKEN and row["id"] == 500:
+        raise ValueError("cannot parse this one")
+    return row
+
+
+def test_a_transform_that_raises_on_one_row_of_a_thousand_stops_only_that_row(world: World) -> None:
+    world.tables[0] |= {"transform": f"{__name__}:fussy"}
+    world.sql("insert into users select g, 'n' || g from generate_series(1, 1000) g")
+    with world.engine() as engine:
+        report = engine.tick().tables[0]
+        assert (report.status, report.rows_inserted, report.rows_rejected) == (Status.PARTIAL, 999, 1)
+        (error,) = engine.ledger.errors()
+    assert error.key == {"id": "500"}
+    assert "cannot parse this one" in error.reason
+    assert error.payload is not None
+    assert error.payload["name"] == "n500"
+
+
+def test_replay_loads_the_row_once_the_transform_is_mended(world: World, monkeypatch: Any) -> None:
+    world.tables[0] |= {"transform": f"{__name__}:fussy"}
+    world.sql("insert into users select g, 'n' || g from generate_series(499, 501) g")
+    with world.engine() as engine:
+        engine.tick()
+        (error,) = engine.ledger.errors()
+        still = engine.replay([error.id]).tables[0]
+        assert still.rows_rejected == 1
+        assert engine.ledger.errors()[0].occurrences == 2
+        monkeypatch.setattr(f"{__name__}.BROKEN", False)
+        assert engine.replay([error.id]).tables[0].rows_inserted == 1
+        assert engine.ledger.errors() == []
+        assert [row.state for row in engine.ledger.errors(state=None)] == ["replayed"]
+    assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS") == [(3,)]
+
+
+def test_a_newer_good_version_of_a_row_closes_its_error(world: World) -> None:
+    world.sql("alter table users add column seen timestamp")
+    world.sql("insert into users (id, name, seen) values (1, 'a', now()), (2, 'b', 'infinity')")
+    with world.engine() as engine:
+        report = engine.tick().tables[0]
+        assert (report.rows_inserted, report.rows_rejected) == (1, 1)
+        (error,) = engine.ledger.errors()
+        assert error.column == "seen"
+        assert error.payload is not None
+        assert error.payload["seen"] == "infinity"
+        world.sql("update users set seen = now(), updated_at = now() where id = 2")
+        assert engine.tick().tables[0].status is Status.OK
+        assert engine.ledger.errors() == []
+    world.assert_equal()
+
+
+def test_too_many_bad_rows_stop_the_table_and_lose_nothing(world: World) -> None:
+    world.tables[0] |= {"max_rejected_rows": 10}
+    world.sql("alter table users add column seen timestamp")
+    world.sql("insert into users (id, seen) select g, 'infinity' from generate_series(1, 50) g")
+    with world.engine() as engine:
+        report = engine.tick().tables[0]
+        assert (report.status, report.error_type) == (Status.ERROR, "TooManyRejected")
+        world.sql("update users set seen = null")
+        assert engine.tick().tables[0].rows_inserted == 50
+    world.assert_equal()
+
+
+def test_payloads_do_not_show_what_a_transform_hides(world: World) -> None:
+    world.tables[0] |= {"transform": {"set_null": ["name"]}}
+    world.sql("alter table users add column seen timestamp")
+    world.sql("insert into users (id, name, seen) values (1, 'secret name', 'infinity')")
+    with world.engine() as engine:
+        engine.tick()
+        (error,) = engine.ledger.errors()
+    assert "secret name" not in str(error)
+
+
+def test_a_value_too_long_for_the_targets_own_column_is_rejected_before_it_is_staged(world: World) -> None:
+    world.snowflake("CREATE SCHEMA IF NOT EXISTS ANALYTICS")
+    world.snowflake(
+        "CREATE TABLE ANALYTICS.USERS (ID NUMBER(38,0) NOT NULL, NAME VARCHAR(5), BALANCE NUMBER(12,2), "
+        "PROFILE VARIANT, UPDATED_AT TIMESTAMP_TZ(6), PRIMARY KEY (ID))"
+    )
+    world.sql("insert into users (id, name) values (1, 'short'), (2, 'too long')")
+    with world.engine() as engine:
+        report = engine.tick().tables[0]
+        assert (report.rows_inserted, report.rows_rejected) == (1, 1)
+        (error,) = engine.ledger.errors()
+    assert (error.key, error.column) == ({"id": "2"}, "name")
+    assert "takes 5" in error.reason

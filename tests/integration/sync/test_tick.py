@@ -1,0 +1,258 @@
+"""A tick leaves the target equal to the source, pays nothing for idle tables, and one table's failure stays its own."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pgsnow.model.errors import ConfigError
+from pgsnow.model.report import Status
+from pgsnow.sync.engine import Engine
+from pgsnow.sync.events import Event
+from tests.world import USERS_TABLE, World
+
+SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"
+
+
+def test_the_first_tick_loads_everything_and_the_next_only_what_changed(world: World) -> None:
+    world.sql(SOME.format(1, 2500))
+    with world.engine() as engine:
+        first = engine.tick().tables[0]
+        assert (first.status, first.rows_read, first.rows_inserted) == (Status.OK, 2500, 2500)
+        assert first.full_read is not None
+        world.sql("update users set name = 'changed', updated_at = now() where id in (3, 5)")
+        world.sql(SOME.format(2501, 2510))
+        second = engine.tick().tables[0]
+        assert (second.rows_read, second.rows_inserted, second.rows_updated) == (12, 10, 2)
+        assert second.full_read is None
+    world.assert_equal()
+    assert world.leftovers() == []
+
+
+def test_an_idle_tick_opens_no_connection_to_snowflake_and_says_idle(world: World) -> None:
+    world.sql(SOME.format(1, 10))
+    with world.engine() as engine:
+        engine.tick()
+        before = world.emulator.connections()
+        report = engine.tick()
+        assert report.tables[0].status is Status.IDLE
+        assert world.emulator.connections() == before
+    ((status, errors),) = world.sql("select last_status, last_error from sync_watermarks")
+    assert (status, errors) == ("idle", None)
+
+
+def test_an_empty_table_has_an_empty_target_and_is_idle_from_then_on(world: World) -> None:
+    with world.engine() as engine:
+        assert engine.tick().tables[0].status is Status.IDLE
+        assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS") == [(0,)]
+        before = world.emulator.connections()
+        engine.tick()
+        assert world.emulator.connections() == before
+
+
+def test_one_failing_table_leaves_the_others_running(world: World) -> None:
+    world.sql(SOME.format(1, 10))
+    world.sql(
+        "create table orders (id int primary key, updated_at timestamptz default now()); insert into orders values (1)"
+    )
+    world.tables = [
+        dict(USERS_TABLE),
+        {**USERS_TABLE, "source": "public.nowhere", "target": "analytics.nowhere"},
+        {**USERS_TABLE, "source": "public.orders", "target": "analytics.orders"},
+    ]
+    with world.engine() as engine:
+        report = engine.tick()
+    assert [t.status for t in report.tables] == [Status.OK, Status.ERROR, Status.OK]
+    assert "public.nowhere" in (report.tables[1].error or "")
+    assert report.metrics()["sync_success_count"] == 2
+    assert report.metrics()["sync_failure_count"] == 1
+    assert not report.transient
+    rows = world.sql(
+        "select last_status, last_error from sync_watermarks where source_table = 'public.nowhere'"
+    )
+    assert rows[0][0] == "error"
+    assert "public.nowhere" in rows[0][1]
+
+
+def test_ten_thousand_changed_rows_cost_one_merge(world: World) -> None:
+    world.sql(SOME.format(1, 10_000))
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("update users set balance = balance + 1, updated_at = now()")
+        before = len(world.emulator.statements("MERGE INTO"))
+        engine.tick()
+        assert len(world.emulator.statements("MERGE INTO")) == before + 1
+    world.assert_equal()
+
+
+def test_a_long_read_is_cut_into_load_units(world: World) -> None:
+    world.tables[0] |= {"max_rows_per_load": 1000, "batch_size": 300}
+    world.sql(SOME.format(1, 3500))
+    with world.engine() as engine:
+        report = engine.tick().tables[0]
+    assert report.load_units == 3
+    assert report.rows_inserted == 3500
+    world.assert_equal()
+    assert world.leftovers() == []
+
+
+@pytest.mark.parametrize("method", ["insert", "stage"])
+def test_both_ways_of_loading_give_the_same(world: World, method: str) -> None:
+    world.tables[0] |= {"load": method}
+    world.sql(SOME.format(1, 50))
+    world.sql(
+        "insert into users values (51, null, null, null), (52, '', 0, 'null'), (53, '¿🦆?', -0.01, '\"x\"')"
+    )
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("update users set name = 'late', updated_at = now() - interval '3 seconds' where id = 7")
+        engine.tick()
+    world.assert_equal()
+    assert bool(world.emulator.statements("PUT ")) or method == "insert"
+    assert world.leftovers() == []
+
+
+def test_the_plans_literal_reader_is_available_with_ties_fixed(world: World) -> None:
+    world.tables[0] |= {"late_rows": "off", "batch_size": 100, "max_rows_per_load": 250}
+    world.sql(SOME.format(1, 1000))
+    with world.engine() as engine:
+        report = engine.tick().tables[0]
+        assert report.rows_inserted == 1000
+        assert report.load_units > 1
+        world.sql(SOME.format(1001, 1005))
+        assert engine.tick().tables[0].rows_read == 5
+        assert engine.tick().tables[0].status is Status.IDLE
+    world.assert_equal()
+
+
+def test_a_second_tick_of_the_same_beat_does_nothing(world: World) -> None:
+    world.sql(SOME.format(1, 10))
+    with world.engine() as engine:
+        assert engine.tick(due_only=True).tables[0].status is Status.OK
+        again = engine.tick(due_only=True).tables[0]
+        assert again.status is Status.HELD
+        assert "not due" in (again.error or "")
+        assert engine.tick().tables[0].status is Status.IDLE
+
+
+def test_a_table_taken_by_another_run_is_left_alone_and_its_holder_named(world: World) -> None:
+    world.sql(SOME.format(1, 10))
+    with world.engine() as other:
+        other.ledger.migrate()
+        other.ledger.claim(["public.users"], run_id="r", holder="elsewhere:1")
+        with world.engine() as engine:
+            report = engine.tick().tables[0]
+        assert report.status is Status.HELD
+        assert "elsewhere:1" in (report.error or "")
+
+
+def test_a_run_that_lost_its_lease_moves_no_checkpoint(world: World) -> None:
+    world.sql(SOME.format(1, 10))
+
+    def lose_it(event: Event) -> None:
+        if event.phase == "merged":
+            world.sql("update sync_watermarks set fence = fence + 1")
+
+    with world.engine(lose_it) as engine:
+        report = engine.tick().tables[0]
+    assert report.status is Status.HELD
+    assert report.error_type == "LeaseLost"
+    assert world.sql("select checkpoint from sync_watermarks") == [(None,)]
+    with world.engine() as engine:
+        engine.tick()
+    world.assert_equal()
+    assert world.leftovers() == []
+
+
+def test_asked_to_stop_a_run_keeps_nothing_half_done(world: World) -> None:
+    world.tables[0] |= {"batch_size": 100}
+    world.sql(SOME.format(1, 1000))
+    engines: list[Engine] = []
+
+    def stop(event: Event) -> None:
+        if event.phase == "page":
+            engines[0].stop()
+
+    with world.engine(stop) as engine:
+        engines.append(engine)
+        report = engine.tick().tables[0]
+    assert report.status is Status.STOPPED
+    with world.engine() as engine:
+        assert engine.tick().tables[0].rows_inserted == 1000
+    world.assert_equal()
+
+
+def test_a_row_committed_late_under_an_older_watermark_arrives(world: World) -> None:
+    import psycopg
+
+    with psycopg.connect(world.env["POSTGRES_DSN"]) as slow, world.engine() as engine:
+        slow.execute("insert into users (id, name) values (1, 'slow')")
+        world.sql("insert into users (id, name) values (2, 'quick')")
+        engine.tick()
+        slow.commit()
+        engine.tick()
+    world.assert_equal()
+
+
+def test_a_refresh_deletes_what_is_gone_from_the_source(world: World) -> None:
+    world.sql(SOME.format(1, 20))
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("delete from users where id <= 5")
+        engine.tick()
+        assert [d.kind for d in world.verdicts()[0].differences] == ["ghost"] * 5
+        report = engine.tick(full_refresh=True).tables[0]
+    assert any("deleted 5 rows" in event for event in report.events)
+    world.assert_equal()
+
+
+def test_unknown_tables_are_refused_by_name(world: World) -> None:
+    with world.engine() as engine, pytest.raises(ConfigError, match=r"public\.userz"):
+        engine.tick(["public.userz"])
+
+
+def test_a_column_added_at_the_source_arrives_at_the_next_tick(world: World) -> None:
+    world.sql(SOME.format(1, 5))
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("alter table users add column email text; update users set email = 'e', updated_at = now()")
+        assert engine.tick().tables[0].status is Status.OK
+    world.assert_equal()
+
+
+def test_a_target_dropped_by_hand_is_made_again(world: World) -> None:
+    world.sql(SOME.format(1, 5))
+    with world.engine() as engine:
+        engine.tick()
+        world.snowflake("DROP TABLE ANALYTICS.USERS")
+        world.sql(SOME.format(6, 8))
+        report = engine.tick().tables[0]
+        assert report.status is Status.OK
+        engine.tick(full_refresh=True)
+    world.assert_equal()
+
+
+def test_the_run_log_tells_what_a_run_did(world: World) -> None:
+    world.sql(SOME.format(1, 5))
+    with world.engine() as engine:
+        report = engine.tick()
+    ((run_id, status, read, inserted, size, queries),) = world.sql(
+        "select run_id, status, rows_read, rows_inserted, bytes_staged, cardinality(query_ids) from sync_logs"
+    )
+    assert (run_id, status, read, inserted) == (report.run_id, "ok", 5, 5)
+    assert size > 0
+    assert queries > 0
+
+
+def test_two_engines_at_once_share_the_work_without_doubling_it(world: World) -> None:
+    world.sql(SOME.format(1, 500))
+    with world.engine() as one, world.engine() as two:
+        one.ledger.migrate()
+        threads = [threading.Thread(target=engine.tick) for engine in (one, two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    world.assert_equal()
+    assert world.leftovers() == []

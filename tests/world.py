@@ -1,0 +1,106 @@
+"""A small world for tests of whole runs: a source database, a configuration, an engine, and a look at both ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from pgsnow.model.config import SyncConfig, parse_config
+from pgsnow.model.settings import Settings
+from pgsnow.snowflake.connection import connect
+from pgsnow.sync.engine import Engine
+from pgsnow.sync.events import Event, ignore
+from pgsnow.sync.verify import Verdict, verify
+
+USERS = """
+create table users (
+    id bigint primary key,
+    name text,
+    balance numeric(12,2),
+    profile jsonb,
+    updated_at timestamptz not null default now()
+);
+create index on users (updated_at);
+"""
+USERS_TABLE = {
+    "source": "public.users",
+    "target": "analytics.users",
+    "pk": "id",
+    "watermark_column": "updated_at",
+}
+
+
+class World:
+    """One test's source, target and configuration. `table` changes the first table's settings."""
+
+    def __init__(self, env: dict[str, str], emulator: EmbeddedSnowflake, folder: Path) -> None:
+        self.env = env
+        self.emulator = emulator
+        self.folder = folder
+        self.settings = Settings.from_env(env)
+        self.tables: list[dict[str, Any]] = [dict(USERS_TABLE)]
+        self.options: dict[str, Any] = {}
+        self.source = psycopg.connect(env["POSTGRES_DSN"], autocommit=True)
+
+    @property
+    def config(self) -> SyncConfig:
+        return parse_config(
+            {**self.options, "tables": self.tables}, file="sync_config.yaml", env=dict(os.environ)
+        )
+
+    @contextmanager
+    def engine(self, observer: Callable[[Event], None] = ignore) -> Iterator[Engine]:
+        with Engine(self.config, self.settings, observer=observer) as engine:
+            yield engine
+
+    def write_config(self) -> Path:
+        """The configuration as a file (YAML reads JSON)."""
+        import json
+
+        path = self.folder / "sync_config.yaml"
+        path.write_text(json.dumps({**self.options, "tables": self.tables}))
+        return path
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run it at the source."""
+        cursor = self.source.execute(statement)  # type: ignore[call-overload]
+        return cursor.fetchall() if cursor.description else []
+
+    def snowflake(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run it at the target."""
+        with connect(self.settings.snowflake, query_tag="test") as session:
+            return session.execute(statement).rows
+
+    def verdicts(self) -> list[Verdict]:
+        with self.engine() as engine:
+            return verify(engine)
+
+    def assert_equal(self) -> None:
+        """Source and target are the same, row by row and column by column."""
+        for verdict in self.verdicts():
+            assert verdict.equal, (verdict.table, verdict.differences)
+
+    def leftovers(self) -> list[str]:
+        """Staging tables and staged files that are still there."""
+        from pgsnow.model.table import TargetName
+        from pgsnow.snowflake.load import list_orphans
+
+        with connect(self.settings.snowflake, query_tag="test") as session:
+            found: list[str] = []
+            for table in self.config.tables:
+                target = TargetName.parse(
+                    table.target,
+                    database=self.settings.snowflake.database,
+                    schema=self.settings.snowflake.schema,
+                )
+                found.extend(list_orphans(session, target))
+            return found
+
+    def close(self) -> None:
+        self.source.close()
