@@ -94,7 +94,7 @@ class TableOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     watermark_timezone: Annotated[str, BeforeValidator(_time_zone)] | None = None
-    """Time zone of a watermark column without one (timestamp, date); without it, UTC."""
+    """Zone of a watermark column without one; if not told, reads reach further back."""
     batch_size: FromOne = 1000
     """Rows read and handed to the transform at once."""
     transform: TransformConfig | None = None

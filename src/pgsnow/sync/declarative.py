@@ -94,7 +94,7 @@ def _salt(config: TransformConfig) -> bytes:
         raise ConfigError(
             "transform.hash: there is no salt — write `salt: ${PGSNOW_HASH_SALT}` and set that variable"
         )
-    return config.salt.get_secret_value().encode()
+    return config.salt.get_secret_value().encode("utf-8", "surrogatepass")
 
 
 def _hashed(salt: bytes, kind: TypeMapping) -> Change:

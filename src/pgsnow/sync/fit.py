@@ -118,7 +118,7 @@ def _float32(value: object) -> float | int:
     found = _float(value)
     if isinstance(found, float) and math.isfinite(found):
         try:
-            struct.pack("f", found)
+            struct.pack("<f", found)
         except OverflowError:
             raise Misfit("a value is out of range of float4") from None
     return found

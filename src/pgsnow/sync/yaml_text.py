@@ -33,28 +33,32 @@ class YamlText:
 
 def read_yaml(text: str) -> YamlText:
     """One document, safe tags only. Of a key written twice the last one counts. Raises YamlProblem."""
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        read = YamlText(None)
-        if node is not None:
-            for count, (path, line) in enumerate(_walk(node, (), (), read.twice)):
-                if count > MAX_NODES:
-                    raise YamlProblem("its aliases multiply to a size that cannot be meant", None)
-                read.lines[path] = line
-            read.data = loader.construct_document(node)
-        return read
+        return _read(yaml.SafeLoader(text))
+    except YamlProblem:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlProblem(error.problem or "not YAML", mark.line + 1 if mark else None) from None
     except yaml.YAMLError as error:
         raise YamlProblem(str(error).replace("\n", " "), None) from None
+    except RecursionError:
+        raise YamlProblem("it is nested too deep", None) from None
     except ValueError as error:
-        if isinstance(error, YamlProblem):
-            raise
         raise YamlProblem(f"a value that YAML takes for a date or a number: {error}", None) from None
-    finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+
+
+def _read(loader: yaml.SafeLoader) -> YamlText:
+    node = loader.get_single_node()
+    read = YamlText(None)
+    if node is None:
+        return read
+    for count, (path, line) in enumerate(_walk(node, (), (), read.twice)):
+        if count > MAX_NODES:
+            raise YamlProblem("its aliases multiply to a size that cannot be meant", None)
+        read.lines[path] = line
+    read.data = loader.construct_document(node)
+    return read
 
 
 def _walk(
