@@ -1,0 +1,98 @@
+"""Load units written by hand: real part files of given rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pgsnow.model.batch import LoadResult, LoadUnit, PartFile
+from pgsnow.model.plan import ORDER_COLUMN
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.snowflake import sql
+from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.load import load
+from pgsnow.snowflake.schema import ensure_target
+
+Row = tuple[Any, ...]
+
+
+def column(name: str, kind: str) -> Field:
+    """A field whose names are alike but for the case."""
+    return Field(name.lower(), name, mapping_named(kind))
+
+
+ID = Field("id", "ID", mapping_named("bigint"), nullable=False, key=True)
+NAME = column("NAME", "text")
+OUTPUT = (ID, NAME)
+
+
+def write_unit(
+    folder: Path,
+    output: Sequence[Field],
+    rows: Sequence[Row],
+    *,
+    fence: int,
+    number: int = 0,
+    rows_per_part: int = 1_000_000,
+) -> LoadUnit:
+    """The unit `users/<fence>-<number>` with these rows, in as many part files as needed."""
+    schema = pa.schema(
+        [*(pa.field(f.target, f.type.arrow) for f in output), pa.field(ORDER_COLUMN, pa.int64())]
+    )
+    folder = folder / f"{fence}-{number}"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts: list[PartFile] = []
+    for start in range(0, len(rows), rows_per_part):
+        numbered = [(*row, at) for at, row in enumerate(rows[start : start + rows_per_part], start)]
+        columns = [
+            pa.array(values, kind.type)
+            for values, kind in zip(zip(*numbered, strict=True), schema, strict=True)
+        ]
+        path = folder / f"part-{len(parts):04d}.parquet"
+        pq.write_table(pa.table(columns, schema=schema), path, compression="zstd", use_dictionary=False)
+        parts.append(PartFile(path, len(numbered), path.stat().st_size))
+    return LoadUnit(f"users/{fence}-{number}", fence, tuple(parts))
+
+
+def load_unit(
+    session: Session,
+    target: TargetName,
+    unit: LoadUnit,
+    *,
+    output: tuple[Field, ...] = OUTPUT,
+    key: tuple[Field, ...] = (ID,),
+    method: str = "stage",
+    notify: Callable[[str], None] = lambda phase: None,
+) -> LoadResult:
+    """Make the target fit and load the unit."""
+    ensure_target(session, target, output, key, None)
+    return load(session, target, output, key, unit, method=method, notify=notify)
+
+
+def rows_of(session: Session, target: TargetName, output: Sequence[Field] = OUTPUT) -> list[Row]:
+    """All rows in the order of the first column; JSON is parsed exactly, binaries are bytes."""
+    found = [
+        tuple(_plain(value, field) for value, field in zip(row, output, strict=True))
+        for row in session.execute(sql.select(target, output)).rows
+    ]
+    return sorted(found, key=lambda row: (row[0] is None, row[0]))
+
+
+def _plain(value: Any, field: Field) -> Any:
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if field.type.snowflake == "VARIANT" and value is not None:
+        return exact_json(value)
+    return value
+
+
+def exact_json(text: str) -> Any:
+    """Parsed without losing a digit."""
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
