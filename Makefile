@@ -10,7 +10,7 @@ DEMO_ARGS ?= --for 60
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.pgsnow-ready
-SOURCES := src backend tests $(wildcard benchmarks)
+SOURCES := src backend tests conftest.py $(wildcard .ci/*.py benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format stress bench lock clean
