@@ -47,7 +47,7 @@ def measure(rows: int) -> dict[str, float]:
         )
         for statement in TABLE.format(rows=rows).split(";"):
             if statement.strip():
-                conn.execute(statement)  # type: ignore[call-overload]
+                conn.execute(statement)
     out = subprocess.run(
         [sys.executable, "-m", "benchmarks.first_load", "--child"], capture_output=True, text=True
     )

@@ -69,7 +69,7 @@ class World:
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run it at the source."""
-        cursor = self.source.execute(statement)  # type: ignore[call-overload]
+        cursor = self.source.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
     def snowflake(self, statement: str) -> list[tuple[Any, ...]]:

@@ -23,7 +23,7 @@ def read_text(
         sql.SQL("({})::text").format(sql.SQL(field.type.read).format(c=sql.Identifier(field.source)))
         for field in fields
     )
-    where = sql.SQL(f" where ({plan.config.where})") if plan.config.where else sql.SQL("")  # type: ignore[arg-type]
+    where = sql.SQL(f" where ({plan.config.where})") if plan.config.where else sql.SQL("")
     table = sql.Identifier(plan.source.name.schema, plan.source.name.table)
     query = sql.SQL("select {} from {}{}").format(columns, table, where)
     with translating("source", str(plan.source.name)), conn.transaction():

@@ -1,0 +1,96 @@
+"""Which way of loading is quicker, by the number of rows: bound inserts, or part files, PUT and COPY.
+
+    python benchmarks/load_method.py [--rows 1 10 100 1000] [--rounds 5]
+
+Starts an emulator of its own. Each round loads the same unit of a users-like table (9 columns) by both methods, in
+turn, into a target that is there already; printed are medians of the whole load (staging, MERGE) in milliseconds.
+What the real service would do differently: docs/loading.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from pgsnow.model.batch import LoadUnit
+from pgsnow.model.settings import Settings
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.load import load, sweep
+from pgsnow.snowflake.schema import ensure_target
+from tests.integration.snowflake.units import write_unit
+
+COLUMNS = {
+    "ID": "bigint",
+    "EMAIL": "text",
+    "NAME": "text",
+    "BALANCE": "numeric(12,2)",
+    "ACTIVE": "boolean",
+    "PROFILE": "jsonb",
+    "BORN": "date",
+    "CREATED_AT": "timestamptz",
+    "UPDATED_AT": "timestamptz",
+}
+OUTPUT = tuple(Field(n.lower(), n, mapping_named(kind), key=n == "ID") for n, kind in COLUMNS.items())
+KEY = OUTPUT[:1]
+METHODS = ("insert", "stage")
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def user(number: int) -> tuple[Any, ...]:
+    at = START + timedelta(seconds=number)
+    profile = f'{{"plan": "team", "seats": {number % 50}, "tags": ["a", null]}}'
+    balance = Decimal(number).scaleb(-2)
+    return number, f"u{number}@example.org", f"User {number}", balance, True, profile, at.date(), at, at
+
+
+def seconds_of(session: Session, target: TargetName, unit: LoadUnit, method: str) -> float:
+    began = time.monotonic()
+    load(session, target, OUTPUT, KEY, unit, method=method, notify=lambda phase: None)
+    took = time.monotonic() - began
+    sweep(session, target, [unit.batch])
+    return took
+
+
+def measure(session: Session, target: TargetName, folder: Path, rows: int, rounds: int) -> dict[str, float]:
+    unit = write_unit(folder, OUTPUT, [user(n) for n in range(rows)], fence=rows)
+    seconds: dict[str, list[float]] = {method: [] for method in METHODS}
+    for number in range(rounds):
+        for method in METHODS:
+            again = replace(unit, batch=f"users/{rows}-{number}{METHODS.index(method)}")
+            seconds[method].append(seconds_of(session, target, again, method))
+    return {method: statistics.median(values) for method, values in seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 10, 20, 50, 100, 1_000, 5_000, 10_000])
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, EmbeddedSnowflake(Path(name) / "snowflake") as server:
+        server.create_database("BENCH")
+        env = {"POSTGRES_DSN": "postgresql://nobody@127.0.0.1/none", **server.settings_env("BENCH")}
+        with connect(Settings.from_env(env).snowflake, query_tag="benchmark") as session:
+            target = TargetName("BENCH", "PUBLIC", "USERS")
+            ensure_target(session, target, OUTPUT, KEY, None)
+            measure(session, target, Path(name), 2, 1)
+            print(f"{'rows':>7} {'insert ms':>10} {'stage ms':>10} {'insert/stage':>13}")
+            for rows in chosen.rows:
+                took = measure(session, target, Path(name), rows, chosen.rounds)
+                insert, stage = (1000 * took[method] for method in METHODS)
+                print(f"{rows:>7} {insert:>10.0f} {stage:>10.0f} {insert / stage:>13.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
