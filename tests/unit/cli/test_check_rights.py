@@ -1,0 +1,79 @@
+"""What `check` makes of SHOW GRANTS, which the emulator does not know: the statements as text, the answers as documented."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pgsnow.model.errors import TargetMissing, TargetQueryFailed
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake.connection import Result
+from pgsnow.sync.check_target import check_rights
+from pgsnow.sync.finding import Level
+
+TARGET = TargetName("SALES", "ANALYTICS", "USERS")
+SCHEMAS = 'SHOW SCHEMAS IN DATABASE "SALES"'
+GRANTS = 'SHOW GRANTS TO ROLE "LOADER"'
+
+
+class Account:
+    """Answers these statements, and no other."""
+
+    def __init__(
+        self, grants: list[tuple[str, str, str]] | None, schemas: tuple[str, ...] = ("ANALYTICS",)
+    ) -> None:
+        self.answers: dict[str, Any] = {
+            "SELECT CURRENT_ROLE()": Result([("LOADER",)], ("CURRENT_ROLE()",), ""),
+            SCHEMAS: Result([(name,) for name in (*schemas, "INFORMATION_SCHEMA")], ("name",), ""),
+            GRANTS: TargetQueryFailed("unsupported")
+            if grants is None
+            else Result(list(grants), ("privilege", "granted_on", "name"), ""),
+        }
+
+    def execute(self, statement: str) -> Result:
+        answer = self.answers.get(statement, TargetMissing(statement))
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Result)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("grants", "level"),
+    [
+        (
+            [("CREATE TABLE", "SCHEMA", "SALES.ANALYTICS"), ("CREATE STAGE", "SCHEMA", "SALES.ANALYTICS")],
+            Level.OK,
+        ),
+        ([("OWNERSHIP", "SCHEMA", '"SALES"."ANALYTICS"')], Level.OK),
+        ([("CREATE TABLE", "SCHEMA", "SALES.ANALYTICS")], Level.FAILED),
+        ([("OWNERSHIP", "SCHEMA", "SALES.OTHER")], Level.FAILED),
+        ([], Level.FAILED),
+        ([("USAGE", "ROLE", "SYSADMIN")], Level.WARNING),
+        (None, Level.WARNING),
+    ],
+)
+def test_the_rights_in_a_schema_that_is_there(
+    grants: list[tuple[str, str, str]] | None, level: Level
+) -> None:
+    [finding] = check_rights(Account(grants), frozenset({TARGET}))  # type: ignore[arg-type]
+    assert finding.level is level
+
+
+def test_what_is_missing_is_told_as_the_statement_that_grants_it() -> None:
+    account = Account([("CREATE TABLE", "SCHEMA", "SALES.ANALYTICS")])
+    [finding] = check_rights(account, frozenset({TARGET}))  # type: ignore[arg-type]
+    assert "CREATE STAGE" in finding.detail
+    assert finding.fix == (
+        'GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA "SALES"."ANALYTICS" TO ROLE "LOADER";'
+    )
+
+
+def test_a_schema_that_is_not_there_needs_the_right_to_create_it() -> None:
+    target = frozenset({TARGET})
+    [without] = check_rights(Account([], schemas=()), target)  # type: ignore[arg-type]
+    assert without.fix == 'GRANT USAGE, CREATE SCHEMA ON DATABASE "SALES" TO ROLE "LOADER";'
+    granted = Account([("CREATE SCHEMA", "DATABASE", "SALES")], schemas=())
+    [having] = check_rights(granted, target)  # type: ignore[arg-type]
+    assert having.level is Level.OK
