@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pgsnow.cli.screen import say
-
+NOTICE = b"stopping after the current load unit (once more: at once)\n"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -31,7 +32,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[Stopped]:
     def received(number: int, _frame: FrameType | None) -> None:
         stopped.signum = number
         restore()
-        say("stopping after the current load unit (once more: at once)")
+        os.write(sys.stderr.fileno(), NOTICE)  # a stream may be in the middle of a write of its own
         stop()
 
     for number in SIGNALS:

@@ -1,4 +1,4 @@
-"""What `check` makes of SHOW GRANTS, which the emulator does not know: the statements as text, the answers as documented."""
+"""What `check` makes of SHOW GRANTS, which the emulator does not know: exact statements, documented answers."""
 
 from __future__ import annotations
 
