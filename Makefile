@@ -45,7 +45,8 @@ stress: $(READY)
 	$(BIN)/python -m pytest -n 0 -s -m stress --timeout 0 $(PYTEST_ARGS)
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.load_method
+	$(BIN)/python -m benchmarks.first_load 1000000 5000000
 
 lock: $(READY)
 	$(BIN)/uv lock --upgrade

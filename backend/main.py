@@ -12,7 +12,7 @@ from pgsnow.integrations.fastapi import status_router
 if __package__:
     from .worker.sync_utils import config_file, load_environment
 else:
-    from worker.sync_utils import config_file, load_environment
+    from worker.sync_utils import config_file, load_environment  # type: ignore[import-not-found, no-redef]
 
 load_environment()
 
