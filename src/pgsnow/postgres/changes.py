@@ -72,7 +72,7 @@ class Changes:
         return self._pages
 
     def _read(self) -> Generator[Page]:
-        arrival = Arrival(self._plan, checks_text=self._snapshot.ascii_only)
+        arrival = Arrival(self._plan, checks_text=self._snapshot.any_bytes)
         with closing(self._snapshot.batches(self._query())) as batches:
             for batch in batches:
                 arrived = arrival.convert(batch)

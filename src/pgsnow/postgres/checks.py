@@ -113,7 +113,12 @@ def _decimal(field: Field, array: pa.Array) -> Checked:
     except pa.ArrowInvalid:
         bad = pa.array([not _fits(value, wanted) for value in array])
         values = pc.if_else(bad, pa.scalar(None, array.type), array).cast(wanted)
-        return Checked(values, bad, lambda row: f"{field.type.snowflake} cannot hold {array[row].as_py()}")
+        return Checked(values, bad, lambda row: f"{field.type.snowflake} cannot hold {_shown(array[row])}")
+
+
+def _shown(value: pa.Scalar) -> str:
+    text = str(value.as_py())
+    return "NaN" if text == "nan" else text
 
 
 def _fits(value: pa.Scalar, wanted: pa.DataType) -> bool:

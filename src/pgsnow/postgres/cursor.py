@@ -116,7 +116,7 @@ class CursorPages:
         )
         with snapshot(self._connection, str(self._plan.source.name)) as now:
             self._begin(now)
-            arrival = Arrival(self._plan, checks_text=now.ascii_only)
+            arrival = Arrival(self._plan, checks_text=now.any_bytes)
             for batch in now.batches(query):
                 yield from arrival.convert(batch).pages(self._plan.config.batch_size)
 
@@ -129,7 +129,7 @@ class CursorPages:
         if table is None or table.num_rows == 0:
             return 0, ()
         (batch,) = table.to_batches()
-        arrived = Arrival(self._plan, checks_text=now.ascii_only).convert(batch)
+        arrived = Arrival(self._plan, checks_text=now.any_bytes).convert(batch)
         fields = len(self._plan.fields)
         self._last.see(batch.column(fields), arrived.good)
         last = batch.slice(batch.num_rows - 1)

@@ -46,8 +46,10 @@ def approach(
         mode = ReadMode.XMIN if feed is None else mode
     if reason is not None or checkpoint is None:
         return Approach(mode, reason, None, feed)
-    window = Window(plan, checkpoint.x, _bound(plan, mode, checkpoint, horizon), checkpoint.seen)
-    return Approach(mode, None, window, feed)
+    bound = _bound(plan, mode, checkpoint, horizon)
+    if feed is not None and feed.restarted:
+        bound = None  # the sequence has given small values again: by xid alone, this once
+    return Approach(mode, None, Window(plan, checkpoint.x, bound, checkpoint.seen), feed)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:

@@ -30,7 +30,7 @@ def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[
     Pages of at most batch_size rows, in no order. Raises as Reading.pages does.
     """
     with source.arrow() as connection, snapshot(connection, str(plan.source.name)) as now:
-        arrival = Arrival(plan, checks_text=now.ascii_only)
+        arrival = Arrival(plan, checks_text=now.any_bytes)
         for some in _chunks(keys, AT_ONCE):
             query = SQL("select {} from {} where {}").format(
                 sql.select_list(plan.fields),
@@ -48,15 +48,25 @@ def payloads(
 
     For people: texts longer than SHOWN are cut, and numbers with a fraction are texts, to keep every digit.
     """
-    found: list[dict[str, Any] | None] = []
     with translating("source", str(plan.source.name)):
-        for some in _chunks(keys, AT_ONCE):
-            rows = (_as_json(plan, key) for key in some)
-            query = SQL("select * from (values {}) v order by 1").format(
-                SQL(",\n").join(SQL("({}, {})").format(Literal(at), row) for at, row in enumerate(rows))
-            )
-            found.extend(_payload(text) for _, text in conn.execute(query).fetchall())
-    return found
+        texts = (text for some in _chunks(keys, AT_ONCE) for text in _texts(conn, plan, some))
+        return [_payload(text) for text in texts]
+
+
+def _texts(conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]) -> list[str | None]:
+    query = SQL("select * from (values {}) v order by 1").format(
+        SQL(",\n").join(
+            SQL("({}, {})").format(Literal(at), _as_json(plan, key)) for at, key in enumerate(keys)
+        )
+    )
+    try:
+        return [text for _, text in conn.execute(query).fetchall()]
+    except (
+        psycopg.errors.CharacterNotInRepertoire
+    ):  # text that no encoding explains: that row cannot be shown
+        if len(keys) == 1:
+            return [None]
+        return [text for key in keys for text in _texts(conn, plan, [key])]
 
 
 def _as_json(plan: TablePlan, key: Key) -> Any:

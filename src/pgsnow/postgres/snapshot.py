@@ -29,8 +29,8 @@ class Snapshot:
     table: str
     x: int
     xmax: int
-    ascii_only: bool
-    """The database does not check its text's encoding (SQL_ASCII)."""
+    any_bytes: bool
+    """The database does not check its text's encoding (SQL_ASCII), and hands it over as it is."""
 
     def fetch(self, query: Composable) -> list[tuple[object, ...]]:
         """A small answer. Raises SourceUnavailable, SourceTableMissing, …"""
@@ -71,8 +71,11 @@ def snapshot(connection: ArrowConnection, table: str) -> Iterator[Snapshot]:
         ((x, xmax, encoding),) = connection.rows(
             f"select {sql.text_of(sql.TXIDS)}, getdatabaseencoding()::text"
         )
+        any_bytes = encoding == "SQL_ASCII"
+        if any_bytes:  # else the server checks each text on its way out, and one bad one ends the read
+            connection.run("select set_config('client_encoding', 'SQL_ASCII', true)")
     try:
-        yield Snapshot(connection, table, x, xmax, encoding == "SQL_ASCII")
+        yield Snapshot(connection, table, x, xmax, any_bytes)
     except BaseException:
         connection.spoiled = True
         raise
