@@ -123,7 +123,9 @@ class Child:
         user: pwd.struct_passwd | None = None,
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        orphan_signal: signal.Signals | None = None,
     ) -> None:
+        """orphan_signal: what it gets when its parent is gone, if not stop_signal."""
         self.log = log
         self._stop_signal = stop_signal
         with open(log, "ab", opener=_private) as output:
@@ -135,7 +137,7 @@ class Child:
                 cwd="/",
                 env=None if env is None else dict(env),
                 start_new_session=True,
-                preexec_fn=die_with_parent(stop_signal),
+                preexec_fn=die_with_parent(orphan_signal or stop_signal),
                 **as_user(user),
             )
 

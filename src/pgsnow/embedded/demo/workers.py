@@ -64,7 +64,9 @@ class Workers:
 
     def _spawn(self, name: str, options: list[str]) -> None:
         argv = [sys.executable, "-m", "celery", "-A", self._app, name, "--loglevel", "INFO", *options]
-        self._children[name] = Child(argv, self._folder / f"{name}.log", env=self._env)
+        log = self._folder / f"{name}.log"
+        # Without its broker, which goes with the demo as well, a worker's warm shutdown never ends.
+        self._children[name] = Child(argv, log, env=self._env, orphan_signal=signal.SIGKILL)
 
 
 def _end_group(pid: int) -> None:
