@@ -11,12 +11,16 @@ from typing import Any
 
 import psycopg.conninfo
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.postgres_settings import PostgresSettings
 from pgsnow.sync.setup import load_config, load_settings
+
+UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
 
 TABLE = "{source: public.users, target: analytics.users, pk: id, watermark_column: updated_at}"
 ENV = {
@@ -206,6 +210,7 @@ def test_reading_files_imports_nothing_that_must_wait_for_the_fork(file: Path) -
 VALUE = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 
 
+@UNTIMED
 @given(
     st.dictionaries(
         st.sampled_from(["host", "dbname", "user", "password", "options", "passfile"]), VALUE, min_size=1

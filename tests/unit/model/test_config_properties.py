@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
 from pgsnow.model.config import parse_config
 from pgsnow.model.duration import format_duration, parse_duration
 from pgsnow.model.interpolate import escape, expand
+
+UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
 
 TEXT = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12)
 NAME = st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True)
@@ -83,6 +87,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
     return {**top, "tables": [{**table, "target": f"t_{at}"} for at, table in enumerate(tables)]}
 
 
+@UNTIMED
 @given(configs())
 def test_a_config_written_out_reads_back_the_same(data: dict[str, Any]) -> None:
     config = parse_config(data, file="f", env={})
@@ -90,6 +95,7 @@ def test_a_config_written_out_reads_back_the_same(data: dict[str, Any]) -> None:
     assert parse_config(again, file="f", env={}) == config
 
 
+@UNTIMED
 @given(
     st.recursive(
         st.one_of(st.text(), st.integers(), st.none()), lambda v: st.lists(v) | st.dictionaries(TEXT, v)
@@ -102,6 +108,7 @@ def test_escaped_text_is_never_expanded(value: object) -> None:
     assert expand(escape(value), {}, report=refuse) == value
 
 
+@UNTIMED
 @given(st.text(st.characters(exclude_characters="}\0")), st.text())
 def test_a_variable_s_text_is_taken_to_the_letter(default: str, value: str) -> None:
     """Nothing inside a variable's value or a default is expanded again."""
@@ -112,6 +119,7 @@ def test_a_variable_s_text_is_taken_to_the_letter(default: str, value: str) -> N
     assert (expanded, found) == (f"<{value or default}>", [])
 
 
+@UNTIMED
 @given(st.integers(0, 10**12))
 def test_a_duration_written_out_reads_back_the_same(milliseconds: int) -> None:
     assert parse_duration(format_duration(milliseconds / 1000)) == pytest.approx(
@@ -119,6 +127,7 @@ def test_a_duration_written_out_reads_back_the_same(milliseconds: int) -> None:
     )
 
 
+@UNTIMED
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.sampled_from(["", " "]))
 def test_terms_of_a_duration_add_up(hours: int, minutes: int, seconds: int, blank: str) -> None:
     assert (
@@ -126,6 +135,7 @@ def test_terms_of_a_duration_add_up(hours: int, minutes: int, seconds: int, blan
     )
 
 
+@UNTIMED
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.lists(st.integers())))
 def test_a_duration_is_seconds_or_refused(value: object) -> None:
     try:

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
 from pgsnow.model.environment import VARIABLES
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.secret import Secret
 from pgsnow.model.settings import Settings
+
+UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
 
 MARK = "hunter-two"
 PLAIN = {
@@ -98,6 +102,7 @@ def _error(name: str, base: dict[str, str]) -> ConfigError | None:
     return None
 
 
+@UNTIMED
 @given(st.text(), st.text())
 def test_a_secret_is_equal_only_to_itself_and_shows_nothing(one: str, other: str) -> None:
     assert (Secret(one) == Secret(other)) == (one == other)

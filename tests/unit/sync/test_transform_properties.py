@@ -8,12 +8,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
 from pgsnow.model.config import MaskRule, TransformConfig
 from pgsnow.model.typemap import Field, TypeMapping, mapping_named
 from pgsnow.sync.transform import build_transform
+
+UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
 
 HERE = "tests.unit.sync.transform_examples"
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -61,6 +65,7 @@ def _same_column(left: pa.Array, right: pa.Array) -> bool:
 
 @pytest.mark.parametrize("function", ["same", "copied"])
 @pytest.mark.parametrize("type_name", RAW)
+@UNTIMED
 @given(data=st.data())
 def test_a_row_function_that_changes_nothing_keeps_every_value(
     function: str, type_name: str, data: st.DataObject
@@ -81,6 +86,7 @@ def test_a_row_function_that_changes_nothing_keeps_every_value(
     assert not rejected or pa.types.is_temporal(kind.arrow)
 
 
+@UNTIMED
 @given(st.lists(st.integers(0, 20)), st.sampled_from(["picky", "batch_picky"]))
 def test_every_row_is_loaded_rejected_or_dropped_and_order_stays(ids: list[int], function: str) -> None:
     fields = (Field("id", "ID", mapping_named("bigint"), key=True),)
@@ -99,6 +105,7 @@ def transformed(values: list[str | None], config: dict[str, Any]) -> list[str | 
     return list(transform.apply(rows).rows.column(0).to_pylist())
 
 
+@UNTIMED
 @given(st.lists(st.one_of(st.none(), TEXT)), st.integers(0, 5), st.integers(0, 5))
 def test_a_mask_shows_only_what_may_be_read(values: list[str | None], first: int, last: int) -> None:
     rule = MaskRule(keep_first=first, keep_last=last)
@@ -111,6 +118,7 @@ def test_a_mask_shows_only_what_may_be_read(values: list[str | None], first: int
             assert masked == value[:first] + "****" + value[len(value) - last :]
 
 
+@UNTIMED
 @given(st.lists(st.one_of(st.none(), TEXT)), st.text(min_size=1))
 def test_a_hash_shows_nothing_and_tells_values_apart(values: list[str | None], salt: str) -> None:
     hashed = transformed(values, {"hash": "v", "salt": salt})
@@ -122,6 +130,7 @@ def test_a_hash_shows_nothing_and_tells_values_apart(values: list[str | None], s
             assert (one == other) == (first == second)
 
 
+@UNTIMED
 @given(st.lists(st.one_of(st.none(), st.from_regex(r"-?[0-9]{1,12}(\.[0-9]{1,12})?", fullmatch=True))))
 def test_a_cast_to_numeric_is_exact_or_refused(values: list[str | None]) -> None:
     rows = pa.RecordBatch.from_arrays([pa.array(values, pa.string())], ["v"])
