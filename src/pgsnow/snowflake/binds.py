@@ -21,6 +21,8 @@ from pgsnow.snowflake.connection import Bind
 MAX_BINDS = 60_000
 """Values a statement. From 65,280 on the connector would stage them by itself
 (CLIENT_STAGE_ARRAY_BINDING_THRESHOLD)."""
+MAX_ROWS = 500
+"""A statement. The emulator runs a bound INSERT row by row, and every statement must answer in time."""
 MAX_BYTES = 4 << 20
 """Of Arrow memory a statement."""
 
@@ -29,7 +31,7 @@ def bind_batches(path: Path) -> Iterator[list[tuple[Bind, ...]]]:
     """The file's rows in order, cut into statements. Columns are the file's, in its order."""
     with pq.ParquetFile(path) as file:
         width = len(file.schema_arrow)
-        for batch in file.iter_batches(batch_size=max(1, MAX_BINDS // width)):
+        for batch in file.iter_batches(batch_size=max(1, min(MAX_ROWS, MAX_BINDS // width))):
             for piece in _pieces(batch):
                 yield bind_rows(piece)
 

@@ -22,7 +22,7 @@ from pgsnow.snowflake.sweeping import list_orphans, prune, sweep
 __all__ = ["choose_method", "list_orphans", "load", "prune", "sweep"]
 
 Method = Literal["stage", "insert"]
-INSERT_ROWS = 20
+INSERT_ROWS = 4
 INSERT_BYTES = 1 << 20
 """Up to both of these bound inserts are quicker. Measured: docs/loading.md."""
 

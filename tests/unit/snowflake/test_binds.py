@@ -66,7 +66,7 @@ def test_all_binds_of_a_column_are_of_one_type_also_where_they_are_null() -> Non
     ]
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_BINDS", 20), ("MAX_BYTES", 100)])
+@pytest.mark.parametrize(("limit", "value"), [("MAX_BINDS", 20), ("MAX_ROWS", 7), ("MAX_BYTES", 100)])
 def test_statements_are_bounded_and_no_row_is_lost_between_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
