@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -24,6 +25,10 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 
 if TYPE_CHECKING:
     from pgsnow.model.settings import Settings
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("pgsnow", deadline=None)
+hypothesis.settings.load_profile("pgsnow")
 
 POSTGRES_CONFIG = {**FAST_AND_FORGETFUL, "max_prepared_transactions": "50", "max_connections": "200"}
 NEEDS_EMULATOR = {"emulator", "snowflake_env", "settings"}

@@ -16,7 +16,7 @@ from pgsnow.model.report import SyncReport
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.sync.events import Observer, ignore
-from pgsnow.sync.log import log_report
+from pgsnow.sync.log import log_report, logger
 from pgsnow.sync.means import Means
 from pgsnow.sync.planning import Planner
 from pgsnow.sync.spool import sweep_spool
@@ -38,6 +38,7 @@ class Engine:
         ledger: Ledger | None = None,
         observer: Observer = ignore,
     ) -> None:
+        config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
         self.config = config
         self.settings = settings
         self.ledger: Ledger = ledger or PostgresLedger(settings.ledger, config.ledger_schema)
@@ -108,6 +109,8 @@ class Engine:
             return
         self.ledger.migrate()
         sweep_spool()
+        for warning in self.settings.snowflake.warnings:
+            logger().warning(warning)
         self._migrated = True
 
 

@@ -12,18 +12,16 @@ import psycopg
 from pgsnow.model.config import TableConfig
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.text import read_text
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.look_up import count_rows, select_all_keys, select_rows
-from pgsnow.sync.canonical import from_postgres, from_snowflake
+from pgsnow.sync.canonical import from_snowflake
 from pgsnow.sync.engine import Engine
+from pgsnow.sync.expected import Expected, Row, expected_rows
 
 PAGE = 2_000
 """Rows compared at once."""
 SHOWN = 20
 """Differences kept a table; the rest is counted."""
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,6 @@ class Verdict:
     """Rows with an open entry in sync_errors; they are not compared."""
     difference_count: int = 0
     differences: list[Difference] = field(default_factory=list)
-    not_compared: tuple[str, ...] = ()
-    """Columns that a transform changes: their source value says nothing of the target's."""
 
     @property
     def equal(self) -> bool:
@@ -66,30 +62,23 @@ class Verdict:
 class Comparison:
     """One table's comparison. The source should be quiet, or what is in flight counts as different."""
 
-    def __init__(
-        self, plan: TablePlan, changed: frozenset[str], conn: psycopg.Connection, session: Session
-    ) -> None:
+    def __init__(self, plan: TablePlan, expected: Expected, session: Session) -> None:
         self._plan = plan
-        self._conn = conn
+        self._expected = expected
         self._session = session
-        self._fields = tuple(f for f in plan.output if not f.computed and f.source not in changed)
-        self._key_at = [[f.source for f in self._fields].index(name) for name in plan.config.pk]
-        left_out = tuple(f.target for f in plan.output if f not in self._fields)
-        self.verdict = Verdict(plan.config.name, str(plan.target), not_compared=left_out)
+        self._key_at = [plan.output.index(field) for field in plan.key]
+        self.verdict = Verdict(plan.config.name, str(plan.target))
 
     def run(self, quarantined: frozenset[Row]) -> Verdict:
+        """quarantined: keys, as loaded, of rows that are known not to be in the target as they should."""
         matched = 0
-        for page in self._source_pages():
+        for page in self._expected(PAGE):
             self.verdict.source_rows += len(page)
             known = {self._key(row): row for row in page if self._key(row) not in quarantined}
             self.verdict.quarantined += len(page) - len(known)
             matched += self._compare(known)
         self._ghosts(matched, quarantined)
         return self.verdict
-
-    def _source_pages(self) -> Iterator[list[Row]]:
-        for page in read_text(self._conn, self._plan, self._fields, PAGE):
-            yield [tuple(from_postgres(f, v) for f, v in zip(self._fields, row, strict=True)) for row in page]
 
     def _key(self, row: Row) -> Row:
         return tuple(row[at] for at in self._key_at)
@@ -110,11 +99,12 @@ class Comparison:
     def _target_rows(self, keys: Sequence[Row]) -> Iterator[Row]:
         if not keys:
             return
-        for row in select_rows(self._session, self._plan.target, self._fields, self._plan.key, keys):
-            yield tuple(from_snowflake(f, v) for f, v in zip(self._fields, row, strict=True))
+        output = self._plan.output
+        for row in select_rows(self._session, self._plan.target, output, self._plan.key, keys):
+            yield tuple(from_snowflake(f, v) for f, v in zip(output, row, strict=True))
 
     def _note_values(self, key: Row, source: Row, target: Row) -> None:
-        for at, f in enumerate(self._fields):
+        for at, f in enumerate(self._plan.output):
             if source[at] != target[at]:
                 self.verdict.note(Difference("value", key, f.target, source[at], target[at]))
 
@@ -122,7 +112,7 @@ class Comparison:
         self.verdict.target_rows = count_rows(self._session, self._plan.target)
         if self.verdict.target_rows == matched:
             return
-        known = {self._key(row) for page in self._source_pages() for row in page} | quarantined
+        known = {self._key(row) for page in self._expected(PAGE) for row in page} | quarantined
         key = self._plan.key
         for row in select_all_keys(self._session, self._plan.target, key):
             value = tuple(from_snowflake(f, v) for f, v in zip(key, row, strict=True))
@@ -143,14 +133,11 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
     prepared = engine.planner.plan(conn, table, None)
-    comparison = Comparison(prepared.plan, prepared.transform.changes, conn, session)
-    fields = {f.source: f for f in prepared.plan.fields}
-    quarantined = frozenset(
-        tuple(from_postgres(fields[name], key.get(name)) for name in table.pk)
-        for key in engine.ledger.open_error_keys(table.name)
-    )
+    bad = frozenset(tuple(key.items()) for key in engine.ledger.open_error_keys(table.name))
+    expected, left_out = expected_rows(engine.source, conn, prepared, bad)
+    comparison = Comparison(prepared.plan, expected, session)
     try:
-        return comparison.run(quarantined)
+        return comparison.run(left_out)
     except TargetMissing:
         comparison.verdict.note(Difference("missing", (str(prepared.plan.target),)))
         return comparison.verdict

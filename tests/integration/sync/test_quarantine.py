@@ -97,3 +97,20 @@ def test_a_value_too_long_for_the_targets_own_column_is_rejected_before_it_is_st
         (error,) = engine.ledger.errors()
     assert (error.key, error.column) == ({"id": "2"}, "name")
     assert "takes 5" in error.reason
+
+
+def shout(row: dict[str, Any]) -> dict[str, Any] | None:
+    """A transform that changes rows and leaves some out."""
+    return None if row["id"] % 10 == 0 else {**row, "name": row["name"].upper()}
+
+
+def test_a_transformed_table_is_compared_with_what_its_transform_makes_of_the_source(world: World) -> None:
+    world.tables[0] |= {"transform": {"function": f"{__name__}:shout", "hash": ["id"], "salt": "pepper"}}
+    world.sql("insert into users select g, 'n' || g, g from generate_series(1, 100) g")
+    with world.engine() as engine:
+        report = engine.tick().tables[0]
+        assert (report.rows_inserted, report.rows_dropped) == (90, 10)
+    world.assert_equal()
+    world.snowflake("UPDATE ANALYTICS.USERS SET NAME = 'wrong' WHERE BALANCE = 7")
+    (verdict,) = world.verdicts()
+    assert [(d.kind, d.column, d.target) for d in verdict.differences] == [("value", "NAME", "wrong")]

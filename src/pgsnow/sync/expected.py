@@ -1,0 +1,68 @@
+"""What a target should hold, row by row, in canonical values.
+
+Without a transform Postgres is asked for its own text, so that the bulk path does not vouch for itself. With one
+there is no other way to know what it makes of a row than to read rows and run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+
+from pgsnow.model.batch import Page
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.horizon import take_horizon
+from pgsnow.postgres.read import Reading
+from pgsnow.postgres.text import read_text
+from pgsnow.sync.canonical import from_postgres, from_snowflake
+from pgsnow.sync.keys import key_of
+from pgsnow.sync.planning import Prepared
+
+Row = tuple[Any, ...]
+Expected = Callable[[int], Iterator[list[Row]]]
+"""Pages of at most so many rows, a value an output field. May be asked again."""
+KeyItems = frozenset[tuple[tuple[str, str | None], ...]]
+
+
+def expected_rows(
+    source: Source, conn: psycopg.Connection, prepared: Prepared, bad: KeyItems
+) -> tuple[Expected, frozenset[Row]]:
+    """The pages, and the keys in them that are to be left out. bad: source keys with an open error."""
+    plan = prepared.plan
+    if prepared.transform.steps:
+        return lambda page: _transformed(source, conn, prepared, bad, page), frozenset()
+    fields = {field.source: field for field in plan.output}
+    left_out = frozenset(tuple(from_postgres(fields[name], text) for name, text in key) for key in bad)
+    return lambda page: _as_text(conn, plan, page), left_out
+
+
+def _as_text(conn: psycopg.Connection, plan: TablePlan, size: int) -> Iterator[list[Row]]:
+    for page in read_text(conn, plan, plan.output, size):
+        yield [tuple(from_postgres(f, v) for f, v in zip(plan.output, row, strict=True)) for row in page]
+
+
+def _transformed(
+    source: Source, conn: psycopg.Connection, prepared: Prepared, bad: KeyItems, size: int
+) -> Iterator[list[Row]]:
+    plan = prepared.plan
+    horizon, _ = take_horizon(conn)
+    with Reading(source, plan, None, horizon, full=True) as reading:
+        for page in reading.pages():
+            rows = prepared.transform.apply(_without(page, plan, bad)).rows
+            values = [
+                [from_snowflake(f, v) for v in c.to_pylist()]
+                for f, c in zip(plan.output, rows.columns, strict=True)
+            ]
+            found = list(zip(*values, strict=True))
+            yield from (found[at : at + size] for at in range(0, len(found), size))
+
+
+def _without(page: Page, plan: TablePlan, bad: KeyItems) -> Any:
+    if not bad:
+        return page.rows
+    pk = plan.config.pk
+    good = [at for at in range(page.rows.num_rows) if tuple(key_of(page.rows, at, pk).items()) not in bad]
+    return page.rows.take(good)
