@@ -21,10 +21,12 @@ DEADLINE = 90.0
 
 @dataclass(frozen=True)
 class Run:
-    """One row of sync_logs; times are seconds since 1970."""
+    """One row of sync_logs; times are seconds since 1970. `granted` is the ledger's own time of the lease: fences
+    are its microseconds."""
 
     table: str
     status: str
+    granted: float
     start: float
     end: float
     error: str | None
@@ -135,7 +137,7 @@ class Backend:
         if not self.world.sql("select to_regclass('sync_logs') is not null")[0][0]:
             return []
         found = self.world.sql(
-            "select source_table, status, extract(epoch from started_at)::float8,"
+            "select source_table, status, fence / 1e6, extract(epoch from started_at)::float8,"
             " extract(epoch from ended_at)::float8, error from sync_logs order by started_at"
         )
         return [Run(*row) for row in found]
