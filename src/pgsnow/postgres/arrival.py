@@ -60,7 +60,7 @@ class Arrival:
     def _check(self, field: Field, arrived: pa.Array) -> Checked:
         try:
             return check(field, arrived)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except pa.ArrowInvalid as error:
             raise SourceQueryFailed(
                 f"{self._plan.source.name}: column {field.source} did not arrive as {field.type.postgres}: {error}",
                 advice="If the table was altered just now, the next run reads it as it is.",

@@ -32,7 +32,7 @@ class Checked:
 
 
 def check(field: Field, arrived: pa.Array) -> Checked:
-    """Raises pa.ArrowInvalid or pa.ArrowNotImplementedError if the column is of another type altogether."""
+    """Raises pa.ArrowInvalid if the column is of another type altogether."""
     array = arrived.storage if isinstance(arrived.type, pa.BaseExtensionType) else arrived
     wanted = field.type.arrow
     if pa.types.is_decimal(wanted):
@@ -45,7 +45,8 @@ def check(field: Field, arrived: pa.Array) -> Checked:
         return _ranged(field, array, pa.int64(), 0, MICROSECONDS_A_DAY - 1)
     if pa.types.is_string(wanted) or pa.types.is_binary(wanted):
         return _sized(field, array, TEXT_LIMIT if pa.types.is_string(wanted) else BINARY_LIMIT)
-    return Checked(_cast(array, wanted))
+    _require(array, wanted)
+    return Checked(array)
 
 
 def null_key(array: pa.Array, field: Field) -> Checked | None:
@@ -73,10 +74,6 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _cast(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    return array if array.type == wanted else array.cast(wanted)
-
-
 def _without(values: pa.Array, bad: pa.Array, why: Callable[[int], str]) -> Checked:
     return Checked(pc.if_else(bad, pa.scalar(None, values.type), values), bad, why)
 
@@ -92,7 +89,7 @@ def _ranged(field: Field, array: pa.Array, raw: pa.DataType, lowest: int, highes
 
 
 def _sized(field: Field, array: pa.Array, limit: int) -> Checked:
-    array = _cast(array, field.type.arrow)
+    _require(array, field.type.arrow)
     if array.nbytes <= limit:
         return Checked(array)
     sizes = pc.binary_length(array)
@@ -108,8 +105,9 @@ def _sized(field: Field, array: pa.Array, limit: int) -> Checked:
 
 def _decimal(field: Field, array: pa.Array) -> Checked:
     wanted = field.type.arrow
+    _require(array, pa.string())
     try:
-        return Checked(_cast(array, wanted))
+        return Checked(array.cast(wanted))
     except pa.ArrowInvalid:
         bad = pa.array([not _fits(value, wanted) for value in array])
         values = pc.if_else(bad, pa.scalar(None, array.type), array).cast(wanted)
