@@ -1,0 +1,95 @@
+"""Driver errors become ours by sqlstate, completely, and without a secret."""
+
+from __future__ import annotations
+
+import adbc_driver_manager as adbc
+import psycopg
+import psycopg.errors
+import pytest
+
+from pgsnow.model import errors
+from pgsnow.postgres.errors import Role, Trouble, translated, translating, trouble_of
+
+CODES = sorted(
+    {
+        kind.sqlstate
+        for kind in vars(psycopg.errors).values()
+        if isinstance(kind, type) and issubclass(kind, psycopg.Error) and isinstance(kind.sqlstate, str)
+    }
+)
+TRANSIENT = ("08", "40", "53", "57", "58")
+KNOWN = {
+    "25P03": Trouble.UNAVAILABLE, "25P04": Trouble.UNAVAILABLE, "55006": Trouble.UNAVAILABLE,
+    "55P03": Trouble.UNAVAILABLE, "3D000": Trouble.NO_DATABASE, "3F000": Trouble.NO_TABLE,
+    "42P01": Trouble.NO_TABLE, "42703": Trouble.NO_COLUMN, "42501": Trouble.DENIED,
+}  # fmt: skip
+
+
+def test_the_driver_knows_codes_of_every_group() -> None:
+    assert len(CODES) > 200
+    assert {code[:2] for code in CODES} >= {*TRANSIENT, "28", "3D", "3F", "42", "55"}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_of_the_driver_is_mapped_as_its_group_says(code: str) -> None:
+    if code in KNOWN:
+        assert trouble_of(code) is KNOWN[code]
+    elif code.startswith(TRANSIENT):
+        assert trouble_of(code) is Trouble.UNAVAILABLE
+    elif code.startswith("28"):
+        assert trouble_of(code) is Trouble.DENIED
+    else:
+        assert trouble_of(code) is Trouble.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("code", "source", "ledger"),
+    [
+        ("57P01", errors.SourceUnavailable, errors.LedgerUnavailable),
+        ("28P01", errors.SourceAccessDenied, errors.LedgerAccessDenied),
+        ("42501", errors.SourceAccessDenied, errors.LedgerAccessDenied),
+        ("3D000", errors.SourceAccessDenied, errors.LedgerAccessDenied),
+        ("42P01", errors.SourceTableMissing, errors.PgsnowError),
+        ("42703", errors.ColumnMissing, errors.PgsnowError),
+        ("22012", errors.SourceQueryFailed, errors.PgsnowError),
+    ],
+)
+def test_source_and_ledger_have_errors_of_their_own(code: str, source: type, ledger: type) -> None:
+    roles: tuple[tuple[Role, type], ...] = (("source", source), ("ledger", ledger))
+    for role, kind in roles:
+        with pytest.raises(errors.PgsnowError) as caught, translating(role, "public.t"):
+            raise psycopg.errors.lookup(code)("what happened\nand more")
+        assert type(caught.value) is kind
+        assert caught.value.code == code
+        assert str(caught.value) == "public.t: what happened"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.OperationalError("no answer"),
+        psycopg.InterfaceError("closed"),
+        adbc.OperationalError("no answer", status_code=adbc.AdbcStatusCode.IO),
+        OSError("cut off"),
+        ConnectionResetError(),
+    ],
+)
+def test_without_a_code_a_lost_connection_is_unavailable(error: Exception) -> None:
+    found = translated(error)
+    assert isinstance(found, errors.SourceUnavailable)
+    assert found.transient
+    assert str(found)
+
+
+def test_without_a_code_a_mistake_of_ours_is_not_retried() -> None:
+    assert not translated(psycopg.ProgrammingError("bad placeholder")).transient
+
+
+def test_adbc_tells_its_code_too() -> None:
+    error = adbc.ProgrammingError("gone", status_code=adbc.AdbcStatusCode.NOT_FOUND, sqlstate="42P01")
+    assert isinstance(translated(error, table="t"), errors.SourceTableMissing)
+
+
+def test_errors_that_are_not_the_drivers_pass() -> None:
+    with pytest.raises(KeyError), translating("source"):
+        raise KeyError("x")
