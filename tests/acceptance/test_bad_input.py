@@ -27,8 +27,9 @@ BAD_FILES = {
     "a missing key": (GOOD.replace("pk: id, ", ""), "pk"),
     "no table name": (GOOD.replace("public.users", "a.b.c"), "a.b.c"),
     "an unknown choice": (GOOD.replace("pk:", "late_rows: sometimes, pk:"), "late_rows"),
+    "no path of a function": (GOOD.replace("pk:", "transform: not a path, pk:"), "not a path"),
     "a key twice": (GOOD + "tables: []\n", "twice"),
-    "a missing variable": (GOOD.replace("a.users", "${NO_SUCH_SCHEMA}.users"), "NO_SUCH_SCHEMA"),
+    "a missing variable": (GOOD.replace("a.users", '"${NO_SUCH_SCHEMA}.users"'), "NO_SUCH_SCHEMA"),
     "one target twice": (
         GOOD + "  - {source: public.checkins, target: A.USERS, pk: id, watermark_column: last_modified}\n",
         "target",
@@ -103,7 +104,8 @@ def test_a_wrong_password_is_refused_without_being_shown(user: User, locked: Emb
     assert source_only.code == 1
     assert "password" in source_only.err
     assert "the-wrong-0ne" not in source_only.out + source_only.err
-    assert user.pgsnow("status", LEDGER_DSN=user.dsn).out.count("failed") == 2
+    shown = user.pgsnow("status", "--output", "json", LEDGER_DSN=user.dsn).json
+    assert [(table["state"], "password" in table["why"]) for table in shown] == [("failed", True)] * 2
 
 
 def test_an_unreachable_postgres_ends_with_2_and_says_which(user: User) -> None:
@@ -162,7 +164,6 @@ def test_a_missing_source_table(user: User) -> None:
         ("pk", "uid", "no column uid"),
         ("pk", "name", "no unique index"),
         ("columns", {"exclude": ["nope"]}, "no column nope"),
-        ("transform", "not a path", "not a path"),
         ("transform", "no_such_module:function", "no_such_module"),
         ("transform", "json:no_such_function", "no_such_function"),
     ],
@@ -234,7 +235,7 @@ def test_more_bad_rows_than_allowed_stop_the_table_and_move_nothing(user: User) 
     user.env["PYTHONPATH"] = str(user.folder)
     user.tables[0] |= {"transform": "strict:row", "max_rejected_rows": 10}
     user.save()
-    fails_alone(user, "max_rejected_rows")
+    fails_alone(user, "more than 10 rows were rejected")
     user.tables[0]["transform"] = None
     user.save()
     equal_after_a_run(user)

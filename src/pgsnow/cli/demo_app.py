@@ -8,7 +8,7 @@ import signal
 from celery import Celery
 from celery.signals import worker_process_init
 
-from pgsnow.embedded.process import die_with_parent
+from pgsnow.embedded.child import die_with_parent
 from pgsnow.integrations.celery import install
 
 app = Celery("pgsnow-demo", broker=os.environ["CELERY_BROKER_URL"])

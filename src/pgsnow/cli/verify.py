@@ -24,7 +24,6 @@ COLUMNS = (
     Shown("target rows", right=True),
     Shown("in quarantine", right=True),
     Shown("differences", right=True),
-    Shown("not compared"),
 )
 
 
@@ -60,7 +59,6 @@ def _row(verdict: Verdict) -> tuple[object, ...]:
         verdict.target_rows,
         verdict.quarantined,
         verdict.difference_count,
-        ", ".join(verdict.not_compared),
     )
 
 

@@ -1,0 +1,111 @@
+"""On a terminal: colours, bars and questions; never in a pipe."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.acceptance.cli_user import SECRET, User, ended, until
+
+ESCAPE = "\x1b["
+SECONDS = 60.0
+
+
+def on_terminal(user: User, *args: str, typed: str = "", **env: str) -> tuple[int, str]:
+    """Run a command with a terminal for all three streams; (exit code, all that was shown)."""
+    leader, follower = pty.openpty()
+    terminal = {**user.env, "TERM": "xterm-256color", "COLUMNS": "160", "LINES": "40", **env}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pgsnow", *args],
+        cwd=user.folder,
+        env=terminal,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    )
+    os.close(follower)
+    shown = b""
+    deadline = time.monotonic() + SECONDS
+    asked = False
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([leader], [], [], 0.1)
+        if ready:
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:  # the other end is closed
+                break
+        if typed and not asked and b"Go on?" in shown:
+            os.write(leader, typed.encode())
+            asked = True
+    os.close(leader)
+    text = shown.decode(errors="replace")
+    assert SECRET not in text
+    return process.wait(SECONDS), text
+
+
+def test_a_terminal_has_colours_unless_no_color_is_set(user: User) -> None:
+    code, coloured = on_terminal(user, "run")
+    assert code == 0
+    assert "\x1b[32m" in coloured
+    code, plain = on_terminal(user, "status", NO_COLOR="1")
+    assert code == 0
+    assert "\x1b[32m" not in plain
+
+
+def test_a_destructive_command_asks_and_obeys_the_answer(user: User) -> None:
+    assert user.pgsnow("run").code == 0
+    user.sql("delete from public.users where id = 1")
+    code, shown = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="n\n")
+    assert code == 1
+    assert "nothing was done" in shown
+    assert user.pgsnow("verify", "--select", "public.users").code == 4
+    code, _ = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="y\n")
+    assert code == 0
+    assert user.pgsnow("verify", "--select", "public.users").code == 0
+
+
+def test_watch_redraws_one_table(user: User) -> None:
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pgsnow", "status", "--watch", "--every", "0.2"],
+        cwd=user.folder,
+        env={**user.env, "TERM": "xterm-256color"},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = bytearray()
+
+    def redrawn() -> bool:
+        if select.select([leader], [], [], 0.1)[0]:
+            shown.extend(os.read(leader, 65536))
+        return shown.count(b"public.users") >= 3 and b"\x1b[1A" in shown
+
+    until(redrawn, "the table was drawn over itself")
+    process.send_signal(2)
+    os.close(leader)
+    assert process.wait(SECONDS) == 130
+
+
+def test_a_reader_that_leaves_early_is_no_error_to_tell_of(user: User) -> None:
+    """`pgsnow schema | head -1`"""
+    process = user.start("schema")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    assert "Traceback" not in ended(process).err
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_data_on_a_terminal_stay_data(user: User, form: str) -> None:
+    code, shown = on_terminal(user, "status", "--output", form)
+    assert code == 0
+    assert ESCAPE not in shown
