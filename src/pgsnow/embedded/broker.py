@@ -9,7 +9,8 @@ import socket
 import tempfile
 from pathlib import Path
 
-from pgsnow.embedded.process import Child, EmbeddedServer
+from pgsnow.embedded.child import Child
+from pgsnow.embedded.server import EmbeddedServer
 from pgsnow.model.errors import MissingExtra
 
 

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from pgsnow.embedded.binaries import reachable
-from pgsnow.embedded.process import EmbeddedServerFailed, as_user
+from pgsnow.embedded.child import as_user
+from pgsnow.embedded.process import EmbeddedServerFailed
 
 SUPERUSER = "postgres"
 OPTIONS = ("-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions")

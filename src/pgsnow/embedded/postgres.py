@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pgsnow.embedded.binaries import binaries_for, server_user
+from pgsnow.embedded.child import Child
 from pgsnow.embedded.cluster import SUPERUSER, make_cluster
-from pgsnow.embedded.process import START_SECONDS, Child, EmbeddedServerFailed
+from pgsnow.embedded.process import START_SECONDS, EmbeddedServerFailed
 from pgsnow.embedded.stored import StoredServer
 
 DEFAULTS = {

@@ -14,7 +14,8 @@ from psycopg import sql
 from pgsnow.embedded.broker import EmbeddedBroker
 from pgsnow.embedded.env_file import write_env_file
 from pgsnow.embedded.postgres import EmbeddedPostgres
-from pgsnow.embedded.process import EmbeddedServer, port_in_use
+from pgsnow.embedded.process import port_in_use
+from pgsnow.embedded.server import EmbeddedServer
 from pgsnow.embedded.snowflake import DATABASE as SNOWFLAKE_DATABASE
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 

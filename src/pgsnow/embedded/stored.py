@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from pgsnow.embedded import process
-from pgsnow.embedded.process import EmbeddedServer, EmbeddedServerFailed
+from pgsnow.embedded.process import EmbeddedServerFailed
+from pgsnow.embedded.server import EmbeddedServer
 
 
 class DirectoryLock:

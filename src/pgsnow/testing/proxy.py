@@ -5,36 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from pgsnow.testing.behaviour import Behaviour
 from pgsnow.testing.requests import RequestReader
 
 CHUNK = 65_536
 LOOK_SECONDS = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """What happens to the bytes. All at once where it makes sense; the default passes everything on.
-
-    refuse: new connections are reset at once.
-    latency: seconds that each chunk of bytes waits, either way.
-    rate: bytes a second for each direction of each connection.
-    blackhole: bytes are taken and go nowhere, until the behaviour changes.
-    cut_after: bytes (both ways, all connections, from when this is set) after which every connection is reset, once.
-    hold_replies: requests go on, but from the first request that contains these bytes the replies of its
-      connection are held back until `release()` or `reset()`. Bodies that HTTP clients compress are looked into.
-    """
-
-    refuse: bool = False
-    latency: float = 0.0
-    rate: float | None = None
-    blackhole: bool = False
-    cut_after: int | None = None
-    hold_replies: bytes | None = None
 
 
 @dataclass(eq=False)
@@ -212,12 +191,3 @@ class FaultProxy:
             self._holding.set()
         while link.held:
             await asyncio.sleep(LOOK_SECONDS)
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Polls until `done()`. Raises TimeoutError."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s")
-        time.sleep(LOOK_SECONDS)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pgsnow.embedded.process import Child
+from pgsnow.embedded.child import Child
 from pgsnow.model.errors import PgsnowError
 
 CONCURRENCY = 2
@@ -26,7 +26,7 @@ class WorkerEnded(PgsnowError):
 class Workers:
     """A worker with CONCURRENCY pool processes, and a beat; a context manager that ends both.
 
-    Start it from a thread that lives as long as they shall (see pgsnow.embedded.process).
+    Start it from a thread that lives as long as they shall (see pgsnow.embedded.child).
     """
 
     def __init__(self, app: str, env: Mapping[str, str], folder: Path) -> None:

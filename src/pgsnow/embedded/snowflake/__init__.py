@@ -10,9 +10,10 @@ import json
 import sys
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Any
 
-from pgsnow.embedded.process import Child
+from pgsnow.embedded.child import Child
 from pgsnow.embedded.stored import StoredServer
 
 ACCOUNT, USER, PASSWORD, WAREHOUSE = "pgsnow", "pgsnow", "pgsnow", "DEV_WH"
@@ -24,6 +25,13 @@ class EmbeddedSnowflake(StoredServer):
     """One emulator. Databases and stages live in `data_dir` and survive `stop` and `kill`."""
 
     name = "snowflake emulator"
+
+    def __init__(
+        self, data_dir: Path | str, port: int | None = None, *, idle_seconds: float | None = None
+    ) -> None:
+        """A transaction whose client says nothing for `idle_seconds` (default 300) is rolled back."""
+        super().__init__(data_dir, port)
+        self._idle_seconds = idle_seconds
 
     def settings_env(self, database: str = DATABASE, schema: str = SCHEMA) -> dict[str, str]:
         """The environment variables that lead pgsnow to this server."""
@@ -71,6 +79,8 @@ class EmbeddedSnowflake(StoredServer):
             "--dir",
             str(self.data_dir.resolve()),
         ]
+        if self._idle_seconds is not None:
+            argv += ["--idle-seconds", str(self._idle_seconds)]
         return Child(argv, self.beside(".log"))
 
     def _ready(self) -> bool:

@@ -10,14 +10,17 @@ import uvicorn
 from pgsnow.embedded.snowflake.server import create_app
 
 GRACE_SECONDS = 3
+IDLE_SECONDS = 300.0
+"""After this time without a word the real service too aborts a lost client's transaction."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="pgsnow.embedded.snowflake", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
     arguments = parser.parse_args()
-    app = create_app(arguments.dir)
+    app = create_app(arguments.dir, arguments.idle_seconds)
     uvicorn.run(
         app,
         host="127.0.0.1",

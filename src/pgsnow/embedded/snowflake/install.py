@@ -18,12 +18,12 @@ from pgsnow.embedded.snowflake import (
 from pgsnow.embedded.snowflake.journal import Journal
 
 
-def install(journal: Journal) -> None:
+def install(journal: Journal, idle_seconds: float) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first request."""
     _values()
     _statements()
     _whole_statements()
-    _requests(journal)
+    _requests(journal, idle_seconds)
 
 
 def _values() -> None:
@@ -64,11 +64,11 @@ def _whole_statements() -> None:
     transactions.wait_for_locks()
 
 
-def _requests(journal: Journal) -> None:
+def _requests(journal: Journal, idle_seconds: float) -> None:
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
     sessions.count_logins(journal)
     sessions.note_statements(journal)
-    sessions.end_forgotten_transactions()
+    sessions.end_forgotten_transactions(idle_seconds)
     sessions.forget_old_results()
     retries.answer_repeated_requests_once()

@@ -15,12 +15,15 @@ from pgsnow.embedded.snowflake.journal import Journal
 from pgsnow.embedded.snowflake.storage import StoredSnowflake
 
 
-def create_app(directory: Path) -> Starlette:
-    """The application over the data in `directory`. Once a process."""
+def create_app(directory: Path, idle_seconds: float) -> Starlette:
+    """The application over the data in `directory`. Once a process.
+
+    A transaction of a client that says nothing for `idle_seconds` is rolled back.
+    """
     journal = Journal()
     store = StoredSnowflake(directory.absolute())
     fakesnow.server.shared_fs = store
-    install(journal)
+    install(journal, idle_seconds)
     app: Starlette = fakesnow.server.app
     app.router.routes.extend(_own_routes(store, journal))
     return app

@@ -6,7 +6,6 @@ import gzip
 import json
 import threading
 import time
-from collections import OrderedDict
 from typing import Any
 
 import fakesnow.server
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pgsnow.embedded.snowflake.journal import Journal
+from pgsnow.embedded.snowflake.results import NewestResults
 from pgsnow.embedded.snowflake.routes import LOGIN, QUERY, Endpoint, replace_route
 from pgsnow.embedded.snowflake.state import LOCK_SECONDS, state_of
 from pgsnow.embedded.snowflake.transactions import in_transaction
@@ -21,9 +21,6 @@ from pgsnow.embedded.snowflake.transactions import in_transaction
 KNOWN_USER, ITS_PASSWORD = "PGSNOW", "pgsnow"
 WRONG_PASSWORD = {"code": "390100", "message": "Incorrect username or password was specified."}
 VALIDITY = {"validityInSeconds": 3_600, "masterValidityInSeconds": 14_400}
-IDLE_SECONDS = 300.0
-"""After this time without a word the real service aborts a lost client's transaction too."""
-KEPT_RESULTS, KEPT_RESULT_BYTES = 20, 16_000_000
 
 
 async def body_of(request: Request) -> dict[str, Any]:
@@ -112,7 +109,7 @@ def _error_of(body: bytes) -> int | None:
     return int(code) if code else None
 
 
-def end_forgotten_transactions(idle_seconds: float = IDLE_SECONDS) -> None:
+def end_forgotten_transactions(idle_seconds: float) -> None:
     """Stock: the transaction of a killed client stays open for ever, and what it wrote stays locked."""
     heard: dict[str, float] = {}
 
@@ -147,14 +144,3 @@ def _reap(heard: dict[str, float], idle_seconds: float) -> None:
 def forget_old_results() -> None:
     """Stock: keeps every result of every session in memory for as long as the server runs."""
     fakesnow.server.shared_fs.results_cache = NewestResults()
-
-
-class NewestResults(OrderedDict[str, tuple[Any, ...]]):
-    """The newest results, the large ones left out, for RESULT_SCAN and the status of a query."""
-
-    def __setitem__(self, query_id: str, result: tuple[Any, ...]) -> None:
-        if result[0] is not None and result[0].nbytes > KEPT_RESULT_BYTES:
-            return
-        super().__setitem__(query_id, result)
-        while len(self) > KEPT_RESULTS:
-            self.popitem(last=False)

@@ -1,0 +1,26 @@
+"""What a fault proxy does to the bytes that pass it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What happens to the bytes. All at once where it makes sense; the default passes everything on.
+
+    refuse: new connections are reset at once.
+    latency: seconds that each chunk of bytes waits, either way.
+    rate: bytes a second for each direction of each connection.
+    blackhole: bytes are taken and go nowhere, until the behaviour changes.
+    cut_after: bytes (both ways, all connections, from when this is set) after which every connection is reset, once.
+    hold_replies: requests go on, but from the first request that contains these bytes the replies of its
+      connection are held back until `release()` or `reset()`. Bodies that HTTP clients compress are looked into.
+    """
+
+    refuse: bool = False
+    latency: float = 0.0
+    rate: float | None = None
+    blackhole: bool = False
+    cut_after: int | None = None
+    hold_replies: bytes | None = None

@@ -1,0 +1,211 @@
+"""`pgsnow dev`: up, down, up again, with all data, whatever was killed in between. Real processes throughout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from dotenv import dotenv_values
+
+from pgsnow.embedded.broker import EmbeddedBroker
+from pgsnow.embedded.process import EmbeddedServerFailed, accepts, alive, free_port, wait_for
+from pgsnow.embedded.stack import Stack
+from tests.integration.embedded.clients import connect, rows, run
+
+SECONDS = 120.0
+pytestmark = pytest.mark.timeout(400)
+
+
+class Dev:
+    """`pgsnow dev` on one directory, as a person runs it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.running: list[subprocess.Popen[str]] = []
+
+    def up(self, *options: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "pgsnow", "dev", "up", "--dir", str(self.directory), *options]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.running.append(process)
+        return process
+
+    def up_and_ready(self, *options: str) -> subprocess.Popen[str]:
+        process = self.up(*options)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "up: Postgres on port" in line, line + process.stdout.read()
+        return process
+
+    def down(self) -> str:
+        argv = [sys.executable, "-m", "pgsnow", "dev", "down", "--dir", str(self.directory)]
+        ended = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=SECONDS)
+        return ended.stdout
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {key: value or "" for key, value in dotenv_values(self.directory / ".env").items()}
+
+    def pid(self, server: str) -> int:
+        return int((self.directory / f"{server}.pid").read_text())
+
+    def write(self, number: int) -> None:
+        with psycopg.connect(self.env["POSTGRES_DSN"], autocommit=True) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS t (i int)")
+            connection.execute("INSERT INTO t VALUES (%s)", [number])
+        with connect(self.env) as connection:
+            run(
+                connection,
+                "CREATE TABLE IF NOT EXISTS T (I NUMBER(38,0))",
+                f"INSERT INTO T VALUES ({number})",
+            )
+
+    def read(self) -> tuple[list[int], list[int]]:
+        with psycopg.connect(self.env["POSTGRES_DSN"]) as connection:
+            source = [row[0] for row in connection.execute("SELECT i FROM t ORDER BY i")]
+        with connect(self.env) as connection:
+            return source, [row[0] for row in rows(connection, "SELECT I FROM T ORDER BY I")]
+
+
+@pytest.fixture
+def dev() -> Iterator[Dev]:
+    with tempfile.TemporaryDirectory(prefix="pgsnow-dev-", ignore_cleanup_errors=True) as name:
+        running = Dev(Path(name) / "dir")
+        yield running
+        running.down()
+        for process in running.running:
+            process.wait(SECONDS)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def test_data_and_ports_survive_down_and_up(dev: Dev) -> None:
+    process = dev.up_and_ready()
+    dev.write(1)
+    before = dev.env
+    assert "stopped" in dev.down()
+    assert process.wait(SECONDS) == 0
+    assert not accepts(int(before["SNOWFLAKE_PORT"]))
+    dev.up_and_ready()
+    assert dev.env == before
+    assert dev.read() == ([1], [1])
+
+
+def test_the_env_file_is_complete_and_private(dev: Dev) -> None:
+    postgres_port, snowflake_port = free_port(), free_port()
+    dev.up_and_ready("--pg-port", str(postgres_port), "--snowflake-port", str(snowflake_port))
+    assert set(dev.env) == {
+        "POSTGRES_DSN",
+        *(
+            f"SNOWFLAKE_{name}"
+            for name in [
+                "ACCOUNT",
+                "USER",
+                "PASSWORD",
+                "WAREHOUSE",
+                "DATABASE",
+                "SCHEMA",
+                "HOST",
+                "PORT",
+                "PROTOCOL",
+            ]
+        ),
+    }
+    assert f":{postgres_port}/" in dev.env["POSTGRES_DSN"]
+    assert dev.env["SNOWFLAKE_PORT"] == str(snowflake_port)
+    assert stat.S_IMODE((dev.directory / ".env").stat().st_mode) == 0o600
+
+
+def test_a_second_up_says_so_and_succeeds(dev: Dev) -> None:
+    dev.up_and_ready()
+    second = dev.up()
+    said, _ = second.communicate(timeout=SECONDS)
+    assert second.returncode == 0
+    assert "already up" in said
+    assert dev.env["SNOWFLAKE_PORT"] in said
+
+
+def test_down_where_nothing_runs_succeeds(dev: Dev) -> None:
+    assert "nothing is running" in dev.down()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_in_order(dev: Dev, number: signal.Signals) -> None:
+    process = dev.up_and_ready()
+    servers = [dev.pid("postgres"), dev.pid("snowflake")]
+    process.send_signal(number)
+    assert process.wait(SECONDS) == 0
+    assert not any(alive(pid) for pid in servers)
+
+
+def test_after_kill_9_of_the_supervisor_up_works_with_all_data(dev: Dev) -> None:
+    process = dev.up_and_ready()
+    dev.write(1)
+    before = dev.env
+    process.kill()
+    process.wait()
+    dev.up_and_ready()
+    assert dev.env == before
+    assert dev.read() == ([1], [1])
+
+
+def test_servers_that_are_killed_come_back_with_all_data(dev: Dev) -> None:
+    dev.up_and_ready()
+    dev.write(1)
+    killed = {name: dev.pid(name) for name in ("postgres", "snowflake")}
+    for pid in killed.values():
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: all(dev.pid(name) != pid for name, pid in killed.items()), SECONDS)
+    assert wait_for(lambda: reads(dev), SECONDS)
+    dev.write(2)
+    assert dev.read() == ([1, 2], [1, 2])
+
+
+def reads(dev: Dev) -> bool:
+    try:
+        return dev.read() == ([1], [1])
+    except psycopg.OperationalError:
+        return False
+
+
+def test_after_kill_9_of_all_three_up_works_with_all_data(dev: Dev) -> None:
+    process = dev.up_and_ready()
+    dev.write(1)
+    for pid in (process.pid, dev.pid("postgres"), dev.pid("snowflake")):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    dev.up_and_ready()
+    assert dev.read() == ([1], [1])
+
+
+def test_detached_it_stays_up_by_itself_until_down(dev: Dev) -> None:
+    said, _ = dev.up("--detach").communicate(timeout=SECONDS)
+    assert "up: Postgres on port" in said
+    dev.write(1)
+    assert dev.read() == ([1], [1])
+    servers = [dev.pid("postgres"), dev.pid("snowflake")]
+    assert "stopped" in dev.down()
+    assert not any(alive(pid) for pid in servers)
+
+
+def test_a_taken_port_is_named_and_nothing_is_left_running(dev: Dev, broker: EmbeddedBroker) -> None:
+    stack = Stack(dev.directory, pg_port=broker.port)
+    with pytest.raises(EmbeddedServerFailed, match=f"port {broker.port} is in use"):
+        stack.up()
+    assert not accepts(stack.snowflake.port)
+    assert not (dev.directory / ".env").exists()
+
+
+def test_a_stack_with_a_broker_names_it(dev: Dev) -> None:
+    with Stack(dev.directory, broker=True) as stack:
+        assert accepts(stack.broker.port)
+        assert dev.env == stack.env()
+        assert dev.env["CELERY_BROKER_URL"] == stack.broker.url
+    assert not accepts(stack.broker.port)

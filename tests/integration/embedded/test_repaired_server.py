@@ -1,0 +1,184 @@
+"""Logins, lost replies, forgotten clients and data on disk. The stock emulator deviates in each."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import snowflake.connector
+
+from pgsnow.embedded.process import wait_for
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from pgsnow.testing.proxy import FaultProxy
+from tests.integration.embedded.clients import attempt, connect, rows, run
+from tests.integration.embedded.conftest import StockEmulator
+
+
+def login(env: Mapping[str, str], **more: Any) -> int | None:
+    """The errno of a login that is refused, None for one that works."""
+    try:
+        connect(env, **more).close()
+    except snowflake.connector.Error as error:
+        return int(error.errno)
+    return None
+
+
+def test_a_wrong_password_is_refused(snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]) -> None:
+    refused = 390100
+    assert login(snowflake_env) is None
+    assert login(snowflake_env, password="not it") == refused
+    assert login(snowflake_env, user="somebody_else", password="anything") is None
+    assert login(stock_env, password="not it") is None
+
+
+def insert_with_a_lost_reply(env: Mapping[str, str]) -> Any:
+    with (
+        FaultProxy(int(env["SNOWFLAKE_PORT"])) as proxy,
+        connect({**env, "SNOWFLAKE_PORT": str(proxy.port)}) as client,
+    ):
+        rows(client, "CREATE TABLE T (I NUMBER(38,0))")
+        proxy.behave(hold_replies=b"INSERT INTO T")
+        insert = threading.Thread(target=rows, args=(client, "INSERT INTO T VALUES (1)"))
+        insert.start()
+        assert proxy.wait_until_holding()
+        proxy.reset()
+        proxy.heal()
+        insert.join(60)
+        return rows(client, "SELECT I FROM T")
+
+
+def test_a_statement_sent_again_after_a_lost_reply_runs_once(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
+) -> None:
+    assert insert_with_a_lost_reply(snowflake_env) == [(1,)]
+    assert insert_with_a_lost_reply(stock_env) == [(1,), (1,)]
+
+
+def test_a_client_that_logs_out_loses_its_transaction(snowflake_env: Mapping[str, str]) -> None:
+    with connect(snowflake_env) as gone:
+        run(gone, "CREATE TABLE T (I NUMBER(38,0))", "BEGIN", "INSERT INTO T VALUES (1)")
+    with connect(snowflake_env) as other:
+        assert rows(other, "SELECT I FROM T") == []
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[EmbeddedSnowflake]:
+    with EmbeddedSnowflake(tmp_path / "snowflake", idle_seconds=0.5) as server:
+        server.create_database("D")
+        yield server
+
+
+def update_after_a_lost_client(env: Mapping[str, str], *, patience: float) -> tuple[int, str] | None:
+    """A client dies in its transaction; another one waits for the row."""
+    lost = connect(env)
+    run(lost, "CREATE TABLE T (I NUMBER(38,0))", "INSERT INTO T VALUES (1)", "BEGIN", "UPDATE T SET I = 2")
+    with connect(env, network_timeout=patience) as other:
+        answer = attempt(other, "UPDATE T SET I = 3")
+    assert attempt(lost, "COMMIT") is not None or answer is not None
+    return answer
+
+
+def test_the_transaction_of_a_lost_client_ends(
+    impatient: EmbeddedSnowflake, stock_env: Mapping[str, str]
+) -> None:
+    """And its COMMIT, should it come back, is refused."""
+    assert update_after_a_lost_client(impatient.settings_env("D"), patience=30) is None
+    assert update_after_a_lost_client(stock_env, patience=2) is not None
+
+
+def test_data_and_stages_survive_a_restart_and_a_crash(tmp_path: Path) -> None:
+    server = EmbeddedSnowflake(tmp_path / "snowflake").start()
+    try:
+        fill(server.settings_env("D"), server, tmp_path)
+        server.stop()
+        server.start()
+        assert look(server.settings_env("D")) == ([(1,)], ["st/b/part.parquet"], [(2,)])
+        server.kill()
+        server.start()
+        assert look(server.settings_env("D")) == ([(1,)], ["st/b/part.parquet"], [(2,)])
+    finally:
+        server.kill()
+
+
+def fill(env: Mapping[str, str], server: EmbeddedSnowflake, folder: Path) -> None:
+    server.create_database("D")
+    pq.write_table(pa.table({"I": [1, 2]}), folder / "part.parquet")
+    with connect(env) as connection:
+        run(
+            connection,
+            "CREATE TABLE T (I NUMBER(38,0))",
+            "CREATE TABLE U (I NUMBER(38,0), S VARCHAR(10))",
+            "INSERT INTO T VALUES (1)",
+            "CREATE STAGE ST",
+            f"PUT file://{folder}/part.parquet @ST/b/ AUTO_COMPRESS=FALSE",
+        )
+
+
+def look(env: Mapping[str, str]) -> Any:
+    with connect(env) as connection:
+        files = [row[0] for row in rows(connection, "LIST @ST/b/")]
+        copy = "COPY INTO U FROM @ST/b/ FILE_FORMAT=(TYPE=PARQUET) MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE"
+        run(connection, copy)  # the second time it finds that the file was loaded
+        return rows(connection, "SELECT I FROM T"), files, rows(connection, "SELECT COUNT(*) FROM U")
+
+
+def test_the_stock_emulator_forgets_all(tmp_path: Path) -> None:
+    server = StockEmulator(tmp_path / "server.log").start()
+    env = {"SNOWFLAKE_DATABASE": "D", "SNOWFLAKE_PORT": str(server.port)}
+    env = EmbeddedSnowflake(tmp_path / "x", server.port).settings_env("D") | env
+    try:
+        with connect(env) as connection:
+            run(connection, "CREATE TABLE T (I NUMBER(38,0))")
+        server.kill()
+        server.start()
+        with connect(env) as connection:
+            assert attempt(connection, "SELECT I FROM T") == (2003, "42S02")
+    finally:
+        server.kill()
+
+
+def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path: Path) -> None:
+    """Rows are written until the server is killed under the writer: every acknowledged one is there."""
+    server = EmbeddedSnowflake(tmp_path / "snowflake").start()
+    try:
+        server.create_database("D")
+        env = server.settings_env("D")
+        with connect(env) as connection:
+            run(connection, "CREATE TABLE T (I NUMBER(38,0))")
+        acknowledged: list[int] = []
+        writer = threading.Thread(target=write_until_it_fails, args=(env, acknowledged))
+        writer.start()
+        assert wait_for(lambda: len(acknowledged) >= 20, 30)
+        server.kill()
+        server.start()
+        writer.join(60)
+        with connect(env) as connection:
+            there = {row[0] for row in rows(connection, "SELECT I FROM T")}
+        assert set(acknowledged) <= there
+    finally:
+        server.kill()
+
+
+def write_until_it_fails(env: Mapping[str, str], acknowledged: list[int]) -> None:
+    """Ends with the session, which the server no longer knows after its restart."""
+    with contextlib.suppress(snowflake.connector.Error):
+        connection = connect(env)
+        for number in range(100_000):
+            run(connection, f"INSERT INTO T VALUES ({number})")
+            acknowledged.append(number)
+
+
+def test_one_directory_has_one_emulator(tmp_path: Path) -> None:
+    from pgsnow.embedded.process import EmbeddedServerFailed
+
+    with (
+        EmbeddedSnowflake(tmp_path / "snowflake"),
+        pytest.raises(EmbeddedServerFailed, match="in use by process"),
+    ):
+        EmbeddedSnowflake(tmp_path / "snowflake").start()

@@ -1,0 +1,246 @@
+"""Statements that pgsnow sends do what Snowflake does. Each scenario deviates on the stock emulator: once it does
+not, its repair can go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.integration.embedded.clients import Scenario, attempt, connect, outcome, rows, run
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two files of two rows each: I, S."""
+    folder = tmp_path_factory.mktemp("parquet")
+    for part in (1, 2):
+        pq.write_table(pa.table({"I": [part, part], "S": ["a", None]}), folder / f"part-{part}.parquet")
+    return folder
+
+
+def staged(connection: Any, folder: Path) -> str:
+    """A stage with both files below b/1/, and an empty table T; the COPY that loads them all."""
+    run(
+        connection,
+        "CREATE TABLE T (I NUMBER(38,0), S VARCHAR)",
+        "CREATE STAGE ST",
+        f"PUT file://{folder}/part-*.parquet @ST/b/1/ AUTO_COMPRESS=FALSE OVERWRITE=TRUE",
+    )
+    return "COPY INTO T FROM @ST/b/1/ FILE_FORMAT=(TYPE=PARQUET) MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE"
+
+
+def names(connection: Any, statement: str) -> list[str]:
+    return [row[0] for row in rows(connection, statement)]
+
+
+def copy_again_without_force(connection: Any, folder: Path) -> Any:
+    copy = staged(connection, folder)
+    return run(connection, f"{copy} FORCE=FALSE", f"{copy} FORCE=FALSE", "SELECT COUNT(*) FROM T")
+
+
+def copy_without_purge(connection: Any, folder: Path) -> Any:
+    run(connection, f"{staged(connection, folder)} PURGE=FALSE")
+    return names(connection, "LIST @ST")
+
+
+def copy_named_files(connection: Any, folder: Path) -> Any:
+    copy = staged(connection, folder)
+    return run(connection, f"{copy} FILES=('part-2.parquet')", "SELECT DISTINCT I FROM T")
+
+
+def list_below_a_path(connection: Any, folder: Path) -> Any:
+    staged(connection, folder)
+    run(connection, f"PUT file://{folder}/part-1.parquet @ST/b/2/ AUTO_COMPRESS=FALSE")
+    return names(connection, "LIST @ST/b/2/"), names(connection, "LIST @ST/nothing/")
+
+
+def list_by_pattern(connection: Any, folder: Path) -> Any:
+    staged(connection, folder)
+    return names(connection, "LIST @ST PATTERN='.*part-2.*'")
+
+
+def remove_below_a_path(connection: Any, folder: Path) -> Any:
+    staged(connection, folder)
+    run(connection, f"PUT file://{folder}/part-1.parquet @ST/b/2/ AUTO_COMPRESS=FALSE")
+    return (
+        names(connection, "REMOVE @ST/b/1/"),
+        names(connection, "REMOVE @ST/b/1/"),
+        names(connection, "LIST @ST"),
+    )
+
+
+def put_to_a_quoted_place(connection: Any, folder: Path) -> Any:
+    run(connection, "CREATE STAGE ST", f"PUT 'file://{folder}/part-1.parquet' '@ST/b/1/' AUTO_COMPRESS=FALSE")
+    return names(connection, "LIST @ST")
+
+
+def drop_a_stage(connection: Any, folder: Path) -> Any:
+    staged(connection, folder)
+    run(connection, "DROP STAGE IF EXISTS ST", "DROP STAGE IF EXISTS ST", "CREATE STAGE ST")
+    return names(connection, "LIST @ST"), attempt(connection, "DROP STAGE NO_SUCH_STAGE")
+
+
+def settings_without_effect(connection: Any, _: Path) -> Any:
+    statements = (
+        "ALTER SESSION SET QUERY_TAG = 'x'",
+        "ALTER WAREHOUSE DEV_WH RESUME",
+        "USE WAREHOUSE DEV_WH",
+    )
+    return [attempt(connection, statement) for statement in statements]
+
+
+def who_and_where(connection: Any, _: Path) -> Any:
+    run(connection, "CREATE SCHEMA OTHER")
+    return rows(connection, "SELECT CURRENT_WAREHOUSE(), CURRENT_ROLE(), CURRENT_USER(), CURRENT_SCHEMA()")
+
+
+def ambiguous_merge(connection: Any, _: Path) -> Any:
+    """Two source rows match one target row."""
+    run(
+        connection,
+        "CREATE TABLE T (I NUMBER(38,0), S VARCHAR)",
+        "INSERT INTO T VALUES (1, 'old'), (2, 'old')",
+    )
+    merge = (
+        "MERGE INTO T AS t USING (SELECT 1 AS I, 'a' AS S UNION ALL SELECT 1, 'b') AS s ON t.I = s.I"
+        " WHEN MATCHED THEN UPDATE SET t.S = s.S"
+    )
+    return attempt(connection, merge), rows(connection, "SELECT * FROM T ORDER BY I")
+
+
+def unknown_column(connection: Any, _: Path) -> Any:
+    run(connection, "CREATE TABLE T (I NUMBER(38,0))")
+    return attempt(connection, "SELECT NO_SUCH_COLUMN FROM T")
+
+
+def violated_not_null(connection: Any, _: Path) -> Any:
+    run(connection, "CREATE TABLE T (I NUMBER(38,0) NOT NULL)")
+    return attempt(connection, "INSERT INTO T VALUES (NULL)")
+
+
+def not_json(connection: Any, _: Path) -> Any:
+    return attempt(connection, "SELECT PARSE_JSON(S) FROM (SELECT '{' AS S)") is not None
+
+
+CASES: list[tuple[Any, Any]] = [
+    (copy_again_without_force, [(4,)]),
+    (copy_without_purge, ["st/b/1/part-1.parquet", "st/b/1/part-2.parquet"]),
+    (copy_named_files, [(2,)]),
+    (list_below_a_path, (["st/b/2/part-1.parquet"], [])),
+    (list_by_pattern, ["st/b/1/part-2.parquet"]),
+    (
+        remove_below_a_path,
+        (["st/b/1/part-1.parquet", "st/b/1/part-2.parquet"], [], ["st/b/2/part-1.parquet"]),
+    ),
+    (put_to_a_quoted_place, ["st/b/1/part-1.parquet"]),
+    (drop_a_stage, ([], (2003, "02000"))),
+    (settings_without_effect, [None, None, None]),
+    (who_and_where, [("DEV_WH", "PUBLIC", "PGSNOW", "OTHER")]),
+    (ambiguous_merge, ((100090, "42P18"), [(1, "old"), (2, "old")])),
+    (unknown_column, (904, "42000")),
+    (violated_not_null, (100072, "22000")),
+]
+each = pytest.mark.parametrize(("scenario", "real"), CASES, ids=[case[0].__name__ for case in CASES])
+
+
+@each
+def test_as_on_snowflake(scenario: Any, real: Any, snowflake_env: Mapping[str, str], parquet: Path) -> None:
+    assert outcome(lambda connection: scenario(connection, parquet), snowflake_env) == real
+
+
+@each
+def test_the_stock_emulator_deviates(
+    scenario: Any, real: Any, stock_env: Mapping[str, str], parquet: Path
+) -> None:
+    assert outcome(lambda connection: scenario(connection, parquet), stock_env) != real
+
+
+def copy_from_another_database(table: str) -> Scenario:
+    def scenario(connection: Any) -> Any:
+        return run(
+            connection,
+            f"COPY INTO {table} FROM @{table}_STAGE/b/ FILE_FORMAT=(TYPE=PARQUET) "
+            "MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE",
+            f"SELECT COUNT(*) FROM {table}",
+        )
+
+    return scenario
+
+
+def prepare(env: Mapping[str, str], folder: Path) -> str:
+    table = f"{env['SNOWFLAKE_DATABASE']}.PUBLIC.T"
+    with connect(env) as connection:
+        run(
+            connection,
+            f"CREATE TABLE {table} (I NUMBER(38,0), S VARCHAR)",
+            f"CREATE STAGE {table}_STAGE",
+            f"PUT file://{folder}/part-1.parquet @{table}_STAGE/b/ AUTO_COMPRESS=FALSE",
+        )
+    return table
+
+
+def test_a_session_without_a_database_can_load(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str], parquet: Path
+) -> None:
+    """Every name is qualified, so the session's database must not matter."""
+    table, stock_table = prepare(snowflake_env, parquet), prepare(stock_env, parquet)
+    nowhere: dict[str, Any] = {"database": None, "schema": None}
+    assert outcome(copy_from_another_database(table), snowflake_env, **nowhere) == [(2,)]
+    assert outcome(copy_from_another_database(stock_table), stock_env, **nowhere) != [(2,)]
+
+
+def test_databases_come_with_public_and_go(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
+) -> None:
+    def scenario(connection: Any) -> Any:
+        own = connection.database
+        where = run(
+            connection,
+            f'CREATE DATABASE "{own}_2"',
+            "SELECT CURRENT_DATABASE() = '" + own + "_2', CURRENT_SCHEMA()",
+        )
+        back = run(connection, f"USE DATABASE {own}", "SELECT CURRENT_SCHEMA()")
+        gone = attempt(connection, f"DROP DATABASE {own}_2"), attempt(connection, f"DROP DATABASE {own}_2")
+        again = attempt(connection, f"DROP DATABASE IF EXISTS {own}_2")
+        return where, back, gone, again
+
+    real = ([(True, "PUBLIC")], [("PUBLIC",)], (None, (2003, "02000")), None)
+    assert outcome(scenario, snowflake_env) == real
+    assert outcome(scenario, stock_env) != real
+
+
+def test_a_session_may_name_a_database_that_is_not_there(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
+) -> None:
+    """The real service lets the client in and has the first statement fail; stock makes the database."""
+
+    def scenario(connection: Any) -> Any:
+        return attempt(connection, "CREATE TABLE T (I NUMBER(38,0))"), rows(
+            connection, "SELECT CURRENT_DATABASE()"
+        )
+
+    real = ((90105, "22000"), [(None,)])
+    assert outcome(scenario, snowflake_env, database="NO_SUCH_DATABASE") == real
+    assert outcome(scenario, stock_env, database="NO_SUCH_DATABASE") != real
+
+
+def test_the_answer_to_put_has_what_newer_clients_read(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str], parquet: Path
+) -> None:
+    def fields(connection: Any) -> Any:
+        run(connection, "CREATE STAGE ST")
+        answer = connection.cursor()._execute_helper(
+            f"PUT file://{parquet}/part-1.parquet @ST/", is_internal=True
+        )
+        wanted = {"region", "endPoint", "isClientSideEncrypted", "useS3RegionalUrl"}
+        return wanted <= set(answer["data"]["stageInfo"]), {"encryptionMaterial", "threshold"} <= set(
+            answer["data"]
+        )
+
+    assert outcome(fields, snowflake_env) == (True, True)
+    assert outcome(fields, stock_env) != (True, True)
