@@ -37,9 +37,10 @@ class Approach:
 def approach(
     fetch: Fetch, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon, *, full: bool = False
 ) -> Approach:
-    """fetch: asks Postgres about an integer watermark's sequence; not called for other tables."""
+    """full: a person asked for everything, which also gives a table in xmin mode another chance.
+    fetch: asks Postgres about an integer watermark's sequence; not called for other tables."""
     reason = reason_to_read_all(plan, checkpoint, horizon) or ("asked for" if full else None)
-    mode = mode_of(plan, checkpoint)
+    mode = mode_of(plan, None if full else checkpoint)
     feed = None
     if mode is ReadMode.WATERMARK and is_integer(plan):
         feed = look_at_feed(fetch, plan, None if reason else checkpoint, horizon)

@@ -17,7 +17,8 @@ _LOSSLESS = _MODES[LateRows.LOSSLESS]
 
 
 def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
-    """The mode to read in. A table that an audit moved to xmin mode stays there until its checkpoint is dropped."""
+    """The mode to read in. A table that an audit moved to xmin mode stays there as long
+    as its checkpoint is followed."""
     wanted = _MODES[plan.config.late_rows]
     if wanted == _LOSSLESS and (
         not is_usable(plan) or (checkpoint is not None and checkpoint.mode is ReadMode.XMIN)

@@ -37,9 +37,16 @@ def test_from_then_on_no_watermark_is_trusted(table: Lab, follower: Follower) ->
     follower.tick()
     table.run("insert into t (id, updated_at) values (101, now() - interval '3 days')")
     assert follower.tick() == [101]
-    follower.tick(full=True)
     assert follower.checkpoint is not None
     assert follower.checkpoint.mode is ReadMode.XMIN
+
+
+def test_a_refresh_on_request_trusts_it_again(table: Lab, follower: Follower) -> None:
+    assert follower.checkpoint is not None
+    follower.checkpoint = follower.checkpoint.evolve(mode=ReadMode.XMIN)
+    assert len(follower.tick(full=True)) == 10
+    assert follower.checkpoint is not None
+    assert follower.checkpoint.mode is ReadMode.WATERMARK
 
 
 def test_all_that_changed_since_the_last_clean_audit_is_read_again(table: Lab, follower: Follower) -> None:
