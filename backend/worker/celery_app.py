@@ -8,10 +8,12 @@ from __future__ import annotations
 from celery import Celery
 
 from pgsnow.integrations.celery import install
+from pgsnow.sync.log import configure
 
 from .sync_utils import broker_url, config_file, load_environment
 
 load_environment()
+configure("json")  # the sync's own lines, on stdout
 
 celery = Celery("backend", broker=broker_url())
 celery.conf.broker_connection_retry_on_startup = True

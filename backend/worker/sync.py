@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import sys
 
+from pgsnow.sync.log import configure
+
 from .celery_app import sync_postgres_to_snowflake
 from .sync_utils import sync_now
 
@@ -17,6 +19,7 @@ __all__ = ["main", "sync_postgres_to_snowflake"]
 
 def main(tables: list[str]) -> int:
     """Sync these tables (all of them if none is named) now, print the report, and return 1 if one failed."""
+    configure("console", sys.stderr)
     report = sync_now(tables or None)
     json.dump(report.to_json(), sys.stdout, indent=2)
     sys.stdout.write("\n")

@@ -51,6 +51,11 @@ class Process:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the sync has logged under this name: a JSON object a line, on stdout."""
+        lines = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == name]
+
     def say(self, text: str) -> None:
         """Wait until it has written this. Fails, with all it has written, when it does not."""
         assert wait_for(lambda: text in self.output or self._process.poll() is not None, DEADLINE), (

@@ -68,7 +68,7 @@ def test_beat_fires_and_rows_arrive_and_so_do_their_changes(backend: Backend) ->
     world = backend.world
     world.options = {"sync_interval_seconds": 2}
     insert(world, 1, 500)
-    backend.worker()
+    worker = backend.worker()
     backend.beat()
     backend.until(lambda: backend.target_count() == 500)
     world.sql("update users set name = 'changed', updated_at = now() where id % 10 = 0")
@@ -76,6 +76,11 @@ def test_beat_fires_and_rows_arrive_and_so_do_their_changes(backend: Backend) ->
     changed = 'SELECT count(*) FROM "ANALYTICS"."USERS" WHERE "NAME" = \'changed\''
     backend.until(lambda: world.snowflake(changed)[0][0] == 50 and backend.target_count() == 510)
     world.assert_equal()
+    [first, *_] = worker.events("tick")
+    assert first["sync_success_count"] == 1
+    assert first["sync_failure_count"] == 0
+    assert first["last_sync_duration_seconds"] > 0
+    assert first["rows_processed"] == {"public.users": 500}
 
 
 def test_two_workers_and_two_beats_run_every_table_once_a_tick(backend: Backend) -> None:
