@@ -12,13 +12,14 @@ from pgsnow.postgres.sequence import Feed
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one look at a table learnt: the mode it was done in, its snapshot's xmin and xmax, and, for an integer
-    watermark in watermark mode, its sequence."""
+    """What one look at a table learnt: the mode it was done in, its snapshot's xmin and xmax, for an integer watermark
+    in watermark mode its sequence, and whether it was a standby that answered."""
 
     mode: ReadMode
     x: int
     xmax: int
     feed: Feed | None = None
+    standby: bool = False
 
 
 def advanced(
@@ -53,8 +54,12 @@ def advanced(
 
 def next_low(before: Checkpoint | None, horizon: Horizon, step: Step) -> str:
     """The lower bound for the next read. A prepared transaction's start is not known, but it is not below the
-    bound of the read before: whatever that did not see is not."""
-    if horizon.standby:
+    bound of the read before: whatever that did not see is not.
+
+    A standby's snapshot lags behind a horizon that its primary gave (a conninfo may name several hosts), as if the
+    horizon had been taken after it: it bounds nothing.
+    """
+    if horizon.standby or step.standby:
         return UNBOUNDED
     if horizon.prepared:
         return UNBOUNDED if before is None or _restarted(step) else before.low

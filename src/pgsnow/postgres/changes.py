@@ -83,10 +83,11 @@ class Changes:
     def checkpoint(self) -> Checkpoint:
         if not self._exhausted:
             raise RuntimeError("a read through one snapshot may be remembered once all of it was loaded")
+        now = self._snapshot
         return advanced(
             self._before,
             self._horizon,
-            self._approach.step(self._snapshot.x, self._snapshot.xmax),
+            self._approach.step(now.x, now.xmax, standby=now.standby),
             full=self.full_read is not None,
             seen=self._seen.xids,
             last_watermark=self._last.text,

@@ -24,8 +24,8 @@ class Approach:
     window: Window | None
     feed: Feed | None = None
 
-    def step(self, x: int, xmax: int) -> Step:
-        return Step(self.mode, x, xmax, self.feed)
+    def step(self, x: int, xmax: int, *, standby: bool) -> Step:
+        return Step(self.mode, x, xmax, self.feed, standby)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """The same once a snapshot is known."""

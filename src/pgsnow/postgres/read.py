@@ -62,12 +62,12 @@ def probe(
             condition = beyond(plan, checkpoint.cursor)
         elif way.window is not None:
             condition = way.window.condition(_XMAX)
-        query = SQL("select {}, exists (select from {} where {})").format(
+        query = SQL("select {}, pg_is_in_recovery(), exists (select from {} where {})").format(
             sql.TXIDS, sql.table(plan), condition
         )
-        ((x, xmax, found),) = conn.execute(query).fetchall()
+        ((x, xmax, standby, found),) = conn.execute(query).fetchall()
     reason = way.full_read_at(checkpoint, x, xmax)
-    return Probe(way.step(x, xmax), busy=found or reason is not None, full_read=reason)
+    return Probe(way.step(x, xmax, standby=standby), busy=found or reason is not None, full_read=reason)
 
 
 def idle_checkpoint(

@@ -29,6 +29,7 @@ class Snapshot:
     table: str
     x: int
     xmax: int
+    standby: bool
     any_bytes: bool
     """The database does not check its text's encoding (SQL_ASCII), and hands it over as it is."""
 
@@ -68,14 +69,14 @@ def snapshot(connection: ArrowConnection, table: str) -> Iterator[Snapshot]:
         connection.run("begin isolation level repeatable read read only")
         # Its own name for the length of the transaction: the horizon leaves such readers out.
         connection.run(session_settings(local=True, application_name=READER_NAME))
-        ((x, xmax, encoding),) = connection.rows(
-            f"select {sql.text_of(sql.TXIDS)}, getdatabaseencoding()::text"
+        ((x, xmax, standby, encoding),) = connection.rows(
+            f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text"
         )
         any_bytes = encoding == "SQL_ASCII"
         if any_bytes:  # else the server checks each text on its way out, and one bad one ends the read
             connection.run("select set_config('client_encoding', 'SQL_ASCII', true)")
     try:
-        yield Snapshot(connection, table, x, xmax, any_bytes)
+        yield Snapshot(connection, table, x, xmax, standby, any_bytes)
     except BaseException:
         connection.spoiled = True
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.model.checkpoint import ReadMode, ServerIdentity
+from tests.integration.postgres.conftest import TABLE
 from tests.integration.postgres.lab import Follower, Lab, lab_in
 from tests.integration.postgres.servers import primary_and_standby
 from tests.integration.postgres.test_pg_lossless import PROCEDURE, call_procedure, wait_for
@@ -180,28 +182,61 @@ class TestLookback:
         assert follower.tick() == [2]
 
 
-def test_a_standby_is_read_by_xid_alone(servers_dir: Path) -> None:
-    """Writers cannot be seen from there; late commits are found all the same."""
-    with primary_and_standby(servers_dir / "pair") as (primary, standby), lab_in(primary.dsn()) as writer:
-        writer.run(
-            "create table t (id bigint primary key, v text, updated_at timestamptz not null default now())",
-            "insert into t (id) values (1)",
-        )
-        caught_up(writer, standby)
-        with lab_in(standby.dsn()) as lab:
-            follower = lab.follow()
-            assert follower.tick() == [1]
-            late = writer.session()
-            late.execute("insert into t (id) values (100)")
-            writer.run("insert into t (id) values (101)")
-            caught_up(writer, standby)
-            assert follower.tick() == [101]
-            assert follower.horizon().standby
-            late.commit()
-            caught_up(writer, standby)
-            assert follower.tick() == [100]
-            assert follower.checkpoint is not None
-            assert follower.checkpoint.low == "-infinity"
+@pytest.fixture(scope="module")
+def pair(servers_dir: Path) -> Iterator[tuple[EmbeddedPostgres, EmbeddedPostgres]]:
+    with primary_and_standby(servers_dir / "pair") as servers:
+        yield servers
+
+
+class TestStandbys:
+    """Writers cannot be seen from there, and it lags."""
+
+    @pytest.fixture
+    def writer(self, pair: tuple[EmbeddedPostgres, EmbeddedPostgres]) -> Iterator[Lab]:
+        with lab_in(pair[0].dsn()) as lab:
+            lab.run("drop table if exists t", TABLE, "insert into t (id) values (1)")
+            caught_up(lab, pair[1])
+            yield lab
+
+    @pytest.fixture
+    def reader(self, pair: tuple[EmbeddedPostgres, EmbeddedPostgres], writer: Lab) -> Iterator[Lab]:
+        with lab_in(pair[1].dsn()) as lab:
+            yield lab
+
+    def test_it_is_read_by_xid_alone(
+        self, pair: tuple[EmbeddedPostgres, EmbeddedPostgres], writer: Lab, reader: Lab
+    ) -> None:
+        follower = reader.follow()
+        assert follower.tick() == [1]
+        late = writer.session()
+        late.execute("insert into t (id) values (100)")
+        writer.run("insert into t (id) values (101)")
+        caught_up(writer, pair[1])
+        assert follower.tick() == [101]
+        assert follower.horizon().standby
+        late.commit()
+        caught_up(writer, pair[1])
+        assert follower.tick() == [100]
+        assert follower.checkpoint is not None
+        assert follower.checkpoint.low == "-infinity"
+
+    @pytest.mark.parametrize("busy", [True, False])
+    def test_a_primarys_horizon_bounds_nothing_that_a_standby_shows(
+        self, pair: tuple[EmbeddedPostgres, EmbeddedPostgres], writer: Lab, reader: Lab, busy: bool
+    ) -> None:
+        """Several hosts in one conninfo: what the primary committed before its horizon arrives there after it."""
+        follower, primary = reader.follow(), writer.follow()
+        follower.tick(horizon=primary.horizon())
+        if busy:
+            writer.run("update t set updated_at = now()")
+            caught_up(writer, pair[1])
+        reader.run("select pg_wal_replay_pause()")
+        wait_for(reader, "select pg_get_wal_replay_pause_state() = 'paused'")
+        writer.run("insert into t (id) values (100)")
+        assert follower.tick(horizon=primary.horizon()) == ([1] if busy else [])
+        reader.run("select pg_wal_replay_resume()")
+        caught_up(writer, pair[1])
+        assert follower.tick(horizon=primary.horizon()) == [100]
 
 
 def caught_up(primary: Lab, standby: EmbeddedPostgres) -> None:

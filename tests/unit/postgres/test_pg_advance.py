@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +27,7 @@ def test_a_prepared_transaction_keeps_it_and_an_unknown_one_stays_unknown() -> N
 
 def test_on_a_standby_there_is_none() -> None:
     assert next_low(checkpoint(), horizon(standby=True), STEP) == "-infinity"
+    assert next_low(checkpoint(), horizon(), replace(STEP, standby=True)) == "-infinity"
 
 
 def test_an_integer_watermarks_is_its_sequences() -> None:
