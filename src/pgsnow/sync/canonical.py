@@ -34,8 +34,8 @@ def _kind(field: Field) -> str:
 
 
 def _number(value: Any) -> Any:
-    number = Decimal(value)
-    return number.normalize() if number.is_finite() else str(number)
+    number = Decimal(value)  # Decimals are equal by value, 1.50 to 1.5, whatever their precision
+    return number if number.is_finite() else str(number)
 
 
 def _float(value: Any) -> Any:
@@ -62,7 +62,7 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, list):
         return ("array", tuple(_json_value(item) for item in value))
     if isinstance(value, Decimal):
-        return ("number", value.normalize())
+        return ("number", value)
     return (type(value).__name__, value)
 
 
