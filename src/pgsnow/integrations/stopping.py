@@ -45,7 +45,7 @@ def run_stoppable(work: Callable[[], Result], stop: Callable[[], None], flag: Sh
             while not wait([running], timeout=POLL_SECONDS).done:
                 if flag:
                     stop()
-            return running.result()
         except BaseException:
             stop()
             raise
+        return running.result()

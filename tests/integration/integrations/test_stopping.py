@@ -34,12 +34,16 @@ def test_work_that_ends_by_itself_is_not_asked_to_stop() -> None:
     assert not asked.is_set()
 
 
-def test_what_the_work_raises_is_raised() -> None:
+def test_what_the_work_raises_is_raised_and_stops_nothing() -> None:
+    """An engine that is stopped stays stopped, and the retry needs it."""
+    asked = threading.Event()
+
     def fail() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        run_stoppable(fail, lambda: None, SharedFlag())
+        run_stoppable(fail, asked.set, SharedFlag())
+    assert not asked.is_set()
 
 
 def test_a_flag_that_is_set_meanwhile_stops_the_work() -> None:
