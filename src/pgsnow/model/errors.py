@@ -207,7 +207,9 @@ class TargetQueryFailed(TableError):
 class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage is not there, or the role cannot see it."""
 
-    default_advice = "Nothing to do for a table that pgsnow made: it is made again. Else check the role's grants."
+    default_advice = (
+        "Nothing to do for a table that pgsnow made: it is made again. Else check the role's grants."
+    )
 
 
 class LoadMismatch(TableError):

@@ -75,6 +75,8 @@ def finish_full_read(run: TableRun) -> None:
     if not run.refresh:
         return
     if run.progress.rows_rejected:
-        run.progress.events.append("rows that are gone from the source were kept, because some rows were rejected")
+        run.progress.events.append(
+            "rows that are gone from the source were kept, because some rows were rejected"
+        )
     elif deleted := run.destination.prune():
         run.progress.events.append(f"deleted {deleted} rows that are gone from the source")

@@ -26,7 +26,11 @@ def field(type_name: str) -> Field:
         ("text", "", ""),
         ("bytea", "\\x00ff", b"\x00\xff"),
         ("timestamptz", "2026-01-01 00:00:00.000001+00", datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)),
-        ("timestamptz", "2026-01-01 00:00:00+00", datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))),
+        (
+            "timestamptz",
+            "2026-01-01 00:00:00+00",
+            datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))),
+        ),
         ("jsonb", '{"a": 1.10, "b": [null]}', '{"b":[null],"a":1.1}'),
         ("jsonb", "12345678901234567890.123", "12345678901234567890.123"),
     ],
@@ -46,7 +50,11 @@ def test_the_same_value_is_equal(type_name: str, text: str, value: object) -> No
         ("timestamptz", "2026-01-01 00:00:00.000001+00", datetime(2026, 1, 1, tzinfo=UTC)),
         ("timestamp", "infinity", datetime(9999, 12, 31)),
         ("numeric(12,2)", "NaN", Decimal(0)),
-        ("numeric(38,0)", "12345678901234567890123456789012345678", Decimal("12345678901234567890123456789012345679")),
+        (
+            "numeric(38,0)",
+            "12345678901234567890123456789012345678",
+            Decimal("12345678901234567890123456789012345679"),
+        ),
     ],
 )
 def test_another_value_is_not(type_name: str, text: str, value: object) -> None:

@@ -26,9 +26,7 @@ def rows(start: int, count: int) -> pa.RecordBatch:
 
 @given(counts=st.lists(st.integers(0, 50), max_size=20))
 @settings(max_examples=40, deadline=None)
-def test_every_row_is_in_the_parts_once_and_in_order(
-    tmp_path_factory: object, counts: list[int]
-) -> None:
+def test_every_row_is_in_the_parts_once_and_in_order(tmp_path_factory: object, counts: list[int]) -> None:
     folder: Path = tmp_path_factory.mktemp("parts")  # type: ignore[attr-defined]
     writer = PartWriter(folder, FIELDS, part_bytes=1)
     for index, count in enumerate(counts):
