@@ -74,6 +74,7 @@ class Checkpoint:
     seen: xids ≥ x whose rows were read already. Dropping any is safe; re-reads are all it costs.
     audit_x, audited_at: x and time of the last audit.
     cursor: (watermark, *key) as text, of the last row read, for ReadMode.CURSOR.
+    shape: TablePlan.shape of the read; another one asks for a full read (None, from older ledgers: any).
     last_watermark: the largest finite watermark loaded, as text; shown to people, and the base of a lookback.
     """
 
@@ -87,6 +88,7 @@ class Checkpoint:
     audited_at: str | None = None
     cursor: tuple[str, ...] | None = None
     last_watermark: str | None = None
+    shape: str | None = None
 
     def evolve(self, **changes: Any) -> Checkpoint:
         return replace(self, **changes)
@@ -104,6 +106,7 @@ class Checkpoint:
             "audited_at": self.audited_at,
             "cursor": None if self.cursor is None else list(self.cursor),
             "last_watermark": self.last_watermark,
+            "shape": self.shape,
         }
 
     @classmethod
@@ -120,4 +123,5 @@ class Checkpoint:
             audited_at=data.get("audited_at"),
             cursor=None if cursor is None else tuple(cursor),
             last_watermark=data.get("last_watermark"),
+            shape=data.get("shape"),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,6 +37,23 @@ class TablePlan:
         """The key's fields as loaded, in the order of `pk`."""
         by_source = {field.source: field for field in self.output}
         return tuple(by_source[name] for name in self.config.pk)
+
+    @property
+    def shape(self) -> str:
+        """A digest of what the configuration makes of the table: target, pk, watermark, columns, where, transform
+        (its salt is in it, and cannot be told from it). With another shape, rows loaded before are out of date."""
+        config, transform = self.config, self.config.transform
+        salt = transform.salt.get_secret_value() if transform and transform.salt else None
+        said = [
+            str(self.target),
+            config.pk,
+            [config.watermark_column, config.watermark_timezone],
+            config.columns.model_dump(mode="json"),
+            config.where,
+            transform.model_dump(mode="json", exclude={"salt"}) if transform else None,
+            hashlib.sha256(salt.encode()).hexdigest() if salt else None,
+        ]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def fields_of(config: TableConfig, source: SourceTable) -> tuple[Field, ...]:

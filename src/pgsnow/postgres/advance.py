@@ -13,13 +13,14 @@ from pgsnow.postgres.sequence import Feed
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one look at a table learnt: the mode it was done in, its snapshot's xmin and xmax, for an integer watermark
-    in watermark mode its sequence, and whether it was a standby that answered."""
+    in watermark mode its sequence, whether it was a standby that answered, and the plan's shape."""
 
     mode: ReadMode
     x: int
     xmax: int
     feed: Feed | None = None
     standby: bool = False
+    shape: str | None = None
 
 
 def advanced(
@@ -48,6 +49,7 @@ def advanced(
         audit_x=step.x if past is None else past.audit_x,
         audited_at=horizon.taken_at if past is None else past.audited_at,
         cursor=cursor,
+        shape=step.shape,
         last_watermark=last_watermark or (past.last_watermark if past else None),
     )
 

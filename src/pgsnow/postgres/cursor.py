@@ -138,7 +138,7 @@ class CursorPages:
 
     def _begin(self, now: Snapshot) -> None:
         """The checkpoint tells the snapshot that the read began with."""
-        self._step = self._step or Step(ReadMode.CURSOR, now.x, now.xmax)
+        self._step = self._step or Step(ReadMode.CURSOR, now.x, now.xmax, shape=self._plan.shape)
 
     def _query(self) -> Composable:
         order = order_columns(self._plan)

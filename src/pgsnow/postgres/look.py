@@ -20,12 +20,13 @@ class Approach:
     """mode, and why everything must be read (None: `window` will do)."""
 
     mode: ReadMode
+    shape: str
     full_read: str | None
     window: Window | None
     feed: Feed | None = None
 
     def step(self, x: int, xmax: int, *, standby: bool) -> Step:
-        return Step(self.mode, x, xmax, self.feed, standby)
+        return Step(self.mode, x, xmax, self.feed, standby, self.shape)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """The same once a snapshot is known."""
@@ -46,11 +47,11 @@ def approach(
         feed = look_at_feed(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if feed is None else mode
     if reason is not None or checkpoint is None:
-        return Approach(mode, reason, None, feed)
+        return Approach(mode, plan.shape, reason, None, feed)
     bound = _bound(plan, mode, checkpoint, horizon)
     if feed is not None and feed.restarted:
         bound = None  # the sequence has given small values again: by xid alone, this once
-    return Approach(mode, None, Window(plan, checkpoint.x, bound, checkpoint.seen), feed)
+    return Approach(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), feed)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:

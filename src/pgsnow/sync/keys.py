@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from pgsnow.postgres.values import text_of_value
 
 Key = dict[str, str | None]
 
 
 def key_of(rows: pa.RecordBatch, index: int, pk: Sequence[str]) -> Key:
     """The key of one row, each value in a text that Postgres reads back as the same value."""
-    return {name: _text(rows.column(name)[index].as_py()) for name in pk}
-
-
-def _text(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.replace(tzinfo=None).isoformat(" ") + "+00"
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    return str(value)
+    return {name: text_of_value(rows.column(name)[index].as_py()) for name in pk}
 
 
 def rows_with_keys(

@@ -75,7 +75,6 @@ class Comparison:
         for page in self._expected(PAGE):
             self.verdict.source_rows += len(page)
             known = {self._key(row): row for row in page if self._key(row) not in quarantined}
-            self.verdict.quarantined += len(page) - len(known)
             matched += self._compare(known)
         self._ghosts(matched, quarantined)
         return self.verdict
@@ -137,7 +136,9 @@ def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, se
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)
     comparison = Comparison(prepared.plan, expected, session)
     try:
-        return comparison.run(left_out)
+        verdict = comparison.run(left_out)
     except TargetMissing:
         comparison.verdict.note(Difference("missing", (str(prepared.plan.target),)))
         return comparison.verdict
+    verdict.quarantined = len(bad)
+    return verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -256,3 +257,31 @@ def test_two_engines_at_once_share_the_work_without_doubling_it(world: World) ->
             thread.join()
     world.assert_equal()
     assert world.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "loaded"),
+    [
+        ({"target": "analytics.people"}, "SELECT COUNT(*) FROM ANALYTICS.PEOPLE"),
+        ({"where": "id > 10"}, "SELECT COUNT(*) FROM ANALYTICS.USERS"),
+        ({"columns": {}}, "SELECT COUNT(BALANCE) FROM ANALYTICS.USERS"),
+        (
+            {"transform": {"set_null": ["profile"]}},
+            "SELECT COUNT(*) FROM ANALYTICS.USERS WHERE PROFILE IS NULL",
+        ),
+    ],
+)
+def test_rows_loaded_under_another_configuration_are_loaded_again(
+    world: World, change: dict[str, Any], loaded: str
+) -> None:
+    world.tables[0] |= {"columns": {"exclude": ["balance"]}, "where": "id > 20"}
+    world.sql(SOME.format(1, 30))
+    with world.engine() as engine:
+        engine.tick()
+    world.tables[0] |= change
+    with world.engine() as engine:
+        report = engine.tick().tables[0]
+        assert report.full_read == "the table's configuration changed"
+        assert engine.tick().tables[0].status is Status.IDLE
+    assert world.snowflake(loaded) == [(20 if "where" in change else 10,)]
+    world.assert_equal()
