@@ -61,7 +61,7 @@ class User:
         self.folder = folder
         self.snowflake = dict(snowflake)
         self.dsn = dsn.replace("postgres@", f"postgres:{SECRET}@", 1)
-        keep = ("PATH", "HOME", "LANG", "TMPDIR", "PG_BIN", "SSL_CERT_FILE", "VIRTUAL_ENV")
+        keep = ("PATH", "HOME", "LANG", "TMPDIR", "PG_BIN", "SSL_CERT_FILE", "VIRTUAL_ENV", "PYTHONPATH")
         base = {name: os.environ[name] for name in keep if name in os.environ}
         self.env = {
             **base,

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from pgsnow.cli import check, demo, dev, errors, plan, run, schema, status, verify, version
+from pgsnow.cli import (
+    check,
+    demo,
+    dev,
+    discover,
+    errors,
+    grants,
+    init,
+    plan,
+    run,
+    schema,
+    status,
+    verify,
+    version,
+)
 
 app = typer.Typer(
     name="pgsnow",
@@ -13,6 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+app.command("init")(init.init)
+app.command("discover")(discover.discover)
+app.command("grants")(grants.grants)
 app.command("check")(check.check)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)

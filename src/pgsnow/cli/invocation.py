@@ -13,7 +13,7 @@ from pgsnow.model.errors import ConfigError, PgsnowError
 if TYPE_CHECKING:
     from pgsnow.ledger.postgres import PostgresLedger
     from pgsnow.model.config import SyncConfig
-    from pgsnow.model.settings import Settings
+    from pgsnow.model.settings import PostgresSettings, Settings
     from pgsnow.sync.engine import Engine
     from pgsnow.sync.events import Observer
 
@@ -50,6 +50,14 @@ class Invocation:
 
         config_file = self.path()
         return load_config(config_file), load_settings(env_file=self.env_file or _env_beside(config_file))
+
+    def source(self, beside: Path) -> tuple[PostgresSettings, dict[str, str]]:
+        """The source's settings and every variable, for commands that need neither Snowflake nor a table list yet;
+        `.env` is looked for as if the table list were `beside`. Raises ConfigError."""
+        from pgsnow.sync.setup import load_source, variables
+
+        env_file = self.env_file or _env_beside(beside)
+        return load_source(env_file=env_file), variables(env_file=env_file)
 
     def config(self) -> SyncConfig:
         from pgsnow.sync.setup import load_config

@@ -9,7 +9,9 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from pgsnow.model.config import SyncConfig, parse_config
+from pgsnow.model.environment import Environment
 from pgsnow.model.errors import ConfigError
+from pgsnow.model.postgres_settings import PostgresSettings, source_from
 from pgsnow.model.settings import Settings
 from pgsnow.sync.yaml_text import YamlProblem, YamlText, read_yaml
 
@@ -40,11 +42,7 @@ def load_settings(env: Mapping[str, str] | None = None, env_file: Path | None = 
     Below it counts `env_file`; without both, `.env` in the working directory if there is one. Raises
     ConfigError with everything that is missing or wrong, also an `env_file` or a key file that is not there.
     """
-    if env_file is not None:
-        below = _dotenv(env_file)
-    else:
-        below = _dotenv_beside(None) if env is None else {}
-    values = _with_home({**below, **(os.environ if env is None else env)})
+    values = variables(env, env_file)
     missing = [_missing_file(name, values[name]) for name in _FILES if _is_missing(values.get(name))]
     try:
         settings = Settings.from_env(values)
@@ -53,6 +51,26 @@ def load_settings(env: Mapping[str, str] | None = None, env_file: Path | None = 
     if missing:
         raise ConfigError(missing)
     return settings
+
+
+def load_source(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> PostgresSettings:
+    """The source alone, read as load_settings does, for commands that need nothing of Snowflake.
+
+    Raises ConfigError.
+    """
+    read = Environment(variables(env, env_file))
+    source = source_from(read)
+    read.finish()
+    return source
+
+
+def variables(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, str]:
+    """Every variable as load_settings sees it. Raises ConfigError for an `env_file` that is not there."""
+    if env_file is not None:
+        below = _dotenv(env_file)
+    else:
+        below = _dotenv_beside(None) if env is None else {}
+    return _with_home({**below, **(os.environ if env is None else env)})
 
 
 def _data(read: YamlText) -> object:

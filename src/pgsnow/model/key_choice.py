@@ -1,0 +1,48 @@
+"""Which columns identify a row? The primary key, else the smallest unique key that is never NULL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgsnow.model.survey import SurveyedTable
+from pgsnow.model.table import Column
+from pgsnow.model.typemap import mapping_of
+
+_SMALLEST_FIRST = ("int2", "int4", "int8", "uuid", "date", "timestamptz", "timestamp", "varchar", "text")
+NO_KEY_TYPES = frozenset({"VARIANT", "FLOAT"})
+"""Snowflake types by which rows are not found again: JSON has no equality that Postgres shares, floats no exact one."""
+
+
+def choose_key(table: SurveyedTable) -> tuple[str, ...] | None:
+    """Column names, or None if no unique index will do."""
+    usable = [key for key in table.source.unique_keys if not key_problem(table, key)]
+    if not usable:
+        return None
+    if table.has_primary_key and table.source.unique_keys[0] in usable:
+        return table.source.unique_keys[0]
+    return min(usable, key=lambda key: _size(table, key))
+
+
+def key_problem(table: SurveyedTable, key: Sequence[str]) -> str:
+    """Why this unique key does not identify rows in Snowflake; '' if it does."""
+    columns = _columns(table, key)
+    if nullable := [column.name for column in columns if not column.not_null]:
+        return f"{', '.join(nullable)} may be NULL"
+    if unfit := [column.name for column in columns if mapping_of(column).snowflake in NO_KEY_TYPES]:
+        return f"{', '.join(unfit)} has a type that Snowflake does not compare exactly"
+    return ""
+
+
+def _columns(table: SurveyedTable, key: Sequence[str]) -> list[Column]:
+    found = (table.source.column(name) for name in key)
+    return [column for column in found if column is not None]
+
+
+def _size(table: SurveyedTable, key: Sequence[str]) -> tuple[int, int, tuple[str, ...]]:
+    ranks = [
+        _SMALLEST_FIRST.index(column.type_name)
+        if column.type_name in _SMALLEST_FIRST
+        else len(_SMALLEST_FIRST)
+        for column in _columns(table, key)
+    ]
+    return len(key), sum(ranks), tuple(key)

@@ -1,0 +1,144 @@
+"""From a database nobody has described to a table list: survey, choose, propose, write."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pgsnow.model.errors import ConfigError
+from pgsnow.model.proposal import Proposal, propose
+from pgsnow.model.settings import PostgresSettings
+from pgsnow.model.survey import SurveyedTable
+from pgsnow.model.table import SourceName
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.profile import profile
+from pgsnow.postgres.survey import survey
+from pgsnow.sync.table_list import Listed, merge
+
+LEDGER_MARK = "pgsnow_migrations"
+LEDGER_TABLES = frozenset(
+    {LEDGER_MARK, "sync_errors", "sync_horizon", "sync_leases", "sync_logs", "sync_watermarks"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which tables to look at. Patterns are those of a shell (`*`, `?`, `[a-z]`), matched against `schema.table` if
+    they hold a dot, else against the table's name. None or nothing: all."""
+
+    schemas: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def __contains__(self, name: SourceName) -> bool:
+        if self.schemas and name.schema not in self.schemas:
+            return False
+        if self.include and not _matches(name, self.include):
+            return False
+        return not _matches(name, self.exclude)
+
+
+def _matches(name: SourceName, patterns: Iterable[str]) -> bool:
+    full = f"{name.schema}.{name.table}"
+    return any(fnmatchcase(full if "." in pattern else name.table, pattern) for pattern in patterns)
+
+
+def discover(
+    settings: PostgresSettings,
+    choice: Choice,
+    *,
+    scan: bool = False,
+    target_schema: str | None = None,
+    known: Listed | None = None,
+) -> tuple[Proposal, ...]:
+    """A proposal for each chosen table, by schema and name; pgsnow's own tables are left out.
+
+    scan: read each table once, to know what the catalog only estimates. Writes nothing. Raises SourceUnavailable,
+    SourceAccessDenied, and ConfigError for a schema that is not there.
+    """
+    source = Source(settings)
+    try:
+        with source.connect() as conn:
+            everything = survey(conn)
+            tables = _chosen(everything, choice)
+            if scan:
+                tables = [profile(conn, table) for table in tables]
+    finally:
+        source.close()
+    known = known or Listed()
+    found = propose(
+        [t for t in tables if str(t.name) not in known.sources],
+        target_schema=target_schema,
+        taken=known.targets,
+    )
+    by_name = {proposal.name: proposal for proposal in found}
+    listed = propose([t for t in tables if str(t.name) in known.sources], target_schema=target_schema)
+    by_name |= {proposal.name: proposal for proposal in listed}
+    return tuple(by_name[table.name] for table in tables)
+
+
+def schemas_of(settings: PostgresSettings) -> tuple[str, ...]:
+    """Schemas that hold tables, by name. Raises SourceUnavailable, SourceAccessDenied."""
+    source = Source(settings)
+    try:
+        with source.connect() as conn:
+            tables = _chosen(survey(conn), Choice())
+    finally:
+        source.close()
+    return tuple(sorted({table.name.schema for table in tables}))
+
+
+def _chosen(everything: Sequence[SurveyedTable], choice: Choice) -> list[SurveyedTable]:
+    ledgers = {table.name.schema for table in everything if table.name.table == LEDGER_MARK}
+    tables = [t for t in everything if not (t.name.schema in ledgers and t.name.table in LEDGER_TABLES)]
+    there = {table.name.schema for table in tables}
+    if missing := [schema for schema in choice.schemas if schema not in there]:
+        raise ConfigError(
+            f"no table in schema {', '.join(missing)}",
+            advice=f"Schemas with tables: {', '.join(sorted(there)) or 'none'}.",
+        )
+    return [table for table in tables if table.name in choice]
+
+
+def write_table_list(file: Path, proposals: Sequence[Proposal], env: Mapping[str, str]) -> bool:
+    """Write a new table list, or add to the one in `file`; False if there was nothing to add.
+
+    The file is replaced at once or left as it was, and loads afterwards. Raises ConfigError.
+    """
+    before = read_text(file)
+    after = merge(before, proposals, file=str(file), env=env)
+    if after == before:
+        return False
+    if not before and not any(proposal.entry is not None for proposal in proposals):
+        raise ConfigError(
+            f"{file}: not written, for no table can be proposed", advice="See why: `pgsnow discover`."
+        )
+    _replace(file, after)
+    return True
+
+
+def read_text(file: Path) -> str:
+    """The file as it stands, line ends kept; '' if there is none. Raises ConfigError."""
+    try:
+        return file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {type(error).__name__}") from None
+
+
+def _replace(file: Path, text: str) -> None:
+    mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
+    where = file.resolve()
+    try:
+        with tempfile.NamedTemporaryFile(
+            "wb", dir=where.parent, prefix=f".{where.name}.", delete=False
+        ) as new:
+            new.write(text.encode("utf-8"))
+        Path(new.name).chmod(mode)
+        Path(new.name).replace(where)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,77 @@
+"""Proposals as the text of a table list: entries with the reason of each choice, refused tables as comments."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from textwrap import wrap
+from typing import Any
+
+from pgsnow.model.proposal import Proposal
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+WIDTH = 100
+HEADER = """\
+# Which tables go from Postgres to Snowflake. Only what is listed here is ever read.
+#
+# Written by `pgsnow discover` from what the catalog says; the comments say why. Read it, change it, keep it: another
+# `pgsnow discover --write` adds new tables and touches nothing that is here. A table left as a comment stays out.
+# `pgsnow check` says what would not work, `pgsnow plan` shows what would be created and read.
+sync_interval_seconds: 120
+default_batch_size: 1000
+"""
+
+
+def scalar(value: Any) -> str:
+    """One value on one line, in a form that YAML reads back as the same text."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(scalar(item) for item in value)}]"
+    text = str(value)
+    if _PLAIN.match(text) and text.lower() not in _WORDS:
+        return text
+    if text.isprintable() and '"' in text:
+        return "'" + text.replace("'", "''") + "'"
+    return json.dumps(text, ensure_ascii=False)
+
+
+def one_line(text: str) -> str:
+    """Text fit for a comment: what would end the line, or is not for eyes, as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def block(proposal: Proposal, indent: int, inner: int = 2) -> list[str]:
+    """The lines of an item of a block sequence. indent: column of its dash; inner: from there to its keys."""
+    margin = " " * indent
+    if proposal.entry is None:
+        return [f"{margin}# {line}".rstrip() for line in _refused(proposal)]
+    comments = [f"{margin}# {line}" for reason in proposal.reasons for line in _folded(reason)]
+    return [*comments, *(margin + line for line in _item(proposal.entry, inner))]
+
+
+def flow(proposal: Proposal) -> str:
+    """The entry as an item of a flow sequence."""
+    return json.dumps(dict(proposal.entry or {}), ensure_ascii=False)
+
+
+def fresh(proposals: Iterable[Proposal]) -> str:
+    """A whole new file."""
+    return HEADER + "tables:\n" + "\n\n".join("\n".join(block(proposal, 2)) for proposal in proposals) + "\n"
+
+
+def _item(entry: Mapping[str, Any], inner: int) -> list[str]:
+    lines = [f"{key}: {scalar(value)}" for key, value in entry.items()]
+    dash = "-".ljust(inner)
+    return [dash + lines[0], *(" " * inner + line for line in lines[1:])]
+
+
+def _folded(text: str) -> list[str]:
+    return wrap(one_line(text), WIDTH, break_long_words=False, subsequent_indent="  ")
+
+
+def _refused(proposal: Proposal) -> list[str]:
+    told = _folded(f"Not synced: {proposal.refusal}")
+    if proposal.fix:
+        told.append(f"→ {one_line(proposal.fix)}")
+    return [*told, *_item({"source": one_line(str(proposal.name))}, 2)]
