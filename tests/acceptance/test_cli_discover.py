@@ -59,7 +59,7 @@ def test_updates_reach_the_target_of_every_proposed_table_at_the_next_run(shops:
         "update orders set ship_name = 'changed' where order_id < 10",
         "update rental.payment set amount = 1.23 where payment_id = 3",
         "update rental.film set title = 'changed' where film_id = 3",
-        "insert into capitals (id, name) values (3, 'also a place')",
+        "insert into capitals (id, name) values (33, 'also a place')",
     ):
         shops.sql(change)
     assert shops.pgsnow("run").code == 0
@@ -195,7 +195,7 @@ def test_the_grants_for_postgres_are_all_that_a_fresh_role_needs(user: User, rea
     assert run.code == 0, run.out + run.err
     assert user.pgsnow("verify", POSTGRES_DSN=where).code == 0
     status = user.pgsnow("status", "--output", "json", POSTGRES_DSN=where)
-    assert {table["mode"] for table in status.json} == {"watermark"}
+    assert {table["read_mode"] for table in status.json} == {"watermark"}
     rights = user.source.execute("select has_table_privilege(%s, 'pg_authid', 'select')", [ROLE]).fetchall()
     assert rights == [(False,)]
 

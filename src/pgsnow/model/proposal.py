@@ -23,6 +23,7 @@ _KINDS = {
     "m": "a materialized view: a refresh writes all of its rows again",
     "f": "a foreign table: its rows do not tell which transaction wrote them",
 }
+_AWKWARD = re.compile(r"[^a-z0-9_$]+")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 Refusal = tuple[str, str]
 """Why not, and what would change that."""
@@ -179,7 +180,7 @@ def _reasons(table: SurveyedTable, key: tuple[str, ...], best: Candidate) -> tup
 
 
 def _target(source: SourceName, schema: str | None, used: set[tuple[str, str, str]]) -> str:
-    """The source's own name where it is free. The schema `public` is left to SNOWFLAKE_SCHEMA."""
+    """The source's name where it is free, made plain. The schema `public` is left to SNOWFLAKE_SCHEMA."""
     place = schema if schema is not None else "" if source.schema == "public" else _written(source.schema)
     longer = f"{source.schema}_{source.table}"
     for name in chain((source.table, longer), (f"{longer}_{number}" for number in count(2))):
@@ -190,7 +191,9 @@ def _target(source: SourceName, schema: str | None, used: set[tuple[str, str, st
 
 
 def _written(name: str) -> str:
-    return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
+    """As nobody needs to quote it: `Order Details` becomes order_details. What that cannot tell is kept, quoted."""
+    easy = _AWKWARD.sub("_", name.lower()).strip("_") if name.isascii() else ""
+    return easy if _PLAIN.match(easy) else '"' + name.replace('"', '""') + '"'
 
 
 def _folded(target: TargetName) -> tuple[str, str, str]:

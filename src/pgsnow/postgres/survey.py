@@ -5,7 +5,6 @@ https://www.postgresql.org/docs/current/catalogs.html
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -20,10 +19,6 @@ from pgsnow.postgres.errors import translating
 from pgsnow.postgres.trigger_source import argument_columns, assigned_columns
 
 Row = Mapping[str, Any]
-_NOW = re.compile(
-    r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp)\(\)|\b(CURRENT|LOCAL)_?(TIMESTAMP|DATE)\b",
-    re.IGNORECASE,
-)
 
 
 def _queries() -> Mapping[str, str]:
@@ -116,7 +111,7 @@ def _column(row: Row) -> Column:
 
 def _facts(column: Row, statistics: Row, set_on_update: frozenset[str]) -> ColumnFacts:
     return ColumnFacts(
-        default_is_now=not column["generated"] and bool(_NOW.search(column["default_text"] or "")),
+        default_is_now=column["default_is_now"],
         generated=column["generated"],
         set_on_update=column["name"] in set_on_update,
         null_share=statistics.get("null_share"),

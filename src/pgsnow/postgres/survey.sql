@@ -52,7 +52,8 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
 order by n.nspname, c.relname;
 
 -- name: columns
--- As describe's: domains are followed down to their base.
+-- As describe's: domains are followed down to their base. Defaults are looked at as stored (primnodes.h: a call by
+-- :funcid; CURRENT_DATE to LOCALTIMESTAMP are operations 0 to 8), because pg_get_expr waits for the table's locks.
 with recursive resolved as (
     select a.attrelid, a.attnum, a.attname, a.attnotnull, a.atthasdef or a.attidentity <> '' as has_default,
            a.attgenerated <> '' as generated, a.atttypid as type, a.atttypmod as typmod
@@ -75,7 +76,10 @@ select r.attrelid::bigint as table,
        r.attnotnull as not_null,
        r.has_default,
        r.generated,
-       pg_catalog.pg_get_expr(d.adbin, d.adrelid) as default_text
+       coalesce(d.adbin::text ~ (select ':funcid (' || string_agg(f::oid::text, '|') || ') '
+                                 from unnest(array['now()', 'transaction_timestamp()', 'statement_timestamp()',
+                                                   'clock_timestamp()']::regprocedure[]) f)
+                or d.adbin::text ~ '\{SQLVALUEFUNCTION :op [0-8] ', false) and not r.generated as default_is_now
 from resolved r
 join pg_catalog.pg_type t on t.oid = r.type and t.typtype <> 'd'
 left join pg_catalog.pg_attrdef d on d.adrelid = r.attrelid and d.adnum = r.attnum

@@ -1,0 +1,110 @@
+"""The column that shows changes is chosen by how far it can be trusted, then by what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgsnow.model.survey import ColumnFacts
+from pgsnow.model.watermark_choice import Trust, rank
+from tests.unit.model.surveyed import ID, UPDATED, column, surveyed
+
+CREATED = column("created_at", "timestamptz", not_null=True)
+NOW = ColumnFacts(default_is_now=True)
+
+
+def best(table: object) -> tuple[str, Trust]:
+    first = rank(table)[0]  # type: ignore[arg-type]
+    return first.column, first.trust
+
+
+def test_a_column_that_a_trigger_sets_is_trusted_most_whatever_its_name() -> None:
+    at = column("at", "timestamp")
+    assert best(surveyed(ID, UPDATED, at, facts={"at": ColumnFacts(set_on_update=True)})) == (
+        "at",
+        Trust.BY_TRIGGER,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["updated_at", "LastModified", "last_update", "changed_on", "mtime", "edited", "date_modified"]
+)
+def test_a_name_that_speaks_of_changes_is_believed(name: str) -> None:
+    assert best(surveyed(ID, CREATED, column(name, "timestamptz"), facts={"created_at": NOW})) == (
+        name,
+        Trust.BY_NAME,
+    )
+
+
+@pytest.mark.parametrize("name", ["created_at", "payment_date", "birthday", "at"])
+def test_a_time_that_something_happened_shows_no_change(name: str) -> None:
+    [candidate, *_] = rank(surveyed(ID, column(name, "timestamptz", not_null=True)))
+    assert candidate.trust is Trust.NONE
+
+
+def test_rows_that_never_change_may_be_followed_by_when_they_were_made() -> None:
+    table = surveyed(ID, CREATED, facts={"created_at": NOW}, inserts=1000)
+    assert best(table) == ("created_at", Trust.IF_APPEND_ONLY)
+    assert best(replace(table, updates=1))[1] is Trust.NONE
+    assert best(replace(table, inserts=0))[1] is Trust.NONE
+
+
+def test_a_sequence_is_no_watermark_where_rows_change() -> None:
+    assert best(surveyed(ID, inserts=10, updates=1))[1] is Trust.NONE
+    assert best(surveyed(ID, inserts=10)) == ("id", Trust.IF_APPEND_ONLY)
+
+
+@pytest.mark.parametrize("sequences", [(), (("id", 20, 1),), (("id", 1, -1),), (("id", 1, 1), ("id", 1, 1))])
+def test_an_integer_that_no_single_sequence_orders_is_read_by_transaction_id(
+    sequences: tuple[tuple[str, int, int], ...],
+) -> None:
+    """The reader does so by itself then, and finds updates too; so it is a better choice than a creation time."""
+    table = surveyed(ID, CREATED, sequences=sequences, facts={"created_at": NOW}, inserts=10)
+    assert best(table) == ("id", Trust.BY_TRANSACTION)
+
+
+def test_a_column_that_is_mostly_empty_is_not_believed_by_its_name() -> None:
+    table = surveyed(ID, UPDATED, facts={"updated_at": ColumnFacts(null_share=0.9)})
+    assert best(table)[1] is Trust.NONE
+
+
+def test_a_generated_column_is_none() -> None:
+    facts = ColumnFacts(generated=True, set_on_update=True)
+    assert best(surveyed(ID, UPDATED, facts={"updated_at": facts}))[1] is Trust.NONE
+
+
+def test_of_two_equally_trusted_columns_the_indexed_one_is_cheaper() -> None:
+    other = column("modified_at", "date")
+    assert best(surveyed(ID, UPDATED, other, indexed=["modified_at"]))[0] == "modified_at"
+    assert best(surveyed(ID, UPDATED, other))[0] == "updated_at"
+
+
+def test_columns_of_other_types_are_no_candidates() -> None:
+    assert rank(surveyed(column("updated_at", "text"), column("changed", "numeric"))) == ()
+
+
+FACTS = st.builds(
+    ColumnFacts,
+    default_is_now=st.booleans(),
+    generated=st.booleans(),
+    set_on_update=st.booleans(),
+    null_share=st.none() | st.floats(0, 1),
+    ascending=st.none() | st.floats(-1, 1),
+)
+TYPES = st.sampled_from(["timestamptz", "timestamp", "date", "int2", "int4", "int8", "text"])
+
+
+@given(st.lists(st.tuples(TYPES, FACTS, st.booleans(), st.booleans()), max_size=6), st.integers(0, 2))
+def test_no_cheaper_column_ever_beats_a_more_trusted_one(
+    drawn: list[tuple[str, ColumnFacts, bool, bool]], updates: int
+) -> None:
+    columns = [column(f"updated_{at}", kind, not_null=nn) for at, (kind, _, nn, _) in enumerate(drawn)]
+    indexed = [f"updated_{at}" for at, drawing in enumerate(drawn) if drawing[3]]
+    facts = {f"updated_{at}": drawing[1] for at, drawing in enumerate(drawn)}
+    ranked = rank(surveyed(ID, *columns, indexed=indexed, facts=facts, updates=updates))
+    assert [c.trust for c in ranked] == sorted((c.trust for c in ranked), reverse=True)
+    assert all(c.reasons for c in ranked)
+    assert not any(c.usable for c in ranked if facts.get(c.column, ColumnFacts()).generated)

@@ -1,0 +1,43 @@
+"""The statements for an administrator of Snowflake, to the letter: the emulator has no rights to test them by."""
+
+from __future__ import annotations
+
+from pgsnow.model.settings import Settings
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake.grants import snowflake_grants
+
+ENV = {
+    "POSTGRES_DSN": "postgresql://x@h/d",
+    "SNOWFLAKE_ACCOUNT": "org-one",
+    "SNOWFLAKE_USER": "loader",
+    "SNOWFLAKE_PAT": "t0ken",
+    "SNOWFLAKE_WAREHOUSE": '"Load it"',
+    "SNOWFLAKE_DATABASE": "lake",
+}
+
+
+def test_each_object_is_granted_once_and_quoted() -> None:
+    targets = [
+        TargetName("LAKE", "RAW", "A"),
+        TargetName("LAKE", "RAW", "B"),
+        TargetName("LAKE", 'o"dd', "A"),
+    ]
+    assert snowflake_grants(Settings.from_env(ENV).snowflake, targets) == [
+        'CREATE ROLE IF NOT EXISTS "PGSNOW"',
+        'CREATE USER IF NOT EXISTS "LOADER" TYPE = SERVICE DEFAULT_ROLE = "PGSNOW"',
+        'GRANT ROLE "PGSNOW" TO USER "LOADER"',
+        'CREATE WAREHOUSE IF NOT EXISTS "Load it" WAREHOUSE_SIZE = XSMALL AUTO_SUSPEND = 60 AUTO_RESUME = TRUE'
+        " INITIALLY_SUSPENDED = TRUE",
+        'GRANT USAGE ON WAREHOUSE "Load it" TO ROLE "PGSNOW"',
+        'CREATE DATABASE IF NOT EXISTS "LAKE"',
+        'GRANT USAGE ON DATABASE "LAKE" TO ROLE "PGSNOW"',
+        'CREATE SCHEMA IF NOT EXISTS "LAKE"."RAW"',
+        'GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA "LAKE"."RAW" TO ROLE "PGSNOW"',
+        'CREATE SCHEMA IF NOT EXISTS "LAKE"."o""dd"',
+        'GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA "LAKE"."o""dd" TO ROLE "PGSNOW"',
+    ]
+
+
+def test_the_configured_role_is_the_one_that_is_granted_to() -> None:
+    settings = Settings.from_env({**ENV, "SNOWFLAKE_ROLE": "loading"}).snowflake
+    assert snowflake_grants(settings, [])[0] == 'CREATE ROLE IF NOT EXISTS "LOADING"'
