@@ -18,7 +18,9 @@ ESCAPE = "\x1b["
 SECONDS = 60.0
 
 
-def on_terminal(user: User, *args: str, typed: str = "", **env: str) -> tuple[int, str]:
+def on_terminal(
+    user: User, *args: str, typed: str = "", question: str = "Go on?", **env: str
+) -> tuple[int, str]:
     """Run a command with a terminal for all three streams; (exit code, all that was shown)."""
     leader, follower = pty.openpty()
     terminal = {**user.env, "TERM": "xterm-256color", "COLUMNS": "160", "LINES": "40", **env}
@@ -42,7 +44,7 @@ def on_terminal(user: User, *args: str, typed: str = "", **env: str) -> tuple[in
                 shown += os.read(leader, 65536)
             except OSError:  # the other end is closed
                 break
-        if typed and not asked and b"Go on?" in shown:
+        if typed and not asked and question.encode() in shown:
             os.write(leader, typed.encode())
             asked = True
     os.close(leader)
@@ -114,3 +116,21 @@ def test_data_on_a_terminal_stay_data(user: User, form: str) -> None:
     code, shown = on_terminal(user, "status", "--output", form)
     assert code == 0
     assert ESCAPE not in shown
+
+
+def test_init_asks_which_tables_and_writes_what_was_answered(user: User) -> None:
+    user.config.unlink()
+    answers = "mine.yaml\npublic\nusers, check*\ncheckins\ny\n"
+    code, shown = on_terminal(user, "init", typed=answers, question="table list to write")
+    assert code == 0, shown
+    text = (user.folder / "mine.yaml").read_text()
+    assert "source: public.users" in text
+    assert "checkins" not in text
+    assert not user.config.exists()
+
+
+def test_init_writes_nothing_after_a_no(user: User) -> None:
+    user.config.unlink()
+    code, _ = on_terminal(user, "init", typed="\n\n\n\nn\n", question="table list to write")
+    assert code == 1
+    assert not user.config.exists()
