@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.errors import PgsnowError, TargetQueryFailed
@@ -29,7 +29,7 @@ class Destination:
         self,
         settings: SnowflakeSettings,
         plan: TablePlan,
-        ledger: Ledger,
+        ledger: Checkpoints,
         claim: Claim,
         progress: Progress,
         stop: threading.Event,
