@@ -59,9 +59,17 @@ def sync_table(run: TableRun) -> None:
 def advance(run: TableRun, checkpoint: Checkpoint) -> None:
     """Snowflake has everything up to here: remember that."""
     with run.progress.timed("checkpoint"):
+        if is_set_back(run.checkpoint, checkpoint):
+            run.ledger.forget(run.claim)
         run.ledger.advance(run.claim, checkpoint)
     run.progress.last_watermark = checkpoint.last_watermark
     run.progress.tell("checkpointed")
+
+
+def is_set_back(before: Checkpoint | None, after: Checkpoint) -> bool:
+    """True if the server itself was put back to an older state. Everything has been read then, and the ledger, which
+    moves no checkpoint backward, is told to start anew."""
+    return before is not None and before.identity == after.identity and after.x < before.x
 
 
 def finish_full_read(run: TableRun) -> None:

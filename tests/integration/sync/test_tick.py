@@ -285,3 +285,17 @@ def test_rows_loaded_under_another_configuration_are_loaded_again(
         assert engine.tick().tables[0].status is Status.IDLE
     assert world.snowflake(loaded) == [(20 if "where" in change else 10,)]
     world.assert_equal()
+
+
+def test_a_server_put_back_to_an_older_state_is_read_in_full_and_followed_from_there(world: World) -> None:
+    """A restored disk image: the same server, and transaction ids that were given out before."""
+    world.sql(SOME.format(1, 10))
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("update sync_watermarks set checkpoint = jsonb_set(checkpoint, '{x}', '4000000000')")
+        report = engine.tick().tables[0]
+        assert "went back" in (report.full_read or "")
+        assert report.status is Status.OK
+        world.sql(SOME.format(11, 12))
+        assert engine.tick().tables[0].rows_inserted == 2
+    world.assert_equal()
