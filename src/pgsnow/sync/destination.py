@@ -47,8 +47,10 @@ class Destination:
     def load(self, unit: LoadUnit) -> None:
         """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
 
-        The batch is in the ledger before anything of it is in Snowflake.
+        The batch is in the ledger before anything of it is in Snowflake. The unit before is swept first, so that a
+        long read does not pile up staging.
         """
+        self.sweep()
         self._ledger.open_batch(self._claim, unit.batch)
         self._open.append(unit.batch)
         result = with_retries(lambda: self._attempt(unit), self._stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -299,3 +300,25 @@ def test_a_server_put_back_to_an_older_state_is_read_in_full_and_followed_from_t
         world.sql(SOME.format(11, 12))
         assert engine.tick().tables[0].rows_inserted == 2
     world.assert_equal()
+
+
+def test_a_long_read_piles_up_neither_part_files_nor_staging(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSNOW_SPOOL_DIR", str(tmp_path / "spool"))
+    world.tables[0] |= {"max_rows_per_load": 100, "batch_size": 100, "load": "stage"}
+    world.sql(SOME.format(1, 500))
+    files: list[int] = []
+    staged: list[int] = []
+
+    def look(event: Event) -> None:
+        if event.phase == "copied":
+            files.append(len(list((tmp_path / "spool").rglob("*.parquet"))))
+            staged.append(len(world.leftovers()))
+
+    with world.engine(look) as engine:
+        assert engine.tick().tables[0].load_units == 5
+    assert set(files) == {1}
+    assert staged == [staged[0]] * 5
+    assert world.leftovers() == []
+    assert list((tmp_path / "spool").iterdir()) == []
