@@ -15,7 +15,7 @@ from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.limits import Limit, limits_of
 from pgsnow.snowflake.load import choose_method, load, prune, sweep
-from pgsnow.snowflake.schema import ensure_target
+from pgsnow.snowflake.schema import created, ensure_target
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.retry import with_retries
 
@@ -41,6 +41,8 @@ class Destination:
         self._progress = progress
         self._stop = stop
         self._session: Session | None = None
+        self.made_target = False
+        """True once this run had to create the target."""
         self._columns = claim.target_columns
         self._open: list[str] = list(claim.open_batches)
 
@@ -111,6 +113,7 @@ class Destination:
             session, self._plan.target, self._plan.output, self._plan.key, self._columns
         )
         self._progress.events.extend(events)
+        self.made_target |= created(self._plan.target) in events
         if columns != self._columns:
             self._ledger.remember_target(self._claim, columns)
             self._columns = columns

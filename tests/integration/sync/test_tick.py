@@ -223,7 +223,9 @@ def test_a_column_added_at_the_source_arrives_at_the_next_tick(world: World) -> 
     world.assert_equal()
 
 
-def test_a_target_dropped_by_hand_is_made_again(world: World) -> None:
+@pytest.mark.parametrize("late_rows", ["lossless", "off"])
+def test_a_target_dropped_by_hand_is_made_again_and_filled_again(world: World, late_rows: str) -> None:
+    world.tables[0] |= {"late_rows": late_rows, "batch_size": 2, "max_rows_per_load": 2}
     world.sql(SOME.format(1, 5))
     with world.engine() as engine:
         engine.tick()
@@ -231,8 +233,10 @@ def test_a_target_dropped_by_hand_is_made_again(world: World) -> None:
         world.sql(SOME.format(6, 8))
         report = engine.tick().tables[0]
         assert report.status is Status.OK
-        engine.tick(full_refresh=True)
+        assert "the target was gone: everything is read again" in report.events
+        assert engine.tick().tables[0].status is Status.IDLE
     world.assert_equal()
+    assert world.leftovers() == []
 
 
 def test_the_run_log_tells_what_a_run_did(world: World) -> None:
