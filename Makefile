@@ -1,5 +1,5 @@
 # Needs make and a Python ≥ 3.11, nothing else. `make PYTHON=python3.12 test` picks another interpreter,
-# `make VENV=/elsewhere test` another environment, `make N=2 test` runs the tests in two processes.
+# `make VENV=/elsewhere test` another environment, `make N=0 test` runs the tests in one process.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -29,7 +29,7 @@ demo: $(READY)
 	$(BIN)/pgsnow demo $(DEMO_ARGS)
 
 test: check
-	$(BIN)/python -m pytest -n $(N) -m "$(MARKS)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(N) --dist worksteal -m "$(MARKS)" $(PYTEST_ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check $(SOURCES)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.config import SyncConfig, parse_config
@@ -110,3 +111,14 @@ class World:
 
     def close(self) -> None:
         self.source.close()
+
+
+@pytest.fixture
+def world(
+    database: str, snowflake_env: dict[str, str], emulator: EmbeddedSnowflake, tmp_path: Path
+) -> Iterator[World]:
+    """Users (an empty table) on one side, an empty database on the other."""
+    world = World({"POSTGRES_DSN": database, **snowflake_env}, emulator, tmp_path)
+    world.sql(USERS)
+    yield world
+    world.close()

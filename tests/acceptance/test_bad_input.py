@@ -156,32 +156,37 @@ def test_a_missing_source_table(user: User) -> None:
     equal_after_a_run(user)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "says"),
-    [
-        ("watermark_column", "changed_at", "no column changed_at"),
-        ("watermark_column", "name", "has type text"),
-        ("pk", "uid", "no column uid"),
-        ("pk", "name", "no unique index"),
-        ("columns", {"exclude": ["nope"]}, "no column nope"),
-        ("transform", "no_such_module:function", "no_such_module"),
-        ("transform", "json:no_such_function", "no_such_function"),
-    ],
-)
-def test_what_is_wrong_with_one_table_stops_that_table_alone(
-    user: User, key: str, value: object, says: str
-) -> None:
-    good = user.tables[0].get(key)
-    user.tables[0][key] = value
+WRONG: list[tuple[str, object, str]] = [
+    ("watermark_column", "changed_at", "no column changed_at"),
+    ("watermark_column", "name", "has type text"),
+    ("pk", "uid", "no column uid"),
+    ("pk", "name", "no unique index"),
+    ("columns", {"exclude": ["nope"]}, "no column nope"),
+    ("transform", "no_such_module:function", "no_such_module"),
+    ("transform", "json:no_such_function", "no_such_function"),
+]
+
+
+def test_what_is_wrong_with_a_table_stops_that_table_alone(user: User) -> None:
+    users, checkins = user.tables
+    copies = [{**users, "name": f"case{at}", "target": f"analytics.case{at}"} for at in range(len(WRONG))]
+    user.tables = [
+        checkins,
+        *({**copy, key: value} for copy, (key, value, _) in zip(copies, WRONG, strict=True)),
+    ]
     user.save()
     checked = user.pgsnow("check")
     assert checked.code == 1
-    assert says in checked.out
-    fails_alone(user, says)
-    if good is None:
-        del user.tables[0][key]
-    else:
-        user.tables[0][key] = good
+    done = user.pgsnow("run", "--output", "json")
+    assert done.code == 1, done.err
+    found = {t["table"]: t for t in done.json["tables"]}
+    assert (found["public.checkins"]["status"], found["public.checkins"]["rows_inserted"]) == ("ok", 500)
+    for at, (_, _, says) in enumerate(WRONG):
+        assert found[f"case{at}"]["status"] == "error"
+        assert says in found[f"case{at}"]["error"]
+        assert says in done.err
+        assert says in checked.out
+    user.tables = [checkins, copies[0]]
     user.save()
     equal_after_a_run(user)
 

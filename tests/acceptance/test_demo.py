@@ -120,7 +120,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
 
 
 def test_the_demo_ends_equal_and_leaves_nothing_behind(start: Callable[..., Demo]) -> None:
-    demo = start("--for", "20")
+    demo = start("--for", "16")
     demo.says("first tick after")
     kinds = " ".join(demo.descendants())
     for part in ("postgres", "pgsnow.embedded.snowflake", "valkey", "worker", "beat"):
@@ -158,7 +158,9 @@ def test_cut_short_while_servers_start_it_leaves_no_process_behind(start: Callab
     until(lambda: demo.descendants() == [], "every process has ended", 60)
 
 
-def test_kept_data_can_be_looked_at_afterwards(start: Callable[..., Demo], tmp_path: Path) -> None:
+def test_kept_data_can_be_looked_at_afterwards_and_a_change_is_seen(
+    start: Callable[..., Demo], tmp_path: Path
+) -> None:
     folder = tmp_path / "kept"
     done = start("--for", "8", "--keep", str(folder)).end()
     assert done.code == 0, done.out
@@ -170,6 +172,7 @@ def test_kept_data_can_be_looked_at_afterwards(start: Callable[..., Demo], tmp_p
         assert "public.users" in pgsnow("status", "--config", config).out
     finally:
         assert pgsnow("dev", "down", "--dir", str(folder)).code == 0
+    one_changed_value_makes_the_verdict_different(folder)
 
 
 def pgsnow(*args: str) -> Done:
@@ -179,16 +182,14 @@ def pgsnow(*args: str) -> Done:
     return ended(process)
 
 
-def test_one_changed_value_makes_the_verdict_different(start: Callable[..., Demo], tmp_path: Path) -> None:
-    """The comparison can fail: after the demo, one value is changed behind the sync's back."""
+def one_changed_value_makes_the_verdict_different(folder: Path) -> None:
+    """The comparison can fail: one value is changed behind the sync's back."""
     from pgsnow.embedded.demo.verdict import give_verdict
     from pgsnow.embedded.stack import Stack
     from pgsnow.model.settings import Settings
     from pgsnow.snowflake.connection import connect
     from pgsnow.sync.setup import load_config
 
-    folder = tmp_path / "kept"
-    assert start("--for", "8", "--keep", str(folder)).end().code == 0
     with Stack(folder) as stack:
         config, settings = load_config(folder / "sync_config.yaml"), Settings.from_env(stack.env())
         assert give_verdict(config, settings)

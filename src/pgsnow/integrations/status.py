@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pgsnow.ledger.store import Ledger, WatermarkRow
+from pgsnow.ledger.store import RunLog, WatermarkRow
 from pgsnow.model.config import SyncConfig, TableConfig
 from pgsnow.model.report import SUCCESS, Status
 from pgsnow.sync.state import Standing, State, standing_of
@@ -43,7 +43,7 @@ class _Table:
         }
 
 
-def status_of(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, Any]:
+def status_of(config: SyncConfig, ledger: RunLog, now: datetime) -> dict[str, Any]:
     """The state of every configured table, the plan's metrics, and the newest runs. Reads only the ledger.
 
     Raises LedgerUnavailable, LedgerAccessDenied.

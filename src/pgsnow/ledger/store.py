@@ -79,14 +79,8 @@ class ErrorRow:
     updated_at: datetime
 
 
-class Ledger(Protocol):
-    """Every write that names a Claim is fenced: if a higher fence was granted, it raises LeaseLost and changes nothing.
-
-    All methods may be called from any thread. Raises LedgerUnavailable, LedgerAccessDenied.
-    """
-
-    def migrate(self) -> None:
-        """Create or upgrade the ledger's tables. Idempotent; safe when many processes start at once."""
+class Leases(Protocol):
+    """Who may sync a table."""
 
     def claim(
         self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float = 0.0
@@ -103,14 +97,12 @@ class Ledger(Protocol):
     def release(self, claims: Iterable[Claim]) -> None:
         """Give up. Never raises LeaseLost."""
 
-    def open_batch(self, claim: Claim, batch: str) -> None:
-        """Recorded before anything of this batch exists in Snowflake, so that a crash leaves no orphan unknown."""
 
-    def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
-        """Their staging is gone."""
+class Checkpoints(Protocol):
+    """How far a table is, and what of it is in Snowflake."""
 
-    def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
-        """Cache the target's columns; None forgets them."""
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """How far each table is, without claiming it: for a preview. Tables without a checkpoint are left out."""
 
     def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
         """Move the checkpoint, after Snowflake committed. Never backward: with the same server identity and mode,
@@ -122,9 +114,24 @@ class Ledger(Protocol):
     def forget(self, claim: Claim) -> None:
         """Drop the checkpoint: the next read is a full one."""
 
-    def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
-        """Record ended runs: last_run, last_status, last_error, rows_processed, and a sync_logs row each.
-        A run that lost its lease gets its sync_logs row and nothing else."""
+    def open_batch(self, claim: Claim, batch: str) -> None:
+        """Recorded before anything of this batch exists in Snowflake, so that a crash leaves no orphan unknown."""
+
+    def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
+        """Their staging is gone."""
+
+    def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
+        """Cache the target's columns; None forgets them."""
+
+    def virtual_xids(self, source: str) -> VirtualXids:
+        """The last saved listing of this source's virtual transactions (empty: none)."""
+
+    def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
+        """Save a listing."""
+
+
+class ErrorStore(Protocol):
+    """The quarantine: sync_errors."""
 
     def quarantine(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
         """Put rows into sync_errors. A key that is open already is updated (occurrences + 1), not doubled."""
@@ -148,23 +155,32 @@ class Ledger(Protocol):
     def dismiss(self, ids: Sequence[int]) -> int:
         """Mark open errors 'dismissed'. Returns how many."""
 
+
+class RunLog(Protocol):
+    """What happened: sync_logs, and sync_watermarks as people read it."""
+
+    def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        """Record ended runs: last_run, last_status, last_error, rows_processed, and a sync_logs row each.
+        A run that lost its lease gets its sync_logs row and nothing else."""
+
     def watermarks(self) -> list[WatermarkRow]:
         """All tables, for `status`."""
-
-    def checkpoints(self) -> dict[str, Checkpoint]:
-        """How far each table is, without claiming it: for a preview. Tables without a checkpoint are left out."""
 
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sync_logs rows, newest first."""
 
-    def virtual_xids(self, source: str) -> VirtualXids:
-        """The last saved listing of this source's virtual transactions (empty: none)."""
-
-    def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
-        """Save a listing."""
-
     def purge_logs(self, older_than_days: int) -> int:
         """Delete old sync_logs rows, at most once an hour. Returns how many."""
+
+
+class Ledger(Leases, Checkpoints, ErrorStore, RunLog, Protocol):
+    """Every write that names a Claim is fenced: if a higher fence was granted, it raises LeaseLost and changes nothing.
+
+    All methods may be called from any thread. Raises LedgerUnavailable, LedgerAccessDenied.
+    """
+
+    def migrate(self) -> None:
+        """Create or upgrade the ledger's tables. Idempotent; safe when many processes start at once."""
 
     def close(self) -> None:
         """Release everything held."""

@@ -44,11 +44,16 @@ def ensure_target(
     events: list[str] = []
     if there is None:
         there = _create(session, target, output, key)
-        events.append(f"created table {target}")
+        events.append(created(target))
     refuse_conflicts(target, there, output, key)
     events.extend(_add_missing(session, target, there, output))
     _create_stage(session, target)
     return _columns(there, output), tuple(events)
+
+
+def created(target: TargetName) -> str:
+    """The sentence of `ensure_target` that says that the target was not there."""
+    return f"created table {target}"
 
 
 def _suffices(cached: Mapping[str, str], output: Iterable[Field]) -> bool:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.errors import PgsnowError, TargetQueryFailed
@@ -15,7 +15,7 @@ from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.limits import Limit, limits_of
 from pgsnow.snowflake.load import choose_method, load, prune, sweep
-from pgsnow.snowflake.schema import ensure_target
+from pgsnow.snowflake.schema import created, ensure_target
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.retry import with_retries
 
@@ -29,7 +29,7 @@ class Destination:
         self,
         settings: SnowflakeSettings,
         plan: TablePlan,
-        ledger: Ledger,
+        ledger: Checkpoints,
         claim: Claim,
         progress: Progress,
         stop: threading.Event,
@@ -41,14 +41,18 @@ class Destination:
         self._progress = progress
         self._stop = stop
         self._session: Session | None = None
+        self.made_target = False
+        """True once this run had to create the target."""
         self._columns = claim.target_columns
         self._open: list[str] = list(claim.open_batches)
 
     def load(self, unit: LoadUnit) -> None:
         """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
 
-        The batch is in the ledger before anything of it is in Snowflake.
+        The batch is in the ledger before anything of it is in Snowflake. The unit before is swept first, so that a
+        long read does not pile up staging.
         """
+        self.sweep()
         self._ledger.open_batch(self._claim, unit.batch)
         self._open.append(unit.batch)
         result = with_retries(lambda: self._attempt(unit), self._stop)
@@ -109,6 +113,7 @@ class Destination:
             session, self._plan.target, self._plan.output, self._plan.key, self._columns
         )
         self._progress.events.extend(events)
+        self.made_target |= created(self._plan.target) in events
         if columns != self._columns:
             self._ledger.remember_target(self._claim, columns)
             self._columns = columns

@@ -67,7 +67,7 @@ class Engine:
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
         """Read the rows of these open quarantine entries from the source again and load them."""
         self._prepare()
-        rows = self.ledger.errors(ids=error_ids)
+        rows = self.ledger.errors(ids=error_ids, limit=max(len(error_ids), 1))
         names = sorted({row.source_table for row in rows})
         with self._claimed([self.config.table(name).name for name in names], 0.0) as tick:
             report = tick.replay(rows)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from types import TracebackType
 
-from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.ledger.store import Claim, Leases
 from pgsnow.model.errors import PgsnowError
 
 EVERY = 60.0
@@ -16,7 +16,7 @@ EVERY = 60.0
 class Heartbeat:
     """A context manager that renews the claims every `every` seconds until it is left."""
 
-    def __init__(self, ledger: Ledger, claims: Sequence[Claim], every: float = EVERY) -> None:
+    def __init__(self, ledger: Leases, claims: Sequence[Claim], every: float = EVERY) -> None:
         self._ledger = ledger
         self._claims = {claim.table: claim for claim in claims}
         self._every = every

@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 import pyarrow as pa
 
-from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.ledger.store import Claim, ErrorStore
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
@@ -31,7 +31,7 @@ class Quarantine:
         self,
         plan: TablePlan,
         transform: Transform,
-        ledger: Ledger,
+        ledger: ErrorStore,
         claim: Claim,
         progress: Progress,
         source: psycopg.Connection,

@@ -6,7 +6,7 @@ Crash anywhere and the same rows come again; the merge is idempotent, so nothing
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgsnow.ledger.store import Claim, Ledger
 from pgsnow.model.checkpoint import Checkpoint, Horizon
@@ -40,6 +40,13 @@ class TableRun:
 def sync_table(run: TableRun) -> None:
     """One table, once. Raises what stopped it; the ledger then still tells where to go on from."""
     run.destination.sweep()
+    if not load_changes(run):
+        load_changes(replace(run, checkpoint=None))
+    run.destination.sweep()
+
+
+def load_changes(run: TableRun) -> bool:
+    """Everything since the checkpoint, unit by unit. False: the target had gone, and needs everything there is."""
     reading = Reading(run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh)
     with reading, Spool(run.claim.run_id) as spool:
         run.progress.full_read = reading.full_read
@@ -47,21 +54,38 @@ def sync_table(run: TableRun) -> None:
         for unit in writer.units(reading.pages()):
             run.quarantine.flush()
             run.destination.load(unit)
+            if run.destination.made_target and reading.full_read is None:
+                forget_the_target(run)
+                return False
             run.quarantine.resolve()
             if reading.resumable:
                 advance(run, reading.checkpoint())
         run.quarantine.flush()
         finish_full_read(run)
         advance(run, reading.checkpoint())
-    run.destination.sweep()
+    return True
+
+
+def forget_the_target(run: TableRun) -> None:
+    """What was loaded before went with the table that somebody dropped; what changed since is not enough."""
+    run.ledger.forget(run.claim)
+    run.progress.events.append("the target was gone: everything is read again")
 
 
 def advance(run: TableRun, checkpoint: Checkpoint) -> None:
     """Snowflake has everything up to here: remember that."""
     with run.progress.timed("checkpoint"):
+        if is_set_back(run.checkpoint, checkpoint):
+            run.ledger.forget(run.claim)
         run.ledger.advance(run.claim, checkpoint)
     run.progress.last_watermark = checkpoint.last_watermark
     run.progress.tell("checkpointed")
+
+
+def is_set_back(before: Checkpoint | None, after: Checkpoint) -> bool:
+    """True if the server itself was put back to an older state. Everything has been read then, and the ledger, which
+    moves no checkpoint backward, is told to start anew."""
+    return before is not None and before.identity == after.identity and after.x < before.x
 
 
 def finish_full_read(run: TableRun) -> None:

@@ -41,7 +41,8 @@ class UnitWriter:
         self._made = 0
 
     def units(self, pages: Iterable[Page]) -> Iterator[LoadUnit]:
-        """Units in the order of reading. Between a unit and the next, nothing of the next has been read.
+        """Units in the order of reading. Between a unit and the next, nothing of the next has been read, and when the
+        next is asked for the files of the one before are removed.
 
         Raises ShuttingDown between two pages when asked to stop; a half-written unit is abandoned.
         """
@@ -50,10 +51,10 @@ class UnitWriter:
             for page in self._timed(pages):
                 self._add(writer, page)
                 if writer.rows >= self._plan.config.max_rows_per_load:
-                    yield self._close(writer)
+                    yield from self._hand_over(writer)
                     writer = self._new_writer()
             if writer.rows:
-                yield self._close(writer)
+                yield from self._hand_over(writer)
         finally:
             writer.abandon()
 
@@ -83,6 +84,12 @@ class UnitWriter:
 
     def _new_writer(self) -> PartWriter:
         return PartWriter(self._spool.unit_folder(), self._plan.output)
+
+    def _hand_over(self, writer: PartWriter) -> Iterator[LoadUnit]:
+        unit = self._close(writer)
+        yield unit
+        for part in unit.parts:
+            part.path.unlink()
 
     def _close(self, writer: PartWriter) -> LoadUnit:
         with self._progress.timed("write"):

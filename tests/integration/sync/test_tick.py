@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,7 +223,9 @@ def test_a_column_added_at_the_source_arrives_at_the_next_tick(world: World) -> 
     world.assert_equal()
 
 
-def test_a_target_dropped_by_hand_is_made_again(world: World) -> None:
+@pytest.mark.parametrize("late_rows", ["lossless", "off"])
+def test_a_target_dropped_by_hand_is_made_again_and_filled_again(world: World, late_rows: str) -> None:
+    world.tables[0] |= {"late_rows": late_rows, "batch_size": 2, "max_rows_per_load": 2}
     world.sql(SOME.format(1, 5))
     with world.engine() as engine:
         engine.tick()
@@ -230,8 +233,10 @@ def test_a_target_dropped_by_hand_is_made_again(world: World) -> None:
         world.sql(SOME.format(6, 8))
         report = engine.tick().tables[0]
         assert report.status is Status.OK
-        engine.tick(full_refresh=True)
+        assert "the target was gone: everything is read again" in report.events
+        assert engine.tick().tables[0].status is Status.IDLE
     world.assert_equal()
+    assert world.leftovers() == []
 
 
 def test_the_run_log_tells_what_a_run_did(world: World) -> None:
@@ -285,3 +290,39 @@ def test_rows_loaded_under_another_configuration_are_loaded_again(
         assert engine.tick().tables[0].status is Status.IDLE
     assert world.snowflake(loaded) == [(20 if "where" in change else 10,)]
     world.assert_equal()
+
+
+def test_a_server_put_back_to_an_older_state_is_read_in_full_and_followed_from_there(world: World) -> None:
+    """A restored disk image: the same server, and transaction ids that were given out before."""
+    world.sql(SOME.format(1, 10))
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("update sync_watermarks set checkpoint = jsonb_set(checkpoint, '{x}', '4000000000')")
+        report = engine.tick().tables[0]
+        assert "went back" in (report.full_read or "")
+        assert report.status is Status.OK
+        world.sql(SOME.format(11, 12))
+        assert engine.tick().tables[0].rows_inserted == 2
+    world.assert_equal()
+
+
+def test_a_long_read_piles_up_neither_part_files_nor_staging(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSNOW_SPOOL_DIR", str(tmp_path / "spool"))
+    world.tables[0] |= {"max_rows_per_load": 100, "batch_size": 100, "load": "stage"}
+    world.sql(SOME.format(1, 500))
+    files: list[int] = []
+    staged: list[int] = []
+
+    def look(event: Event) -> None:
+        if event.phase == "copied":
+            files.append(len(list((tmp_path / "spool").rglob("*.parquet"))))
+            staged.append(len(world.leftovers()))
+
+    with world.engine(look) as engine:
+        assert engine.tick().tables[0].load_units == 5
+    assert set(files) == {1}
+    assert staged == [staged[0]] * 5
+    assert world.leftovers() == []
+    assert list((tmp_path / "spool").iterdir()) == []

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pgsnow.ledger.store import Ledger
+from pgsnow.ledger.store import RunLog
 from pgsnow.model.config import SyncConfig
 from pgsnow.sync.state import State, duration, standing_of
 
@@ -53,7 +53,7 @@ class Row:
         )
 
 
-def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> list[Row]:
+def rows_of(config: SyncConfig, ledger: RunLog, counts: Mapping[str, int]) -> list[Row]:
     """A row a configured table, from the ledger; `counts` are the source's rows by table."""
     now = datetime.now(UTC)
     marks = {mark.source_table: mark for mark in ledger.watermarks()}
