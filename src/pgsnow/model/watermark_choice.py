@@ -12,10 +12,8 @@ from pgsnow.model.table import Column
 
 INTEGERS = frozenset({"int2", "int4", "int8"})
 _TYPE_POINTS = {"timestamptz": 8, "timestamp": 4, "int8": 3, "int4": 2, "int2": 1, "date": 0}
-_CHANGED = re.compile(
-    r"(updat|modif|chang|edit|touch|revis|mtime|lastmod|last_?(upd|mod|write|sync)|row_?version)",
-    re.IGNORECASE,
-)
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CHANGED = re.compile(r"updat|modif|(\A|_)(chang|edit|touch|revis|mtime)|last_?(chang|edit)|row_?version")
 ASCENDING = 0.9
 MOSTLY = 0.5
 
@@ -74,11 +72,16 @@ def _trust(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[Tr
         )
     if facts.set_on_update:
         return Trust.BY_TRIGGER, "a trigger sets it at every update"
-    if column.type_name not in INTEGERS and _CHANGED.search(column.name) and not _is_mostly_null(facts):
+    if column.type_name not in INTEGERS and _speaks_of_changes(column.name) and not _is_mostly_null(facts):
         return Trust.BY_NAME, "named as what the application sets at every update"
     if column.type_name in INTEGERS or facts.default_is_now:
         return _append_only(table)
     return Trust.NONE, "nothing says that it moves when a row changes"
+
+
+def _speaks_of_changes(name: str) -> bool:
+    """`updated_at`, `LastModified`, `date_changed`; not `credited_at`, `exchange_date`."""
+    return bool(_CHANGED.search(_HUMP.sub("_", name).lower()))
 
 
 def _append_only(table: SurveyedTable) -> tuple[Trust, str]:

@@ -30,7 +30,17 @@ def test_a_column_that_a_trigger_sets_is_trusted_most_whatever_its_name() -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["updated_at", "LastModified", "last_update", "changed_on", "mtime", "edited", "date_modified"]
+    "name",
+    [
+        "updated_at",
+        "LastModified",
+        "last_update",
+        "changed_on",
+        "mtime",
+        "edited",
+        "date_modified",
+        "dateChanged",
+    ],
 )
 def test_a_name_that_speaks_of_changes_is_believed(name: str) -> None:
     assert best(surveyed(ID, CREATED, column(name, "timestamptz"), facts={"created_at": NOW})) == (
@@ -39,7 +49,9 @@ def test_a_name_that_speaks_of_changes_is_believed(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["created_at", "payment_date", "birthday", "at"])
+@pytest.mark.parametrize(
+    "name", ["created_at", "payment_date", "birthday", "at", "credited_at", "exchange_date"]
+)
 def test_a_time_that_something_happened_shows_no_change(name: str) -> None:
     [candidate, *_] = rank(surveyed(ID, column(name, "timestamptz", not_null=True)))
     assert candidate.trust is Trust.NONE
