@@ -57,6 +57,7 @@ class Quarantine:
             transformed = self._for_the_target().apply(page.rows)
         self._progress.rows_read += page.rows.num_rows + len(page.rejected)
         self._progress.rows_dropped += transformed.dropped
+        self._progress.cells_changed.update(dict(page.changed))
         bad = [self._rejected(page.rows, *entry) for entry in transformed.rejected]
         self._note([*page.rejected, *bad])
         self._heal(page.rows, frozenset(index for index, _, _ in transformed.rejected))
