@@ -51,9 +51,10 @@ def _fixed(text: str) -> bool:
 
 
 def _double(text: str) -> bool:
-    """True for what a double's shortest text says, so also for every double that Postgres wrote."""
+    """True for a double's shortest text, and for its exact value; Postgres writes the one or, of whole numbers, the
+    other."""
     number = float(text)
     try:
-        return math.isfinite(number) and Decimal(repr(number)) == Decimal(text)
+        return math.isfinite(number) and Decimal(text) in (Decimal(repr(number)), Decimal(number))
     except ArithmeticError:  # an exponent that not even Decimal has
         return False

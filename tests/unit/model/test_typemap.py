@@ -36,8 +36,8 @@ def test_pgvector_is_a_json_array(name: str) -> None:
     assert way(mapping_of(column(name))) == ("{c}::text", "VARCHAR", "VARIANT", "PARSE_JSON({c})")
 
 
-@pytest.mark.parametrize("name", ["sparsevec", "citext", "ltree", "a_type_nobody_knows"])
-def test_other_extensions_travel_as_their_text(name: str) -> None:
+@pytest.mark.parametrize("name", ["sparsevec", "citext", "ltree", "xml", "a_type_nobody_knows"])
+def test_types_that_are_text_travel_as_it(name: str) -> None:
     assert way(mapping_of(column(name))) == ("{c}::text", "VARCHAR", "VARCHAR", "{c}")
 
 

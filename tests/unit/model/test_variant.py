@@ -33,7 +33,7 @@ def test_a_number_that_is_let_through_is_held_exactly(text: str) -> None:
         return
     number = Decimal(text)
     digits = len(number.as_tuple().digits)
-    assert digits <= 38 or Decimal(repr(float(text))) == number
+    assert digits <= 38 or number in (Decimal(repr(float(text))), Decimal(float(text)))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -59,7 +59,14 @@ def test_text_is_never_taken_for_a_number(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['"1e400"', f'{{"{"7" * 39}": "{"7" * 39}"}}', '"\\ud83d\\ude00"', "[0.1e1, 5E-324]"]
+    "text",
+    [
+        '"1e400"',
+        f'{{"{"7" * 39}": "{"7" * 39}"}}',
+        '"\\ud83d\\ude00"',
+        "[0.1e1, 5E-324]",
+        "6.5589212081945216e+16",
+    ],
 )
 def test_what_only_looks_bad_is_good(text: str) -> None:
     assert re.search(SUSPECT, text)
