@@ -11,7 +11,7 @@ from pgsnow.model.config import TableConfig
 from pgsnow.model.errors import ColumnMissing, KeyUnusable, TargetConflict, WatermarkUnusable
 from pgsnow.model.overflow import NEVER_OF_KEYS, Overflow
 from pgsnow.model.table import Column, SourceTable, TargetName, target_column
-from pgsnow.model.type_mapping import TypeMapping, without_overflow
+from pgsnow.model.type_mapping import without_overflow
 from pgsnow.model.typemap import Field, mapping_of
 
 FENCE_COLUMN = "_PGSNOW_FENCE"
@@ -77,16 +77,19 @@ def fields_of(config: TableConfig, source: SourceTable) -> tuple[Field, ...]:
         if column.name in config.pk
         or ((not chosen.include or column.name in chosen.include) and column.name not in chosen.exclude)
     ]
-    return tuple(
-        Field(
-            source=column.name,
-            target=target_name(chosen.rename.get(column.name), column.name),
-            type=_type_of(column, overflow_of(config, column.name)),
-            nullable=not column.not_null,
-            key=column.name in config.pk,
-            overflow=overflow_of(config, column.name),
-        )
-        for column in wanted
+    return tuple(_field(config, column) for column in wanted)
+
+
+def _field(config: TableConfig, column: Column) -> Field:
+    overflow = overflow_of(config, column.name)
+    mapping = mapping_of(column)
+    return Field(
+        source=column.name,
+        target=target_name(config.columns.rename.get(column.name), column.name),
+        type=without_overflow(mapping) if overflow is Overflow.TEXT else mapping,
+        nullable=not column.not_null or overflow is Overflow.NULL,
+        key=column.name in config.pk,
+        overflow=overflow,
     )
 
 
@@ -96,11 +99,6 @@ def overflow_of(config: TableConfig, column: str) -> Overflow:
         return own
     changes_key = column in config.pk and config.on_overflow in NEVER_OF_KEYS
     return Overflow.QUARANTINE if changes_key else config.on_overflow
-
-
-def _type_of(column: Column, overflow: Overflow) -> TypeMapping:
-    mapping = mapping_of(column)
-    return without_overflow(mapping) if overflow is Overflow.TEXT else mapping
 
 
 def target_name(renamed: str | None, source: str) -> str:
