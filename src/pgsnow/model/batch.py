@@ -25,6 +25,8 @@ class Page:
 
     rows: pa.RecordBatch
     rejected: tuple[Rejected, ...] = ()
+    changed: tuple[tuple[str, int], ...] = ()
+    """(column, cells that were changed so that the target holds them)."""
 
 
 @dataclass(frozen=True, slots=True)

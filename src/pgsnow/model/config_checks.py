@@ -8,9 +8,11 @@ from typing import Any
 
 from pgsnow.model.config_problems import Problems, written
 from pgsnow.model.interpolate import Path
+from pgsnow.model.overflow import NEVER_OF_KEYS
 from pgsnow.model.table import SourceName, TargetName
 
 Table = Mapping[str, Any]
+_NO_KEY = {None, *(str(choice) for choice in NEVER_OF_KEYS)}
 
 
 def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
@@ -74,6 +76,14 @@ def _check_columns(table: Table, path: Path, problems: Problems) -> None:
         problems.add((*path, "columns", "exclude"), f"{name} is included too — name it in one of both")
     for name in sorted(excluded & set(_mapping(columns.get("rename")))):
         problems.add((*path, "columns", "rename"), f"{name} is excluded — remove it here or there")
+    overflow = _mapping(columns.get("on_overflow"))
+    here = (*path, "columns", "on_overflow")
+    for name in sorted(excluded & set(overflow)):
+        problems.add(here, f"{name} is excluded — remove it here or there")
+    for name in sorted(_names(table.get("pk")) & {name for name, how in overflow.items() if how in _NO_KEY}):
+        problems.add(
+            here, f"{name} belongs to pk, and changed keys would be alike — write quarantine or text"
+        )
 
 
 def _check_transform(table: Table, path: Path, problems: Problems) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from pgsnow.model.config import TableConfig
 from pgsnow.model.errors import ColumnMissing, KeyUnusable, TargetConflict, WatermarkUnusable
+from pgsnow.model.overflow import NEVER_OF_KEYS, Overflow
 from pgsnow.model.table import Column, SourceTable, TargetName, target_column
+from pgsnow.model.type_mapping import without_overflow
 from pgsnow.model.typemap import Field, mapping_of
 
 FENCE_COLUMN = "_PGSNOW_FENCE"
@@ -48,18 +50,25 @@ class TablePlan:
             str(self.target),
             config.pk,
             [config.watermark_column, config.watermark_timezone],
-            config.columns.model_dump(mode="json"),
+            config.columns.model_dump(mode="json", exclude={"on_overflow"}),
             config.where,
             transform.model_dump(mode="json", exclude={"salt"}) if transform else None,
             hashlib.sha256(salt.encode()).hexdigest() if salt else None,
+            *_overflow_told(config),
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _overflow_told(config: TableConfig) -> list[object]:
+    """Nothing where nothing is set."""
+    chosen = config.columns.on_overflow
+    return [[config.on_overflow, chosen]] if chosen or config.on_overflow is not Overflow.QUARANTINE else []
 
 
 def fields_of(config: TableConfig, source: SourceTable) -> tuple[Field, ...]:
     """The fields to read, after include, exclude and rename. Raises ColumnMissing."""
     chosen = config.columns
-    named = {*chosen.include, *chosen.exclude, *chosen.rename, *config.pk}
+    named = {*chosen.include, *chosen.exclude, *chosen.rename, *chosen.on_overflow, *config.pk}
     for name in sorted(named):
         _require(source, name)
     wanted = [
@@ -68,16 +77,28 @@ def fields_of(config: TableConfig, source: SourceTable) -> tuple[Field, ...]:
         if column.name in config.pk
         or ((not chosen.include or column.name in chosen.include) and column.name not in chosen.exclude)
     ]
-    return tuple(
-        Field(
-            source=column.name,
-            target=target_name(chosen.rename.get(column.name), column.name),
-            type=mapping_of(column),
-            nullable=not column.not_null,
-            key=column.name in config.pk,
-        )
-        for column in wanted
+    return tuple(_field(config, column) for column in wanted)
+
+
+def _field(config: TableConfig, column: Column) -> Field:
+    overflow = overflow_of(config, column.name)
+    mapping = mapping_of(column)
+    return Field(
+        source=column.name,
+        target=target_name(config.columns.rename.get(column.name), column.name),
+        type=without_overflow(mapping) if overflow is Overflow.TEXT else mapping,
+        nullable=not column.not_null or overflow is Overflow.NULL,
+        key=column.name in config.pk,
+        overflow=overflow,
     )
+
+
+def overflow_of(config: TableConfig, column: str) -> Overflow:
+    """The column's own `on_overflow`, or its table's, as far as that may change a key."""
+    if (own := config.columns.on_overflow.get(column)) is not None:
+        return own
+    changes_key = column in config.pk and config.on_overflow in NEVER_OF_KEYS
+    return Overflow.QUARANTINE if changes_key else config.on_overflow
 
 
 def target_name(renamed: str | None, source: str) -> str:

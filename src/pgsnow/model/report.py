@@ -39,6 +39,8 @@ class TableReport:
     rows_rejected: int = 0
     rows_dropped: int = 0
     """Dropped by the transform (it returned None)."""
+    cells_changed: dict[str, int] = field(default_factory=dict)
+    """By source column: values that `on_overflow` has changed."""
     rows_inserted: int = 0
     rows_updated: int = 0
     bytes_staged: int = 0

@@ -21,10 +21,12 @@ from pgsnow.model.accepted import (
     Switch,
     Text,
     TextsByName,
+    identifier,
     shown,
     source_name,
     text,
 )
+from pgsnow.model.overflow import Overflow
 from pgsnow.model.transform_config import TransformConfig
 
 
@@ -44,6 +46,7 @@ class LoadMethod(StrEnum):
     STAGE = "stage"
 
 
+_OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), None]}
 # A bare `off` is false to editors that read YAML 1.1.
 _LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
 
@@ -57,6 +60,17 @@ def _late_rows(value: object) -> LateRows:
 
 def _load(value: object) -> LoadMethod:
     return _choice(LoadMethod, value)
+
+
+def _overflow(value: object) -> Overflow:
+    # YAML reads a bare `null` as nothing; here nothing else can be meant by it.
+    return _choice(Overflow, "null" if value is None else value)
+
+
+def _overflow_by_name(value: object) -> dict[str, Overflow]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{shown(value)} is not a mapping — write `{{column: {'|'.join(Overflow)}}}`")
+    return {identifier(key): _overflow(item) for key, item in value.items()}
 
 
 def _choice(kind: type[Choice], value: object) -> Choice:
@@ -87,6 +101,12 @@ class ColumnsConfig(BaseModel):
     """Columns never read."""
     rename: TextsByName = Field(default_factory=dict)
     """Source column → name in Snowflake."""
+    on_overflow: Annotated[
+        dict[str, Overflow],
+        BeforeValidator(_overflow_by_name),
+        WithJsonSchema({"type": "object", "additionalProperties": _OVERFLOW}),
+    ] = Field(default_factory=dict)
+    """Source column → what becomes of its values that Snowflake's type cannot hold."""
 
 
 class TableOptions(BaseModel):
@@ -116,6 +136,10 @@ class TableOptions(BaseModel):
     """Rows that one COPY and one MERGE apply at most."""
     max_rejected_rows: FromZero = 10_000
     """Rejected rows in one run after which the table stops with an error."""
+    on_overflow: Annotated[Overflow, BeforeValidator(_overflow), WithJsonSchema(_OVERFLOW)] = (
+        Overflow.QUARANTINE
+    )
+    """What becomes of a value that Snowflake's type cannot hold."""
     columns: ColumnsConfig = ColumnsConfig()
     """Which columns are read, and their names in Snowflake."""
     where: Text | None = None

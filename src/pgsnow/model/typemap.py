@@ -1,40 +1,38 @@
-"""How each Postgres type is read, carried in Arrow and kept in Snowflake.
-
-Sources: PostgreSQL docs, "Data Types"; Snowflake docs, "Summary of data types" and "COPY INTO <table>" (Parquet).
-"""
+"""How each Postgres type is read, carried in Arrow and kept in Snowflake: by its name, or else by its form."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from pgsnow.model.overflow import Overflow
 from pgsnow.model.table import Column
+from pgsnow.model.type_mapping import BINARY_LIMIT, TEXT_LIMIT, TypeMapping, as_text, as_variant
+from pgsnow.model.type_table import BY_NAME
+
+__all__ = [
+    "BINARY_LIMIT",
+    "MAX_PRECISION",
+    "TEXT_LIMIT",
+    "Field",
+    "TypeMapping",
+    "array",
+    "composite",
+    "enum",
+    "mapping_named",
+    "mapping_of",
+    "numeric",
+    "unbounded_numeric",
+    "unknown",
+]
 
 MAX_PRECISION = 38
-TEXT_LIMIT = 16_777_216
-"""Bytes of UTF-8 a VARCHAR or VARIANT holds unless a longer one is declared."""
-BINARY_LIMIT = 8_388_608
-
-
-@dataclass(frozen=True, slots=True)
-class TypeMapping:
-    """One type on its whole way.
-
-    read: the SELECT expression, `{c}` standing for the quoted column.
-    arrow: the type in Arrow batches and in Parquet.
-    staged: the Snowflake type in the staging table; snowflake: in the target.
-    merge: how the target's value comes from the staged column, `{c}` standing for it.
-    """
-
-    postgres: str
-    read: str
-    arrow: pa.DataType
-    snowflake: str
-    staged: str
-    merge: str = "{c}"
-    low_cardinality: bool = False
+_TO_JSON = (
+    "Exact, but what JSON has no word for is a string in it: NaN, infinite numbers, bytes (`\\\\x00ff`), dates and"
+    " times (infinite ones too), and all types that are text here. Overflows as json does."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,75 +46,65 @@ class Field:
     key: bool = False
     computed: bool = False
     """True for a column that the transform adds: there is nothing to read."""
-
-
-def _mapping(postgres: str, arrow: pa.DataType, snowflake: str, **more: object) -> TypeMapping:
-    base = {"read": "{c}", "staged": snowflake, **more}
-    return TypeMapping(postgres=postgres, arrow=arrow, snowflake=snowflake, **base)  # type: ignore[arg-type]
-
-
-_UTC_MICROS = pa.timestamp("us", tz="UTC")
-_WHOLE = "NUMBER(38,0)"
-_JSON = {"staged": "VARCHAR", "merge": "PARSE_JSON({c})"}
-
-_EXACT = {
-    m.postgres: m
-    for m in (
-        _mapping("int2", pa.int16(), _WHOLE),
-        _mapping("int4", pa.int32(), _WHOLE),
-        _mapping("int8", pa.int64(), _WHOLE),
-        _mapping("oid", pa.int64(), _WHOLE, read="{c}::int8"),
-        _mapping("float4", pa.float32(), "FLOAT"),
-        _mapping("float8", pa.float64(), "FLOAT"),
-        _mapping("bool", pa.bool_(), "BOOLEAN"),
-        _mapping("text", pa.string(), "VARCHAR"),
-        _mapping("varchar", pa.string(), "VARCHAR"),
-        _mapping("bpchar", pa.string(), "VARCHAR"),
-        _mapping("name", pa.string(), "VARCHAR"),
-        _mapping("uuid", pa.string(), "VARCHAR", read="{c}::text"),
-        _mapping("bytea", pa.binary(), "BINARY"),
-        _mapping("date", pa.date32(), "DATE"),
-        _mapping("time", pa.time64("us"), "TIME(6)"),
-        _mapping("timestamp", pa.timestamp("us"), "TIMESTAMP_NTZ(6)"),
-        _mapping("timestamptz", _UTC_MICROS, "TIMESTAMP_TZ(6)"),
-        _mapping("json", pa.string(), "VARIANT", **_JSON),
-        _mapping("jsonb", pa.string(), "VARIANT", **_JSON),
-        _mapping("hstore", pa.string(), "VARIANT", read="{c}::jsonb::text", **_JSON),
-        _mapping("money", pa.string(), "VARCHAR", read="{c}::numeric::text"),
-    )
-}
+    overflow: Overflow = Overflow.QUARANTINE
+    """What becomes of values that the type cannot hold. TEXT has chosen the type already and does no more."""
 
 
 def numeric(precision: int, scale: int) -> TypeMapping:
     """numeric(p,s): exact as NUMBER where Snowflake holds it, as text otherwise."""
     name = f"numeric({precision},{scale})"
     if precision <= MAX_PRECISION and 0 <= scale <= precision and scale < MAX_PRECISION:
-        return _mapping(name, pa.decimal128(precision, scale), f"NUMBER({precision},{scale})")
-    return _text(name)
+        exact = f"NUMBER({precision},{scale})"
+        return TypeMapping(
+            name, "{c}", pa.decimal128(precision, scale), exact, exact, note="Exact. `NaN` overflows."
+        )
+    return as_text(name, "Snowflake's NUMBER has 38 digits at most: exact as text.")
 
 
-def _text(name: str, *, low_cardinality: bool = False) -> TypeMapping:
-    return _mapping(name, pa.string(), "VARCHAR", read="{c}::text", low_cardinality=low_cardinality)
+def unbounded_numeric() -> TypeMapping:
+    """numeric without a precision: up to 131,072 digits before the point and 16,383 after it."""
+    return as_text("numeric", "Exact as text, up to its 131,072 digits; `NaN` and the infinities too.")
 
 
-def _as_json(name: str) -> TypeMapping:
-    return _mapping(name, pa.string(), "VARIANT", read="to_jsonb({c})::text", **_JSON)
+def enum(name: str) -> TypeMapping:
+    return replace(as_text(name, "Its label.", kind="e"), low_cardinality=True)
+
+
+def array(name: str) -> TypeMapping:
+    """to_json and not to_jsonb: that fails on the escape of NUL in a json element, and rewrites its numbers."""
+    note = f"A JSON array, nested if it has several dimensions; their lower bounds are lost. {_TO_JSON}"
+    return as_variant(name, note, read="to_json({c})::text", duplicates=True)
+
+
+def composite(name: str) -> TypeMapping:
+    note = f"A JSON object by attribute. {_TO_JSON}"
+    return as_variant(name, note, read="to_json({c})::text", duplicates=True, kind="c")
+
+
+def unknown(name: str, kind: str = "b") -> TypeMapping:
+    return as_text(name, "Its own text: exact.", kind=kind)
 
 
 def mapping_of(column: Column) -> TypeMapping:
-    """The mapping of a source column. A type that is not known travels as its own text, exactly."""
-    if column.type_name == "numeric":
+    """The mapping of a source column. A type that is not known travels as its own text, exactly.
+
+    A type of the same name but of another kind (an enum called `money`) is not the known one.
+    """
+    if column.type_name == "numeric" and column.kind == "b":
         return _numeric_of(column.typmod)
-    if known := _EXACT.get(column.type_name):
+    known = BY_NAME.get(column.type_name)
+    if known is not None and known.kind == column.kind:
         return known
-    if column.category == "A" or column.kind == "c":
-        return _as_json(column.type_name)
-    return _text(column.type_name, low_cardinality=column.kind == "e")
+    if column.category == "A":
+        return array(column.type_name)
+    if column.kind == "c":
+        return composite(column.type_name)
+    return enum(column.type_name) if column.kind == "e" else unknown(column.type_name, column.kind)
 
 
 def _numeric_of(typmod: int) -> TypeMapping:
     if typmod == -1:
-        return _text("numeric")
+        return unbounded_numeric()
     packed = typmod - 4  # PostgreSQL source, numeric.c: make_numeric_typmod; the scale is signed since 15
     scale = ((packed & 0x7FF) ^ 1024) - 1024
     return numeric((packed >> 16) & 0xFFFF, scale)
@@ -128,6 +116,13 @@ _ALIASES = {
     "timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp", "decimal": "numeric",
 }  # fmt: skip
 _NUMERIC = re.compile(r"(?:numeric|decimal)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\Z")
+_WRITTEN = frozenset(
+    {
+        *("int2", "int4", "int8", "oid", "float4", "float8", "bool", "money"),
+        *("text", "varchar", "bpchar", "name", "uuid", "bytea"),
+        *("date", "time", "timestamp", "timestamptz", "json", "jsonb", "hstore"),
+    }
+)
 
 
 def mapping_named(text: str) -> TypeMapping:
@@ -140,8 +135,8 @@ def mapping_named(text: str) -> TypeMapping:
         return mapping
     name = _ALIASES.get(name, name)
     if name == "numeric":
-        return _text("numeric")
-    if name not in _EXACT:
-        known = ", ".join(sorted(set(_EXACT) | {"numeric(p,s)"}))
+        return unbounded_numeric()
+    if name not in _WRITTEN:
+        known = ", ".join(sorted(_WRITTEN | {"numeric(p,s)"}))
         raise ValueError(f"{text!r} is not a known type; use one of {known}")
-    return _EXACT[name]
+    return BY_NAME[name]

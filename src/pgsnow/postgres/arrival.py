@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,13 +23,15 @@ class Arrived:
     rows: pa.RecordBatch
     rejected: tuple[Rejected, ...] = ()
     good: pa.Array | None = None
+    changed: tuple[tuple[str, int], ...] = ()
+    """(column, how many of the good rows' values `on_overflow` changed)."""
 
     def pages(self, size: int) -> Iterator[Page]:
-        """Slices of at most `size` rows; the first one carries what was rejected. None if there is nothing."""
-        rejected = self.rejected
+        """Slices of at most `size` rows; the first one says what was rejected or changed. None if there is nothing."""
+        rejected, changed = self.rejected, self.changed
         for start in range(0, self.rows.num_rows, size):
-            yield Page(self.rows.slice(start, size), rejected)
-            rejected = ()
+            yield Page(self.rows.slice(start, size), rejected, changed)
+            rejected, changed = (), ()
         if rejected:
             yield Page(self.rows, rejected)
 
@@ -47,15 +49,18 @@ class Arrival:
 
     def convert(self, batch: pa.RecordBatch) -> Arrived:
         """Raises SourceQueryFailed if a column is not of the plan's type: the table was altered meanwhile."""
-        columns, faults = [], []
+        columns, faults, changed = [], [], []
         for field, arrived in zip(self._plan.fields, batch.columns, strict=False):
             checked = self._check(field, arrived)
             columns.append(checked.values)
+            if checked.changed is not None:
+                changed.append((field.source, checked.changed))
             for fault in (checked, *self._more_checks(field, checked.values)):
                 if fault.bad is not None:
                     faults.append((field, fault))
         rows = pa.RecordBatch.from_arrays(columns, schema=self.schema)
-        return self._sift(batch, rows, faults) if faults else Arrived(rows)
+        arrived = self._sift(batch, rows, faults) if faults else Arrived(rows)
+        return replace(arrived, changed=_counted(changed, arrived.good)) if changed else arrived
 
     def _check(self, field: Field, arrived: pa.Array) -> Checked:
         try:
@@ -89,6 +94,12 @@ class Arrival:
     def _key(self, batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
         at = {field.source: index for index, field in enumerate(self._plan.fields)}
         return {name: text_at(_plain(batch.column(at[name])), row) for name in self._plan.config.pk}
+
+
+def _counted(changed: Sequence[tuple[str, pa.Array]], good: pa.Array | None) -> tuple[tuple[str, int], ...]:
+    """(column, changed cells of the good rows), without zeros."""
+    kept = [(name, cells if good is None else pc.and_(cells, good)) for name, cells in changed]
+    return tuple((name, cells.true_count) for name, cells in kept if cells.true_count)
 
 
 def _plain(array: pa.Array) -> pa.Array:

@@ -70,8 +70,9 @@ def _texts(conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]) 
 
 
 def _as_json(plan: TablePlan, key: Key) -> Any:
+    """to_json takes what to_jsonb refuses: escapes in a json column that stand for no character."""
     columns = SQL(", ").join(Identifier(field.source) for field in plan.fields)
-    return SQL("(select to_jsonb(r)::text from (select {} from {} where {} limit 1) r)").format(
+    return SQL("(select to_json(r)::text from (select {} from {} where {} limit 1) r)").format(
         columns, sql.table(plan), sql.by_key(plan, key)
     )
 

@@ -20,8 +20,7 @@ def read_text(
     `conn` is in autocommit mode. Raises SourceUnavailable, SourceTableMissing, ColumnMissing.
     """
     columns = sql.SQL(", ").join(
-        sql.SQL("({})::text").format(sql.SQL(field.type.read).format(c=sql.Identifier(field.source)))
-        for field in fields
+        sql.SQL(field.type.text).format(c=sql.Identifier(field.source)) for field in fields
     )
     where = sql.SQL(f" where ({plan.config.where})") if plan.config.where else sql.SQL("")
     table = sql.Identifier(plan.source.name.schema, plan.source.name.table)

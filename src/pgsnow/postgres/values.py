@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 MICROSECONDS_A_DAY = 86_400_000_000
 _EPOCH_MICROSECONDS = 946_684_800_000_000
@@ -41,6 +42,18 @@ def text_at(array: pa.Array, row: int) -> str | None:
     if pa.types.is_time64(array.type):
         return _text_of_time(array.view(pa.int64())[row].as_py())
     return text_of_value(array[row].as_py())
+
+
+def is_before_2000(array: pa.Array) -> pa.Array:
+    """Which dates, timestamps and times of day that came from the driver lie before the epoch of Postgres (the last
+    never do), garbage for infinity included. The subtraction overflows as the driver's addition did."""
+    whole, epoch = (
+        (pa.int32(), _EPOCH_DAYS) if pa.types.is_date32(array.type) else (pa.int64(), _EPOCH_MICROSECONDS)
+    )
+    numbers = array.view(whole)
+    if pa.types.is_time64(array.type):
+        return pc.less(numbers, 0)
+    return pc.less(pc.subtract(numbers, pa.scalar(epoch, whole)), 0)
 
 
 def _text_of_moment(micros: int, zone: str) -> str:

@@ -1,4 +1,4 @@
-"""Columns of a target that are shorter than Snowflake's longest: rows too long for them, found before they are staged.
+"""Columns of a target that are shorter than Snowflake's longest: what is too long for them is found before staging.
 
 The real service refuses the whole MERGE for one such value; an emulator may store it.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pgsnow.model.overflow import NEVER_OF_KEYS, Overflow
 from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.snowflake.column_types import ColumnType
 
 _LONGEST = {"VARCHAR": TEXT_LIMIT, "BINARY": BINARY_LIMIT}
 _LENGTH = {"VARCHAR": pc.utf8_length, "BINARY": pc.binary_length}
+_BEGINNING = {"VARCHAR": pc.utf8_slice_codeunits, "BINARY": pc.binary_slice}
 _UNIT = {"VARCHAR": "characters", "BINARY": "bytes"}
 
 
@@ -27,6 +30,18 @@ class Limit:
     target: str
     family: str
     length: int
+    overflow: Overflow = Overflow.QUARANTINE
+    """What becomes of longer values: NULL and CLAMP change them, else their rows are rejected."""
+
+    @property
+    def changes(self) -> bool:
+        return self.overflow in NEVER_OF_KEYS
+
+    def settle(self, value: Any) -> Any:
+        """One value (str or bytes) as `shortened` would leave it."""
+        if value is None or not self.changes or len(value) <= self.length:
+            return value
+        return value[: self.length] if self.overflow is Overflow.CLAMP else None
 
 
 def limits_of(columns: Mapping[str, str], output: Sequence[Field]) -> tuple[Limit, ...]:
@@ -36,20 +51,39 @@ def limits_of(columns: Mapping[str, str], output: Sequence[Field]) -> tuple[Limi
         kind = ColumnType.parse(columns.get(field.target, ""))
         longest = _LONGEST.get(kind.family)
         if longest is not None and kind.arguments and kind.arguments[0] < longest:
-            found.append(Limit(field.source, field.target, kind.family, kind.arguments[0]))
+            found.append(Limit(field.source, field.target, kind.family, kind.arguments[0], field.overflow))
     return tuple(found)
 
 
 def over_limit(rows: pa.RecordBatch, limits: Sequence[Limit]) -> list[tuple[int, str, str]]:
-    """(row's index, reason, source column) of each row with a value too long, each row once.
+    """(row's index, reason, source column) of each row to reject for a value too long, each row once.
 
     `rows` has the columns of the output under their source names. No limits: nothing is looked at.
     """
     found: dict[int, tuple[int, str, str]] = {}
-    for limit in limits:
+    for limit in (limit for limit in limits if not limit.changes):
         lengths = _LENGTH[limit.family](rows.column(limit.source))
         for at in pc.indices_nonzero(pc.greater(lengths, limit.length)).to_pylist():
             unit = _UNIT[limit.family]
             reason = f"{lengths[at].as_py()} {unit}; the target's column {limit.target} takes {limit.length}"
             found.setdefault(at, (at, reason, limit.source))
     return [found[at] for at in sorted(found)]
+
+
+def shortened(rows: pa.RecordBatch, limits: Sequence[Limit]) -> tuple[pa.RecordBatch, dict[str, int]]:
+    """The rows with values too long made NULL or cut, where `on_overflow` says so, and how many by source column."""
+    counts: dict[str, int] = {}
+    for limit in (limit for limit in limits if limit.changes):
+        column = rows.column(limit.source)
+        long = pc.greater(_LENGTH[limit.family](column), limit.length).fill_null(False)
+        if long.true_count:
+            counts[limit.source] = long.true_count
+            settled = pc.if_else(long, _settled(column, limit), column)
+            rows = rows.set_column(rows.schema.get_field_index(limit.source), limit.source, settled)
+    return rows, counts
+
+
+def _settled(column: pa.Array, limit: Limit) -> pa.Array:
+    if limit.overflow is Overflow.NULL:
+        return pa.nulls(len(column), column.type)
+    return _BEGINNING[limit.family](column, 0, limit.length)

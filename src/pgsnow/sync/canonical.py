@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from pgsnow.model.overflow import Overflow
 from pgsnow.model.typemap import Field
+from pgsnow.sync.overflowing import nearest, overflows
 
 
 def from_postgres(field: Field, text: str | None) -> Any:
-    """The canonical value of Postgres's own text for a column read with `::text`."""
+    """The canonical value of Postgres's own text for a column (`TypeMapping.text`), after `on_overflow`."""
     if text is None:
         return None
+    if field.overflow is not Overflow.QUARANTINE and overflows(field, text):
+        return nearest(field, text) if field.overflow is Overflow.CLAMP else None
     try:
-        return _TEXT[_kind(field)](text)
+        return _float4(text) if field.type.postgres == "float4" else _TEXT[_kind(field)](text)
     except (ValueError, ArithmeticError):
         return ("unparsable", text)
 
@@ -41,6 +46,11 @@ def _number(value: Any) -> Any:
 def _float(value: Any) -> Any:
     number = float(value)
     return "NaN" if math.isnan(number) else number
+
+
+def _float4(text: str) -> Any:
+    """The double that has the same value: `0.1` is another number as a float4."""
+    return _float(struct.unpack("<f", struct.pack("<f", float(text)))[0])
 
 
 def _utc(value: datetime) -> datetime:

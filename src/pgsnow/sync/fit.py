@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,7 +16,9 @@ from typing import Any, NoReturn
 import pyarrow as pa
 
 from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
+from pgsnow.model.variant import SUSPECT, misfit
 
+_SUSPECT = re.compile(SUSPECT)
 Misfits = dict[int, str]
 """Row → reason."""
 
@@ -57,11 +60,13 @@ def _fitted_singly(checked: list[object], kind: TypeMapping, misfits: Misfits) -
 
 
 def check_json(text: str) -> str:
-    """The text, if it is JSON as RFC 8259 has it. Raises Misfit."""
+    """The text, if it is JSON as RFC 8259 has it and a VARIANT holds it exactly. Raises Misfit."""
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise Misfit("the text is not valid JSON") from None
+    if _SUSPECT.search(text) and (reason := misfit(text)) is not None:
+        raise Misfit(reason)
     return text
 
 
@@ -73,9 +78,10 @@ def _json(value: object) -> str:
     if isinstance(value, str):
         return _text(check_json(value))
     try:
-        return _text(json.dumps(value, allow_nan=False, ensure_ascii=False))
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         raise Misfit(f"a {type(value).__name__} cannot be written as JSON") from None
+    return _text(check_json(text))
 
 
 def _text(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ class Progress:
         self.rows_read = 0
         self.rows_rejected = 0
         self.rows_dropped = 0
+        self.cells_changed: Counter[str] = Counter()
         self.rows_inserted = 0
         self.rows_updated = 0
         self.bytes_staged = 0
@@ -75,19 +77,26 @@ class Progress:
             rows_read=self.rows_read,
             rows_rejected=self.rows_rejected,
             rows_dropped=self.rows_dropped,
+            cells_changed=dict(self.cells_changed),
             rows_inserted=self.rows_inserted,
             rows_updated=self.rows_updated,
             bytes_staged=self.bytes_staged,
             load_units=self.load_units,
             query_ids=tuple(self.query_ids),
             full_read=self.full_read,
-            events=tuple(self.events),
+            events=(*self.events, *self._told_changes()),
             error=None if error is None else (str(known) if known else f"{type(error).__name__}: {error}"),
             error_type=None if error is None else type(error).__name__,
             advice=(known.advice or None) if known else None,
             transient=bool(known and known.transient),
             last_watermark=self.last_watermark,
         )
+
+    def _told_changes(self) -> list[str]:
+        return [
+            f"changed {count} {'value' if count == 1 else 'values'} of {column}: the target cannot hold them"
+            for column, count in sorted(self.cells_changed.items())
+        ]
 
     def _good_status(self) -> Status:
         if self.rows_rejected:

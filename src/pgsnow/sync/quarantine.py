@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.read import payloads
-from pgsnow.snowflake.limits import Limit, over_limit
+from pgsnow.snowflake.limits import Limit, over_limit, shortened
 from pgsnow.sync.keys import Key, key_of, rows_with_keys
 from pgsnow.sync.outcome import Outcome, Step, without
 from pgsnow.sync.progress import Progress
@@ -57,6 +58,7 @@ class Quarantine:
             transformed = self._for_the_target().apply(page.rows)
         self._progress.rows_read += page.rows.num_rows + len(page.rejected)
         self._progress.rows_dropped += transformed.dropped
+        self._progress.cells_changed.update(dict(page.changed))
         bad = [self._rejected(page.rows, *entry) for entry in transformed.rejected]
         self._note([*page.rejected, *bad])
         self._heal(page.rows, frozenset(index for index, _, _ in transformed.rejected))
@@ -84,7 +86,7 @@ class Quarantine:
     def _for_the_target(self) -> Transform:
         """The transform, and then what the target's own columns are too short for. Known with the first page."""
         if self._limited is None:
-            self._limited = self._transform.followed_by(within(self._limits()))
+            self._limited = self._transform.followed_by(within(self._limits(), self._progress.cells_changed))
         return self._limited
 
     def _rejected(self, rows: pa.RecordBatch, index: int, reason: str, column: str | None) -> Rejected:
@@ -116,10 +118,14 @@ class Quarantine:
         return {name: REDACTED if name in hidden else value for name, value in payload.items()}
 
 
-def within(limits: Sequence[Limit]) -> Step:
-    """Rejects rows that are too long for the target's columns."""
+def within(limits: Sequence[Limit], changed: Counter[str]) -> Step:
+    """Rejects rows that are too long for the target's columns, or changes them where `on_overflow` says so, and counts
+    that in `changed`."""
 
     def check(rows: pa.RecordBatch) -> Outcome:
-        return without(rows, {row: (reason, column) for row, reason, column in over_limit(rows, limits)})
+        kept = without(rows, {row: (reason, column) for row, reason, column in over_limit(rows, limits)})
+        settled, counts = shortened(kept.rows, limits)
+        changed.update(counts)
+        return replace(kept, rows=settled)
 
     return check

@@ -13,7 +13,9 @@ from pgsnow.model.config import TableConfig
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.limits import Limit, limits_of
 from pgsnow.snowflake.look_up import count_rows, select_all_keys, select_rows
+from pgsnow.snowflake.schema import describe
 from pgsnow.sync.canonical import from_snowflake
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.expected import Expected, Row, expected_rows
@@ -62,8 +64,14 @@ class Verdict:
 class Comparison:
     """One table's comparison. The source should be quiet, or what is in flight counts as different."""
 
-    def __init__(self, plan: TablePlan, expected: Expected, session: Session) -> None:
+    def __init__(
+        self, plan: TablePlan, expected: Expected, session: Session, limits: Sequence[Limit] = ()
+    ) -> None:
         self._plan = plan
+        by_source = {limit.source: limit for limit in limits if limit.changes}
+        self._settled = [
+            (at, by_source[f.source]) for at, f in enumerate(plan.output) if f.source in by_source
+        ]
         self._expected = expected
         self._session = session
         self._key_at = [plan.output.index(field) for field in plan.key]
@@ -74,13 +82,20 @@ class Comparison:
         matched = 0
         for page in self._expected(PAGE):
             self.verdict.source_rows += len(page)
-            known = {self._key(row): row for row in page if self._key(row) not in quarantined}
+            known = {self._key(row): self._fit(row) for row in page if self._key(row) not in quarantined}
             matched += self._compare(known)
         self._ghosts(matched, quarantined)
         return self.verdict
 
     def _key(self, row: Row) -> Row:
         return tuple(row[at] for at in self._key_at)
+
+    def _fit(self, row: Row) -> Row:
+        """The row as the target's own shorter columns hold it."""
+        values = list(row)
+        for at, limit in self._settled:
+            values[at] = limit.settle(values[at])
+        return tuple(values)
 
     def _compare(self, source: dict[Row, Row]) -> int:
         target: dict[Row, Row] = {}
@@ -134,7 +149,9 @@ def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, se
     prepared = engine.planner.plan(conn, table, None)
     bad = frozenset(tuple(key.items()) for key in engine.ledger.open_error_keys(table.name))
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)
-    comparison = Comparison(prepared.plan, expected, session)
+    there = describe(session, prepared.plan.target) or []
+    limits = limits_of({column.name: column.kind for column in there}, prepared.plan.output)
+    comparison = Comparison(prepared.plan, expected, session, limits)
     try:
         verdict = comparison.run(left_out)
     except TargetMissing:

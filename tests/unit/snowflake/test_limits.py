@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
+from pgsnow.model.overflow import Overflow
 from pgsnow.model.typemap import Field, mapping_named
-from pgsnow.snowflake.limits import limits_of, over_limit
+from pgsnow.snowflake.limits import limits_of, over_limit, shortened
 
 NAME = Field("name", "NAME", mapping_named("text"))
 BLOB = Field("blob", "BLOB", mapping_named("bytea"))
@@ -37,3 +40,17 @@ def test_only_rows_that_are_too_long_are_named_and_each_once() -> None:
 
 def test_without_limits_nothing_is_found() -> None:
     assert over_limit(batch(["x" * 1000], [None]), ()) == []
+
+
+def test_what_on_overflow_changes_is_cut_or_emptied_and_counted_and_no_row_is_rejected() -> None:
+    output = (replace(NAME, overflow=Overflow.CLAMP), replace(BLOB, overflow=Overflow.NULL))
+    limits = limits_of({"NAME": "VARCHAR(2)", "BLOB": "BINARY(3)"}, output)
+    rows = batch(["ab", "ééé", None], [b"abcd", b"abc", b"abcde"])
+    assert over_limit(rows, limits) == []
+    settled, counts = shortened(rows, limits)
+    assert settled.to_pydict() == {"name": ["ab", "éé", None], "blob": [None, b"abc", None]}
+    assert counts == {"name": 1, "blob": 2}
+    for column, limit in zip(("name", "blob"), limits, strict=True):
+        assert [limit.settle(value) for value in rows.column(column).to_pylist()] == settled.to_pydict()[
+            column
+        ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 
+from pgsnow.model.overflow import Overflow
 from pgsnow.model.typemap import Field, mapping_named
 from pgsnow.sync.canonical import from_postgres, from_snowflake
 
@@ -22,6 +24,8 @@ def field(type_name: str) -> Field:
         ("numeric(12,2)", "1.50", Decimal("1.5")),
         ("float8", "NaN", float("nan")),
         ("float8", "-Infinity", float("-inf")),
+        ("float4", "0.1", 0.10000000149011612),
+        ("json", '{"a": 1, "a": 2}', '{"a": 2}'),
         ("bool", "true", True),
         ("text", "", ""),
         ("bytea", "\\x00ff", b"\x00\xff"),
@@ -59,3 +63,33 @@ def test_the_same_value_is_equal(type_name: str, text: str, value: object) -> No
 )
 def test_another_value_is_not(type_name: str, text: str, value: object) -> None:
     assert from_postgres(field(type_name), text) != from_snowflake(field(type_name), value)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "text", "clamped"),
+    [
+        ("date", "infinity", date(9999, 12, 31)),
+        ("date", "0044-03-15 BC", date(1, 1, 1)),
+        ("time", "24:00:00", time(23, 59, 59, 999_999)),
+        ("timestamp", "-infinity", datetime(1, 1, 1)),
+        ("timestamptz", "10000-01-01 00:00:00+00", datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)),
+    ],
+)
+def test_what_overflows_compares_as_what_was_made_of_it_and_as_nothing_else(
+    type_name: str, text: str, clamped: object
+) -> None:
+    clamping, emptying = (replace(field(type_name), overflow=how) for how in (Overflow.CLAMP, Overflow.NULL))
+    assert from_postgres(clamping, text) == from_snowflake(clamping, clamped)
+    assert from_postgres(emptying, text) is None
+    assert from_postgres(field(type_name), text) not in (None, clamped)
+
+
+@pytest.mark.parametrize("how", list(Overflow))
+@pytest.mark.parametrize(
+    ("type_name", "text"), [("date", "9999-12-31"), ("time", "00:00:00"), ("jsonb", "1.5")]
+)
+def test_what_fits_is_compared_as_it_is_whatever_overflow_does(
+    how: Overflow, type_name: str, text: str
+) -> None:
+    plain = field(type_name)
+    assert from_postgres(replace(plain, overflow=how), text) == from_postgres(plain, text)

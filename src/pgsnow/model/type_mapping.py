@@ -1,0 +1,68 @@
+"""One type on its whole way: how it is read from Postgres, carried in Arrow and kept in Snowflake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+TEXT_LIMIT = 16_777_216
+"""Bytes of UTF-8 a VARCHAR or VARIANT holds unless a longer one is declared."""
+BINARY_LIMIT = 8_388_608
+
+
+@dataclass(frozen=True, slots=True)
+class TypeMapping:
+    """One type on its whole way.
+
+    read: the SELECT expression, `{c}` standing for the quoted column.
+    arrow: the type in Arrow batches and in Parquet.
+    staged: the Snowflake type in the staging table; snowflake: in the target.
+    merge: how the target's value comes from the staged column, `{c}` standing for it.
+    kind: pg_type.typtype of the types that this is for.
+    note: for people: what arrives exactly, and what does not.
+    """
+
+    postgres: str
+    read: str
+    arrow: pa.DataType
+    snowflake: str
+    staged: str
+    merge: str = "{c}"
+    low_cardinality: bool = False
+    kind: str = "b"
+    own_text: str = ""
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The SELECT expression of the same value as Postgres's own text, for comparisons."""
+        return self.own_text or f"({self.read})::text"
+
+
+def as_text(name: str, note: str, *, read: str = "{c}::text", kind: str = "b") -> TypeMapping:
+    """A type that travels as text and stays text."""
+    return TypeMapping(name, read, pa.string(), "VARCHAR", "VARCHAR", kind=kind, note=note)
+
+
+def as_variant(
+    name: str, note: str, *, read: str, duplicates: bool = False, kind: str = "b", own_text: str = ""
+) -> TypeMapping:
+    """A type that travels as JSON text and becomes a VARIANT.
+
+    duplicates: an object may name a key twice. PARSE_JSON refuses that, and with it the whole MERGE, unless told
+    `'d'`; then the last value stays, as in jsonb (Snowflake docs, "PARSE_JSON").
+    """
+    merge = "PARSE_JSON({c}, 'd')" if duplicates else "PARSE_JSON({c})"
+    return TypeMapping(
+        name, read, pa.string(), "VARIANT", "VARCHAR", merge, kind=kind, own_text=own_text, note=note
+    )
+
+
+def without_overflow(mapping: TypeMapping) -> TypeMapping:
+    """The same type kept as text, which holds every value of it; itself if that would hold no more."""
+    if mapping.snowflake == "VARIANT":
+        return replace(mapping, snowflake="VARCHAR", merge="{c}")
+    if pa.types.is_decimal(mapping.arrow) or pa.types.is_temporal(mapping.arrow):
+        return as_text(mapping.postgres, mapping.note)
+    return mapping

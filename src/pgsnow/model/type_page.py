@@ -1,0 +1,83 @@
+"""docs/types.md, made from the type map: `python -m pgsnow.model.type_page > docs/types.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+
+from pgsnow.model.type_mapping import TypeMapping, without_overflow
+from pgsnow.model.type_table import BY_NAME, FAMILIES
+from pgsnow.model.typemap import array, composite, enum, numeric, unbounded_numeric, unknown
+
+_INTRODUCTION = """# Types
+
+How each Postgres type is read, what it is on the way (Arrow, Parquet) and in Snowflake, what arrives exactly and what
+does not. This page is made from the type map itself: `python -m pgsnow.model.type_page > docs/types.md`.
+
+"Overflows" means that Snowflake's type cannot hold the value. Nothing is altered silently: what overflows follows the
+column's [`on_overflow`](configuration.md#values-that-snowflakes-type-cannot-hold), and by default its row is rejected.
+The last column says what `on_overflow` can do for a type besides rejecting. Any text, of whatever type, overflows when
+it is longer than 16 MiB; `null` and `clamp` hold for it too.
+
+Domains are what they stand on, to the last one. In *read*, `c` is the column. Sessions are set to UTC, ISO dates, hex
+bytes and the shortest exact form of floats, so the text of a value is the same whoever reads it.
+"""
+_EXACT_NUMBER = "numeric(p,s), p ≤ 38 and 0 ≤ s < 38"
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    sections = [_section(title, family) for title, family in FAMILIES]
+    return "\n".join([_INTRODUCTION, _section("By form", _forms()), *sections])
+
+
+def _forms() -> Iterator[TypeMapping]:
+    """Types that have no name of their own in the table."""
+    yield replace(numeric(38, 2), postgres=_EXACT_NUMBER)
+    yield replace(numeric(50, 10), postgres="numeric(p,s), others")
+    yield unbounded_numeric()
+    yield array("arrays of any type")
+    yield composite("composites")
+    yield enum("enums")
+    yield unknown("any other type")
+
+
+def _section(title: str, family: Iterable[TypeMapping]) -> str:
+    rows = "\n".join(map(_row, family))
+    return (
+        f"## {title}\n\n| Postgres | read | Arrow | Snowflake | what is exact | `on_overflow` |\n"
+        f"|---|---|---|---|---|---|\n{rows}\n"
+    )
+
+
+def _row(mapping: TypeMapping) -> str:
+    read = mapping.read.format(c="c")
+    made = f", `{mapping.merge.format(c='c')}`" if mapping.merge != "{c}" else ""
+    arrow, snowflake = str(mapping.arrow), mapping.snowflake
+    if mapping.postgres == _EXACT_NUMBER:
+        arrow, snowflake = "decimal128(p, s)", "NUMBER(p,s)"
+    cells = [
+        mapping.postgres if mapping.postgres not in BY_NAME else f"`{mapping.postgres}`",
+        f"`{read}`",
+        f"`{arrow}`",
+        f"`{snowflake}`{made}",
+        mapping.note,
+        _choices(mapping),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _choices(mapping: TypeMapping) -> str:
+    """What there is besides `quarantine`, for types that can overflow by more than their text's length."""
+    if "overflow" not in mapping.note.lower():
+        return ""
+    if without_overflow(mapping) != mapping:
+        clamps = pa.types.is_temporal(mapping.arrow)
+        return "null, text, clamp" if clamps else "null, text"
+    return "null, clamp"
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201
