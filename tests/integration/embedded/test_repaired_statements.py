@@ -53,6 +53,16 @@ def copy_named_files(connection: Any, folder: Path) -> Any:
     return run(connection, f"{copy} FILES=('part-2.parquet')", "SELECT DISTINCT I FROM T")
 
 
+def copy_into_a_quoted_table(connection: Any, folder: Path) -> Any:
+    copy = staged(connection, folder)
+    return run(
+        connection,
+        'CREATE TABLE "Order ""Details""" (I NUMBER(38,0), S VARCHAR)',
+        copy.replace("INTO T", 'INTO "Order ""Details"""'),
+        'SELECT COUNT(*) FROM "Order ""Details"""',
+    )
+
+
 def list_below_a_path(connection: Any, folder: Path) -> Any:
     staged(connection, folder)
     run(connection, f"PUT file://{folder}/part-1.parquet @ST/b/2/ AUTO_COMPRESS=FALSE")
@@ -131,6 +141,7 @@ CASES: list[tuple[Any, Any]] = [
     (copy_again_without_force, [(4,)]),
     (copy_without_purge, ["st/b/1/part-1.parquet", "st/b/1/part-2.parquet"]),
     (copy_named_files, [(2,)]),
+    (copy_into_a_quoted_table, [(4,)]),
     (list_below_a_path, (["st/b/2/part-1.parquet"], [])),
     (list_by_pattern, ["st/b/1/part-2.parquet"]),
     (

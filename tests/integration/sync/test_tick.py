@@ -326,3 +326,13 @@ def test_a_long_read_piles_up_neither_part_files_nor_staging(
     assert staged == [staged[0]] * 5
     assert world.leftovers() == []
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["insert", "stage"])
+def test_a_target_whose_name_needs_quotes(world: World, method: str) -> None:
+    world.tables[0] |= {"target": '"Odd Schema"."Order Details"', "load": method}
+    world.sql(SOME.format(1, 10))
+    with world.engine() as engine:
+        assert engine.tick().tables[0].status is Status.OK
+    world.assert_equal()
+    assert world.leftovers() == []

@@ -49,6 +49,19 @@ def find_named_files() -> None:
     fakesnow.copy_into._source_urls = urls
 
 
+def describe_quoted_tables() -> None:
+    """Stock: fails for a table whose name needs quotes, because it asks for its columns without."""
+
+    def describe(
+        table: exp.Table, connection: Any, database: str | None, schema: str | None
+    ) -> list[tuple[str, str]]:
+        parts = (table.catalog or database, table.db or schema, table.name)
+        name = ".".join('"' + str(part).replace('"', '""') + '"' for part in parts)
+        return [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()]
+
+    fakesnow.copy_into._describe_table = describe
+
+
 def note_loads_beside_the_table() -> None:
     """Stock: notes what was loaded in the session's database, and fails when the table is in another one."""
     fakesnow.cursor.copy_into = _in_the_tables_database(fakesnow.cursor.copy_into)

@@ -37,6 +37,7 @@ def _values() -> None:
 def _statements() -> None:
     copying.honour_copy_flags()
     copying.find_named_files()
+    copying.describe_quoted_tables()
     copying.note_loads_beside_the_table()
     merging.write_no_metadata_of_merge_tables()
     merging.refuse_ambiguous_merges()
