@@ -9,7 +9,9 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("pgsnow", deadline=None)
 hypothesis.settings.load_profile("pgsnow")
+
+# A shell that starts the tests in the background has them, and all they start, ignore Ctrl-C; some tests press it.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 POSTGRES_CONFIG = {**FAST_AND_FORGETFUL, "max_prepared_transactions": "50", "max_connections": "200"}
 NEEDS_EMULATOR = {"emulator", "snowflake_env", "settings"}
