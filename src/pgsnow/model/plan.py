@@ -43,7 +43,9 @@ class TablePlan:
     @property
     def shape(self) -> str:
         """A digest of what the configuration makes of the table: target, pk, watermark, columns, where, transform
-        (its salt is in it, and cannot be told from it). With another shape, rows loaded before are out of date."""
+        (its salt is in it, and cannot be told from it); and of the columns that were added with a default, since their
+        values appear in old rows without a new version of those rows. With another shape, rows loaded before are out
+        of date."""
         config, transform = self.config, self.config.transform
         salt = transform.salt.get_secret_value() if transform and transform.salt else None
         said = [
@@ -55,8 +57,15 @@ class TablePlan:
             transform.model_dump(mode="json", exclude={"salt"}) if transform else None,
             hashlib.sha256(salt.encode()).hexdigest() if salt else None,
             *_overflow_told(config),
+            *self._added_with_default(),
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _added_with_default(self) -> list[object]:
+        """Nothing where there is none."""
+        read = {field.source for field in self.fields}
+        found = [c.attnum for c in self.source.columns if c.has_missing and c.name in read]
+        return [{"added with a default": found}] if found else []
 
 
 def _overflow_told(config: TableConfig) -> list[object]:

@@ -101,6 +101,8 @@ class Column:
     """pg_type.typcategory of the base type: A array, N numeric, S string …"""
     not_null: bool
     has_default: bool = False
+    has_missing: bool = False
+    """pg_attribute.atthasmissing: older rows take its value from the catalog (ADD COLUMN … DEFAULT)."""
 
 
 @dataclass(frozen=True, slots=True)

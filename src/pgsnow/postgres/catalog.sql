@@ -17,11 +17,12 @@ where n.nspname = %s and c.relname = %s;
 -- A domain may stand on a domain: follow typbasetype down; the innermost type modifier that is set holds.
 with recursive resolved as (
     select a.attnum, a.attname, a.attnotnull, a.atthasdef or a.attidentity <> '' as has_default,
+           a.atthasmissing as has_missing,
            a.atttypid as type, a.atttypmod as typmod
     from pg_catalog.pg_attribute a
     where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
     union all
-    select r.attnum, r.attname, r.attnotnull or t.typnotnull, r.has_default,
+    select r.attnum, r.attname, r.attnotnull or t.typnotnull, r.has_default, r.has_missing,
            t.typbasetype, case when r.typmod = -1 then t.typtypmod else r.typmod end
     from resolved r
     join pg_catalog.pg_type t on t.oid = r.type and t.typtype = 'd'
@@ -34,7 +35,8 @@ select r.attname::text as name,
        t.typtype::text as kind,
        t.typcategory::text as category,
        r.attnotnull as not_null,
-       r.has_default
+       r.has_default,
+       r.has_missing
 from resolved r
 join pg_catalog.pg_type t on t.oid = r.type and t.typtype <> 'd'
 order by r.attnum;
@@ -83,7 +85,7 @@ select n.nspname::text, c.relname::text, md5(concat_ws('|',
     c.oid, c.relkind, pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
     pg_catalog.has_table_privilege(c.oid, 'SELECT'),
     (select string_agg(concat_ws(',', a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef,
-                                 a.attidentity), ';' order by a.attnum)
+                                 a.attidentity, a.atthasmissing), ';' order by a.attnum)
      from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
     (select string_agg(concat_ws(',', i.indexrelid, i.indkey, i.indisunique, i.indisprimary, i.indisvalid,
                                  i.indimmediate), ';' order by i.indexrelid)

@@ -45,7 +45,7 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     if checkpoint.identity.timeline != horizon.identity.timeline:
         return "the source's timeline changed (failover or restore)"
     if checkpoint.shape not in (None, plan.shape):
-        return "the table's configuration changed"
+        return "the configuration changed, or a column was added with a default"
     if checkpoint.mode not in _MODES[plan.config.late_rows] and not _only_narrower(plan, checkpoint):
         return f"late_rows is now {plan.config.late_rows}"
     if checkpoint.mode is ReadMode.CURSOR and checkpoint.cursor is None:

@@ -286,7 +286,7 @@ def test_rows_loaded_under_another_configuration_are_loaded_again(
     world.tables[0] |= change
     with world.engine() as engine:
         report = engine.tick().tables[0]
-        assert report.full_read == "the table's configuration changed"
+        assert report.full_read == "the configuration changed, or a column was added with a default"
         assert engine.tick().tables[0].status is Status.IDLE
     assert world.snowflake(loaded) == [(20 if "where" in change else 10,)]
     world.assert_equal()
@@ -336,3 +336,17 @@ def test_a_target_whose_name_needs_quotes(world: World, method: str) -> None:
         assert engine.tick().tables[0].status is Status.OK
     world.assert_equal()
     assert world.leftovers() == []
+
+
+def test_the_default_of_an_added_column_reaches_the_rows_that_were_there_before(world: World) -> None:
+    world.sql(SOME.format(1, 10))
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("alter table users add column plan text default 'free'")
+        report = engine.tick().tables[0]
+        assert report.rows_updated == 10
+        world.sql("alter table users alter column plan drop default")
+        world.sql("alter table users alter column name set default 'nobody'")
+        assert engine.tick().tables[0].status is Status.IDLE
+    world.assert_equal()
+    assert world.snowflake("SELECT DISTINCT PLAN FROM ANALYTICS.USERS") == [("free",)]
