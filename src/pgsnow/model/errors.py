@@ -17,6 +17,9 @@ PgsnowError
 │   ├── KeyUnusable          pk columns are not unique or not there                after a fix
 │   ├── WatermarkUnusable    the watermark column cannot serve                     after a fix
 │   ├── UnsupportedTable     a kind of table that this mode cannot read            after a fix
+│   ├── SchemaMoved          the source's columns changed since the plan was made  now
+│   ├── TypeChanged          a column's type changed to one the target cannot take after a fix
+│   ├── SchemaChangePending  `schema_changes: manual`, and the target needs DDL    after a fix
 │   ├── TargetConflict       the target has a column that cannot take the source's after a fix
 │   ├── TransformFailed      the transform itself is broken (not one row)          after a fix
 │   ├── TooManyRejected      more bad rows than `max_rejected_rows`                after a fix
@@ -178,6 +181,27 @@ class WatermarkUnusable(TableError):
 
 class UnsupportedTable(TableError):
     """This kind of table cannot be read in this mode."""
+
+
+class SchemaMoved(TableError):
+    """The source table's definition changed between the plan and the read; nothing of the read was used."""
+
+    retry = Retry.NOW
+    default_advice = "Nothing to do: the table is planned again."
+
+
+class TypeChanged(TableError):
+    """A column's type changed to one that its column in the target cannot take."""
+
+    default_advice = (
+        "Set `on_type_change: shadow` to have a new column beside the old one, or exclude the column."
+    )
+
+
+class SchemaChangePending(TableError):
+    """`schema_changes: manual`: the target needs statements that only `pgsnow apply` may send."""
+
+    default_advice = "Look at them with `pgsnow plan` and send them with `pgsnow apply`."
 
 
 class TargetConflict(TableError):

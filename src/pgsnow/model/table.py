@@ -102,7 +102,23 @@ class Column:
     not_null: bool
     has_default: bool = False
     has_missing: bool = False
-    """pg_attribute.atthasmissing: older rows take its value from the catalog (ADD COLUMN … DEFAULT)."""
+    """pg_attribute.atthasmissing, of the table or of any leaf of its tree: older rows take its value from the catalog
+    (ADD COLUMN … DEFAULT)."""
+    type_text: str = ""
+    """format_type of the declared type, such as `numeric(10,2)` or the name of a domain; for people and messages."""
+    labels: tuple[str, ...] = ()
+    """Of an enum (or an array of one) its labels in order; of a composite its attributes, each `name type`."""
+    generation: str | None = None
+    """A digest of the expression of a generated column, which changes when that does; None for other columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A table that a root's rows are in: a partition, an inheriting table, at any depth."""
+
+    oid: int
+    name: str
+    """`schema.table`, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +136,11 @@ class SourceTable:
     """Columns that lead a valid, non-partial btree index."""
     sequence_cache: tuple[tuple[str, int, int], ...] = ()
     """(column, CACHE, INCREMENT) of each column fed by a sequence."""
+    leaves: tuple[Leaf, ...] = ()
+    """Of a partitioned table the leaves of its tree, of another one the tables that inherit from it; by oid."""
+    filenode: str = ""
+    """A digest of the relfilenodes of the table and its leaves: another one after a rewrite, a TRUNCATE, a VACUUM FULL.
+    Empty for what has no storage."""
     estimated_rows: int = -1
     total_bytes: int = 0
 
