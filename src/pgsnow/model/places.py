@@ -19,6 +19,7 @@ from pgsnow.model.typemap import Field
 _VARYING = frozenset({"varchar", "bpchar"})
 MOVED = "_PGSNOW_MOVED_"
 """Begin of the names that columns have while others take theirs."""
+_BACK = "column {} takes the values again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ class Places:
         if known is None or known.target is None:
             return self._claim(self._new(f))
         changed = known.snowflake != f.type.snowflake
-        if changed and known.shadow and not f.key and (back := self._back_to(f)) is not None:
-            return self._leave(known, back)
+        if changed and known.shadow and not f.key and (back := self._taken_up(f, _BACK.format(f.target))):
+            self.left[known.target] = known.holds
+            return self._claim(back)
         if fits(f, known, column):
             return self._claim(self._moved(f, known, _wider(f, known, column)))
-        return self._leave(known, self._beside(f, known))
+        self.left[known.target] = known.holds
+        return self._claim(self._beside(f, known))
 
     def _moved(self, f: Field, known: KnownColumn, wide: str | None) -> Place:
         """The column that it is in, under the name that it has now."""
@@ -79,10 +82,6 @@ class Places:
             return Place(wanted, self.left[wanted], f.target, known.shadow, filled=told)
         name = self._unused(shadow_name(f.target, holds))
         return Place(name, holds, f.target, True, known.target, wide)
-
-    def _back_to(self, f: Field) -> Place | None:
-        """The column that it had under its own name, when its type is back."""
-        return self._taken_up(f, f"column {f.target} takes the values again")
 
     def _beside(self, f: Field, known: KnownColumn) -> Place:
         told = f"column {f.source} is {f.type.postgres} now, which {known.target} ({known.holds}) cannot take"
@@ -118,12 +117,6 @@ class Places:
                 name, kind, f.target, True, filled=filled or f"column {name} was in the target already"
             )
         return Place(self._unused(name), f.type.snowflake, f.target, True, is_new=True, filled=filled)
-
-    def _leave(self, known: KnownColumn, place: Place) -> Place:
-        """The column that it was in is left, with what it holds."""
-        if known.target is not None:
-            self.left[known.target] = known.holds
-        return self._claim(place)
 
     def _claim(self, place: Place) -> Place:
         self.taken.add(place.name.upper())
