@@ -44,19 +44,26 @@ def shadow_name(base: str, kind: str) -> str:
 
 @dataclass(slots=True)
 class Places:
-    """Finds a place for one column after the other. left: columns that may be taken up, name → type. taken: names in
-    use by other columns, upper case."""
+    """Finds a place for one column after the other. left: columns that may be taken up, name → type. held: columns
+    of those that have no place yet. taken: names in use by others, upper case."""
 
     plan: TablePlan
     left: dict[str, str]
+    held: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)
 
     def find(self, f: Field, known: KnownColumn | None, column: Column | None) -> Place:
         """Raises TypeChanged. Columns that stay come first, then those that leave theirs, are renamed, are new."""
         if known is None or known.target is None:
             return self._claim(self._new(f))
+        self.held.discard(known.target)
         changed = known.snowflake != f.type.snowflake
-        if changed and known.shadow and not f.key and (back := self._taken_up(f, _BACK.format(f.target))):
+        if (
+            changed
+            and known.shadow
+            and self._may_leave(f, known)
+            and (back := self._taken_up(f, _BACK.format(f.target)))
+        ):
             self.left[known.target] = known.holds
             return self._claim(back)
         if fits(f, known, column):
@@ -70,16 +77,12 @@ class Places:
         if known.base == f.target and known.target is not None and not known.target.startswith(MOVED):
             return Place(known.target, holds, f.target, known.shadow, known.target, wide)
         wanted = shadow_name(f.target, holds) if known.shadow else f.target
-        if self._is_free(wanted):
+        if self._is_free(wanted, but_for_held=True):
             return Place(wanted, holds, f.target, known.shadow, known.target, wide)
-        if (
-            not f.key
-            and wanted in self.left
-            and not self._is_taken(wanted)
-            and can_take(self.left[wanted], f.type)
-        ):
-            told = f"column {wanted} was in the target already"
-            return Place(wanted, self.left[wanted], f.target, known.shadow, filled=told)
+        if self._may_leave(f, known) and wanted == f.target and known.target is not None:
+            if (place := self._taken_up(f, f"column {wanted} was in the target already")) is not None:
+                self.left[known.target] = known.holds
+                return place
         name = self._unused(shadow_name(f.target, holds))
         return Place(name, holds, f.target, True, known.target, wide)
 
@@ -125,8 +128,14 @@ class Places:
     def _is_taken(self, name: str) -> bool:
         return name.upper() in self.taken
 
-    def _is_free(self, name: str) -> bool:
-        return not self._is_taken(name) and name.upper() not in {left.upper() for left in self.left}
+    def _may_leave(self, f: Field, known: KnownColumn) -> bool:
+        """A key stays in its column, and so does what must be renamed because another column gets its name."""
+        return not f.key and known.target is not None and not self._is_taken(known.target)
+
+    def _is_free(self, name: str, *, but_for_held: bool = False) -> bool:
+        """but_for_held: who holds it will be renamed, since all that stay have their places."""
+        others = self.left if but_for_held else {*self.left, *self.held}
+        return not self._is_taken(name) and name.upper() not in {other.upper() for other in others}
 
     def _unused(self, name: str) -> str:
         candidates = (name, *(f"{name}_{n}" for n in range(2, 10_000)))

@@ -32,7 +32,7 @@ TYPES = {
 def column(attnum: int, name: str, kind: str = "integer", **more: Any) -> Column:
     """A column of one of TYPES."""
     type_name, oid, typmod, category = TYPES[kind]
-    facts = {"not_null": False, "kind": "b", "type_text": kind} | more
+    facts: dict[str, Any] = {"not_null": False, "kind": "b", "type_text": kind} | more
     return Column(name, attnum, type_name, oid, typmod, category=category, **facts)
 
 
@@ -41,7 +41,7 @@ ID, AT = column(1, "id", not_null=True), column(2, "at", "timestamptz", not_null
 
 def table(*columns: Column, **facts: Any) -> SourceTable:
     """`public.things` with a key, a watermark and these columns."""
-    given = {"oid": 1000, "relkind": "r", "filenode": "f1", "unique_keys": (("id",),)} | facts
+    given: dict[str, Any] = {"oid": 1000, "relkind": "r", "filenode": "f1", "unique_keys": (("id",),)} | facts
     return SourceTable(SourceName("public", "things"), columns=(ID, AT, *columns), **given)
 
 
