@@ -33,6 +33,9 @@ class TablePlan:
     fields: tuple[Field, ...]
     output: tuple[Field, ...]
     watermark: Column
+    fingerprint: str | None = None
+    """Of the source's catalog entry when the plan was made; a read of another one raises SchemaMoved. None: not
+    checked."""
 
     @property
     def key(self) -> tuple[Field, ...]:
