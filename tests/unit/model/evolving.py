@@ -51,7 +51,7 @@ def plan_of(source: SourceTable, **config: Any) -> TablePlan:
     made = TableConfig.model_validate(given | config)
     fields = fields_of(made, source)
     target = TargetName.parse(made.target)
-    return TablePlan(made, source, target, fields, fields, watermark_of(made, source), made.pk)
+    return TablePlan(made, source, target, fields, fields, watermark_of(made, source), made.pk or ())
 
 
 def known_after(source: SourceTable, **config: Any) -> KnownSource:
