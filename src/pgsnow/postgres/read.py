@@ -101,7 +101,8 @@ class Reading:
     """One read of one table. A context manager; leaving it early cancels the query and ends its thread.
 
     checkpoint: where the last read ended (None: there was none). horizon: taken before this is entered. digest: what a
-    probe before this found, for a table that is read as a whole; None: the next probe finds another one.
+    probe before this found, for a table that is read as a whole; None: the next probe finds another one. because: why
+    everything must be read, whatever the checkpoint tells.
     Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that
     was not visible to the read before and is visible to this one is in a page, or in its `rejected`; a row may come
     again after a crash or a full read. Nothing is remembered until the caller saves `checkpoint()`.
@@ -116,13 +117,14 @@ class Reading:
         *,
         full: bool = False,
         digest: str | None = None,
+        because: str | None = None,
     ) -> None:
         mode = mode_of(plan, checkpoint)
         self._read: Changes | CursorPages
         if mode is ReadMode.CURSOR:
-            self._read = CursorPages(source, plan, checkpoint, horizon, full=full)
+            self._read = CursorPages(source, plan, checkpoint, horizon, full=full, because=because)
         else:
-            self._read = Changes(source, plan, checkpoint, horizon, full=full, digest=digest)
+            self._read = Changes(source, plan, checkpoint, horizon, full=full, digest=digest, because=because)
 
     def __enter__(self) -> Reading:
         """Opens the snapshot. Raises SourceUnavailable, SourceTableMissing, SourceAccessDenied."""
