@@ -83,6 +83,7 @@ class Reading:
     """One read of one table. A context manager; leaving it early cancels the query and ends its thread.
 
     checkpoint: where the last read ended (None: there was none). horizon: taken before this is entered.
+    whole_leaves: oids of tables below the source's whose rows are all read, whatever their age (attached ones).
     Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that
     was not visible to the read before and is visible to this one is in a page, or in its `rejected`; a row may come
     again after a crash or a full read. Nothing is remembered until the caller saves `checkpoint()`.
@@ -96,13 +97,18 @@ class Reading:
         horizon: Horizon,
         *,
         full: bool = False,
+        whole_leaves: tuple[int, ...] = (),
     ) -> None:
         mode = mode_of(plan, checkpoint)
         kind: type[Changes] | type[CursorPages] = CursorPages if mode is ReadMode.CURSOR else Changes
-        self._read: Changes | CursorPages = kind(source, plan, checkpoint, horizon, full=full)
+        self._read: Changes | CursorPages = kind(
+            source, plan, checkpoint, horizon, full=full, whole_leaves=whole_leaves
+        )
 
     def __enter__(self) -> Reading:
-        """Opens the snapshot. Raises SourceUnavailable, SourceTableMissing, SourceAccessDenied."""
+        """Locks the table against changes of its definition, then opens the snapshot. Raises SchemaMoved if the table
+        is not any more as `plan.fingerprint` says, SourceUnavailable (also if it stays locked by another session),
+        SourceTableMissing, SourceAccessDenied."""
         self._read.__enter__()
         return self
 
