@@ -9,12 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-import pytest
 
-from pgsnow.model.report import Status
-from pgsnow.sync.engine import Engine
 from pgsnow.sync.verify import verify
-from pgsnow.testing.faults import RaiseAt
 from tests.world import World
 
 ITEMS = """
