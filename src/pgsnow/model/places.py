@@ -19,7 +19,6 @@ from pgsnow.model.typemap import Field
 _VARYING = frozenset({"varchar", "bpchar"})
 MOVED = "_PGSNOW_MOVED_"
 """Begin of the names that columns have while others take theirs."""
-_BACK = "column {} takes the values again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +57,11 @@ class Places:
             return self._claim(self._new(f))
         self.held.discard(known.target)
         changed = known.snowflake != f.type.snowflake
-        if (
-            changed
-            and known.shadow
-            and self._may_leave(f, known)
-            and (back := self._taken_up(f, _BACK.format(f.target)))
-        ):
-            self.left[known.target] = known.holds
-            return self._claim(back)
+        if changed and known.shadow and self._may_leave(f, known):
+            back = self._taken_up(f, f"column {f.target} takes the values again")
+            if back is not None:
+                self.left[known.target] = known.holds
+                return self._claim(back)
         if fits(f, known, column):
             return self._claim(self._moved(f, known, _wider(f, known, column)))
         self.left[known.target] = known.holds
@@ -79,9 +75,10 @@ class Places:
         wanted = shadow_name(f.target, holds) if known.shadow else f.target
         if self._is_free(wanted, but_for_held=True):
             return Place(wanted, holds, f.target, known.shadow, known.target, wide)
-        if self._may_leave(f, known) and wanted == f.target and known.target is not None:
-            if (place := self._taken_up(f, f"column {wanted} was in the target already")) is not None:
-                self.left[known.target] = known.holds
+        if self._may_leave(f, known) and wanted == f.target:
+            place = self._taken_up(f, f"column {wanted} was in the target already")
+            if place is not None:
+                self.left[str(known.target)] = known.holds
                 return place
         name = self._unused(shadow_name(f.target, holds))
         return Place(name, holds, f.target, True, known.target, wide)

@@ -38,7 +38,7 @@ def ensure_target(
     created where missing and missing columns are added, without NOT NULL. Idempotent; any number of workers may do
     it at once. Raises TargetConflict, naming all columns concerned, before anything is altered.
     """
-    if cached is not None and _suffices(cached, output):
+    if cached is not None and suffices(cached, output):
         return dict(cached), ()
     there = describe(session, target)
     events: list[str] = []
@@ -56,7 +56,7 @@ def created(target: TargetName) -> str:
     return f"created table {target}"
 
 
-def _suffices(cached: Mapping[str, str], output: Iterable[Field]) -> bool:
+def suffices(cached: Mapping[str, str], output: Iterable[Field]) -> bool:
     return FENCE_COLUMN in cached and all(
         f.target in cached and can_take(cached[f.target], f.type) for f in output
     )

@@ -11,20 +11,23 @@ import psycopg
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.model.checkpoint import Checkpoint, Horizon, VirtualXids
 from pgsnow.model.config import SyncConfig, TableConfig
+from pgsnow.model.drift import Drift, KnownSource
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.discover import describe
 from pgsnow.postgres.horizon import take_horizon
 from pgsnow.postgres.read import Probe, probe
 from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.evolve import foresee
 from pgsnow.snowflake.foresee import foresee_target
+from pgsnow.snowflake.schema import describe as describe_target
 from pgsnow.sync.planning import prepare, target_of
 
 T = TypeVar("T")
 
-UNDEFINED_TABLE = "42P01"
+NOT_YET = frozenset({"42P01", "42703"})
+"""undefined_table, undefined_column: the ledger is of an older version, or not there."""
 NOTHING, EVERYTHING, CHANGES = "nothing", "everything", "what has changed"
 
 
@@ -53,6 +56,7 @@ class _Known:
     conn: psycopg.Connection[Any]
     horizon: Horizon
     checkpoints: dict[str, Checkpoint]
+    sources: dict[str, KnownSource]
     full: bool
 
 
@@ -68,16 +72,17 @@ def preview(
     ledger, source = PostgresLedger(settings.ledger, config.ledger_schema), Source(settings.source)
     try:
         checkpoints: dict[str, Checkpoint] = _if_there(ledger.checkpoints, {})
+        sources: dict[str, KnownSource] = _if_there(ledger.known_sources, {})
         listing = _if_there(lambda: ledger.virtual_xids(settings.source.display), VirtualXids())
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
-            known = _Known(conn, horizon, checkpoints, full_refresh)
+            known = _Known(conn, horizon, checkpoints, sources, full_refresh)
             looked = [_look(known, table, settings) for table in chosen]
     finally:
         source.close()
         ledger.close()
     with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
-        return [_with_ddl(session, found, plan) if plan else found for found, plan in looked]
+        return [_with_ddl(session, found, drift) if drift else found for found, drift in looked]
 
 
 def _if_there(read: Callable[[], T], otherwise: T) -> T:
@@ -85,17 +90,20 @@ def _if_there(read: Callable[[], T], otherwise: T) -> T:
     try:
         return read()
     except PgsnowError as error:
-        if error.code == UNDEFINED_TABLE:
+        if error.code in NOT_YET:
             return otherwise
         raise
 
 
-def _look(known: _Known, table: TableConfig, settings: Settings) -> tuple[TablePreview, TablePlan | None]:
+def _look(known: _Known, table: TableConfig, settings: Settings) -> tuple[TablePreview, Drift | None]:
     found = TablePreview(table.name, str(target_of(table, settings.snowflake)), load=str(table.load))
     try:
-        plan = prepare(table, describe(known.conn, table.source), settings.snowflake).plan
-        seen = probe(known.conn, plan, known.checkpoints.get(table.name), known.horizon)
-        return replace(found, reads=_reads(seen, full=known.full), mode=str(seen.step.mode)), plan
+        source = describe(known.conn, table.source)
+        drift = prepare(table, source, settings.snowflake, known.sources.get(table.name)).drift
+        seen = probe(known.conn, drift.plan, known.checkpoints.get(table.name), known.horizon)
+        if drift.full_read is not None:
+            seen = replace(seen, full_read=drift.full_read)
+        return replace(found, reads=_reads(seen, full=known.full), mode=str(seen.step.mode)), drift
     except PgsnowError as error:
         return _stopped(found, error), None
 
@@ -107,8 +115,12 @@ def _reads(seen: Probe, *, full: bool) -> str:
     return CHANGES if seen.busy else NOTHING
 
 
-def _with_ddl(session: Session, found: TablePreview, plan: TablePlan) -> TablePreview:
+def _with_ddl(session: Session, found: TablePreview, drift: Drift) -> TablePreview:
     try:
+        plan = drift.plan
+        if drift.alters:
+            ddl = foresee(plan.target, drift.alters, describe_target(session, plan.target))
+            return replace(found, ddl=ddl)
         return replace(found, ddl=foresee_target(session, plan.target, plan.output, plan.key))
     except PgsnowError as error:
         return _stopped(found, error)
