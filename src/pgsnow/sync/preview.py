@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-
-import psycopg
+from typing import TypeVar
 
 from pgsnow.ledger.postgres import PostgresLedger
-from pgsnow.model.checkpoint import Checkpoint, Horizon, VirtualXids
+from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config import SyncConfig, TableConfig
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings import Settings
+from pgsnow.postgres.access import access
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.discover import describe
 from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import Probe, probe
-from pgsnow.snowflake.connection import Session, connect
-from pgsnow.snowflake.foresee import foresee_target
-from pgsnow.sync.planning import prepare, target_of
+from pgsnow.snowflake.connection import connect
+from pgsnow.sync.preview_source import Found, SourceLook
+from pgsnow.sync.preview_target import TargetLook
+from pgsnow.sync.previewed import TablePreview
 
 T = TypeVar("T")
 
 UNDEFINED_TABLE = "42P01"
-NOTHING, EVERYTHING, CHANGES = "nothing", "everything", "what has changed"
-
-
-@dataclass(frozen=True, slots=True)
-class TablePreview:
-    """One table. reads: nothing, everything (and why), or what has changed. ddl: the statements that the target
-    needs first, in order. error and advice: what stops the table."""
-
-    table: str
-    target: str
-    reads: str = ""
-    mode: str = ""
-    load: str = ""
-    ddl: tuple[str, ...] = ()
-    error: str | None = None
-    advice: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__} | {"ddl": list(self.ddl)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What both ends and the ledger know before the first table is looked at."""
-
-    conn: psycopg.Connection[Any]
-    horizon: Horizon
-    checkpoints: dict[str, Checkpoint]
-    full: bool
 
 
 def preview(
@@ -64,20 +31,28 @@ def preview(
     Raises ConfigError for an unknown table, LedgerUnavailable, SourceUnavailable, TargetUnavailable and the like
     when nothing can be told.
     """
-    chosen = config.select(names or None)
+    config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
+    found = _in_source(config, settings, config.select(names or None), full=full_refresh)
+    with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
+        target = TargetLook.over(session)
+        return [target.look(each.preview, each.plan) if each.plan else each.preview for each in found]
+
+
+def _in_source(
+    config: SyncConfig, settings: Settings, tables: Sequence[TableConfig], *, full: bool
+) -> list[Found]:
     ledger, source = PostgresLedger(settings.ledger, config.ledger_schema), Source(settings.source)
     try:
         checkpoints: dict[str, Checkpoint] = _if_there(ledger.checkpoints, {})
         listing = _if_there(lambda: ledger.virtual_xids(settings.source.display), VirtualXids())
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
-            known = _Known(conn, horizon, checkpoints, full_refresh)
-            looked = [_look(known, table, settings) for table in chosen]
+            known = access(conn, {table.source: table.watermark_column for table in tables})
+            look = SourceLook(conn, horizon, checkpoints, known, settings.snowflake, full)
+            return [look.look(table) for table in tables]
     finally:
         source.close()
         ledger.close()
-    with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
-        return [_with_ddl(session, found, plan) if plan else found for found, plan in looked]
 
 
 def _if_there(read: Callable[[], T], otherwise: T) -> T:
@@ -88,31 +63,3 @@ def _if_there(read: Callable[[], T], otherwise: T) -> T:
         if error.code == UNDEFINED_TABLE:
             return otherwise
         raise
-
-
-def _look(known: _Known, table: TableConfig, settings: Settings) -> tuple[TablePreview, TablePlan | None]:
-    found = TablePreview(table.name, str(target_of(table, settings.snowflake)), load=str(table.load))
-    try:
-        plan = prepare(table, describe(known.conn, table.source), settings.snowflake).plan
-        seen = probe(known.conn, plan, known.checkpoints.get(table.name), known.horizon)
-        return replace(found, reads=_reads(seen, full=known.full), mode=str(seen.step.mode)), plan
-    except PgsnowError as error:
-        return _stopped(found, error), None
-
-
-def _reads(seen: Probe, *, full: bool) -> str:
-    reason = "asked for" if full else seen.full_read
-    if reason is not None:
-        return f"{EVERYTHING}: {reason}"
-    return CHANGES if seen.busy else NOTHING
-
-
-def _with_ddl(session: Session, found: TablePreview, plan: TablePlan) -> TablePreview:
-    try:
-        return replace(found, ddl=foresee_target(session, plan.target, plan.output, plan.key))
-    except PgsnowError as error:
-        return _stopped(found, error)
-
-
-def _stopped(found: TablePreview, error: PgsnowError) -> TablePreview:
-    return replace(found, error=str(error), advice=error.advice or None)
