@@ -1,4 +1,4 @@
-"""The statements of a tick that finds changes, as text: those that `load` and `sweep` would send, for a made-up batch."""
+"""The statements of a tick that finds changes, as text: those of `load` and `sweep`, for a made-up batch."""
 
 from __future__ import annotations
 

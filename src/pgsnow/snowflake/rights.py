@@ -68,9 +68,7 @@ class Rights:
         statement = f"GRANT OWNERSHIP ON TABLE {where} TO ROLE {quote(self.role)} COPY CURRENT GRANTS"
         return Lack(lack.role, lack.privileges, lack.kind, lack.where, statement, lack.certain)
 
-    def _lack(
-        self, kind: str, where: str, wanted: Iterable[str], *, with_usage: bool = False
-    ) -> Lack | None:
+    def _lack(self, kind: str, where: str, wanted: Iterable[str], *, with_usage: bool = False) -> Lack | None:
         had = self.on(kind, where)
         missing = tuple(privilege for privilege in wanted if privilege not in had)
         if OWNERSHIP in had or not missing:

@@ -110,13 +110,19 @@ class Destination:
 
     def _ensure(self, session: Session) -> None:
         columns, events = ensure_target(
-            session, self._plan.target, self._plan.output, self._plan.key, self._columns
+            session, self._plan.target, self._plan.output, self._plan.key, self._columns, self._creating
         )
         self._progress.events.extend(events)
         self.made_target |= created(self._plan.target) in events
         if columns != self._columns:
             self._ledger.remember_target(self._claim, columns)
             self._columns = columns
+
+    def _creating(self) -> None:
+        """What was loaded before went with the target that somebody dropped. That is in the ledger before there is a
+        target again, or a run that is killed here would leave one with the newest rows alone."""
+        if self._claim.checkpoint is not None:
+            self._ledger.forget(self._claim)
 
     def _notify(self, phase: str) -> None:
         self._progress.tell(phase)

@@ -19,9 +19,8 @@ from pgsnow.postgres.discover import describe
 from pgsnow.postgres.read import Probe, probe
 from pgsnow.postgres.why import why_mode
 from pgsnow.sync.planning import prepare, target_of
-from pgsnow.sync.previewed import Grant, Side, TablePreview
+from pgsnow.sync.previewed import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 
-NOTHING, EVERYTHING, CHANGES = "nothing", "everything", "what has changed"
 UNKNOWN = Access(None, None, ())
 
 
@@ -54,7 +53,9 @@ class SourceLook:
         except PgsnowError as error:
             return Found(found.stopped(error), None)
         mode = seen.step.mode
-        told = replace(found, reads=self._reads(seen), mode=str(mode), mode_reason=why_mode(plan, mode, checkpoint))
+        told = replace(
+            found, reads=self._reads(seen), mode=str(mode), mode_reason=why_mode(plan, mode, checkpoint)
+        )
         return Found(told, plan)
 
     def _begun(self, table: TableConfig) -> TablePreview:

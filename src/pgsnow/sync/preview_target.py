@@ -13,12 +13,14 @@ from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.foresee import Foreseen, Foresight
 from pgsnow.snowflake.foresee_load import foresee_load
 from pgsnow.snowflake.rights import Lack, Rights, rights_of
-from pgsnow.sync.previewed import Action, Grant, Side, TablePreview
+from pgsnow.sync.previewed import EVERYTHING, Action, Grant, Side, TablePreview
 from pgsnow.sync.units import slug
 
 SAMPLE_FENCE = 1_800_000_000_000_000
 """A fence is about the microseconds since 1970."""
-SAMPLE_PART = Path("/tmp/pgsnow/unit-0000/part-0000.parquet")  # noqa: S108 - shown, never opened
+SAMPLE_PART = Path("/tmp/pgsnow/unit-0000/part-0000.parquet")
+"""Shown, never opened."""
+GONE = f"{EVERYTHING}: the target is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class TargetLook:
             return preview.stopped(error)
         return replace(
             preview,
+            reads=preview.reads if foreseen.there or preview.reads.startswith(EVERYTHING) else GONE,
             action=_action(foreseen),
             ddl=foreseen.statements,
             grants=(*preview.grants, *(_grant(lack) for lack in lacking)),

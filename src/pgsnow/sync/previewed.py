@@ -11,6 +11,8 @@ from typing import Any
 
 from pgsnow.model.errors import PgsnowError
 
+NOTHING, EVERYTHING, CHANGES = "nothing", "everything", "what has changed"
+"""What the next run reads. After `everything` comes a colon and why."""
 _DROPS = re.compile(r'ALTER TABLE (?:"(?:[^"]|"")*"\.?)+ DROP ')
 
 
