@@ -119,6 +119,8 @@ class Leaf:
     oid: int
     name: str
     """`schema.table`, for people."""
+    filenode: str = ""
+    """Its own relfilenode: another one after a rewrite."""
 
 
 @dataclass(frozen=True, slots=True)

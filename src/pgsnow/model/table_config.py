@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -27,6 +27,17 @@ from pgsnow.model.accepted import (
     text,
 )
 from pgsnow.model.overflow import Overflow
+from pgsnow.model.schema_options import (
+    OnDetach,
+    OnDetachChoice,
+    OnDrop,
+    OnDropChoice,
+    OnTypeChange,
+    OnTypeChangeChoice,
+    SchemaChanges,
+    SchemaChangesChoice,
+    choice,
+)
 from pgsnow.model.transform_config import TransformConfig
 
 
@@ -50,33 +61,25 @@ _OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), None]}
 # A bare `off` is false to editors that read YAML 1.1.
 _LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
 
-Choice = TypeVar("Choice", bound=StrEnum)
-
 
 def _late_rows(value: object) -> LateRows:
     # YAML 1.1 reads a bare `off` as false; nothing else that reads as false is meant here.
-    return _choice(LateRows, "off" if value is False else value)
+    return choice(LateRows, "off" if value is False else value)
 
 
 def _load(value: object) -> LoadMethod:
-    return _choice(LoadMethod, value)
+    return choice(LoadMethod, value)
 
 
 def _overflow(value: object) -> Overflow:
     # YAML reads a bare `null` as nothing; here nothing else can be meant by it.
-    return _choice(Overflow, "null" if value is None else value)
+    return choice(Overflow, "null" if value is None else value)
 
 
 def _overflow_by_name(value: object) -> dict[str, Overflow]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{shown(value)} is not a mapping — write `{{column: {'|'.join(Overflow)}}}`")
     return {identifier(key): _overflow(item) for key, item in value.items()}
-
-
-def _choice(kind: type[Choice], value: object) -> Choice:
-    if isinstance(value, str) and str(value) in set(kind):
-        return kind(str(value))
-    raise ValueError(f"{shown(value)} is not known — write {', '.join(kind)}")
 
 
 def _time_zone(value: object) -> str:
@@ -140,6 +143,14 @@ class TableOptions(BaseModel):
         Overflow.QUARANTINE
     )
     """What becomes of a value that Snowflake's type cannot hold."""
+    on_drop: OnDropChoice = OnDrop.KEEP
+    """What becomes of a column in Snowflake when the source's is dropped."""
+    on_detach: OnDetachChoice = OnDetach.DELETE
+    """What becomes of the rows of a partition that is detached or dropped."""
+    on_type_change: OnTypeChangeChoice = OnTypeChange.SHADOW
+    """What is done when a column changes to a type that its column in Snowflake cannot take."""
+    schema_changes: SchemaChangesChoice = SchemaChanges.AUTO
+    """Who sends DDL to Snowflake: every run, or `pgsnow apply` alone."""
     columns: ColumnsConfig = ColumnsConfig()
     """Which columns are read, and their names in Snowflake."""
     where: Text | None = None

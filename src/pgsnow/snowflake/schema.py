@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pgsnow.model.column_types import ColumnType, can_take
 from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
 from pgsnow.model.plan import FENCE_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field
 from pgsnow.snowflake import sql
-from pgsnow.snowflake.column_types import ColumnType, can_take
 from pgsnow.snowflake.connection import Session
 
 

@@ -39,6 +39,18 @@ def add_column(target: TargetName, name: str, kind: str) -> str:
     return f"ALTER TABLE {qualified(target)} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}"
 
 
+def rename_column(target: TargetName, old: str, new: str) -> str:
+    return f"ALTER TABLE {qualified(target)} RENAME COLUMN {quote(old)} TO {quote(new)}"
+
+
+def widen_column(target: TargetName, name: str, kind: str) -> str:
+    return f"ALTER TABLE {qualified(target)} ALTER COLUMN {quote(name)} SET DATA TYPE {kind}"
+
+
+def drop_column(target: TargetName, name: str) -> str:
+    return f"ALTER TABLE {qualified(target)} DROP COLUMN IF EXISTS {quote(name)}"
+
+
 def describe_table(target: TargetName) -> str:
     return f"DESCRIBE TABLE {qualified(target)}"
 

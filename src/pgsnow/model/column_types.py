@@ -104,3 +104,29 @@ _RULES: dict[tuple[str, str], Callable[[ColumnType, TypeMapping], bool]] = {
     ("VARIANT", "VARIANT"): _always,
 }
 """(needed, there) → whether it will do."""
+
+
+def widened(column: str, mapping: TypeMapping, length: int | None = None) -> str | None:
+    """The type that a column of this type can be altered to in place so that it takes the mapping's values as well,
+    or None. Snowflake docs, "ALTER TABLE … ALTER COLUMN": more digits with the same scale, a longer text.
+
+    length: the most characters that the source's type holds (None: not told).
+    """
+    have, need = ColumnType.parse(column), ColumnType.parse(mapping.snowflake)
+    if have.family == need.family == "VARCHAR":
+        return f"VARCHAR({length})" if length and have.arguments and have.arguments[0] < length else None
+    if have.family != "NUMBER" or need.family != "NUMBER" or can_take(column, mapping):
+        return None
+    before, after = _digits(mapping)
+    _, scale = have.arguments
+    if after > scale or before + scale > _DEFAULTS["NUMBER"][0]:
+        return None
+    return f"NUMBER({before + scale},{scale})"
+
+
+def is_wider(column: str, than: str) -> bool:
+    """True if a column of this type is `than`'s, widened as above, or the same."""
+    have, other = ColumnType.parse(column), ColumnType.parse(than)
+    if have.family != other.family or have.arguments[1:] != other.arguments[1:]:
+        return False
+    return not have.arguments or (bool(other.arguments) and have.arguments[0] >= other.arguments[0])

@@ -6,7 +6,7 @@ import pytest
 
 from pgsnow.model.table import Column
 from pgsnow.model.typemap import mapping_named, mapping_of
-from pgsnow.snowflake.column_types import ColumnType, can_take
+from pgsnow.model.column_types import ColumnType, can_take
 
 
 @pytest.mark.parametrize(

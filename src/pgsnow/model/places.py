@@ -1,0 +1,159 @@
+"""Where in the target each column of the source is kept as the source changes: renamed, widened, beside the old one.
+
+A column that nothing fills any more is left as it is, and is taken up again when its name and type fit.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from pgsnow.model.column_types import can_take, widened
+from pgsnow.model.errors import TypeChanged
+from pgsnow.model.known import KnownColumn
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.schema_options import OnTypeChange
+from pgsnow.model.table import Column
+from pgsnow.model.typemap import Field
+
+_VARYING = frozenset({"varchar", "bpchar"})
+MOVED = "_PGSNOW_MOVED_"
+"""Begin of the names that columns have while others take theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """before: the column that its values are in so far (None: another one, or none). filled: why older rows must be
+    read for it, or None."""
+
+    name: str
+    holds: str
+    base: str
+    shadow: bool = False
+    before: str | None = None
+    widen_to: str | None = None
+    is_new: bool = False
+    filled: str | None = None
+
+
+def shadow_name(base: str, kind: str) -> str:
+    """`PRICE` and NUMBER(12,4) → `PRICE__NUMBER_12_4`."""
+    return f"{base}__{re.sub(r'[^A-Za-z0-9]+', '_', kind).strip('_')}"
+
+
+@dataclass(slots=True)
+class Places:
+    """Finds a place for one column after the other. left: columns that may be taken up, name → type. taken: names in
+    use by other columns, upper case."""
+
+    plan: TablePlan
+    left: dict[str, str]
+    taken: set[str] = field(default_factory=set)
+
+    def find(self, f: Field, known: KnownColumn | None, column: Column | None) -> Place:
+        """Raises TypeChanged. Columns that stay come first, then those that leave theirs, are renamed, are new."""
+        if known is None or known.target is None:
+            return self._claim(self._new(f))
+        changed = known.snowflake != f.type.snowflake
+        if changed and known.shadow and not f.key and (back := self._back_to(f)) is not None:
+            return self._leave(known, back)
+        if fits(f, known, column):
+            return self._claim(self._moved(f, known, _wider(f, known, column)))
+        return self._leave(known, self._beside(f, known))
+
+    def _moved(self, f: Field, known: KnownColumn, wide: str | None) -> Place:
+        """The column that it is in, under the name that it has now."""
+        holds = wide or known.holds
+        if known.base == f.target and known.target is not None and not known.target.startswith(MOVED):
+            return Place(known.target, holds, f.target, known.shadow, known.target, wide)
+        wanted = shadow_name(f.target, holds) if known.shadow else f.target
+        if self._is_free(wanted):
+            return Place(wanted, holds, f.target, known.shadow, known.target, wide)
+        if (
+            not f.key
+            and wanted in self.left
+            and not self._is_taken(wanted)
+            and can_take(self.left[wanted], f.type)
+        ):
+            told = f"column {wanted} was in the target already"
+            return Place(wanted, self.left[wanted], f.target, known.shadow, filled=told)
+        name = self._unused(shadow_name(f.target, holds))
+        return Place(name, holds, f.target, True, known.target, wide)
+
+    def _back_to(self, f: Field) -> Place | None:
+        """The column that it had under its own name, when its type is back."""
+        return self._taken_up(f, f"column {f.target} takes the values again")
+
+    def _beside(self, f: Field, known: KnownColumn) -> Place:
+        told = f"column {f.source} is {f.type.postgres} now, which {known.target} ({known.holds}) cannot take"
+        if f.key:
+            raise TypeChanged(
+                f"{self.plan.source.name}: key {told}",
+                advice="Sync the table into another target, or alter the key's column in Snowflake by hand.",
+            )
+        if known.base != f.target and self._is_free(f.target):
+            return Place(f.target, f.type.snowflake, f.target, is_new=True, filled=told)
+        return self._taken_up(f, told) or self._shadow(f, told, filled=told)
+
+    def _new(self, f: Field) -> Place:
+        if self._is_free(f.target):
+            return Place(f.target, f.type.snowflake, f.target, is_new=True)
+        told = f"column {f.target} was in the target already"
+        return self._taken_up(f, told) or self._shadow(f, f"{told}, of another type", filled=None)
+
+    def _taken_up(self, f: Field, told: str) -> Place | None:
+        """The name's own column, if it is left and will do: what older rows have in it is overwritten."""
+        kind = self.left.get(f.target)
+        if kind is None or self._is_taken(f.target) or not can_take(kind, f.type):
+            return None
+        return Place(f.target, kind, f.target, filled=told)
+
+    def _shadow(self, f: Field, told: str, *, filled: str | None) -> Place:
+        if self.plan.config.on_type_change is OnTypeChange.FAIL:
+            raise TypeChanged(f"{self.plan.source.name}: {told}")
+        name = shadow_name(f.target, f.type.snowflake)
+        kind = self.left.get(name)
+        if kind is not None and not self._is_taken(name) and can_take(kind, f.type):
+            return Place(
+                name, kind, f.target, True, filled=filled or f"column {name} was in the target already"
+            )
+        return Place(self._unused(name), f.type.snowflake, f.target, True, is_new=True, filled=filled)
+
+    def _leave(self, known: KnownColumn, place: Place) -> Place:
+        """The column that it was in is left, with what it holds."""
+        if known.target is not None:
+            self.left[known.target] = known.holds
+        return self._claim(place)
+
+    def _claim(self, place: Place) -> Place:
+        self.taken.add(place.name.upper())
+        return place
+
+    def _is_taken(self, name: str) -> bool:
+        return name.upper() in self.taken
+
+    def _is_free(self, name: str) -> bool:
+        return not self._is_taken(name) and name.upper() not in {left.upper() for left in self.left}
+
+    def _unused(self, name: str) -> str:
+        candidates = (name, *(f"{name}_{n}" for n in range(2, 10_000)))
+        return next(candidate for candidate in candidates if self._is_free(candidate))
+
+
+def fits(f: Field, known: KnownColumn, column: Column | None) -> bool:
+    """True if the column that the values are in can take them still, as it is or widened in place."""
+    return can_take(known.holds, f.type) or _wider(f, known, column) is not None
+
+
+def _wider(f: Field, known: KnownColumn, column: Column | None) -> str | None:
+    is_as_before = known.snowflake == f.type.snowflake and (
+        column is None or known.type_text == column.type_text
+    )
+    return None if is_as_before else widened(known.holds, f.type, _length(column))
+
+
+def _length(column: Column | None) -> int | None:
+    """Characters of `varchar(n)`, `char(n)`. PostgreSQL keeps n + 4 in the typmod."""
+    if column is None or column.type_name not in _VARYING or column.typmod < 4:
+        return None
+    return column.typmod - 4

@@ -1,0 +1,114 @@
+"""The target follows the source: columns renamed, widened, added, dropped, one statement after the other.
+
+Cut after any statement and begun anew, the same actions lead to the same end: what is there decides what is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pgsnow.model.column_types import is_wider
+from pgsnow.model.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake import sql
+from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.schema import TargetColumn, describe
+
+
+@dataclass(frozen=True, slots=True)
+class Evolved:
+    """What was done, as sentences. incomplete: why everything must be read although the drift did not say so."""
+
+    events: tuple[str, ...] = ()
+    incomplete: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A statement (None: none is needed), in a sentence."""
+
+    statement: str | None
+    told: str
+    incomplete: str | None = None
+
+
+def foresee(
+    target: TargetName, actions: Sequence[TargetAction], there: Sequence[TargetColumn] | None
+) -> tuple[str, ...]:
+    """The statements that `evolve` would send to a target that has these columns (None: it is not there)."""
+    return tuple(
+        step.statement for step in _steps(target, actions, there or ()) if step.statement is not None
+    )
+
+
+def evolve(
+    session: Session,
+    target: TargetName,
+    actions: Sequence[TargetAction],
+    there: Sequence[TargetColumn] | None = None,
+) -> Evolved | None:
+    """Carry out the actions; `there`: the target's columns as DESCRIBE told just now (None: ask). Idempotent.
+
+    None, and nothing was done, if there is no target. Raises whatever Session.execute raises.
+    """
+    there = describe(session, target) if there is None else there
+    if there is None:
+        return None
+    events, incomplete = [], None
+    for step in _steps(target, actions, there):
+        if step.statement is not None:
+            session.execute(step.statement)
+            events.append(step.told)
+        incomplete = incomplete or step.incomplete
+    return Evolved(tuple(events), incomplete)
+
+
+def _steps(
+    target: TargetName, actions: Sequence[TargetAction], there: Sequence[TargetColumn]
+) -> Iterator[_Step]:
+    if not there:
+        return
+    kinds = {column.name: column.kind for column in there}
+    for action in actions:
+        step = _step(target, action, kinds)
+        if step is not None:
+            yield step
+
+
+def _step(target: TargetName, action: TargetAction, kinds: dict[str, str]) -> _Step | None:
+    """The step that this action needs where the columns are `kinds`, which it changes."""
+    match action:
+        case RenameColumn():
+            return _rename(target, action, kinds)
+        case AddColumn(name, kind):
+            return _add(target, name, kind, kinds)
+        case WidenColumn(name, kind):
+            if name not in kinds or is_wider(kinds[name], kind):
+                return None
+            was, kinds[name] = kinds[name], kind
+            return _Step(sql.widen_column(target, name, kind), f"column {name} of {target}: {was} → {kind}")
+        case DropColumn(name):
+            if kinds.pop(name, None) is None:
+                return None
+            return _Step(sql.drop_column(target, name), f"dropped column {name} of {target}")
+
+
+def _rename(target: TargetName, action: RenameColumn, kinds: dict[str, str]) -> _Step | None:
+    old, new = action.old, action.new
+    if new in kinds:
+        # With the old one there too, somebody else has made a column of this name: it is filled anew.
+        found = f"column {new} was in the target already" if old in kinds else None
+        return _Step(None, "", found) if found else None
+    if old not in kinds:
+        added = _add(target, new, action.kind, kinds)
+        return _Step(added.statement, added.told, f"column {old} was gone from the target") if added else None
+    kinds[new] = kinds.pop(old)
+    return _Step(sql.rename_column(target, old, new), f"renamed column {old} of {target} to {new}")
+
+
+def _add(target: TargetName, name: str, kind: str, kinds: dict[str, str]) -> _Step | None:
+    if name in kinds:
+        return None
+    kinds[name] = kind
+    return _Step(sql.add_column(target, name, kind), f"added column {name} {kind} to {target}")
