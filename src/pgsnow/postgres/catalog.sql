@@ -3,6 +3,7 @@ select c.oid::bigint as oid,
        c.relkind::text as relkind,
        c.reltuples::bigint as estimated_rows,
        pg_catalog.pg_total_relation_size(c.oid) as total_bytes,
+       case when c.relkind in ('r', 'm') then c.oid || ':' || c.relfilenode end as filenode,
        current_user::text as role,
        pg_catalog.quote_ident(current_user) as quoted_role,
        pg_catalog.quote_ident(n.nspname) as quoted_schema,
@@ -13,33 +14,91 @@ from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = %s;
 
+-- name: leaves
+-- Tables that a tree's rows are in, at any depth; partitioned ones between hold none.
+with recursive tree(oid) as (
+    select inhrelid from pg_catalog.pg_inherits where inhparent = %(table)s
+    union
+    select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
+)
+select c.oid::bigint as oid,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as name,
+       case when c.relkind = 'r' then c.oid || ':' || c.relfilenode end as filenode
+from tree
+join pg_catalog.pg_class c on c.oid = tree.oid and c.relkind <> 'p'
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+order by c.oid;
+
+-- name: type_parts
+-- What the types in `roots` are made of: the base of a domain, the elements of an array, the attributes of a composite.
+-- labels: of enums their labels, of composites each attribute and its type, those of parts with the path to them.
+parts(root, path, type) as materialized (
+    select roots.type, '' collate "C", roots.type from roots
+    union
+    select parts.root, step.path, step.type
+    from parts
+    join pg_catalog.pg_type t on t.oid = parts.type
+    cross join lateral (
+        select parts.path, t.typbasetype where t.typtype = 'd'
+        union all
+        select parts.path, t.typelem where t.typcategory = 'A' and t.typelem <> 0
+        union all
+        select parts.path || a.attname || '.', a.atttypid
+        from pg_catalog.pg_attribute a
+        where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+    ) step(path, type)
+),
+labels(root, path, at, label) as materialized (
+    select parts.root, parts.path, e.enumsortorder, parts.path || e.enumlabel
+    from parts join pg_catalog.pg_enum e on e.enumtypid = parts.type
+    union all
+    select parts.root, parts.path, a.attnum,
+           parts.path || a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+    from parts
+    join pg_catalog.pg_type t on t.oid = parts.type and t.typtype = 'c'
+    join pg_catalog.pg_attribute a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+);
+
 -- name: columns
 -- A domain may stand on a domain: follow typbasetype down; the innermost type modifier that is set holds.
-with recursive resolved as (
-    select a.attnum, a.attname, a.attnotnull, a.atthasdef or a.attidentity <> '' as has_default,
-           a.atthasmissing as has_missing,
-           a.atttypid as type, a.atttypmod as typmod
+-- Types below 16384 came with the server and do not change.
+with recursive declared as (
+    select a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,
+           a.atthasmissing, a.attgenerated, pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text
     from pg_catalog.pg_attribute a
-    where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
+    where a.attrelid = %(table)s and a.attnum > 0 and not a.attisdropped
+),
+resolved as (
+    select attnum, attnotnull, atttypid as type, atttypmod as typmod from declared
     union all
-    select r.attnum, r.attname, r.attnotnull or t.typnotnull, r.has_default, r.has_missing,
+    select r.attnum, r.attnotnull or t.typnotnull,
            t.typbasetype, case when r.typmod = -1 then t.typtypmod else r.typmod end
     from resolved r
     join pg_catalog.pg_type t on t.oid = r.type and t.typtype = 'd'
-)
-select r.attname::text as name,
-       r.attnum::int as attnum,
+),
+roots(type) as (select distinct atttypid from declared where atttypid >= 16384),
+{type_parts}
+select a.attname::text as name,
+       a.attnum::int as attnum,
        t.typname::text as type_name,
        t.oid::bigint as type_oid,
        r.typmod,
        t.typtype::text as kind,
        t.typcategory::text as category,
        r.attnotnull as not_null,
-       r.has_default,
-       r.has_missing
+       a.atthasdef or a.attidentity <> '' as has_default,
+       a.atthasmissing or exists (
+           select from pg_catalog.pg_attribute l
+           where l.attrelid = any (%(leaves)s) and l.attname = a.attname and l.atthasmissing) as has_missing,
+       a.type_text,
+       array(select l.label from labels l where l.root = a.atttypid order by l.path, l.at) as labels,
+       case when a.attgenerated <> '' then (
+           select pg_catalog.md5(d.adbin::text) from pg_catalog.pg_attrdef d
+           where d.adrelid = a.attrelid and d.adnum = a.attnum) end as generation
 from resolved r
 join pg_catalog.pg_type t on t.oid = r.type and t.typtype <> 'd'
-order by r.attnum;
+join declared a on a.attnum = r.attnum
+order by a.attnum;
 
 -- name: indexes
 -- is_key: stands for a key that is checked at once and for every row. Deferrable ones (not indimmediate) may be
@@ -57,7 +116,7 @@ cross join lateral (
     left join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
     where k.at <= i.indnkeyatts
 ) plain
-where i.indrelid = %s and i.indisvalid and i.indpred is null
+where i.indrelid = %(table)s and i.indisvalid and i.indpred is null
 order by i.indisprimary desc, c.relname;
 
 -- name: sequences
@@ -81,21 +140,71 @@ join pg_catalog.pg_attribute a on a.attrelid = %(table)s and a.attnum = fed.attn
 order by a.attnum, s.seqrelid;
 
 -- name: fingerprints
-select n.nspname::text, c.relname::text, md5(concat_ws('|',
-    c.oid, c.relkind, pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
-    pg_catalog.has_table_privilege(c.oid, 'SELECT'),
-    (select string_agg(concat_ws(',', a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef,
-                                 a.attidentity, a.atthasmissing), ';' order by a.attnum)
-     from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
+-- One pass for all tables together, where a statement a table would cost a round trip each.
+with recursive tables as materialized (
+    select c.oid, n.nspname, c.relname, c.relkind, n.oid as schema, c.relhassubclass
+    from unnest({schemas}::text[], {names}::text[]) wanted(schema, name)
+    join pg_catalog.pg_namespace n on n.nspname = wanted.schema
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
+),
+tree(root, oid) as (
+    select t.oid, i.inhrelid
+    from tables t join pg_catalog.pg_inherits i on i.inhparent = t.oid where t.relhassubclass
+    union
+    select tree.root, i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
+),
+leaves as materialized (
+    select tree.root, string_agg(concat_ws(',', tree.oid, c.relkind, (
+               select string_agg(a.attname, ',' order by a.attnum) from pg_catalog.pg_attribute a
+               where a.attrelid = tree.oid and a.attnum > 0 and a.atthasmissing)), ';' order by tree.oid) as print
+    from tree join pg_catalog.pg_class c on c.oid = tree.oid group by tree.root
+),
+attributes as materialized (
+    select a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,
+           a.atthasmissing, a.attgenerated
+    from tables t
+    join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+),
+roots(type) as (select distinct atttypid from attributes where atttypid >= 16384),
+{type_parts},
+types as materialized (
+    select root, (select string_agg(concat_ws(',', p.path, p.type, t.typname, t.typnamespace, t.typnotnull, t.typtypmod),
+                                    ';' order by p.path, p.type)
+                  from parts p join pg_catalog.pg_type t on t.oid = p.type where p.root = roots.root)
+        || (select coalesce(string_agg(l.label, ';' order by l.path, l.at), '') from labels l where l.root = roots.root)
+        as print
+    from (select type as root from roots) roots
+),
+columns as materialized (
+    select a.attrelid, string_agg(concat_ws(',', a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull,
+                                  a.atthasdef, a.attidentity, a.atthasmissing, types.print,
+                                  case when a.attgenerated <> '' then (
+                                      select pg_catalog.md5(d.adbin::text) from pg_catalog.pg_attrdef d
+                                      where d.adrelid = a.attrelid and d.adnum = a.attnum) end),
+                       ';' order by a.attnum) as print
+    from attributes a left join types on types.root = a.atttypid group by a.attrelid
+)
+select t.nspname::text, t.relname::text, md5(concat_ws('|',
+    t.oid, t.relkind, pg_catalog.has_schema_privilege(t.schema, 'USAGE'),
+    pg_catalog.has_table_privilege(t.oid, 'SELECT'), columns.print, leaves.print,
     (select string_agg(concat_ws(',', i.indexrelid, i.indkey, i.indisunique, i.indisprimary, i.indisvalid,
                                  i.indimmediate), ';' order by i.indexrelid)
-     from pg_catalog.pg_index i where i.indrelid = c.oid),
+     from pg_catalog.pg_index i where i.indrelid = t.oid),
     (select string_agg(concat_ws(',', s.seqrelid, s.seqcache, s.seqincrement, s.seqcycle), ';' order by s.seqrelid)
-     from pg_catalog.pg_depend d
-     join pg_catalog.pg_sequence s on s.seqrelid in (d.objid, d.refobjid)
-     where (d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = c.oid)
-        or (d.classid = 'pg_catalog.pg_attrdef'::regclass
-            and d.objid in (select ad.oid from pg_catalog.pg_attrdef ad where ad.adrelid = c.oid)))))
-from unnest(%s::text[], %s::text[]) wanted(schema, name)
-join pg_catalog.pg_namespace n on n.nspname = wanted.schema
-join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name;
+     from (select d.objid from pg_catalog.pg_depend d
+           where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+             and d.refobjid = t.oid and d.deptype = 'i'
+           union
+           select d.refobjid from pg_catalog.pg_attrdef ad
+           join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_attrdef'::regclass and d.objid = ad.oid
+            and d.refclassid = 'pg_catalog.pg_class'::regclass
+           where ad.adrelid = t.oid) fed(sequence)
+     join pg_catalog.pg_sequence s on s.seqrelid = fed.sequence)))
+from tables t
+left join columns on columns.attrelid = t.oid
+left join leaves on leaves.root = t.oid;
+
+-- name: present_name
+select n.nspname::text, c.relname::text
+from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.oid = %s and c.relkind in ('r', 'p', 'v', 'm', 'f');

@@ -5,15 +5,17 @@ https://www.postgresql.org/docs/current/catalogs.html
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.sql import SQL, Composed, Literal
 
 from pgsnow.model.errors import SourceAccessDenied, SourceTableMissing, UnsupportedTable
-from pgsnow.model.table import Column, SourceName, SourceTable
+from pgsnow.model.table import Column, Leaf, SourceName, SourceTable
 from pgsnow.postgres.errors import translating
 
 _KINDS = {
@@ -31,7 +33,9 @@ def _queries() -> Mapping[str, str]:
     """Statements of catalog.sql by the name in their `-- name:` line."""
     text = (files(__package__) / "catalog.sql").read_text(encoding="utf-8")
     parts = (part.partition("\n") for part in text.split("-- name: ")[1:])
-    return {name.strip(): body.strip().rstrip(";") for name, _, body in parts}
+    found = {name.strip(): body.strip().rstrip(";") for name, _, body in parts}
+    shared = found.pop("type_parts")
+    return {name: body.replace("{type_parts}", shared) for name, body in found.items()}
 
 
 _SQL = _queries()
@@ -47,21 +51,32 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         if table is None:
             raise SourceTableMissing(f"{name}: there is no such table")
         _check(name, table)
-        oid = [table["oid"]]
-        columns = cursor.execute(_SQL["columns"], oid).fetchall()
+        oid = {"table": table["oid"]}
+        leaves = cursor.execute(_SQL["leaves"], oid).fetchall()
+        columns = cursor.execute(
+            _SQL["columns"], {**oid, "leaves": [leaf["oid"] for leaf in leaves]}
+        ).fetchall()
         indexes = cursor.execute(_SQL["indexes"], oid).fetchall()
-        sequences = cursor.execute(_SQL["sequences"], {"table": table["oid"]}).fetchall()
+        sequences = cursor.execute(_SQL["sequences"], oid).fetchall()
     return SourceTable(
         name=name,
         oid=table["oid"],
         relkind=table["relkind"],
-        columns=tuple(Column(**column) for column in columns),
+        columns=tuple(Column(**{**column, "labels": tuple(column["labels"])}) for column in columns),
         unique_keys=tuple(tuple(index["columns"]) for index in indexes if index["is_key"]),
         indexed_first=frozenset(index["columns"][0] for index in indexes if index["is_btree"]),
         sequence_cache=tuple((s["column"], s["cache"], s["increment"]) for s in sequences),
+        leaves=tuple(Leaf(leaf["oid"], leaf["name"]) for leaf in leaves),
+        filenode=_filenode([table, *leaves]),
         estimated_rows=table["estimated_rows"],
         total_bytes=table["total_bytes"],
     )
+
+
+def _filenode(stored: Sequence[Mapping[str, Any]]) -> str:
+    """A digest of where the rows are stored; empty if nowhere."""
+    nodes = [table["filenode"] for table in stored if table["filenode"]]
+    return hashlib.sha256(";".join(nodes).encode()).hexdigest()[:16] if nodes else ""
 
 
 def _check(name: SourceName, table: Mapping[str, Any]) -> None:
@@ -85,10 +100,22 @@ def _check(name: SourceName, table: Mapping[str, Any]) -> None:
 
 def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> dict[SourceName, str]:
     """A text for each table that is there, which changes when anything changes that `describe` tells of it,
-    sizes apart. One statement for all tables. Raises SourceUnavailable."""
+    sizes, filenodes and names of leaves apart. One statement for all tables. Raises SourceUnavailable."""
     wanted = {(name.schema, name.table): name for name in names}
     with translating("source"):
-        rows = conn.execute(
-            _SQL["fingerprints"], [[schema for schema, _ in wanted], [table for _, table in wanted]]
-        ).fetchall()
+        rows = conn.execute(fingerprints_query(names)).fetchall()
     return {wanted[schema, table]: print_ for schema, table, print_ in rows}
+
+
+def fingerprints_query(names: Sequence[SourceName]) -> Composed:
+    """Its rows: schema, table, fingerprint."""
+    return SQL(_SQL["fingerprints"]).format(
+        schemas=Literal([name.schema for name in names]), names=Literal([name.table for name in names])
+    )
+
+
+def present_name(conn: psycopg.Connection[Any], oid: int) -> SourceName | None:
+    """What the table with this oid is called now, wherever it was moved; None: it is gone. Raises SourceUnavailable."""
+    with translating("source"):
+        row = conn.execute(_SQL["present_name"], [oid]).fetchone()
+    return SourceName(*row) if row else None

@@ -10,9 +10,9 @@ from psycopg.conninfo import make_conninfo
 
 from pgsnow.embedded.process import free_port
 from pgsnow.model.errors import SourceAccessDenied, SourceTableMissing, SourceUnavailable, UnsupportedTable
-from pgsnow.model.table import SourceName
+from pgsnow.model.table import Column, SourceName
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.discover import describe, fingerprints
+from pgsnow.postgres.discover import describe, fingerprints, present_name
 from tests.integration.postgres.lab import Dsn, Lab, lab_in
 from tests.integration.postgres.test_pg_reading import own_server
 
@@ -123,6 +123,53 @@ class TestDescribing:
         assert found.relkind == "r"
         assert found.total_bytes > 0
 
+    def test_what_evolution_is_told_by(self, lab: Lab) -> None:
+        """Declared types, labels of enums and attributes of composites at any depth, expressions, leaves, storage."""
+        lab.run(
+            "create type mood as enum ('sad', 'ok')", "alter type mood add value 'meh' before 'ok'",
+            "create type inner_pair as (a int, m mood[])", "create type pair as (x text, y inner_pair)",
+            "create domain moods as mood[]", "create domain amount as numeric(10,2)",
+            """create table t (id int, total amount, m mood, many moods, p pair, v varchar(20), gone int,
+                twice int generated always as (id * 2) stored) partition by range (id)""",
+            "create table low partition of t for values from (0) to (10)",
+            "create table high partition of t for values from (10) to (99) partition by range (id)",
+            'create table "High er" partition of high for values from (20) to (30)',
+            "insert into t (id) values (1), (21)", "alter table t add added int default 7", "alter table t drop gone",
+        )  # fmt: skip
+        found = columns_of(lab)
+        assert [found[name].type_text for name in ("total", "v", "many")] == [
+            "amount",
+            "character varying(20)",
+            "moods",
+        ]
+        assert found["m"].labels == found["many"].labels == ("sad", "meh", "ok")
+        assert found["p"].labels == (
+            "x text",
+            "y inner_pair",
+            "y.a integer",
+            "y.m mood[]",
+            "y.m.sad",
+            "y.m.meh",
+            "y.m.ok",
+        )
+        assert found["id"].labels == found["v"].labels == ()
+        assert found["twice"].generation is not None
+        assert found["id"].generation is None
+        assert [name for name, column in found.items() if column.has_missing] == ["added"]
+        table = describe(lab.admin, SourceName("public", "t"))
+        assert {leaf.name for leaf in table.leaves} == {"public.low", 'public."High er"'}
+        assert list(table.leaves) == sorted(table.leaves, key=lambda leaf: leaf.oid)
+        lab.run('vacuum full "High er"')
+        assert describe(lab.admin, SourceName("public", "t")).filenode not in ("", table.filenode)
+
+    def test_a_table_is_found_by_its_oid_wherever_it_went(self, table: Lab) -> None:
+        oid = table.one("select 't'::regclass::oid::int")
+        table.run('create schema "Else where"', 'alter table t set schema "Else where"')
+        table.run('alter table "Else where".t rename to "T 2"')
+        assert present_name(table.admin, oid) == SourceName("Else where", "T 2")
+        table.run('drop table "Else where"."T 2"')
+        assert present_name(table.admin, oid) is None
+
     def test_a_table_that_is_not_there(self, lab: Lab) -> None:
         with pytest.raises(SourceTableMissing, match=r"public\.nothing"):
             describe(lab.admin, SourceName("public", "nothing"))
@@ -153,8 +200,11 @@ class TestDescribing:
         def fingerprint() -> str:
             return fingerprints(table.admin, [name, SourceName("public", "nothing")])[name]
 
+        table.run(
+            "create type mood as enum ('ok')", "create type pair as (a int)", "create domain text_t as text"
+        )
         before = fingerprint()
-        table.run("insert into t (id) select generate_series(1, 1000)", "vacuum analyze t")
+        table.run("insert into t (id) select generate_series(1, 1000)", "vacuum analyze t", "vacuum full t")
         assert fingerprint() == before
         for change in (
             "alter table t add extra int",
@@ -167,8 +217,20 @@ class TestDescribing:
             "alter table t alter other set default nextval('s')",
             "alter sequence s cache 7",
             "alter table t drop other",
+            "alter table t add m mood[], add p pair, add d text_t",
+            "alter type mood add value 'sad'",
+            "alter type mood rename value 'ok' to 'fine'",
+            "alter type mood rename to feeling",
+            "alter type pair add attribute b int",
+            "alter domain text_t set not null",
+            "alter table t add twice int generated always as (id * 2) stored",
+            "alter table t drop twice, add twice int generated always as (id * 3) stored",
+            "create table leaf () inherits (t)",
+            "create table below () inherits (leaf)",
+            "alter table below no inherit leaf",
+            "alter table leaf no inherit t",
         ):
-            if change == "alter table t alter extra set not null":
+            if change.endswith("set not null"):
                 table.run("truncate t")
             table.run(change)
             if not change.startswith("create sequence"):
@@ -186,3 +248,7 @@ def test_psycopg_is_what_the_source_speaks(lab: Lab) -> None:
         assert isinstance(conn, psycopg.Connection)
         assert conn.autocommit
         assert conn.prepare_threshold is None
+
+
+def columns_of(lab: Lab) -> dict[str, Column]:
+    return {column.name: column for column in describe(lab.admin, SourceName("public", "t")).columns}
