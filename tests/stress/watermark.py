@@ -26,6 +26,7 @@ from pgsnow.model.checkpoint import ReadMode
 from pgsnow.model.config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
+from pgsnow.model.table_key import key_of
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.discover import describe
 from tests.stress.readers import LiteralReader, ProductReader, Reader
@@ -122,7 +123,15 @@ def plan_of(source: Source, options: dict[str, Any]) -> TablePlan:
     with source.connect() as conn:
         table = describe(conn, config.source)
     fields = fields_of(config, table)
-    return TablePlan(config, table, TargetName("D", "S", "S"), fields, fields, watermark_of(config, table))
+    return TablePlan(
+        config,
+        table,
+        TargetName("D", "S", "S"),
+        fields,
+        fields,
+        watermark_of(config, table),
+        key_of(config, table),
+    )
 
 
 def verdict(source: dict[int, int], readers: Sequence[Reader], given: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ somebody did, everything it still writes raises LeaseLost. If nobody did, it goe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -34,7 +34,7 @@ class Leases:
         """By process and table: what close() must give back."""
 
     def claim(
-        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float]
     ) -> tuple[list[Claim], list[Refusal]]:
         """One round trip; two more if a table has no row yet."""
         names = list(dict.fromkeys(tables))
@@ -43,10 +43,10 @@ class Leases:
         params = {
             "run_id": run_id,
             "holder": holder,
-            "min_age": min_age,
             "lease_seconds": self._lease_seconds,
         }
-        found = self._statements.session.run(lambda link: self._claim_all(link, names, params))
+        ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
+        found = self._statements.session.run(lambda link: self._claim_all(link, ages, params))
         claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
         self._held.update({(os.getpid(), claim.table): claim for claim in claims})
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
@@ -74,20 +74,27 @@ class Leases:
         except PgsnowError:
             self._held.clear()
 
-    def _claim_all(self, link: Link, names: list[str], params: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        found = self._try(link, names, params)
-        missing = [name for name in names if name not in found]
+    def _claim_all(
+        self, link: Link, ages: Mapping[str, float], params: dict[str, Any]
+    ) -> dict[str, dict[str, Any]]:
+        found = self._try(link, ages, params)
+        missing = {name: age for name, age in ages.items() if name not in found}
         if missing:
-            link.count(self._statements.queries["add_tables"], {"names": missing})
+            link.count(self._statements.queries["add_tables"], {"names": list(missing)})
             found |= self._try(link, missing, params)
         return found
 
-    def _try(self, link: Link, names: list[str], params: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        wanted = as_json({"name": n, "key": self._key(n), "locked": n in link.locked} for n in names)
+    def _try(
+        self, link: Link, ages: Mapping[str, float], params: dict[str, Any]
+    ) -> dict[str, dict[str, Any]]:
+        wanted = as_json(
+            {"name": name, "key": self._key(name), "locked": name in link.locked, "min_age": age}
+            for name, age in ages.items()
+        )
         try:
             rows = link.rows(self._statements.queries["claim"], {**params, "wanted": wanted})
         except psycopg.Error:
-            self._undo_locks(link, names)
+            self._undo_locks(link, list(ages))
             raise
         link.locked |= {row["source_table"]: row["fence"] for row in rows if row["fence"] and row["has_lock"]}
         return {row["source_table"]: row for row in rows}

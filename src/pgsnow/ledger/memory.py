@@ -53,7 +53,7 @@ class MemoryLedger:
         """Nothing to do."""
 
     def claim(
-        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float = 0.0
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float] = 0.0
     ) -> tuple[list[Claim], list[Refusal]]:
         claims: list[Claim] = []
         refusals: list[Refusal] = []
@@ -61,7 +61,8 @@ class MemoryLedger:
             now = self.memory.clock()
             for table in dict.fromkeys(tables):
                 row = self.memory.rows.setdefault(table, MemoryRow())
-                reason = row.barred(now, min_age)
+                age = min_age.get(table, 0.0) if isinstance(min_age, Mapping) else min_age
+                reason = row.barred(now, age)
                 if reason is not None:
                     refusals.append(Refusal(table, reason))
                 elif row.held(now):

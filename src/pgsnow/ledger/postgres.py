@@ -49,7 +49,7 @@ class PostgresLedger:
         migrate.migrate(self._settings, self._schema)
 
     def claim(
-        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float = 0.0
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float] = 0.0
     ) -> tuple[list[Claim], list[Refusal]]:
         return self._leases.claim(tables, run_id=run_id, holder=holder, min_age=min_age)
 

@@ -10,9 +10,9 @@
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
-    select * from jsonb_to_recordset(%(wanted)s) as w(name text, key bigint, locked boolean)
+    select * from jsonb_to_recordset(%(wanted)s) as w(name text, key bigint, locked boolean, min_age float)
 ), rows as (
-    select w.*, wanted.key, wanted.locked
+    select w.*, wanted.key, wanted.locked, wanted.min_age
     from {schema}.sync_watermarks w
     join wanted on wanted.name = w.source_table
     order by w.source_table
@@ -23,8 +23,8 @@ with me as (
         rows.lease_session <> me.session as foreign_session,
         case
             when rows.paused then 'paused'
-            when rows.last_success between clock_timestamp() - make_interval(secs => %(min_age)s) and clock_timestamp()
-                and %(min_age)s > 0 then 'not due'
+            when rows.last_success between clock_timestamp() - make_interval(secs => min_age) and clock_timestamp()
+                and min_age > 0 then 'not due'
         end as barred
     from rows cross join me
 ), tried as materialized (

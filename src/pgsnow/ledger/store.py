@@ -83,12 +83,13 @@ class Leases(Protocol):
     """Who may sync a table."""
 
     def claim(
-        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float = 0.0
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float] = 0.0
     ) -> tuple[list[Claim], list[Refusal]]:
         """Claim those tables that nobody holds. One round trip or two, however many tables.
 
         A holder whose session is gone (killed, cut off) holds nothing. min_age: seconds since the start of the
-        last run that succeeded; younger tables are refused as 'not due' (a second beat, a repeated message).
+        last run that succeeded, for all tables or by table (none: 0); younger ones are refused as 'not due' (a
+        second beat, a repeated message, a table that asks for longer pauses).
         """
 
     def renew(self, claims: Iterable[Claim]) -> None:

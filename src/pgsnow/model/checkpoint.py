@@ -18,6 +18,8 @@ class ReadMode(StrEnum):
     XMIN = "xmin"
     LOOKBACK = "lookback"
     CURSOR = "cursor"
+    FULL = "full"
+    APPEND = "append"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Checkpoint:
     audit_x, audited_at: x and time of the last audit.
     cursor: (watermark, *key) as text, of the last row read, for ReadMode.CURSOR.
     shape: TablePlan.shape of the read; another one asks for a full read (None, from older ledgers: any).
+    digest: of the content last loaded, for FULL and APPEND.
     last_watermark: the largest finite watermark loaded, as text; shown to people, and the base of a lookback.
     """
 
@@ -89,6 +92,7 @@ class Checkpoint:
     cursor: tuple[str, ...] | None = None
     last_watermark: str | None = None
     shape: str | None = None
+    digest: str | None = None
 
     def evolve(self, **changes: Any) -> Checkpoint:
         return replace(self, **changes)
@@ -107,6 +111,7 @@ class Checkpoint:
             "cursor": None if self.cursor is None else list(self.cursor),
             "last_watermark": self.last_watermark,
             "shape": self.shape,
+            "digest": self.digest,
         }
 
     @classmethod
@@ -124,4 +129,5 @@ class Checkpoint:
             cursor=None if cursor is None else tuple(cursor),
             last_watermark=data.get("last_watermark"),
             shape=data.get("shape"),
+            digest=data.get("digest"),
         )

@@ -23,6 +23,7 @@ from pgsnow.model.table_config import (
     LoadMethod,
     TableConfig,
     TableDefaults,
+    TableMode,
 )
 from pgsnow.model.transform_config import MaskRule, TransformConfig
 
@@ -33,6 +34,7 @@ __all__ = [
     "MaskRule",
     "SyncConfig",
     "TableConfig",
+    "TableMode",
     "TransformConfig",
     "json_schema",
     "parse_config",
@@ -134,7 +136,7 @@ def parse_config(
     if not isinstance(data, Mapping):
         problems.add(
             (),
-            "is not a mapping — start with `tables:`, each entry with source, target, pk, watermark_column",
+            "is not a mapping — start with `tables:`, each entry with source, target, watermark_column",
         )
         raise problems.error()
     expanded = expand(data, env, report=problems.add)
@@ -179,16 +181,14 @@ def _defaults(data: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
 def _tables(given: object, defaults: Mapping[str, Any], problems: Problems) -> dict[int, dict[str, Any]]:
     """Each entry that is a mapping, by its place, with the defaults it does not set itself."""
     if not isinstance(given, (list, tuple)) or not given:
-        problems.add(
-            ("tables",), "names no table — list at least one, with source, target, pk, watermark_column"
-        )
+        problems.add(("tables",), "names no table — list at least one, with source, target, watermark_column")
         return {}
     found = {}
     for at, table in enumerate(given):
         if isinstance(table, Mapping):
             found[at] = {**defaults, **table}
         else:
-            problems.add(("tables", at), "is not a mapping — write source, target, pk and watermark_column")
+            problems.add(("tables", at), "is not a mapping — write source, target and watermark_column")
     return found
 
 

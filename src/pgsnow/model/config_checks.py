@@ -10,6 +10,7 @@ from pgsnow.model.config_problems import Problems, written
 from pgsnow.model.interpolate import Path
 from pgsnow.model.overflow import NEVER_OF_KEYS
 from pgsnow.model.table import SourceName, TargetName
+from pgsnow.model.table_config import TableMode
 
 Table = Mapping[str, Any]
 _NO_KEY = {None, *(str(choice) for choice in NEVER_OF_KEYS)}
@@ -21,6 +22,7 @@ def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
     _distinct(tables, "target", _target_of, "target", problems)
     for at, table in tables.items():
         path: Path = ("tables", at)
+        _check_mode(table, path, problems)
         _check_columns(table, path, problems)
         _check_transform(table, path, problems)
 
@@ -63,6 +65,16 @@ def _target_of(table: Table) -> object:
         return TargetName.parse(target) if isinstance(target, str) else None
     except ValueError:
         return None
+
+
+def _check_mode(table: Table, path: Path, problems: Problems) -> None:
+    watermark = str(TableMode.WATERMARK)
+    if table.get("mode", watermark) == watermark and table.get("watermark_column") is None:
+        problems.add(
+            (*path, "watermark_column"),
+            "is missing — name the column that grows with each change, such as `watermark_column: updated_at`, or"
+            " write `mode: xmin` if there is none",
+        )
 
 
 def _check_columns(table: Table, path: Path, problems: Problems) -> None:

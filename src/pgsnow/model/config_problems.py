@@ -96,8 +96,6 @@ def _message(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
 _MISSING = {
     "source": "name the Postgres table, such as `source: public.users`",
     "target": "name the Snowflake table, such as `target: analytics.users`",
-    "pk": "name the column or columns that identify a row, such as `pk: id`",
-    "watermark_column": "name the column that grows with each change, such as `watermark_column: updated_at`",
 }
 
 

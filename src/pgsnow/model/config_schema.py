@@ -16,8 +16,6 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "sync_config.yaml"
     definitions = schema["$defs"]
-    # pk and watermark_column may come from `defaults:`.
-    definitions["TableConfig"]["required"] = ["source", "target"]
     schema["properties"]["tables"]["minItems"] = 1
     for part in [schema, *definitions.values()]:
         part["properties"] = {key: _property(key, value) for key, value in part.get("properties", {}).items()}

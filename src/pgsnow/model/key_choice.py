@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.survey import SurveyedTable
-from pgsnow.model.table import Column
+from pgsnow.model.table import Column, SourceTable
 from pgsnow.model.typemap import mapping_of
 
 _SMALLEST_FIRST = ("int2", "int4", "int8", "uuid", "date", "timestamptz", "timestamp", "varchar", "text")
@@ -13,17 +12,27 @@ NO_KEY_TYPES = frozenset({"VARIANT", "FLOAT"})
 """Snowflake types by which rows are not found again: JSON has no equality that Postgres shares, floats no exact one."""
 
 
-def choose_key(table: SurveyedTable) -> tuple[str, ...] | None:
-    """Column names, or None if no unique index will do."""
-    usable = [key for key in table.source.unique_keys if not key_problem(table, key)]
+def choose_key(table: SourceTable, spoiled: frozenset[str] = frozenset()) -> tuple[str, ...] | None:
+    """Column names, or None if no unique index will do. spoiled: columns whose values are not loaded as they are."""
+    if has_children(table):
+        return None
+    usable = [
+        key for key in table.unique_keys if not key_problem(table, key) and not spoiled.intersection(key)
+    ]
     if not usable:
         return None
-    if table.has_primary_key and table.source.unique_keys[0] in usable:
-        return table.source.unique_keys[0]
+    if table.has_primary_key and table.unique_keys[0] in usable:
+        return table.unique_keys[0]
     return min(usable, key=lambda key: _size(table, key))
 
 
-def key_problem(table: SurveyedTable, key: Sequence[str]) -> str:
+def has_children(table: SourceTable) -> bool:
+    """True if other tables inherit from it (partitions apart): its keys do not hold for their rows, which it shows
+    with its own. PostgreSQL docs, "Inheritance", Caveats."""
+    return table.relkind == "r" and bool(table.leaves)
+
+
+def key_problem(table: SourceTable, key: Sequence[str]) -> str:
     """Why this unique key does not identify rows in Snowflake; '' if it does."""
     columns = _columns(table, key)
     if nullable := [column.name for column in columns if not column.not_null]:
@@ -33,12 +42,12 @@ def key_problem(table: SurveyedTable, key: Sequence[str]) -> str:
     return ""
 
 
-def _columns(table: SurveyedTable, key: Sequence[str]) -> list[Column]:
-    found = (table.source.column(name) for name in key)
+def _columns(table: SourceTable, key: Sequence[str]) -> list[Column]:
+    found = (table.column(name) for name in key)
     return [column for column in found if column is not None]
 
 
-def _size(table: SurveyedTable, key: Sequence[str]) -> tuple[int, int, tuple[str, ...]]:
+def _size(table: SourceTable, key: Sequence[str]) -> tuple[int, int, tuple[str, ...]]:
     ranks = [
         _SMALLEST_FIRST.index(column.type_name)
         if column.type_name in _SMALLEST_FIRST

@@ -7,18 +7,28 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgsnow.model.config import TableConfig
-from pgsnow.model.errors import ColumnMissing, KeyUnusable, TargetConflict, WatermarkUnusable
+from pgsnow.model.config import LateRows, TableConfig, TableMode
+from pgsnow.model.errors import ColumnMissing, TargetConflict, UnsupportedTable, WatermarkUnusable
 from pgsnow.model.overflow import NEVER_OF_KEYS, Overflow
+from pgsnow.model.own_columns import FENCE_COLUMN, ORDER_COLUMN, RESERVED, OwnColumn, own_columns
 from pgsnow.model.table import Column, SourceTable, TargetName, target_column
+from pgsnow.model.table_config import WHOLE_MODES
+from pgsnow.model.table_key import key_of
 from pgsnow.model.type_mapping import without_overflow
 from pgsnow.model.typemap import Field, mapping_of
 
-FENCE_COLUMN = "_PGSNOW_FENCE"
-"""Audit column of every target: the fencing token of the run that wrote the row."""
-ORDER_COLUMN = "_PGSNOW_ROW"
-"""Column of every staging table: rows in the order they were read; of two rows with one key the later wins."""
-RESERVED = frozenset({FENCE_COLUMN, ORDER_COLUMN})
+__all__ = [
+    "FENCE_COLUMN",
+    "ORDER_COLUMN",
+    "RESERVED",
+    "TablePlan",
+    "check_kind",
+    "check_output",
+    "fields_of",
+    "overflow_of",
+    "target_name",
+    "watermark_of",
+]
 
 WATERMARK_TYPES = frozenset({"timestamptz", "timestamp", "date", "int2", "int4", "int8"})
 
@@ -32,13 +42,26 @@ class TablePlan:
     target: TargetName
     fields: tuple[Field, ...]
     output: tuple[Field, ...]
-    watermark: Column
+    watermark: Column | None
+    """None in the modes that go by no column."""
+    pk: tuple[str, ...]
+    """The key's columns in the source, in order; empty for rows without a key."""
 
     @property
     def key(self) -> tuple[Field, ...]:
         """The key's fields as loaded, in the order of `pk`."""
         by_source = {field.source: field for field in self.output}
-        return tuple(by_source[name] for name in self.config.pk)
+        return tuple(by_source[name] for name in self.pk)
+
+    @property
+    def own_columns(self) -> tuple[OwnColumn, ...]:
+        """What the target holds besides the output."""
+        return own_columns(audit=self.config.audit_columns, append=self.config.mode is TableMode.APPEND)
+
+    @property
+    def whole(self) -> bool:
+        """Read as a whole, whenever the content is another."""
+        return self.config.mode in WHOLE_MODES
 
     @property
     def shape(self) -> str:
@@ -50,13 +73,14 @@ class TablePlan:
         salt = transform.salt.get_secret_value() if transform and transform.salt else None
         said = [
             str(self.target),
-            config.pk,
+            self.pk,
             [config.watermark_column, config.watermark_timezone],
             config.columns.model_dump(mode="json", exclude={"on_overflow"}),
             config.where,
             transform.model_dump(mode="json", exclude={"salt"}) if transform else None,
             hashlib.sha256(salt.encode()).hexdigest() if salt else None,
             *_overflow_told(config),
+            *_mode_told(config),
             *self._added_with_default(),
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
@@ -74,39 +98,52 @@ def _overflow_told(config: TableConfig) -> list[object]:
     return [[config.on_overflow, chosen]] if chosen or config.on_overflow is not Overflow.QUARANTINE else []
 
 
-def fields_of(config: TableConfig, source: SourceTable) -> tuple[Field, ...]:
-    """The fields to read, after include, exclude and rename. Raises ColumnMissing."""
+def _mode_told(config: TableConfig) -> list[object]:
+    return [] if config.mode is TableMode.WATERMARK else [{"mode": str(config.mode)}]
+
+
+def fields_of(
+    config: TableConfig, source: SourceTable, pk: tuple[str, ...] | None = None
+) -> tuple[Field, ...]:
+    """The fields to read, after include, exclude and rename. pk: what `key_of` gave. Raises ColumnMissing, KeyUnusable,
+    UnsupportedTable if there is nothing to read."""
+    pk = key_of(config, source) if pk is None else pk
     chosen = config.columns
-    named = {*chosen.include, *chosen.exclude, *chosen.rename, *chosen.on_overflow, *config.pk}
+    named = {*chosen.include, *chosen.exclude, *chosen.rename, *chosen.on_overflow, *pk}
     for name in sorted(named):
         _require(source, name)
     wanted = [
         column
         for column in source.columns
-        if column.name in config.pk
+        if column.name in pk
         or ((not chosen.include or column.name in chosen.include) and column.name not in chosen.exclude)
     ]
-    return tuple(_field(config, column) for column in wanted)
+    if not wanted:
+        raise UnsupportedTable(
+            f"{source.name} has no column that could be read",
+            advice="Set `enabled: false`, or remove the entry.",
+        )
+    return tuple(_field(config, column, pk) for column in wanted)
 
 
-def _field(config: TableConfig, column: Column) -> Field:
-    overflow = overflow_of(config, column.name)
+def _field(config: TableConfig, column: Column, pk: tuple[str, ...]) -> Field:
+    overflow = overflow_of(config, column.name, pk)
     mapping = mapping_of(column)
     return Field(
         source=column.name,
         target=target_name(config.columns.rename.get(column.name), column.name),
         type=without_overflow(mapping) if overflow is Overflow.TEXT else mapping,
         nullable=not column.not_null or overflow is Overflow.NULL,
-        key=column.name in config.pk,
+        key=column.name in pk,
         overflow=overflow,
     )
 
 
-def overflow_of(config: TableConfig, column: str) -> Overflow:
+def overflow_of(config: TableConfig, column: str, pk: tuple[str, ...]) -> Overflow:
     """The column's own `on_overflow`, or its table's, as far as that may change a key."""
     if (own := config.columns.on_overflow.get(column)) is not None:
         return own
-    changes_key = column in config.pk and config.on_overflow in NEVER_OF_KEYS
+    changes_key = column in pk and config.on_overflow in NEVER_OF_KEYS
     return Overflow.QUARANTINE if changes_key else config.on_overflow
 
 
@@ -117,23 +154,31 @@ def target_name(renamed: str | None, source: str) -> str:
     return renamed[1:-1].replace('""', '"') if renamed.startswith('"') else target_column(renamed)
 
 
-def watermark_of(config: TableConfig, source: SourceTable) -> Column:
-    """The watermark column. Raises ColumnMissing, WatermarkUnusable."""
+def watermark_of(config: TableConfig, source: SourceTable) -> Column | None:
+    """The watermark column; None in the modes that go by none. Raises ColumnMissing, WatermarkUnusable."""
+    if config.mode is not TableMode.WATERMARK:
+        return None
+    if config.watermark_column is None:
+        raise WatermarkUnusable(f"{source.name}: no watermark column is named")
     column = _require(source, config.watermark_column)
     if column.type_name not in WATERMARK_TYPES:
         raise WatermarkUnusable(f"{source.name}: watermark column {column.name} has type {column.type_name}")
     return column
 
 
-def check_key(config: TableConfig, source: SourceTable) -> None:
-    """Raises KeyUnusable unless a unique index stands for exactly the configured pk (or a part of it)."""
-    for name in config.pk:
-        _require(source, name)
-    if any(set(key) <= set(config.pk) for key in source.unique_keys):
+_WITHOUT_XMIN = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
+
+
+def check_kind(config: TableConfig, source: SourceTable) -> None:
+    """Raises UnsupportedTable if rows of this kind of relation do not tell what the mode needs to know."""
+    kind = _WITHOUT_XMIN.get(source.relkind)
+    if kind is None or config.mode in WHOLE_MODES:
         return
-    known = " or ".join(f"[{', '.join(key)}]" for key in source.unique_keys) or "none"
-    raise KeyUnusable(
-        f"{source.name}: no unique index on pk [{', '.join(config.pk)}]; the table's unique keys: {known}"
+    if config.mode is TableMode.WATERMARK and config.late_rows is LateRows.OFF:
+        return
+    raise UnsupportedTable(
+        f"{source.name} is {kind}; its rows do not tell which transaction wrote them",
+        advice="Write `mode: full`, or `late_rows: off` if rows never become visible behind the newest watermark.",
     )
 
 

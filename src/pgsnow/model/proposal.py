@@ -64,7 +64,7 @@ def propose(
 
 def _proposal(table: SurveyedTable, target: str) -> Proposal:
     candidates = rank(table)
-    key = choose_key(table)
+    key = choose_key(table.source)
     refused = _unreadable(table) or _unloadable(table)
     if refused is None and key is None:
         refused = _no_key(table)
@@ -143,7 +143,7 @@ def _unloadable(table: SurveyedTable) -> Refusal | None:
 
 
 def _no_key(table: SurveyedTable) -> Refusal:
-    keys = [f"[{', '.join(key)}]: {key_problem(table, key)}" for key in table.source.unique_keys]
+    keys = [f"[{', '.join(key)}]: {key_problem(table.source, key)}" for key in table.source.unique_keys]
     told = f" ({'; '.join(keys)})" if keys else ""
     return (
         f"no key: no primary key and no unique index of columns that are never NULL{told}",

@@ -47,7 +47,6 @@ class SurveyedTable:
 
     source: SourceTable
     facts: Mapping[str, ColumnFacts] = field(default_factory=dict)
-    has_primary_key: bool = False
     may_use_schema: bool = True
     may_select: bool = True
     role: str = ""
@@ -62,6 +61,10 @@ class SurveyedTable:
     inserts: int = 0
     updates: int = 0
     profiled: bool = False
+
+    @property
+    def has_primary_key(self) -> bool:
+        return self.source.has_primary_key
 
     @property
     def name(self) -> SourceName:

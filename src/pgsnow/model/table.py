@@ -134,6 +134,8 @@ class SourceTable:
     columns: tuple[Column, ...]
     unique_keys: tuple[tuple[str, ...], ...] = ()
     """Column names of each valid, immediate, non-partial, expression-free unique index; the primary key first."""
+    has_primary_key: bool = False
+    """The first of `unique_keys` is the primary key."""
     indexed_first: frozenset[str] = frozenset()
     """Columns that lead a valid, non-partial btree index."""
     sequence_cache: tuple[tuple[str, int, int], ...] = ()

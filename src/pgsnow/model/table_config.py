@@ -41,6 +41,19 @@ from pgsnow.model.schema_options import (
 from pgsnow.model.transform_config import TransformConfig
 
 
+class TableMode(StrEnum):
+    """How a table's rows are found in the source, and what becomes of those in the target."""
+
+    WATERMARK = "watermark"
+    XMIN = "xmin"
+    FULL = "full"
+    APPEND = "append"
+
+
+WHOLE_MODES = frozenset({TableMode.FULL, TableMode.APPEND})
+"""Read as a whole, whenever the content has changed; rows need no key."""
+
+
 class LateRows(StrEnum):
     """What is done about rows that become visible after newer ones were read."""
 
@@ -60,6 +73,10 @@ class LoadMethod(StrEnum):
 _OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), None]}
 # A bare `off` is false to editors that read YAML 1.1.
 _LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
+
+
+def _mode(value: object) -> TableMode:
+    return _choice(TableMode, value)
 
 
 def _late_rows(value: object) -> LateRows:
@@ -117,6 +134,10 @@ class TableOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    mode: Annotated[TableMode, BeforeValidator(_mode)] = TableMode.WATERMARK
+    """How changed rows are found: by a watermark, by transaction id, or by reading everything."""
+    every: Duration = 0.0
+    """Time between two runs of this table, where ticks come more often; 0 means every tick."""
     watermark_timezone: Annotated[str, BeforeValidator(_time_zone)] | None = None
     """Zone of a watermark column without one; if not told, reads reach further back."""
     batch_size: FromOne = 1000
@@ -153,6 +174,8 @@ class TableOptions(BaseModel):
     """Who sends DDL to Snowflake: every run, or `pgsnow apply` alone."""
     columns: ColumnsConfig = ColumnsConfig()
     """Which columns are read, and their names in Snowflake."""
+    audit_columns: Switch = True
+    """Keep when, and by which run, each row was loaded: _PGSNOW_SYNCED_AT, _PGSNOW_RUN_ID."""
     where: Text | None = None
     """An SQL condition on the source's rows; only rows that meet it are read."""
     enabled: Switch = True
@@ -175,10 +198,10 @@ class TableConfig(TableOptions):
     """The Postgres table: schema.table."""
     target: NameOfTarget
     """The Snowflake table: table, schema.table or database.schema.table."""
-    pk: KeyNames
-    """Column, or list of columns, that identifies a row; rows with the same pk are merged."""
-    watermark_column: Name
-    """Column that grows whenever a row changes."""
+    pk: KeyNames | None = None
+    """Column, or list of columns, that identifies a row; rows with the same pk are merged. Default: the primary key."""
+    watermark_column: Name | None = None
+    """Column that grows whenever a row changes; of no use but in mode watermark."""
     name: Name = ""
     """Unique; the table's key in the ledger. Default: the source's name."""
 

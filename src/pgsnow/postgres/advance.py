@@ -32,10 +32,11 @@ def advanced(
     seen: Iterable[int] = (),
     last_watermark: str | None = None,
     cursor: tuple[str, ...] | None = None,
+    digest: str | None = None,
 ) -> Checkpoint:
     """The checkpoint after a look that read everything in its window (full: everything there is).
 
-    seen: xids whose rows have been read; last_watermark: None keeps the one before.
+    seen: xids whose rows have been read; last_watermark: None keeps the one before. digest: of the content loaded.
     """
     past = None if full else before
     low = next_low(past, horizon, step)
@@ -50,6 +51,7 @@ def advanced(
         audited_at=horizon.taken_at if past is None else past.audited_at,
         cursor=cursor,
         shape=step.shape,
+        digest=digest,
         last_watermark=last_watermark or (past.last_watermark if past else None),
     )
 

@@ -93,7 +93,7 @@ class Arrival:
 
     def _key(self, batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
         at = {field.source: index for index, field in enumerate(self._plan.fields)}
-        return {name: text_at(_plain(batch.column(at[name])), row) for name in self._plan.config.pk}
+        return {name: text_at(_plain(batch.column(at[name])), row) for name in self._plan.pk}
 
 
 def _counted(changed: Sequence[tuple[str, pa.Array]], good: pa.Array | None) -> tuple[tuple[str, int], ...]:

@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 from pgsnow.model.checkpoint import Checkpoint, Horizon, Mark, ReadMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.bounds import UNBOUNDED, lower_bound
+from pgsnow.postgres.bounds import UNBOUNDED, lower_bound, watermark_of
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.reason import reason_to_read_all
 from pgsnow.postgres.window import EPOCH
@@ -74,7 +74,7 @@ def _past_xid() -> Composed:
 def is_due(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon) -> bool:
     """Audits are for watermark mode alone: the other lossless mode does not look at watermarks. The moments here only
     decide when to look, so that they are compared in Python does no harm."""
-    if plan.config.audit_every <= 0 or checkpoint.mode is not ReadMode.WATERMARK:
+    if plan.watermark is None or plan.config.audit_every <= 0 or checkpoint.mode is not ReadMode.WATERMARK:
         return False
     if reason_to_read_all(plan, checkpoint, horizon) is not None:
         return False
@@ -115,6 +115,6 @@ def audit_if_due(
     if result.late_rows == 0:
         return after_audit(checkpoint, result), None
     return after_audit(checkpoint, result), (
-        f"{result.late_rows} rows have a {plan.watermark.name} from before their transaction began, so it cannot be"
+        f"{result.late_rows} rows have a {watermark_of(plan).name} from before their transaction began, so it cannot be"
         " trusted; they are read now, and the table is read by transaction id (xmin) from here on"
     )

@@ -9,14 +9,22 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.table import Column
 
 UNBOUNDED = "-infinity"
 INTEGERS = frozenset({"int2", "int4", "int8"})
 _UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Universal", "UCT"})
 
 
+def watermark_of(plan: TablePlan) -> Column:
+    """For the modes that go by one. ValueError in the others."""
+    if plan.watermark is None:
+        raise ValueError(f"{plan.config.name} has no watermark")
+    return plan.watermark
+
+
 def is_integer(plan: TablePlan) -> bool:
-    return plan.watermark.type_name in INTEGERS
+    return plan.watermark is not None and plan.watermark.type_name in INTEGERS
 
 
 def lower_bound(plan: TablePlan, low: str) -> Composable | None:
@@ -37,7 +45,7 @@ def before(moment: str, seconds: float) -> Composed:
 
 
 def _in_column_type(plan: TablePlan, moment: Composable) -> Composable:
-    kind = plan.watermark.type_name
+    kind = watermark_of(plan).type_name
     if kind == "timestamptz":
         return moment
     local = _local(plan, moment)
@@ -68,9 +76,10 @@ def lookback_bound(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon) ->
         return None
     if is_integer(plan):
         return Literal(int(last) - int(plan.config.lookback))
-    kind = SQL(plan.watermark.type_name)
+    type_name = watermark_of(plan).type_name
+    kind = SQL(type_name)
     now: Composable = SQL("{}::timestamptz").format(Literal(horizon.taken_at))
-    if plan.watermark.type_name != "timestamptz":
+    if type_name != "timestamptz":
         now = SQL("({} at time zone {})").format(now, Literal(plan.config.watermark_timezone or "UTC"))
     return SQL("(least({}::{}, {}::{}) - make_interval(secs => {}))::{}").format(
         Literal(last), kind, now, kind, Literal(plan.config.lookback), kind

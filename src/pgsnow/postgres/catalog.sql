@@ -104,6 +104,7 @@ order by a.attnum;
 -- is_key: stands for a key that is checked at once and for every row. Deferrable ones (not indimmediate) may be
 -- violated inside a transaction only, but ON CONFLICT and replica identity refuse them too.
 select i.indisunique and i.indimmediate and plain.all_columns as is_key,
+       i.indisprimary as is_primary,
        am.amname = 'btree' and i.indkey[0] <> 0 as is_btree,
        plain.columns
 from pg_catalog.pg_index i

@@ -18,6 +18,7 @@ from pgsnow.postgres.arrival import Arrival, Arrived
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.finite import LastWatermark
 from pgsnow.postgres.look import Approach, approach
+from pgsnow.postgres.reason import CONTENT_CHANGED
 from pgsnow.postgres.seen import SeenXids, seen_xid
 from pgsnow.postgres.snapshot import Snapshot, snapshot
 
@@ -30,8 +31,16 @@ class Changes:
     resumable = False
 
     def __init__(
-        self, source: Source, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon, *, full: bool
+        self,
+        source: Source,
+        plan: TablePlan,
+        checkpoint: Checkpoint | None,
+        horizon: Horizon,
+        *,
+        full: bool,
+        digest: str | None = None,
     ) -> None:
+        self._digest = digest
         self._source = source
         self._plan = plan
         self._before = checkpoint
@@ -63,9 +72,15 @@ class Changes:
             now.fetch, self._plan, self._before, self._horizon, full=self._asked_for_all
         )
         self.full_read = self._approach.full_read_at(self._before, now.x, now.xmax)
+        if self._plan.whole and self.full_read is None:
+            self.full_read = CONTENT_CHANGED
         before = None if self.full_read else self._before
         self._seen = SeenXids(before.seen if before else frozenset(), now.x)
-        self._last = LastWatermark(self._plan, before.last_watermark if before else None)
+        self._last = (
+            LastWatermark(self._plan, before.last_watermark if before else None)
+            if self._plan.watermark
+            else None
+        )
 
     def pages(self) -> Generator[Page]:
         self._pages = self._read()
@@ -90,11 +105,14 @@ class Changes:
             self._approach.step(now.x, now.xmax, standby=now.standby),
             full=self.full_read is not None,
             seen=self._seen.xids,
-            last_watermark=self._last.text,
+            last_watermark=self._last.text if self._last else None,
+            digest=self._digest,
         )
 
     def _query(self) -> Composable:
-        extra: list[tuple[Composable, str]] = [(sql.watermark(self._plan), WATERMARK)]
+        extra: list[tuple[Composable, str]] = []
+        if self._plan.watermark is not None:
+            extra.append((sql.watermark(self._plan), WATERMARK))
         condition = sql.both([sql.where_given(self._plan)])
         window = None if self.full_read else self._approach.window
         if window is not None:
@@ -106,7 +124,9 @@ class Changes:
         )
 
     def _note(self, batch: pa.RecordBatch, arrived: Arrived) -> None:
-        first = len(self._plan.fields)
-        self._last.see(batch.column(first), arrived.good)
-        if batch.num_columns > first + 1:
-            self._seen.see(batch.column(first + 1))
+        at = len(self._plan.fields)
+        if self._last is not None:
+            self._last.see(batch.column(at), arrived.good)
+            at += 1
+        if batch.num_columns > at:
+            self._seen.see(batch.column(at))

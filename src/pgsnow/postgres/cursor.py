@@ -31,7 +31,7 @@ Cursor = tuple[str, ...]
 
 def order_columns(plan: TablePlan) -> list[Identifier]:
     """The watermark, then the key."""
-    return [Identifier(plan.watermark.name), *(Identifier(name) for name in plan.config.pk)]
+    return [sql.watermark(plan), *(Identifier(name) for name in plan.pk)]
 
 
 def orderly(plan: TablePlan) -> Composed:

@@ -18,15 +18,8 @@ from pgsnow.model.errors import SourceAccessDenied, SourceTableMissing, Unsuppor
 from pgsnow.model.table import Column, Leaf, SourceName, SourceTable
 from pgsnow.postgres.errors import translating
 
-_KINDS = {
-    "v": "a view",
-    "m": "a materialized view",
-    "f": "a foreign table",
-    "S": "a sequence",
-    "i": "an index",
-    "c": "a type",
-}
-_READABLE = frozenset({"r", "p"})
+_KINDS = {"S": "a sequence", "i": "an index", "c": "a type"}
+_READABLE = frozenset({"r", "p", "v", "m", "f"})
 
 
 def _queries() -> Mapping[str, str]:
@@ -64,6 +57,7 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         relkind=table["relkind"],
         columns=tuple(Column(**{**column, "labels": tuple(column["labels"])}) for column in columns),
         unique_keys=tuple(tuple(index["columns"]) for index in indexes if index["is_key"]),
+        has_primary_key=any(index["is_primary"] and index["is_key"] for index in indexes),
         indexed_first=frozenset(index["columns"][0] for index in indexes if index["is_btree"]),
         sequence_cache=tuple((s["column"], s["cache"], s["increment"]) for s in sequences),
         leaves=tuple(Leaf(leaf["oid"], leaf["name"]) for leaf in leaves),
@@ -82,10 +76,7 @@ def _filenode(stored: Sequence[Mapping[str, Any]]) -> str:
 def _check(name: SourceName, table: Mapping[str, Any]) -> None:
     if table["relkind"] not in _READABLE:
         kind = _KINDS.get(table["relkind"], "not a table")
-        raise UnsupportedTable(
-            f"{name} is {kind}; its rows do not tell which transaction wrote them",
-            advice="Name the tables underneath it in `source:`, one entry each.",
-        )
+        raise UnsupportedTable(f"{name} is {kind}", advice="Name a table or a view in `source:`.")
     if not table["may_use_schema"]:
         raise SourceAccessDenied(
             f"{name}: role {table['role']} may not use the schema",

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.typemap import Field, mapping_of
-from pgsnow.postgres.bounds import is_integer
+from pgsnow.postgres.bounds import is_integer, watermark_of
 from pgsnow.postgres.checks import check
 from pgsnow.postgres.values import text_of_value
 
@@ -20,8 +20,8 @@ class LastWatermark:
     ones or years that it does not know never get here."""
 
     def __init__(self, plan: TablePlan, before: str | None) -> None:
-        kind = mapping_of(plan.watermark)
-        self._field = Field(plan.watermark.name, plan.watermark.name, kind)
+        column = watermark_of(plan)
+        self._field = Field(column.name, column.name, mapping_of(column))
         self._largest = None if before is None else _parsed(plan, before)
 
     def see(self, watermarks: pa.Array, good: pa.Array | None) -> None:
@@ -39,4 +39,6 @@ class LastWatermark:
 def _parsed(plan: TablePlan, text: str) -> Any:
     if is_integer(plan):
         return int(text)
-    return date.fromisoformat(text) if plan.watermark.type_name == "date" else datetime.fromisoformat(text)
+    return (
+        date.fromisoformat(text) if watermark_of(plan).type_name == "date" else datetime.fromisoformat(text)
+    )

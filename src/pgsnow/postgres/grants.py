@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from pgsnow.model.config import TableConfig
+from pgsnow.model.config import TableConfig, TableMode
 from pgsnow.postgres.sql import text_of
 
 T = TypeVar("T", bound=Hashable)
@@ -30,8 +30,8 @@ def source_grants(role: str, database: str, tables: Sequence[TableConfig]) -> li
         statements.append(
             SQL("GRANT SELECT ON {} TO {}").format(Identifier(source.schema, source.table), who)
         )
-    if tables:
-        statements.append(_sequences(role, tables))
+    if followed := [table for table in tables if table.mode is TableMode.WATERMARK]:
+        statements.append(_sequences(role, followed))
     return [text_of(statement) for statement in statements]
 
 

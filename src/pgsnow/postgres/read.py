@@ -18,9 +18,10 @@ from pgsnow.postgres.advance import Step, advanced
 from pgsnow.postgres.changes import Changes
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.cursor import CursorPages, beyond
+from pgsnow.postgres.digest import digest
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.look import approach
-from pgsnow.postgres.reason import mode_of
+from pgsnow.postgres.reason import CONTENT_CHANGED, mode_of
 from pgsnow.postgres.replay import payloads, read_keys
 from pgsnow.postgres.sequence import Fetch
 
@@ -37,6 +38,8 @@ class Probe:
     step: Step
     busy: bool
     full_read: str | None
+    digest: str | None = None
+    """Of the content, for tables that are read as a whole."""
 
     @property
     def x(self) -> int:
@@ -62,12 +65,20 @@ def probe(
             condition = beyond(plan, checkpoint.cursor)
         elif way.window is not None:
             condition = way.window.condition(_XMAX)
-        query = SQL("select {}, pg_is_in_recovery(), exists (select from {} where {})").format(
-            sql.TXIDS, sql.table(plan), condition
-        )
+        looked = digest(plan) if plan.whole else _any(plan, condition)
+        query = SQL("select {}, pg_is_in_recovery(), {}").format(sql.TXIDS, looked)
         ((x, xmax, standby, found),) = conn.execute(query).fetchall()
     reason = way.full_read_at(checkpoint, x, xmax)
-    return Probe(way.step(x, xmax, standby=standby), busy=found or reason is not None, full_read=reason)
+    step = way.step(x, xmax, standby=standby)
+    if not plan.whole:
+        return Probe(step, busy=found or reason is not None, full_read=reason)
+    if reason is None and checkpoint is not None and checkpoint.digest != found:
+        reason = CONTENT_CHANGED
+    return Probe(step, busy=reason is not None, full_read=reason, digest=found)
+
+
+def _any(plan: TablePlan, condition: Composable) -> Composable:
+    return SQL("exists (select from {} where {})").format(sql.table(plan), condition)
 
 
 def idle_checkpoint(
@@ -76,13 +87,21 @@ def idle_checkpoint(
     """The checkpoint after a probe that found nothing: as if nothing had been read. Sends no statement."""
     if found.busy or checkpoint is None:
         raise ValueError(f"{plan.config.name} has rows to read")
-    return advanced(checkpoint, horizon, found.step, seen=checkpoint.seen, cursor=checkpoint.cursor)
+    return advanced(
+        checkpoint,
+        horizon,
+        found.step,
+        seen=checkpoint.seen,
+        cursor=checkpoint.cursor,
+        digest=checkpoint.digest,
+    )
 
 
 class Reading:
     """One read of one table. A context manager; leaving it early cancels the query and ends its thread.
 
-    checkpoint: where the last read ended (None: there was none). horizon: taken before this is entered.
+    checkpoint: where the last read ended (None: there was none). horizon: taken before this is entered. digest: what a
+    probe before this found, for a table that is read as a whole; None: the next probe finds another one.
     Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that
     was not visible to the read before and is visible to this one is in a page, or in its `rejected`; a row may come
     again after a crash or a full read. Nothing is remembered until the caller saves `checkpoint()`.
@@ -96,10 +115,14 @@ class Reading:
         horizon: Horizon,
         *,
         full: bool = False,
+        digest: str | None = None,
     ) -> None:
         mode = mode_of(plan, checkpoint)
-        kind: type[Changes] | type[CursorPages] = CursorPages if mode is ReadMode.CURSOR else Changes
-        self._read: Changes | CursorPages = kind(source, plan, checkpoint, horizon, full=full)
+        self._read: Changes | CursorPages
+        if mode is ReadMode.CURSOR:
+            self._read = CursorPages(source, plan, checkpoint, horizon, full=full)
+        else:
+            self._read = Changes(source, plan, checkpoint, horizon, full=full, digest=digest)
 
     def __enter__(self) -> Reading:
         """Opens the snapshot. Raises SourceUnavailable, SourceTableMissing, SourceAccessDenied."""

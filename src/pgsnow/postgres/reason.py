@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
-from pgsnow.model.config import LateRows
+from pgsnow.model.config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.bounds import is_integer
+from pgsnow.postgres.bounds import is_integer, watermark_of
 from pgsnow.postgres.window import HALF
 
 _MODES = {
@@ -14,12 +14,26 @@ _MODES = {
     LateRows.OFF: (ReadMode.CURSOR,),
 }
 _LOSSLESS = _MODES[LateRows.LOSSLESS]
+_OTHER_MODES = {
+    TableMode.XMIN: (ReadMode.XMIN, ReadMode.WATERMARK),
+    TableMode.FULL: (ReadMode.FULL,),
+    TableMode.APPEND: (ReadMode.APPEND,),
+}
+"""What a table's `mode` reads in, and what else it can go on from: a lossless checkpoint has missed nothing."""
+
+
+CONTENT_CHANGED = "the content changed"
+
+
+def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
+    """The mode that is wished for, then others whose checkpoints it goes on from."""
+    return _OTHER_MODES.get(plan.config.mode) or _MODES[plan.config.late_rows]
 
 
 def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
     """The mode to read in. A table that an audit moved to xmin mode stays there as long
     as its checkpoint is followed."""
-    wanted = _MODES[plan.config.late_rows]
+    wanted = _modes(plan)
     if wanted == _LOSSLESS and (
         not is_usable(plan) or (checkpoint is not None and checkpoint.mode is ReadMode.XMIN)
     ):
@@ -32,7 +46,8 @@ def is_usable(plan: TablePlan) -> bool:
     at a time (CACHE 1: a session keeps no stock of older values) and upward."""
     if not is_integer(plan):
         return True
-    feeds = [(cache, step) for name, cache, step in plan.source.sequence_cache if name == plan.watermark.name]
+    column = watermark_of(plan).name
+    feeds = [(cache, step) for name, cache, step in plan.source.sequence_cache if name == column]
     return len(feeds) == 1 and feeds[0][0] == 1 and feeds[0][1] > 0
 
 
@@ -46,7 +61,9 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
         return "the source's timeline changed (failover or restore)"
     if checkpoint.shape not in (None, plan.shape):
         return "the configuration changed, or a column was added with a default"
-    if checkpoint.mode not in _MODES[plan.config.late_rows] and not _only_narrower(plan, checkpoint):
+    if checkpoint.mode not in _modes(plan) and not _only_narrower(plan, checkpoint):
+        if plan.config.mode is not TableMode.WATERMARK:
+            return f"mode is now {plan.config.mode}"
         return f"late_rows is now {plan.config.late_rows}"
     if checkpoint.mode is ReadMode.CURSOR and checkpoint.cursor is None:
         return "the first read did not get to its first page"
@@ -55,7 +72,7 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
 
 def _only_narrower(plan: TablePlan, checkpoint: Checkpoint) -> bool:
     """A lossless checkpoint has missed nothing, so a lookback may go on from it."""
-    return plan.config.late_rows is LateRows.LOOKBACK and checkpoint.mode in _LOSSLESS
+    return _modes(plan) == _MODES[LateRows.LOOKBACK] and checkpoint.mode in _LOSSLESS
 
 
 def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int) -> str | None:

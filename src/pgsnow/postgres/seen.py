@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Literal
 from pgsnow.model.checkpoint import MAX_SEEN, Horizon
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.bounds import is_integer
+from pgsnow.postgres.bounds import is_integer, watermark_of
 from pgsnow.postgres.sequence import Feed
 from pgsnow.postgres.window import EPOCH, Window, xid_from
 
@@ -37,7 +37,7 @@ def _present(plan: TablePlan, horizon: Horizon, feed: Feed | None) -> Composable
     if is_integer(plan):
         return Literal(int(feed.value) if feed is not None and feed.value is not None else 0)
     return SQL("({}::timestamptz + interval '2 days')::{}").format(
-        Literal(horizon.taken_at), SQL(plan.watermark.type_name)
+        Literal(horizon.taken_at), SQL(watermark_of(plan).type_name)
     )
 
 

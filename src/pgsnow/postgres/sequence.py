@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.bounds import UNBOUNDED, before
+from pgsnow.postgres.bounds import UNBOUNDED, before, watermark_of
 
 Fetch = Callable[[Composable], list[tuple[Any, ...]]]
 """Runs one statement outside or inside of a transaction and gives its rows."""
@@ -61,7 +61,9 @@ def look_at_feed(
 ) -> Feed | None:
     """Two small statements, in this order: the value first, the time after it. None if the watermark's sequence
     cannot be used, or may not be looked at (then the table is read in xmin mode)."""
-    found = fetch(_LAST_VALUE.format(table=Literal(plan.source.oid), column=Literal(plan.watermark.attnum)))
+    found = fetch(
+        _LAST_VALUE.format(table=Literal(plan.source.oid), column=Literal(watermark_of(plan).attnum))
+    )
     if len(found) != 1:
         return None
     cache, step, readable, last = found[0]

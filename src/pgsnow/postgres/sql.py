@@ -8,6 +8,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.typemap import Field
+from pgsnow.postgres.bounds import watermark_of
 
 TXIDS = SQL("txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())")
 """The statement's snapshot: every 64-bit xid below the first has ended, none from the second on has begun.
@@ -54,13 +55,14 @@ def where_given(plan: TablePlan) -> Composed | None:
 
 
 def watermark(plan: TablePlan) -> Identifier:
-    return Identifier(plan.watermark.name)
+    """Raises ValueError for a plan without one."""
+    return Identifier(watermark_of(plan).name)
 
 
 def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:
     """The row with this key. Values are untyped literals, so Postgres reads them as the column's own type."""
     terms = []
-    for name in plan.config.pk:
+    for name in plan.pk:
         value = key.get(name)
         column = Identifier(name)
         terms.append(

@@ -72,6 +72,7 @@ def _surveyed(
             relkind=table["relkind"],
             columns=tuple(_column(column) for column in columns),
             unique_keys=tuple(tuple(index["columns"]) for index in indexes if index["is_key"]),
+            has_primary_key=any(index["is_primary"] and index["is_key"] for index in indexes),
             indexed_first=frozenset(index["columns"][0] for index in indexes if index["is_btree"]),
             sequence_cache=tuple((s["column"], s["cache"], s["increment"]) for s in rows["sequences"]),
             estimated_rows=table["estimated_rows"],
@@ -81,7 +82,6 @@ def _surveyed(
             column["name"]: _facts(column, statistics.get((*here, column["name"]), {}), set_on_update)
             for column in columns
         },
-        has_primary_key=any(index["is_primary"] and index["is_key"] for index in indexes),
         may_use_schema=table["may_use_schema"],
         may_select=table["may_select"],
         role=table["role"],

@@ -11,7 +11,7 @@ from pgsnow.model.config import TableConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings import SnowflakeSettings
-from pgsnow.model.table import SourceName
+from pgsnow.model.table import Column, SourceName
 from pgsnow.postgres.discover import describe
 from pgsnow.sync.finding import Finding, failed, ok, warning
 from pgsnow.sync.planning import Prepared, prepare
@@ -33,9 +33,12 @@ def check_table(
 def _findings(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
     watermark = plan.watermark
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
-    yield ok(
-        table.name, f"{rows}, pk {', '.join(table.pk)}, watermark {watermark.name} ({watermark.type_name})"
-    )
+    key = f"pk {', '.join(plan.pk)}" if plan.pk else "no key"
+    if watermark is None:
+        yield ok(table.name, f"{rows}, {key}, mode {table.mode}")
+        yield from _nullable_key(table, plan)
+        return
+    yield ok(table.name, f"{rows}, {key}, watermark {watermark.name} ({watermark.type_name})")
     yield from _nullable_key(table, plan)
     if watermark.name not in plan.source.indexed_first:
         yield warning(
@@ -55,11 +58,11 @@ def _findings(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
             f"{watermark.name} has no time zone: a day's worth of rows is read over to be safe",
             "Set watermark_timezone: to the zone that the application writes in.",
         )
-    yield from _sequence(table, plan)
+    yield from _sequence(table, plan, watermark)
 
 
 def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
-    for name in table.pk:
+    for name in plan.pk:
         column = plan.source.column(name)
         if column is not None and not column.not_null:
             yield warning(
@@ -69,11 +72,11 @@ def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
             )
 
 
-def _sequence(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
-    if plan.watermark.type_name not in INTEGERS:
+def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterator[Finding]:
+    if watermark.type_name not in INTEGERS:
         return
     for column, cache, increment in plan.source.sequence_cache:
-        if column == plan.watermark.name and (cache > 1 or increment < 0):
+        if column == watermark.name and (cache > 1 or increment < 0):
             yield warning(
                 table.name,
                 f"{column} comes from a sequence with CACHE {cache}, INCREMENT {increment}: its order is not that of "

@@ -6,12 +6,12 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.ledger.store import Ledger
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config import SyncConfig, TableConfig
 from pgsnow.model.report import SyncReport
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
@@ -56,9 +56,9 @@ class Engine:
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """
-        names = [table.name for table in self.config.select(tables)]
-        min_age = self.config.sync_interval_seconds * DUE_SHARE if due_only else 0.0
-        with self._claimed(names, min_age, refresh=full_refresh) as tick:
+        chosen = self.config.select(tables)
+        ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
+        with self._claimed([table.name for table in chosen], ages, refresh=full_refresh) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
         log_report(report)
@@ -69,7 +69,7 @@ class Engine:
         self._prepare()
         rows = self.ledger.errors(ids=error_ids, limit=max(len(error_ids), 1))
         names = sorted({row.source_table for row in rows})
-        with self._claimed([self.config.table(name).name for name in names], 0.0) as tick:
+        with self._claimed([self.config.table(name).name for name in names], {}) as tick:
             report = tick.replay(rows)
         log_report(report)
         return report
@@ -95,10 +95,15 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _claimed(self, names: list[str], min_age: float, *, refresh: bool = False) -> Tick:
+    def _pause(self, table: TableConfig) -> float:
+        """Seconds since a table's last run before which it is not due. A beat may come a little early."""
+        interval = self.config.sync_interval_seconds
+        return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
+
+    def _claimed(self, names: list[str], ages: Mapping[str, float], *, refresh: bool = False) -> Tick:
         self._prepare()
         run_id = uuid.uuid4().hex[:16]
-        claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=min_age)
+        claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=ages)
         means = Means(
             self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop
         )

@@ -63,6 +63,6 @@ def _transformed(
 def _without(page: Page, plan: TablePlan, bad: KeyItems) -> Any:
     if not bad:
         return page.rows
-    pk = plan.config.pk
+    pk = plan.pk
     good = [at for at in range(page.rows.num_rows) if tuple(key_of(page.rows, at, pk).items()) not in bad]
     return page.rows.take(good)

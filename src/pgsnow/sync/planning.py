@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import psycopg
 
 from pgsnow.model.config import TableConfig
-from pgsnow.model.plan import TablePlan, check_key, check_output, fields_of, watermark_of
+from pgsnow.model.plan import TablePlan, check_kind, check_output, fields_of, watermark_of
 from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.model.table import SourceTable, TargetName
+from pgsnow.model.table_key import key_of
 from pgsnow.postgres.discover import describe
 from pgsnow.sync.transform import Transform, build_transform
 
@@ -28,13 +29,14 @@ def target_of(config: TableConfig, settings: SnowflakeSettings) -> TargetName:
 
 
 def prepare(config: TableConfig, source: SourceTable, settings: SnowflakeSettings) -> Prepared:
-    """Raises ColumnMissing, KeyUnusable, WatermarkUnusable, TransformFailed, TargetConflict."""
+    """Raises ColumnMissing, KeyUnusable, WatermarkUnusable, UnsupportedTable, TransformFailed, TargetConflict."""
+    check_kind(config, source)
     watermark = watermark_of(config, source)
-    check_key(config, source)
-    fields = fields_of(config, source)
+    pk = key_of(config, source)
+    fields = fields_of(config, source, pk)
     transform = build_transform(config.transform, fields)
     check_output(source, transform.output)
-    plan = TablePlan(config, source, target_of(config, settings), fields, transform.output, watermark)
+    plan = TablePlan(config, source, target_of(config, settings), fields, transform.output, watermark, pk)
     return Prepared(plan, transform)
 
 

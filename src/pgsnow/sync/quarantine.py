@@ -90,7 +90,7 @@ class Quarantine:
         return self._limited
 
     def _rejected(self, rows: pa.RecordBatch, index: int, reason: str, column: str | None) -> Rejected:
-        return Rejected(key_of(rows, index, self._plan.config.pk), reason, column)
+        return Rejected(key_of(rows, index, self._plan.pk), reason, column)
 
     def _note(self, rejected: Sequence[Rejected]) -> None:
         self._noted.extend(rejected)
@@ -107,7 +107,7 @@ class Quarantine:
 
     def _heal(self, rows: pa.RecordBatch, bad: frozenset[int]) -> None:
         if self._open:
-            pk = self._plan.config.pk
+            pk = self._plan.pk
             found = rows_with_keys(rows, self._open, pk)
             self._healed.extend(key_of(rows, index, pk) for index in found if index not in bad)
 

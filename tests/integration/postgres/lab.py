@@ -15,6 +15,7 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, VirtualXids
 from pgsnow.model.config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
+from pgsnow.model.table_key import key_of
 from pgsnow.postgres.audit import audit_if_due
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.discover import describe
@@ -63,7 +64,13 @@ class Lab:
         source = describe(self.admin, config.source)
         fields = fields_of(config, source)
         return TablePlan(
-            config, source, TargetName("D", "S", "T"), fields, fields, watermark_of(config, source)
+            config,
+            source,
+            TargetName("D", "S", "T"),
+            fields,
+            fields,
+            watermark_of(config, source),
+            key_of(config, source),
         )
 
     def follow(self, table: str = "public.t", *, user: str | None = None, **options: Any) -> Follower:
@@ -119,7 +126,7 @@ class Follower:
         return keys
 
     def _take(self, rows: list[dict[str, Any]]) -> Iterator[Any]:
-        pk = self.plan.config.pk
+        pk = self.plan.pk
         for row in rows:
             key = row[pk[0]] if len(pk) == 1 else tuple(row[name] for name in pk)
             self.copy[key] = row

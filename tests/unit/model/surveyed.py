@@ -36,7 +36,8 @@ def surveyed(
         relkind=relkind,
         columns=columns or (ID, UPDATED),
         unique_keys=tuple(keys),
+        has_primary_key=primary,
         indexed_first=frozenset(indexed),
         sequence_cache=tuple(sequences),
     )
-    return SurveyedTable(source, facts or {}, has_primary_key=primary, role="reader", **more)
+    return SurveyedTable(source, facts or {}, role="reader", **more)

@@ -32,6 +32,9 @@ BAD_KEYS = [
     ({"source": "a" * 64}, "tables[0].source: is longer than 63 bytes"),
     ({"target": "a.b.c.d"}, "tables[0].target: 'a.b.c.d' is not a table's name"),
     ({"target": "a b"}, "tables[0].target: 'a b' is not a table's name"),
+    ({"mode": "fast"}, "tables[0].mode: 'fast' is not known — write watermark, xmin, full, append"),
+    ({"every": "often"}, "tables[0].every: 'often'"),
+    ({"audit_columns": "no"}, "tables[0].audit_columns: 'no' is not true or false"),
     ({"watermark_column": ""}, "tables[0].watermark_column: is empty"),
     ({"watermark_timezone": "Mars/Base"}, "tables[0].watermark_timezone: 'Mars/Base' is not a time zone"),
     ({"batch_size": 0}, "tables[0].batch_size: 0 is too small — write at least 1"),
@@ -101,11 +104,20 @@ def test_a_bad_key_is_told_with_its_path_and_fix(keys: dict[str, Any], expected:
     assert " — " in found
 
 
-@pytest.mark.parametrize("missing", ["source", "target", "pk", "watermark_column"])
+@pytest.mark.parametrize("missing", ["source", "target", "watermark_column"])
 def test_a_missing_key_is_told(missing: str) -> None:
     table = {key: value for key, value in TABLE.items() if key != missing}
     (found,) = problems({"tables": [table]})
     assert found.startswith(f"f.yaml: tables[0].{missing}: is missing — name the ")
+
+
+@pytest.mark.parametrize("mode", ["xmin", "full", "append"])
+def test_only_the_watermark_mode_needs_a_watermark_and_none_needs_a_pk(mode: str) -> None:
+    table = {"source": "public.a", "target": "s.a"}
+    (found,) = problems({"tables": [table]})
+    assert "`mode: xmin`" in found
+    config = parse_config({"tables": [{**table, "mode": mode, "every": "1h"}]}, file="f.yaml", env={})
+    assert (config.tables[0].mode, config.tables[0].every, config.tables[0].pk) == (mode, 3600, None)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +166,6 @@ def test_all_problems_come_at_once() -> None:
         "parallel_tables",
         "tables[0].pk",
         "tables[0].lookback",
-        "tables[1].pk",
         "tables[1].watermark_column",
         "tables[1].source",
         "tables[1].target",

@@ -83,7 +83,7 @@ def types(**keys: Any) -> dict[str, tuple[str, Overflow]]:
         *(column(n, name=n, typmod=((5 << 16) | 2) + 4 if n == "numeric" else -1) for n in names),
     ]
     source = SourceTable(SourceName("public", "t"), 1, "r", tuple(columns))
-    return {f.source: (f.type.snowflake, f.overflow) for f in fields_of(loaded(**keys), source)}
+    return {f.source: (f.type.snowflake, f.overflow) for f in fields_of(loaded(**keys), source, ("id",))}
 
 
 def loaded(**keys: Any) -> TableConfig:

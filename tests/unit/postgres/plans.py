@@ -8,6 +8,7 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, Mark, ReadMode, ServerI
 from pgsnow.model.config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import Column, SourceName, SourceTable, TargetName
+from pgsnow.model.table_key import key_of
 
 HERE = ServerIdentity("7000000000000000001", 1)
 
@@ -23,12 +24,22 @@ def plan(kind: str = "timestamptz", *, sequence: tuple[int, int] | None = None, 
         oid=1,
         relkind="r",
         columns=(column("id", "int8", 1), column("v", "text", 2), column("w", kind, 3)),
+        unique_keys=(("id",),),
+        has_primary_key=True,
         sequence_cache=() if sequence is None else (("w", *sequence),),
     )
     given = {"pk": ["id"], "watermark_column": "w", **options}
     config = TableConfig(source=source.name, target="t", **given)
     fields = fields_of(config, source)
-    return TablePlan(config, source, TargetName("D", "S", "T"), fields, fields, watermark_of(config, source))
+    return TablePlan(
+        config,
+        source,
+        TargetName("D", "S", "T"),
+        fields,
+        fields,
+        watermark_of(config, source),
+        key_of(config, source),
+    )
 
 
 def horizon(low: str = "2026-01-02 00:00:00+00", **more: Any) -> Horizon:
