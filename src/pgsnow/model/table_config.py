@@ -76,7 +76,7 @@ _LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
 
 
 def _mode(value: object) -> TableMode:
-    return _choice(TableMode, value)
+    return choice(TableMode, value)
 
 
 def _late_rows(value: object) -> LateRows:

@@ -53,9 +53,7 @@ class SourceLook:
         except PgsnowError as error:
             return Found(found.stopped(error), None)
         mode = seen.step.mode
-        told = replace(
-            found, reads=self._reads(seen), mode=str(mode), mode_reason=why_mode(plan, mode, checkpoint)
-        )
+        told = replace(found, reads=self._reads(seen), mode=str(mode), mode_reason=why_mode(plan, mode))
         return Found(told, plan)
 
     def _begun(self, table: TableConfig) -> TablePreview:
