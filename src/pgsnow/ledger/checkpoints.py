@@ -11,6 +11,7 @@ from pgsnow.ledger.statements import Statements, as_json
 from pgsnow.ledger.store import Claim
 from pgsnow.ledger.values import applied_until, as_time
 from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.drift import KnownSource
 
 
 class Checkpoints:
@@ -24,16 +25,25 @@ class Checkpoints:
         rows = self._statements.rows("checkpoints")
         return {row["source_table"]: Checkpoint.from_json(row["checkpoint"]) for row in rows}
 
-    def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
+    def known_sources(self) -> dict[str, KnownSource]:
+        """By table; those of which nothing is known are left out."""
+        rows = self._statements.rows("known_sources")
+        return {row["source_table"]: KnownSource.from_json(row["source_schema"]) for row in rows}
+
+    def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None) -> None:
         """Raises LeaseLost, also for a step back."""
-        if self.advance_all([(claim, checkpoint)]):
+        if self.advance_all([(claim, checkpoint)], {} if source is None else {claim.table: source}):
             raise self._statements.lost(claim)
 
-    def advance_all(self, moves: Sequence[tuple[Claim, Checkpoint]]) -> list[str]:
+    def advance_all(
+        self, moves: Sequence[tuple[Claim, Checkpoint]], sources: Mapping[str, KnownSource]
+    ) -> list[str]:
         """Tables that could not move."""
         if not moves:
             return []
-        rows = self._statements.rows("advance", moves=as_json(_move(*move) for move in moves))
+        rows = self._statements.rows(
+            "advance", moves=as_json(_move(claim, to, sources.get(claim.table)) for claim, to in moves)
+        )
         moved = {row["source_table"] for row in rows}
         return [claim.table for claim, _ in moves if claim.table not in moved]
 
@@ -54,8 +64,12 @@ class Checkpoints:
         stored = None if columns is None else Jsonb(dict(columns))
         self._statements.fenced("remember_target", claim, columns=stored)
 
+    def remember_source(self, claim: Claim, source: KnownSource) -> None:
+        """Without moving the checkpoint."""
+        self._statements.fenced("remember_source", claim, source=Jsonb(source.to_json()))
 
-def _move(claim: Claim, checkpoint: Checkpoint) -> dict[str, Any]:
+
+def _move(claim: Claim, checkpoint: Checkpoint, source: KnownSource | None) -> dict[str, Any]:
     return {
         "name": claim.table,
         "fence": claim.fence,
@@ -63,4 +77,5 @@ def _move(claim: Claim, checkpoint: Checkpoint) -> dict[str, Any]:
         "watermark": checkpoint.last_watermark,
         "watermark_time": as_time(checkpoint.last_watermark),
         "applied_until": applied_until(checkpoint),
+        "source": None if source is None else source.to_json(),
     }

@@ -19,6 +19,7 @@ from pgsnow.ledger.statements import Statements, as_json
 from pgsnow.ledger.store import Claim, Refusal
 from pgsnow.ledger.values import lock_key
 from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import PgsnowError
 
 HELD = "held"
@@ -145,6 +146,7 @@ def _claim(row: dict[str, Any], run_id: str, holder: str) -> Claim:
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
+        known=None if row["source_schema"] is None else KnownSource.from_json(row["source_schema"]),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 from pgsnow.ledger.memory_row import MemoryRow
@@ -19,6 +20,7 @@ from pgsnow.ledger.store import Claim, ErrorRow, Refusal, WatermarkRow
 from pgsnow.ledger.values import key_digest, log_row, moves_backward
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import LeaseLost
 from pgsnow.model.report import TableReport
 
@@ -110,7 +112,11 @@ class MemoryLedger:
         with self.memory.lock:
             self._fenced(claim).target_columns = None if columns is None else dict(columns)
 
-    def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
+    def remember_source(self, claim: Claim, source: KnownSource) -> None:
+        with self.memory.lock:
+            self._fenced(claim).known = source
+
+    def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
         with self.memory.lock:
             row = self._fenced(claim)
             if moves_backward(row.checkpoint, checkpoint):
@@ -118,12 +124,17 @@ class MemoryLedger:
                     f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
                 )
             row.checkpoint = checkpoint
+            row.known = source or row.known
 
-    def advance_idle(self, moves: Sequence[tuple[Claim, Checkpoint]]) -> list[str]:
+    def advance_idle(
+        self,
+        moves: Sequence[tuple[Claim, Checkpoint]],
+        sources: Mapping[str, KnownSource] = MappingProxyType({}),
+    ) -> list[str]:
         lost = []
         for claim, checkpoint in moves:
             try:
-                self.advance(claim, checkpoint)
+                self.advance(claim, checkpoint, sources.get(claim.table))
             except LeaseLost:
                 lost.append(claim.table)
         return lost
@@ -219,6 +230,10 @@ class MemoryLedger:
             rows = self.memory.rows.items()
             return {table: row.checkpoint for table, row in rows if row.checkpoint is not None}
 
+    def known_sources(self) -> dict[str, KnownSource]:
+        with self.memory.lock:
+            return {table: row.known for table, row in self.memory.rows.items() if row.known is not None}
+
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         with self.memory.lock:
             found = [dict(log) for log in self.memory.logs if table in (None, log["source_table"])]
@@ -265,6 +280,7 @@ class MemoryLedger:
             open_batches=tuple(row.open_batches),
             target_columns=columns,
             has_open_errors=bool(self._open(table)),
+            known=row.known,
         )
 
     def _open(self, table: str) -> dict[str, ErrorRow]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pgsnow.ledger.store import WatermarkRow
 from pgsnow.ledger.values import applied_until
 from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.drift import KnownSource
 from pgsnow.model.report import TableReport
 
 
@@ -25,6 +26,7 @@ class MemoryRow:
     checkpoint: Checkpoint | None = None
     open_batches: list[str] = field(default_factory=list)
     target_columns: dict[str, str] | None = None
+    known: KnownSource | None = None
     last_run: datetime | None = None
     last_success: datetime | None = None
     report: TableReport | None = None

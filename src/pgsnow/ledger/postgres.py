@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -17,6 +18,7 @@ from pgsnow.ledger.statements import Statements
 from pgsnow.ledger.store import Claim, ErrorRow, Refusal, WatermarkRow
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.drift import KnownSource
 from pgsnow.model.report import TableReport
 
 LEASE_SECONDS = 600.0
@@ -68,11 +70,18 @@ class PostgresLedger:
     def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
         self._checkpoints.remember_target(claim, columns)
 
-    def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
-        self._checkpoints.advance(claim, checkpoint)
+    def remember_source(self, claim: Claim, source: KnownSource) -> None:
+        self._checkpoints.remember_source(claim, source)
 
-    def advance_idle(self, moves: Sequence[tuple[Claim, Checkpoint]]) -> list[str]:
-        return self._checkpoints.advance_all(moves)
+    def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
+        self._checkpoints.advance(claim, checkpoint, source)
+
+    def advance_idle(
+        self,
+        moves: Sequence[tuple[Claim, Checkpoint]],
+        sources: Mapping[str, KnownSource] = MappingProxyType({}),
+    ) -> list[str]:
+        return self._checkpoints.advance_all(moves, sources)
 
     def forget(self, claim: Claim) -> None:
         self._checkpoints.forget(claim)
@@ -110,6 +119,9 @@ class PostgresLedger:
 
     def checkpoints(self) -> dict[str, Checkpoint]:
         return self._checkpoints.known()
+
+    def known_sources(self) -> dict[str, KnownSource]:
+        return self._checkpoints.known_sources()
 
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         return self._runs.logs(table=table, limit=limit)

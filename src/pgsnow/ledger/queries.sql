@@ -48,7 +48,7 @@ with me as (
     returning w.source_table, w.fence
 )
 select tried.source_table, granted.fence, tried.has_lock, tried.barred, tried.lease_holder, tried.lease_since,
-    tried.checkpoint, tried.open_batches, tried.target_columns,
+    tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors
@@ -135,12 +135,19 @@ update {schema}.sync_watermarks set target_columns = %(columns)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: remember_source
+-- The source's definition, and where in the target its columns are.
+update {schema}.sync_watermarks set source_schema = %(source)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
 -- name: advance
--- Moves checkpoints on; returns the tables that moved. With the same server and mode x may only grow; a cursor
--- has an order of its own, which is kept by the reader.
+-- Moves checkpoints on, and with them what is known of the source, where that is told; returns the tables that moved.
+-- With the same server and mode x may only grow; a cursor has an order of its own, which is kept by the reader.
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
-        name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text
+        name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
+        source jsonb
     )
 ), mine as (
     select w.source_table
@@ -154,7 +161,8 @@ set checkpoint = moves.checkpoint,
     read_mode = moves.checkpoint ->> 'mode',
     watermark_text = moves.watermark,
     last_watermark = moves.watermark_time::timestamptz at time zone 'UTC',
-    applied_until = moves.applied_until::timestamptz
+    applied_until = moves.applied_until::timestamptz,
+    source_schema = coalesce(moves.source, w.source_schema)
 from moves join mine on mine.source_table = moves.name
 where w.source_table = moves.name
     and w.fence = moves.fence
@@ -300,6 +308,10 @@ order by w.source_table;
 -- name: checkpoints
 -- How far each table is.
 select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
+
+-- name: known_sources
+-- What is known of each source.
+select source_table, source_schema from {schema}.sync_watermarks where source_schema is not null;
 
 -- name: logs
 -- The newest runs.

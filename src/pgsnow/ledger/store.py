@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.drift import KnownSource
 from pgsnow.model.report import TableReport
 
 
@@ -30,6 +32,8 @@ class Claim:
     target_columns: Mapping[str, str] | None = None
     """The target's columns (name → type) as last seen, or None: look again."""
     has_open_errors: bool = False
+    known: KnownSource | None = None
+    """The source's definition as remembered with the checkpoint, or None: nothing is known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,24 @@ class Checkpoints(Protocol):
     def checkpoints(self) -> dict[str, Checkpoint]:
         """How far each table is, without claiming it: for a preview. Tables without a checkpoint are left out."""
 
-    def advance(self, claim: Claim, checkpoint: Checkpoint) -> None:
-        """Move the checkpoint, after Snowflake committed. Never backward: with the same server identity and mode,
-        a smaller x raises LeaseLost."""
+    def known_sources(self) -> dict[str, KnownSource]:
+        """What is known of each table's source, without claiming it: for a preview."""
 
-    def advance_idle(self, moves: Sequence[tuple[Claim, Checkpoint]]) -> list[str]:
-        """The same for many idle tables in one statement; returns the tables whose lease was lost."""
+    def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
+        """Move the checkpoint, after Snowflake committed, and remember the source's definition with it, in one
+        statement (None: what is known stands). Never backward: with the same server identity and mode, a smaller x
+        raises LeaseLost."""
+
+    def advance_idle(
+        self,
+        moves: Sequence[tuple[Claim, Checkpoint]],
+        sources: Mapping[str, KnownSource] = MappingProxyType({}),
+    ) -> list[str]:
+        """The same for many idle tables in one statement, `sources` by table; returns the tables whose lease was
+        lost."""
+
+    def remember_source(self, claim: Claim, source: KnownSource) -> None:
+        """Remember the source's definition and its place in the target, where the checkpoint is not to move yet."""
 
     def forget(self, claim: Claim) -> None:
         """Drop the checkpoint: the next read is a full one."""

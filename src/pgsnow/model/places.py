@@ -43,23 +43,29 @@ def shadow_name(base: str, kind: str) -> str:
 
 @dataclass(slots=True)
 class Places:
-    """Finds a place for one column after the other. left: columns that may be taken up, name → type. taken: names in
-    use by other columns, upper case."""
+    """Finds a place for one column after the other. left: columns that may be taken up, name → type. held: columns
+    of those that have no place yet. taken: names in use by others, upper case."""
 
     plan: TablePlan
     left: dict[str, str]
+    held: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)
 
     def find(self, f: Field, known: KnownColumn | None, column: Column | None) -> Place:
         """Raises TypeChanged. Columns that stay come first, then those that leave theirs, are renamed, are new."""
         if known is None or known.target is None:
             return self._claim(self._new(f))
+        self.held.discard(known.target)
         changed = known.snowflake != f.type.snowflake
-        if changed and known.shadow and not f.key and (back := self._back_to(f)) is not None:
-            return self._leave(known, back)
+        if changed and known.shadow and self._may_leave(f, known):
+            back = self._taken_up(f, f"column {f.target} takes the values again")
+            if back is not None:
+                self.left[known.target] = known.holds
+                return self._claim(back)
         if fits(f, known, column):
             return self._claim(self._moved(f, known, _wider(f, known, column)))
-        return self._leave(known, self._beside(f, known))
+        self.left[known.target] = known.holds
+        return self._claim(self._beside(f, known))
 
     def _moved(self, f: Field, known: KnownColumn, wide: str | None) -> Place:
         """The column that it is in, under the name that it has now."""
@@ -67,22 +73,15 @@ class Places:
         if known.base == f.target and known.target is not None and not known.target.startswith(MOVED):
             return Place(known.target, holds, f.target, known.shadow, known.target, wide)
         wanted = shadow_name(f.target, holds) if known.shadow else f.target
-        if self._is_free(wanted):
+        if self._is_free(wanted, but_for_held=True):
             return Place(wanted, holds, f.target, known.shadow, known.target, wide)
-        if (
-            not f.key
-            and wanted in self.left
-            and not self._is_taken(wanted)
-            and can_take(self.left[wanted], f.type)
-        ):
-            told = f"column {wanted} was in the target already"
-            return Place(wanted, self.left[wanted], f.target, known.shadow, filled=told)
+        if self._may_leave(f, known) and wanted == f.target:
+            place = self._taken_up(f, f"column {wanted} was in the target already")
+            if place is not None:
+                self.left[str(known.target)] = known.holds
+                return place
         name = self._unused(shadow_name(f.target, holds))
         return Place(name, holds, f.target, True, known.target, wide)
-
-    def _back_to(self, f: Field) -> Place | None:
-        """The column that it had under its own name, when its type is back."""
-        return self._taken_up(f, f"column {f.target} takes the values again")
 
     def _beside(self, f: Field, known: KnownColumn) -> Place:
         told = f"column {f.source} is {f.type.postgres} now, which {known.target} ({known.holds}) cannot take"
@@ -119,12 +118,6 @@ class Places:
             )
         return Place(self._unused(name), f.type.snowflake, f.target, True, is_new=True, filled=filled)
 
-    def _leave(self, known: KnownColumn, place: Place) -> Place:
-        """The column that it was in is left, with what it holds."""
-        if known.target is not None:
-            self.left[known.target] = known.holds
-        return self._claim(place)
-
     def _claim(self, place: Place) -> Place:
         self.taken.add(place.name.upper())
         return place
@@ -132,8 +125,14 @@ class Places:
     def _is_taken(self, name: str) -> bool:
         return name.upper() in self.taken
 
-    def _is_free(self, name: str) -> bool:
-        return not self._is_taken(name) and name.upper() not in {left.upper() for left in self.left}
+    def _may_leave(self, f: Field, known: KnownColumn) -> bool:
+        """A key stays in its column, and so does what must be renamed because another column gets its name."""
+        return not f.key and known.target is not None and not self._is_taken(known.target)
+
+    def _is_free(self, name: str, *, but_for_held: bool = False) -> bool:
+        """but_for_held: who holds it will be renamed, since all that stay have their places."""
+        others = self.left if but_for_held else {*self.left, *self.held}
+        return not self._is_taken(name) and name.upper() not in {other.upper() for other in others}
 
     def _unused(self, name: str) -> str:
         candidates = (name, *(f"{name}_{n}" for n in range(2, 10_000)))

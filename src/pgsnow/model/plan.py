@@ -46,6 +46,9 @@ class TablePlan:
     """None in the modes that go by no column."""
     pk: tuple[str, ...]
     """The key's columns in the source, in order; empty for rows without a key."""
+    fingerprint: str | None = None
+    """Of the source's catalog entry when the plan was made; a read of another one raises SchemaMoved. None: not
+    checked."""
 
     @property
     def key(self) -> tuple[Field, ...]:

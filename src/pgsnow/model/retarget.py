@@ -75,7 +75,8 @@ def _places(
         if k.target is not None and not _goes_on(k, now, output) and not _is_to_drop(k, now, plan):
             left[k.target] = k.holds
     wanted = [(f, *_of_field(f, plan, by_name, computed)) for f in plan.output]
-    finder = Places(plan, left)
+    held = {k.target for _, k, _ in wanted if k is not None and k.target is not None}
+    finder = Places(plan, left, held)
     found = {f.source: finder.find(f, k, c) for f, k, c in sorted(wanted, key=lambda item: _rank(*item))}
     filled = {place.name for place in found.values()}
     return found, tuple(sorted((n, kind) for n, kind in finder.left.items() if n not in filled))

@@ -20,7 +20,7 @@ from pgsnow.postgres.finite import LastWatermark
 from pgsnow.postgres.look import Approach, approach
 from pgsnow.postgres.reason import CONTENT_CHANGED
 from pgsnow.postgres.seen import SeenXids, seen_xid
-from pgsnow.postgres.snapshot import Snapshot, snapshot
+from pgsnow.postgres.snapshot import Snapshot, check_still_there, snapshot
 
 WATERMARK, XID = "__pgsnow_watermark", "__pgsnow_xid"
 
@@ -54,7 +54,7 @@ class Changes:
     def __enter__(self) -> Changes:
         with ExitStack() as opening:
             connection = opening.enter_context(self._source.arrow())
-            self._snapshot = opening.enter_context(snapshot(connection, str(self._plan.source.name)))
+            self._snapshot = opening.enter_context(snapshot(connection, self._plan))
             self._decide(self._snapshot)
             self._open = opening.pop_all()
         return self
@@ -93,6 +93,7 @@ class Changes:
                 arrived = arrival.convert(batch)
                 self._note(batch, arrived)
                 yield from arrived.pages(self._plan.config.batch_size)
+        check_still_there(self._snapshot, self._plan)
         self._exhausted = True
 
     def checkpoint(self) -> Checkpoint:

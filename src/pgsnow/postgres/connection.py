@@ -35,6 +35,10 @@ SESSION = (
 """What the text of a value depends on, set the same everywhere. With row_security off a policy that would hide
 rows from us is an error, not a loss: https://www.postgresql.org/docs/current/ddl-rowsecurity.html"""
 
+LOCK_TIMEOUT = "10s"
+"""How long a statement of ours waits for a table that another session has locked. Longer would hold up the tick's other
+tables; nothing is lost by trying again at the next tick."""
+
 
 class HasConninfo(Protocol):
     """What is needed of the settings: libpq's connection string, with the password."""
@@ -59,7 +63,7 @@ class Source:
         """
         try:
             conn = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
-            conn.execute(session_settings(local=False))
+            conn.execute(session_settings(local=False, lock_timeout=LOCK_TIMEOUT))
         except psycopg.Error as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
             raise translated(error, "source", sqlstate=code) from error
@@ -77,6 +81,11 @@ class Source:
     def close(self) -> None:
         """Close idle connections. The source can be used again afterwards."""
         self._arrow.close()
+
+
+def bounded_waits() -> str:
+    """LOCK_TIMEOUT until the end of the transaction, by a SET: unlike a SELECT it takes no snapshot."""
+    return f"set local lock_timeout = '{LOCK_TIMEOUT}'"
 
 
 def session_settings(*, local: bool, **more: str) -> str:

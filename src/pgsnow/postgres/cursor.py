@@ -114,7 +114,7 @@ class CursorPages:
         query = SQL("select {} from {} where {}").format(
             sql.select_list(self._plan.fields), sql.table(self._plan), condition
         )
-        with snapshot(self._connection, str(self._plan.source.name)) as now:
+        with snapshot(self._connection, self._plan) as now:
             self._begin(now)
             arrival = Arrival(self._plan, checks_text=now.any_bytes)
             for batch in now.batches(query):
@@ -122,7 +122,7 @@ class CursorPages:
 
     def _next_page(self) -> tuple[int, Sequence[Page]]:
         """How many rows there were, and the page (none, if all there is has been read)."""
-        with snapshot(self._connection, str(self._plan.source.name)) as now:
+        with snapshot(self._connection, self._plan) as now:
             self._begin(now)
             batches = list(now.batches(self._query()))
         table = pa.Table.from_batches(batches).combine_chunks() if batches else None

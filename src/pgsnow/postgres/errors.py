@@ -72,6 +72,14 @@ _ADVICE = {
 }
 
 
+_ADVICE_BY_CODE = {
+    "55P03": "Another session keeps the table locked (ALTER TABLE, TRUNCATE, VACUUM FULL, or a transaction that is left"
+    " open; pg_locks and pg_blocking_pids tell which). The next tick tries again; nothing is lost.",
+    "57014": "The statement was cancelled: by a statement_timeout (`ALTER ROLE … SET statement_timeout = 0` for"
+    " pgsnow's role), or by an administrator. The next tick tries again.",
+}
+
+
 def trouble_of(sqlstate: str) -> Trouble:
     """What this sqlstate means for us."""
     return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Trouble.REFUSED)
@@ -92,7 +100,9 @@ def translated(
     kind = (_SOURCE if role == "source" else _LEDGER)[trouble]
     message = _first_line(error)
     return kind(
-        f"{table}: {message}" if table else message, advice=_ADVICE.get((trouble, role), ""), code=code
+        f"{table}: {message}" if table else message,
+        advice=(role == "source" and _ADVICE_BY_CODE.get(code or "")) or _ADVICE.get((trouble, role), ""),
+        code=code,
     )
 
 

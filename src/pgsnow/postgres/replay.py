@@ -29,7 +29,7 @@ def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[
 
     Pages of at most batch_size rows, in no order. Raises as Reading.pages does.
     """
-    with source.arrow() as connection, snapshot(connection, str(plan.source.name)) as now:
+    with source.arrow() as connection, snapshot(connection, plan) as now:
         arrival = Arrival(plan, checks_text=now.any_bytes)
         for some in _chunks(keys, AT_ONCE):
             query = SQL("select {} from {} where {}").format(

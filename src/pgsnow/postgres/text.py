@@ -10,6 +10,7 @@ from psycopg import sql
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.typemap import Field
 from pgsnow.postgres.errors import translating
+from pgsnow.postgres.snapshot import LOCKABLE
 
 
 def read_text(
@@ -27,6 +28,8 @@ def read_text(
     query = sql.SQL("select {} from {}{}").format(columns, table, where)
     with translating("source", str(plan.source.name)), conn.transaction():
         conn.execute("set transaction isolation level repeatable read read only")
+        if plan.source.relkind in LOCKABLE:  # before the snapshot, as in snapshot.py
+            conn.execute(sql.SQL("lock table {} in access share mode").format(table))
         with conn.cursor(name="pgsnow_text") as cursor:
             cursor.execute(query)
             while rows := cursor.fetchmany(page):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -54,6 +54,7 @@ class Planner:
             return known[1]
         prepared = prepare(config, describe(conn, config.source), self._settings)
         if fingerprint is not None:
+            prepared = replace(prepared, plan=replace(prepared.plan, fingerprint=fingerprint))
             self._known[config.name] = (fingerprint, prepared)
         return prepared
 

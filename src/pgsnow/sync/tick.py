@@ -13,12 +13,12 @@ import psycopg
 
 from pgsnow.ledger.store import Claim, ErrorRow, Refusal
 from pgsnow.model.checkpoint import Horizon
-from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
+from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved, ShuttingDown
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.postgres.discover import fingerprints
 from pgsnow.postgres.horizon import take_horizon
 from pgsnow.postgres.read import idle_checkpoint
-from pgsnow.sync.destination import Destination
+from pgsnow.sync.attempt import Attempt
 from pgsnow.sync.heartbeat import Heartbeat
 from pgsnow.sync.held import held
 from pgsnow.sync.keys import Key
@@ -27,9 +27,11 @@ from pgsnow.sync.look import Look, look_at
 from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.planning import target_of
 from pgsnow.sync.progress import Progress
-from pgsnow.sync.quarantine import Quarantine
 from pgsnow.sync.replay import replay_keys
 from pgsnow.sync.table import TableRun, sync_table
+
+PLANS_A_TICK = 4
+"""How often a table is planned at most in one tick, while others keep altering it."""
 
 L = TypeVar("L", Claim, Look)
 R = TypeVar("R")
@@ -121,13 +123,24 @@ class Tick:
         return horizon
 
     def _look_at(self, claim: Claim, horizon: Horizon, marks: Mapping[str, str | None]) -> Look:
+        self._progress[claim.table].tell("started")
+        return self._plan_and_look(claim, horizon, marks[claim.table])
+
+    def _plan_and_look(self, claim: Claim, horizon: Horizon, mark: str | None) -> Look:
         progress = self._progress[claim.table]
-        progress.tell("started")
         with self._connections.one() as conn:
             with progress.timed("plan"):
                 config = self._means.config.table(claim.table)
-                prepared = self._means.planner.plan(conn, config, marks[claim.table])
+                prepared = self._means.planner.plan(conn, config, mark)
             return look_at(claim, prepared, conn, horizon, progress)
+
+    def _look_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Look:
+        """The table was altered since the look before: plan it as it is now. An older horizon only reads more."""
+        self._progress[claim.table].events.append(f"planned again: {moved}")
+        source = self._means.config.table(claim.table).source
+        with self._connections.one() as conn:
+            mark = fingerprints(conn, [source]).get(source)
+        return self._plan_and_look(claim, horizon, mark)
 
     def _is_busy(self, look: Look) -> bool:
         return look.busy or self._refresh
@@ -157,24 +170,17 @@ class Tick:
         self._with_run(look, horizon, lambda run: replay_keys(run, keys))
 
     def _with_run(self, look: Look, horizon: Horizon, action: Callable[[TableRun], None]) -> None:
-        means, claim, progress = self._means, look.claim, look.progress
-        with self._connections.one() as conn:
-            destination = Destination(
-                means.settings.snowflake, look.plan, means.ledger, claim, progress, means.stop
-            )
-            quarantine = Quarantine(
-                look.plan, look.prepared.transform, means.ledger, claim, progress, conn, destination.limits
-            )
-            try:
-                action(
-                    TableRun(
-                        look.plan, claim, look.checkpoint, horizon, means.source, means.ledger,
-                        quarantine, destination, progress, means.stop, self._refresh,
-                    )
-                )  # fmt: skip
-            finally:
-                destination.close()
-        self._end([(claim, progress.report())])
+        """The run; again from the planning on if the table turns out to have been altered since."""
+        for plans in range(1, PLANS_A_TICK + 1):
+            with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
+                try:
+                    action(attempt.table_run(horizon, refresh=self._refresh))
+                    break
+                except SchemaMoved as moved:
+                    if plans == PLANS_A_TICK:
+                        raise
+                    look = self._look_again(attempt.given_up(), horizon, moved)
+        self._end([(look.claim, look.progress.report())])
 
     def _each(self, items: Sequence[L], action: Callable[[L], R]) -> list[R]:
         """The action on each item, in threads. One that fails is recorded, and left out of the result."""

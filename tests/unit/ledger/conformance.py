@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Protocol
@@ -18,11 +19,30 @@ from pgsnow.ledger.payload import MAX_PAYLOAD, MAX_TEXT
 from pgsnow.ledger.store import Claim, Ledger, WatermarkRow
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, VirtualXids
+from pgsnow.model.drift import KnownColumn, KnownSource
 from pgsnow.model.errors import LeaseLost
 from pgsnow.model.report import Status, TableReport
+from pgsnow.model.table import Leaf
 
 HERE = ServerIdentity("7000000000000000001", 1)
 USERS = "public.users"
+SOURCE = KnownSource(
+    16_400,
+    USERS,
+    "p",
+    "DB.S.USERS",
+    ("id",),
+    "a1b2",
+    (Leaf(16_500, "public.users_1", "16500:16500"),),
+    (
+        KnownColumn(1, "id", "bigint", "NUMBER(38,0)", "ID", "NUMBER(38,0)", "ID", not_null=True),
+        KnownColumn(
+            3, "mood", "mood", "VARCHAR", "MOOD__VARCHAR", "VARCHAR", "MOOD", True, labels=("a", "b")
+        ),
+        KnownColumn(None, "made", snowflake="VARCHAR", target="MADE", holds="VARCHAR", base="MADE"),
+    ),
+    (("OLD", "FLOAT"),),
+)
 _serial = count(1)
 EXPECTED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow]
 """Each example takes a table of its own, and an example means the same to every ledger."""
@@ -195,6 +215,7 @@ class LedgerConformance:
             lambda: ann.open_batch(old, "b"),
             lambda: ann.close_batches(old, ["b"]),
             lambda: ann.remember_target(old, {"ID": "NUMBER"}),
+            lambda: ann.remember_source(old, SOURCE),
             lambda: ann.quarantine(old, rejected),
             lambda: ann.resolve_errors(old, [{"id": "1"}]),
         ):
@@ -384,6 +405,26 @@ class LedgerConformance:
         ann.remember_target(claim, None)
         ann.release([claim])
         assert take(ann).target_columns is None
+
+    def test_the_sources_definition_moves_with_the_checkpoint_and_stays_until_told(
+        self, ann: Ledger, bob: Ledger
+    ) -> None:
+        claim = take(ann)
+        assert claim.known is None
+        ann.advance(claim, checkpoint(x=1), SOURCE)
+        ann.advance(claim, checkpoint(x=2))
+        with pytest.raises(LeaseLost):
+            ann.advance(claim, checkpoint(x=1), replace(SOURCE, oid=2))
+        ann.forget(claim)
+        assert ann.known_sources() == {USERS: SOURCE}
+        ann.release([claim])
+        claim = take(bob)
+        assert claim.known == SOURCE
+        moved = replace(SOURCE, oid=3)
+        assert bob.advance_idle([(claim, checkpoint(x=3))], {USERS: moved}) == []
+        assert bob.known_sources() == {USERS: moved}
+        bob.remember_source(claim, SOURCE)
+        assert bob.known_sources() == {USERS: SOURCE}
 
     # --- runs ---
 

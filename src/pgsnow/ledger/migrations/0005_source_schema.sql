@@ -1,0 +1,8 @@
+-- The source table's definition as it was when the checkpoint moved last.
+alter table sync_watermarks add column if not exists source_schema jsonb;
+
+-- What a person sees of it in psql (\d+); docs/ledger.md says the same.
+comment on column sync_watermarks.source_schema is 'The source''s columns, key and partitions as they were when the checkpoint moved last, and the target''s column for each; NULL: nothing is known yet.';
+
+-- Done.
+insert into pgsnow_migrations (version, name) values (5, 'source_schema') on conflict (version) do nothing;

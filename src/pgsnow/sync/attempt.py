@@ -1,0 +1,58 @@
+"""One try at a table's run, and what the next one is to know if the table was altered under it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+
+import psycopg
+
+from pgsnow.ledger.store import Claim
+from pgsnow.model.checkpoint import Horizon
+from pgsnow.sync.destination import Destination
+from pgsnow.sync.look import Look
+from pgsnow.sync.means import Means
+from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.table import TableRun
+
+
+class Attempt:
+    """A context manager: what it opens in Snowflake is closed at its end."""
+
+    def __init__(self, means: Means, look: Look, conn: psycopg.Connection) -> None:
+        self._means = means
+        self._look = look
+        self._conn = conn
+        self._destination = Destination(
+            means.settings.snowflake, look.plan, means.ledger, look.claim, look.progress, means.stop
+        )
+
+    def __enter__(self) -> Attempt:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._destination.close()
+
+    def table_run(self, horizon: Horizon, *, refresh: bool) -> TableRun:
+        means, look, destination = self._means, self._look, self._destination
+        quarantine = Quarantine(
+            look.plan,
+            look.prepared.transform,
+            means.ledger,
+            look.claim,
+            look.progress,
+            self._conn,
+            destination.limits,
+        )
+        return TableRun(
+            look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
+            quarantine, destination, look.progress, means.stop, refresh,
+        )  # fmt: skip
+
+    def given_up(self) -> Claim:
+        """The claim to try again with: its staging is swept, and a target that had to be made needs every row."""
+        self._destination.sweep()
+        claim = replace(self._look.claim, open_batches=())
+        return replace(claim, checkpoint=None) if self._destination.made_target else claim

@@ -1,0 +1,157 @@
+"""A table that is altered, emptied or replaced at any moment of its own run: nothing is lost, no other table minds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from pgsnow.model.report import Status, SyncReport
+from pgsnow.snowflake.connection import connect
+from pgsnow.sync import tick
+from pgsnow.sync.events import Event
+from tests.world import USERS_TABLE, World
+
+EVENTS = ("read", "page", "written", "put", "copied", "merged", "checkpointed")
+"""Our lock is held at each of these. When the run has started, it is not yet."""
+MAKE = """create table {t} (
+    id bigint primary key, v text, extra int, gone int, num int, updated_at timestamptz not null default now())"""
+FILL = "insert into {t} (id, v) select g, 'v' || g from generate_series({first}, {last}) g"
+CHANGES = {
+    "add": "alter table {t} add if not exists more int",
+    "drop": "alter table {t} drop gone",
+    "rename": "alter table {t} rename extra to other",
+    "rewrite": "alter table {t} alter num type bigint using coalesce(num, 0)",
+    "replace": f"drop table {{t}}; {MAKE}; {FILL.format(t='{t}', first=50, last=80)}",
+    "refill": f"truncate {{t}}; {FILL.format(t='{t}', first=50, last=80)}",
+}
+NAMES = list(CHANGES)
+CASES = [
+    *(("started", change) for change in CHANGES),
+    *((at, NAMES[n % len(NAMES)]) for n, at in enumerate(EVENTS)),
+]
+
+
+class Altering:
+    """An observer: each table's change comes at its event, from a session of its own that may have to wait for ours."""
+
+    def __init__(self, dsn: str, changes: dict[str, tuple[str, str]]) -> None:
+        self._dsn = dsn
+        self._changes = dict(changes)
+        self._threads: list[threading.Thread] = []
+        self.errors: list[BaseException] = []
+
+    def __call__(self, event: Event) -> None:
+        at, change = self._changes.get(event.table, ("", ""))
+        if event.phase != at:
+            return
+        del self._changes[event.table]
+        connection = psycopg.connect(self._dsn)
+        pid = connection.info.backend_pid
+        thread = threading.Thread(target=self._alter, args=(connection, change))
+        self._threads.append(thread)
+        thread.start()
+        with psycopg.connect(self._dsn, autocommit=True) as watch:
+            while thread.is_alive() and not _waits(watch, pid):
+                time.sleep(0.005)
+
+    def _alter(self, connection: psycopg.Connection[Any], change: str) -> None:
+        try:
+            with connection:
+                connection.execute(change.encode())
+        except BaseException as error:
+            self.errors.append(error)
+
+    def done(self) -> None:
+        for thread in self._threads:
+            thread.join(30)
+        assert not self._changes, f"these did not come: {self._changes}"
+        assert not self.errors
+
+
+def _waits(watch: psycopg.Connection[Any], pid: int) -> bool:
+    row = watch.execute("select true from pg_locks where pid = %s and not granted", [pid]).fetchone()
+    return row is not None
+
+
+def test_altered_at_every_moment_of_a_run(world: World) -> None:
+    """Every change of a first read and, the one after it, of an incremental read; a tick later nothing is missing."""
+    tables = [f"{at}_{change}" for at, change in CASES]
+    world.tables = [
+        {**USERS_TABLE, "source": f"public.{name}", "target": f"analytics.{name}", "load": "stage"}
+        for name in tables
+    ]
+    world.options = {"parallel_tables": 8}
+    for name in tables:
+        world.sql(MAKE.format(t=name))
+        world.sql(FILL.format(t=name, first=1, last=20))
+    for turn in range(2):
+        altering = Altering(
+            world.env["POSTGRES_DSN"],
+            {
+                f"public.{name}": (
+                    at,
+                    CHANGES[NAMES[(NAMES.index(change) + turn) % len(NAMES)]].format(t=name),
+                )
+                for name, (at, change) in zip(tables, CASES, strict=True)
+            },
+        )
+        with world.engine(altering) as engine:
+            report = engine.tick()
+        altering.done()
+        assert failures(report) == {}
+        again = {t.table for t in report.tables if any("planned again" in event for event in t.events)}
+        assert again == {
+            f"public.started_{c}" for c in NAMES if NAMES[(NAMES.index(c) + turn) % len(NAMES)] != "refill"
+        }
+        for name in tables:
+            world.sql(FILL.format(t=name, first=100 * (turn + 1), last=100 * (turn + 1) + 3))
+    with world.engine() as engine:
+        assert failures(engine.tick()) == {}
+    assert list(missing(world, tables)) == []
+
+
+def failures(report: SyncReport) -> dict[str, str | None]:
+    return {t.table: t.error for t in report.tables if t.error}
+
+
+POKE = """
+create type mood as enum ('ok');
+create sequence pokes;
+create table moody (id int primary key, m mood, updated_at timestamptz default now());
+create function poke() returns bool language plpgsql as $$
+begin
+    if current_setting('transaction_read_only') = 'off' then
+        execute format('alter type mood add value %L', nextval('pokes'));
+    end if;
+    return true;
+end $$;
+"""
+
+
+def test_a_table_that_never_stands_still_is_given_up_until_the_next_tick(world: World) -> None:
+    """Whenever it is looked at, its type gets a label more. The other table does not notice."""
+    world.sql(POKE)
+    world.tables.append(
+        {**USERS_TABLE, "source": "public.moody", "target": "analytics.moody", "where": "poke()"}
+    )
+    with world.engine() as engine:
+        assert failures(engine.tick()) == {}
+        world.sql("insert into moody values (1); insert into users values (1)")
+        users, moody = engine.tick().tables
+        assert (users.status, users.rows_read) == (Status.OK, 1)
+        assert (moody.status, moody.error_type, moody.transient) == (Status.ERROR, "SchemaMoved", True)
+        assert len(moody.events) == tick.PLANS_A_TICK - 1
+
+
+def missing(world: World, names: Any) -> Iterator[tuple[str, Any]]:
+    """Rows of the source that are not in the target as they are."""
+    with connect(world.settings.snowflake, query_tag="test") as session:
+        for name in names:
+            there = set(session.execute(f"SELECT ID, V FROM ANALYTICS.{name.upper()}").rows)
+            for row in world.sql(f"select id, v from {name}"):
+                if row not in there:
+                    yield name, row
