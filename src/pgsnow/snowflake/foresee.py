@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pgsnow.model.errors import TargetMissing
-from pgsnow.model.plan import FENCE_COLUMN
+from pgsnow.model.plan import FENCE_COLUMN, TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field
+from pgsnow.model.target_actions import TargetAction
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.evolve import outlook
 from pgsnow.snowflake.names import STAGE
 from pgsnow.snowflake.quoting import quote, schema_of, text
 from pgsnow.snowflake.schema import describe, refuse_conflicts
@@ -36,23 +37,32 @@ class Foresight:
     _stages: set[str] = field(default_factory=set)
     """Schemas whose stage is there, or was told."""
 
-    def target(self, target: TargetName, output: Sequence[Field], key: Sequence[Field]) -> Foreseen:
-        """What `ensure_target` would send now; sends none of it. Raises TargetConflict."""
+    def target(self, plan: TablePlan, actions: Sequence[TargetAction] = ()) -> Foreseen:
+        """What `evolve` (these actions) and then `ensure_target` would send now; sends none of it.
+
+        Raises TargetConflict.
+        """
+        target = plan.target
         there = describe(self.session, target)
-        statements = []
         if there is None:
-            if not self.saw_schema(target) and schema_of(target) not in self._told:
-                statements.append(sql.create_schema(target))
-                self._told.add(schema_of(target))
-            statements.append(sql.create_table(target, output, key))
+            statements = [*self._schema(target), sql.create_table(target, plan.output, plan.key)]
         else:
-            refuse_conflicts(target, there, output, key)
-            known = {column.name for column in there}
-            wanted = [(f.target, f.type.snowflake) for f in output] + [(FENCE_COLUMN, sql.FENCE_TYPE)]
-            statements += [sql.add_column(target, name, kind) for name, kind in wanted if name not in known]
+            evolved = outlook(target, actions, there)
+            refuse_conflicts(target, evolved.columns, plan.output, plan.key)
+            known = {column.name for column in evolved.columns}
+            wanted = [(f.target, f.type.snowflake) for f in plan.output] + [(FENCE_COLUMN, sql.FENCE_TYPE)]
+            missing = [sql.add_column(target, name, kind) for name, kind in wanted if name not in known]
+            statements = [*evolved.statements, *missing]
+        return Foreseen(there is not None, (*statements, *self._stage(target)))
+
+    def _schema(self, target: TargetName) -> Iterator[str]:
+        if not self.saw_schema(target) and schema_of(target) not in self._told:
+            self._told.add(schema_of(target))
+            yield sql.create_schema(target)
+
+    def _stage(self, target: TargetName) -> Iterator[str]:
         if not self._has_stage(target):
-            statements.append(sql.create_stage(target))
-        return Foreseen(there is not None, tuple(statements))
+            yield sql.create_stage(target)
 
     def saw_schema(self, target: TargetName) -> bool:
         """The target's schema is there, and the role may see it."""

@@ -78,7 +78,7 @@ def check_target(foresight: Foresight, plan: TablePlan) -> Finding:
     """Whether the target can take the table; says what the first run would do to it."""
     name = f"target of {plan.config.name}"
     try:
-        statements = foresight.target(plan.target, plan.output, plan.key).statements
+        statements = foresight.target(plan).statements
     except TargetMissing as error:
         return failed(
             name, str(error), error.advice or "Check SNOWFLAKE_DATABASE and the grants of SNOWFLAKE_ROLE."

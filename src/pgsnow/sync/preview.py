@@ -8,6 +8,7 @@ from typing import TypeVar
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config import SyncConfig, TableConfig
+from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.access import access
@@ -20,7 +21,8 @@ from pgsnow.sync.previewed import TablePreview
 
 T = TypeVar("T")
 
-UNDEFINED_TABLE = "42P01"
+NOT_THERE = frozenset({"42P01", "42703"})
+"""No such table, no such column: both come with the first run of this version."""
 
 
 def preview(
@@ -35,7 +37,7 @@ def preview(
     found = _in_source(config, settings, config.select(names or None), full=full_refresh)
     with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
         target = TargetLook.over(session)
-        return [target.look(each.preview, each.plan) if each.plan else each.preview for each in found]
+        return [target.look(each.preview, each.drift) if each.drift else each.preview for each in found]
 
 
 def _in_source(
@@ -44,11 +46,12 @@ def _in_source(
     ledger, source = PostgresLedger(settings.ledger, config.ledger_schema), Source(settings.source)
     try:
         checkpoints: dict[str, Checkpoint] = _if_there(ledger.checkpoints, {})
+        remembered: dict[str, KnownSource] = _if_there(ledger.known_sources, {})
         listing = _if_there(lambda: ledger.virtual_xids(settings.source.display), VirtualXids())
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
-            known = access(conn, {table.source: table.watermark_column for table in tables})
-            look = SourceLook(conn, horizon, checkpoints, known, settings.snowflake, full)
+            sizes = access(conn, {table.source: table.watermark_column for table in tables})
+            look = SourceLook(conn, horizon, checkpoints, remembered, sizes, settings.snowflake, full)
             return [look.look(table) for table in tables]
     finally:
         source.close()
@@ -56,10 +59,10 @@ def _in_source(
 
 
 def _if_there(read: Callable[[], T], otherwise: T) -> T:
-    """What the ledger tells; `otherwise` before the first run, which creates the ledger's tables."""
+    """What the ledger tells; `otherwise` before the first run, which creates or upgrades the ledger's tables."""
     try:
         return read()
     except PgsnowError as error:
-        if error.code == UNDEFINED_TABLE:
+        if error.code in NOT_THERE:
             return otherwise
         raise

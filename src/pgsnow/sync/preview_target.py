@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgsnow.model.config import LoadMethod
+from pgsnow.model.drift import Drift
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session
@@ -34,10 +35,11 @@ class TargetLook:
     def over(cls, session: Session) -> TargetLook:
         return cls(Foresight(session), rights_of(session))
 
-    def look(self, preview: TablePreview, plan: TablePlan) -> TablePreview:
+    def look(self, preview: TablePreview, drift: Drift) -> TablePreview:
         """Raises TargetUnavailable and the like; what stops the table is in its preview."""
+        plan = drift.plan
         try:
-            foreseen = self.foresight.target(plan.target, plan.output, plan.key)
+            foreseen = self.foresight.target(plan, drift.alters)
             lacking = list(self._lacking(plan, foreseen))
         except PgsnowError as error:
             return preview.stopped(error)
