@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pgsnow.model.config import LateRows, TableMode
 from pgsnow.model.definition import Change, changes_of, is_rewritten, known_of, leaves_apart, matched
 from pgsnow.model.known import KnownColumn, KnownSource
 from pgsnow.model.plan import TablePlan
@@ -87,7 +88,9 @@ def _read(known: KnownSource, plan: TablePlan, changes: Sequence[Change], target
         reason = f"{detached[0].name} was detached or dropped"
     if reason is None:
         reason = next((place.filled for place in target.places.values() if place.filled), None)
-    by_xid = reason is None and is_rewritten(known, plan.source)
+    config = plan.config
+    goes_by_watermark = config.mode is TableMode.WATERMARK and config.late_rows is LateRows.LOSSLESS
+    by_xid = reason is None and goes_by_watermark and is_rewritten(known, plan.source)
     if by_xid:
         told = (
             f"{plan.source.name} was rewritten: rows are looked for by transaction, whatever their watermark"

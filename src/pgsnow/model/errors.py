@@ -166,6 +166,13 @@ class ColumnMissing(TableError):
 
     default_advice = "Correct the column's name in sync_config.yaml."
 
+    def __init__(
+        self, message: str = "", *, advice: str = "", code: str | None = None, column: str = ""
+    ) -> None:
+        super().__init__(message, advice=advice, code=code)
+        self.column = column
+        """Its name in the configuration, where it is known."""
+
 
 class KeyUnusable(TableError):
     """The configured primary key does not identify a row."""

@@ -69,14 +69,23 @@ class TablePlan:
     @property
     def shape(self) -> str:
         """A digest of what the configuration makes of the table: target, pk, watermark, columns, where, transform
-        (its salt is in it, and cannot be told from it); and of the columns that were added with a default, since their
-        values appear in old rows without a new version of those rows. With another shape, rows loaded before are out
-        of date."""
+        (its salt is in it, and cannot be told from it). With another shape, rows loaded before are out of date."""
+        return self._shape([])
+
+    @property
+    def older_shape(self) -> str:
+        """The same as it was before the ledger remembered the source's columns: with those added with a default."""
+        read = {field.source for field in self.fields}
+        stored = self.source.columns if self.source.relkind != "p" else ()
+        found = [c.attnum for c in stored if c.has_missing and c.name in read]
+        return self._shape([{"added with a default": found}] if found else [])
+
+    def _shape(self, more: list[object]) -> str:
         config, transform = self.config, self.config.transform
         salt = transform.salt.get_secret_value() if transform and transform.salt else None
         said = [
             str(self.target),
-            self.pk,
+            config.pk,
             [config.watermark_column, config.watermark_timezone],
             config.columns.model_dump(mode="json", exclude={"on_overflow"}),
             config.where,
@@ -84,15 +93,9 @@ class TablePlan:
             hashlib.sha256(salt.encode()).hexdigest() if salt else None,
             *_overflow_told(config),
             *_mode_told(config),
-            *self._added_with_default(),
+            *more,
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-
-    def _added_with_default(self) -> list[object]:
-        """Nothing where there is none."""
-        read = {field.source for field in self.fields}
-        found = [c.attnum for c in self.source.columns if c.has_missing and c.name in read]
-        return [{"added with a default": found}] if found else []
 
 
 def _overflow_told(config: TableConfig) -> list[object]:
@@ -203,6 +206,7 @@ def _require(source: SourceTable, name: str) -> Column:
     column = source.column(name)
     if column is None:
         raise ColumnMissing(
-            f"{source.name}: no column {name}; it has {', '.join(c.name for c in source.columns)}"
+            f"{source.name}: no column {name}; it has {', '.join(c.name for c in source.columns)}",
+            column=name,
         )
     return column

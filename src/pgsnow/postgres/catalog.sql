@@ -143,7 +143,7 @@ order by a.attnum, s.seqrelid;
 -- name: fingerprints
 -- One pass for all tables together, where a statement a table would cost a round trip each.
 with recursive tables as materialized (
-    select c.oid, n.nspname, c.relname, c.relkind, n.oid as schema, c.relhassubclass
+    select c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, n.oid as schema, c.relhassubclass
     from unnest({schemas}::text[], {names}::text[]) wanted(schema, name)
     join pg_catalog.pg_namespace n on n.nspname = wanted.schema
     join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
@@ -155,7 +155,7 @@ tree(root, oid) as (
     select tree.root, i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
 ),
 leaves as materialized (
-    select tree.root, string_agg(concat_ws(',', tree.oid, c.relkind, (
+    select tree.root, string_agg(concat_ws(',', tree.oid, c.relkind, c.relfilenode, (
                select string_agg(a.attname, ',' order by a.attnum) from pg_catalog.pg_attribute a
                where a.attrelid = tree.oid and a.attnum > 0 and a.atthasmissing)), ';' order by tree.oid) as print
     from tree join pg_catalog.pg_class c on c.oid = tree.oid group by tree.root
@@ -186,7 +186,7 @@ columns as materialized (
     from attributes a left join types on types.root = a.atttypid group by a.attrelid
 )
 select t.nspname::text, t.relname::text, md5(concat_ws('|',
-    t.oid, t.relkind, pg_catalog.has_schema_privilege(t.schema, 'USAGE'),
+    t.oid, t.relkind, t.relfilenode, pg_catalog.has_schema_privilege(t.schema, 'USAGE'),
     pg_catalog.has_table_privilege(t.oid, 'SELECT'), columns.print, leaves.print,
     (select string_agg(concat_ws(',', i.indexrelid, i.indkey, i.indisunique, i.indisprimary, i.indisvalid,
                                  i.indimmediate), ';' order by i.indexrelid)

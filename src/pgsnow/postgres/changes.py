@@ -39,7 +39,9 @@ class Changes:
         *,
         full: bool,
         digest: str | None = None,
+        because: str | None = None,
     ) -> None:
+        self._because = because
         self._digest = digest
         self._source = source
         self._plan = plan
@@ -69,7 +71,12 @@ class Changes:
 
     def _decide(self, now: Snapshot) -> None:
         self._approach: Approach = approach(
-            now.fetch, self._plan, self._before, self._horizon, full=self._asked_for_all
+            now.fetch,
+            self._plan,
+            self._before,
+            self._horizon,
+            full=self._asked_for_all,
+            because=self._because,
         )
         self.full_read = self._approach.full_read_at(self._before, now.x, now.xmax)
         if self._plan.whole and self.full_read is None:

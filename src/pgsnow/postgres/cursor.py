@@ -56,13 +56,20 @@ class CursorPages:
     resumable = True
 
     def __init__(
-        self, source: Source, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon, *, full: bool
+        self,
+        source: Source,
+        plan: TablePlan,
+        checkpoint: Checkpoint | None,
+        horizon: Horizon,
+        *,
+        full: bool,
+        because: str | None = None,
     ) -> None:
         self._source = source
         self._plan = plan
         self._horizon = horizon
         reason = reason_to_read_all(plan, checkpoint, horizon)
-        self.full_read = reason or ("asked for" if full else None)
+        self.full_read = because or reason or ("asked for" if full else None)
         self._before = None if self.full_read else checkpoint
         self._cursor = self._before.cursor if self._before else None
         self._last = LastWatermark(plan, self._before.last_watermark if self._before else None)

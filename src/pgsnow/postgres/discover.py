@@ -60,7 +60,7 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         has_primary_key=any(index["is_primary"] and index["is_key"] for index in indexes),
         indexed_first=frozenset(index["columns"][0] for index in indexes if index["is_btree"]),
         sequence_cache=tuple((s["column"], s["cache"], s["increment"]) for s in sequences),
-        leaves=tuple(Leaf(leaf["oid"], leaf["name"]) for leaf in leaves),
+        leaves=tuple(Leaf(leaf["oid"], leaf["name"], leaf["filenode"] or "") for leaf in leaves),
         filenode=_filenode([table, *leaves]),
         estimated_rows=table["estimated_rows"],
         total_bytes=table["total_bytes"],
@@ -91,7 +91,7 @@ def _check(name: SourceName, table: Mapping[str, Any]) -> None:
 
 def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> dict[SourceName, str]:
     """A text for each table that is there, which changes when anything changes that `describe` tells of it,
-    sizes, filenodes and names of leaves apart. One statement for all tables. Raises SourceUnavailable."""
+    sizes and names of leaves apart. One statement for all tables. Raises SourceUnavailable."""
     wanted = {(name.schema, name.table): name for name in names}
     with translating("source"):
         rows = conn.execute(fingerprints_query(names)).fetchall()

@@ -36,11 +36,18 @@ class Approach:
 
 
 def approach(
-    fetch: Fetch, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon, *, full: bool = False
+    fetch: Fetch,
+    plan: TablePlan,
+    checkpoint: Checkpoint | None,
+    horizon: Horizon,
+    *,
+    full: bool = False,
+    because: str | None = None,
 ) -> Approach:
     """full: a person asked for everything, which also gives a table in xmin mode another chance.
+    because: why everything must be read that this checkpoint does not tell of.
     fetch: asks Postgres about an integer watermark's sequence; not called for other tables."""
-    reason = reason_to_read_all(plan, checkpoint, horizon) or ("asked for" if full else None)
+    reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("asked for" if full else None)
     mode = mode_of(plan, None if full else checkpoint)
     feed = None
     if mode is ReadMode.WATERMARK and is_integer(plan):

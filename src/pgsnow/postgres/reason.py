@@ -59,8 +59,8 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
         return "the source is another server"
     if checkpoint.identity.timeline != horizon.identity.timeline:
         return "the source's timeline changed (failover or restore)"
-    if checkpoint.shape not in (None, plan.shape):
-        return "the configuration changed, or a column was added with a default"
+    if checkpoint.shape not in (None, plan.shape, plan.older_shape):
+        return "the configuration changed"
     if checkpoint.mode not in _modes(plan) and not _only_narrower(plan, checkpoint):
         if plan.config.mode is not TableMode.WATERMARK:
             return f"mode is now {plan.config.mode}"

@@ -40,7 +40,7 @@ def ensure_target(
     it at once. `creating` is called before a target that is not there is created, which is the last moment when that
     can be seen. Raises TargetConflict, naming all columns concerned, before anything is altered.
     """
-    if cached is not None and _suffices(cached, output):
+    if cached is not None and suffices(cached, output):
         return dict(cached), ()
     there = describe(session, target)
     events: list[str] = []
@@ -59,7 +59,7 @@ def created(target: TargetName) -> str:
     return f"created table {target}"
 
 
-def _suffices(cached: Mapping[str, str], output: Iterable[Field]) -> bool:
+def suffices(cached: Mapping[str, str], output: Iterable[Field]) -> bool:
     return FENCE_COLUMN in cached and all(
         f.target in cached and can_take(cached[f.target], f.type) for f in output
     )

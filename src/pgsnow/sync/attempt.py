@@ -48,11 +48,12 @@ class Attempt:
         )
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
-            quarantine, destination, look.progress, means.stop, refresh,
+            quarantine, destination, look.progress, means.stop, refresh, look.drift,
         )  # fmt: skip
 
     def given_up(self) -> Claim:
         """The claim to try again with: its staging is swept, and a target that had to be made needs every row."""
         self._destination.sweep()
-        claim = replace(self._look.claim, open_batches=())
+        known = self._destination.known
+        claim = replace(self._look.claim, open_batches=(), target_columns=None, known=known)
         return replace(claim, checkpoint=None) if self._destination.made_target else claim

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
-from pgsnow.model.errors import PgsnowError, TargetQueryFailed
+from pgsnow.model.drift import Drift, KnownSource
+from pgsnow.model.errors import PgsnowError, SchemaChangePending, TargetQueryFailed
+from pgsnow.model.own_columns import RESERVED
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.schema_options import SchemaChanges
 from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.evolve import Evolved, evolve, outlook
+from pgsnow.snowflake.foresee import Foresight
 from pgsnow.snowflake.limits import Limit, limits_of
 from pgsnow.snowflake.load import choose_method, load, prune, sweep
-from pgsnow.snowflake.schema import created, ensure_target
+from pgsnow.snowflake.schema import created, describe, ensure_target, suffices
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.retry import with_retries
 
@@ -33,18 +38,38 @@ class Destination:
         claim: Claim,
         progress: Progress,
         stop: threading.Event,
+        *,
+        applying: bool = False,
     ) -> None:
+        """applying: a person has seen what is sent."""
         self._settings = settings
         self._plan = plan
         self._ledger = ledger
         self._claim = claim
         self._progress = progress
         self._stop = stop
+        self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not applying
         self._session: Session | None = None
         self.made_target = False
         """True once this run had to create the target."""
+        self.known = claim.known
+        """What the ledger remembers of the source."""
         self._columns = claim.target_columns
         self._open: list[str] = list(claim.open_batches)
+
+    def evolve(self, drift: Drift) -> Evolved | None:
+        """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
+        where nothing is to be done. Raises SchemaChangePending."""
+        if not drift.alters:
+            return Evolved()
+        self._columns = None
+        self._ledger.remember_target(self._claim, None)
+        return with_retries(lambda: self._on_session(lambda s: self._evolve(s, drift)), self._stop)
+
+    def to_remember(self, drift: Drift) -> KnownSource | None:
+        """What the ledger should know of the source from now on; None: what it knows already."""
+        after = drift.after if self._columns is None else drift.after.seen(self._columns, RESERVED)
+        return None if after == self.known else after
 
     def load(self, unit: LoadUnit) -> None:
         """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
@@ -91,6 +116,32 @@ class Destination:
             self._session.close()
             self._session = None
 
+    def _evolve(self, session: Session, drift: Drift) -> Evolved | None:
+        """Names are got out of the way, and that is in the ledger, before other columns get them."""
+        target = self._plan.target
+        there = describe(session, target)
+        if there is None:
+            return None
+        parting = drift.parting if self.known != drift.parted else ()
+        foreseen = outlook(target, (*parting, *drift.actions), there)
+        self._ask_first(foreseen.statements)
+        if foreseen.incomplete is not None:
+            self._read_all()
+        parted = evolve(session, target, parting, there)
+        if parting and drift.parted is not None:
+            self._ledger.remember_source(self._claim, drift.parted)
+            self.known = drift.parted
+        done = evolve(session, target, drift.actions)
+        found = [evolved for evolved in (parted, done) if evolved is not None]
+        self._progress.events.extend(event for evolved in found for event in evolved.events)
+        return Evolved(incomplete=next((e.incomplete for e in found if e.incomplete), None))
+
+    def _ask_first(self, statements: Sequence[str]) -> None:
+        """With `schema_changes: manual` nothing but `pgsnow apply` sends DDL."""
+        if statements and self._manual:
+            listed = "; ".join(statements)
+            raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")
+
     def _attempt(self, unit: LoadUnit) -> LoadResult:
         try:
             return self._on_session(lambda session: self._load(session, unit))
@@ -109,8 +160,10 @@ class Destination:
         return load(session, plan.target, plan.output, plan.key, unit, method=chosen, notify=self._notify)
 
     def _ensure(self, session: Session) -> None:
+        if self._manual and not self._suffices():
+            self._ask_first(Foresight(session).target(self._plan).statements)
         columns, events = ensure_target(
-            session, self._plan.target, self._plan.output, self._plan.key, self._columns, self._creating
+            session, self._plan.target, self._plan.output, self._plan.key, self._columns, self._read_all
         )
         self._progress.events.extend(events)
         self.made_target |= created(self._plan.target) in events
@@ -118,11 +171,14 @@ class Destination:
             self._ledger.remember_target(self._claim, columns)
             self._columns = columns
 
-    def _creating(self) -> None:
-        """What was loaded before went with the target that somebody dropped. That is in the ledger before there is a
-        target again, or a run that is killed here would leave one with the newest rows alone."""
+    def _read_all(self) -> None:
+        """What was loaded went with a target that somebody dropped, or is not where it should be. The ledger knows
+        before the target looks as if nothing were missing, or a run that is killed here would leave it so."""
         if self._claim.checkpoint is not None:
             self._ledger.forget(self._claim)
+
+    def _suffices(self) -> bool:
+        return self._columns is not None and suffices(self._columns, self._plan.output)
 
     def _notify(self, phase: str) -> None:
         self._progress.tell(phase)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import psycopg
 
 from pgsnow.ledger.store import Claim
-from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.drift import Drift, KnownSource
+from pgsnow.model.own_columns import RESERVED
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.audit import audit_if_due
+from pgsnow.postgres.bounds import UNBOUNDED
 from pgsnow.postgres.read import Probe, probe
 from pgsnow.sync.planning import Prepared
 from pgsnow.sync.progress import Progress
@@ -24,6 +28,7 @@ class Look:
     progress: Progress
     checkpoint: Checkpoint | None
     probe: Probe
+    drift: Drift
 
     @property
     def plan(self) -> TablePlan:
@@ -31,8 +36,8 @@ class Look:
 
     @property
     def busy(self) -> bool:
-        """True if there are rows to load, or staging of an earlier run to sweep."""
-        return self.probe.busy or bool(self.claim.open_batches)
+        """True if there are rows to load, the definition has changed, or staging of an earlier run is to be swept."""
+        return self.probe.busy or self.drift.is_work or bool(self.claim.open_batches)
 
 
 def look_at(
@@ -43,4 +48,25 @@ def look_at(
         checkpoint, finding = audit_if_due(conn, prepared.plan, claim.checkpoint, horizon)
         if finding is not None:
             progress.events.append(finding)
-        return Look(claim, prepared, progress, checkpoint, probe(conn, prepared.plan, checkpoint, horizon))
+        drift = since(claim, prepared)
+        progress.events.extend(told for told in drift.sentences if told not in progress.events)
+        if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
+            checkpoint = checkpoint.evolve(low=UNBOUNDED)
+        found = probe(conn, prepared.plan, checkpoint, horizon)
+        return Look(claim, prepared, progress, checkpoint, found, drift)
+
+
+def since(claim: Claim, prepared: Prepared) -> Drift:
+    """The drift; where nothing is known yet, an older checkpoint tells whether a column was added with a default."""
+    drift, plan = prepared.drift, prepared.plan
+    before = claim.checkpoint.shape if claim.checkpoint is not None else None
+    if claim.known is None and before == plan.shape != plan.older_shape:
+        return replace(drift, full_read="a column was added with a default")
+    return drift
+
+
+def to_remember(claim: Claim, drift: Drift, target: Mapping[str, str] | None) -> KnownSource | None:
+    """What the ledger should know once this run is over, or None if it knows that. target: its columns, name → type,
+    as far as they are known."""
+    after = drift.after if target is None else drift.after.seen(target, RESERVED)
+    return None if after == claim.known else after

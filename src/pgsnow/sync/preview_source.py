@@ -11,7 +11,7 @@ import psycopg
 from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.config import TableConfig
 from pgsnow.model.config_digest import changed_keys, config_digest
-from pgsnow.model.drift import Drift, KnownSource, drift_of
+from pgsnow.model.drift import Drift, KnownSource
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.schema_options import SchemaChanges
@@ -52,9 +52,9 @@ class SourceLook:
         found = self._begun(table)
         known = self.known.get(table.name)
         try:
-            plan = prepare(table, describe(self.conn, table.source), self.settings).plan
-            drift = drift_of(known, plan)
-            seen = probe(self.conn, drift.plan, self.checkpoints.get(table.name), self.horizon)
+            drift = prepare(table, describe(self.conn, table.source), self.settings, known).drift
+            plan = drift.plan
+            seen = probe(self.conn, plan, self.checkpoints.get(table.name), self.horizon)
         except PgsnowError as error:
             return Found(found.stopped(error), None)
         mode = seen.step.mode

@@ -18,6 +18,7 @@ def replay_keys(run: TableRun, keys: Sequence[Key]) -> None:
     closed like the loaded ones.
     """
     run.destination.sweep()
+    run.destination.evolve(run.drift)
     with Spool(run.claim.run_id) as spool:
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
         for unit in writer.units(read_keys(run.source, run.plan, keys)):

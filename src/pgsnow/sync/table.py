@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pgsnow.ledger.store import Claim, Ledger
 from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.model.drift import Drift, KnownSource
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.read import Reading
@@ -22,7 +23,8 @@ from pgsnow.sync.units import UnitWriter
 
 @dataclass(frozen=True, slots=True)
 class TableRun:
-    """All that one run of one table works with. `refresh` asks for everything to be read and the rest deleted."""
+    """All that one run of one table works with. `refresh` asks for everything to be read and the rest deleted;
+    because: why everything must be read, whatever the checkpoint tells."""
 
     plan: TablePlan
     claim: Claim
@@ -34,15 +36,32 @@ class TableRun:
     destination: Destination
     progress: Progress
     stop: threading.Event
-    refresh: bool = False
+    refresh: bool
+    drift: Drift
+    because: str | None = None
+
+    @property
+    def prunes(self) -> bool:
+        """True if rows that a full read does not find are to go."""
+        return self.refresh or (self.drift.prune and not self.plan.whole)
 
 
 def sync_table(run: TableRun) -> None:
     """One table, once. Raises what stopped it; the ledger then still tells where to go on from."""
     run.destination.sweep()
+    run = follow_the_source(run)
     if not load_changes(run):
         load_changes(replace(run, checkpoint=None))
     run.destination.sweep()
+
+
+def follow_the_source(run: TableRun) -> TableRun:
+    """First the target's columns become those of the source as it is now; what must be read is known then."""
+    evolved = run.destination.evolve(run.drift)
+    if evolved is None:
+        forget_the_target(run)
+        return replace(run, checkpoint=None)
+    return replace(run, because=run.drift.full_read or evolved.incomplete)
 
 
 def load_changes(run: TableRun) -> bool:
@@ -62,7 +81,7 @@ def load_changes(run: TableRun) -> bool:
                 advance(run, reading.checkpoint())
         run.quarantine.flush()
         finish_full_read(run)
-        advance(run, reading.checkpoint())
+        advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
     return True
 
 
@@ -72,12 +91,12 @@ def forget_the_target(run: TableRun) -> None:
     run.progress.events.append("the target was gone: everything is read again")
 
 
-def advance(run: TableRun, checkpoint: Checkpoint) -> None:
-    """Snowflake has everything up to here: remember that."""
+def advance(run: TableRun, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
+    """Snowflake has everything up to here: remember that, and with the last of it what the source looks like."""
     with run.progress.timed("checkpoint"):
         if is_set_back(run.checkpoint, checkpoint):
             run.ledger.forget(run.claim)
-        run.ledger.advance(run.claim, checkpoint)
+        run.ledger.advance(run.claim, checkpoint, source)
     run.progress.last_watermark = checkpoint.last_watermark
     run.progress.tell("checkpointed")
 
@@ -89,14 +108,14 @@ def is_set_back(before: Checkpoint | None, after: Checkpoint) -> bool:
 
 
 def finish_full_read(run: TableRun) -> None:
-    """After a full read the target is there, even if it is empty, and after a refresh it holds nothing else.
+    """After a full read the target is there, even if it is empty, and if it prunes it holds nothing else.
 
-    Rows that the refresh did not write are deleted, unless rows were rejected: their older versions in the target
+    Rows that such a read did not write are deleted, unless rows were rejected: their older versions in the target
     are better than nothing.
     """
     if run.progress.full_read is not None and run.progress.load_units == 0:
         run.destination.ensure()
-    if not run.refresh:
+    if not run.prunes:
         return
     if run.progress.rows_rejected:
         run.progress.events.append(

@@ -23,7 +23,7 @@ from pgsnow.sync.heartbeat import Heartbeat
 from pgsnow.sync.held import held
 from pgsnow.sync.keys import Key
 from pgsnow.sync.log import logger
-from pgsnow.sync.look import Look, look_at
+from pgsnow.sync.look import Look, look_at, to_remember
 from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.planning import target_of
 from pgsnow.sync.progress import Progress
@@ -131,7 +131,7 @@ class Tick:
         with self._connections.one() as conn:
             with progress.timed("plan"):
                 config = self._means.config.table(claim.table)
-                prepared = self._means.planner.plan(conn, config, mark)
+                prepared = self._means.planner.plan(conn, config, mark, claim.known)
             return look_at(claim, prepared, conn, horizon, progress)
 
     def _look_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Look:
@@ -148,8 +148,10 @@ class Tick:
     def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
+        known = {k.claim.table: to_remember(k.claim, k.drift, k.claim.target_columns) for k in idle}
+        sources = {table: source for table, source in known.items() if source is not None}
         try:
-            lost = self._means.ledger.advance_idle(moves) if moves else []
+            lost = self._means.ledger.advance_idle(moves, sources) if moves else []
         except PgsnowError as error:
             for look in idle:
                 self._fail(look.claim, error)

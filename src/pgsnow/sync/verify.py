@@ -141,7 +141,8 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    prepared = engine.planner.plan(conn, table, None)
+    known = engine.ledger.known_sources().get(table.name)
+    prepared = engine.planner.plan(conn, table, None, known)
     bad = frozenset(tuple(key.items()) for key in engine.ledger.open_error_keys(table.name))
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)
     there = describe(session, prepared.plan.target) or []

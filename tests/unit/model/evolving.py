@@ -11,6 +11,7 @@ from pgsnow.model.config import TableConfig
 from pgsnow.model.drift import Drift, KnownSource, drift_of
 from pgsnow.model.plan import FENCE_COLUMN, TablePlan, fields_of, watermark_of
 from pgsnow.model.table import Column, Leaf, SourceName, SourceTable, TargetName
+from pgsnow.model.table_key import key_of
 from pgsnow.model.target_actions import TargetAction
 from pgsnow.snowflake.evolve import evolve
 from pgsnow.snowflake.schema import TargetColumn
@@ -51,7 +52,7 @@ def plan_of(source: SourceTable, **config: Any) -> TablePlan:
     made = TableConfig.model_validate(given | config)
     fields = fields_of(made, source)
     target = TargetName.parse(made.target)
-    return TablePlan(made, source, target, fields, fields, watermark_of(made, source))
+    return TablePlan(made, source, target, fields, fields, watermark_of(made, source), key_of(made, source))
 
 
 def known_after(source: SourceTable, **config: Any) -> KnownSource:
