@@ -102,3 +102,45 @@ def test_a_target_that_was_dropped_is_made_again_and_the_next_run_reads_everythi
         assert looked(world).reads == "everything: first read"
         assert engine.tick().tables[0].rows_inserted == 100
     world.assert_equal()
+
+
+def test_with_manual_changes_a_run_waits_for_apply_and_then_goes_on(world: World) -> None:
+    """A new table, columns that swap their names, a type that needs another column: the neighbour goes on meanwhile."""
+    world.sql(SOME)
+    world.sql("create table notes (id int primary key, updated_at timestamptz not null default now())")
+    world.sql("insert into notes select g from generate_series(1, 3) g")
+    notes = {**world.tables[0], "source": "public.notes", "target": "analytics.notes"}
+    world.tables = [{**world.tables[0], "schema_changes": "manual"}, notes]
+    with world.engine() as engine:
+        for change in ("select 1", SWAPPED, RETYPED):
+            world.sql(change)
+            users, other = sorted(engine.tick().tables, key=lambda report: report.table, reverse=True)
+            assert (users.error_type, other.ok) == ("SchemaChangePending", True)
+            shown, _ = preview(world.config, world.settings)
+            assert (shown.manual, shown.pending) == (True, True)
+            assert [statement for statement in shown.ddl if statement not in str(users.error)] == []
+            [applied] = apply(world.config, world.settings, ["public.users"]).tables
+            assert applied.status is Status.APPLIED, applied.error
+            assert applied.events
+            assert preview(world.config, world.settings)[0].ddl == ()
+            assert [report.error for report in engine.tick().tables] == [None, None]
+            world.assert_equal()
+    assert changes(world) == ()
+
+
+SWAPPED = """alter table users rename column name to swap; alter table users rename column profile to name;
+alter table users rename column swap to profile; alter table users add column city text default 'x';
+insert into users (id) select id + 1000 from users"""
+RETYPED = """alter table users alter column balance type text;
+insert into users (id, balance) values (5000, 'much')"""
+
+
+def changes(world: World) -> tuple[str, ...]:
+    return tuple(change for each in preview(world.config, world.settings) for change in each.changes)
+
+
+def test_a_changed_configuration_is_told_by_its_keys(world: World) -> None:
+    with world.engine() as engine:
+        engine.tick()
+    world.tables[0] |= {"columns": {"exclude": ["profile"]}, "where": "id > 7"}
+    assert changes(world) == ("the configuration has other values for columns, where",)
