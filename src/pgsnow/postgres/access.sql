@@ -1,4 +1,5 @@
--- Sizes and rights of the wanted tables. A partitioned or inherited table is all that stands below it.
+-- Sizes and rights of the wanted tables. A partitioned or inherited table is all that stands below it. What feeds an
+-- integer watermark is found as pgsnow.postgres.sequence finds it.
 with recursive wanted as (
     select c.oid, c.relname, n.oid as schema, n.nspname, w.watermark
     from unnest(%(schemas)s::text[], %(tables)s::text[], %(watermarks)s::text[]) w(schema, name, watermark)
@@ -24,9 +25,20 @@ select w.nspname::text as schema, w.relname::text as table,
            select pg_catalog.quote_ident(sn.nspname) || '.' || pg_catalog.quote_ident(sc.relname)
            from pg_catalog.pg_attribute a
            join pg_catalog.pg_type t on t.oid = a.atttypid and t.typname in ('int2', 'int4', 'int8')
-           join pg_catalog.pg_depend d on d.refclassid = 'pg_catalog.pg_class'::regclass and d.deptype in ('a', 'i')
-               and d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = w.oid and d.refobjsubid = a.attnum
-           join pg_catalog.pg_sequence s on s.seqrelid = d.objid
+           join lateral (
+               select d.objid as sequence
+               from pg_catalog.pg_depend d
+               where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+                 and d.refobjid = w.oid and d.refobjsubid = a.attnum and d.deptype = 'i'
+               union
+               select d.refobjid
+               from pg_catalog.pg_attrdef ad
+               join pg_catalog.pg_depend d
+                 on d.classid = 'pg_catalog.pg_attrdef'::regclass and d.objid = ad.oid
+                and d.refclassid = 'pg_catalog.pg_class'::regclass
+               where ad.adrelid = w.oid and ad.adnum = a.attnum
+           ) feeding on true
+           join pg_catalog.pg_sequence s on s.seqrelid = feeding.sequence
            join pg_catalog.pg_class sc on sc.oid = s.seqrelid
            join pg_catalog.pg_namespace sn on sn.oid = sc.relnamespace
            where a.attrelid = w.oid and a.attname = w.watermark
