@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pgsnow.cli import (
+    apply,
     check,
     demo,
     dev,
@@ -32,6 +33,7 @@ app.command("discover")(discover.discover)
 app.command("grants")(grants.grants)
 app.command("check")(check.check)
 app.command("plan")(plan.plan)
+app.command("apply")(apply.apply)
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("verify")(verify.verify)

@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     HELD = 3
     """Another run holds the lease on a table."""
     DIFFERENT = 4
-    """Source and target differ."""
+    """Source and target differ; with `plan --detailed-exitcode`: there is something to apply."""
 
 
 def interrupted(signum: int) -> int:

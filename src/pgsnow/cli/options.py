@@ -44,3 +44,7 @@ Select = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Tell everything about every table, not only what needs something."),
+]

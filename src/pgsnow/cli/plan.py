@@ -8,64 +8,58 @@ import typer
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
-from pgsnow.cli.screen import Shown, say, stdout, table_of, write_records
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose
+from pgsnow.cli.plan_text import show, tell
 from pgsnow.cli.service_log import quiet_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgsnow.sync.preview import TablePreview
-
-COLUMNS = (
-    Shown("table"),
-    Shown("target"),
-    Shown("would read"),
-    Shown("mode"),
-    Shown("load"),
-    Shown("would create"),
-)
+    from pgsnow.sync.previewed import TablePreview
 
 
 def plan(
     config: ConfigFile = None,
     select: Select = None,
     full_refresh: bool = typer.Option(False, "--full-refresh", help="As `run --full-refresh` would."),
+    verbose: Verbose = False,
+    detailed_exitcode: bool = typer.Option(
+        False, "--detailed-exitcode", help="Exit code 4 if there is something to apply."
+    ),
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Show what a run would create and read now. Writes nothing: not in Postgres, not in Snowflake."""
+    """Show what `apply` would send and a run would read now. Writes nothing: not in Postgres, not in Snowflake."""
     quiet_log(debug=debug)
-    raise typer.Exit(show_plan(Invocation(config, env_file, output), select, full_refresh=full_refresh))
+    previews = show_plan(
+        Invocation(config, env_file, output), select, full_refresh=full_refresh, verbose=verbose
+    )
+    raise typer.Exit(plan_code(previews, detailed=detailed_exitcode))
 
 
-def show_plan(invocation: Invocation, select: Sequence[str] | None, *, full_refresh: bool) -> ExitCode:
-    """The previews on stdout; exit code 1 if a table could not be synced."""
+def show_plan(
+    invocation: Invocation,
+    select: Sequence[str] | None,
+    *,
+    full_refresh: bool = False,
+    verbose: bool = False,
+    data: bool = True,
+) -> list[TablePreview]:
+    """Looks at both ends, and shows what was found on stdout. Tables that were asked for by name are shown in full.
+    data: False for a command whose own data are on stdout; then only what is said about the plan is shown."""
     from pgsnow.sync.preview import preview
 
     config, settings = invocation.load()
     previews = preview(config, settings, select, full_refresh=full_refresh)
-    write_records(
-        invocation.output, [p.to_json() for p in previews], table_of(COLUMNS, [_row(p) for p in previews])
-    )
-    for item in previews:
-        _explain(item, invocation.output)
-    return ExitCode.SOME_FAILED if any(p.error for p in previews) else ExitCode.OK
+    if data:
+        show(previews, invocation.output, verbose=verbose or bool(select))
+    tell(previews, invocation.output)
+    return previews
 
 
-def _row(item: TablePreview) -> tuple[object, ...]:
-    created = "nothing" if not item.ddl else f"{len(item.ddl)} statements (below)"
-    return (item.table, item.target, item.reads, item.mode, item.load, None if item.error else created)
-
-
-def _explain(item: TablePreview, form: Format) -> None:
-    if item.error:
-        say(f"{item.table}: {item.error}")
-        if item.advice:
-            say(f"  → {item.advice}")
-    elif form is Format.TABLE and item.ddl:
-        console = stdout()
-        console.print(f"\n-- {item.table}")
-        for statement in item.ddl:
-            console.print(f"{statement};", soft_wrap=True)
+def plan_code(previews: Sequence[TablePreview], *, detailed: bool = False) -> ExitCode:
+    """1 if a table cannot be synced; else, if asked for, 4 if a table's target needs statements; else 0."""
+    if any(item.error for item in previews):
+        return ExitCode.SOME_FAILED
+    return ExitCode.DIFFERENT if detailed and any(item.pending for item in previews) else ExitCode.OK

@@ -145,14 +145,21 @@ class MemoryLedger:
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         with self.memory.lock:
-            logged = {(log["run_id"], log["source_table"]) for log in self.memory.logs}
-            for claim, report in runs:
-                if (claim.run_id, claim.table) in logged:
-                    continue
-                self.memory.logs.append(log_row(claim, report))
+            for claim, report in self._log(runs):
                 row = self.memory.rows.get(claim.table)
                 if row is not None and row.fence == claim.fence:
                     row.finish(report)
+
+    def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        with self.memory.lock:
+            self._log(runs)
+
+    def _log(self, runs: Sequence[tuple[Claim, TableReport]]) -> list[tuple[Claim, TableReport]]:
+        """Those that were not logged before."""
+        logged = {(log["run_id"], log["source_table"]) for log in self.memory.logs}
+        new = [run for run in runs if (run[0].run_id, run[0].table) not in logged]
+        self.memory.logs.extend(log_row(*run) for run in new)
+        return new
 
     def quarantine(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
         with self.memory.lock:

@@ -89,6 +89,9 @@ class PostgresLedger:
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         self._runs.finish(runs)
 
+    def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        self._runs.note(runs)
+
     def quarantine(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
         self._quarantine.add(claim, rejected)
 

@@ -185,7 +185,7 @@ returning source_table;
 
 -- name: finish
 -- Logs runs, and notes the outcome of those that still hold their lease. A run that is logged already is left
--- alone, so that sending this twice counts nothing twice.
+-- alone, so that sending this twice counts nothing twice. With only_log, sync_watermarks is left as it is.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
@@ -210,6 +210,7 @@ with runs as (
     select w.source_table
     from {schema}.sync_watermarks w
     join runs on runs.source_table = w.source_table and runs.fence = w.fence
+    where not %(only_log)s
     order by w.source_table
     for update of w
 )

@@ -27,9 +27,17 @@ class Runs:
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         """One statement, however many runs."""
+        self._record(runs, only_log=False)
+
+    def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        """The same for sync_logs alone."""
+        self._record(runs, only_log=True)
+
+    def _record(self, runs: Sequence[tuple[Claim, TableReport]], *, only_log: bool) -> None:
         if runs:
             rows = as_json(storable(log_row(*run)) for run in runs)
-            self._statements.rows("finish", runs=rows, success=[status.value for status in SUCCESS])
+            success = [status.value for status in SUCCESS]
+            self._statements.rows("finish", runs=rows, success=success, only_log=only_log)
 
     def watermarks(self) -> list[WatermarkRow]:
         """By name."""

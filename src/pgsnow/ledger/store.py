@@ -180,6 +180,9 @@ class RunLog(Protocol):
         """Record ended runs: last_run, last_status, last_error, rows_processed, and a sync_logs row each.
         A run that lost its lease gets its sync_logs row and nothing else."""
 
+    def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+        """A sync_logs row each, and nothing else: for what was no run, such as `pgsnow apply`."""
+
     def watermarks(self) -> list[WatermarkRow]:
         """All tables, for `status`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pgsnow.model.config_digest import config_digest
 from pgsnow.model.known import KnownColumn, KnownSource
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column, Leaf, SourceTable
@@ -174,6 +175,7 @@ def known_of(plan: TablePlan, places: Mapping[str, KnownColumn] | None = None) -
         filenode=source.filenode,
         leaves=source.leaves,
         columns=tuple(columns),
+        settings=tuple(config_digest(plan.config).items()),
     )
 
 

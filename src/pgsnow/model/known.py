@@ -37,6 +37,7 @@ class KnownSource:
     """A source table as it was when its checkpoint moved last.
 
     into: the target. left: columns of the target that no column of the source fills (any more), and their types.
+    settings: a digest of each key of the table's configuration.
     """
 
     oid: int
@@ -48,6 +49,7 @@ class KnownSource:
     leaves: tuple[Leaf, ...] = ()
     columns: tuple[KnownColumn, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
 
     def column(self, name: str) -> KnownColumn | None:
         return next((c for c in self.columns if c.name == name and c.attnum is not None), None)
@@ -94,6 +96,7 @@ class KnownSource:
                 for column in data.get("columns", ())
             ),
             left=tuple((name, kind) for name, kind in data.get("left", ())),
+            settings=tuple((key, digest) for key, digest in data.get("settings", ())),
         )
 
 

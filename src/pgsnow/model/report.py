@@ -19,6 +19,8 @@ class Status(StrEnum):
     HELD = "held"
     """Another run has the table, or it is not due yet."""
     STOPPED = "stopped"
+    APPLIED = "applied"
+    """Not a run: `pgsnow apply` sent the target's statements. Nothing was loaded."""
 
 
 SUCCESS = frozenset({Status.OK, Status.IDLE, Status.PARTIAL})

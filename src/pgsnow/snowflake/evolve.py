@@ -6,7 +6,7 @@ Cut after any statement and begun anew, the same actions lead to the same end: w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgsnow.model.column_types import is_wider
 from pgsnow.model.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
@@ -33,12 +33,34 @@ class _Step:
     incomplete: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """statements: what `evolve` would send. columns: what is there then. incomplete: as in Evolved."""
+
+    statements: tuple[str, ...]
+    columns: tuple[TargetColumn, ...]
+    incomplete: str | None
+
+
 def foresee(
     target: TargetName, actions: Sequence[TargetAction], there: Sequence[TargetColumn] | None
 ) -> tuple[str, ...]:
     """The statements that `evolve` would send to a target that has these columns (None: it is not there)."""
-    return tuple(
-        step.statement for step in _steps(target, actions, there or ()) if step.statement is not None
+    return outlook(target, actions, there or ()).statements
+
+
+def outlook(target: TargetName, actions: Sequence[TargetAction], there: Sequence[TargetColumn]) -> Outlook:
+    """What `evolve` would do to a target that has these columns, and leave. Sends nothing."""
+    kinds = {column.name: column.kind for column in there}
+    steps = (
+        [step for action in actions if (step := _step(target, action, kinds)) is not None] if there else []
+    )
+    known = {column.name: column for column in there}
+    plain = TargetColumn("", "", required=False, computed=False)
+    return Outlook(
+        tuple(step.statement for step in steps if step.statement is not None),
+        tuple(replace(known.get(name, plain), name=name, kind=kind) for name, kind in kinds.items()),
+        next((step.incomplete for step in steps if step.incomplete), None),
     )
 
 

@@ -2,40 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from pgsnow.model.errors import TargetMissing
-from pgsnow.model.plan import FENCE_COLUMN
+from pgsnow.model.plan import FENCE_COLUMN, TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field
+from pgsnow.model.target_actions import TargetAction
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.evolve import outlook
 from pgsnow.snowflake.names import STAGE
 from pgsnow.snowflake.quoting import quote, schema_of, text
 from pgsnow.snowflake.schema import describe, refuse_conflicts
 
 
-def foresee_target(
-    session: Session, target: TargetName, output: Sequence[Field], key: Sequence[Field]
-) -> tuple[str, ...]:
-    """The statements that `ensure_target` would have to send, in order; sends none of them.
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """there: the target is. statements: what it needs first, in order."""
 
-    Raises TargetConflict.
-    """
-    there = describe(session, target)
-    statements = []
-    if there is None:
-        if target.schema not in schemas_of(session, target.database):
-            statements.append(sql.create_schema(target))
-        statements.append(sql.create_table(target, output, key))
-    else:
-        refuse_conflicts(target, there, output, key)
-        known = {column.name for column in there}
-        wanted = [(field.target, field.type.snowflake) for field in output] + [(FENCE_COLUMN, sql.FENCE_TYPE)]
-        statements += [sql.add_column(target, name, kind) for name, kind in wanted if name not in known]
-    if not _has_stage(session, target):
-        statements.append(sql.create_stage(target))
-    return tuple(statements)
+    there: bool
+    statements: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Foresight:
+    """Looks at many targets. What they share (a schema, its stage) is asked once, and told with the first that
+    needs it."""
+
+    session: Session
+    _schemas: dict[str, frozenset[str]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+    """Schemas that are not there, and whose statement was told."""
+    _stages: set[str] = field(default_factory=set)
+    """Schemas whose stage is there, or was told."""
+
+    def target(self, plan: TablePlan, actions: Sequence[TargetAction] = ()) -> Foreseen:
+        """What `evolve` (these actions) and then `ensure_target` would send now; sends none of it.
+
+        Raises TargetConflict.
+        """
+        target = plan.target
+        there = describe(self.session, target)
+        if there is None:
+            statements = [*self._schema(target), sql.create_table(target, plan.output, plan.key)]
+        else:
+            evolved = outlook(target, actions, there)
+            refuse_conflicts(target, evolved.columns, plan.output, plan.key)
+            known = {column.name for column in evolved.columns}
+            wanted = [(f.target, f.type.snowflake) for f in plan.output] + [(FENCE_COLUMN, sql.FENCE_TYPE)]
+            missing = [sql.add_column(target, name, kind) for name, kind in wanted if name not in known]
+            statements = [*evolved.statements, *missing]
+        return Foreseen(there is not None, (*statements, *self._stage(target)))
+
+    def _schema(self, target: TargetName) -> Iterator[str]:
+        if not self.saw_schema(target) and schema_of(target) not in self._told:
+            self._told.add(schema_of(target))
+            yield sql.create_schema(target)
+
+    def _stage(self, target: TargetName) -> Iterator[str]:
+        if not self._has_stage(target):
+            yield sql.create_stage(target)
+
+    def saw_schema(self, target: TargetName) -> bool:
+        """The target's schema is there, and the role may see it."""
+        if target.database not in self._schemas:
+            self._schemas[target.database] = schemas_of(self.session, target.database)
+        return target.schema in self._schemas[target.database]
+
+    def _has_stage(self, target: TargetName) -> bool:
+        where = schema_of(target)
+        if where in self._stages:
+            return True
+        self._stages.add(where)
+        try:
+            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {where}")
+        except TargetMissing:
+            return False
+        return STAGE in shown.column("name")
 
 
 def schemas_of(session: Session, database: str) -> frozenset[str]:
@@ -49,27 +93,3 @@ def schemas_of(session: Session, database: str) -> frozenset[str]:
 def use_warehouse(session: Session, name: str) -> None:
     """Raises TargetMissing, TargetAccessDenied if the role may not use it. Does not start it."""
     session.execute(f"USE WAREHOUSE {quote(name)}")
-
-
-def current_role(session: Session) -> str:
-    """The role of the session."""
-    [[role]] = session.execute("SELECT CURRENT_ROLE()").rows
-    return str(role)
-
-
-def grants_of(session: Session, role: str) -> list[tuple[str, str, str]]:
-    """(privilege, kind of object, its name) of each grant to the role itself, those it inherits left out.
-
-    Snowflake docs, "SHOW GRANTS". Raises TargetQueryFailed where they cannot be told.
-    """
-    result = session.execute(f"SHOW GRANTS TO ROLE {quote(role)}")
-    told = (result.column(name) for name in ("privilege", "granted_on", "name"))
-    return list(zip(*told, strict=True))
-
-
-def _has_stage(session: Session, target: TargetName) -> bool:
-    statement = f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {schema_of(target)}"
-    try:
-        return STAGE in session.execute(statement).column("name")
-    except TargetMissing:
-        return False

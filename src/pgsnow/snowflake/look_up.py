@@ -33,9 +33,9 @@ def select_rows(
     return session.execute(sql.select(target, fields, sql.key_is_one_of(key, constants))).rows
 
 
-def select_all_keys(session: Session, target: TargetName, key: Sequence[Field]) -> list[Row]:
-    """The keys of all rows. Raises TargetMissing."""
-    return session.execute(sql.select(target, key)).rows
+def select_all(session: Session, target: TargetName, fields: Sequence[Field]) -> list[Row]:
+    """These fields of all rows, in no order. Raises TargetMissing."""
+    return session.execute(sql.select(target, fields)).rows
 
 
 def constant(value: Any, field: Field) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgsnow.model.column_types import ColumnType, can_take
@@ -31,18 +31,21 @@ def ensure_target(
     output: tuple[Field, ...],
     key: tuple[Field, ...],
     cached: Mapping[str, str] | None,
+    creating: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Make the target fit for `output`: (its columns, name → type, and what was done, as sentences).
 
     Sends no statement when `cached` (what an earlier call returned) suffices. Otherwise schema, table and stage are
     created where missing and missing columns are added, without NOT NULL. Idempotent; any number of workers may do
-    it at once. Raises TargetConflict, naming all columns concerned, before anything is altered.
+    it at once. `creating` is called before a target that is not there is created, which is the last moment when that
+    can be seen. Raises TargetConflict, naming all columns concerned, before anything is altered.
     """
     if cached is not None and suffices(cached, output):
         return dict(cached), ()
     there = describe(session, target)
     events: list[str] = []
     if there is None:
+        creating()
         there = _create(session, target, output, key)
         events.append(created(target))
     refuse_conflicts(target, there, output, key)

@@ -9,6 +9,7 @@ from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
 from pgsnow.snowflake.connection import connect
+from pgsnow.snowflake.foresee import Foresight
 from pgsnow.sync.check_broker import check_broker
 from pgsnow.sync.check_ledger import check_ledger
 from pgsnow.sync.check_source import check_source
@@ -46,6 +47,7 @@ def run_checks(config: SyncConfig, settings: Settings, names: Sequence[str] | No
     ):
         findings.extend(check_account(session, settings.snowflake))
         findings.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
-        findings.extend(check_target(session, each.plan) for each in prepared)
+        foresight = Foresight(session)
+        findings.extend(check_target(foresight, each.plan) for each in prepared)
     findings.append(check_broker(settings.broker_url))
     return findings

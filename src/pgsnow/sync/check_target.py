@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
+from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
 from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.foresee import current_role, foresee_target, grants_of, schemas_of, use_warehouse
-from pgsnow.snowflake.quoting import quote, schema_of
+from pgsnow.snowflake.foresee import Foresight, schemas_of, use_warehouse
+from pgsnow.snowflake.quoting import quote
+from pgsnow.snowflake.rights import Rights, rights_of
 from pgsnow.sync.finding import Finding, failed, ok, warning
-
-NEEDED = ("CREATE TABLE", "CREATE STAGE")
-"""On the target's schema. Snowflake docs, "Access control privileges"."""
 
 
 def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[Finding]:
@@ -50,50 +48,37 @@ def _database(session: Session, name: str) -> Finding:
 
 def check_rights(session: Session, targets: frozenset[TargetName]) -> Iterator[Finding]:
     """A finding a schema that targets are in."""
-    role = current_role(session)
-    try:
-        grants = frozenset(grants_of(session, role))
-    except PgsnowError:
-        grants = None
+    rights = rights_of(session)
     for target in sorted({target.sibling("") for target in targets}):
-        yield _rights_in(session, target, role, grants)
+        yield _rights_in(session, target, rights)
 
 
-def _rights_in(
-    session: Session, target: TargetName, role: str, grants: frozenset[tuple[str, str, str]] | None
-) -> Finding:
+def _rights_in(session: Session, target: TargetName, rights: Rights) -> Finding:
     name = "snowflake rights"
     place = f"{target.database}.{target.schema}"
-    if grants is None:
-        return warning(name, f"the grants of role {role} cannot be told", "Ask: SHOW GRANTS TO ROLE …;")
+    if rights.grants is None:
+        detail = f"the grants of role {rights.role} cannot be told"
+        return warning(name, detail, "Ask: SHOW GRANTS TO ROLE …;")
     there = target.schema in schemas_of(session, target.database)
-    kind, where = ("SCHEMA", schema_of(target)) if there else ("DATABASE", quote(target.database))
-    wanted = NEEDED if there else ("CREATE SCHEMA",)
-    had = {privilege for privilege, on, what in grants if on == kind and same_object(what, where)}
-    if had >= set(wanted) or "OWNERSHIP" in had:
-        return ok(name, f"{role} may create what it needs in {place}")
-    fix = f"GRANT USAGE, {', '.join(wanted)} ON {kind} {where} TO ROLE {quote(role)};"
-    missing = ", ".join(right for right in wanted if right not in had)
-    detail = f"{role} has not been granted {missing} on {kind.lower()} {place}"
-    if any(on == "ROLE" and privilege == "USAGE" for privilege, on, _ in grants):
-        return warning(name, f"{detail} itself; it may have inherited that", fix)
-    return failed(name, detail, fix)
-
-
-def same_object(told: str, quoted: str) -> bool:
-    """SHOW GRANTS quotes a part of a name only where it must: `DB."my schema"` is `"DB"."my schema"`."""
-    return told.replace('"', "") == quoted.replace('"', "")
+    lack = rights.lacking_in(target, schema_there=there)
+    if lack is None:
+        return ok(name, f"{rights.role} may create what it needs in {place}")
+    missing = ", ".join(lack.privileges)
+    detail = f"{rights.role} has not been granted {missing} on {lack.kind.lower()} {place}"
+    if not lack.certain:
+        return warning(name, f"{detail} itself; it may have inherited that", f"{lack.statement};")
+    return failed(name, detail, f"{lack.statement};")
 
 
 def role_of(session: Session) -> str:
-    return quote(current_role(session))
+    return quote(rights_of(session).role)
 
 
-def check_target(session: Session, plan: TablePlan) -> Finding:
+def check_target(foresight: Foresight, plan: TablePlan) -> Finding:
     """Whether the target can take the table; says what the first run would do to it."""
     name = f"target of {plan.config.name}"
     try:
-        statements = foresee_target(session, plan.target, plan.output, plan.key)
+        statements = foresight.target(plan).statements
     except TargetMissing as error:
         return failed(
             name, str(error), error.advice or "Check SNOWFLAKE_DATABASE and the grants of SNOWFLAKE_ROLE."

@@ -16,8 +16,8 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.schema_options import SchemaChanges
 from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.snowflake.connection import Session, connect
-from pgsnow.snowflake.evolve import Evolved, evolve, foresee
-from pgsnow.snowflake.foresee import foresee_target
+from pgsnow.snowflake.evolve import Evolved, evolve, outlook
+from pgsnow.snowflake.foresee import Foresight
 from pgsnow.snowflake.limits import Limit, limits_of
 from pgsnow.snowflake.load import choose_method, load, prune, sweep
 from pgsnow.snowflake.schema import created, describe, ensure_target, suffices
@@ -38,13 +38,17 @@ class Destination:
         claim: Claim,
         progress: Progress,
         stop: threading.Event,
+        *,
+        applying: bool = False,
     ) -> None:
+        """applying: a person has seen what is sent."""
         self._settings = settings
         self._plan = plan
         self._ledger = ledger
         self._claim = claim
         self._progress = progress
         self._stop = stop
+        self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not applying
         self._session: Session | None = None
         self.made_target = False
         """True once this run had to create the target."""
@@ -119,7 +123,10 @@ class Destination:
         if there is None:
             return None
         parting = drift.parting if self.known != drift.parted else ()
-        self._ask_first(foresee(target, (*parting, *drift.actions), there))
+        foreseen = outlook(target, (*parting, *drift.actions), there)
+        self._ask_first(foreseen.statements)
+        if foreseen.incomplete is not None:
+            self._read_all()
         parted = evolve(session, target, parting, there, self._notify)
         if parting and drift.parted is not None:
             self._ledger.remember_source(self._claim, drift.parted)
@@ -132,7 +139,7 @@ class Destination:
 
     def _ask_first(self, statements: Sequence[str]) -> None:
         """With `schema_changes: manual` nothing but `pgsnow apply` sends DDL."""
-        if statements and self._plan.config.schema_changes is SchemaChanges.MANUAL:
+        if statements and self._manual:
             listed = "; ".join(statements)
             raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")
 
@@ -154,17 +161,22 @@ class Destination:
         return load(session, plan.target, plan.output, plan.key, unit, method=chosen, notify=self._notify)
 
     def _ensure(self, session: Session) -> None:
-        if self._plan.config.schema_changes is SchemaChanges.MANUAL and not self._suffices():
-            plan = self._plan
-            self._ask_first(foresee_target(session, plan.target, plan.output, plan.key))
+        if self._manual and not self._suffices():
+            self._ask_first(Foresight(session).target(self._plan).statements)
         columns, events = ensure_target(
-            session, self._plan.target, self._plan.output, self._plan.key, self._columns
+            session, self._plan.target, self._plan.output, self._plan.key, self._columns, self._read_all
         )
         self._progress.events.extend(events)
         self.made_target |= created(self._plan.target) in events
         if columns != self._columns:
             self._ledger.remember_target(self._claim, columns)
             self._columns = columns
+
+    def _read_all(self) -> None:
+        """What was loaded went with a target that somebody dropped, or is not where it should be. The ledger knows
+        before the target looks as if nothing were missing, or a run that is killed here would leave it so."""
+        if self._claim.checkpoint is not None:
+            self._ledger.forget(self._claim)
 
     def _suffices(self) -> bool:
         return self._columns is not None and suffices(self._columns, self._plan.output)

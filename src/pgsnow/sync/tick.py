@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TypeVar
@@ -21,6 +20,7 @@ from pgsnow.postgres.horizon import take_horizon
 from pgsnow.postgres.read import idle_checkpoint
 from pgsnow.sync.attempt import Attempt
 from pgsnow.sync.heartbeat import Heartbeat
+from pgsnow.sync.held import held
 from pgsnow.sync.keys import Key
 from pgsnow.sync.log import logger
 from pgsnow.sync.look import Look, look_at, to_remember
@@ -59,7 +59,9 @@ class Tick:
         self._pool = ThreadPoolExecutor(means.config.parallel_tables, thread_name_prefix="pgsnow-table")
         self._heartbeat = Heartbeat(means.ledger, claims)
         self._progress = {claim.table: self._new_progress(claim.table) for claim in claims}
-        self._reports = {refusal.table: self._refused(refusal) for refusal in refusals}
+        self._reports = {
+            refusal.table: held(refusal, self._new_progress(refusal.table)) for refusal in refusals
+        }
 
     def __enter__(self) -> Tick:
         self._heartbeat.__enter__()
@@ -224,12 +226,6 @@ class Tick:
         config = self._means.config.table(table)
         target = str(target_of(config, self._means.settings.snowflake))
         return Progress(table, target, self._run_id, self._means.observer)
-
-    def _refused(self, refusal: Refusal) -> TableReport:
-        who = f" by {refusal.holder}" if refusal.holder else ""
-        since = f" since {refusal.since:%Y-%m-%d %H:%M:%S %Z}" if refusal.since else ""
-        report = self._new_progress(refusal.table).report(Status.HELD)
-        return replace(report, error=f"{refusal.reason}{who}{since}", error_type="LeaseHeld")
 
     def _report(self) -> SyncReport:
         order = {table.name: at for at, table in enumerate(self._means.config.tables)}

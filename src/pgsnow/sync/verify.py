@@ -3,7 +3,7 @@ Postgres is asked for its own text, Snowflake through plain SELECTs; neither Arr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,12 @@ from pgsnow.model.errors import TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.limits import Limit, limits_of
-from pgsnow.snowflake.look_up import count_rows, select_all_keys, select_rows
+from pgsnow.snowflake.look_up import select_all
 from pgsnow.snowflake.schema import describe
 from pgsnow.sync.canonical import from_snowflake
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.expected import Expected, Row, expected_rows
+from pgsnow.sync.target_rows import TargetRows
 
 PAGE = 2_000
 """Rows compared at once."""
@@ -80,6 +81,8 @@ class Comparison:
     def run(self, quarantined: frozenset[Row]) -> Verdict:
         """quarantined: keys, as loaded, of rows that are known not to be in the target as they should."""
         matched = 0
+        self._target = TargetRows(self._session, self._plan)
+        self.verdict.target_rows = self._target.count
         for page in self._expected(PAGE):
             self.verdict.source_rows += len(page)
             known = {self._key(row): self._fit(row) for row in page if self._key(row) not in quarantined}
@@ -99,7 +102,7 @@ class Comparison:
 
     def _compare(self, source: dict[Row, Row]) -> int:
         target: dict[Row, Row] = {}
-        for row in self._target_rows(list(source)):
+        for row in self._target.of(list(source)):
             if self._key(row) in target:
                 self.verdict.note(Difference("duplicate", self._key(row)))
             target[self._key(row)] = row
@@ -110,25 +113,17 @@ class Comparison:
                 self._note_values(key, row, target[key])
         return len(target)
 
-    def _target_rows(self, keys: Sequence[Row]) -> Iterator[Row]:
-        if not keys:
-            return
-        output = self._plan.output
-        for row in select_rows(self._session, self._plan.target, output, self._plan.key, keys):
-            yield tuple(from_snowflake(f, v) for f, v in zip(output, row, strict=True))
-
     def _note_values(self, key: Row, source: Row, target: Row) -> None:
         for at, f in enumerate(self._plan.output):
             if source[at] != target[at]:
                 self.verdict.note(Difference("value", key, f.target, source[at], target[at]))
 
     def _ghosts(self, matched: int, quarantined: frozenset[Row]) -> None:
-        self.verdict.target_rows = count_rows(self._session, self._plan.target)
         if self.verdict.target_rows == matched:
             return
         known = {self._key(row) for page in self._expected(PAGE) for row in page} | quarantined
         key = self._plan.key
-        for row in select_all_keys(self._session, self._plan.target, key):
+        for row in select_all(self._session, self._plan.target, key):
             value = tuple(from_snowflake(f, v) for f, v in zip(key, row, strict=True))
             if value not in known:
                 self.verdict.note(Difference("ghost", value))

@@ -15,7 +15,7 @@ from pgsnow.model.typemap import Field, mapping_named
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.load import load
-from pgsnow.snowflake.look_up import count_rows, select_all_keys, select_rows
+from pgsnow.snowflake.look_up import count_rows, select_all, select_rows
 from pgsnow.snowflake.quoting import qualified
 from pgsnow.snowflake.schema import ensure_target
 from tests.integration.snowflake.units import ID, NAME, OUTPUT, column, load_unit, rows_of, write_unit
@@ -248,5 +248,5 @@ def test_rows_are_looked_up_by_their_keys(session: Session, target: TargetName, 
     wanted = [row[:2] for row in rows[3:6]]
     assert sorted(select_rows(session, target, output, key, wanted)) == rows[3:6]
     assert select_rows(session, target, output, key, []) == []
-    assert sorted(select_all_keys(session, target, key)) == [row[:2] for row in rows]
+    assert sorted(select_all(session, target, key)) == [row[:2] for row in rows]
     assert count_rows(session, target) == 20

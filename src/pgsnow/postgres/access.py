@@ -1,0 +1,61 @@
+"""How large tables are, and what the role was not granted on them: one statement, however many, and no table read.
+
+https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-ACCESS
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
+
+from pgsnow.model.table import SourceName
+from pgsnow.postgres.errors import translating
+from pgsnow.postgres.sql import text_of
+
+_QUERY = (files(__package__) / "access.sql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """rows: as last estimated (None: never counted). bytes: on disk, without indexes (None: it has no storage).
+    grants: the statements that are missing for the table to be read."""
+
+    rows: int | None
+    bytes: int | None
+    grants: tuple[str, ...]
+
+
+def access(
+    conn: psycopg.Connection[Any], watermarks: Mapping[SourceName, str | None]
+) -> dict[SourceName, Access]:
+    """By table; those that are not there are left out. An integer watermark is followed by its sequence, which the
+    role must be able to look at (without that the table is read in xmin mode, at a higher cost).
+
+    Raises SourceUnavailable.
+    """
+    given = {
+        "schemas": [name.schema for name in watermarks],
+        "tables": [name.table for name in watermarks],
+        "watermarks": list(watermarks.values()),
+    }
+    with translating("source"), conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_QUERY, given).fetchall()
+    return {SourceName(row["schema"], row["table"]): _access(row) for row in rows}
+
+
+def _access(row: Mapping[str, Any]) -> Access:
+    missing = []
+    schema, table = Identifier(row["schema"]), Identifier(row["schema"], row["table"])
+    if not row["may_use_schema"]:
+        missing.append(SQL("GRANT USAGE ON SCHEMA {}").format(schema))
+    if not row["may_select"]:
+        missing.append(SQL("GRANT SELECT ON {}").format(table))
+    told = [text_of(grant) for grant in missing]
+    told += [f"GRANT SELECT ON SEQUENCE {sequence}" for sequence in row["closed_sequences"]]
+    return Access(row["rows"], row["bytes"], tuple(f"{grant} TO {row['role']}" for grant in told))

@@ -1,0 +1,95 @@
+"""What a role may do in Snowflake, and the statement that grants what it may not.
+
+Source: Snowflake docs, "SHOW GRANTS", "Access control privileges".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.quoting import qualified, quote, schema_of
+
+IN_SCHEMA = ("CREATE TABLE", "CREATE STAGE")
+"""On the target's schema; the role then owns what it has created."""
+IN_DATABASE = ("CREATE SCHEMA",)
+"""Instead, where the schema has to be created."""
+ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
+"""On a target that somebody else has created."""
+OWNERSHIP = "OWNERSHIP"
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Privileges that a role was not granted on one object. certain: False where it may have inherited them, or where
+    nobody can tell."""
+
+    role: str
+    privileges: tuple[str, ...]
+    kind: str
+    where: str
+    statement: str
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """A role and (privilege, kind of object, its name) of each grant to itself; None: they cannot be told."""
+
+    role: str
+    grants: frozenset[tuple[str, str, str]] | None
+
+    @property
+    def inherits(self) -> bool:
+        """Another role was granted to this one; what that one may do is not looked up."""
+        return any(on == "ROLE" and privilege == "USAGE" for privilege, on, _ in self.grants or ())
+
+    def on(self, kind: str, quoted: str) -> frozenset[str]:
+        """What was granted on this object."""
+        return frozenset(
+            privilege for privilege, on, name in self.grants or () if on == kind and _same(name, quoted)
+        )
+
+    def lacking_in(self, target: TargetName, *, schema_there: bool) -> Lack | None:
+        """What the role lacks to create tables and a stage where this target is; None if it lacks nothing."""
+        if schema_there:
+            return self._lack("SCHEMA", schema_of(target), IN_SCHEMA, with_usage=True)
+        return self._lack("DATABASE", quote(target.database), IN_DATABASE, with_usage=True)
+
+    def lacking_on(self, target: TargetName, *, alter: bool) -> Lack | None:
+        """What the role lacks to load this table, which is there. alter: and to alter it, which takes ownership."""
+        where = qualified(target)
+        lack = self._lack("TABLE", where, (OWNERSHIP,) if alter else ON_TABLE)
+        if lack is None or not alter:
+            return lack
+        statement = f"GRANT OWNERSHIP ON TABLE {where} TO ROLE {quote(self.role)} COPY CURRENT GRANTS"
+        return Lack(lack.role, lack.privileges, lack.kind, lack.where, statement, lack.certain)
+
+    def _lack(self, kind: str, where: str, wanted: Iterable[str], *, with_usage: bool = False) -> Lack | None:
+        had = self.on(kind, where)
+        missing = tuple(privilege for privilege in wanted if privilege not in had)
+        if OWNERSHIP in had or not missing:
+            return None
+        named = ", ".join(("USAGE", *wanted) if with_usage else wanted)
+        statement = f"GRANT {named} ON {kind} {where} TO ROLE {quote(self.role)}"
+        certain = self.grants is not None and not self.inherits
+        return Lack(self.role, missing, kind, where, statement, certain)
+
+
+def rights_of(session: Session) -> Rights:
+    """Those of the session's role, what it inherits left out. A few servers cannot tell."""
+    [[role]] = session.execute("SELECT CURRENT_ROLE()").rows
+    try:
+        result = session.execute(f"SHOW GRANTS TO ROLE {quote(str(role))}")
+    except PgsnowError:
+        return Rights(str(role), None)
+    told = (result.column(name) for name in ("privilege", "granted_on", "name"))
+    return Rights(str(role), frozenset(zip(*told, strict=True)))
+
+
+def _same(told: str, quoted: str) -> bool:
+    """SHOW GRANTS quotes a part of a name only where it must: `DB."my schema"` is `"DB"."my schema"`."""
+    return told.replace('"', "") == quoted.replace('"', "")

@@ -1,0 +1,107 @@
+"""Making targets fit, and nothing else: what `pgsnow apply` does. Rows are loaded by the next run."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import psycopg
+
+from pgsnow.ledger.postgres import PostgresLedger
+from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.model.config import SyncConfig
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.report import Status, SyncReport, TableReport
+from pgsnow.model.settings import Settings
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.discover import describe
+from pgsnow.sync.destination import Destination
+from pgsnow.sync.engine import holder
+from pgsnow.sync.events import ignore
+from pgsnow.sync.heartbeat import Heartbeat
+from pgsnow.sync.held import held
+from pgsnow.sync.log import logger
+from pgsnow.sync.planning import prepare, target_of
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.tick import status_after
+
+
+def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncReport:
+    """Send what these tables' targets need, as the source is now; one report a table, its events say what was sent.
+
+    Each table is claimed as a run claims it: one that another run has is left to it (HELD). A table that fails leaves
+    the others. Idempotent. What was done is in sync_logs (status `applied`); how far the table is read is left as it
+    was. Raises ConfigError for an unknown table, SourceUnavailable, LedgerUnavailable, LedgerAccessDenied.
+    """
+    began, started_at, run_id = time.monotonic(), datetime.now(UTC), uuid.uuid4().hex[:16]
+    chosen = [table.name for table in config.select(names)]
+    with ExitStack() as stack:
+        source = Source(settings.source)
+        stack.callback(source.close)
+        ledger = PostgresLedger(settings.ledger, config.ledger_schema)
+        stack.callback(ledger.close)
+        ledger.migrate()
+        conn = stack.enter_context(source.connect())
+        claims, refusals = ledger.claim(chosen, run_id=run_id, holder=holder())
+        stack.enter_context(Heartbeat(ledger, claims))
+        work = _Application(config, settings, ledger, conn)
+        reports = [held(refusal, work.progress(refusal.table, run_id)) for refusal in refusals]
+        with ThreadPoolExecutor(config.parallel_tables, thread_name_prefix="pgsnow-apply") as pool:
+            reports += pool.map(work.table, claims)
+    reports.sort(key=lambda report: chosen.index(report.table))
+    return SyncReport(run_id, started_at, time.monotonic() - began, tuple(reports))
+
+
+class _Application:
+    """What all tables share. psycopg lets threads share a connection."""
+
+    def __init__(
+        self,
+        config: SyncConfig,
+        settings: Settings,
+        ledger: Ledger,
+        conn: psycopg.Connection,
+    ) -> None:
+        self._config = config
+        self._settings = settings
+        self._ledger = ledger
+        self._conn = conn
+
+    def progress(self, table: str, run_id: str) -> Progress:
+        target = str(target_of(self._config.table(table), self._settings.snowflake))
+        return Progress(table, target, run_id, ignore)
+
+    def table(self, claim: Claim) -> TableReport:
+        """Done, noted and released."""
+        progress = self.progress(claim.table, claim.run_id)
+        try:
+            self._fit(claim, progress)
+            report = progress.report(Status.APPLIED)
+        except Exception as error:  # one table's failure, whatever it is, leaves the others
+            if not isinstance(error, PgsnowError):
+                logger(claim.table, claim.run_id).error("unexpected error", exc_info=error)
+            report = progress.report(status_after(error), error)
+        self._ledger.note([(claim, report)])
+        self._ledger.release([claim])
+        return report
+
+    def _fit(self, claim: Claim, progress: Progress) -> None:
+        """As a run does it before it reads. The ledger's memory of the target may be why it does not fit: look anew."""
+        table, settings = self._config.table(claim.table), self._settings.snowflake
+        drift = prepare(table, describe(self._conn, table.source), settings, claim.known).drift
+        self._ledger.remember_target(claim, None)
+        fresh = replace(claim, target_columns=None)
+        destination = Destination(
+            settings, drift.plan, self._ledger, fresh, progress, threading.Event(), applying=True
+        )
+        try:
+            destination.evolve(drift)
+            destination.ensure()
+        finally:
+            destination.close()

@@ -1,0 +1,94 @@
+"""The part of a preview that Postgres and the ledger tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+
+from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.model.config import TableConfig
+from pgsnow.model.config_digest import changed_keys, config_digest
+from pgsnow.model.drift import Drift, KnownSource
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.schema_options import SchemaChanges
+from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.table import SourceName
+from pgsnow.postgres.access import Access
+from pgsnow.postgres.discover import describe
+from pgsnow.postgres.read import Probe, probe
+from pgsnow.postgres.why import why_mode
+from pgsnow.sync.planning import prepare, target_of
+from pgsnow.sync.previewed import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
+
+UNKNOWN = Access(None, None, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A preview as far as Postgres tells it, and what has drifted (None: the table cannot be synced)."""
+
+    preview: TablePreview
+    drift: Drift | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLook:
+    """Looks at tables one by one. full: as a full refresh would."""
+
+    conn: psycopg.Connection[Any]
+    horizon: Horizon
+    checkpoints: Mapping[str, Checkpoint]
+    known: Mapping[str, KnownSource]
+    access: Mapping[SourceName, Access]
+    settings: SnowflakeSettings
+    full: bool
+
+    def look(self, table: TableConfig) -> Found:
+        """Raises SourceUnavailable alone; what stops the table is in its preview."""
+        found = self._begun(table)
+        known = self.known.get(table.name)
+        try:
+            drift = prepare(table, describe(self.conn, table.source), self.settings, known).drift
+            plan = drift.plan
+            seen = probe(self.conn, plan, self.checkpoints.get(table.name), self.horizon)
+        except PgsnowError as error:
+            return Found(found.stopped(error), None)
+        mode = seen.step.mode
+        told = replace(
+            found,
+            changes=(*_configured(known, plan), *drift.sentences),
+            reads=self._reads(seen, drift),
+            mode=str(mode),
+            mode_reason=why_mode(plan, mode),
+        )
+        return Found(told, drift)
+
+    def _begun(self, table: TableConfig) -> TablePreview:
+        known = self.access.get(table.source, UNKNOWN)
+        return TablePreview(
+            table.name,
+            str(target_of(table, self.settings)),
+            grants=tuple(Grant(Side.SOURCE, statement) for statement in known.grants),
+            manual=table.schema_changes is SchemaChanges.MANUAL,
+            load=str(table.load),
+            rows=known.rows,
+            bytes=known.bytes,
+        )
+
+    def _reads(self, seen: Probe, drift: Drift) -> str:
+        reason = "asked for" if self.full else (drift.full_read or seen.full_read)
+        if reason is not None:
+            return f"{EVERYTHING}: {reason}"
+        if drift.whole_leaves:
+            return f"{CHANGES}, and every row of {len(drift.whole_leaves)} new partitions"
+        return CHANGES if seen.busy or drift.is_work else NOTHING
+
+
+def _configured(known: KnownSource | None, plan: TablePlan) -> Iterator[str]:
+    keys = changed_keys(dict(known.settings), config_digest(plan.config)) if known is not None else ()
+    if keys:
+        yield f"the configuration has other values for {', '.join(keys)}"

@@ -1,0 +1,92 @@
+"""The part of a preview that Snowflake tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pgsnow.model.config import LoadMethod
+from pgsnow.model.drift import Drift
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.foresee import Foreseen, Foresight
+from pgsnow.snowflake.foresee_load import foresee_load
+from pgsnow.snowflake.rights import Lack, Rights, rights_of
+from pgsnow.sync.previewed import EVERYTHING, Action, Grant, Side, TablePreview
+from pgsnow.sync.units import slug
+
+SAMPLE_FENCE = 1_800_000_000_000_000
+"""A fence is about the microseconds since 1970."""
+SAMPLE_PART = Path("/tmp/pgsnow/unit-0000/part-0000.parquet")
+"""Shown, never opened."""
+GONE = f"{EVERYTHING}: the target is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLook:
+    """Looks at targets one by one, over one session."""
+
+    foresight: Foresight
+    rights: Rights
+
+    @classmethod
+    def over(cls, session: Session) -> TargetLook:
+        return cls(Foresight(session), rights_of(session))
+
+    def look(self, preview: TablePreview, drift: Drift) -> TablePreview:
+        """Raises TargetUnavailable and the like; what stops the table is in its preview."""
+        plan = drift.plan
+        try:
+            foreseen = self.foresight.target(plan, drift.alters)
+            lacking = list(self._lacking(plan, foreseen))
+        except PgsnowError as error:
+            return preview.stopped(error)
+        return replace(
+            preview,
+            reads=preview.reads if foreseen.there or preview.reads.startswith(EVERYTHING) else GONE,
+            action=_action(foreseen),
+            ddl=foreseen.statements,
+            grants=(*preview.grants, *(_grant(lack) for lack in lacking)),
+            tick=_tick(plan),
+        )
+
+    def _lacking(self, plan: TablePlan, foreseen: Foreseen) -> Iterator[Lack]:
+        """Nothing where grants cannot be told: `pgsnow check` says so."""
+        if self.rights.grants is None:
+            return
+        if foreseen.there:
+            alter = bool(foreseen.statements)
+            yield from _present(self.rights.lacking_on(plan.target, alter=alter))
+        else:
+            there = self.foresight.saw_schema(plan.target)
+            yield from _present(self.rights.lacking_in(plan.target, schema_there=there))
+
+
+def _present(lack: Lack | None) -> Iterator[Lack]:
+    if lack is not None:
+        yield lack
+
+
+def _grant(lack: Lack) -> Grant:
+    return Grant(Side.SNOWFLAKE, lack.statement, lack.certain)
+
+
+def _action(foreseen: Foreseen) -> Action:
+    if not foreseen.there:
+        return Action.CREATE
+    return Action.CHANGE if foreseen.statements else Action.UNCHANGED
+
+
+def _tick(plan: TablePlan) -> tuple[str, ...]:
+    method = LoadMethod.STAGE if plan.config.load is LoadMethod.AUTO else plan.config.load
+    return foresee_load(
+        plan.target,
+        plan.output,
+        plan.key,
+        batch=f"{slug(plan)}/{SAMPLE_FENCE}-0",
+        fence=SAMPLE_FENCE,
+        part=SAMPLE_PART,
+        method=method.value,
+    )

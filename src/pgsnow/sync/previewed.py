@@ -1,0 +1,122 @@
+"""What a preview tells of a table: values alone, and as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from pgsnow.model.errors import PgsnowError
+
+NOTHING, EVERYTHING, CHANGES = "nothing", "everything", "what has changed"
+"""What the next run reads. After `everything` comes a colon and why."""
+_DROPS = re.compile(r'ALTER TABLE (?:"(?:[^"]|"")*"\.?)+ DROP ')
+
+
+class Action(StrEnum):
+    """What the target needs before rows can be loaded."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    UNCHANGED = "unchanged"
+    ERROR = "error"
+    """The table cannot be synced."""
+
+
+class Side(StrEnum):
+    """Where a statement is to be run."""
+
+    SOURCE = "source"
+    SNOWFLAKE = "snowflake"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A right that the role lacks. certain: False where it may have inherited it."""
+
+    side: Side
+    statement: str
+    certain: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return {"side": self.side.value, "statement": self.statement, "certain": self.certain}
+
+
+@dataclass(frozen=True, slots=True)
+class TablePreview:
+    """One table.
+
+    changes: what is another than at the last run, in sentences. ddl: what the target needs first, in order; manual:
+    only `pgsnow apply` may send it. reads: nothing, everything (and why), or what has changed. rows and bytes: the
+    table's size as far as it is known, without indexes, and with it that of a first load. tick: the statements of a
+    tick that finds changes, for a made-up batch; one that finds none sends none. error and advice: what stops it.
+    """
+
+    table: str
+    target: str
+    action: Action = Action.UNCHANGED
+    changes: tuple[str, ...] = ()
+    ddl: tuple[str, ...] = ()
+    manual: bool = False
+    grants: tuple[Grant, ...] = ()
+    reads: str = ""
+    mode: str = ""
+    mode_reason: str = ""
+    load: str = ""
+    rows: int | None = None
+    bytes: int | None = None
+    tick: tuple[str, ...] = ()
+    error: str | None = None
+    advice: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """`pgsnow apply` has something to send."""
+        return self.action in (Action.CREATE, Action.CHANGE)
+
+    def stopped(self, error: PgsnowError) -> TablePreview:
+        """The same, of a table that this error stops."""
+        return replace(self, action=Action.ERROR, ddl=(), error=str(error), advice=error.advice or None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Documented in docs/cli.md; keys are added to it, and none taken away."""
+        return {
+            "table": self.table,
+            "target": self.target,
+            "action": self.action.value,
+            "changes": list(self.changes),
+            "ddl": [{"mark": mark_of(sql), "statement": sql} for sql in self.ddl],
+            "manual": self.manual,
+            "grants": [grant.to_json() for grant in self.grants],
+            "reads": self.reads,
+            "mode": self.mode,
+            "mode_reason": self.mode_reason,
+            "load": self.load,
+            "size": {"rows": self.rows, "bytes": self.bytes},
+            "tick": {"changes": list(self.tick), "idle": []},
+            "error": self.error,
+            "advice": self.advice,
+        }
+
+
+def mark_of(statement: str) -> str:
+    """`+` for what creates, `-` for what drops, `~` for what alters."""
+    if statement.startswith("CREATE "):
+        return "+"
+    return "-" if statement.startswith("DROP ") or _DROPS.match(statement) else "~"
+
+
+def summary(previews: Iterable[TablePreview]) -> str:
+    """One line: how many tables need what."""
+    count = Counter(preview.action for preview in previews)
+    parts = [
+        f"{count[Action.CREATE]} to create",
+        f"{count[Action.CHANGE]} to change",
+        f"{count[Action.UNCHANGED]} unchanged",
+        *([f"{count[Action.ERROR]} cannot be synced"] if count[Action.ERROR] else []),
+    ]
+    pending = count[Action.CREATE] + count[Action.CHANGE]
+    return f"Plan: {', '.join(parts)}. {'Run pgsnow apply.' if pending else 'Nothing to apply.'}"

@@ -1,0 +1,146 @@
+"""What `plan` shows is what `apply` and a run then send, to the letter."""
+
+from __future__ import annotations
+
+import re
+
+from pgsnow.ledger.postgres import PostgresLedger
+from pgsnow.model.report import Status
+from pgsnow.sync.apply import apply
+from pgsnow.sync.preview import preview
+from pgsnow.sync.preview_target import SAMPLE_FENCE
+from pgsnow.sync.previewed import Action, TablePreview
+from tests.world import World
+
+SOME = "insert into users select g, 'user ' || g, g * 1.25, '{}' from generate_series(1, 100) g"
+BATCH = re.compile(rf"{SAMPLE_FENCE}|(?<=\D)\d{{16}}(?=\D)")
+LOADING = ("CREATE", "PUT", "COPY", "MERGE", "DROP", "REMOVE")
+CLIENTS = "PUT 'file://part-"
+"""The client asks once more, with the file's bare name, where to upload to."""
+PATH = re.compile(r"file://\S+/(?=unit-)")
+
+
+def looked(world: World) -> TablePreview:
+    [found] = preview(world.config, world.settings)
+    return found
+
+
+def leveled(statements: list[str] | tuple[str, ...]) -> list[str]:
+    """Without what is made up in a plan: the fence, and the folder of the part file."""
+    return [PATH.sub("file://", BATCH.sub("0", statement)) for statement in statements]
+
+
+def test_a_table_from_its_first_plan_to_a_run_that_changes_nothing(world: World) -> None:
+    world.sql(SOME)
+    world.sql("analyze users")
+    first = looked(world)
+    assert first.action is Action.CREATE
+    assert (first.rows, first.mode, first.reads) == (100, "watermark", "everything: first read")
+    assert first.bytes is not None
+    assert first.bytes > 8000
+    assert first.grants == ()
+
+    before = len(world.emulator.statements())
+    [applied] = apply(world.config, world.settings, ["public.users"]).tables
+    assert applied.status is Status.APPLIED, applied.error
+    assert applied.events == (f"created table {first.target}",)
+    sent = world.emulator.statements()[before:]
+    assert [statement for statement in sent if statement.startswith("CREATE ")][-2:] == list(first.ddl)[-2:]
+    assert world.sql("select status, events from sync_logs") == [("applied", list(applied.events))]
+    assert world.sql("select last_status, last_success, checkpoint from sync_watermarks") == [
+        (None, None, None)
+    ]
+    second = looked(world)
+    assert (second.action, second.ddl) == (Action.UNCHANGED, ())
+    assert apply(world.config, world.settings, ["public.users"]).tables[0].events == ()
+
+    before = len(world.emulator.statements())
+    with world.engine() as engine:
+        [run] = engine.tick().tables
+        assert run.events == ()
+        sent = world.emulator.statements()[before:]
+        assert leveled([s for s in sent if s.startswith(LOADING) and not s.startswith(CLIENTS)]) == leveled(
+            second.tick
+        )
+        assert looked(world).reads == "nothing"
+    world.assert_equal()
+
+
+def test_a_column_that_was_added_is_one_statement_and_a_table_held_elsewhere_is_left_to_its_run(
+    world: World,
+) -> None:
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("alter table users add column city text")
+        changed = looked(world)
+        assert changed.action is Action.CHANGE
+        assert len(changed.ddl) == 1
+        assert 'ADD COLUMN IF NOT EXISTS "CITY" VARCHAR' in changed.ddl[0]
+        ledger = PostgresLedger(world.settings.ledger, "public")
+        ledger.claim(["public.users"], run_id="other", holder="elsewhere:7")
+        [held] = apply(world.config, world.settings, ["public.users"]).tables
+        assert held.status is Status.HELD
+        assert "elsewhere:7" in str(held.error)
+        ledger.close()
+        [applied] = apply(world.config, world.settings, ["public.users"]).tables
+        assert applied.status is Status.APPLIED
+        assert looked(world).ddl == ()
+        world.sql(SOME)
+        assert engine.tick().tables[0].ok
+    world.assert_equal()
+
+
+def test_a_target_that_was_dropped_is_made_again_and_the_next_run_reads_everything(world: World) -> None:
+    """The empty table that `apply` makes must not be taken for the one whose rows the checkpoint stands for."""
+    world.sql(SOME)
+    with world.engine() as engine:
+        engine.tick()
+        world.snowflake("DROP TABLE ANALYTICS.USERS")
+        gone = looked(world)
+        assert (gone.action, gone.reads) == (Action.CREATE, "everything: the target is gone")
+        apply(world.config, world.settings, ["public.users"])
+        assert looked(world).reads == "everything: first read"
+        assert engine.tick().tables[0].rows_inserted == 100
+    world.assert_equal()
+
+
+def test_with_manual_changes_a_run_waits_for_apply_and_then_goes_on(world: World) -> None:
+    """A new table, columns that swap their names, a type that needs another column: the neighbour goes on meanwhile."""
+    world.sql(SOME)
+    world.sql("create table notes (id int primary key, updated_at timestamptz not null default now())")
+    world.sql("insert into notes select g from generate_series(1, 3) g")
+    notes = {**world.tables[0], "source": "public.notes", "target": "analytics.notes"}
+    world.tables = [{**world.tables[0], "schema_changes": "manual"}, notes]
+    with world.engine() as engine:
+        for change in ("select 1", SWAPPED, RETYPED):
+            world.sql(change)
+            users, other = sorted(engine.tick().tables, key=lambda report: report.table, reverse=True)
+            assert (users.error_type, other.ok) == ("SchemaChangePending", True)
+            shown, _ = preview(world.config, world.settings)
+            assert (shown.manual, shown.pending) == (True, True)
+            assert [statement for statement in shown.ddl if statement not in str(users.error)] == []
+            [applied] = apply(world.config, world.settings, ["public.users"]).tables
+            assert applied.status is Status.APPLIED, applied.error
+            assert applied.events
+            assert preview(world.config, world.settings)[0].ddl == ()
+            assert [report.error for report in engine.tick().tables] == [None, None]
+            world.assert_equal()
+    assert changes(world) == ()
+
+
+SWAPPED = """alter table users rename column name to swap; alter table users rename column profile to name;
+alter table users rename column swap to profile; alter table users add column city text default 'x';
+insert into users (id) select id + 1000 from users"""
+RETYPED = """alter table users alter column balance type text;
+insert into users (id, balance) values (5000, 'much')"""
+
+
+def changes(world: World) -> tuple[str, ...]:
+    return tuple(change for each in preview(world.config, world.settings) for change in each.changes)
+
+
+def test_a_changed_configuration_is_told_by_its_keys(world: World) -> None:
+    with world.engine() as engine:
+        engine.tick()
+    world.tables[0] |= {"columns": {"exclude": ["profile"]}, "where": "id > 7"}
+    assert changes(world) == ("the configuration has other values for columns, where",)

@@ -1,0 +1,92 @@
+"""A plan on the screen: hundreds of tables stay readable, and nothing that was asked for is left out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pgsnow.cli.options import Format
+from pgsnow.cli.plan_text import SHORT, show, tell
+from pgsnow.cli.sizes import bytes_text, rows_text
+from pgsnow.sync.previewed import Action, Grant, Side, TablePreview
+
+TICK = ('CREATE OR REPLACE TRANSIENT TABLE "T"', 'MERGE INTO "T"')
+
+
+def new(number: int = 1) -> TablePreview:
+    return TablePreview(
+        f"public.t{number}", "D.S.T", Action.CREATE, ddl=(f'CREATE TABLE "T{number}" ()',),
+        reads="everything: first read", mode="watermark", mode_reason="because", load="auto",
+        rows=12_000, bytes=3 * 1024**2, tick=TICK,
+    )  # fmt: skip
+
+
+SAME = TablePreview("public.same", "D.S.SAME", reads="nothing", mode="xmin", load="auto", tick=TICK)
+
+
+def test_many_tables_are_a_line_each_and_the_first_few_at_length(capsys: pytest.CaptureFixture[str]) -> None:
+    show([new(n) for n in range(SHORT + 30)], Format.TABLE, verbose=False)
+    told = capsys.readouterr()
+    assert told.out.count("everything: first read") == SHORT + 30
+    assert told.out.count("+ CREATE TABLE") == SHORT
+    assert "and 30 tables more" in told.err
+    show([new(n) for n in range(SHORT + 30)], Format.TABLE, verbose=True)
+    assert capsys.readouterr().out.count("+ CREATE TABLE") == SHORT + 30
+
+
+def test_what_nobody_asked_for_is_not_told_and_what_somebody_did_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show([new(), SAME], Format.TABLE, verbose=False)
+    short = capsys.readouterr().out
+    assert "-- public.same" not in short
+    assert "MERGE" not in short
+    show([SAME], Format.TABLE, verbose=True)
+    long = capsys.readouterr().out
+    assert "  MERGE INTO" in long
+    assert "sends nothing" in long
+
+
+def test_rights_and_changes_stand_before_the_statements_they_explain(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = TablePreview(
+        "public.t", "D.S.T", Action.CHANGE, changes=("column a was added",), ddl=('ALTER TABLE "T" ADD COLUMN "A" X',),
+        grants=(Grant(Side.SNOWFLAKE, "GRANT OWNERSHIP …", certain=False),), manual=True,
+    )  # fmt: skip
+    show([table], Format.TABLE, verbose=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("-- public.t → D.S.T") + 1 :] == [
+        "-- since the last run: column a was added",
+        "-- missing in snowflake unless a role it holds has it: GRANT OWNERSHIP …;",
+        "-- schema_changes: manual: a run waits until these were sent by `pgsnow apply`",
+        '~ ALTER TABLE "T" ADD COLUMN "A" X;',
+    ]
+
+
+def test_json_is_whole_on_stdout_and_the_sum_is_said_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    tables = [new(), SAME]
+    show(tables, Format.JSON, verbose=False)
+    tell(tables, Format.JSON)
+    told = capsys.readouterr()
+    first, second = json.loads(told.out)
+    assert first["ddl"] == [{"mark": "+", "statement": 'CREATE TABLE "T1" ()'}]
+    assert first["size"] == {"rows": 12_000, "bytes": 3_145_728}
+    assert second["tick"] == {"changes": list(TICK), "idle": []}
+    assert "Plan: 1 to create" in told.err
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (None, "unknown"), (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 kB"), (1024**2 - 1, "1.0 MB"),
+        (1_500_000_000, "1.4 GB"), (2**60, "1024.0 PB"),
+    ],
+)  # fmt: skip
+def test_bytes_as_people_read_them(size: int | None, text: str) -> None:
+    assert bytes_text(size) == text
+
+
+def test_rows_are_told_as_the_estimate_they_are() -> None:
+    assert [rows_text(n) for n in (None, 0, 12_000)] == ["unknown", "0", "about 12,000"]
