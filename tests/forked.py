@@ -197,7 +197,8 @@ def main(address: str) -> None:
     _import_all()
     assert threading.active_count() == 1, "a fork would lose the other threads"
     gc.freeze()
-    with _Server(address, _Start) as server:
+    with _Server(f"{address}.new", _Start) as server:
+        os.rename(f"{address}.new", address)  # it listens by now
         server.serve_forever()
 
 
