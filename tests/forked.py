@@ -198,7 +198,7 @@ def main(address: str) -> None:
     assert threading.active_count() == 1, "a fork would lose the other threads"
     gc.freeze()
     with _Server(f"{address}.new", _Start) as server:
-        os.rename(f"{address}.new", address)  # it listens by now
+        Path(f"{address}.new").rename(address)  # it listens by now
         server.serve_forever()
 
 
