@@ -93,13 +93,21 @@ def broker(servers_dir: Path) -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture
 def database(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """DSN of an empty database of this test's own, dropped afterwards with whoever is still connected.
+    """DSN of an empty database of this test's own, dropped afterwards with whoever is still connected."""
+    with own_database(postgres) as dsn:
+        yield dsn
 
-    Prepared transactions that the test forgot are rolled back: a database with one cannot be dropped.
+
+@contextlib.contextmanager
+def own_database(postgres: EmbeddedPostgres, template: str = "template1") -> Iterator[str]:
+    """DSN of a new copy of `template` (a database's name, with nobody connected to it), dropped at the end.
+
+    Prepared transactions that were forgotten are rolled back: a database with one cannot be dropped.
     """
     name = f"t_{secrets.token_hex(6)}"
+    make = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(name)))
+        admin.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
     yield postgres.dsn(name)
     _roll_back_prepared(postgres.dsn(name), name)
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:

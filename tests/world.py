@@ -14,7 +14,7 @@ import pytest
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.config import SyncConfig, parse_config
 from pgsnow.model.settings import Settings
-from pgsnow.snowflake.connection import connect
+from pgsnow.snowflake.connection import Session, connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.events import Event, ignore
 from pgsnow.sync.verify import Verdict, verify
@@ -48,6 +48,7 @@ class World:
         self.tables: list[dict[str, Any]] = [dict(USERS_TABLE)]
         self.options: dict[str, Any] = {}
         self.source = psycopg.connect(env["POSTGRES_DSN"], autocommit=True)
+        self._session: Session | None = None
 
     @property
     def emulator(self) -> EmbeddedSnowflake:
@@ -80,9 +81,10 @@ class World:
         return cursor.fetchall() if cursor.description else []
 
     def snowflake(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run it at the target."""
-        with connect(self.settings.snowflake, query_tag="test") as session:
-            return session.execute(statement).rows
+        """Run it at the target, in this test's own session."""
+        if self._session is None:
+            self._session = connect(self.settings.snowflake, query_tag="test")
+        return self._session.execute(statement).rows
 
     def verdicts(self) -> list[Verdict]:
         with self.engine() as engine:
@@ -111,6 +113,8 @@ class World:
 
     def close(self) -> None:
         self.source.close()
+        if self._session is not None:
+            self._session.close()
 
 
 @pytest.fixture

@@ -12,11 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from celery import Celery
+
 from pgsnow.embedded.process import wait_for
 from tests.world import World
 
 BACKEND = Path(__file__).parents[2] / "backend"
 DEADLINE = 90.0
+LOOK_SECONDS = 0.1
+"""Between two looks at the target: each takes time from the workers that are watched."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +134,8 @@ class Backend:
 
     def send(self) -> None:
         """One tick now, without beat."""
-        call = ["call", "worker.sync.sync_postgres_to_snowflake"]
-        sent = subprocess.run(
-            [sys.executable, "-m", "celery", "-A", "worker.celery_app", *call],
-            cwd=BACKEND, env=self.env, capture_output=True, text=True,
-        )  # fmt: skip
-        assert sent.returncode == 0, sent.stderr
+        with Celery(broker=self._broker_url) as client:
+            client.send_task("worker.sync.sync_postgres_to_snowflake")
 
     def runs(self) -> list[Run]:
         """Each run in sync_logs, oldest first."""
@@ -149,7 +149,7 @@ class Backend:
 
     def until(self, promise: Any, seconds: float = DEADLINE) -> None:
         """Wait until `promise()` holds; fails with the end of every log when it does not."""
-        held = wait_for(promise, seconds)
+        held = wait_for(promise, seconds, pause=LOOK_SECONDS)
         assert held, "\n".join(f"--- {p.log.name}\n{p.output[-4000:]}" for p in self._processes)
 
     def target_count(self, table: str = "USERS") -> int:

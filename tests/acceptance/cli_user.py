@@ -17,6 +17,8 @@ from typing import Any
 import psycopg
 import yaml
 
+from tests.forked import run_forked
+
 SECRET = "pg-s3cr3t-w0rd"
 """The password in this user's POSTGRES_DSN. The server trusts, so it does no good; it must not be seen either."""
 TIMEOUT = 120.0
@@ -95,17 +97,9 @@ class User:
 
     def pgsnow(self, *args: str, **env: str) -> Done:
         """Run a command to its end, in the folder. No secret may be seen, and no traceback."""
-        done = subprocess.run(
-            [sys.executable, "-m", "pgsnow", *args],
-            cwd=self.folder,
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-        return seen(Done(done.returncode, done.stdout, done.stderr))
+        running = run_forked("pgsnow", args, env={**self.env, **env}, cwd=self.folder)
+        code = running.wait()
+        return seen(Done(code, *running.output()))
 
     def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
         """Start a command in a session of its own."""

@@ -38,18 +38,17 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.parametrize("kind", BAD_FILES)
 @pytest.mark.parametrize("command", ["run", "check", "status"])
 def test_a_bad_table_list_is_refused_with_file_and_key_before_anything_happens(
-    user: User, kind: str, command: str
+    user: User, command: str
 ) -> None:
-    text, named = BAD_FILES[kind]
-    user.config.write_bytes(text.encode("utf-8", "surrogateescape"))
-    done = user.pgsnow(command)
-    assert done.code == 2
-    assert done.out == ""
-    assert "sync_config.yaml" in done.err
-    assert named in done.err
+    for kind, (text, named) in BAD_FILES.items():
+        user.config.write_bytes(text.encode("utf-8", "surrogateescape"))
+        done = user.pgsnow(command)
+        assert done.code == 2, kind
+        assert done.out == "", kind
+        assert "sync_config.yaml" in done.err, kind
+        assert named in done.err, kind
     assert untouched(user)
 
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import psycopg
 import yaml
 
-from tests.acceptance.cli_user import USERS, Done
+from tests.acceptance.cli_user import USERS, Done, seen
+from tests.forked import run_forked
 
 TABLE = {"source": "public.users", "target": "analytics.users", "pk": "id", "watermark_column": "updated_at"}
 
 
 def pgsnow(folder: Path, *args: str) -> Done:
-    done = subprocess.run(
-        [sys.executable, "-m", "pgsnow", *args],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return Done(done.returncode, done.stdout, done.stderr)
+    running = run_forked("pgsnow", args, env=os.environ, cwd=folder)
+    code = running.wait()
+    return seen(Done(code, *running.output()))
 
 
 def test_up_run_down_up_verify(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli_user import Done, ended, until
+from tests.acceptance.cli_user import Done, seen, until
+from tests.forked import run_forked
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -120,8 +121,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
 
 
 def test_the_demo_ends_equal_and_leaves_nothing_behind(start: Callable[..., Demo]) -> None:
-    demo = start("--for", "16")
-    demo.says("first tick after")
+    demo = start("--for", "5")
+    demo.says("writing for")
     kinds = " ".join(demo.descendants())
     for part in ("postgres", "pgsnow.embedded.snowflake", "valkey", "worker", "beat"):
         assert part in kinds, kinds
@@ -135,13 +136,18 @@ def test_the_demo_ends_equal_and_leaves_nothing_behind(start: Callable[..., Demo
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+    ("number", "code", "when"),
+    [
+        (signal.SIGINT, 130, "first tick after"),
+        (signal.SIGTERM, 143, "writing for"),
+        (signal.SIGKILL, -9, "first tick after"),
+    ],
 )
 def test_cut_short_while_writing_it_leaves_no_process_behind(
-    start: Callable[..., Demo], number: signal.Signals, code: int
+    start: Callable[..., Demo], number: signal.Signals, code: int, when: str
 ) -> None:
     demo = start("--for", "120")
-    demo.says("first tick after")
+    demo.says(when)
     assert demo.descendants()
     demo.process.send_signal(number)
     assert demo.end().code == code
@@ -162,37 +168,32 @@ def test_kept_data_can_be_looked_at_afterwards_and_a_change_is_seen(
     start: Callable[..., Demo], tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"
-    done = start("--for", "8", "--keep", str(folder)).end()
+    done = start("--for", "1", "--keep", str(folder)).end()
     assert done.code == 0, done.out
     assert f"pgsnow dev up --dir {folder} --detach" in done.out
     assert pgsnow("dev", "up", "--dir", str(folder), "--detach").code == 0
     try:
-        config = str(folder / "sync_config.yaml")
-        assert pgsnow("verify", "--config", config).code == 0
-        assert "public.users" in pgsnow("status", "--config", config).out
+        config = folder / "sync_config.yaml"
+        assert pgsnow("verify", "--config", str(config)).code == 0
+        assert "public.users" in pgsnow("status", "--config", str(config)).out
+        one_changed_value_makes_the_verdict_different(config)
     finally:
         assert pgsnow("dev", "down", "--dir", str(folder)).code == 0
-    one_changed_value_makes_the_verdict_different(folder)
 
 
 def pgsnow(*args: str) -> Done:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pgsnow", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    return ended(process)
+    running = run_forked("pgsnow", args, env=os.environ, cwd=Path.cwd())
+    code = running.wait()
+    return seen(Done(code, *running.output()))
 
 
-def one_changed_value_makes_the_verdict_different(folder: Path) -> None:
-    """The comparison can fail: one value is changed behind the sync's back."""
+def one_changed_value_makes_the_verdict_different(config: Path) -> None:
+    """The demo's comparison can fail: one value is changed behind the sync's back."""
     from pgsnow.embedded.demo.verdict import give_verdict
-    from pgsnow.embedded.stack import Stack
-    from pgsnow.model.settings import Settings
     from pgsnow.snowflake.connection import connect
-    from pgsnow.sync.setup import load_config
+    from pgsnow.sync.setup import load_config, load_settings
 
-    with Stack(folder) as stack:
-        config, settings = load_config(folder / "sync_config.yaml"), Settings.from_env(stack.env())
-        assert give_verdict(config, settings)
-        with connect(settings.snowflake, query_tag="test") as session:
-            session.execute("UPDATE ANALYTICS.USERS SET NAME = 'changed' WHERE ID = 17")
-        assert not give_verdict(config, settings)
+    settings = load_settings(env_file=config.parent / ".env")
+    with connect(settings.snowflake, query_tag="test") as session:
+        session.execute("UPDATE ANALYTICS.USERS SET NAME = 'changed' WHERE ID = 17")
+    assert not give_verdict(load_config(config), settings)

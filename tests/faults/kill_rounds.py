@@ -6,11 +6,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from pgsnow.testing.proxy import FaultProxy
+from tests.forked import Forked, run_forked
 from tests.world import World
 
 POINTS = ("written", "put", "copied", "merged")
@@ -34,17 +33,12 @@ def change_source(world: World, rnd: random.Random) -> None:
     )
 
 
-def tick(world: World, phase: str | None = None, **env: str) -> subprocess.Popen[bytes]:
+def tick(world: World, phase: str | None = None, **env: str) -> Forked:
     """A tick in its own process."""
-    argv = [
-        sys.executable,
-        "-m",
-        "tests.faults.one_tick",
-        str(world.write_config()),
-        *([phase] if phase else []),
-    ]
-    root = Path(__file__).parents[2]
-    return subprocess.Popen(argv, env={**os.environ, **world.env, **env}, cwd=root)
+    args = [str(world.write_config()), *([phase] if phase else [])]
+    return run_forked(
+        "tests.faults.one_tick", args, env={**os.environ, **world.env, **env}, cwd=Path(__file__).parents[2]
+    )
 
 
 def kill_at(world: World, phase: str, rnd: random.Random) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 from backend.worker.sync_utils import BACKEND
 from pgsnow.model.settings import Settings
 from pgsnow.snowflake.connection import Session, connect
+from tests.forked import run_forked
 
 TABLES = """
 CREATE TABLE users (id int PRIMARY KEY, email text, updated_at timestamptz NOT NULL DEFAULT now());
@@ -43,15 +42,11 @@ def environment(database: str, snowflake_env: dict[str, str]) -> dict[str, str]:
 
 
 def sync_by_hand(environment: dict[str, str], *tables: str) -> dict[str, Any]:
-    ran = subprocess.run(
-        [sys.executable, "-m", "worker.sync", *tables],
-        cwd=BACKEND,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    report: dict[str, Any] = json.loads(ran.stdout)
+    running = run_forked("worker.sync", tables, env=environment, cwd=BACKEND)
+    code = running.wait()
+    out, err = running.output()
+    assert code == 0, out + err
+    report: dict[str, Any] = json.loads(out)
     return report
 
 

@@ -72,11 +72,11 @@ def command_line(pid: int) -> str:
         return shown.stdout.strip()
 
 
-def wait_for(done: Callable[[], bool], seconds: float) -> bool:
-    """Polls until `done()`; False if it is not within `seconds`."""
+def wait_for(done: Callable[[], bool], seconds: float, *, pause: float = POLL_SECONDS) -> bool:
+    """Polls until `done()`, every `pause` seconds; False if it is not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
     return True

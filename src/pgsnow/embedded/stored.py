@@ -75,7 +75,9 @@ class StoredServer(EmbeddedServer):
             raise EmbeddedServerFailed(f"{self.data_dir} is in use by process {self._lock.owner()}")
         self.stop_orphan()
         super().launch()
-        self.beside(".pid").write_text(str(self.pid))
+        draft = self.beside(".pid.new")
+        draft.write_text(str(self.pid))
+        draft.replace(self.beside(".pid"))
 
     def stop(self) -> None:
         super().stop()

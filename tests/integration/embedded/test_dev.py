@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from pgsnow.embedded.broker import EmbeddedBroker
 from pgsnow.embedded.process import EmbeddedServerFailed, accepts, alive, free_port, wait_for
 from pgsnow.embedded.stack import Stack
+from tests.forked import run_forked
 from tests.integration.embedded.clients import connect, rows, run
 
 SECONDS = 120.0
@@ -46,9 +47,11 @@ class Dev:
         return process
 
     def down(self) -> str:
-        argv = [sys.executable, "-m", "pgsnow", "dev", "down", "--dir", str(self.directory)]
-        ended = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=SECONDS)
-        return ended.stdout
+        args = ["dev", "down", "--dir", str(self.directory)]
+        running = run_forked("pgsnow", args, env=os.environ, cwd=Path.cwd())
+        assert running.wait(SECONDS) == 0
+        said, _ = running.output()
+        return said
 
     @property
     def env(self) -> dict[str, str]:
@@ -99,7 +102,7 @@ def test_data_and_ports_survive_down_and_up(dev: Dev) -> None:
     assert dev.read() == ([1], [1])
 
 
-def test_the_env_file_is_complete_and_private(dev: Dev) -> None:
+def test_the_env_file_is_complete_and_private_and_a_second_up_says_so_and_succeeds(dev: Dev) -> None:
     postgres_port, snowflake_port = free_port(), free_port()
     dev.up_and_ready("--pg-port", str(postgres_port), "--snowflake-port", str(snowflake_port))
     assert set(dev.env) == {
@@ -122,10 +125,6 @@ def test_the_env_file_is_complete_and_private(dev: Dev) -> None:
     assert f":{postgres_port}/" in dev.env["POSTGRES_DSN"]
     assert dev.env["SNOWFLAKE_PORT"] == str(snowflake_port)
     assert stat.S_IMODE((dev.directory / ".env").stat().st_mode) == 0o600
-
-
-def test_a_second_up_says_so_and_succeeds(dev: Dev) -> None:
-    dev.up_and_ready()
     second = dev.up()
     said, _ = second.communicate(timeout=SECONDS)
     assert second.returncode == 0

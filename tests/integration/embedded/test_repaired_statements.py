@@ -255,3 +255,28 @@ def test_the_answer_to_put_has_what_newer_clients_read(
 
     assert outcome(fields, snowflake_env) == (True, True)
     assert outcome(fields, stock_env) != (True, True)
+
+
+def test_a_list_of_a_thousand_keys_finds_exactly_these(snowflake_env: Mapping[str, str]) -> None:
+    """Of any shape: they pass by the emulator's rewriting and must come back whole, beside lists that do not."""
+    numbers = ", ".join(f"({n})" for n in range(-500, 500))
+    texts = ", ".join(f"'it''s {n}'" for n in range(1000))
+    pairs = ", ".join(f"({n}, 'it''s {n}')" for n in range(0, 1000, 2))
+    with connect(snowflake_env) as connection:
+        run(
+            connection,
+            "CREATE TABLE T (I NUMBER(38,0), S VARCHAR)",
+            "INSERT INTO T SELECT V, 'it''s ' || V FROM (SELECT SEQ4() AS V FROM TABLE(GENERATOR(ROWCOUNT => 1500)))",
+        )
+        for where, count in (
+            (f"(I) IN ({numbers})", 500),
+            (f"(S) IN ({texts}) AND I NOT IN ({numbers})", 500),
+            (f"(I, S) IN ({pairs}) AND I IN (4, 5, 1498)", 1),
+        ):
+            assert rows(connection, f"SELECT COUNT(*) FROM T WHERE {where}") == [(count,)]
+        run(
+            connection,
+            f"CREATE TABLE C AS SELECT * FROM T WHERE (I) IN ({numbers})",
+            f"DELETE FROM T WHERE S IN ({texts})",
+        )
+        assert rows(connection, "SELECT (SELECT COUNT(*) FROM C), (SELECT COUNT(*) FROM T)") == [(500, 500)]

@@ -213,7 +213,8 @@ def test_rows_that_were_there_before_the_fence_column_are_overwritten(
 def test_another_transaction_in_the_way_is_a_conflict_and_the_unit_goes_through_later(
     session: Session, target: TargetName, tmp_path: Path, snowflake_settings: SnowflakeSettings
 ) -> None:
-    """The emulator tells a conflict at once; the real service waits for the lock first."""
+    """Once the wait for the lock, 12 hours by default on the real service, is over."""
+    session.execute("ALTER SESSION SET LOCK_TIMEOUT = 1")
     unit = write_unit(tmp_path, OUTPUT, [(1, "ours")], fence=2)
     load_unit(session, target, write_unit(tmp_path, OUTPUT, [(1, "first")], fence=1))
     with connect(snowflake_settings, query_tag="other") as other:

@@ -7,6 +7,7 @@ from pgsnow.embedded.snowflake import (
     copying,
     failures,
     gaps,
+    lists,
     merging,
     retries,
     sessions,
@@ -53,6 +54,7 @@ def _statements() -> None:
     gaps.create_databases_with_public()
     gaps.drop_databases()
     gaps.use_public()
+    lists.pass_by_long_lists()
 
 
 def _whole_statements() -> None:
