@@ -101,7 +101,9 @@ class Reading:
     """One read of one table. A context manager; leaving it early cancels the query and ends its thread.
 
     checkpoint: where the last read ended (None: there was none). horizon: taken before this is entered. digest: what a
-    probe before this found, for a table that is read as a whole; None: the next probe finds another one.
+    probe before this found, for a table that is read as a whole; None: the next probe finds another one. because: why
+    everything must be read, whatever the checkpoint tells.
+    whole_leaves: oids of tables below the source's whose rows are all read, whatever their age (attached ones).
     Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that
     was not visible to the read before and is visible to this one is in a page, or in its `rejected`; a row may come
     again after a crash or a full read. Nothing is remembered until the caller saves `checkpoint()`.
@@ -116,16 +118,25 @@ class Reading:
         *,
         full: bool = False,
         digest: str | None = None,
+        because: str | None = None,
+        whole_leaves: tuple[int, ...] = (),
     ) -> None:
         mode = mode_of(plan, checkpoint)
         self._read: Changes | CursorPages
         if mode is ReadMode.CURSOR:
-            self._read = CursorPages(source, plan, checkpoint, horizon, full=full)
+            self._read = CursorPages(
+                source, plan, checkpoint, horizon, full=full, because=because, whole_leaves=whole_leaves
+            )
         else:
-            self._read = Changes(source, plan, checkpoint, horizon, full=full, digest=digest)
+            self._read = Changes(
+                source, plan, checkpoint, horizon,
+                full=full, digest=digest, because=because, whole_leaves=whole_leaves,
+            )  # fmt: skip
 
     def __enter__(self) -> Reading:
-        """Opens the snapshot. Raises SourceUnavailable, SourceTableMissing, SourceAccessDenied."""
+        """Locks the table against changes of its definition, then opens the snapshot. Raises SchemaMoved if the table
+        is not any more as `plan.fingerprint` says, SourceUnavailable (also if it stays locked by another session),
+        SourceTableMissing, SourceAccessDenied."""
         self._read.__enter__()
         return self
 

@@ -5,7 +5,7 @@ Cut after any statement and begun anew, the same actions lead to the same end: w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pgsnow.model.column_types import is_wider
@@ -69,8 +69,10 @@ def evolve(
     target: TargetName,
     actions: Sequence[TargetAction],
     there: Sequence[TargetColumn] | None = None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Evolved | None:
-    """Carry out the actions; `there`: the target's columns as DESCRIBE told just now (None: ask). Idempotent.
+    """Carry out the actions; `there`: the target's columns as DESCRIBE told just now (None: ask). `notify` is called
+    with "evolved" after each statement. Idempotent.
 
     None, and nothing was done, if there is no target. Raises whatever Session.execute raises.
     """
@@ -81,6 +83,7 @@ def evolve(
     for step in _steps(target, actions, there):
         if step.statement is not None:
             session.execute(step.statement)
+            notify("evolved")
             events.append(step.told)
         incomplete = incomplete or step.incomplete
     return Evolved(tuple(events), incomplete)

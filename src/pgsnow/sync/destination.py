@@ -127,11 +127,12 @@ class Destination:
         self._ask_first(foreseen.statements)
         if foreseen.incomplete is not None:
             self._read_all()
-        parted = evolve(session, target, parting, there)
+        parted = evolve(session, target, parting, there, self._notify)
         if parting and drift.parted is not None:
             self._ledger.remember_source(self._claim, drift.parted)
             self.known = drift.parted
-        done = evolve(session, target, drift.actions)
+            self._notify("evolved")
+        done = evolve(session, target, drift.actions, notify=self._notify)
         found = [evolved for evolved in (parted, done) if evolved is not None]
         self._progress.events.extend(event for evolved in found for event in evolved.events)
         return Evolved(incomplete=next((e.incomplete for e in found if e.incomplete), None))

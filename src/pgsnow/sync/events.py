@@ -11,9 +11,9 @@ from typing import Final
 class Event:
     """Something of one table's run has just happened.
 
-    phase, in the order of a run: started, swept, read (the first page has arrived), page, written (a load unit's
-    part files are complete), put, copied or inserted, merged, checkpointed, finished. rows and size (bytes) are
-    those of this event alone.
+    phase, in the order of a run: started, swept, evolved (a statement has altered the target), read (the first page
+    has arrived), page, written (a load unit's part files are complete), put, copied or inserted, merged, checkpointed,
+    finished. rows and size (bytes) are those of this event alone.
     """
 
     table: str
@@ -29,7 +29,8 @@ Observer = Callable[[Event], None]
 """Called in the table's own thread; an exception it raises ends that table's run as a failure would."""
 
 PHASES: Final = (
-    "started", "swept", "read", "page", "written", "put", "copied", "inserted", "merged", "checkpointed", "finished",
+    "started", "swept", "evolved", "read", "page", "written", "put", "copied", "inserted", "merged", "checkpointed",
+    "finished",
 )  # fmt: skip
 
 

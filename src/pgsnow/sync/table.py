@@ -66,7 +66,10 @@ def follow_the_source(run: TableRun) -> TableRun:
 
 def load_changes(run: TableRun) -> bool:
     """Everything since the checkpoint, unit by unit. False: the target had gone, and needs everything there is."""
-    reading = Reading(run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh)
+    reading = Reading(
+        run.source, run.plan, run.checkpoint, run.horizon,
+        full=run.refresh, because=run.because, whole_leaves=run.drift.whole_leaves,
+    )  # fmt: skip
     with reading, Spool(run.claim.run_id) as spool:
         run.progress.full_read = reading.full_read
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
