@@ -113,7 +113,7 @@ class User:
         )
         return seen(Done(done.returncode, done.stdout, done.stderr))
 
-    def here(self, *args: str) -> Done:
+    def here(self, *args: str, **env: str) -> Done:
         """The same in this process, which need not start; for what does not hang on signals or terminals."""
         from pgsnow.cli.entry import run
 
@@ -123,7 +123,7 @@ class User:
             {name: logging.getLogger(name).level for name in LOGGERS},
         )
         with (
-            mock.patch.dict(os.environ, self.env, clear=True),
+            mock.patch.dict(os.environ, {**self.env, **env}, clear=True),
             mock.patch.object(sys, "stdin", io.StringIO()),
             contextlib.chdir(self.folder),
             contextlib.redirect_stdout(out),

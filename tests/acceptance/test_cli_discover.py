@@ -26,7 +26,7 @@ def shops(user: User) -> User:
 
 
 def found(user: User, *args: str, **env: str) -> dict[str, dict[str, Any]]:
-    done = user.pgsnow("discover", "--output", "json", *args, **env)
+    done = user.here("discover", "--output", "json", *args, **env)
     assert done.code == 0, done.err
     return {table["table"]: table for table in done.json}
 
@@ -54,21 +54,21 @@ def test_what_discover_writes_is_planned_applied_and_run_with_no_hand_edit_and_e
     assert refused.keys() == REFUSED.keys()
     for name, reason in REFUSED.items():
         assert reason in refused[name]
-    check = shops.pgsnow("check")
+    check = shops.here("check")
     assert check.code == 0, check.out
-    plan = shops.pgsnow("plan", "--output", "json", "--detailed-exitcode")
+    plan = shops.here("plan", "--output", "json", "--detailed-exitcode")
     assert plan.code == 4, plan.err
     assert {table["action"] for table in plan.json} == {"create"}
-    applied = shops.pgsnow("apply", "--yes", "--output", "json")
+    applied = shops.here("apply", "--yes", "--output", "json")
     assert applied.code == 0, applied.err
     assert {table["table"] for table in applied.json} == SYNCED | OWN
-    first = shops.pgsnow("run", "--output", "json")
+    first = shops.here("run", "--output", "json")
     assert first.code == 0, first.err
     assert {table["table"] for table in first.json["tables"]} == SYNCED | OWN
     assert not any(table["events"] for table in first.json["tables"]), "apply has done everything"
     shops.sql(CHANGES)
-    assert shops.pgsnow("run").code == 0
-    verify = shops.pgsnow("verify", "--output", "json")
+    assert shops.here("run").code == 0
+    verify = shops.here("verify", "--output", "json")
     assert verify.code == 0, verify.out + verify.err
     assert {verdict["table"] for verdict in verify.json} == SYNCED | OWN
 
