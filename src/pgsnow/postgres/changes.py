@@ -21,6 +21,7 @@ from pgsnow.postgres.look import Approach, approach
 from pgsnow.postgres.reason import CONTENT_CHANGED
 from pgsnow.postgres.seen import SeenXids, seen_xid
 from pgsnow.postgres.snapshot import Snapshot, check_still_there, snapshot
+from pgsnow.postgres.window import Window
 
 WATERMARK, XID = "__pgsnow_watermark", "__pgsnow_xid"
 
@@ -40,6 +41,7 @@ class Changes:
         full: bool,
         digest: str | None = None,
         because: str | None = None,
+        whole_leaves: tuple[int, ...] = (),
     ) -> None:
         self._because = because
         self._digest = digest
@@ -48,6 +50,7 @@ class Changes:
         self._before = checkpoint
         self._horizon = horizon
         self._asked_for_all = full
+        self._whole_leaves = whole_leaves
         self._open = ExitStack()
         self._pages: Generator[Page] | None = None
         self._exhausted = False
@@ -124,12 +127,24 @@ class Changes:
         condition = sql.both([sql.where_given(self._plan)])
         window = None if self.full_read else self._approach.window
         if window is not None:
-            xmax = self._snapshot.xmax
-            extra.append((seen_xid(self._plan, window, xmax, self._horizon, self._approach.feed), XID))
-            condition = window.condition(Literal(xmax))
+            extra.append((self._seen_xid(window), XID))
+            condition = self._of_whole_leaves_or(window.condition(Literal(self._snapshot.xmax)))
         return SQL("select {}\nfrom {}\nwhere {}").format(
             sql.select_list(self._plan.fields, extra), sql.table(self._plan), condition
         )
+
+    def _seen_xid(self, window: Window) -> Composable:
+        """What comes for its leaf's sake may have any xid, which the window does not tell from one it has."""
+        xid = seen_xid(self._plan, window, self._snapshot.xmax, self._horizon, self._approach.feed)
+        if not self._whole_leaves:
+            return xid
+        return SQL("case when not {} then {} end").format(sql.in_leaves(self._whole_leaves), xid)
+
+    def _of_whole_leaves_or(self, condition: Composable) -> Composable:
+        if not self._whole_leaves:
+            return condition
+        whole = sql.both([sql.in_leaves(self._whole_leaves), sql.where_given(self._plan)])
+        return SQL("({})\n  or ({})").format(condition, whole)
 
     def _note(self, batch: pa.RecordBatch, arrived: Arrived) -> None:
         at = len(self._plan.fields)

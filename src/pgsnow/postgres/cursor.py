@@ -64,6 +64,7 @@ class CursorPages:
         *,
         full: bool,
         because: str | None = None,
+        whole_leaves: tuple[int, ...] = (),
     ) -> None:
         self._source = source
         self._plan = plan
@@ -71,6 +72,7 @@ class CursorPages:
         reason = reason_to_read_all(plan, checkpoint, horizon)
         self.full_read = because or reason or ("asked for" if full else None)
         self._before = None if self.full_read else checkpoint
+        self._whole_leaves = whole_leaves
         self._cursor = self._before.cursor if self._before else None
         self._last = LastWatermark(plan, self._before.last_watermark if self._before else None)
         self._step: Step | None = None
@@ -94,7 +96,9 @@ class CursorPages:
 
     def _read(self) -> Generator[Page]:
         if self.full_read is not None:
-            yield from self._unordered()
+            yield from self._unordered(SQL("({}) is not true").format(orderly(self._plan)))
+        elif self._whole_leaves:
+            yield from self._unordered(sql.in_leaves(self._whole_leaves))
         while True:
             found, pages = self._next_page()
             yield from pages
@@ -113,11 +117,9 @@ class CursorPages:
             cursor=self._cursor,
         )
 
-    def _unordered(self) -> Iterator[Page]:
-        """Rows whose watermark is NULL or infinite; the cursor has no place for them."""
-        condition = sql.both(
-            [SQL("({}) is not true").format(orderly(self._plan)), sql.where_given(self._plan)]
-        )
+    def _unordered(self, which: Composable) -> Iterator[Page]:
+        """Rows that the cursor has no place for (their watermark is NULL or infinite), or that are behind it."""
+        condition = sql.both([which, sql.where_given(self._plan)])
         query = SQL("select {} from {} where {}").format(
             sql.select_list(self._plan.fields), sql.table(self._plan), condition
         )

@@ -71,3 +71,8 @@ def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:
             else SQL("{} = {}").format(column, Literal(value))
         )
     return SQL("({})").format(SQL(" and ").join(terms))
+
+
+def in_leaves(leaves: Sequence[int]) -> Composed:
+    """Rows that are stored in one of these tables (by oid)."""
+    return SQL("tableoid = any ({}::oid[])").format(Literal("{" + ",".join(str(oid) for oid in leaves) + "}"))

@@ -10,7 +10,9 @@ from typing import Any
 
 import psycopg
 
+from pgsnow.model.report import Status
 from pgsnow.sync.verify import verify
+from pgsnow.testing.faults import RaiseAt
 from tests.world import World
 
 ITEMS = """
@@ -45,6 +47,9 @@ create table other (id bigint primary key, at timestamptz not null default clock
 insert into other select g, now() - interval '3 days', 'a' || g, 'b' || g from generate_series(1, 50) g;
 create table other_new (id bigint primary key, at timestamptz not null default clock_timestamp(), a text, c int);
 insert into other_new select g, now() - interval '3 days', 'new' || g, g from generate_series(20, 60) g;
+"""
+SWAP = """
+alter table other rename a to t; alter table other rename b to a; alter table other rename t to b
 """
 WRITES = {
     "items": "insert into items (id, at) values ({id}, clock_timestamp())"
@@ -228,7 +233,7 @@ def test_a_run_that_dies_between_any_two_statements_of_the_target_leads_to_the_s
             world.sql(
                 f"alter table other drop column if exists gone_{nth - 1}; alter table other add gone_{nth} int"
             )
-            fault = RaiseAt("evolved", SourceUnavailable("died"), nth)
+            fault = RaiseAt("evolved", RuntimeError("died"), nth)
             with world.engine(fault) as dying:
                 assert dying.tick().tables[0].ok is not fault.fired
             died += fault.fired
