@@ -17,6 +17,7 @@ from pgsnow.postgres.advance import advanced
 from pgsnow.postgres.arrival import Arrival, Arrived
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.finite import LastWatermark
+from pgsnow.postgres.long import rows_of, select_list
 from pgsnow.postgres.look import Approach, approach
 from pgsnow.postgres.seen import SeenXids, seen_xid
 from pgsnow.postgres.snapshot import Snapshot, check_still_there, snapshot
@@ -104,6 +105,7 @@ class Changes:
         )
 
     def _query(self) -> Composable:
+        guard = self._snapshot.long_values
         extra: list[tuple[Composable, str]] = [(sql.watermark(self._plan), WATERMARK)]
         condition = sql.both([sql.where_given(self._plan)])
         window = None if self.full_read else self._approach.window
@@ -111,7 +113,7 @@ class Changes:
             extra.append((self._seen_xid(window), XID))
             condition = self._of_whole_leaves_or(window.condition(Literal(self._snapshot.xmax)))
         return SQL("select {}\nfrom {}\nwhere {}").format(
-            sql.select_list(self._plan.fields, extra), sql.table(self._plan), condition
+            select_list(self._plan, extra, guard=guard), rows_of(self._plan, guard=guard), condition
         )
 
     def _seen_xid(self, window: Window) -> Composable:
@@ -130,5 +132,5 @@ class Changes:
     def _note(self, batch: pa.RecordBatch, arrived: Arrived) -> None:
         first = len(self._plan.fields)
         self._last.see(batch.column(first), arrived.good)
-        if batch.num_columns > first + 1:
-            self._seen.see(batch.column(first + 1))
+        if (at := batch.schema.get_field_index(XID)) >= 0:
+            self._seen.see(batch.column(at))
