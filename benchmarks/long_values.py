@@ -52,7 +52,8 @@ def plan_of(conn: psycopg.Connection, table: str) -> TablePlan:
     config = TableConfig(source=table, target="t", pk=["id"], watermark_column="updated_at")  # type: ignore[arg-type]
     source = describe(conn, config.source)
     fields = fields_of(config, source)
-    return TablePlan(config, source, TargetName("D", "S", "T"), fields, fields, watermark_of(config, source))
+    pk = ("id",)
+    return TablePlan(config, source, TargetName("D", "S", "T"), fields, fields, watermark_of(config, source), pk)
 
 
 def seconds(now: Snapshot, columns: Composable, rows: Composable) -> float:
