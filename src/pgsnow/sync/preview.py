@@ -109,7 +109,9 @@ def _reads(seen: Probe, *, full: bool) -> str:
 
 def _with_ddl(session: Session, found: TablePreview, plan: TablePlan) -> TablePreview:
     try:
-        return replace(found, ddl=foresee_target(session, plan.target, plan.output, plan.key))
+        return replace(
+            found, ddl=foresee_target(session, plan.target, plan.output, plan.target_key, plan.own_columns)
+        )
     except PgsnowError as error:
         return _stopped(found, error)
 

@@ -168,6 +168,7 @@ class Tick:
                     TableRun(
                         look.plan, claim, look.checkpoint, horizon, means.source, means.ledger,
                         quarantine, destination, progress, means.stop, self._refresh,
+                        probe=look.probe,
                     )
                 )  # fmt: skip
             finally:
