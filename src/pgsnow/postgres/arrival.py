@@ -14,6 +14,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.typemap import Field
 from pgsnow.postgres.checks import Checked, check, either, invalid_text, null_key
 from pgsnow.postgres.long import long_ones
+from pgsnow.postgres.nameless import without_key
 from pgsnow.postgres.values import text_at
 
 
@@ -93,8 +94,9 @@ class Arrival:
             for row in pc.indices_nonzero(fault.bad).to_pylist():
                 first.setdefault(row, (field, fault))
         rejected = tuple(
-            Rejected(
-                self._key(batch, row),
+            self._rejected(
+                batch,
+                row,
                 f"{field.source}: {fault.why(row)}" if field else fault.why(row),
                 field.source if field else None,
             )
@@ -102,6 +104,13 @@ class Arrival:
         )
         good = pa.array([row not in first for row in range(rows.num_rows)])
         return Arrived(rows.filter(good), rejected, good)
+
+    def _rejected(self, batch: pa.RecordBatch, row: int, reason: str, column: str | None) -> Rejected:
+        if self._plan.pk:
+            return Rejected(self._key(batch, row), reason, column)
+        fields = zip(self._plan.fields, batch.columns, strict=False)
+        shown = {field.source: text_at(_plain(array), row) for field, array in fields}
+        return without_key(shown, reason, column)
 
     def _key(self, batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
         at = {field.source: index for index, field in enumerate(self._plan.fields)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgsnow.model.errors import TargetMissing
-from pgsnow.model.plan import FENCE_COLUMN
+from pgsnow.model.own_columns import FENCE, OwnColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field
 from pgsnow.snowflake import sql
@@ -16,7 +16,11 @@ from pgsnow.snowflake.schema import describe, refuse_conflicts
 
 
 def foresee_target(
-    session: Session, target: TargetName, output: Sequence[Field], key: Sequence[Field]
+    session: Session,
+    target: TargetName,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    own: Sequence[OwnColumn] = (FENCE,),
 ) -> tuple[str, ...]:
     """The statements that `ensure_target` would have to send, in order; sends none of them.
 
@@ -27,11 +31,11 @@ def foresee_target(
     if there is None:
         if target.schema not in schemas_of(session, target.database):
             statements.append(sql.create_schema(target))
-        statements.append(sql.create_table(target, output, key))
+        statements.append(sql.create_table(target, output, key, own))
     else:
-        refuse_conflicts(target, there, output, key)
+        refuse_conflicts(target, there, output, key, own)
         known = {column.name for column in there}
-        wanted = [(field.target, field.type.snowflake) for field in output] + [(FENCE_COLUMN, sql.FENCE_TYPE)]
+        wanted = [*((field.target, field.type.snowflake) for field in output), *own]
         statements += [sql.add_column(target, name, kind) for name, kind in wanted if name not in known]
     if not _has_stage(session, target):
         statements.append(sql.create_stage(target))

@@ -33,6 +33,11 @@ def select_rows(
     return session.execute(sql.select(target, fields, sql.key_is_one_of(key, constants))).rows
 
 
+def select_all(session: Session, target: TargetName, fields: Sequence[Field]) -> list[Row]:
+    """All rows. Raises TargetMissing."""
+    return session.execute(sql.select(target, fields)).rows
+
+
 def select_all_keys(session: Session, target: TargetName, key: Sequence[Field]) -> list[Row]:
     """The keys of all rows. Raises TargetMissing."""
     return session.execute(sql.select(target, key)).rows

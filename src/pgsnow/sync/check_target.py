@@ -93,7 +93,7 @@ def check_target(session: Session, plan: TablePlan) -> Finding:
     """Whether the target can take the table; says what the first run would do to it."""
     name = f"target of {plan.config.name}"
     try:
-        statements = foresee_target(session, plan.target, plan.output, plan.key)
+        statements = foresee_target(session, plan.target, plan.output, plan.target_key, plan.own_columns)
     except TargetMissing as error:
         return failed(
             name, str(error), error.advice or "Check SNOWFLAKE_DATABASE and the grants of SNOWFLAKE_ROLE."

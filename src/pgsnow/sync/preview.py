@@ -121,7 +121,9 @@ def _with_ddl(session: Session, found: TablePreview, drift: Drift) -> TablePrevi
         if drift.alters:
             ddl = foresee(plan.target, drift.alters, describe_target(session, plan.target))
             return replace(found, ddl=ddl)
-        return replace(found, ddl=foresee_target(session, plan.target, plan.output, plan.key))
+        return replace(
+            found, ddl=foresee_target(session, plan.target, plan.output, plan.target_key, plan.own_columns)
+        )
     except PgsnowError as error:
         return _stopped(found, error)
 
