@@ -56,9 +56,13 @@ class Progress:
 
     def loaded(self, unit: LoadUnit, result: LoadResult) -> None:
         self.load_units += 1
+        self.bytes_staged += unit.size
+        self.applied(result)
+
+    def applied(self, result: LoadResult) -> None:
+        """What Snowflake said, of one unit or of a whole content."""
         self.rows_inserted += result.inserted
         self.rows_updated += result.updated
-        self.bytes_staged += unit.size
         self.query_ids.extend(result.query_ids)
         for phase, seconds in result.seconds.items():
             self.spent(phase, seconds)

@@ -126,6 +126,12 @@ STEPS: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 
 
+KEYED = """
+create table keyed (id bigint primary key, uid bigint not null, at timestamptz not null default clock_timestamp(), v text);
+insert into keyed select g, g + 5, now() - interval '3 days', 'v' || g from generate_series(1, 40) g;
+"""
+
+
 def entry(name: str, **more: Any) -> dict[str, Any]:
     pk = ["id", "day"] if name == "parted" else "id"
     return {
@@ -304,4 +310,26 @@ def test_a_ledger_that_knows_no_columns_yet_begins_to_know_them_and_reads_nothin
         report = engine.tick().tables[0]
         assert report.events == ("column at may be NULL now",)
         assert world.emulator.connections() == before
+    world.assert_equal()
+
+
+def test_another_primary_key_replaces_the_content_and_a_renamed_one_is_followed(world: World) -> None:
+    world.sql(KEYED)
+    world.tables = [{k: v for k, v in entry("keyed").items() if k != "pk"}]
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("alter table keyed rename id to number; delete from keyed where number = 3")
+        renamed = engine.tick().tables[0]
+        assert (renamed.ok, renamed.full_read) == (True, None)
+        assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.KEYED WHERE NUMBER = 3") == [(1,)]
+        world.sql("alter table keyed drop constraint keyed_pkey; alter table keyed add primary key (uid)")
+        changed = engine.tick().tables[0]
+        assert (changed.error, changed.full_read) == (None, "the key was [number] and is [uid]")
+        world.sql(
+            "alter table keyed alter number drop not null; insert into keyed (uid, v) values (1, 'new')"
+        )
+        assert engine.tick().tables[0].rows_inserted == 1
+        world.sql("alter table keyed drop column number; insert into keyed (uid, v) values (2, 'new')")
+        assert engine.tick().tables[0].error is None
+        assert engine.tick().tables[0].status is Status.IDLE
     world.assert_equal()
