@@ -12,7 +12,6 @@ from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.drift import Drift, KnownSource
 from pgsnow.model.errors import PgsnowError, SchemaChangePending, TargetQueryFailed
-from pgsnow.model.own_columns import RESERVED
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.schema_options import SchemaChanges
 from pgsnow.model.settings import SnowflakeSettings
@@ -69,8 +68,7 @@ class Destination:
 
     def to_remember(self, drift: Drift) -> KnownSource | None:
         """What the ledger should know of the source from now on; None: what it knows already."""
-        after = drift.after if self._columns is None else drift.after.seen(self._columns, RESERVED)
-        return None if after == self.known else after
+        return drift.to_remember(self.known, self._columns)
 
     def load(self, unit: LoadUnit) -> None:
         """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
