@@ -107,6 +107,7 @@ class Destination:
             self._open.append(self._content.batch)
         result = with_retries(lambda: self._on_session(lambda s: self._replace(s, relaxed)), self._stop)
         self._progress.applied(result)
+        self._progress.replaced = True
         self._progress.events.append(f"replaced the content of {self._plan.target}: {result.inserted} rows")
 
     def append(self) -> None:
