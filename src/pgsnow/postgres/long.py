@@ -55,14 +55,14 @@ _SHORT = frozenset(
 
 
 def may_hold_long(plan: TablePlan) -> Composed:
-    """SQL: could a value be long? Not if less than STORED is stored out of line, in the table and in each of its leaves.
+    """SQL: could a value be long? Not if less than STORED is stored out of line, in the table and in each leaf.
 
     Sizes of files are of the present, not of the snapshot; they shrink under locks only that a reader's lock keeps off.
     https://www.postgresql.org/docs/current/storage-toast.html"""
     oids = [plan.source.oid, *(leaf.oid for leaf in plan.source.leaves)]
     return SQL(
-        "(select coalesce(bool_or(relkind not in ('r', 'p', 'm') or pg_relation_size(reltoastrelid) >= {}), true)"
-        " from pg_class where oid = any ({}::oid[]))"
+        "(select coalesce(bool_or(relkind not in ('r', 'p', 'm')"
+        " or coalesce(pg_relation_size(reltoastrelid), 0) >= {}), true) from pg_class where oid = any ({}::oid[]))"
     ).format(Literal(STORED), Literal("{" + ",".join(map(str, oids)) + "}"))
 
 
@@ -86,7 +86,7 @@ def rows_of(plan: TablePlan, *, guard: bool) -> Composable:
     sizes = _sizes(plan) if guard else {}
     if not sizes:
         return sql.table(plan)
-    return SQL("{} cross join lateral (select {} as {}) {}").format(
+    return SQL("{}, lateral (select {} as {}) {}").format(
         sql.table(plan), _told(plan, sizes, _together(sizes)), Identifier(LONG), Identifier(f"{LONG}_ones")
     )
 

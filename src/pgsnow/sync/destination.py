@@ -12,7 +12,6 @@ from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.drift import Drift, KnownSource
 from pgsnow.model.errors import PgsnowError, SchemaChangePending, TargetQueryFailed
-from pgsnow.model.own_columns import RESERVED
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.schema_options import SchemaChanges
 from pgsnow.model.settings import SnowflakeSettings
@@ -73,8 +72,7 @@ class Destination:
 
     def to_remember(self, drift: Drift) -> KnownSource | None:
         """What the ledger should know of the source from now on; None: what it knows already."""
-        after = drift.after if self._columns is None else drift.after.seen(self._columns, RESERVED)
-        return None if after == self.known else after
+        return drift.to_remember(self.known, self._columns)
 
     def load(self, unit: LoadUnit) -> None:
         """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
@@ -113,6 +111,7 @@ class Destination:
             self._open.append(self._content.batch)
         result = with_retries(lambda: self._on_session(lambda s: self._replace(s, relaxed)), self._stop)
         self._progress.applied(result)
+        self._progress.replaced = True
         self._progress.events.append(f"replaced the content of {self._plan.target}: {result.inserted} rows")
 
     def append(self) -> None:

@@ -35,6 +35,8 @@ class Progress:
         self.rows_updated = 0
         self.bytes_staged = 0
         self.load_units = 0
+        self.replaced = False
+        """The target's content was replaced, if by nothing."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
 
@@ -105,4 +107,4 @@ class Progress:
     def _good_status(self) -> Status:
         if self.rows_rejected:
             return Status.PARTIAL
-        return Status.OK if self.rows_read else Status.IDLE
+        return Status.OK if self.rows_read or self.replaced else Status.IDLE

@@ -127,7 +127,9 @@ STEPS: tuple[tuple[str, str, str], ...] = (
 
 
 KEYED = """
-create table keyed (id bigint primary key, uid bigint not null, at timestamptz not null default clock_timestamp(), v text);
+create table keyed (
+    id bigint primary key, uid bigint not null, at timestamptz not null default clock_timestamp(), v text
+);
 insert into keyed select g, g + 5, now() - interval '3 days', 'v' || g from generate_series(1, 40) g;
 """
 

@@ -51,7 +51,8 @@ def test_a_keyless_table_is_replaced_when_it_changed_and_left_alone_when_not(log
     report = tick(log)
     assert (report.status, report.load_units, report.rows_inserted) == (Status.OK, 3, 6)
     log.assert_equal()
-    assert len(log.emulator.statements("INSERT OVERWRITE")) == 2
+    database = f'"{log.settings.snowflake.database}"'
+    assert len([s for s in log.emulator.statements("INSERT OVERWRITE") if database in str(s)]) == 2
     logins = log.emulator.connections()
     assert tick(log).status is Status.IDLE
     assert log.emulator.connections() == logins
@@ -93,7 +94,7 @@ def test_a_worker_that_lost_its_lease_neither_empties_nor_overwrites(log: World,
     log.sql("insert into log values (3, 'stale')")
 
     def overtake() -> None:
-        log.sql("truncate log" if emptied else "update log set note = 'newer' where n = 3")
+        log.sql("delete from log" if emptied else "update log set note = 'newer' where n = 3")
         log.sql("update sync_watermarks set lease_expires = now(), lease_session = null")
         assert tick(log).status is Status.OK
 
