@@ -9,6 +9,7 @@ MEASUREMENTS = (
     ("benchmarks.first_load", "1000000", "5000000"),
     ("benchmarks.idle_tables", "100"),
     ("benchmarks.load_method",),
+    ("benchmarks.long_values", "200000"),
 )
 
 

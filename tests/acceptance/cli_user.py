@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psycopg
 import yaml
@@ -22,6 +26,8 @@ from tests.forked import run_forked
 SECRET = "pg-s3cr3t-w0rd"
 """The password in this user's POSTGRES_DSN. The server trusts, so it does no good; it must not be seen either."""
 TIMEOUT = 120.0
+LOGGERS = ("pgsnow", "snowflake.connector")
+"""What a command silences for the rest of its process."""
 USERS = """
 create table public.users (
     id bigint primary key, name text, balance numeric(12,2), profile jsonb,
@@ -100,6 +106,27 @@ class User:
         running = run_forked("pgsnow", args, env={**self.env, **env}, cwd=self.folder)
         code = running.wait()
         return seen(Done(code, *running.output()))
+
+    def here(self, *args: str, **env: str) -> Done:
+        """The same in this process, which need not start; for what does not hang on signals or terminals."""
+        from pgsnow.cli.entry import run
+
+        out, err, levels = (
+            io.StringIO(),
+            io.StringIO(),
+            {name: logging.getLogger(name).level for name in LOGGERS},
+        )
+        with (
+            mock.patch.dict(os.environ, {**self.env, **env}, clear=True),
+            mock.patch.object(sys, "stdin", io.StringIO()),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = run(args)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        return seen(Done(code, out.getvalue(), err.getvalue()))
 
     def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
         """Start a command in a session of its own."""

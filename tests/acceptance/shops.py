@@ -122,16 +122,11 @@ SYNCED = {
     "music.artist", "music.album", "music.genre", "music.track", "music.playlist", "music.playlist_track",
     "music.invoice", "music.invoice_line", "public.categories", 'public."Order Details"', "public.orders",
     'public."Select"', "public.places", "public.capitals", "public.actor",
+    "rental.film_note", "rental.film_list", "rental.film_count", "music.session", "public.customers",
+    "public.customer_customer_demo", "public.us_states",
 }  # fmt: skip
 """Tables that must be proposed, and equal in Snowflake after one run."""
 REFUSED = {
-    "rental.film_note": "no key",
-    "rental.film_list": "a view",
-    "rental.film_count": "a materialized view",
-    "music.session": "no watermark",
-    "public.customers": "no watermark",
-    "public.customer_customer_demo": "no watermark",
     "public.clash": "one column in Snowflake",
-    "public.us_states": "state_id may be NULL",
 }
 """Tables that must be refused, and what the reason must hold."""

@@ -26,7 +26,7 @@ def shops(user: User) -> User:
 
 
 def found(user: User, *args: str, **env: str) -> dict[str, dict[str, Any]]:
-    done = user.pgsnow("discover", "--output", "json", *args, **env)
+    done = user.here("discover", "--output", "json", *args, **env)
     assert done.code == 0, done.err
     return {table["table"]: table for table in done.json}
 
@@ -54,28 +54,28 @@ def test_what_discover_writes_is_planned_applied_and_run_with_no_hand_edit_and_e
     assert refused.keys() == REFUSED.keys()
     for name, reason in REFUSED.items():
         assert reason in refused[name]
-    check = shops.pgsnow("check")
+    check = shops.here("check")
     assert check.code == 0, check.out
-    plan = shops.pgsnow("plan", "--output", "json", "--detailed-exitcode")
+    plan = shops.here("plan", "--output", "json", "--detailed-exitcode")
     assert plan.code == 4, plan.err
     assert {table["action"] for table in plan.json} == {"create"}
-    applied = shops.pgsnow("apply", "--yes", "--output", "json")
+    applied = shops.here("apply", "--yes", "--output", "json")
     assert applied.code == 0, applied.err
     assert {table["table"] for table in applied.json} == SYNCED | OWN
-    first = shops.pgsnow("run", "--output", "json")
+    first = shops.here("run", "--output", "json")
     assert first.code == 0, first.err
     assert {table["table"] for table in first.json["tables"]} == SYNCED | OWN
     assert not any(table["events"] for table in first.json["tables"]), "apply has done everything"
     shops.sql(CHANGES)
-    assert shops.pgsnow("run").code == 0
-    verify = shops.pgsnow("verify", "--output", "json")
+    assert shops.here("run").code == 0
+    verify = shops.here("verify", "--output", "json")
     assert verify.code == 0, verify.out + verify.err
     assert {verdict["table"] for verdict in verify.json} == SYNCED | OWN
 
 
 def test_without_write_nothing_is_written(shops: User) -> None:
     before = sorted(shops.folder.iterdir())
-    done = shops.pgsnow("discover", "--profile")
+    done = shops.here("discover", "--profile")
     assert done.code == 0
     assert "proposed" in done.out
     assert "refused" in done.out
@@ -103,7 +103,7 @@ def test_only_the_tables_that_were_asked_for_are_looked_at(shops: User) -> None:
         "music.playlist_track",
     }
     assert "music.track" not in found(shops, "--exclude", "music.*")
-    done = shops.pgsnow("discover", "--schema", "nothing")
+    done = shops.here("discover", "--schema", "nothing")
     assert done.code == 2
     assert "Schemas with tables: music, public, rental" in done.err
 
@@ -141,30 +141,30 @@ def test_a_role_without_rights_is_told_the_grant_for_each_table(shops: User) -> 
 
 class TestInit:
     def test_it_writes_a_table_list_and_a_template_of_the_environment(self, shops: User) -> None:
-        done = shops.pgsnow("init", "--yes", "--schema", "music")
+        done = shops.here("init", "--yes", "--schema", "music")
         assert done.code == 0, done.err
         assert "SNOWFLAKE_ACCOUNT=" in (shops.folder / ".env.example").read_text()
-        assert shops.pgsnow("check").code == 0
+        assert shops.here("check").code == 0
 
     def test_it_never_overwrites(self, shops: User) -> None:
         shops.config.write_text("mine")
         (shops.folder / ".env.example").write_text("mine too")
-        done = shops.pgsnow("init", "--yes")
+        done = shops.here("init", "--yes")
         assert done.code == 2
         assert "pgsnow discover --write" in done.err
         shops.config.unlink()
-        assert shops.pgsnow("init", "--yes").code == 0
+        assert shops.here("init", "--yes").code == 0
         assert (shops.folder / ".env.example").read_text() == "mine too"
 
     def test_without_a_terminal_it_does_not_ask(self, shops: User) -> None:
-        done = shops.pgsnow("init")
+        done = shops.here("init")
         assert done.code == 2
         assert "--yes" in done.err
         assert not shops.config.exists()
 
     def test_without_settings_it_leaves_the_template_and_says_what_is_missing(self, shops: User) -> None:
         del shops.env["POSTGRES_DSN"]
-        done = shops.pgsnow("init", "--yes")
+        done = shops.here("init", "--yes")
         assert done.code == 2
         assert "POSTGRES_DSN" in done.err
         assert (shops.folder / ".env.example").exists()
@@ -192,15 +192,15 @@ def test_the_grants_for_postgres_are_all_that_a_fresh_role_needs(user: User, rea
     where = re.sub(r"^postgresql://[^@]*@", "postgresql://Sync%20%22reader%22@", user.dsn)
     for _ in range(2):
         for side in ("source", "ledger"):
-            printed = user.pgsnow("grants", "--side", side, POSTGRES_DSN=where)
+            printed = user.here("grants", "--side", side, POSTGRES_DSN=where)
             assert printed.code == 0, printed.err
             user.sql(printed.out)
-    check = user.pgsnow("check", "--output", "json", POSTGRES_DSN=where)
+    check = user.here("check", "--output", "json", POSTGRES_DSN=where)
     assert [f for f in check.json if f["level"] != "ok" and "snowflake" not in f["name"]] == []
-    run = user.pgsnow("run", POSTGRES_DSN=where)
+    run = user.here("run", POSTGRES_DSN=where)
     assert run.code == 0, run.out + run.err
-    assert user.pgsnow("verify", POSTGRES_DSN=where).code == 0
-    status = user.pgsnow("status", "--output", "json", POSTGRES_DSN=where)
+    assert user.here("verify", POSTGRES_DSN=where).code == 0
+    status = user.here("status", "--output", "json", POSTGRES_DSN=where)
     assert {table["read_mode"] for table in status.json} == {"watermark"}
     rights = user.source.execute("select has_table_privilege(%s, 'pg_authid', 'select')", [ROLE]).fetchall()
     assert rights == [(False,)]
@@ -208,7 +208,7 @@ def test_the_grants_for_postgres_are_all_that_a_fresh_role_needs(user: User, rea
 
 def test_grants_are_told_without_a_server(user: User) -> None:
     dead = {"POSTGRES_DSN": "postgresql://app_reader@127.0.0.1:1/app", "SNOWFLAKE_PORT": "1"}
-    done = user.pgsnow("grants", "--output", "json", **dead)
+    done = user.here("grants", "--output", "json", **dead)
     assert done.code == 0, done.err
     statements = [line["statement"] for line in done.json]
     assert 'GRANT SELECT ON "public"."users" TO "app_reader"' in statements

@@ -79,33 +79,57 @@ def test_a_table_held_elsewhere_is_left_alone_and_the_exit_code_is_3(user: User)
     assert "elsewhere:7" in held.out
 
 
-def test_plan_shows_the_statements_and_writes_nothing_at_either_end(
+def test_plan_tells_a_first_read_from_a_later_one_and_writes_nothing(
     user: User, emulator: EmbeddedSnowflake
 ) -> None:
     before = len(emulator.statements())
-    done = user.pgsnow("plan")
-    assert done.code == 0, done.err
-    assert "CREATE TABLE" in done.out
-    assert '"BALANCE" NUMBER(12,2)' in done.out
+    first = user.here("plan")
+    assert first.code == 0, first.err
+    assert first.out.count("everything: first read") == 2
+    assert "+ CREATE TABLE" in first.out
+    assert '"BALANCE" NUMBER(12,2)' in first.out
+    assert first.out.endswith("Plan: 2 to create, 0 to change, 0 unchanged. Run pgsnow apply.\n")
     assert ledger_tables(user) == 0
     sent = [text.split()[0].upper() for text in emulator.statements()[before:]]
     assert set(sent) <= {"SELECT", "SHOW", "DESCRIBE", "DESC", "ALTER", "ROLLBACK", "USE"}, sent
-
-
-def test_plan_tells_a_first_read_from_a_later_one(user: User) -> None:
-    first = {p["table"]: p for p in user.pgsnow("plan", "--output", "json").json}
-    assert first["public.users"]["reads"].startswith("everything")
-    assert first["public.users"]["ddl"]
-    user.pgsnow("run")
+    user.here("run")
     logs = user.sql("select count(*) from sync_logs")
-    then = {p["table"]: p for p in user.pgsnow("run", "--dry-run", "--output", "json").json}
+    then = {p["table"]: p for p in user.here("run", "--dry-run", "--output", "json").json}
     assert then["public.users"]["reads"] == "nothing"
     assert then["public.users"]["ddl"] == []
     user.sql("update public.users set name = 'new', updated_at = now() where id = 7")
-    changed = {p["table"]: p for p in user.pgsnow("plan", "--output", "json").json}
+    changed = {p["table"]: p for p in user.here("plan", "--output", "json").json}
     assert changed["public.users"]["reads"].startswith("what has changed")
     assert changed["public.checkins"]["reads"] == "nothing"
     assert user.sql("select count(*) from sync_logs") == logs
+
+
+def test_with_manual_changes_a_table_waits_for_apply_and_its_neighbour_does_not(user: User) -> None:
+    user.tables[0]["schema_changes"] = "manual"
+    user.save()
+    waiting = user.here("run", "--output", "json")
+    assert waiting.code == 1
+    stopped, other = sorted(waiting.json["tables"], key=lambda table: table["table"], reverse=True)
+    assert (stopped["error_type"], other["status"]) == ("SchemaChangePending", "ok")
+    assert "pgsnow apply" in waiting.err
+    plan = user.here("plan", "--detailed-exitcode", "--output", "json")
+    assert plan.code == 4
+    shown, _ = plan.json
+    assert shown["ddl"]
+    assert [each["statement"] for each in shown["ddl"] if each["statement"] not in stopped["error"]] == []
+
+    unasked = user.here("apply")
+    assert unasked.code == 2
+    assert "--yes" in unasked.err
+    applied = user.here("apply", "--yes")
+    assert applied.code == 0, applied.err
+    assert "+ CREATE TABLE" in applied.out
+    assert "public.users: created table" in applied.out
+    assert "Rows are loaded by the next run." in applied.err
+    assert rows(user) == 0
+    again = user.here("run")
+    assert again.code == 0, again.err
+    assert user.here("verify").code == 0
 
 
 def test_full_refresh_asks_and_without_a_terminal_needs_yes(user: User) -> None:

@@ -47,6 +47,8 @@ class LoadUnit:
     """Unique for ever: `<table slug>/<fence>-<unit number>`; names the stage path and the staging table."""
     fence: int
     parts: tuple[PartFile, ...]
+    first_row: int = 0
+    """How many rows the run's units before this one have: what ORDER_COLUMN begins with."""
 
     @property
     def rows(self) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pgsnow.model.config import LateRows, TableMode
 from pgsnow.model.definition import Change, changes_of, is_rewritten, known_of, leaves_apart, matched
 from pgsnow.model.known import KnownColumn, KnownSource
+from pgsnow.model.own_columns import RESERVED
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.retarget import Retargeted, retarget
 from pgsnow.model.schema_options import OnDetach
@@ -60,6 +61,12 @@ class Drift:
     def is_work(self) -> bool:
         """True if a run has something to tell, to read or to do on its account."""
         return bool(self.changes or self.alters or self.full_read or self.whole_leaves or self.by_xid)
+
+    def to_remember(self, known: KnownSource | None, target: Mapping[str, str] | None) -> KnownSource | None:
+        """What the ledger should know once everything is done, or None if it knows that. target: its columns, name →
+        type, as far as they are known."""
+        after = self.after if target is None else self.after.seen(target, RESERVED)
+        return None if after == known else after
 
     @property
     def sentences(self) -> tuple[str, ...]:

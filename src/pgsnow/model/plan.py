@@ -57,6 +57,11 @@ class TablePlan:
         return tuple(by_source[name] for name in self.pk)
 
     @property
+    def target_key(self) -> tuple[Field, ...]:
+        """The key in the target: none where rows that the source has changed or forgotten stay."""
+        return () if self.config.mode is TableMode.APPEND else self.key
+
+    @property
     def own_columns(self) -> tuple[OwnColumn, ...]:
         """What the target holds besides the output."""
         return own_columns(audit=self.config.audit_columns, append=self.config.mode is TableMode.APPEND)

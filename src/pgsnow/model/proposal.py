@@ -15,14 +15,18 @@ from pgsnow.model.key_choice import choose_key, key_problem
 from pgsnow.model.plan import RESERVED
 from pgsnow.model.survey import RowSecurity, SurveyedTable
 from pgsnow.model.table import SourceName, TargetName, target_column
-from pgsnow.model.table_config import TableConfig
-from pgsnow.model.watermark_choice import Candidate, Trust, rank
+from pgsnow.model.table_config import TableConfig, TableMode
+from pgsnow.model.watermark_choice import Candidate, rank
 
 _KINDS = {
-    "v": "a view: its rows do not tell which transaction wrote them",
-    "m": "a materialized view: a refresh writes all of its rows again",
-    "f": "a foreign table: its rows do not tell which transaction wrote them",
+    "v": "a view, whose rows do not tell which transaction wrote them",
+    "m": "a materialized view, all of whose rows are written again by a refresh",
+    "f": "a foreign table, whose rows do not tell which transaction wrote them",
 }
+WHOLE_EVERY = "1h"
+"""Between two looks at a table that is read as a whole: each look reads all of it."""
+_PLACES = {"information_schema": "postgres_information_schema"}
+"""Snowflake has a schema of this name itself, in every database, and nobody may write to it."""
 _AWKWARD = re.compile(r"[^a-z0-9_$]+")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 Refusal = tuple[str, str]
@@ -64,35 +68,33 @@ def propose(
 
 def _proposal(table: SurveyedTable, target: str) -> Proposal:
     candidates = rank(table)
-    key = choose_key(table.source)
     refused = _unreadable(table) or _unloadable(table)
-    if refused is None and key is None:
-        refused = _no_key(table)
-    if refused is None and not (candidates and candidates[0].usable):
-        refused = _no_watermark(table, candidates)
-    if refused is not None or key is None:
-        refusal, fix = refused or ("", "")
+    if refused is not None:
+        refusal, fix = refused
         return Proposal(table, refusal=refusal, fix=fix, candidates=candidates)
-    best = candidates[0]
+    key = None if _unhandy(table) else choose_key(table.source)
+    best = candidates[0] if candidates and candidates[0].is_watermark else None
     entry = _entry(table, target, key, best)
     try:
         TableConfig.model_validate(entry)
     except ValidationError as error:
         return Proposal(table, refusal=_message(error), candidates=candidates)
-    return Proposal(table, escape(entry), _reasons(table, key, best), candidates=candidates)
+    return Proposal(table, escape(entry), _reasons(table, key, best, candidates), candidates=candidates)
 
 
 def _message(error: ValidationError) -> str:
     return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
-def _entry(table: SurveyedTable, target: str, key: tuple[str, ...], best: Candidate) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "source": str(table.name),
-        "target": target,
-        "pk": key[0] if len(key) == 1 else list(key),
-        "watermark_column": best.column,
-    }
+def _entry(
+    table: SurveyedTable, target: str, key: tuple[str, ...] | None, best: Candidate | None
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {"source": str(table.name), "target": target}
+    if key is None:
+        entry |= {"mode": str(TableMode.FULL), "every": WHOLE_EVERY}
+    else:
+        entry["pk"] = key[0] if len(key) == 1 else list(key)
+        entry |= {"watermark_column": best.column} if best else {"mode": str(TableMode.XMIN)}
     if table.children:
         quoted = table.quoted.replace("'", "''")
         entry["where"] = f"tableoid = '{quoted}'::regclass"
@@ -100,10 +102,6 @@ def _entry(table: SurveyedTable, target: str, key: tuple[str, ...], best: Candid
 
 
 def _unreadable(table: SurveyedTable) -> Refusal | None:
-    if kind := _KINDS.get(table.source.relkind):
-        return kind, "Name the tables underneath it."
-    if table.foreign_partitions:
-        return "some of its partitions are foreign tables", "Name the other partitions, one entry each."
     if not table.may_use_schema:
         schema = '"' + table.name.schema.replace('"', '""') + '"'
         return (
@@ -124,7 +122,18 @@ def _unreadable(table: SurveyedTable) -> Refusal | None:
     return None
 
 
+def _unhandy(table: SurveyedTable) -> str:
+    """Why its rows do not tell that they have changed, by the kind of the relation; '' if they may."""
+    if table.foreign_partitions:
+        return (
+            "some of its partitions are foreign tables, whose rows do not tell which transaction wrote them"
+        )
+    return _KINDS.get(table.source.relkind, "")
+
+
 def _unloadable(table: SurveyedTable) -> Refusal | None:
+    if not table.source.columns:
+        return "it has no columns", f"DROP TABLE {table.quoted}; if nobody needs it."
     seen: dict[str, str] = {}
     for column in table.source.columns:
         folded = target_column(column.name).upper()
@@ -142,34 +151,21 @@ def _unloadable(table: SurveyedTable) -> Refusal | None:
     return None
 
 
-def _no_key(table: SurveyedTable) -> Refusal:
-    keys = [f"[{', '.join(key)}]: {key_problem(table.source, key)}" for key in table.source.unique_keys]
-    told = f" ({'; '.join(keys)})" if keys else ""
-    return (
-        f"no key: no primary key and no unique index of columns that are never NULL{told}",
-        f"ALTER TABLE {table.quoted} ADD PRIMARY KEY (…);",
-    )
-
-
-def _no_watermark(table: SurveyedTable, candidates: Sequence[Candidate]) -> Refusal:
-    looked = "; ".join(f"{candidate.column}: {candidate.reasons[0]}" for candidate in candidates)
-    told = f" ({looked})" if looked else ""
-    return (
-        f"no watermark: no column shows that a row has changed{told}",
-        f"ALTER TABLE {table.quoted} ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now(); and a trigger BEFORE"
-        " UPDATE that sets it.",
-    )
-
-
-def _reasons(table: SurveyedTable, key: tuple[str, ...], best: Candidate) -> tuple[str, ...]:
-    kind = (
-        "primary key"
-        if table.has_primary_key and key == table.source.unique_keys[0]
-        else "unique, never NULL"
-    )
-    told = [f"pk: {kind}", f"watermark_column: {', '.join(best.reasons)}"]
-    if best.type_name in ("timestamp", "date") and best.trust is not Trust.BY_TRANSACTION:
-        told.append("watermark_timezone: not known here; name the zone that the application writes in")
+def _reasons(
+    table: SurveyedTable,
+    key: tuple[str, ...] | None,
+    best: Candidate | None,
+    candidates: Sequence[Candidate],
+) -> tuple[str, ...]:
+    told = [_of_mode(table, candidates, key)] if key is None or best is None else []
+    if key is not None:
+        told.insert(0, _of_key(table, key))
+        if best is not None:
+            told.append(f"watermark_column: {', '.join(best.reasons)}")
+            if best.type_name in ("timestamp", "date"):
+                told.append(
+                    "watermark_timezone: not known here; name the zone that the application writes in"
+                )
     if table.source.relkind == "p":
         told.append(f"partitioned: its {table.partitions} partitions are read through it")
     if table.children:
@@ -179,9 +175,33 @@ def _reasons(table: SurveyedTable, key: tuple[str, ...], best: Candidate) -> tup
     return tuple(told)
 
 
+def _of_key(table: SurveyedTable, key: tuple[str, ...]) -> str:
+    primary = table.has_primary_key and key == table.source.unique_keys[0]
+    return f"pk: {'primary key' if primary else 'unique, never NULL'}"
+
+
+def _of_mode(table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None) -> str:
+    if kind := _unhandy(table):
+        return f"mode: {kind}; read as a whole when its content has changed"
+    if key is None:
+        keys = [f"[{', '.join(k)}]: {key_problem(table.source, k)}" for k in table.source.unique_keys]
+        told = f" ({'; '.join(keys)})" if keys else ""
+        return (
+            f"mode: no primary key, nor a unique index of columns that are never NULL{told};"
+            " read as a whole when its content has changed"
+        )
+    looked = "; ".join(f"{candidate.column}: {candidate.reasons[0]}" for candidate in candidates)
+    told = f" ({looked})" if looked else ""
+    return (
+        f"mode: no column is sure to show that a row has changed{told};"
+        " rows are found by transaction id, by one scan a tick"
+    )
+
+
 def _target(source: SourceName, schema: str | None, used: set[tuple[str, str, str]]) -> str:
     """The source's name where it is free, made plain. The schema `public` is left to SNOWFLAKE_SCHEMA."""
-    place = schema if schema is not None else "" if source.schema == "public" else _written(source.schema)
+    place = schema if schema is not None else _PLACES.get(source.schema) or _written(source.schema)
+    place = "" if schema is None and source.schema == "public" else place
     longer = f"{source.schema}_{source.table}"
     for name in chain((source.table, longer), (f"{longer}_{number}" for number in count(2))):
         written = f"{place}.{_written(name)}" if place else _written(name)

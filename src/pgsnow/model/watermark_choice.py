@@ -43,8 +43,9 @@ class Candidate:
     reasons: tuple[str, ...]
 
     @property
-    def usable(self) -> bool:
-        return self.trust is not Trust.NONE
+    def is_watermark(self) -> bool:
+        """Does it tell of changes itself, or is it not looked at?"""
+        return self.trust not in (Trust.NONE, Trust.BY_TRANSACTION)
 
 
 def rank(table: SurveyedTable) -> tuple[Candidate, ...]:

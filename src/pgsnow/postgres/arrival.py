@@ -12,7 +12,9 @@ from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import SourceQueryFailed
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.typemap import Field
-from pgsnow.postgres.checks import Checked, check, invalid_text, null_key
+from pgsnow.postgres.checks import Checked, check, either, invalid_text, null_key
+from pgsnow.postgres.long import long_ones
+from pgsnow.postgres.nameless import without_key
 from pgsnow.postgres.values import text_at
 
 
@@ -49,7 +51,14 @@ class Arrival:
 
     def convert(self, batch: pa.RecordBatch) -> Arrived:
         """Raises SourceQueryFailed if a column is not of the plan's type: the table was altered meanwhile."""
-        columns, faults, changed = [], [], []
+        columns: list[pa.Array] = []
+        faults: list[tuple[Field | None, Checked]] = []
+        changed: list[tuple[str, pa.Array]] = []
+        for left, long in long_ones(self._plan, batch):
+            if long.bad is not None:
+                faults.append((left, long))
+            elif left is not None:
+                changed.append((left.source, long.changed))
         for field, arrived in zip(self._plan.fields, batch.columns, strict=False):
             checked = self._check(field, arrived)
             columns.append(checked.values)
@@ -78,18 +87,30 @@ class Arrival:
             yield broken
 
     def _sift(
-        self, batch: pa.RecordBatch, rows: pa.RecordBatch, faults: Sequence[tuple[Field, Checked]]
+        self, batch: pa.RecordBatch, rows: pa.RecordBatch, faults: Sequence[tuple[Field | None, Checked]]
     ) -> Arrived:
-        first: dict[int, tuple[Field, Checked]] = {}
+        first: dict[int, tuple[Field | None, Checked]] = {}
         for field, fault in faults:
             for row in pc.indices_nonzero(fault.bad).to_pylist():
                 first.setdefault(row, (field, fault))
         rejected = tuple(
-            Rejected(self._key(batch, row), f"{field.source}: {fault.why(row)}", field.source)
+            self._rejected(
+                batch,
+                row,
+                f"{field.source}: {fault.why(row)}" if field else fault.why(row),
+                field.source if field else None,
+            )
             for row, (field, fault) in sorted(first.items(), key=lambda item: item[0])
         )
         good = pa.array([row not in first for row in range(rows.num_rows)])
         return Arrived(rows.filter(good), rejected, good)
+
+    def _rejected(self, batch: pa.RecordBatch, row: int, reason: str, column: str | None) -> Rejected:
+        if self._plan.pk:
+            return Rejected(self._key(batch, row), reason, column)
+        fields = zip(self._plan.fields, batch.columns, strict=False)
+        shown = {field.source: text_at(_plain(array), row) for field, array in fields}
+        return without_key(shown, reason, column)
 
     def _key(self, batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
         at = {field.source: index for index, field in enumerate(self._plan.fields)}
@@ -98,7 +119,10 @@ class Arrival:
 
 def _counted(changed: Sequence[tuple[str, pa.Array]], good: pa.Array | None) -> tuple[tuple[str, int], ...]:
     """(column, changed cells of the good rows), without zeros."""
-    kept = [(name, cells if good is None else pc.and_(cells, good)) for name, cells in changed]
+    found: dict[str, pa.Array] = {}
+    for name, cells in changed:
+        found[name] = either(found.get(name), cells)
+    kept = [(name, cells if good is None else pc.and_(cells, good)) for name, cells in found.items()]
     return tuple((name, cells.true_count) for name, cells in kept if cells.true_count)
 
 

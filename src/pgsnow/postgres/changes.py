@@ -17,6 +17,7 @@ from pgsnow.postgres.advance import advanced
 from pgsnow.postgres.arrival import Arrival, Arrived
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.finite import LastWatermark
+from pgsnow.postgres.long import rows_of, select_list
 from pgsnow.postgres.look import Approach, approach
 from pgsnow.postgres.reason import CONTENT_CHANGED
 from pgsnow.postgres.seen import SeenXids, seen_xid
@@ -121,6 +122,7 @@ class Changes:
         )
 
     def _query(self) -> Composable:
+        guard = self._snapshot.long_values
         extra: list[tuple[Composable, str]] = []
         if self._plan.watermark is not None:
             extra.append((sql.watermark(self._plan), WATERMARK))
@@ -130,7 +132,7 @@ class Changes:
             extra.append((self._seen_xid(window), XID))
             condition = self._of_whole_leaves_or(window.condition(Literal(self._snapshot.xmax)))
         return SQL("select {}\nfrom {}\nwhere {}").format(
-            sql.select_list(self._plan.fields, extra), sql.table(self._plan), condition
+            select_list(self._plan, extra, guard=guard), rows_of(self._plan, guard=guard), condition
         )
 
     def _seen_xid(self, window: Window) -> Composable:
@@ -147,9 +149,7 @@ class Changes:
         return SQL("({})\n  or ({})").format(condition, whole)
 
     def _note(self, batch: pa.RecordBatch, arrived: Arrived) -> None:
-        at = len(self._plan.fields)
         if self._last is not None:
-            self._last.see(batch.column(at), arrived.good)
-            at += 1
-        if batch.num_columns > at:
+            self._last.see(batch.column(len(self._plan.fields)), arrived.good)
+        if (at := batch.schema.get_field_index(XID)) >= 0:
             self._seen.see(batch.column(at))

@@ -23,6 +23,7 @@ from pgsnow.postgres.arrival import Arrival
 from pgsnow.postgres.bounds import is_integer
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.finite import LastWatermark
+from pgsnow.postgres.long import rows_of, select_list
 from pgsnow.postgres.reason import reason_to_read_all
 from pgsnow.postgres.snapshot import Snapshot, snapshot
 
@@ -120,11 +121,13 @@ class CursorPages:
     def _unordered(self, which: Composable) -> Iterator[Page]:
         """Rows that the cursor has no place for (their watermark is NULL or infinite), or that are behind it."""
         condition = sql.both([which, sql.where_given(self._plan)])
-        query = SQL("select {} from {} where {}").format(
-            sql.select_list(self._plan.fields), sql.table(self._plan), condition
-        )
         with snapshot(self._connection, self._plan) as now:
             self._begin(now)
+            query = SQL("select {} from {} where {}").format(
+                select_list(self._plan, guard=now.long_values),
+                rows_of(self._plan, guard=now.long_values),
+                condition,
+            )
             arrival = Arrival(self._plan, checks_text=now.any_bytes)
             for batch in now.batches(query):
                 yield from arrival.convert(batch).pages(self._plan.config.batch_size)
@@ -133,7 +136,7 @@ class CursorPages:
         """How many rows there were, and the page (none, if all there is has been read)."""
         with snapshot(self._connection, self._plan) as now:
             self._begin(now)
-            batches = list(now.batches(self._query()))
+            batches = list(now.batches(self._query(guard=now.long_values)))
         table = pa.Table.from_batches(batches).combine_chunks() if batches else None
         if table is None or table.num_rows == 0:
             return 0, ()
@@ -142,21 +145,24 @@ class CursorPages:
         fields = len(self._plan.fields)
         self._last.see(batch.column(fields), arrived.good)
         last = batch.slice(batch.num_rows - 1)
-        self._cursor = tuple(str(column[0].as_py()) for column in last.columns[fields + 1 :])
+        self._cursor = tuple(
+            str(column[0].as_py())
+            for column in last.columns[fields + 1 : fields + 1 + len(order_columns(self._plan))]
+        )
         return batch.num_rows, list(arrived.pages(self._plan.config.batch_size))
 
     def _begin(self, now: Snapshot) -> None:
         """The checkpoint tells the snapshot that the read began with."""
         self._step = self._step or Step(ReadMode.CURSOR, now.x, now.xmax, shape=self._plan.shape)
 
-    def _query(self) -> Composable:
+    def _query(self, *, guard: bool) -> Composable:
         order = order_columns(self._plan)
         extra = [(sql.watermark(self._plan), "__pgsnow_watermark")] + [
             (SQL("{}::text").format(column), f"__pgsnow_cursor_{at}") for at, column in enumerate(order)
         ]
         return SQL("select {}\nfrom {}\nwhere {}\norder by {}\nlimit {}").format(
-            sql.select_list(self._plan.fields, extra),
-            sql.table(self._plan),
+            select_list(self._plan, extra, guard=guard),
+            rows_of(self._plan, guard=guard),
             beyond(self._plan, self._cursor),
             SQL(", ").join(SQL("{}.{}").format(sql.table(self._plan), column) for column in order),
             Literal(self._plan.config.batch_size),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Literal
 
 from pgsnow.model.batch import Page
 from pgsnow.model.plan import TablePlan
@@ -15,6 +15,7 @@ from pgsnow.postgres import sql
 from pgsnow.postgres.arrival import Arrival
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
+from pgsnow.postgres.long import rows_of, select_list, shown
 from pgsnow.postgres.snapshot import snapshot
 
 Key = Mapping[str, str | None]
@@ -33,8 +34,8 @@ def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[
         arrival = Arrival(plan, checks_text=now.any_bytes)
         for some in _chunks(keys, AT_ONCE):
             query = SQL("select {} from {} where {}").format(
-                sql.select_list(plan.fields),
-                sql.table(plan),
+                select_list(plan, guard=now.long_values),
+                rows_of(plan, guard=now.long_values),
                 SQL(" or ").join(sql.by_key(plan, key) for key in some),
             )
             for batch in now.batches(query):
@@ -71,7 +72,7 @@ def _texts(conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]) 
 
 def _as_json(plan: TablePlan, key: Key) -> Any:
     """to_json takes what to_jsonb refuses: escapes in a json column that stand for no character."""
-    columns = SQL(", ").join(Identifier(field.source) for field in plan.fields)
+    columns = SQL(", ").join(shown(plan))
     return SQL("(select to_json(r)::text from (select {} from {} where {} limit 1) r)").format(
         columns, sql.table(plan), sql.by_key(plan, key)
     )

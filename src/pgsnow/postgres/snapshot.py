@@ -23,6 +23,7 @@ from pgsnow.postgres.connection import bounded_waits, session_settings
 from pgsnow.postgres.discover import fingerprints_query
 from pgsnow.postgres.errors import sqlstate_of, translated, translating
 from pgsnow.postgres.horizon import READER_NAME
+from pgsnow.postgres.long import may_hold_long
 from pgsnow.postgres.stream import Stream
 
 IN_FAILED_TRANSACTION = "25P02"
@@ -43,6 +44,8 @@ class Snapshot:
     standby: bool
     any_bytes: bool
     """The database does not check its text's encoding (SQL_ASCII), and hands it over as it is."""
+    long_values: bool
+    """There may be values longer than Snowflake takes; False where too little is stored out of line for one."""
 
     def fetch(self, query: Composable) -> list[tuple[object, ...]]:
         """A small answer. Raises SourceUnavailable, SourceTableMissing, …"""
@@ -103,13 +106,14 @@ def _opened(connection: ArrowConnection, plan: TablePlan) -> Snapshot:
     # loaded the transaction is idle, and that is no mistake.
     own = {"application_name": READER_NAME, "idle_in_transaction_session_timeout": "0"}
     connection.run(session_settings(local=True, **own))
-    ((x, xmax, standby, encoding),) = connection.rows(
-        f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text"
+    ((x, xmax, standby, encoding, long_values),) = connection.rows(
+        f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text,"
+        f" {sql.text_of(may_hold_long(plan))}"
     )
     any_bytes = encoding == "SQL_ASCII"
     if any_bytes:  # else the server checks each text on its way out, and one bad one ends the read
         connection.run("select set_config('client_encoding', 'SQL_ASCII', true)")
-    return Snapshot(connection, str(plan.source.name), x, xmax, standby, any_bytes)
+    return Snapshot(connection, str(plan.source.name), x, xmax, standby, any_bytes, long_values)
 
 
 def _check_definition(now: Snapshot, plan: TablePlan) -> None:

@@ -41,12 +41,9 @@ def value_of(field: Field) -> Composed:
     return SQL(field.type.read).format(c=Identifier(field.source))
 
 
-def select_list(fields: Sequence[Field], extra: Iterable[tuple[Composable, str]] = ()) -> Composed:
-    """The fields, then `extra` expressions under their names."""
-    named = [(value_of(field), field.source) for field in fields] + list(extra)
-    return SQL(",\n  ").join(
-        SQL("{} as {}").format(expression, Identifier(name)) for expression, name in named
-    )
+def named(expressions: Iterable[tuple[Composable, str]]) -> Composed:
+    """A SELECT list: expressions under their names."""
+    return SQL(",\n  ").join(SQL("{} as {}").format(value, Identifier(name)) for value, name in expressions)
 
 
 def where_given(plan: TablePlan) -> Composed | None:

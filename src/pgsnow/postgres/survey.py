@@ -31,14 +31,15 @@ def _queries() -> Mapping[str, str]:
 _SQL = _queries()
 
 
-def survey(conn: psycopg.Connection[Any]) -> tuple[SurveyedTable, ...]:
+def survey(conn: psycopg.Connection[Any], named: Sequence[str] = ()) -> tuple[SurveyedTable, ...]:
     """Every table, view and foreign table that is not the system's or an extension's, by schema and name.
 
-    Partitions are left out: their root stands for them. Raises SourceUnavailable, SourceAccessDenied.
+    named: schemas that are looked at even if they are the system's. Partitions are left out: their root stands for
+    them. Raises SourceUnavailable, SourceAccessDenied.
     """
     with translating("source"), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
-        tables = cursor.execute(_SQL["tables"], {}).fetchall()
+        tables = cursor.execute(_SQL["tables"], {"named": list(named)}).fetchall()
         given = {"tables": [t["oid"] for t in tables], "schemas": list({t["schema"] for t in tables})}
         rows = {
             name: cursor.execute(_SQL[name], given).fetchall()

@@ -45,7 +45,7 @@ join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join pg_catalog.pg_class toast on toast.oid = c.reltoastrelid
 left join leaves on leaves.root = c.oid
 where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
-  and n.nspname <> 'information_schema' and n.nspname not like 'pg\_%%'
+  and (n.nspname = any (%(named)s) or n.nspname <> 'information_schema' and n.nspname not like 'pg\_%%')
   and not exists (
       select from pg_catalog.pg_depend d
       where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')

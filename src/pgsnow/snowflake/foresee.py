@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pgsnow.model.errors import TargetMissing
-from pgsnow.model.plan import FENCE_COLUMN, TablePlan
+from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.target_actions import TargetAction
 from pgsnow.snowflake import sql
@@ -14,7 +14,7 @@ from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.evolve import outlook
 from pgsnow.snowflake.names import STAGE
 from pgsnow.snowflake.quoting import quote, schema_of, text
-from pgsnow.snowflake.schema import describe, refuse_conflicts
+from pgsnow.snowflake.schema import describe, refuse_conflicts, relaxing
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,28 @@ class Foresight:
     _stages: set[str] = field(default_factory=set)
     """Schemas whose stage is there, or was told."""
 
-    def target(self, plan: TablePlan, actions: Sequence[TargetAction] = ()) -> Foreseen:
+    def target(
+        self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False
+    ) -> Foreseen:
         """What `evolve` (these actions) and then `ensure_target` would send now; sends none of it.
 
         Raises TargetConflict.
         """
-        target = plan.target
+        target, own = plan.target, plan.own_columns
         there = describe(self.session, target)
         if there is None:
-            statements = [*self._schema(target), sql.create_table(target, plan.output, plan.key)]
+            statements = [*self._schema(target), sql.create_table(target, plan.output, plan.target_key, own)]
         else:
             evolved = outlook(target, actions, there)
-            refuse_conflicts(target, evolved.columns, plan.output, plan.key)
-            known = {column.name for column in evolved.columns}
-            wanted = [(f.target, f.type.snowflake) for f in plan.output] + [(FENCE_COLUMN, sql.FENCE_TYPE)]
+            loosening: tuple[str, ...] = ()
+            columns = evolved.columns
+            if relaxed:
+                loosening, columns = relaxing(target, columns, plan.target_key)
+            refuse_conflicts(target, columns, plan.output, plan.target_key, own)
+            known = {column.name for column in columns}
+            wanted = [*((f.target, f.type.snowflake) for f in plan.output), *own]
             missing = [sql.add_column(target, name, kind) for name, kind in wanted if name not in known]
-            statements = [*evolved.statements, *missing]
+            statements = [*evolved.statements, *loosening, *missing]
         return Foreseen(there is not None, (*statements, *self._stage(target)))
 
     def _schema(self, target: TargetName) -> Iterator[str]:

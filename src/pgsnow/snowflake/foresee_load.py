@@ -1,40 +1,47 @@
-"""The statements of a tick that finds changes, as text: those of `load` and `sweep`, for a made-up batch."""
+"""The statements of a tick that finds changes, as text: those of one load unit and its sweep, for a made-up batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from pgsnow.model.plan import ORDER_COLUMN
-from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field
-from pgsnow.snowflake import sql
+from pgsnow.model.config import TableMode
+from pgsnow.model.own_columns import HASH_COLUMN, ORDER_COLUMN
+from pgsnow.snowflake import sql, whole_sql
+from pgsnow.snowflake.replace import Content, filled
 
 
-def foresee_load(
-    target: TargetName,
-    output: Sequence[Field],
-    key: Sequence[Field],
-    *,
-    batch: str,
-    fence: int,
-    part: Path,
-    method: str,
-) -> tuple[str, ...]:
-    """In order: staging made, filled (from one part file; with method "insert" by bound values), merged, swept.
+def foresee_load(content: Content, part: Path, method: str) -> tuple[str, ...]:
+    """In order: staging made, filled (from one part file; with method "insert" by bound values), put in place, swept.
 
-    A tick without changes sends none.
+    A tick without changes sends none. Columns of the target that nobody told us of are left out.
     """
-    columns = [field.target for field in output] + [ORDER_COLUMN]
-    fill = (
-        (sql.insert_into_staging(target, batch, columns),)
-        if method == "insert"
-        else (sql.put(target, batch, part), sql.copy_into_staging(target, batch))
-    )
+    plan, batch = content.plan, content.batch
     return (
-        sql.create_staging(target, batch, output),
-        *fill,
-        sql.merge(target, batch, output, key, fence),
-        sql.drop_staging(target, batch),
-        sql.remove_batch(target, batch),
+        sql.create_staging(plan.target, batch, plan.output, hashed=content.hashed),
+        *_fill(content, part, method),
+        *_put_in_place(content),
+        sql.drop_staging(plan.target, batch),
+        sql.remove_batch(plan.target, batch),
     )
+
+
+def _fill(content: Content, part: Path, method: str) -> tuple[str, ...]:
+    plan, batch = content.plan, content.batch
+    if method != "insert":
+        return sql.put(plan.target, batch, part), sql.copy_into_staging(plan.target, batch)
+    hashed = [HASH_COLUMN] if content.hashed else []
+    columns = [*(field.target for field in plan.output), *hashed, ORDER_COLUMN]
+    return (sql.insert_into_staging(plan.target, batch, columns),)
+
+
+def _put_in_place(content: Content) -> tuple[str, ...]:
+    plan, batch, fence = content.plan, content.batch, content.fence
+    if plan.config.mode is TableMode.APPEND:
+        return (whole_sql.append(plan.target, batch, plan.output, filled(content)),)
+    if plan.config.mode is TableMode.FULL:
+        look = sql.describe_table(plan.target)
+        put = whole_sql.overwrite(
+            plan.target, batch, plan.output, plan.target_key, filled(content), (), fence
+        )
+        return look, sql.create_stage(plan.target), look, put
+    return (sql.merge(plan.target, batch, plan.output, plan.key, fence, content.audited),)

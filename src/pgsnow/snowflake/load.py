@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -41,6 +41,7 @@ def load(
     *,
     method: str,
     notify: Callable[[str], None],
+    audited: Sequence[sql.Filled] = (),
 ) -> LoadResult:
     """Stage the unit's rows, prove that all of them are there, and merge them in one atomic statement.
 
@@ -50,24 +51,23 @@ def load(
     """
     if unit.rows == 0:
         return LoadResult()
-    step = _Steps(session, notify)
+    step = Steps(session, notify)
     session.execute(sql.create_staging(target, unit.batch, output))
-    if method == "stage":
-        _stage(step, target, unit)
-    else:
-        _insert(step, target, unit)
+    stage_rows(step, target, unit, unit.batch, method=method)
     with step.timed("merge", "merged"):
-        merged = step.run(sql.merge(target, unit.batch, output, key, unit.fence))
+        merged = step.run(sql.merge(target, unit.batch, output, key, unit.fence, audited))
     return LoadResult(
-        inserted=_number(merged, "number of rows inserted"),
-        updated=_number(merged, "number of rows updated"),
+        inserted=number_in(merged, "number of rows inserted"),
+        updated=number_in(merged, "number of rows updated"),
         query_ids=tuple(step.query_ids),
         seconds=step.seconds,
     )
 
 
 @dataclass(slots=True)
-class _Steps:
+class Steps:
+    """Statements of one load, with their ids and seconds."""
+
     session: Session
     notify: Callable[[str], None]
     query_ids: list[str] = field(default_factory=list)
@@ -86,23 +86,36 @@ class _Steps:
         self.notify(done)
 
 
-def _stage(step: _Steps, target: TargetName, unit: LoadUnit) -> None:
+def stage_rows(
+    step: Steps, target: TargetName, unit: LoadUnit, into: str, *, method: str, force: bool = False
+) -> None:
+    """The unit's rows into the staging table of the batch `into`, and proof that all of them are there.
+
+    force: although files of these names were loaded into it before. Raises LoadMismatch.
+    """
+    if method == "stage":
+        _stage(step, target, unit, into, force=force)
+    else:
+        _insert(step, target, unit, into)
+
+
+def _stage(step: Steps, target: TargetName, unit: LoadUnit, into: str, *, force: bool) -> None:
     with step.timed("put", "put"):
         for part in unit.parts:
             put = step.session.execute(sql.put(target, unit.batch, part.path))
             if put.column("status") != ["UPLOADED"]:
                 raise LoadMismatch(f"{target}: {part.path.name} was not uploaded: {put.column('status')}")
     with step.timed("copy", "copied"):
-        copied = step.run(sql.copy_into_staging(target, unit.batch))
+        copied = step.run(sql.copy_into_staging(target, unit.batch, into, force=force))
         _expect(target, unit, sum(int(rows) for rows in copied.column("rows_loaded")))
 
 
-def _insert(step: _Steps, target: TargetName, unit: LoadUnit) -> None:
+def _insert(step: Steps, target: TargetName, unit: LoadUnit, into: str) -> None:
     inserted = 0
     with step.timed("insert", "inserted"):
         for part in unit.parts:
             columns = pq.read_schema(part.path).names
-            statement = sql.insert_into_staging(target, unit.batch, columns)
+            statement = sql.insert_into_staging(target, into, columns)
             for rows in bind_batches(part.path):
                 result = step.session.insert_rows(statement, rows)
                 step.query_ids.append(result.query_id)
@@ -115,5 +128,6 @@ def _expect(target: TargetName, unit: LoadUnit, loaded: int) -> None:
         raise LoadMismatch(f"{target}: batch {unit.batch} has {unit.rows} rows, Snowflake loaded {loaded}")
 
 
-def _number(result: Result, column: str) -> int:
+def number_in(result: Result, column: str) -> int:
+    """The sum of a column of counts."""
     return sum(int(value or 0) for value in result.column(column))

@@ -9,14 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pgsnow.model.plan import FENCE_COLUMN, ORDER_COLUMN
+from pgsnow.model.own_columns import (
+    FENCE,
+    FENCE_COLUMN,
+    HASH_COLUMN,
+    ORDER_COLUMN,
+    RUN_ID_COLUMN,
+    SYNCED_AT_COLUMN,
+    OwnColumn,
+)
 from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field
 from pgsnow.snowflake.names import stage_of, stage_path, staging_prefix, staging_table
 from pgsnow.snowflake.quoting import qualified, quote, schema_of, text
 
 WHOLE = "NUMBER(38,0)"
-FENCE_TYPE = WHOLE
+NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"
+"""A TIMESTAMP_TZ: the form with two arguments keeps the zone (Snowflake docs, "CONVERT_TIMEZONE")."""
+Filled = tuple[str, str]
+"""A column of the target and the SQL that fills it."""
 UPLOAD_THREADS = 4
 
 
@@ -24,14 +35,17 @@ def create_schema(target: TargetName) -> str:
     return f"CREATE SCHEMA IF NOT EXISTS {schema_of(target)}"
 
 
-def create_table(target: TargetName, output: Sequence[Field], key: Sequence[Field]) -> str:
+def create_table(
+    target: TargetName, output: Sequence[Field], key: Sequence[Field], own: Sequence[OwnColumn] = (FENCE,)
+) -> str:
     """Only key columns are NOT NULL: a source may drop the constraint, and rows that transforms blank must land."""
     keys = {field.target for field in key}
     columns = [
         f"{quote(f.target)} {f.type.snowflake}{' NOT NULL' if f.target in keys else ''}" for f in output
     ]
-    columns.append(f"{quote(FENCE_COLUMN)} {FENCE_TYPE}")
-    columns.append(f"PRIMARY KEY ({_names(key)})")
+    columns += [f"{quote(column.name)} {column.kind}" for column in own]
+    if key:
+        columns.append(f"PRIMARY KEY ({_names(key)})")
     return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)})"
 
 
@@ -51,6 +65,14 @@ def drop_column(target: TargetName, name: str) -> str:
     return f"ALTER TABLE {qualified(target)} DROP COLUMN IF EXISTS {quote(name)}"
 
 
+def drop_primary_key(target: TargetName) -> str:
+    return f"ALTER TABLE {qualified(target)} DROP PRIMARY KEY"
+
+
+def drop_not_null(target: TargetName, name: str) -> str:
+    return f"ALTER TABLE {qualified(target)} ALTER COLUMN {quote(name)} DROP NOT NULL"
+
+
 def describe_table(target: TargetName) -> str:
     return f"DESCRIBE TABLE {qualified(target)}"
 
@@ -59,10 +81,17 @@ def create_stage(target: TargetName) -> str:
     return f"CREATE STAGE IF NOT EXISTS {stage_of(target)}"
 
 
-def create_staging(target: TargetName, batch: str, output: Sequence[Field]) -> str:
+def audit(run_id: str) -> tuple[Filled, ...]:
+    """What the audit columns are filled with."""
+    return ((SYNCED_AT_COLUMN, NOW), (RUN_ID_COLUMN, text(run_id)))
+
+
+def create_staging(target: TargetName, batch: str, output: Sequence[Field], *, hashed: bool = False) -> str:
     """OR REPLACE: a batch tried again starts empty, and COPY's memory of loaded files, which is the table's, too.
     Transient and without time travel: nothing but this batch's MERGE ever reads it."""
     columns = [f"{quote(f.target)} {f.type.staged}" for f in output]
+    if hashed:
+        columns.append(f"{quote(HASH_COLUMN)} VARCHAR")
     columns.append(f"{quote(ORDER_COLUMN)} {WHOLE}")
     table = qualified(staging_table(target, batch))
     return f"CREATE OR REPLACE TRANSIENT TABLE {table} ({', '.join(columns)}) DATA_RETENTION_TIME_IN_DAYS=0"
@@ -82,13 +111,15 @@ def put(target: TargetName, batch: str, path: Path) -> str:
     return f"PUT {text('file://' + local)} {stage_path(target, batch)} {options}"
 
 
-def copy_into_staging(target: TargetName, batch: str) -> str:
-    """Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the
+def copy_into_staging(target: TargetName, batch: str, into: str | None = None, *, force: bool = False) -> str:
+    """into: the batch whose staging table takes the rows, if it is another. force: files that were loaded once too.
+
+    Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the
     default) bytea loads as text."""
     return (
-        f"COPY INTO {qualified(staging_table(target, batch))} FROM {stage_path(target, batch)}"
+        f"COPY INTO {qualified(staging_table(target, into or batch))} FROM {stage_path(target, batch)}"
         " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
-        " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT"
+        f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
     )
 
 
@@ -98,25 +129,40 @@ def insert_into_staging(target: TargetName, batch: str, columns: Sequence[str]) 
     return f"INSERT INTO {qualified(staging_table(target, batch))} ({names}) VALUES ({marks})"
 
 
-def merge(target: TargetName, batch: str, output: Sequence[Field], key: Sequence[Field], fence: int) -> str:
-    """One row a key: the one read last. A matched row is overwritten unless a run with a higher fence wrote it,
+def merge(
+    target: TargetName,
+    batch: str,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    fence: int,
+    audited: Sequence[Filled] = (),
+) -> str:
+    """audited: further columns of the target, each with what it is filled with.
+
+    One row a key: the one read last. A matched row is overwritten unless a run with a higher fence wrote it,
     so a stale worker's late MERGE changes nothing, and a row whose watermark went back still wins."""
-    names = [*(f.target for f in output), FENCE_COLUMN]
+    added = [(FENCE_COLUMN, str(fence)), *audited]
+    names = [*(f.target for f in output), *(name for name, _ in added)]
     keys = {f.target for f in key}
-    selected = ", ".join(f"{f.type.merge.format(c=_of('r', f.target))} AS {quote(f.target)}" for f in output)
+    selected = ", ".join(f"{value} AS {quote(name)}" for name, value in [*staged_values(output), *added])
     partition = ", ".join(_of("r", f.target) for f in key)
     matching = " AND ".join(f"{_of('t', f.target)} = {_of('s', f.target)}" for f in key)
     updates = ", ".join(f"{_of('t', name)} = {_of('s', name)}" for name in names if name not in keys)
     old, new = _of("t", FENCE_COLUMN), _of("s", FENCE_COLUMN)
     return (
         f"MERGE INTO {qualified(target)} AS t USING ("
-        f"SELECT {selected}, {fence} AS {quote(FENCE_COLUMN)} FROM {qualified(staging_table(target, batch))} AS r "
+        f"SELECT {selected} FROM {qualified(staging_table(target, batch))} AS r "
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {_of('r', ORDER_COLUMN)} DESC) = 1"
         f") AS s ON {matching} "
         f"WHEN MATCHED AND ({old} IS NULL OR {old} <= {new}) THEN UPDATE SET {updates} "
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(map(quote, names))}) "
         f"VALUES ({', '.join(_of('s', name) for name in names)})"
     )
+
+
+def staged_values(output: Sequence[Field]) -> list[Filled]:
+    """Each loaded column, and its value in a staging table called `r`, in the target's type."""
+    return [(f.target, f.type.merge.format(c=_of("r", f.target))) for f in output]
 
 
 def delete_older(target: TargetName, fence: int) -> str:

@@ -102,6 +102,6 @@ class _Application:
         )
         try:
             destination.evolve(drift)
-            destination.ensure()
+            destination.ensure(relaxed=drift.replace)
         finally:
             destination.close()

@@ -49,6 +49,7 @@ class Attempt:
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
             quarantine, destination, look.progress, means.stop, refresh, look.drift,
+            look.probe,
         )  # fmt: skip
 
     def given_up(self) -> Claim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import TypeVar
 
 from pgsnow.ledger.store import Checkpoints, Claim
@@ -11,7 +12,6 @@ from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.drift import Drift, KnownSource
 from pgsnow.model.errors import PgsnowError, SchemaChangePending, TargetQueryFailed
-from pgsnow.model.own_columns import RESERVED
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.schema_options import SchemaChanges
 from pgsnow.model.settings import SnowflakeSettings
@@ -19,10 +19,12 @@ from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.evolve import Evolved, evolve, outlook
 from pgsnow.snowflake.foresee import Foresight
 from pgsnow.snowflake.limits import Limit, limits_of
-from pgsnow.snowflake.load import choose_method, load, prune, sweep
+from pgsnow.snowflake.load import Method, choose_method, load, prune, sweep
+from pgsnow.snowflake.replace import Content, append, begin, gather, replace
 from pgsnow.snowflake.schema import created, describe, ensure_target, suffices
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.retry import with_retries
+from pgsnow.sync.units import batch_name
 
 T = TypeVar("T")
 
@@ -50,6 +52,8 @@ class Destination:
         self._stop = stop
         self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not applying
         self._session: Session | None = None
+        self._content = Content(plan, batch_name(plan, claim.fence, 0), claim.fence, claim.run_id)
+        self._rows = 0
         self.made_target = False
         """True once this run had to create the target."""
         self.known = claim.known
@@ -68,8 +72,7 @@ class Destination:
 
     def to_remember(self, drift: Drift) -> KnownSource | None:
         """What the ledger should know of the source from now on; None: what it knows already."""
-        after = drift.after if self._columns is None else drift.after.seen(self._columns, RESERVED)
-        return None if after == self.known else after
+        return drift.to_remember(self.known, self._columns)
 
     def load(self, unit: LoadUnit) -> None:
         """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
@@ -83,16 +86,53 @@ class Destination:
         result = with_retries(lambda: self._attempt(unit), self._stop)
         self._progress.loaded(unit, result)
 
-    def sweep(self) -> None:
+    def gather(self, unit: LoadUnit) -> None:
+        """Stage one unit of a content that `replace` or `append` will put in place. Idempotent, in order of reading.
+
+        The files of the units before are swept, but for the first, whose staging table holds the content."""
+        self.sweep(but=self._content.batch)
+        self._ledger.open_batch(self._claim, unit.batch)
+        self._open.append(unit.batch)
+        tries = count()
+        result = with_retries(
+            lambda: self._on_session(lambda s: self._gather(s, unit, again=next(tries) > 0)), self._stop
+        )
+        self._rows += unit.rows
+        self._progress.loaded(unit, result)
+
+    def replace(self, *, relaxed: bool = False) -> None:
+        """The target holds what was gathered (nothing, if nothing was), and no other row, all at once.
+
+        relaxed: columns that are not of the key may be NULL from now on. Idempotent. Raises LeaseLost before anything
+        is changed if the table is another run's by now.
+        """
+        self._ledger.open_batch(self._claim, self._content.batch)
+        if self._content.batch not in self._open:
+            self._open.append(self._content.batch)
+        result = with_retries(lambda: self._on_session(lambda s: self._replace(s, relaxed)), self._stop)
+        self._progress.applied(result)
+        self._progress.replaced = True
+        self._progress.events.append(f"replaced the content of {self._plan.target}: {result.inserted} rows")
+
+    def append(self) -> None:
+        """Rows that were gathered and that the target does not have are added. Idempotent."""
+        if self._rows == 0:
+            self.ensure()
+            return
+        result = with_retries(
+            lambda: self._on_session(lambda s: append(s, self._content, self._notify)), self._stop
+        )
+        self._progress.applied(result)
+
+    def sweep(self, *, but: str | None = None) -> None:
         """Remove the staging of every batch known to be open, of this run and of earlier ones."""
-        if not self._open:
+        swept = [batch for batch in self._open if batch != but]
+        if not swept:
             return
         with self._progress.timed("sweep"):
-            with_retries(
-                lambda: self._on_session(lambda s: sweep(s, self._plan.target, self._open)), self._stop
-            )
-            self._ledger.close_batches(self._claim, self._open)
-        self._open.clear()
+            with_retries(lambda: self._on_session(lambda s: sweep(s, self._plan.target, swept)), self._stop)
+            self._ledger.close_batches(self._claim, swept)
+        self._open[:] = [batch for batch in self._open if batch == but]
         self._progress.tell("swept")
 
     def prune(self) -> int:
@@ -101,9 +141,9 @@ class Destination:
             lambda: self._on_session(lambda s: prune(s, self._plan.target, self._claim.fence)), self._stop
         )
 
-    def ensure(self) -> None:
-        """Create the target now, for a table that has no row to load."""
-        with_retries(lambda: self._on_session(self._ensure), self._stop)
+    def ensure(self, *, relaxed: bool = False) -> None:
+        """Create the target now, for a table that has no row to load. relaxed: as in `replace`."""
+        with_retries(lambda: self._on_session(lambda s: self._ensure(s, relaxed=relaxed)), self._stop)
 
     def limits(self) -> tuple[Limit, ...]:
         """What the target's columns take less of than Snowflake would; looks at the target if nobody has."""
@@ -153,18 +193,51 @@ class Destination:
             self._columns = None
             return self._on_session(lambda session: self._load(session, unit))
 
+    def _gather(self, session: Session, unit: LoadUnit, *, again: bool) -> LoadResult:
+        self._ensure(session)
+        method = self._method(unit)
+        return gather(session, self._content, unit, method=method, again=again, notify=self._notify)
+
+    def _replace(self, session: Session, relaxed: bool) -> LoadResult:
+        self._columns = None  # what the target's own columns are must be known for certain
+        self._ensure(session, relaxed=relaxed)
+        if self._rows == 0:
+            begin(session, self._content)
+        return replace(session, self._content, self._rows, self._notify)
+
     def _load(self, session: Session, unit: LoadUnit) -> LoadResult:
         self._ensure(session)
         plan = self._plan
-        method = self._plan.config.load
-        chosen = choose_method(unit.rows, unit.size) if method is LoadMethod.AUTO else method.value
-        return load(session, plan.target, plan.output, plan.key, unit, method=chosen, notify=self._notify)
+        return load(
+            session,
+            plan.target,
+            plan.output,
+            plan.key,
+            unit,
+            method=self._method(unit),
+            notify=self._notify,
+            audited=self._content.audited,
+        )
 
-    def _ensure(self, session: Session) -> None:
-        if self._manual and not self._suffices():
-            self._ask_first(Foresight(session).target(self._plan).statements)
+    def _method(self, unit: LoadUnit) -> Method:
+        method = self._plan.config.load
+        if method is LoadMethod.AUTO:
+            return choose_method(unit.rows, unit.size)
+        return "insert" if method is LoadMethod.INSERT else "stage"
+
+    def _ensure(self, session: Session, *, relaxed: bool = False) -> None:
+        plan = self._plan
+        if self._manual and (relaxed or not self._suffices()):
+            self._ask_first(Foresight(session).target(plan, relaxed=relaxed).statements)
         columns, events = ensure_target(
-            session, self._plan.target, self._plan.output, self._plan.key, self._columns, self._read_all
+            session,
+            plan.target,
+            plan.output,
+            plan.target_key,
+            self._columns,
+            plan.own_columns,
+            relaxed=relaxed,
+            creating=self._read_all,
         )
         self._progress.events.extend(events)
         self.made_target |= created(self._plan.target) in events
@@ -179,7 +252,9 @@ class Destination:
             self._ledger.forget(self._claim)
 
     def _suffices(self) -> bool:
-        return self._columns is not None and suffices(self._columns, self._plan.output)
+        return self._columns is not None and suffices(
+            self._columns, self._plan.output, self._plan.own_columns
+        )
 
     def _notify(self, phase: str) -> None:
         self._progress.tell(phase)

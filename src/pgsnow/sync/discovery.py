@@ -62,7 +62,7 @@ def discover(
     source = Source(settings)
     try:
         with source.connect() as conn:
-            everything = survey(conn)
+            everything = survey(conn, choice.schemas)
             tables = _chosen(everything, choice)
             if scan:
                 tables = [profile(conn, table) for table in tables]

@@ -30,9 +30,10 @@ KeyItems = frozenset[tuple[tuple[str, str | None], ...]]
 def expected_rows(
     source: Source, conn: psycopg.Connection, prepared: Prepared, bad: KeyItems
 ) -> tuple[Expected, frozenset[Row]]:
-    """The pages, and the keys in them that are to be left out. bad: source keys with an open error."""
+    """The pages, and the keys in them that are to be left out. bad: source keys with an open error. (Rows without a
+    key are read as a run reads them, and rejected again.)"""
     plan = prepared.plan
-    if prepared.transform.steps:
+    if prepared.transform.steps or (bad and not plan.pk):
         return lambda page: _transformed(source, conn, prepared, bad, page), frozenset()
     fields = {field.source: field for field in plan.output}
     left_out = frozenset(tuple(from_postgres(fields[name], text) for name, text in key) for key in bad)
@@ -61,7 +62,7 @@ def _transformed(
 
 
 def _without(page: Page, plan: TablePlan, bad: KeyItems) -> Any:
-    if not bad:
+    if not bad or not plan.pk:
         return page.rows
     pk = plan.pk
     good = [at for at in range(page.rows.num_rows) if tuple(key_of(page.rows, at, pk).items()) not in bad]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
-from pgsnow.model.drift import Drift, KnownSource
-from pgsnow.model.own_columns import RESERVED
+from pgsnow.model.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.audit import audit_if_due
 from pgsnow.postgres.bounds import UNBOUNDED
@@ -63,10 +61,3 @@ def since(claim: Claim, prepared: Prepared) -> Drift:
     if claim.known is None and before == plan.shape != plan.older_shape:
         return replace(drift, full_read="a column was added with a default")
     return drift
-
-
-def to_remember(claim: Claim, drift: Drift, target: Mapping[str, str] | None) -> KnownSource | None:
-    """What the ledger should know once this run is over, or None if it knows that. target: its columns, name → type,
-    as far as they are known."""
-    after = drift.after if target is None else drift.after.seen(target, RESERVED)
-    return None if after == claim.known else after

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pgsnow.model.batch import PartFile
-from pgsnow.model.plan import ORDER_COLUMN
+from pgsnow.model.own_columns import HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.typemap import Field
+from pgsnow.sync.row_hash import row_hashes
 
 ROW_GROUP_ROWS = 100_000
 ROW_GROUP_BYTES = 16 << 20
@@ -20,21 +21,34 @@ PART_BYTES = 64 << 20
 while it uploads, so this bounds memory too."""
 
 
-def parquet_schema(output: tuple[Field, ...]) -> pa.Schema:
-    """One column a loaded field, under its Snowflake name, and ORDER_COLUMN (int64) last."""
+def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
+    """One column a loaded field, under its Snowflake name, if asked for HASH_COLUMN, and ORDER_COLUMN (int64) last."""
     columns = [pa.field(field.target, field.type.arrow) for field in output]
+    if hashed:
+        columns.append(pa.field(HASH_COLUMN, pa.string()))
     return pa.schema([*columns, pa.field(ORDER_COLUMN, pa.int64())])
 
 
 class PartWriter:
     """Writes the part files of one load unit into `folder`. Not for use by two threads.
 
-    Rows keep the order in which they are written: ORDER_COLUMN counts them from 0 over all parts.
+    Rows keep the order in which they are written: ORDER_COLUMN counts them from `first_row` over all parts. hashed:
+    HASH_COLUMN holds a digest of each.
     """
 
-    def __init__(self, folder: Path, output: tuple[Field, ...], *, part_bytes: int = PART_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        output: tuple[Field, ...],
+        *,
+        part_bytes: int = PART_BYTES,
+        first_row: int = 0,
+        hashed: bool = False,
+    ) -> None:
         self._folder = folder
-        self._schema = parquet_schema(output)
+        self._first_row = first_row
+        self._hashed = [field.target for field in output] if hashed else None
+        self._schema = parquet_schema(output, hashed=hashed)
         self._dictionary = [field.target for field in output if field.type.low_cardinality]
         self._part_bytes = part_bytes
         self._parts: list[PartFile] = []
@@ -50,8 +64,10 @@ class PartWriter:
         """Add rows whose columns are the fields' in order."""
         if rows.num_rows == 0:
             return
-        order = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows), start=self.rows - 1)
-        batch = pa.RecordBatch.from_arrays([*rows.columns, order], schema=self._schema)
+        before = self._first_row + self.rows - 1
+        order = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows), start=before)
+        hashes = [] if self._hashed is None else [row_hashes(rows, self._hashed)]
+        batch = pa.RecordBatch.from_arrays([*rows.columns, *hashes, order], schema=self._schema)
         self._held.append(batch)
         self._held_rows += batch.num_rows
         self._held_bytes += batch.nbytes

@@ -13,12 +13,14 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.foresee import Foreseen, Foresight
 from pgsnow.snowflake.foresee_load import foresee_load
+from pgsnow.snowflake.replace import Content
 from pgsnow.snowflake.rights import Lack, Rights, rights_of
 from pgsnow.sync.previewed import EVERYTHING, Action, Grant, Side, TablePreview
-from pgsnow.sync.units import slug
+from pgsnow.sync.units import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
 """A fence is about the microseconds since 1970."""
+SAMPLE_RUN = "0123456789abcdef"
 SAMPLE_PART = Path("/tmp/pgsnow/unit-0000/part-0000.parquet")
 """Shown, never opened."""
 GONE = f"{EVERYTHING}: the target is gone"
@@ -39,7 +41,7 @@ class TargetLook:
         """Raises TargetUnavailable and the like; what stops the table is in its preview."""
         plan = drift.plan
         try:
-            foreseen = self.foresight.target(plan, drift.alters)
+            foreseen = self.foresight.target(plan, drift.alters, relaxed=drift.replace)
             lacking = list(self._lacking(plan, foreseen))
         except PgsnowError as error:
             return preview.stopped(error)
@@ -81,12 +83,5 @@ def _action(foreseen: Foreseen) -> Action:
 
 def _tick(plan: TablePlan) -> tuple[str, ...]:
     method = LoadMethod.STAGE if plan.config.load is LoadMethod.AUTO else plan.config.load
-    return foresee_load(
-        plan.target,
-        plan.output,
-        plan.key,
-        batch=f"{slug(plan)}/{SAMPLE_FENCE}-0",
-        fence=SAMPLE_FENCE,
-        part=SAMPLE_PART,
-        method=method.value,
-    )
+    content = Content(plan, batch_name(plan, SAMPLE_FENCE, 0), SAMPLE_FENCE, SAMPLE_RUN)
+    return foresee_load(content, SAMPLE_PART, method.value)

@@ -35,6 +35,8 @@ class Progress:
         self.rows_updated = 0
         self.bytes_staged = 0
         self.load_units = 0
+        self.replaced = False
+        """The target's content was replaced, if by nothing."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
 
@@ -56,9 +58,13 @@ class Progress:
 
     def loaded(self, unit: LoadUnit, result: LoadResult) -> None:
         self.load_units += 1
+        self.bytes_staged += unit.size
+        self.applied(result)
+
+    def applied(self, result: LoadResult) -> None:
+        """What Snowflake said, of one unit or of a whole content."""
         self.rows_inserted += result.inserted
         self.rows_updated += result.updated
-        self.bytes_staged += unit.size
         self.query_ids.extend(result.query_ids)
         for phase, seconds in result.seconds.items():
             self.spent(phase, seconds)
@@ -101,4 +107,4 @@ class Progress:
     def _good_status(self) -> Status:
         if self.rows_rejected:
             return Status.PARTIAL
-        return Status.OK if self.rows_read else Status.IDLE
+        return Status.OK if self.rows_read or self.replaced else Status.IDLE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -13,6 +14,7 @@ from pgsnow.ledger.store import Claim, ErrorStore
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.nameless import without_key
 from pgsnow.postgres.read import payloads
 from pgsnow.snowflake.limits import Limit, over_limit, shortened
 from pgsnow.sync.keys import Key, key_of, rows_with_keys
@@ -69,13 +71,25 @@ class Quarantine:
         if not self._noted:
             return
         with self._progress.timed("quarantine"):
-            found = payloads(self._source, self._plan, [row.key for row in self._noted])
             rows = [
                 replace(row, payload=self._redact(payload))
-                for row, payload in zip(self._noted, found, strict=True)
+                for row, payload in zip(self._noted, self._payloads(), strict=True)
             ]
             self._ledger.quarantine(self._claim, rows)
         self._noted.clear()
+
+    def _payloads(self) -> list[dict[str, Any] | None]:
+        """Without a key no row is found again: what was read of it is shown."""
+        if not self._plan.pk:
+            return [row.payload for row in self._noted]
+        return payloads(self._source, self._plan, [row.key for row in self._noted])
+
+    def settle(self) -> None:
+        """After everything was read: what was rejected before and is not now has been loaded, or is gone."""
+        done = [key for key in self._open if tuple(key.items()) not in self.rejected_keys]
+        if done:
+            self._ledger.resolve_errors(self._claim, done)
+        self._healed.clear()
 
     def resolve(self) -> None:
         """Close the open errors of rows that have now been loaded."""
@@ -90,7 +104,10 @@ class Quarantine:
         return self._limited
 
     def _rejected(self, rows: pa.RecordBatch, index: int, reason: str, column: str | None) -> Rejected:
-        return Rejected(key_of(rows, index, self._plan.pk), reason, column)
+        if self._plan.pk:
+            return Rejected(key_of(rows, index, self._plan.pk), reason, column)
+        row = key_of(rows, index, rows.schema.names)
+        return without_key(row, reason, column)
 
     def _note(self, rejected: Sequence[Rejected]) -> None:
         self._noted.extend(rejected)
@@ -106,7 +123,7 @@ class Quarantine:
             self.flush()
 
     def _heal(self, rows: pa.RecordBatch, bad: frozenset[int]) -> None:
-        if self._open:
+        if self._open and self._plan.pk:
             pk = self._plan.pk
             found = rows_with_keys(rows, self._open, pk)
             self._healed.extend(key_of(rows, index, pk) for index in found if index not in bad)

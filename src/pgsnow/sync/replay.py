@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pgsnow.postgres.read import read_keys
 from pgsnow.sync.keys import Key
 from pgsnow.sync.spool import Spool
-from pgsnow.sync.table import TableRun
+from pgsnow.sync.table import TableRun, sync_table
 from pgsnow.sync.units import UnitWriter
 
 
@@ -15,8 +16,11 @@ def replay_keys(run: TableRun, keys: Sequence[Key]) -> None:
     """Load these rows as they are in the source now. The checkpoint does not move.
 
     A row that is rejected again stays open; one that is gone from the source has nothing left to load and is
-    closed like the loaded ones.
+    closed like the loaded ones. A table that is read as a whole is read as a whole, and its checkpoint does move.
     """
+    if run.plan.whole:
+        sync_table(replace(run, probe=None))
+        return
     run.destination.sweep()
     run.destination.evolve(run.drift)
     with Spool(run.claim.run_id) as spool:

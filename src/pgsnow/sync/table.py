@@ -6,14 +6,17 @@ Crash anywhere and the same rows come again; the merge is idempotent, so nothing
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pgsnow.ledger.store import Claim, Ledger
-from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.model.batch import LoadUnit
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.config import TableMode
 from pgsnow.model.drift import Drift, KnownSource
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.read import Probe, Reading, idle_checkpoint
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.quarantine import Quarantine
@@ -38,7 +41,14 @@ class TableRun:
     stop: threading.Event
     refresh: bool
     drift: Drift
+    probe: Probe | None
+    """What the look at the table found, before this run."""
     because: str | None = None
+
+    @property
+    def replace(self) -> bool:
+        """True if everything is read, and takes the place of the target's content at once."""
+        return self.drift.replace
 
     @property
     def prunes(self) -> bool:
@@ -50,6 +60,8 @@ def sync_table(run: TableRun) -> None:
     """One table, once. Raises what stopped it; the ledger then still tells where to go on from."""
     run.destination.sweep()
     run = follow_the_source(run)
+    if nothing_to_load(run):
+        return
     if not load_changes(run):
         load_changes(replace(run, checkpoint=None))
     run.destination.sweep()
@@ -64,15 +76,34 @@ def follow_the_source(run: TableRun) -> TableRun:
     return replace(run, because=run.drift.full_read or evolved.incomplete)
 
 
+def nothing_to_load(run: TableRun) -> bool:
+    """A table that is read as a whole, and was busy with what an earlier run left behind alone."""
+    if not run.plan.whole or run.probe is None or run.checkpoint is None:
+        return False
+    if run.probe.busy or run.refresh or run.because is not None:
+        return False
+    advance(
+        run,
+        idle_checkpoint(run.probe, run.plan, run.checkpoint, run.horizon),
+        run.destination.to_remember(run.drift),
+    )
+    return True
+
+
 def load_changes(run: TableRun) -> bool:
     """Everything since the checkpoint, unit by unit. False: the target had gone, and needs everything there is."""
     reading = Reading(
         run.source, run.plan, run.checkpoint, run.horizon,
-        full=run.refresh, because=run.because, whole_leaves=run.drift.whole_leaves,
+        full=run.refresh, because=run.because, digest=run.probe.digest if run.probe else None,
+        whole_leaves=run.drift.whole_leaves,
     )  # fmt: skip
     with reading, Spool(run.claim.run_id) as spool:
         run.progress.full_read = reading.full_read
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
+        if reading.full_read is not None and is_replaced(run):
+            load_whole(run, writer.units(reading.pages()), relaxed=is_reshaped(run))
+            advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
+            return True
         for unit in writer.units(reading.pages()):
             run.quarantine.flush()
             run.destination.load(unit)
@@ -86,6 +117,30 @@ def load_changes(run: TableRun) -> bool:
         finish_full_read(run)
         advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
     return True
+
+
+def is_replaced(run: TableRun) -> bool:
+    """Is what is read to take the place of all that the target holds (or, with mode append, to be added as a whole)?"""
+    before = run.checkpoint.mode if run.checkpoint else None
+    return run.plan.whole or run.replace or before in (ReadMode.FULL, ReadMode.APPEND)
+
+
+def is_reshaped(run: TableRun) -> bool:
+    """May the target have been filled by another key than the plan's?"""
+    return run.replace or (run.checkpoint is not None and run.checkpoint.shape != run.plan.shape)
+
+
+def load_whole(run: TableRun, units: Iterable[LoadUnit], *, relaxed: bool) -> None:
+    """All units into one staging table, and from there into the target by one statement."""
+    for unit in units:
+        run.quarantine.flush()
+        run.destination.gather(unit)
+    run.quarantine.flush()
+    if run.plan.config.mode is TableMode.APPEND and not run.refresh:
+        run.destination.append()
+    else:
+        run.destination.replace(relaxed=relaxed)
+    run.quarantine.settle()
 
 
 def forget_the_target(run: TableRun) -> None:

@@ -23,7 +23,7 @@ from pgsnow.sync.heartbeat import Heartbeat
 from pgsnow.sync.held import held
 from pgsnow.sync.keys import Key
 from pgsnow.sync.log import logger
-from pgsnow.sync.look import Look, look_at, to_remember
+from pgsnow.sync.look import Look, look_at
 from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.planning import target_of
 from pgsnow.sync.progress import Progress
@@ -148,7 +148,7 @@ class Tick:
     def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
-        known = {k.claim.table: to_remember(k.claim, k.drift, k.claim.target_columns) for k in idle}
+        known = {k.claim.table: k.drift.to_remember(k.claim.known, k.claim.target_columns) for k in idle}
         sources = {table: source for table, source in known.items() if source is not None}
         try:
             lost = self._means.ledger.advance_idle(moves, sources) if moves else []

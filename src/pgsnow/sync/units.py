@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from pgsnow.model.batch import LoadUnit, Page
+from pgsnow.model.config import TableMode
 from pgsnow.model.errors import ShuttingDown
 from pgsnow.model.plan import TablePlan
 from pgsnow.sync.parquet import PartWriter
@@ -39,6 +40,7 @@ class UnitWriter:
         self._progress = progress
         self._stop = stop
         self._made = 0
+        self._rows = 0
 
     def units(self, pages: Iterable[Page]) -> Iterator[LoadUnit]:
         """Units in the order of reading. Between a unit and the next, nothing of the next has been read, and when the
@@ -83,7 +85,8 @@ class UnitWriter:
             yield page
 
     def _new_writer(self) -> PartWriter:
-        return PartWriter(self._spool.unit_folder(), self._plan.output)
+        hashed = self._plan.config.mode is TableMode.APPEND
+        return PartWriter(self._spool.unit_folder(), self._plan.output, first_row=self._rows, hashed=hashed)
 
     def _hand_over(self, writer: PartWriter) -> Iterator[LoadUnit]:
         unit = self._close(writer)
@@ -94,10 +97,15 @@ class UnitWriter:
     def _close(self, writer: PartWriter) -> LoadUnit:
         with self._progress.timed("write"):
             parts = writer.finish()
-        unit = LoadUnit(f"{slug(self._plan)}/{self._fence}-{self._made}", self._fence, parts)
+        unit = LoadUnit(batch_name(self._plan, self._fence, self._made), self._fence, parts, self._rows)
         self._made += 1
+        self._rows += unit.rows
         self._progress.tell("written", rows=unit.rows, size=unit.size)
         return unit
+
+
+def batch_name(plan: TablePlan, fence: int, number: int) -> str:
+    return f"{slug(plan)}/{fence}-{number}"
 
 
 def slug(plan: TablePlan) -> str:

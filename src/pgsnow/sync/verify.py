@@ -3,13 +3,14 @@ Postgres is asked for its own text, Snowflake through plain SELECTs; neither Arr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
-from pgsnow.model.config import TableConfig
+from pgsnow.model.config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session, connect
@@ -90,6 +91,24 @@ class Comparison:
         self._ghosts(matched, quarantined)
         return self.verdict
 
+    def of_bags(self) -> Verdict:
+        """Rows without a key: each as often as the source has it (with mode append: at least as often). A row that is
+        missing or a ghost is told whole. Both are held in memory."""
+        output, more = self._plan.output, self._plan.config.mode is TableMode.APPEND
+        wanted: Counter[Row] = Counter()
+        for page in self._expected(PAGE):
+            self.verdict.source_rows += len(page)
+            wanted.update(self._fit(row) for row in page)
+        for row in select_all(self._session, self._plan.target, output):
+            self.verdict.target_rows += 1
+            value = tuple(from_snowflake(f, v) for f, v in zip(output, row, strict=True))
+            wanted[value] -= 1
+            if wanted[value] < 0 and not more:
+                self.verdict.note(Difference("ghost", value))
+        for row in wanted.elements():  # those of which some are left
+            self.verdict.note(Difference("missing", row))
+        return self.verdict
+
     def _key(self, row: Row) -> Row:
         return tuple(row[at] for at in self._key_at)
 
@@ -149,7 +168,7 @@ def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, se
     limits = limits_of({column.name: column.kind for column in there}, prepared.plan.output)
     comparison = Comparison(prepared.plan, expected, session, limits)
     try:
-        verdict = comparison.run(left_out)
+        verdict = comparison.run(left_out) if prepared.plan.target_key else comparison.of_bags()
     except TargetMissing:
         comparison.verdict.note(Difference("missing", (str(prepared.plan.target),)))
         return comparison.verdict

@@ -280,3 +280,31 @@ def test_a_list_of_a_thousand_keys_finds_exactly_these(snowflake_env: Mapping[st
             f"DELETE FROM T WHERE S IN ({texts})",
         )
         assert rows(connection, "SELECT (SELECT COUNT(*) FROM C), (SELECT COUNT(*) FROM T)") == [(500, 500)]
+
+
+def test_overwriting_may_look_at_what_it_overwrites(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
+) -> None:
+    def scenario(connection: Any) -> Any:
+        return run(
+            connection,
+            "CREATE TABLE T (I NUMBER(38,0), S VARCHAR)",
+            "INSERT INTO T VALUES (1, 'a'), (2, 'b')",
+            "INSERT OVERWRITE INTO T (I, S) SELECT I + 10, S FROM T WHERE EXISTS (SELECT 1 FROM T WHERE I = 2)",
+            "SELECT I, S FROM T ORDER BY I",
+        )
+
+    assert outcome(scenario, snowflake_env) == [(11, "a"), (12, "b")]
+    assert outcome(scenario, stock_env) == []
+
+
+def test_an_overwriting_that_fails_leaves_what_was_there(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
+) -> None:
+    def scenario(connection: Any) -> Any:
+        run(connection, "CREATE TABLE T (I NUMBER(38,0) NOT NULL)", "INSERT INTO T VALUES (1)")
+        failed = attempt(connection, "INSERT OVERWRITE INTO T (I) SELECT NULL") is not None
+        return failed, run(connection, "SELECT I FROM T")
+
+    assert outcome(scenario, snowflake_env) == (True, [(1,)])
+    assert outcome(scenario, stock_env) == (True, [])

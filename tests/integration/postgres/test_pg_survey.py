@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -20,7 +21,8 @@ def surveyed(lab: Lab, conn: psycopg.Connection[Any] | None = None) -> dict[str,
 
 
 def test_a_table_is_told_as_describe_tells_it(lab: Lab) -> None:
-    """Columns through domains, keys, indexes and sequences: the description of one table and the survey agree."""
+    """Columns through domains, keys, indexes and sequences: the description of one table and the survey agree, but for
+    what only evolution needs."""
     lab.run(
         "create domain moment as timestamptz not null",
         "create domain later as moment",
@@ -33,7 +35,8 @@ def test_a_table_is_told_as_describe_tells_it(lab: Lab) -> None:
     )
     [found] = surveyed(lab).values()
     told = describe(lab.admin, SourceName("public", "T 1"))
-    for part in ("name", "oid", "relkind", "columns", "unique_keys", "indexed_first", "sequence_cache"):
+    assert found.source.columns == tuple(replace(column, type_text="") for column in told.columns)
+    for part in ("name", "oid", "relkind", "unique_keys", "indexed_first", "sequence_cache"):
         assert getattr(found.source, part) == getattr(told, part), part
     assert found.has_primary_key
     assert found.of("B").default_is_now

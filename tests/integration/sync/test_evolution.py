@@ -10,7 +10,9 @@ from typing import Any
 
 import psycopg
 
+from pgsnow.model.report import Status
 from pgsnow.sync.verify import verify
+from pgsnow.testing.faults import RaiseAt
 from tests.world import World
 
 ITEMS = """
@@ -45,6 +47,9 @@ create table other (id bigint primary key, at timestamptz not null default clock
 insert into other select g, now() - interval '3 days', 'a' || g, 'b' || g from generate_series(1, 50) g;
 create table other_new (id bigint primary key, at timestamptz not null default clock_timestamp(), a text, c int);
 insert into other_new select g, now() - interval '3 days', 'new' || g, g from generate_series(20, 60) g;
+"""
+SWAP = """
+alter table other rename a to t; alter table other rename b to a; alter table other rename t to b
 """
 WRITES = {
     "items": "insert into items (id, at) values ({id}, clock_timestamp())"
@@ -119,6 +124,14 @@ STEPS: tuple[tuple[str, str, str], ...] = (
         "is another table now",
     ),
 )  # fmt: skip
+
+
+KEYED = """
+create table keyed (
+    id bigint primary key, uid bigint not null, at timestamptz not null default clock_timestamp(), v text
+);
+insert into keyed select g, g + 5, now() - interval '3 days', 'v' || g from generate_series(1, 40) g;
+"""
 
 
 def entry(name: str, **more: Any) -> dict[str, Any]:
@@ -228,7 +241,7 @@ def test_a_run_that_dies_between_any_two_statements_of_the_target_leads_to_the_s
             world.sql(
                 f"alter table other drop column if exists gone_{nth - 1}; alter table other add gone_{nth} int"
             )
-            fault = RaiseAt("evolved", SourceUnavailable("died"), nth)
+            fault = RaiseAt("evolved", RuntimeError("died"), nth)
             with world.engine(fault) as dying:
                 assert dying.tick().tables[0].ok is not fault.fired
             died += fault.fired
@@ -299,4 +312,26 @@ def test_a_ledger_that_knows_no_columns_yet_begins_to_know_them_and_reads_nothin
         report = engine.tick().tables[0]
         assert report.events == ("column at may be NULL now",)
         assert world.emulator.connections() == before
+    world.assert_equal()
+
+
+def test_another_primary_key_replaces_the_content_and_a_renamed_one_is_followed(world: World) -> None:
+    world.sql(KEYED)
+    world.tables = [{k: v for k, v in entry("keyed").items() if k != "pk"}]
+    with world.engine() as engine:
+        engine.tick()
+        world.sql("alter table keyed rename id to number; delete from keyed where number = 3")
+        renamed = engine.tick().tables[0]
+        assert (renamed.ok, renamed.full_read) == (True, None)
+        assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.KEYED WHERE NUMBER = 3") == [(1,)]
+        world.sql("alter table keyed drop constraint keyed_pkey; alter table keyed add primary key (uid)")
+        changed = engine.tick().tables[0]
+        assert (changed.error, changed.full_read) == (None, "the key was [number] and is [uid]")
+        world.sql(
+            "alter table keyed alter number drop not null; insert into keyed (uid, v) values (1, 'new')"
+        )
+        assert engine.tick().tables[0].rows_inserted == 1
+        world.sql("alter table keyed drop column number; insert into keyed (uid, v) values (2, 'new')")
+        assert engine.tick().tables[0].error is None
+        assert engine.tick().tables[0].status is Status.IDLE
     world.assert_equal()

@@ -104,9 +104,7 @@ def test_altered_at_every_moment_of_a_run(world: World) -> None:
         altering.done()
         assert failures(report) == {}
         again = {t.table for t in report.tables if any("planned again" in event for event in t.events)}
-        assert again == {
-            f"public.started_{c}" for c in NAMES if NAMES[(NAMES.index(c) + turn) % len(NAMES)] != "refill"
-        }
+        assert again == {f"public.started_{c}" for c in NAMES}
         for name in tables:
             world.sql(FILL.format(t=name, first=100 * (turn + 1), last=100 * (turn + 1) + 3))
     with world.engine() as engine:
@@ -144,7 +142,7 @@ def test_a_table_that_never_stands_still_is_given_up_until_the_next_tick(world: 
         users, moody = engine.tick().tables
         assert (users.status, users.rows_read) == (Status.OK, 1)
         assert (moody.status, moody.error_type, moody.transient) == (Status.ERROR, "SchemaMoved", True)
-        assert len(moody.events) == tick.PLANS_A_TICK - 1
+        assert len([e for e in moody.events if "planned again" in e]) == tick.PLANS_A_TICK - 1
 
 
 def missing(world: World, names: Any) -> Iterator[tuple[str, Any]]:

@@ -14,9 +14,10 @@ from tests.world import World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, '{}' from generate_series(1, 100) g"
 BATCH = re.compile(rf"{SAMPLE_FENCE}|(?<=\D)\d{{16}}(?=\D)")
-LOADING = ("CREATE", "PUT", "COPY", "MERGE", "DROP", "REMOVE")
+LOADING = ("DESCRIBE", "CREATE", "INSERT", "PUT", "COPY", "MERGE", "DROP", "REMOVE")
 CLIENTS = "PUT 'file://part-"
 """The client asks once more, with the file's bare name, where to upload to."""
+RUN = re.compile(r"'[0-9a-f]{16}'")
 PATH = re.compile(r"file://\S+/(?=unit-)")
 
 
@@ -27,7 +28,7 @@ def looked(world: World) -> TablePreview:
 
 def leveled(statements: list[str] | tuple[str, ...]) -> list[str]:
     """Without what is made up in a plan: the fence, and the folder of the part file."""
-    return [PATH.sub("file://", BATCH.sub("0", statement)) for statement in statements]
+    return [RUN.sub("'run'", PATH.sub("file://", BATCH.sub("0", statement))) for statement in statements]
 
 
 def test_a_table_from_its_first_plan_to_a_run_that_changes_nothing(world: World) -> None:
@@ -54,16 +55,26 @@ def test_a_table_from_its_first_plan_to_a_run_that_changes_nothing(world: World)
     assert (second.action, second.ddl) == (Action.UNCHANGED, ())
     assert apply(world.config, world.settings, ["public.users"]).tables[0].events == ()
 
+    assert loading_statements(world) == leveled(second.tick)
+    assert looked(world).reads == "nothing"
+    world.assert_equal()
+    for mode in ("full", "append"):
+        whole = {"mode": mode, "target": f"analytics.{mode}", "load": "stage"}
+        world.tables = [{"source": "public.users", **whole}]
+        apply(world.config, world.settings, ["public.users"])
+        shown = looked(world)
+        assert (shown.mode, shown.reads) == (mode, "everything: first read")
+        assert loading_statements(world) == leveled(shown.tick)
+
+
+def loading_statements(world: World) -> list[str]:
+    """What a run sends to load, which does nothing else to the target."""
     before = len(world.emulator.statements())
     with world.engine() as engine:
         [run] = engine.tick().tables
-        assert run.events == ()
-        sent = world.emulator.statements()[before:]
-        assert leveled([s for s in sent if s.startswith(LOADING) and not s.startswith(CLIENTS)]) == leveled(
-            second.tick
-        )
-        assert looked(world).reads == "nothing"
-    world.assert_equal()
+    assert run.rows_inserted == 100, run.error
+    sent = world.emulator.statements()[before:]
+    return leveled([s for s in sent if s.startswith(LOADING) and not s.startswith(CLIENTS)])
 
 
 def test_a_column_that_was_added_is_one_statement_and_a_table_held_elsewhere_is_left_to_its_run(

@@ -504,6 +504,20 @@ class LedgerConformance:
         ann.finish([(claim, report(claim, rows_inserted=5))])
         assert len(ann.logs()) == 1
 
+    def test_what_was_no_run_is_logged_once_and_leaves_the_table_as_the_last_run_left_it(
+        self, ann: Ledger
+    ) -> None:
+        claim = take(ann)
+        ann.finish([(claim, report(claim, Status.IDLE))])
+        ann.release([claim])
+        before = replace(row_of(ann), lag_seconds=None)
+        applied = take(ann)
+        for _ in range(2):
+            ann.note([(applied, report(applied, Status.APPLIED, events=("created table X",)))])
+        ann.release([applied])
+        assert replace(row_of(ann), lag_seconds=None) == before
+        assert sorted(log["status"] for log in ann.logs()) == ["applied", "idle"]
+
     def test_a_run_that_lost_its_lease_is_logged_and_changes_nothing_else(
         self, crew: Crew, ann: Ledger, bob: Ledger
     ) -> None:

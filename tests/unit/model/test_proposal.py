@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,21 +38,45 @@ def test_the_entry_has_what_the_configuration_needs_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"relkind": "v"}, "a view"),
-        ({"relkind": "m"}, "a materialized view"),
-        ({"relkind": "f"}, "a foreign table"),
         ({"may_use_schema": False}, "may not use the schema"),
         ({"may_select": False}, "may not read the table"),
         ({"row_security": RowSecurity.ON, "rows_hidden": True}, "row-level security may hide rows"),
         ({"row_security": RowSecurity.FORCED, "rows_hidden": True}, "forced"),
-        ({"relkind": "p", "foreign_partitions": 1}, "foreign tables"),
-        ({"keys": ()}, "no key"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_reason_and_a_fix(more: Any, reason: str) -> None:
     proposal = one(ID, UPDATED, **more)
     assert proposal.entry is None
     assert reason in proposal.refusal
+    assert proposal.fix
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"relkind": "v"}, "a view"),
+        ({"relkind": "m"}, "a materialized view"),
+        ({"relkind": "f"}, "a foreign table"),
+        ({"relkind": "p", "foreign_partitions": 1}, "foreign tables"),
+        ({"keys": ()}, "no primary key"),
+    ],
+)
+def test_rows_that_do_not_tell_what_is_needed_are_read_as_a_whole(more: Any, reason: str) -> None:
+    proposal = one(ID, UPDATED, **more)
+    assert proposal.entry == {"source": "public.t", "target": "t", "mode": "full", "every": "1h"}
+    assert reason in proposal.reasons[0]
+
+
+@pytest.mark.parametrize("columns", [(ID,), (ID, column("version", "int8"))])
+def test_rows_with_a_key_and_no_watermark_are_found_by_transaction_id(columns: Any) -> None:
+    proposal = one(*columns)
+    assert proposal.entry == {"source": "public.t", "target": "t", "pk": "id", "mode": "xmin"}
+    assert "no column is sure to show" in proposal.reasons[1]
+
+
+def test_a_table_without_columns_is_refused() -> None:
+    [proposal] = propose([replace(one(ID).table, source=replace(one(ID).table.source, columns=()))])
+    assert "no columns" in proposal.refusal
     assert proposal.fix
 
 
@@ -85,6 +110,7 @@ def test_targets_of_one_name_are_kept_apart_whatever_their_case() -> None:
     assert entries("a.t", "b.t", 'b."T"', target_schema="x") == ["x.t", "x.b_t", "x.b_t_2"]
     assert entries("public.t", taken=["T", "public_t"]) == ["public_t_2"]
     assert entries("public.t", "sales.t") == ["t", "sales.t"]
+    assert entries("information_schema.tables") == ["postgres_information_schema.tables"]
     assert entries('public."Order Details"', 'public."Größe"') == ["order_details", '"Größe"']
 
 

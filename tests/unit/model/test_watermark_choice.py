@@ -119,4 +119,4 @@ def test_no_cheaper_column_ever_beats_a_more_trusted_one(
     ranked = rank(surveyed(ID, *columns, indexed=indexed, facts=facts, updates=updates))
     assert [c.trust for c in ranked] == sorted((c.trust for c in ranked), reverse=True)
     assert all(c.reasons for c in ranked)
-    assert not any(c.usable for c in ranked if facts.get(c.column, ColumnFacts()).generated)
+    assert not any(c.is_watermark for c in ranked if facts.get(c.column, ColumnFacts()).generated)

@@ -21,7 +21,7 @@ def proposal(name: str, **more: Any) -> Proposal:
     return propose([surveyed(ID, UPDATED, name=name, **more)])[0]
 
 
-NEW = [proposal("public.new"), proposal("public.nokey", keys=())]
+NEW = [proposal("public.new"), proposal("public.nogrant", may_select=False)]
 USERS = "source: public.users\n    target: users\n    pk: id\n    watermark_column: updated_at"
 
 
@@ -73,8 +73,8 @@ def test_what_is_there_stays_and_new_tables_come_last(text: str) -> None:
 def test_a_refused_table_is_a_comment_with_its_reason() -> None:
     after = merged(FILES["plain"])
     assert after.startswith(FILES["plain"])
-    assert "\n  # Not synced: no key: no primary key" in after
-    assert "\n  # - source: public.nokey\n" in after
+    assert "\n  # Not synced: role reader may not read the table" in after
+    assert "\n  # - source: public.nogrant\n" in after
 
 
 def test_line_ends_are_those_of_the_file() -> None:
@@ -91,7 +91,7 @@ def test_new_entries_come_before_the_next_key_and_after_the_lists_own_comments()
     "line", ["  # - source: public.new", "#- source: public.new", "  #  - source: 'public.NEW'".lower()]
 )
 def test_a_table_that_a_person_commented_out_stays_out(line: str) -> None:
-    text = f"{FILES['plain']}{line}\n  # - source: public.nokey\n"
+    text = f"{FILES['plain']}{line}\n  # - source: public.nogrant\n"
     assert merged(text) == text
 
 

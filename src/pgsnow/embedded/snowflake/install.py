@@ -9,6 +9,7 @@ from pgsnow.embedded.snowflake import (
     gaps,
     lists,
     merging,
+    overwriting,
     retries,
     sessions,
     stages,
@@ -42,6 +43,7 @@ def _statements() -> None:
     copying.note_loads_beside_the_table()
     merging.write_no_metadata_of_merge_tables()
     merging.refuse_ambiguous_merges()
+    overwriting.select_before_emptying()
     stages.describe_stages_fully()
     stages.put_to_quoted_places()
     stages.list_below_a_path()
@@ -59,7 +61,7 @@ def _statements() -> None:
 
 def _whole_statements() -> None:
     """Inside out: a transaction for each, its failure told as Snowflake's, and tried again while a lock is held."""
-    transactions.run_merge_and_copy_in_one_transaction()
+    transactions.run_several_statements_in_one_transaction()
     transactions.commit_before_ddl()
     transactions.follow_transactions()
     transactions.refuse_to_commit_what_was_lost()

@@ -15,7 +15,7 @@ from pgsnow.embedded.snowflake.gaps import DONE
 from pgsnow.embedded.snowflake.state import state_of
 from pgsnow.embedded.snowflake.statements import Execute, wrap_execute
 
-SEVERAL_STATEMENTS = re.compile(r"\s*(?:merge|copy)\b", re.IGNORECASE)
+SEVERAL_STATEMENTS = re.compile(r"\s*(?:merge|copy|insert\s+overwrite)\b", re.IGNORECASE)
 DDL = re.compile(r"\s*(?:create|drop|comment|alter\s+(?!session\b|user\b|warehouse\b))", re.IGNORECASE)
 BEGIN = re.compile(r"\s*(?:begin\b|start\s+transaction\b)", re.IGNORECASE)
 END = re.compile(r"\s*(?:commit|rollback)\b", re.IGNORECASE)
@@ -23,8 +23,9 @@ ROLLBACK = re.compile(r"\s*rollback\b", re.IGNORECASE)
 PAUSE_SECONDS = 0.05
 
 
-def run_merge_and_copy_in_one_transaction() -> None:
-    """Stock: each is several statements that commit one by one; a failure in the middle leaves half of it."""
+def run_several_statements_in_one_transaction() -> None:
+    """Stock: each of MERGE, COPY and INSERT OVERWRITE is several statements that commit one by one; a failure in the
+    middle leaves half of it, and readers see it."""
     wrap_execute(_atomic)
 
 

@@ -1,0 +1,100 @@
+"""What it costs to leave long values in Postgres: `python -m benchmarks.long_values [ROWS]`.
+
+The same table is read with the guard and without it, in turns, in one session; prints the ratio of the medians for a
+narrow table, one of forty texts, and one of documents and arrays, all of them short. (Where nothing to speak of is
+stored out of line the product leaves the guard out.)
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Composable
+
+from pgsnow.embedded.postgres import EmbeddedPostgres
+from pgsnow.model.config import TableConfig
+from pgsnow.model.plan import TablePlan, fields_of, watermark_of
+from pgsnow.model.table import TargetName
+from pgsnow.postgres import sql
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.discover import describe
+from pgsnow.postgres.long import rows_of, select_list
+from pgsnow.postgres.snapshot import Snapshot, snapshot
+
+ROUNDS = 9
+TEXTS = [f"c{n}" for n in range(40)]
+TABLES = {
+    "narrow": ("v text", "'value ' || g"),
+    "forty texts": (", ".join(f"{c} text" for c in TEXTS), ", ".join(f"'{c} ' || g" for c in TEXTS)),
+    "documents": (
+        "j jsonb, k json, a int[]",
+        "jsonb_build_object('id', g, 'name', 'user ' || g, 'tags', array['a', 'b']), json_build_object('id', g),"
+        " array[g, g + 1, g + 2]",
+    ),
+}
+
+
+class Dsn:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def conninfo(self) -> str:
+        return self._text
+
+
+def plan_of(conn: psycopg.Connection, table: str) -> TablePlan:
+    config = TableConfig(source=table, target="t", pk=["id"], watermark_column="updated_at")  # type: ignore[arg-type]
+    source = describe(conn, config.source)
+    fields = fields_of(config, source)
+    pk = ("id",)
+    return TablePlan(config, source, TargetName("D", "S", "T"), fields, fields, watermark_of(config, source), pk)
+
+
+def seconds(now: Snapshot, columns: Composable, rows: Composable) -> float:
+    began = time.monotonic()
+    for _ in now.batches(SQL("select {} from {}").format(columns, rows)):
+        pass
+    return time.monotonic() - began
+
+
+def ratio(source: Source, plan: TablePlan) -> float:
+    bare = sql.named((sql.value_of(field), field.source) for field in plan.fields)
+    ways = {
+        "guarded": (select_list(plan, guard=True), rows_of(plan, guard=True)),
+        "bare": (bare, sql.table(plan)),
+    }
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    with source.arrow() as connection, snapshot(connection, plan) as now:
+        for _ in range(ROUNDS):
+            for way, (columns, rows) in ways.items():
+                took[way].append(seconds(now, columns, rows))
+    return statistics.median(took["guarded"]) / statistics.median(took["bare"])
+
+
+def main(rows: int = 200_000) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        with EmbeddedPostgres(Path(folder) / "postgres") as server:
+            source = Source(Dsn(server.dsn()))
+            with source.connect() as conn:
+                for at, (what, (columns, values)) in enumerate(TABLES.items()):
+                    conn.execute(
+                        f"create table t{at} (id int primary key, {columns}, updated_at timestamptz default now());"
+                        f"insert into t{at} select g, {values} from generate_series(1, {rows}) g"
+                    )
+                    print(
+                        json.dumps(
+                            {"table": what, "ratio": round(ratio(source, plan_of(conn, f"public.t{at}")), 3)}
+                        )
+                    )
+            source.close()
+
+
+if __name__ == "__main__":
+    main(*[int(a) for a in sys.argv[1:]])

@@ -1,0 +1,74 @@
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through quoting.py)
+"""The statements that put a whole content in place, as text. Pure.
+
+Sources: Snowflake docs, "INSERT" (OVERWRITE), "MERGE".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgsnow.model.own_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field
+from pgsnow.snowflake.names import staging_table
+from pgsnow.snowflake.quoting import qualified, quote
+from pgsnow.snowflake.sql import Filled, staged_values
+
+
+def overwrite(
+    target: TargetName,
+    batch: str,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    filled: Sequence[Filled],
+    others: Sequence[str],
+    fence: int,
+) -> str:
+    """All rows of the target give way to those of the staging table, of rows with one key to the last.
+
+    Unless a run with a higher fence has written to the target: then it is filled with what it holds. filled: the
+    target's columns that are pgsnow's own, and what each is filled with. others: those that are not the output's
+    either; NULL in new rows.
+    """
+    values = [*staged_values(output), *filled, *((name, "NULL") for name in others)]
+    names = ", ".join(quote(name) for name, _ in values)
+    table, mark = qualified(target), quote(FENCE_COLUMN)
+    later = f"EXISTS (SELECT 1 FROM {table} AS n WHERE n.{mark} > {fence})"
+    one_a_key = ""
+    if key:
+        keys = ", ".join(f"r.{quote(f.target)}" for f in key)
+        order = f"ORDER BY r.{quote(ORDER_COLUMN)} DESC"
+        one_a_key = f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} {order}) = 1"
+    return (
+        f"INSERT OVERWRITE INTO {table} ({names}) "
+        f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} "
+        f"FROM {qualified(staging_table(target, batch))} AS r WHERE NOT {later}{one_a_key} "
+        f"UNION ALL SELECT {', '.join(f't.{quote(name)}' for name, _ in values)} FROM {table} AS t WHERE {later}"
+    )
+
+
+def identity() -> tuple[Filled, ...]:
+    """What tells rows apart that have no key: their digest, and their number among those that are alike."""
+    digest = f"r.{quote(HASH_COLUMN)}"
+    number = f"ROW_NUMBER() OVER (PARTITION BY {digest} ORDER BY r.{quote(ORDER_COLUMN)})"
+    return ((HASH_COLUMN, digest), (OCCURRENCE_COLUMN, number))
+
+
+def append(target: TargetName, batch: str, output: Sequence[Field], filled: Sequence[Filled]) -> str:
+    """Rows whose digest and number are not in the target yet. A stale worker adds what the source did hold."""
+    values = [*staged_values(output), *filled]
+    matching = " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in (HASH_COLUMN, OCCURRENCE_COLUMN))
+    return (
+        f"MERGE INTO {qualified(target)} AS t USING ("
+        f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} "
+        f"FROM {qualified(staging_table(target, batch))} AS r"
+        f") AS s ON {matching} "
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(quote(name) for name, _ in values)}) "
+        f"VALUES ({', '.join(f's.{quote(name)}' for name, _ in values)})"
+    )
+
+
+def forget_rows(target: TargetName, batch: str, first_row: int) -> str:
+    """What a failed attempt may have left of a unit, and of none before it."""
+    return f"DELETE FROM {qualified(staging_table(target, batch))} WHERE {quote(ORDER_COLUMN)} >= {first_row}"
