@@ -25,6 +25,8 @@ _KINDS = {
 }
 WHOLE_EVERY = "1h"
 """Between two looks at a table that is read as a whole: each look reads all of it."""
+_PLACES = {"information_schema": "postgres_information_schema"}
+"""Snowflake has a schema of this name itself, in every database, and nobody may write to it."""
 _AWKWARD = re.compile(r"[^a-z0-9_$]+")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 Refusal = tuple[str, str]
@@ -198,7 +200,8 @@ def _of_mode(table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[s
 
 def _target(source: SourceName, schema: str | None, used: set[tuple[str, str, str]]) -> str:
     """The source's name where it is free, made plain. The schema `public` is left to SNOWFLAKE_SCHEMA."""
-    place = schema if schema is not None else "" if source.schema == "public" else _written(source.schema)
+    place = schema if schema is not None else _PLACES.get(source.schema) or _written(source.schema)
+    place = "" if schema is None and source.schema == "public" else place
     longer = f"{source.schema}_{source.table}"
     for name in chain((source.table, longer), (f"{longer}_{number}" for number in count(2))):
         written = f"{place}.{_written(name)}" if place else _written(name)

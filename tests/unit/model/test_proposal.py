@@ -110,6 +110,7 @@ def test_targets_of_one_name_are_kept_apart_whatever_their_case() -> None:
     assert entries("a.t", "b.t", 'b."T"', target_schema="x") == ["x.t", "x.b_t", "x.b_t_2"]
     assert entries("public.t", taken=["T", "public_t"]) == ["public_t_2"]
     assert entries("public.t", "sales.t") == ["t", "sales.t"]
+    assert entries("information_schema.tables") == ["postgres_information_schema.tables"]
     assert entries('public."Order Details"', 'public."Größe"') == ["order_details", '"Größe"']
 
 
