@@ -176,12 +176,9 @@ class TestDescribing:
         with pytest.raises(SourceTableMissing):
             describe(lab.admin, SourceName("nowhere", "t"))
 
-    @pytest.mark.parametrize(
-        ("kind", "what"), [("view", "a view"), ("materialized view", "a materialized view")]
-    )
-    def test_what_is_no_table(self, lab: Lab, kind: str, what: str) -> None:
-        lab.run(f"create {kind} t as select 1 as id")
-        with pytest.raises(UnsupportedTable, match=what) as caught:
+    def test_what_is_no_table(self, lab: Lab) -> None:
+        lab.run("create sequence t")
+        with pytest.raises(UnsupportedTable, match="a sequence") as caught:
             describe(lab.admin, SourceName("public", "t"))
         assert caught.value.advice
 

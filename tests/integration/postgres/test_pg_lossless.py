@@ -164,6 +164,20 @@ def test_either_term_of_the_window_is_lossless_alone(table: Lab) -> None:
     assert 100 in by_watermark.tick()
 
 
+def test_mode_xmin_needs_no_watermark_and_misses_nothing_that_commits_late(table: Lab) -> None:
+    table.run("insert into t (id) select generate_series(1, 3)")
+    follower = table.follow(mode="xmin", watermark_column=None, pk=None)
+    assert sorted(follower.tick()) == [1, 2, 3]
+    late = table.session()
+    late.execute("insert into t (id, updated_at) values (100, '1970-01-01')")
+    table.run("update t set updated_at = updated_at where id = 2")
+    assert follower.tick() == [2]
+    assert follower.tick() == []
+    late.commit()
+    assert follower.tick() == [100]
+    assert follower.full_read is None
+
+
 def test_rows_are_read_once_while_an_old_transaction_holds_the_window_open(
     table: Lab, follower: Follower
 ) -> None:

@@ -78,6 +78,15 @@ def test_each_row_tells_when_and_by_which_run_it_was_loaded(log: World) -> None:
     log.assert_equal()
 
 
+def test_a_table_with_a_pause_is_left_out_of_ticks_but_not_of_runs_by_hand(log: World) -> None:
+    log.options["sync_interval_seconds"] = 0.001
+    assert tick(log, due_only=True).status is Status.OK
+    assert tick(log, due_only=True).status is Status.IDLE
+    log.tables[0] |= {"every": "1h"}
+    assert tick(log, due_only=True).status is Status.HELD
+    assert tick(log).status is Status.IDLE
+
+
 def test_a_column_that_a_team_added_stays(log: World) -> None:
     tick(log)
     log.snowflake("ALTER TABLE ANALYTICS.LOG ADD COLUMN THEIRS VARCHAR")
