@@ -24,7 +24,7 @@ BAD_FILES = {
     "an unknown key above": ("sync_intervall_seconds: 5\n" + GOOD, "sync_intervall_seconds"),
     "a wrong type": (GOOD.replace("pk:", "batch_size: many, pk:"), "batch_size"),
     "a number out of range": (GOOD.replace("pk:", "batch_size: 0, pk:"), "batch_size"),
-    "a missing key": (GOOD.replace("pk: id, ", ""), "pk"),
+    "a missing key": (GOOD.replace(", watermark_column: updated_at", ""), "watermark_column"),
     "no table name": (GOOD.replace("public.users", "a.b.c"), "a.b.c"),
     "an unknown choice": (GOOD.replace("pk:", "late_rows: sometimes, pk:"), "late_rows"),
     "no path of a function": (GOOD.replace("pk:", "transform: not a path, pk:"), "not a path"),

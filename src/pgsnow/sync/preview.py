@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config import SyncConfig, TableConfig
 from pgsnow.model.drift import KnownSource
-from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.access import access
 from pgsnow.postgres.connection import Source
@@ -18,11 +16,7 @@ from pgsnow.snowflake.connection import connect
 from pgsnow.sync.preview_source import Found, SourceLook
 from pgsnow.sync.preview_target import TargetLook
 from pgsnow.sync.previewed import TablePreview
-
-T = TypeVar("T")
-
-NOT_THERE = frozenset({"42P01", "42703"})
-"""No such table, no such column: both come with the first run of this version."""
+from pgsnow.sync.remembered import remembered
 
 
 def preview(
@@ -45,24 +39,14 @@ def _in_source(
 ) -> list[Found]:
     ledger, source = PostgresLedger(settings.ledger, config.ledger_schema), Source(settings.source)
     try:
-        checkpoints: dict[str, Checkpoint] = _if_there(ledger.checkpoints, {})
-        remembered: dict[str, KnownSource] = _if_there(ledger.known_sources, {})
-        listing = _if_there(lambda: ledger.virtual_xids(settings.source.display), VirtualXids())
+        checkpoints: dict[str, Checkpoint] = remembered(ledger.checkpoints, {})
+        sources: dict[str, KnownSource] = remembered(ledger.known_sources, {})
+        listing = remembered(lambda: ledger.virtual_xids(settings.source.display), VirtualXids())
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
             sizes = access(conn, {table.source: table.watermark_column for table in tables})
-            look = SourceLook(conn, horizon, checkpoints, remembered, sizes, settings.snowflake, full)
+            look = SourceLook(conn, horizon, checkpoints, sources, sizes, settings.snowflake, full)
             return [look.look(table) for table in tables]
     finally:
         source.close()
         ledger.close()
-
-
-def _if_there(read: Callable[[], T], otherwise: T) -> T:
-    """What the ledger tells; `otherwise` before the first run, which creates or upgrades the ledger's tables."""
-    try:
-        return read()
-    except PgsnowError as error:
-        if error.code in NOT_THERE:
-            return otherwise
-        raise

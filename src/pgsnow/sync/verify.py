@@ -20,6 +20,7 @@ from pgsnow.snowflake.schema import describe
 from pgsnow.sync.canonical import from_snowflake
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.expected import Expected, Row, expected_rows
+from pgsnow.sync.remembered import remembered
 from pgsnow.sync.target_rows import TargetRows
 
 PAGE = 2_000
@@ -160,7 +161,7 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    known = engine.ledger.known_sources().get(table.name)
+    known = remembered(engine.ledger.known_sources, {}).get(table.name)
     prepared = engine.planner.plan(conn, table, None, known)
     bad = frozenset(tuple(key.items()) for key in engine.ledger.open_error_keys(table.name))
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)

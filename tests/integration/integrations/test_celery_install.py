@@ -106,12 +106,10 @@ def test_the_table_list_may_be_given_in_each_form(tmp_path: Path, form: str) -> 
 
 
 def test_a_wrong_table_list_is_refused_where_it_is_installed(tmp_path: Path) -> None:
-    (tmp_path / "sync_config.yaml").write_text(
-        "tables: [{source: public.t, target: a.t, watermark_colum: u}]"
-    )
+    (tmp_path / "sync_config.yaml").write_text("tables: [{source: public.t, pk: [], watermark_colum: u}]")
     with pytest.raises(ConfigError) as refused:
         install(Celery("host"), tmp_path / "sync_config.yaml")
-    assert len(refused.value.problems) >= 3, "pk and watermark_column are missing, and a key is unknown"
+    assert len(refused.value.problems) >= 3, "target is missing, pk is empty, and a key is unknown"
 
 
 def test_nothing_heavy_is_imported_before_a_tick_runs(tmp_path: Path) -> None:
