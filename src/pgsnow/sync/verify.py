@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from pgsnow.model.config import TableConfig, TableMode
+from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session, connect
@@ -161,8 +162,8 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    known = remembered(engine.ledger.known_sources, {}).get(table.name)
-    prepared = engine.planner.plan(conn, table, None, known)
+    sources: dict[str, KnownSource] = remembered(engine.ledger.known_sources, {})
+    prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
     bad = frozenset(tuple(key.items()) for key in engine.ledger.open_error_keys(table.name))
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)
     there = describe(session, prepared.plan.target) or []
