@@ -222,12 +222,12 @@ def test_missing_settings_are_told_when_the_worker_starts_and_the_rest_of_it_wor
 
 
 def test_a_wrong_table_list_ends_the_start_with_every_problem(backend: Backend) -> None:
-    del backend.world.tables[0]["pk"]
+    del backend.world.tables[0]["target"]
     backend.world.tables[0]["watermark_colum"] = "x"
     worker = backend.worker(ready=False)
     assert worker.wait() != 0
     assert "sync_config.yaml" in worker.output
-    assert "tables[0].pk" in worker.output
+    assert "tables[0].target" in worker.output
     assert "watermark_colum" in worker.output
 
 
