@@ -55,9 +55,9 @@ def tell(previews: Sequence[TablePreview], form: Format) -> None:
 
 
 def _row(item: TablePreview) -> tuple[object, ...]:
-    needs = {Action.UNCHANGED: "nothing", Action.ERROR: "a person"}.get(
-        item.action
-    ) or f"{len(item.ddl)} statements"
+    needs = {Action.UNCHANGED: "nothing", Action.ERROR: "a person"}.get(item.action) or (
+        "1 statement" if len(item.ddl) == 1 else f"{len(item.ddl)} statements"
+    )
     size = (rows_text(item.rows), bytes_text(item.bytes))
     return (item.table, MARKS[item.action], item.target, needs, item.reads, item.mode, *size)
 

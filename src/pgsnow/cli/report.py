@@ -67,7 +67,7 @@ def _note(table: TableReport) -> str:
     if table.error:
         return table.error.splitlines()[0]
     notes = [f"full read: {table.full_read}"] if table.full_read else []
-    return "; ".join([*notes, *table.events])
+    return "; ".join([*notes, *(event for event in table.events if event != table.full_read)])
 
 
 def _explain(table: TableReport) -> None:
