@@ -105,6 +105,8 @@ def test_a_table_of_as_many_columns_as_there_can_be(world: World) -> None:
     world.assert_equal()
 
 
+ON_SOME_MACHINES = {"pg_catalog.pg_shmem_allocations_numa": "SourceQueryFailed"}
+"""What Postgres itself cannot answer everywhere, and says so."""
 SOME = ("tables", "columns", "pg_class", "pg_type", "pg_stats", "pg_attribute", "pg_settings", "routines")
 
 
@@ -118,7 +120,8 @@ def test_the_catalogs_own_tables_and_views_are_synced_or_refused(world: World, a
     world.tables = [dict(p.entry) for p in found if p.entry]
     with world.engine() as engine:
         report = engine.tick()
-    assert {t.table: t.error for t in report.tables if not t.ok and not t.advice} == {}
+    failed = {t.table: t.error_type for t in report.tables if not t.ok}
+    assert failed.items() <= ON_SOME_MACHINES.items()
     steady = [t for t in world.tables if not _moves(t["source"]) and _was_synced(report, t)]
     assert len(steady) > len(world.tables) / 2
     world.tables = steady
