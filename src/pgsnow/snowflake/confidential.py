@@ -11,18 +11,21 @@ from typing import TypeVar
 
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.secret import Secret
+from pgsnow.snowflake.quoting import text
 
 R = TypeVar("R")
 MASK = "***"
+CUT = "…"
+"""What ends a message that was cut (snowflake/errors.py)."""
 CONNECTOR = "snowflake.connector"
 
 
 @dataclass(frozen=True, slots=True)
 class Confidential:
-    """`shown` is for people; `text` goes to Snowflake; `hidden` are the credentials in it."""
+    """`shown` is for people; `sent` goes to Snowflake; `hidden` are the credentials in it."""
 
     shown: str
-    text: Secret = field(repr=False)
+    sent: Secret = field(repr=False)
     hidden: tuple[Secret, ...] = field(repr=False)
 
     def __str__(self) -> str:
@@ -33,7 +36,7 @@ class Confidential:
         credentials masked, and without the driver's, which keeps the whole statement."""
         with _SILENCE.in_this_thread():
             try:
-                return execute(self.text.reveal())
+                return execute(self.sent.reveal())
             except PgsnowError as error:
                 failed = self._masked(error)
         raise failed
@@ -41,8 +44,20 @@ class Confidential:
     def _masked(self, error: PgsnowError) -> PgsnowError:
         message = str(error)
         for secret in self.hidden:
-            message = message.replace(secret.reveal(), MASK)
+            for form in (secret.reveal(), text(secret.reveal())[1:-1]):
+                message = _without(message, form)
         return type(error)(message, advice=error.advice, code=error.code)
+
+
+def _without(message: str, secret: str) -> str:
+    """A message that was cut short may end with a part of it."""
+    message = message.replace(secret, MASK)
+    kept = message.removesuffix(CUT)
+    if kept == message:
+        return message
+    parts = (secret[:length] for length in range(len(secret), 0, -1))
+    part = next((part for part in parts if kept.endswith(part)), "")
+    return kept.removesuffix(part) + MASK + CUT if part else message
 
 
 class _Silence(logging.Filter):

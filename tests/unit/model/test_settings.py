@@ -311,6 +311,7 @@ def every_way() -> Iterator[dict[str, str]]:
         **POSTGRES,
         **SNOWFLAKE,
     }
+    yield {"S3_BUCKET": "b", **POSTGRES, **SNOWFLAKE}
 
 
 def test_the_list_of_variables_is_what_is_read() -> None:
