@@ -311,7 +311,7 @@ def every_way() -> Iterator[dict[str, str]]:
         **POSTGRES,
         **SNOWFLAKE,
     }
-    yield {"S3_BUCKET": "b", **POSTGRES, **SNOWFLAKE}
+    yield {"S3_BUCKET": "lake", **POSTGRES, **SNOWFLAKE}
 
 
 def test_the_list_of_variables_is_what_is_read() -> None:

@@ -41,7 +41,7 @@ KEY = f"-----BEGIN PRIVATE KEY-----\n{MARK}\n-----END PRIVATE KEY-----"
 ENVIRONMENTS = [
     {
         "SNOWFLAKE_PAT": MARK,
-        "S3_BUCKET": "b",
+        "S3_BUCKET": "lake",
         "S3_ACCESS_KEY": MARK,
         "S3_SECRET": MARK,
         "S3_SESSION_TOKEN": MARK,

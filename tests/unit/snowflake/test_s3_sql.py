@@ -101,4 +101,4 @@ def test_a_refusal_that_quotes_the_statement_comes_without_keys(shown: str) -> N
 
 def test_a_batch_of_another_form_is_refused() -> None:
     with pytest.raises(ValueError, match="not a batch's name"):
-        staging(**KEYS).copy(TARGET, "../17-3", BATCH)
+        staging(**KEYS).copy(TARGET, "a b/17-3", BATCH)
