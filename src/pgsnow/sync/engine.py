@@ -11,7 +11,7 @@ from types import TracebackType
 
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.ledger.store import Ledger
-from pgsnow.model.config import SyncConfig, TableConfig
+from pgsnow.model.config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import SyncReport
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
@@ -118,9 +118,13 @@ class Engine:
             return
         self.ledger.migrate()
         sweep_spool()
-        for warning in self.settings.snowflake.warnings:
+        for warning in (*self.settings.snowflake.warnings, *self._bucket_warnings()):
             logger().warning(warning)
         self._migrated = True
+
+    def _bucket_warnings(self) -> tuple[str, ...]:
+        used = any(table.load is LoadMethod.S3 for table in self.config.enabled)
+        return self.settings.s3.warnings if used and self.settings.s3 is not None else ()
 
 
 def holder() -> str:
