@@ -14,7 +14,7 @@ from typing import Any
 KEPT_STATEMENTS = 5_000
 KEPT_CHARACTERS = 4_000
 CREDENTIALS = re.compile(r"(\bcredentials)\s*=\s*\([^)]*\)", re.IGNORECASE)
-"""Masked, as in the real service's QUERY_HISTORY."""
+"""Masked: the journal is shown to whoever asks."""
 
 
 @dataclass
