@@ -10,6 +10,7 @@ MEASUREMENTS = (
     ("benchmarks.idle_tables", "100"),
     ("benchmarks.load_method",),
     ("benchmarks.long_values", "200000"),
+    ("benchmarks.staging",),
 )
 
 

@@ -37,7 +37,7 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 POSTGRES_CONFIG = {**FAST_AND_FORGETFUL, "max_prepared_transactions": "50", "max_connections": "200"}
-NEEDS_EMULATOR = {"emulator", "snowflake_env", "settings"}
+NEEDS_EMULATOR = {"emulator", "snowflake_env", "settings", "s3_store"}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -45,7 +45,10 @@ def _no_settings_from_outside() -> Iterator[None]:
     """The environment of whoever runs the tests must not lead them to another server."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("SNOWFLAKE_", "POSTGRES_", "PG", "LEDGER_")) and name != "PG_BIN":
+            if (
+                name.startswith(("SNOWFLAKE_", "POSTGRES_", "PG", "LEDGER_", "S3_", "AWS_"))
+                and name != "PG_BIN"
+            ):
                 patch.delenv(name)
         yield
 
@@ -82,6 +85,37 @@ def postgres(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Embe
         request.getfixturevalue("_launched_emulator")
     with EmbeddedPostgres(servers_dir / "postgres", config=POSTGRES_CONFIG) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_store(emulator: EmbeddedSnowflake) -> Iterator[str]:
+    """Address of an S3 store of this session, in which the emulator looks for objects too."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    emulator.read_buckets_at(endpoint)
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def s3_env(s3_store: str) -> dict[str, str]:
+    """S3_* that lead to an empty bucket of this test's own, by keys."""
+    import boto3
+
+    name = f"test-{secrets.token_hex(6)}"
+    keys = {"S3_ACCESS_KEY": f"AKIA{secrets.token_hex(8).upper()}", "S3_SECRET": secrets.token_urlsafe(30)}
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_store,
+        region_name="us-east-1",
+        aws_access_key_id=keys["S3_ACCESS_KEY"],
+        aws_secret_access_key=keys["S3_SECRET"],
+    )
+    client.create_bucket(Bucket=name)
+    return {"S3_BUCKET": name, "S3_REGION": "us-east-1", "S3_ENDPOINT_URL": s3_store, **keys}
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,11 @@ class World:
         with Engine(self.config, self.settings, observer=observer) as engine:
             yield engine
 
+    def through(self, more: dict[str, str]) -> None:
+        """The settings get these variables too."""
+        self.env |= more
+        self.settings = Settings.from_env(self.env)
+
     def write_config(self) -> Path:
         """The configuration as a file (YAML reads JSON)."""
         import json
@@ -99,6 +104,7 @@ class World:
         """Staging tables and staged files that are still there."""
         from pgsnow.model.table import TargetName
         from pgsnow.snowflake.load import list_orphans
+        from pgsnow.snowflake.stagings import Stagings
 
         with connect(self.settings.snowflake, query_tag="test") as session:
             found: list[str] = []
@@ -108,7 +114,7 @@ class World:
                     database=self.settings.snowflake.database,
                     schema=self.settings.snowflake.schema,
                 )
-                found.extend(list_orphans(session, target))
+                found.extend(list_orphans(session, target, Stagings.of(self.settings).all))
             return found
 
     def close(self) -> None:

@@ -28,6 +28,15 @@ def test_killed_after_the_merge_and_before_its_reply(synced: World) -> None:
     kill_before_the_reply(synced, random.Random("reply"))
 
 
+def test_killed_anywhere_with_a_bucket_for_the_files(world: World, s3_env: dict[str, str]) -> None:
+    """Each point once, from the first load on. What a killed run left in the bucket is gone after the next."""
+    world.through(s3_env)
+    world.tables[0] |= {"load": "s3", "max_rows_per_load": 200, "batch_size": 100}
+    for phase in POINTS:
+        kill_at(world, phase, random.Random(phase))
+    kill_before_the_reply(world, random.Random("reply"))
+
+
 def test_killed_during_the_first_load(world: World) -> None:
     world.tables[0] |= {"load": "stage", "max_rows_per_load": 100, "batch_size": 50}
     for phase in POINTS:

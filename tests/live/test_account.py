@@ -1,5 +1,6 @@
 """The promises that only a real account can keep or break, run against one when SNOWFLAKE_* name it:
-`SNOWFLAKE_ACCOUNT=… SNOWFLAKE_USER=… SNOWFLAKE_PRIVATE_KEY_FILE=… pytest -m live`.
+`SNOWFLAKE_ACCOUNT=… SNOWFLAKE_USER=… SNOWFLAKE_PRIVATE_KEY_FILE=… pytest -m live`. With S3_* of a bucket that the
+account may read, through that too.
 
 Everything happens in a schema of its own (PGSNOW_LIVE_…) of SNOWFLAKE_DATABASE, dropped at the end. Pointed at the
 emulator (SNOWFLAKE_HOST) it runs there too.
@@ -17,8 +18,9 @@ import pytest
 from pgsnow.snowflake.connection import connect
 from tests.world import USERS, World
 
-ACCOUNT = {name: value for name, value in os.environ.items() if name.startswith("SNOWFLAKE_")}
+ACCOUNT = {name: value for name, value in os.environ.items() if name.startswith(("SNOWFLAKE_", "S3_"))}
 """Taken at import: a fixture empties the environment of such names before the first test."""
+METHODS = ["stage", "insert", *(["s3"] if "S3_BUCKET" in ACCOUNT else [])]
 
 pytestmark = [
     pytest.mark.live,
@@ -50,7 +52,7 @@ insert into users values
 """
 
 
-@pytest.mark.parametrize("method", ["stage", "insert"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_edge_value_arrives_exactly(world: World, method: str) -> None:
     world.tables[0]["load"] = method
     world.sql(EDGES)

@@ -95,4 +95,4 @@ def _reading(item: TablePreview) -> Iterator[tuple[str, str]]:
     yield "", f"-- a full read: {rows_text(item.rows)} rows, {bytes_text(item.bytes)}, load: {item.load}"
     yield "", "-- a tick without changes sends nothing; one with changes, for each load unit:"
     for statement in item.tick:
-        yield "", f"  {statement};"
+        yield "", f"  {statement}" if statement.startswith("--") else f"  {statement};"

@@ -104,6 +104,18 @@ class SyncConfig(BaseModel):
         if problems:
             raise ConfigError(problems)
 
+    def check_staging(self, *, bucket: bool) -> None:
+        """Raises ConfigError when an enabled table goes through a bucket and the settings have none."""
+        lacking = [table.name for table in self.enabled if table.load is LoadMethod.S3]
+        if lacking and not bucket:
+            raise ConfigError(
+                [
+                    f"{name}: load: s3 needs a bucket — set S3_BUCKET, or write load: stage"
+                    for name in lacking
+                ],
+                advice="What the S3_* variables mean: docs/settings.md.",
+            )
+
     def to_data(self) -> dict[str, Any]:
         """Plain data that parse_config reads back as the same config. Salts are left as asterisks."""
         data: dict[str, Any] = escape(self.model_dump(mode="json"))

@@ -10,11 +10,10 @@ from pgsnow.model.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable. Reserved ones are accepted and not used yet."""
+    """One environment variable."""
 
     name: str
     secret: bool = False
-    reserved: bool = False
 
 
 LIBPQ = {
@@ -61,6 +60,12 @@ _PLAIN = (
     "SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER",
     "SNOWFLAKE_WORKLOAD_IDENTITY_ENTRA_RESOURCE",
     "SNOWFLAKE_CONNECTION_NAME",
+    "S3_BUCKET",
+    "S3_PREFIX",
+    "S3_REGION",
+    "S3_ENDPOINT_URL",
+    "S3_STAGE",
+    "S3_STORAGE_INTEGRATION",
 )
 _SECRET = (
     "POSTGRES_DSN",
@@ -74,8 +79,10 @@ _SECRET = (
     "SNOWFLAKE_OAUTH_TOKEN",
     "SNOWFLAKE_OAUTH_CLIENT_SECRET",
     "CELERY_BROKER_URL",
+    "S3_ACCESS_KEY",
+    "S3_SECRET",
+    "S3_SESSION_TOKEN",
 )
-_RESERVED = {"S3_ACCESS_KEY": True, "S3_SECRET": True, "S3_BUCKET": False}
 
 VARIABLES: Mapping[str, Variable] = {
     variable.name: variable
@@ -83,7 +90,6 @@ VARIABLES: Mapping[str, Variable] = {
         *(Variable(name) for name in _PLAIN),
         *(Variable(name, secret=True) for name in _SECRET),
         *(Variable(name, secret=key == "password") for name, key in LIBPQ.items()),
-        *(Variable(name, secret=secret, reserved=True) for name, secret in _RESERVED.items()),
     )
 }
 

@@ -6,11 +6,13 @@ PgsnowError
 │   ├── SourceUnavailable    Postgres (source) does not answer                     now
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
+│   ├── StagingUnavailable   the bucket's store does not answer                    now
 │   └── WriteConflict        another Snowflake transaction is in the way           now
 ├── AccessDenied
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
-│   └── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
+│   ├── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
+│   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
 ├── TableError               stops one table, never its neighbours
 │   ├── SourceTableMissing   the table is not there (or not visible)               after a fix
 │   ├── ColumnMissing        a configured column is not there                      after a fix
@@ -25,6 +27,7 @@ PgsnowError
 │   ├── TooManyRejected      more bad rows than `max_rejected_rows`                after a fix
 │   ├── SourceQueryFailed    Postgres refused a statement                          after a fix
 │   ├── TargetQueryFailed    Snowflake refused a statement                         after a fix
+│   ├── StagingRefused       the bucket is not there, or its store refused         after a fix
 │   └── LoadMismatch         Snowflake loaded another number of rows than written  now
 ├── LeaseHeld                another run has the table                             never (the next tick)
 ├── LeaseLost                this run is stale; its results are not recorded       never (the next tick)
@@ -116,6 +119,12 @@ class TargetUnavailable(Unavailable):
     default_advice = "Check SNOWFLAKE_ACCOUNT (or SNOWFLAKE_HOST and SNOWFLAKE_PORT) and the network."
 
 
+class StagingUnavailable(Unavailable):
+    """The store of the bucket does not answer."""
+
+    default_advice = "Check S3_ENDPOINT_URL and S3_REGION, and the network."
+
+
 class WriteConflict(Unavailable):
     """Another Snowflake transaction holds what this statement needs."""
 
@@ -146,6 +155,14 @@ class TargetAccessDenied(AccessDenied):
     """Snowflake refused the user or the role."""
 
     default_advice = "Check SNOWFLAKE_USER and its key or token, and the grants of SNOWFLAKE_ROLE."
+
+
+class StagingAccessDenied(AccessDenied):
+    """The bucket's store refused the keys, or what they may do."""
+
+    default_advice = (
+        "Check S3_ACCESS_KEY and S3_SECRET (or this machine's role), and the policy in docs/going-live.md."
+    )
 
 
 class TableError(PgsnowError):
@@ -241,6 +258,12 @@ class TargetMissing(TargetQueryFailed):
     default_advice = (
         "Nothing to do for a table that pgsnow made: it is made again. Else check the role's grants."
     )
+
+
+class StagingRefused(TableError):
+    """The bucket is not there, or its store refused a request."""
+
+    default_advice = "Check S3_BUCKET and S3_REGION."
 
 
 class LoadMismatch(TableError):

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from pgsnow.model.environment import Environment
 from pgsnow.model.postgres_settings import PostgresSettings, ledger_from, source_from
+from pgsnow.model.s3_settings import S3Settings, s3_from
 from pgsnow.model.secret import Secret
 from pgsnow.model.snowflake_settings import SnowflakeSettings, snowflake_from
 
-__all__ = ["PostgresSettings", "Settings", "SnowflakeSettings"]
+__all__ = ["PostgresSettings", "S3Settings", "Settings", "SnowflakeSettings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Settings:
     """LEDGER_DSN, else the source."""
     snowflake: SnowflakeSettings
     broker: Secret | None = field(default=None, repr=False)
+    s3: S3Settings | None = None
+    """The bucket of tables with `load: s3`."""
 
     @property
     def broker_url(self) -> str | None:
@@ -33,6 +36,7 @@ class Settings:
         """Raises ConfigError with everything that is missing or wrong, each with its fix and no secret."""
         read = Environment(env)
         source, ledger, snowflake = source_from(read), ledger_from(read), snowflake_from(read)
+        s3 = s3_from(read)
         read.finish()
         broker = read.get("CELERY_BROKER_URL")
-        return cls(source, ledger or source, snowflake, Secret(broker) if broker else None)
+        return cls(source, ledger or source, snowflake, Secret(broker) if broker else None, s3)

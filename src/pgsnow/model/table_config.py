@@ -63,11 +63,13 @@ class LateRows(StrEnum):
 
 
 class LoadMethod(StrEnum):
-    """How a load unit reaches Snowflake: by files and COPY, by bound inserts, or whichever suits its size."""
+    """How a load unit reaches Snowflake: by files and COPY, through Snowflake's own stage or a bucket of the user's;
+    by bound inserts; or whichever of `insert` and `stage` suits its size."""
 
     AUTO = "auto"
     INSERT = "insert"
     STAGE = "stage"
+    S3 = "s3"
 
 
 _OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), None]}
@@ -155,7 +157,7 @@ class TableOptions(BaseModel):
     audit_every: Duration = 3600.0
     """Time between two searches for rows that the watermark would have missed; 0 means never."""
     load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
-    """How rows reach Snowflake: bound inserts, staged files, or whichever suits their number."""
+    """How rows reach Snowflake: bound inserts, staged files, whichever suits their number, or files in S3_BUCKET."""
     max_rows_per_load: FromOne = 1_000_000
     """Rows that one COPY and one MERGE apply at most."""
     max_rejected_rows: FromZero = 10_000

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from pgsnow.model.errors import TargetAccessDenied
+from pgsnow.snowflake.confidential import Confidential
 from pgsnow.snowflake.errors import translating
 from pgsnow.snowflake.patience import (
     CANCEL_SECONDS,
@@ -60,8 +61,10 @@ class Session:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    def execute(self, sql: str, params: Sequence[Bind] | None = None) -> Result:
+    def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Run one statement and fetch all of its answer."""
+        if isinstance(sql, Confidential):
+            return sql.send(lambda text: self.execute(text, params))
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
             cursor.execute(sql, params, timeout=CANCEL_SECONDS)
             return _result(cursor)

@@ -8,9 +8,10 @@ from pgsnow.model.config import TableMode
 from pgsnow.model.own_columns import HASH_COLUMN, ORDER_COLUMN
 from pgsnow.snowflake import sql, whole_sql
 from pgsnow.snowflake.replace import Content, filled
+from pgsnow.snowflake.staging import INTERNAL, Staging
 
 
-def foresee_load(content: Content, part: Path, method: str) -> tuple[str, ...]:
+def foresee_load(content: Content, part: Path, method: str, staging: Staging = INTERNAL) -> tuple[str, ...]:
     """In order: staging made, filled (from one part file; with method "insert" by bound values), put in place, swept.
 
     A tick without changes sends none. Columns of the target that nobody told us of are left out.
@@ -18,17 +19,18 @@ def foresee_load(content: Content, part: Path, method: str) -> tuple[str, ...]:
     plan, batch = content.plan, content.batch
     return (
         sql.create_staging(plan.target, batch, plan.output, hashed=content.hashed),
-        *_fill(content, part, method),
+        *_fill(content, part, method, staging),
         *_put_in_place(content),
         sql.drop_staging(plan.target, batch),
-        sql.remove_batch(plan.target, batch),
+        staging.tell_remove(plan.target, batch),
     )
 
 
-def _fill(content: Content, part: Path, method: str) -> tuple[str, ...]:
+def _fill(content: Content, part: Path, method: str, staging: Staging) -> tuple[str, ...]:
     plan, batch = content.plan, content.batch
     if method != "insert":
-        return sql.put(plan.target, batch, part), sql.copy_into_staging(plan.target, batch)
+        put = staging.tell_put(plan.target, batch, part)
+        return put, str(staging.copy(plan.target, batch, batch))
     hashed = [HASH_COLUMN] if content.hashed else []
     columns = [*(field.target for field in plan.output), *hashed, ORDER_COLUMN]
     return (sql.insert_into_staging(plan.target, batch, columns),)

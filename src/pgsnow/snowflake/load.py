@@ -16,7 +16,9 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.binds import bind_batches
+from pgsnow.snowflake.confidential import Confidential
 from pgsnow.snowflake.connection import Result, Session
+from pgsnow.snowflake.staging import INTERNAL, Staging
 from pgsnow.snowflake.sweeping import list_orphans, prune, sweep
 
 __all__ = ["choose_method", "list_orphans", "load", "prune", "sweep"]
@@ -42,6 +44,7 @@ def load(
     method: str,
     notify: Callable[[str], None],
     audited: Sequence[sql.Filled] = (),
+    staging: Staging = INTERNAL,
 ) -> LoadResult:
     """Stage the unit's rows, prove that all of them are there, and merge them in one atomic statement.
 
@@ -51,7 +54,7 @@ def load(
     """
     if unit.rows == 0:
         return LoadResult()
-    step = Steps(session, notify)
+    step = Steps(session, notify, staging)
     session.execute(sql.create_staging(target, unit.batch, output))
     stage_rows(step, target, unit, unit.batch, method=method)
     with step.timed("merge", "merged"):
@@ -70,10 +73,11 @@ class Steps:
 
     session: Session
     notify: Callable[[str], None]
+    staging: Staging = INTERNAL
     query_ids: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(self, statement: str) -> Result:
+    def run(self, statement: str | Confidential) -> Result:
         result = self.session.execute(statement)
         self.query_ids.append(result.query_id)
         return result
@@ -101,12 +105,9 @@ def stage_rows(
 
 def _stage(step: Steps, target: TargetName, unit: LoadUnit, into: str, *, force: bool) -> None:
     with step.timed("put", "put"):
-        for part in unit.parts:
-            put = step.session.execute(sql.put(target, unit.batch, part.path))
-            if put.column("status") != ["UPLOADED"]:
-                raise LoadMismatch(f"{target}: {part.path.name} was not uploaded: {put.column('status')}")
+        step.staging.put(step.session, target, unit.batch, [part.path for part in unit.parts])
     with step.timed("copy", "copied"):
-        copied = step.run(sql.copy_into_staging(target, unit.batch, into, force=force))
+        copied = step.run(step.staging.copy(target, unit.batch, into, force=force))
         _expect(target, unit, sum(int(rows) for rows in copied.column("rows_loaded")))
 
 

@@ -47,8 +47,13 @@ def stage_of(target: TargetName) -> str:
 def stage_path(target: TargetName, batch: str) -> str:
     """`@"DB"."SCHEMA"."PGSNOW_STAGE"/<batch>/`. The closing slash keeps batch 1 apart from batch 10: a path in a
     stage is a prefix (Snowflake docs, "COPY INTO <table>"). ValueError for a batch that needs quoting there."""
+    return f"@{stage_of(target)}/{folder_of(batch)}"
+
+
+def folder_of(batch: str) -> str:
+    """`<batch>/`. ValueError for what is not a batch's name."""
     _match(batch)
-    return f"@{stage_of(target)}/{batch}/"
+    return f"{batch}/"
 
 
 def _match(batch: str) -> re.Match[str]:

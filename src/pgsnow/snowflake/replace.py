@@ -14,6 +14,7 @@ from pgsnow.snowflake import sql, whole_sql
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.load import Steps, number_in, stage_rows
 from pgsnow.snowflake.schema import describe
+from pgsnow.snowflake.staging import INTERNAL, Staging
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,14 @@ def gather(
     method: str,
     again: bool,
     notify: Callable[[str], None],
+    staging: Staging = INTERNAL,
 ) -> LoadResult:
     """Add the rows of one unit, and prove that they are there; the first unit begins the content.
 
     again: it was tried before, and may have come through, in part or as a whole; that is taken away first.
     Raises LoadMismatch.
     """
-    step, target = Steps(session, notify), content.plan.target
+    step, target = Steps(session, notify, staging), content.plan.target
     if unit.batch == content.batch:
         begin(session, content)
     elif again:

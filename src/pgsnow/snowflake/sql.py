@@ -111,13 +111,14 @@ def put(target: TargetName, batch: str, path: Path) -> str:
     return f"PUT {text('file://' + local)} {stage_path(target, batch)} {options}"
 
 
-def copy_into_staging(target: TargetName, batch: str, into: str | None = None, *, force: bool = False) -> str:
-    """into: the batch whose staging table takes the rows, if it is another. force: files that were loaded once too.
+def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool = False) -> str:
+    """into: the batch whose staging table takes the rows. origin: where from, as SQL. force: files that were loaded
+    once too.
 
     Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the
     default) bytea loads as text."""
     return (
-        f"COPY INTO {qualified(staging_table(target, into or batch))} FROM {stage_path(target, batch)}"
+        f"COPY INTO {qualified(staging_table(target, into))} FROM {origin}"
         " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
         f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
     )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.names import is_staging_of
+from pgsnow.snowflake.staging import INTERNAL, Staging
 
 
-def sweep(session: Session, target: TargetName, batches: Iterable[str]) -> None:
+def sweep(
+    session: Session, target: TargetName, batches: Iterable[str], stagings: Sequence[Staging] = (INTERNAL,)
+) -> None:
     """Remove the staging table and the staged files of these batches, and of no other. Idempotent: what is not there
     (any more), be it the whole schema, is fine."""
     for batch in batches:
-        for statement in (sql.drop_staging(target, batch), sql.remove_batch(target, batch)):
-            with contextlib.suppress(TargetMissing):
-                session.execute(statement)
+        with contextlib.suppress(TargetMissing):
+            session.execute(sql.drop_staging(target, batch))
+        for staging in stagings:
+            staging.remove(session, target, batch)
 
 
 def prune(session: Session, target: TargetName, fence: int) -> int:
@@ -27,10 +31,13 @@ def prune(session: Session, target: TargetName, fence: int) -> int:
     return sum(int(rows or 0) for rows in deleted.column("number of rows deleted"))
 
 
-def list_orphans(session: Session, target: TargetName) -> tuple[str, ...]:
-    """All staging there is: names of the target's staging tables, and `<batch>/` of every path in the stage of its
-    schema, which the schema's tables share. Meaningful when nothing is being loaded."""
-    return (*_staging_tables(session, target), *_staged_batches(session, target))
+def list_orphans(
+    session: Session, target: TargetName, stagings: Sequence[Staging] = (INTERNAL,)
+) -> tuple[str, ...]:
+    """All staging there is: names of the target's staging tables, and `<batch>/` of every folder of the stagings,
+    which other tables share. Meaningful when nothing is being loaded."""
+    folders = [folder for staging in stagings for folder in staging.batches(session, target)]
+    return (*_staging_tables(session, target), *folders)
 
 
 def _staging_tables(session: Session, target: TargetName) -> list[str]:
@@ -39,16 +46,3 @@ def _staging_tables(session: Session, target: TargetName) -> list[str]:
     except TargetMissing:
         return []
     return sorted(name for name in shown.column("name") if is_staging_of(target, name))
-
-
-def _staged_batches(session: Session, target: TargetName) -> list[str]:
-    try:
-        listed = session.execute(sql.list_staged(target))
-    except TargetMissing:
-        return []
-    return sorted({_batch_of(name) for name in listed.column("name")})
-
-
-def _batch_of(name: str) -> str:
-    """`pgsnow_stage/users/17-0/part-0000.parquet` → `users/17-0/`."""
-    return "/".join(name.split("/")[1:-1]) + "/"

@@ -21,6 +21,7 @@ from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.discover import describe
+from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.engine import holder
 from pgsnow.sync.events import ignore
@@ -98,7 +99,7 @@ class _Application:
         self._ledger.remember_target(claim, None)
         fresh = replace(claim, target_columns=None)
         destination = Destination(
-            settings, drift.plan, self._ledger, fresh, progress, threading.Event(), applying=True
+            settings, drift.plan, self._ledger, fresh, progress, threading.Event(), Stagings(), applying=True
         )
         try:
             destination.evolve(drift)

@@ -24,7 +24,13 @@ class Attempt:
         self._look = look
         self._conn = conn
         self._destination = Destination(
-            means.settings.snowflake, look.plan, means.ledger, look.claim, look.progress, means.stop
+            means.settings.snowflake,
+            look.plan,
+            means.ledger,
+            look.claim,
+            look.progress,
+            means.stop,
+            means.stagings,
         )
 
     def __enter__(self) -> Attempt:

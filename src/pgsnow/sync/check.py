@@ -1,16 +1,18 @@
-"""Will it work? Both ends, the ledger, the broker and every table are looked at; nothing is written anywhere."""
+"""Will it work? Both ends, the ledger, the broker and every table are looked at. Nothing is written anywhere, but for
+a small object in the bucket of tables with `load: s3`, which is deleted again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config import LoadMethod, SyncConfig
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
 from pgsnow.snowflake.connection import connect
 from pgsnow.snowflake.foresee import Foresight
 from pgsnow.sync.check_broker import check_broker
+from pgsnow.sync.check_bucket import check_bucket
 from pgsnow.sync.check_ledger import check_ledger
 from pgsnow.sync.check_source import check_source
 from pgsnow.sync.check_tables import check_table
@@ -29,6 +31,7 @@ def run_checks(config: SyncConfig, settings: Settings, names: Sequence[str] | No
     """
     chosen = config.select(names or None)
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
+    config.check_staging(bucket=settings.s3 is not None)
     findings = [ok("configuration", f"{len(config.tables)} tables, {len(config.enabled)} enabled")]
     prepared: list[Prepared] = []
     source = Source(settings.source)
@@ -49,5 +52,7 @@ def run_checks(config: SyncConfig, settings: Settings, names: Sequence[str] | No
         findings.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
         foresight = Foresight(session)
         findings.extend(check_target(foresight, each.plan) for each in prepared)
+        if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
+            findings.extend(check_bucket(session, settings))
     findings.append(check_broker(settings.broker_url))
     return findings

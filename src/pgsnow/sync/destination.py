@@ -22,6 +22,8 @@ from pgsnow.snowflake.limits import Limit, limits_of
 from pgsnow.snowflake.load import Method, choose_method, load, prune, sweep
 from pgsnow.snowflake.replace import Content, append, begin, gather, replace
 from pgsnow.snowflake.schema import created, describe, ensure_target, suffices
+from pgsnow.snowflake.staging import Staging
+from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.retry import with_retries
 from pgsnow.sync.units import batch_name
@@ -40,6 +42,7 @@ class Destination:
         claim: Claim,
         progress: Progress,
         stop: threading.Event,
+        stagings: Stagings,
         *,
         applying: bool = False,
     ) -> None:
@@ -50,6 +53,7 @@ class Destination:
         self._claim = claim
         self._progress = progress
         self._stop = stop
+        self._stagings = stagings
         self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not applying
         self._session: Session | None = None
         self._content = Content(plan, batch_name(plan, claim.fence, 0), claim.fence, claim.run_id)
@@ -60,6 +64,7 @@ class Destination:
         """What the ledger remembers of the source."""
         self._columns = claim.target_columns
         self._open: list[str] = list(claim.open_batches)
+        self._left = frozenset(claim.open_batches)
 
     def evolve(self, drift: Drift) -> Evolved | None:
         """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
@@ -130,7 +135,7 @@ class Destination:
         if not swept:
             return
         with self._progress.timed("sweep"):
-            with_retries(lambda: self._on_session(lambda s: sweep(s, self._plan.target, swept)), self._stop)
+            with_retries(lambda: self._on_session(lambda s: self._sweep(s, swept)), self._stop)
             self._ledger.close_batches(self._claim, swept)
         self._open[:] = [batch for batch in self._open if batch == but]
         self._progress.tell("swept")
@@ -155,6 +160,12 @@ class Destination:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def _sweep(self, session: Session, batches: Sequence[str]) -> None:
+        """An earlier run may have had another configuration, and its files in another place."""
+        for batch in batches:
+            stagings = self._stagings.all if batch in self._left else (self._staging,)
+            sweep(session, self._plan.target, [batch], stagings)
 
     def _evolve(self, session: Session, drift: Drift) -> Evolved | None:
         """Names are got out of the way, and that is in the ledger, before other columns get them."""
@@ -196,7 +207,15 @@ class Destination:
     def _gather(self, session: Session, unit: LoadUnit, *, again: bool) -> LoadResult:
         self._ensure(session)
         method = self._method(unit)
-        return gather(session, self._content, unit, method=method, again=again, notify=self._notify)
+        return gather(
+            session,
+            self._content,
+            unit,
+            method=method,
+            again=again,
+            notify=self._notify,
+            staging=self._staging,
+        )
 
     def _replace(self, session: Session, relaxed: bool) -> LoadResult:
         self._columns = None  # what the target's own columns are must be known for certain
@@ -217,7 +236,12 @@ class Destination:
             method=self._method(unit),
             notify=self._notify,
             audited=self._content.audited,
+            staging=self._staging,
         )
+
+    @property
+    def _staging(self) -> Staging:
+        return self._stagings.serving(self._plan.config.load)
 
     def _method(self, unit: LoadUnit) -> Method:
         method = self._plan.config.load

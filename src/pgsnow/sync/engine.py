@@ -11,10 +11,11 @@ from types import TracebackType
 
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.ledger.store import Ledger
-from pgsnow.model.config import SyncConfig, TableConfig
+from pgsnow.model.config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import SyncReport
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
+from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.events import Observer, ignore
 from pgsnow.sync.log import log_report, logger
 from pgsnow.sync.means import Means
@@ -39,12 +40,14 @@ class Engine:
         observer: Observer = ignore,
     ) -> None:
         config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
+        config.check_staging(bucket=settings.s3 is not None)
         self.config = config
         self.settings = settings
         self.ledger: Ledger = ledger or PostgresLedger(settings.ledger, config.ledger_schema)
         self.source = Source(settings.source)
         self.observer = observer
         self.planner = Planner(settings.snowflake)
+        self.stagings = Stagings.of(settings)
         self._stop = threading.Event()
         self._migrated = False
 
@@ -105,8 +108,9 @@ class Engine:
         run_id = uuid.uuid4().hex[:16]
         claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=ages)
         means = Means(
-            self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop
-        )
+            self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop,
+            self.stagings,
+        )  # fmt: skip
         return Tick(means, run_id, claims, refusals, refresh=refresh)
 
     def _prepare(self) -> None:
@@ -114,9 +118,13 @@ class Engine:
             return
         self.ledger.migrate()
         sweep_spool()
-        for warning in self.settings.snowflake.warnings:
+        for warning in (*self.settings.snowflake.warnings, *self._bucket_warnings()):
             logger().warning(warning)
         self._migrated = True
+
+    def _bucket_warnings(self) -> tuple[str, ...]:
+        used = any(table.load is LoadMethod.S3 for table in self.config.enabled)
+        return self.settings.s3.warnings if used and self.settings.s3 is not None else ()
 
 
 def holder() -> str:

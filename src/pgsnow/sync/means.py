@@ -14,6 +14,7 @@ from pgsnow.ledger.store import Ledger
 from pgsnow.model.config import SyncConfig
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
+from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.events import Observer
 from pgsnow.sync.planning import Planner
 
@@ -29,6 +30,7 @@ class Means:
     planner: Planner
     observer: Observer
     stop: threading.Event
+    stagings: Stagings
 
 
 class Connections:

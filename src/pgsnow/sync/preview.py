@@ -13,6 +13,7 @@ from pgsnow.postgres.access import access
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.horizon import take_horizon
 from pgsnow.snowflake.connection import connect
+from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.preview_source import Found, SourceLook
 from pgsnow.sync.preview_target import TargetLook
 from pgsnow.sync.previewed import TablePreview
@@ -28,9 +29,10 @@ def preview(
     when nothing can be told.
     """
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
+    config.check_staging(bucket=settings.s3 is not None)
     found = _in_source(config, settings, config.select(names or None), full=full_refresh)
     with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
-        target = TargetLook.over(session)
+        target = TargetLook.over(session, Stagings.of(settings))
         return [target.look(each.preview, each.drift) if each.drift else each.preview for each in found]
 
 

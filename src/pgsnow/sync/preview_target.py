@@ -15,6 +15,8 @@ from pgsnow.snowflake.foresee import Foreseen, Foresight
 from pgsnow.snowflake.foresee_load import foresee_load
 from pgsnow.snowflake.replace import Content
 from pgsnow.snowflake.rights import Lack, Rights, rights_of
+from pgsnow.snowflake.staging import Staging
+from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.previewed import EVERYTHING, Action, Grant, Side, TablePreview
 from pgsnow.sync.units import batch_name
 
@@ -32,10 +34,11 @@ class TargetLook:
 
     foresight: Foresight
     rights: Rights
+    stagings: Stagings
 
     @classmethod
-    def over(cls, session: Session) -> TargetLook:
-        return cls(Foresight(session), rights_of(session))
+    def over(cls, session: Session, stagings: Stagings) -> TargetLook:
+        return cls(Foresight(session), rights_of(session), stagings)
 
     def look(self, preview: TablePreview, drift: Drift) -> TablePreview:
         """Raises TargetUnavailable and the like; what stops the table is in its preview."""
@@ -51,7 +54,7 @@ class TargetLook:
             action=_action(foreseen),
             ddl=foreseen.statements,
             grants=(*preview.grants, *(_grant(lack) for lack in lacking)),
-            tick=_tick(plan),
+            tick=_tick(plan, self.stagings.serving(plan.config.load)),
         )
 
     def _lacking(self, plan: TablePlan, foreseen: Foreseen) -> Iterator[Lack]:
@@ -81,7 +84,7 @@ def _action(foreseen: Foreseen) -> Action:
     return Action.CHANGE if foreseen.statements else Action.UNCHANGED
 
 
-def _tick(plan: TablePlan) -> tuple[str, ...]:
-    method = LoadMethod.STAGE if plan.config.load is LoadMethod.AUTO else plan.config.load
+def _tick(plan: TablePlan, staging: Staging) -> tuple[str, ...]:
+    method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
     content = Content(plan, batch_name(plan, SAMPLE_FENCE, 0), SAMPLE_FENCE, SAMPLE_RUN)
-    return foresee_load(content, SAMPLE_PART, method.value)
+    return foresee_load(content, SAMPLE_PART, method, staging)

@@ -3,10 +3,12 @@ not, its repair can go."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -308,3 +310,52 @@ def test_an_overwriting_that_fails_leaves_what_was_there(
 
     assert outcome(scenario, snowflake_env) == (True, [(1,)])
     assert outcome(scenario, stock_env) == (True, [])
+
+
+def test_copy_and_list_find_the_objects_of_a_bucket(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str], s3_env: Mapping[str, str], parquet: Path
+) -> None:
+    """By keys, by an integration and through a stage. A path that was loaded is not loaded again."""
+    bucket = s3_env["S3_BUCKET"]
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_env["S3_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    for file in parquet.iterdir():
+        client.upload_file(str(file), bucket, f"a/b/{file.name}")
+        client.upload_file(str(file), bucket, f"a/b2/{file.name}")
+
+    def scenario(connection: Any) -> Any:
+        run(
+            connection,
+            "CREATE TABLE T (I NUMBER(38,0), S VARCHAR)",
+            f"CREATE STAGE LAKE URL='s3://{bucket}/a/'",
+        )
+        how = "FILE_FORMAT=(TYPE=PARQUET) MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE"
+        place = f"'s3://{bucket}/a/b/'"
+        counts = [
+            sum(int(row[3]) for row in rows(connection, f"COPY INTO T FROM {source} {how}{force}"))
+            for source, force in (
+                (f"{place} CREDENTIALS=(AWS_KEY_ID='k' AWS_SECRET_KEY='s')", ""),
+                (f"{place} STORAGE_INTEGRATION=I", " FORCE=TRUE"),
+                ("@LAKE/b/", " FORCE=TRUE"),
+                (f"{place} STORAGE_INTEGRATION=I", ""),
+            )
+        ]
+        return counts, names(connection, "LIST @LAKE/b/"), rows(connection, "SELECT COUNT(*) FROM T")
+
+    listed = [f"s3://{bucket}/a/b/part-{n}.parquet" for n in (1, 2)]
+    assert outcome(scenario, snowflake_env) == ([4, 4, 4, 0], listed, [(12,)])
+    assert outcome(scenario, stock_env) != ([4, 4, 4, 0], listed, [(12,)])
+
+
+def test_a_bucket_that_is_not_there_is_a_failure_of_the_stage(
+    snowflake_env: Mapping[str, str], s3_store: str
+) -> None:
+    with contextlib.closing(connect(snowflake_env)) as connection:
+        run(connection, "CREATE TABLE T (I NUMBER(38,0))")
+        copy = "COPY INTO T FROM 's3://no-such-bucket/a/' STORAGE_INTEGRATION=I FILE_FORMAT=(TYPE=PARQUET)"
+        assert attempt(connection, copy) == (91003, "55000")

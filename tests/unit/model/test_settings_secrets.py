@@ -39,6 +39,13 @@ PG = {
 KEY = f"-----BEGIN PRIVATE KEY-----\n{MARK}\n-----END PRIVATE KEY-----"
 
 ENVIRONMENTS = [
+    {
+        "SNOWFLAKE_PAT": MARK,
+        "S3_BUCKET": "lake",
+        "S3_ACCESS_KEY": MARK,
+        "S3_SECRET": MARK,
+        "S3_SESSION_TOKEN": MARK,
+    },
     {"SNOWFLAKE_PASSWORD": MARK},
     {"SNOWFLAKE_PAT": MARK},
     {"SNOWFLAKE_TOKEN": MARK},

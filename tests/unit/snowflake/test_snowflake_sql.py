@@ -11,6 +11,7 @@ from pgsnow.model.typemap import Field, mapping_named
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.names import is_staging_of, stage_path, staging_table
 from pgsnow.snowflake.quoting import qualified, quote, text
+from pgsnow.snowflake.staging import INTERNAL
 
 TARGET = TargetName("DB", "ANALYTICS", "USERS")
 BATCH = "public.users/17-3"
@@ -114,7 +115,7 @@ def test_put_refuses_a_path_that_the_client_would_take_for_a_pattern(path: str) 
 
 
 def test_copy_reads_logical_types_and_binaries_and_stops_at_the_first_bad_row() -> None:
-    assert sql.copy_into_staging(TARGET, BATCH) == (
+    assert INTERNAL.copy(TARGET, BATCH, BATCH) == (
         'COPY INTO "DB"."ANALYTICS"."USERS__PGSNOW_17_3" FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-3/'
         " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
         " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT"

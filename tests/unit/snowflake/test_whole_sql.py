@@ -6,6 +6,7 @@ from pgsnow.model.own_columns import own_columns
 from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field, mapping_named
 from pgsnow.snowflake import sql, whole_sql
+from pgsnow.snowflake.staging import INTERNAL
 
 TARGET = TargetName("DB", "ANALYTICS", "LOG")
 BATCH = "public.log/17-0"
@@ -52,10 +53,12 @@ def test_a_unit_that_is_tried_again_begins_where_the_one_before_it_ended() -> No
     assert whole_sql.forget_rows(TARGET, BATCH, 2000) == (
         'DELETE FROM "DB"."ANALYTICS"."LOG__PGSNOW_17_0" WHERE "_PGSNOW_ROW" >= 2000'
     )
-    assert sql.copy_into_staging(TARGET, "public.log/17-3", BATCH, force=True).startswith(
+    assert str(INTERNAL.copy(TARGET, "public.log/17-3", BATCH, force=True)).startswith(
         'COPY INTO "DB"."ANALYTICS"."LOG__PGSNOW_17_0" FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.log/17-3/'
     )
-    assert sql.copy_into_staging(TARGET, BATCH, force=True).endswith(" ON_ERROR=ABORT_STATEMENT FORCE=TRUE")
+    assert str(INTERNAL.copy(TARGET, BATCH, BATCH, force=True)).endswith(
+        " ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
+    )
 
 
 def test_a_target_has_our_columns_last_and_without_a_key_no_primary_key() -> None:

@@ -68,6 +68,10 @@ class EmbeddedSnowflake(StoredServer):
         """Drops a database, its stages and files. Nothing happens when it is not there."""
         self._call("DELETE", f"databases/{urllib.parse.quote(name)}")
 
+    def read_buckets_at(self, endpoint: str) -> None:
+        """Where objects of s3:// URLs are found from now on: `http://127.0.0.1:9000`. Without it COPY refuses them."""
+        self._call("PUT", "s3", endpoint.encode())
+
     def _spawn(self) -> Child:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         argv = [
@@ -90,8 +94,8 @@ class EmbeddedSnowflake(StoredServer):
             return False
         return True
 
-    def _call(self, method: str, path: str) -> dict[str, Any]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/pgsnow/{path}", method=method)
+    def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/pgsnow/{path}", body, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=HTTP_SECONDS) as response:
             answer: dict[str, Any] = json.load(response)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgsnow.embedded.snowflake import (
     bindings,
+    buckets,
     copying,
     failures,
     gaps,
@@ -20,10 +21,12 @@ from pgsnow.embedded.snowflake import (
 from pgsnow.embedded.snowflake.journal import Journal
 
 
-def install(journal: Journal, idle_seconds: float) -> None:
+def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first request."""
     _values()
     _statements()
+    buckets.copy_from_buckets(stores)
+    buckets.list_buckets(stores)
     _whole_statements()
     _requests(journal, idle_seconds)
 

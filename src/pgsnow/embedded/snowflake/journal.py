@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import threading
 import time
 from collections import deque
@@ -12,6 +13,8 @@ from typing import Any
 
 KEPT_STATEMENTS = 5_000
 KEPT_CHARACTERS = 4_000
+CREDENTIALS = re.compile(r"(\bcredentials)\s*=\s*\([^)]*\)", re.IGNORECASE)
+"""Masked: the journal is shown to whoever asks."""
 
 
 @dataclass
@@ -43,7 +46,9 @@ class Journal:
         """Notes a statement before it runs; the caller hands it back to `finish`. The token is not kept."""
         session = hashlib.sha256(token.encode()).hexdigest()[:12]
         with self._lock:
-            noted = Statement(next(self._numbers), text[:KEPT_CHARACTERS], session)
+            noted = Statement(
+                next(self._numbers), CREDENTIALS.sub(r"\1=(***)", text)[:KEPT_CHARACTERS], session
+            )
             self._statements.append(noted)
         return noted
 

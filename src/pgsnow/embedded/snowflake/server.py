@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pgsnow.embedded.snowflake.buckets import Buckets
 from pgsnow.embedded.snowflake.install import install
 from pgsnow.embedded.snowflake.journal import Journal
 from pgsnow.embedded.snowflake.storage import StoredSnowflake
@@ -23,13 +24,14 @@ def create_app(directory: Path, idle_seconds: float) -> Starlette:
     journal = Journal()
     store = StoredSnowflake(directory.absolute())
     fakesnow.server.shared_fs = store
-    install(journal, idle_seconds)
+    buckets = Buckets(directory.absolute() / "_buckets")
+    install(journal, idle_seconds, buckets)
     app: Starlette = fakesnow.server.app
-    app.router.routes.extend(_own_routes(store, journal))
+    app.router.routes.extend(_own_routes(store, journal, buckets))
     return app
 
 
-def _own_routes(store: StoredSnowflake, journal: Journal) -> list[Route]:
+def _own_routes(store: StoredSnowflake, journal: Journal, buckets: Buckets) -> list[Route]:
     def stats(_: Request) -> JSONResponse:
         return JSONResponse(journal.report(len(fakesnow.server.sessions)))
 
@@ -41,8 +43,13 @@ def _own_routes(store: StoredSnowflake, journal: Journal) -> list[Route]:
         store.drop_database(request.path_params["name"])
         return JSONResponse({})
 
+    async def read_buckets_at(request: Request) -> JSONResponse:
+        buckets.endpoint = (await request.body()).decode() or None
+        return JSONResponse({})
+
     return [
         Route("/pgsnow/stats", stats),
         Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
+        Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
     ]

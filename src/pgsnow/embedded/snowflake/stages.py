@@ -108,7 +108,7 @@ def _list(cursor: Any, command: str) -> str | None:
     files = [
         (shown, file.stat().st_size, _md5(file), _modified(file)) for shown, file in _found(cursor, match)
     ]
-    return _table(("name", "size", "md5", "last_modified"), files)
+    return answer_of(("name", "size", "md5", "last_modified"), files)
 
 
 def _remove(cursor: Any, command: str) -> str | None:
@@ -119,7 +119,7 @@ def _remove(cursor: Any, command: str) -> str | None:
     for shown, file in _found(cursor, match):
         file.unlink(missing_ok=True)
         removed.append((shown, "removed"))
-    return _table(("name", "result"), removed)
+    return answer_of(("name", "result"), removed)
 
 
 def _found(cursor: Any, match: re.Match[str]) -> Iterator[tuple[str, Path]]:
@@ -160,10 +160,10 @@ def _drop(cursor: Any, command: str) -> str | None:
         list(parts),
     )
     shutil.rmtree(stage.internal_dir(".".join(parts)), ignore_errors=True)
-    return _table(("status",), [(f"{parts[2]} successfully dropped.",)])
+    return answer_of(("status",), [(f"{parts[2]} successfully dropped.",)])
 
 
-def _table(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+def answer_of(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     """A SELECT that answers these rows; none of them leaves the columns."""
     columns = ", ".join(f'"{name}"' for name in names)
     empty = ", ".join("''" for _ in names)

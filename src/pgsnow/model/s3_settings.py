@@ -1,0 +1,157 @@
+"""A bucket of the user's own, for part files on their way, and how Snowflake reads it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from pgsnow.model.environment import Environment
+from pgsnow.model.secret import Secret
+from pgsnow.model.table import TargetName
+
+PREFIX = "pgsnow"
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]\Z")
+_PREFIX = re.compile(r"[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*\Z")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Keys:
+    """An access key. `token` goes with temporary ones."""
+
+    access: Secret
+    secret: Secret
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """`prefix` is without slashes at its ends; region, endpoint_url, stage and integration are '' where not given.
+
+    keys: what signs our requests; without them AWS's own chain does. Snowflake reads by `stage`, else by
+    `integration`, else by `keys`: there is one of them.
+    """
+
+    bucket: str
+    prefix: str
+    region: str = ""
+    endpoint_url: str = ""
+    stage: str = ""
+    integration: str = ""
+    keys: S3Keys | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
+    """What works but should be changed, one sentence each."""
+
+    @property
+    def url(self) -> str:
+        """`s3://bucket/prefix/`."""
+        return f"s3://{self.bucket}/{self.prefix}/"
+
+    @property
+    def display(self) -> str:
+        """`s3://bucket/prefix/, read by integration PGSNOW_S3`, for people."""
+        where = self.url + (f" at {self.endpoint_url}" if self.endpoint_url else "")
+        if self.stage:
+            return f"{where}, read through stage {self.stage}"
+        return f"{where}, read by {f'integration {self.integration}' if self.integration else 'its keys'}"
+
+
+def s3_from(env: Environment) -> S3Settings | None:
+    """From S3_*; None without S3_BUCKET. Of no use when problems were noted."""
+    bucket = env.get("S3_BUCKET")
+    if bucket is None:
+        return None
+    if not _BUCKET.match(bucket):
+        env.refuse("S3_BUCKET", f"{bucket!r} is not a bucket's name", "write the name alone, without s3://")
+    settings = S3Settings(
+        bucket=bucket,
+        prefix=_prefix(env),
+        region=env.get("S3_REGION") or "",
+        endpoint_url=_endpoint(env),
+        stage=_stage(env),
+        integration=_integration(env),
+        keys=_keys(env),
+        warnings=tuple(_warnings(env)),
+    )
+    if not (settings.stage or settings.integration or settings.keys):
+        env.refuse(
+            "S3_STORAGE_INTEGRATION",
+            "is not set, and Snowflake has no other way to read the bucket",
+            "name a storage integration, or an external stage in S3_STAGE, or set S3_ACCESS_KEY and S3_SECRET",
+        )
+    return settings
+
+
+def _prefix(env: Environment) -> str:
+    prefix = (env.get("S3_PREFIX") or PREFIX).strip("/")
+    if not _PREFIX.match(prefix):
+        env.refuse(
+            "S3_PREFIX",
+            f"{prefix!r} cannot be used",
+            "write folders of letters, digits and . _ = - such as a/b",
+        )
+    return prefix
+
+
+def _endpoint(env: Environment) -> str:
+    """Never shown when it is wrong: it may hold a password."""
+    endpoint = env.get("S3_ENDPOINT_URL")
+    if endpoint is None:
+        return ""
+    parts = urlsplit(endpoint)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.path.strip("/")
+        or "@" in parts.netloc
+    ):
+        env.refuse("S3_ENDPOINT_URL", "is not an address", "write https://host or https://host:port")
+    return endpoint.rstrip("/")
+
+
+def _stage(env: Environment) -> str:
+    name = env.get("S3_STAGE") or ""
+    try:
+        if name:
+            TargetName.parse(name)
+    except ValueError:
+        env.refuse("S3_STAGE", f"{name!r} is not a name", "write database.schema.stage, without @")
+    return name
+
+
+def _integration(env: Environment) -> str:
+    name = env.get("S3_STORAGE_INTEGRATION") or ""
+    if name and not _IDENTIFIER.match(name):
+        env.refuse(
+            "S3_STORAGE_INTEGRATION", f"{name!r} is not a name", "write it as in CREATE STORAGE INTEGRATION"
+        )
+    return name
+
+
+def _keys(env: Environment) -> S3Keys | None:
+    access, secret, token = (env.get(name) for name in ("S3_ACCESS_KEY", "S3_SECRET", "S3_SESSION_TOKEN"))
+    if access is None and secret is None:
+        return None
+    both = "set both, or neither for AWS's own chain (a role, a profile)"
+    if access is None or secret is None:
+        env.refuse("S3_SECRET" if secret is None else "S3_ACCESS_KEY", "is not set", both)
+        return None
+    return S3Keys(Secret(access.strip()), Secret(secret.strip()), Secret(token.strip()) if token else None)
+
+
+def _warnings(env: Environment) -> list[str]:
+    found = []
+    by_name = env.get("S3_STAGE") or env.get("S3_STORAGE_INTEGRATION")
+    if env.get("S3_ACCESS_KEY") and not by_name:
+        found.append(
+            "S3_ACCESS_KEY: the keys go to Snowflake in the text of each COPY; name a storage integration in"
+            " S3_STORAGE_INTEGRATION instead."
+        )
+    host = urlsplit(env.get("S3_ENDPOINT_URL") or "").hostname or ""
+    if host and not env.get("S3_STAGE") and ".amazonaws.com" not in f"{host}.":
+        found.append(
+            "S3_ENDPOINT_URL: Snowflake looks for s3:// at AWS alone; have an external stage made for this store,"
+            " and name it in S3_STAGE."
+        )
+    return found

@@ -1,0 +1,136 @@
+"""A bucket, as far as part files need it. boto3 is imported at the first request: never before a fork."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pgsnow.model.errors import LoadMismatch, MissingExtra
+from pgsnow.model.s3_settings import S3Settings
+from pgsnow.snowflake.s3_errors import translating_s3
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 60
+TRIES = 4
+"""Of each request, with growing pauses (botocore's "standard" retries)."""
+PIECE_BYTES = 16 << 20
+"""Larger files go up in pieces of this size, several at a time; a piece that fails is sent again alone."""
+UPLOAD_THREADS = 8
+QUIET = ("boto3", "botocore", "s3transfer")
+"""Their debug logs show signed requests."""
+
+
+class Bucket:
+    """Safe in several threads, not over a fork. Every method raises StagingUnavailable, StagingAccessDenied or
+    StagingRefused; MissingExtra without boto3."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    @property
+    def name(self) -> str:
+        return self._settings.bucket
+
+    def upload(self, files: Mapping[str, Path]) -> None:
+        """Each file to its key, several at once, large ones in pieces. Raises LoadMismatch for a file that is gone."""
+        client = self._connected()
+        from boto3.s3.transfer import TransferConfig, create_transfer_manager
+
+        config = TransferConfig(
+            multipart_threshold=PIECE_BYTES,
+            multipart_chunksize=PIECE_BYTES,
+            max_concurrency=UPLOAD_THREADS,
+            preferred_transfer_client="classic",
+        )
+        try:
+            with translating_s3(self.name, "writing to"), create_transfer_manager(client, config) as manager:
+                sent = [manager.upload(str(path), self.name, key) for key, path in files.items()]
+                for each in sent:
+                    each.result()
+        except FileNotFoundError as error:
+            raise LoadMismatch(f"{error.filename} is gone before it was uploaded") from None
+
+    def put(self, key: str, body: bytes) -> None:
+        """A small object."""
+        client = self._connected()
+        with translating_s3(self.name, "writing to"):
+            client.put_object(Bucket=self.name, Key=key, Body=body)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Of all objects below it, in order."""
+        client = self._connected()
+        with translating_s3(self.name, "listing"):
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+            for page in pages:
+                yield from (found["Key"] for found in page.get("Contents", ()))
+
+    def clear(self, prefix: str) -> None:
+        """No object below it is left, and no upload that was begun and never ended. Idempotent."""
+        client = self._connected()
+        for key in list(self.keys(prefix)):
+            with translating_s3(self.name, "deleting from"):
+                client.delete_object(Bucket=self.name, Key=key)
+        with translating_s3(self.name, "listing unfinished uploads of"):
+            begun = client.list_multipart_uploads(Bucket=self.name, Prefix=prefix).get("Uploads", ())
+        for upload in begun:
+            with translating_s3(self.name, "ending unfinished uploads of"):
+                self._abort(upload)
+
+    def _abort(self, upload: Mapping[str, Any]) -> None:
+        """One that has ended in between is fine."""
+        client = self._connected()
+        try:
+            client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
+        except client.exceptions.NoSuchUpload:
+            return
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = _client(self._settings)
+            return self._client
+
+
+def _client(settings: S3Settings) -> Any:
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError:
+        raise MissingExtra("boto3", "s3") from None
+    _quieten()
+    compatible = bool(settings.endpoint_url)
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+        max_pool_connections=2 * UPLOAD_THREADS,
+        s3={"addressing_style": "path" if compatible else "auto"},
+        # Stores that speak S3's language do not all know its newer checksums.
+        request_checksum_calculation="when_required" if compatible else "when_supported",
+        response_checksum_validation="when_required" if compatible else "when_supported",
+    )
+    with translating_s3(settings.bucket, "reaching"):
+        session = boto3.session.Session(**_credentials(settings), region_name=settings.region or None)
+        return session.client("s3", endpoint_url=settings.endpoint_url or None, config=config)
+
+
+def _credentials(settings: S3Settings) -> dict[str, str]:
+    """Nothing: AWS's own chain finds them."""
+    keys = settings.keys
+    if keys is None:
+        return {}
+    given = {"aws_access_key_id": keys.access.reveal(), "aws_secret_access_key": keys.secret.reveal()}
+    return given | ({"aws_session_token": keys.token.reveal()} if keys.token else {})
+
+
+def _quieten() -> None:
+    """Loggers that the host has given no level."""
+    for name in QUIET:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)

@@ -1,0 +1,45 @@
+"""Which staging a table's part files go through: chosen here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgsnow.model.config import LoadMethod
+from pgsnow.model.errors import ConfigError
+from pgsnow.model.s3_settings import S3Settings
+from pgsnow.model.settings import Settings
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake.s3 import S3Staging
+from pgsnow.snowflake.staging import INTERNAL, Staging
+
+
+@dataclass(frozen=True, slots=True)
+class Stagings:
+    """All that the settings offer. Outlives a tick; make it after a fork."""
+
+    s3: S3Staging | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Stagings:
+        if settings.s3 is None:
+            return cls()
+        return cls(S3Staging(settings.s3, _stage(settings, settings.s3)))
+
+    def serving(self, load: LoadMethod) -> Staging:
+        """Raises ConfigError for `load: s3` without a bucket."""
+        if load is not LoadMethod.S3:
+            return INTERNAL
+        if self.s3 is None:
+            raise ConfigError("load: s3 needs a bucket — set S3_BUCKET, or write load: stage")
+        return self.s3
+
+    @property
+    def all(self) -> tuple[Staging, ...]:
+        """Where an earlier run, under another configuration, may have left files."""
+        return (INTERNAL, self.s3) if self.s3 is not None else (INTERNAL,)
+
+
+def _stage(settings: Settings, s3: S3Settings) -> TargetName | None:
+    if not s3.stage:
+        return None
+    return TargetName.parse(s3.stage, database=settings.snowflake.database, schema=settings.snowflake.schema)

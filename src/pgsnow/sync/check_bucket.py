@@ -1,0 +1,58 @@
+"""Can part files be written to the bucket, found there, and taken away again; and does Snowflake see them?"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+from pgsnow.model.errors import AccessDenied, PgsnowError, TableError
+from pgsnow.model.settings import S3Settings, Settings
+from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.s3 import S3Staging
+from pgsnow.snowflake.stagings import Stagings
+from pgsnow.sync.finding import Finding, failed, ok, warning
+
+NAME, BODY = "s3 bucket", b"pgsnow check"
+
+
+def check_bucket(session: Session, settings: Settings) -> Iterator[Finding]:
+    """A small object is put, listed and deleted, with all that the loads of a table need."""
+    staging = Stagings.of(settings).s3
+    if settings.s3 is None or staging is None:
+        return
+    folder = f"check-{uuid.uuid4().hex}/"
+    try:
+        yield from _written(session, settings.s3, staging, folder)
+    except PgsnowError as error:
+        yield failed(NAME, str(error), error.advice)
+    for text in settings.s3.warnings:
+        yield warning(NAME, text, "See docs/going-live.md, “a bucket of your own”.")
+
+
+def _written(session: Session, settings: S3Settings, staging: S3Staging, folder: str) -> Iterator[Finding]:
+    key = f"{settings.prefix}/{folder}object"
+    staging.bucket.put(key, BODY)
+    try:
+        if key not in staging.bucket.keys(f"{settings.prefix}/{folder}"):
+            yield failed(NAME, f"{settings.url}: what was written is not listed", "Check S3_BUCKET.")
+            return
+        found = _seen_by_snowflake(session, settings, staging, folder)
+    finally:
+        staging.bucket.clear(f"{settings.prefix}/{folder}")
+    yield found or ok(NAME, settings.display)
+
+
+def _seen_by_snowflake(
+    session: Session, settings: S3Settings, staging: S3Staging, folder: str
+) -> Finding | None:
+    """Only a stage can be asked what it holds; an integration shows itself at the first COPY."""
+    statement = staging.list_through_stage(folder)
+    if statement is None:
+        return None
+    fix = f"Make the stage's URL {settings.url}, and grant its USAGE to SNOWFLAKE_ROLE."
+    try:
+        if session.execute(statement).rows:
+            return None
+        return failed(NAME, f"stage {settings.stage} does not show what was written to {settings.url}", fix)
+    except (TableError, AccessDenied) as error:
+        return failed(NAME, str(error), fix)
