@@ -106,6 +106,31 @@ def test_altered_at_every_moment_of_a_run(world: World, cases: list[tuple[str, s
         assert kinds <= ({"ghost"} if first in truncated else set()), (verdict.table, verdict.differences)
 
 
+def test_a_table_dropped_under_way_is_told_and_the_others_go_on(world: World) -> None:
+    """Before it is read, it is missing at once; while it is read, the drop waits and it is missing at the next tick."""
+    world.sql("insert into users values (1)")
+    for name in ("before_it", "while_it"):
+        world.sql(MAKE.format(t=name) + "; " + FILL.format(t=name, first=1, last=20))
+        world.tables.append({**USERS_TABLE, "source": name, "target": f"analytics.{name}"})
+    dropped = {"before_it": "started", "while_it": "page"}
+    altering = Altering(
+        world.env["POSTGRES_DSN"],
+        {f"public.{name}": (at, f"drop table {name}") for name, at in dropped.items()},
+    )
+    with world.engine(altering) as engine:
+        users, before_it, while_it = engine.tick().tables
+        altering.done()
+        assert (users.status, before_it.error_type, while_it.rows_inserted) == (
+            Status.OK, "SourceTableMissing", 20,
+        )  # fmt: skip
+        world.sql("insert into users values (2)")
+        users, before_it, while_it = engine.tick().tables
+        assert (users.rows_inserted, before_it.error_type, while_it.error_type) == (
+            1, "SourceTableMissing", "SourceTableMissing",
+        )  # fmt: skip
+    assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.WHILE_IT") == [(20,)]
+
+
 def alter_under_way(world: World, changes: dict[str, tuple[str, str]]) -> None:
     """One tick, and in it each table's change at its event."""
     planned = {
