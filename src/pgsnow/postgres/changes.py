@@ -103,7 +103,7 @@ class Changes:
             for batch in batches:
                 arrived = arrival.convert(batch)
                 self._note(batch, arrived)
-                yield from arrived.pages(self._plan.config.batch_size)
+                yield from arrived.pages(self._plan)
         check_still_there(self._snapshot, self._plan)
         self._exhausted = True
 
