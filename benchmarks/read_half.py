@@ -59,7 +59,9 @@ def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def show(table: str, rows: int, found: Mapping[str, Mapping[str, Any]]) -> None:
     print(f"\n{table}, {rows:,} rows\n")
-    print("| | wall, s | floor / wall | client CPU, s | server CPU, s | floor's server CPU / slower side's | RSS, MB |")
+    print(
+        "| | wall, s | floor / wall | client CPU, s | server CPU, s | floor's server CPU / slower side's | RSS, MB |"
+    )
     print("|---|---|---|---|---|---|---|")
     floor = found["floor"]
     for way, run in found.items():
@@ -75,7 +77,9 @@ def show(table: str, rows: int, found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))

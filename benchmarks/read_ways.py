@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 
 from pgsnow.ledger.store import Claim
+from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.horizon import take_horizon
@@ -89,19 +90,29 @@ def product(dsn: str, table: str) -> Told:
         return measured(source, lambda: read_to_files(source, conn, plan, Path(folder)))
 
 
-def read_to_files(source: Source, conn: psycopg.Connection, plan: TablePlan, folder: Path) -> Told:
+def read_to_files(
+    source: Source,
+    conn: psycopg.Connection,
+    plan: TablePlan,
+    folder: Path,
+    before: Checkpoint | None = None,
+) -> Told:
+    """Rows since the checkpoint `before` (None: all) into part files. Tells the next `checkpoint`, too."""
     horizon, _ = take_horizon(conn)
-    claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=None)
+    claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
     progress = Progress("t", "t", "r", lambda _event: None)
-    quarantine = Quarantine(plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ())
+    quarantine = Quarantine(
+        plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ()
+    )
     rows = size = 0
-    with Reading(source, plan, None, horizon) as reading, Spool("r", folder) as spool:
+    with Reading(source, plan, before, horizon) as reading, Spool("r", folder) as spool:
         writer = UnitWriter(plan, 1, spool, quarantine, progress, threading.Event())
         for unit in writer.units(reading.pages()):
             rows += unit.rows
             size += unit.size
+        checkpoint = reading.checkpoint()
     phases = {phase: round(seconds, 2) for phase, seconds in progress.phases.items()}
-    return {"rows": rows, "mb": round(size / 1e6, 1), "phases": phases}
+    return {"rows": rows, "mb": round(size / 1e6, 1), "phases": phases, "checkpoint": checkpoint}
 
 
 class NoErrors:
@@ -139,4 +150,6 @@ WAYS = {"floor": floor, "adbc": adbc, "product": product}
 
 if __name__ == "__main__":
     way, dsn, table = sys.argv[1:]
-    print(json.dumps(WAYS[way](dsn, table)))
+    told = WAYS[way](dsn, table)
+    told.pop("checkpoint", None)
+    print(json.dumps(told))

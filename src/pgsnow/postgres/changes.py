@@ -21,8 +21,8 @@ from pgsnow.postgres.long import rows_of, select_list
 from pgsnow.postgres.look import Approach, approach
 from pgsnow.postgres.reason import CONTENT_CHANGED
 from pgsnow.postgres.seen import SeenXids, seen_xid
-from pgsnow.postgres.split import LEFT_OUT, is_split, long_rows, short_rows
 from pgsnow.postgres.snapshot import Snapshot, check_still_there, snapshot
+from pgsnow.postgres.split import LEFT_OUT, is_split, long_rows, short_rows
 from pgsnow.postgres.window import Window
 
 WATERMARK, XID = "__pgsnow_watermark", "__pgsnow_xid"

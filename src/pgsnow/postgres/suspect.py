@@ -12,8 +12,8 @@ _FOLDED = bytes.maketrans(b"123456789.", b"0000000000")
 _LONG = 39
 _STRIDE = 13
 _PLAIN = frozenset({"jsonb", "hstore"})
-"""Kept as numeric and as text in the database's encoding, so written without exponents and without escapes of surrogates.
-https://www.postgresql.org/docs/current/datatype-json.html"""
+"""Kept as numeric and as text in the database's encoding, so written without exponents, and without escapes of
+surrogates. https://www.postgresql.org/docs/current/datatype-json.html"""
 
 
 def suspects(field: Field, texts: pa.Array) -> list[int]:
