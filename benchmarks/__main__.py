@@ -10,6 +10,8 @@ MEASUREMENTS = (
     ("benchmarks.idle_tables", "100"),
     ("benchmarks.load_method",),
     ("benchmarks.long_values", "200000"),
+    ("benchmarks.read_half", "--rows", "1000000"),
+    ("benchmarks.small_read",),
 )
 
 
