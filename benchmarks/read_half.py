@@ -66,10 +66,11 @@ def show(table: str, rows: int, found: Mapping[str, Mapping[str, Any]]) -> None:
     floor = found["floor"]
     for way, run in found.items():
         slower = max(run["client_cpu"], run["server_cpu"])
+        rss = "–" if way == "floor" else f"{run['rss_mb']:.0f}"  # a child's peak begins with its parent's
         ratios = floor["seconds"] / run["seconds"], floor["server_cpu"] / slower
         print(
             f"| {way} | {run['seconds']:.2f} | {ratios[0]:.2f} | {run['client_cpu']:.2f} | {run['server_cpu']:.2f}"
-            f" | {ratios[1]:.2f} | {run['rss_mb']:.0f} |"
+            f" | {ratios[1]:.2f} | {rss} |"
         )
     if "phases" in found.get("product", {}):
         product = found["product"]
