@@ -11,6 +11,8 @@ MEASUREMENTS = (
     ("benchmarks.load_method",),
     ("benchmarks.long_values", "200000"),
     ("benchmarks.staging",),
+    ("benchmarks.read_half", "--rows", "1000000"),
+    ("benchmarks.small_read",),
 )
 
 

@@ -21,7 +21,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """At most `batch_size` rows in the read's column order (names of the source, types of the type map)."""
+    """Rows in the read's column order (names of the source, types of the type map): at most `batch_size` where a
+    function is given them, else a batch as it came."""
 
     rows: pa.RecordBatch
     rejected: tuple[Rejected, ...] = ()

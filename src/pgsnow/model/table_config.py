@@ -143,7 +143,7 @@ class TableOptions(BaseModel):
     watermark_timezone: Annotated[str, BeforeValidator(_time_zone)] | None = None
     """Zone of a watermark column without one; if not told, reads reach further back."""
     batch_size: FromOne = 1000
-    """Rows read and handed to the transform at once."""
+    """Rows given to a transform's function at once, and read at once with `late_rows: off`."""
     transform: TransformConfig | None = None
     """What is done to rows on their way: null, module:function, or a mapping."""
     late_rows: Annotated[LateRows, BeforeValidator(_late_rows), WithJsonSchema(_LATE_ROWS)] = (

@@ -12,8 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 MAX_DIGITS = 38
-SUSPECT = r"[0-9.]{39}|[0-9][eE]|\\u[dD][89a-fA-F]"
-"""A regular expression that every JSON text matches which a VARIANT does not hold; some others match too."""
+LONG_NUMBER = r"[0-9.]{39}"
+SUSPECT = LONG_NUMBER + r"|(?:^|[\[:,\s])-?[0-9.]+[eE]|\\u[dD][89a-fA-F]"
+"""A regular expression that every JSON text matches which a VARIANT does not hold; some others match too. (Before a
+number that is not in a string comes one of a few characters. Text such as a uuid's `81e7` is no suspect.)"""
 
 
 class _Misfit(Exception):

@@ -28,14 +28,24 @@ class Arrived:
     changed: tuple[tuple[str, int], ...] = ()
     """(column, how many of the good rows' values `on_overflow` changed)."""
 
-    def pages(self, size: int) -> Iterator[Page]:
-        """Slices of at most `size` rows; the first one says what was rejected or changed. None if there is nothing."""
+    def pages(self, plan: TablePlan) -> Iterator[Page]:
+        """Slices of at most `rows_of_page` rows; the first one says what was rejected or changed. None if there is
+        nothing."""
+        size = rows_of_page(plan)
         rejected, changed = self.rejected, self.changed
         for start in range(0, self.rows.num_rows, size):
             yield Page(self.rows.slice(start, size), rejected, changed)
             rejected, changed = (), ()
         if rejected:
             yield Page(self.rows, rejected)
+
+
+def rows_of_page(plan: TablePlan) -> int:
+    """`batch_size` where a function is given each page. Elsewhere a batch stays as large as it came: every page costs
+    calls, and Parquet chunks, of its own."""
+    transform = plan.config.transform
+    given = transform is not None and transform.function is not None
+    return plan.config.batch_size if given else plan.config.max_rows_per_load
 
 
 class Arrival:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from types import TracebackType
 
@@ -22,6 +22,7 @@ from pgsnow.postgres.look import Approach, approach
 from pgsnow.postgres.reason import CONTENT_CHANGED
 from pgsnow.postgres.seen import SeenXids, seen_xid
 from pgsnow.postgres.snapshot import Snapshot, check_still_there, snapshot
+from pgsnow.postgres.split import LEFT_OUT, is_split, long_rows, short_rows
 from pgsnow.postgres.window import Window
 
 WATERMARK, XID = "__pgsnow_watermark", "__pgsnow_xid"
@@ -99,13 +100,19 @@ class Changes:
 
     def _read(self) -> Generator[Page]:
         arrival = Arrival(self._plan, checks_text=self._snapshot.any_bytes)
-        with closing(self._snapshot.batches(self._query())) as batches:
-            for batch in batches:
-                arrived = arrival.convert(batch)
-                self._note(batch, arrived)
-                yield from arrived.pages(self._plan.config.batch_size)
+        for query in self._queries():
+            with closing(self._snapshot.batches(query)) as batches:
+                for batch in batches:
+                    arrived = arrival.convert(batch)
+                    self._note(batch, arrived)
+                    yield from arrived.pages(self._plan)
         check_still_there(self._snapshot, self._plan)
         self._exhausted = True
+
+    @property
+    def _window(self) -> Window | None:
+        """What has changed; None: everything is read."""
+        return None if self.full_read else self._approach.window
 
     def checkpoint(self) -> Checkpoint:
         if not self._exhausted:
@@ -121,16 +128,27 @@ class Changes:
             digest=self._digest,
         )
 
-    def _query(self) -> Composable:
-        guard = self._snapshot.long_values
+    def _queries(self) -> Iterator[Composable]:
+        """One after another: what the next one is shows when the one before has been read."""
+        if not self._snapshot.long_values:
+            yield self._query(guard=False)
+        elif self._window is not None or not is_split(self._plan):
+            yield self._query(guard=True)
+        else:
+            yield self._query(guard=False, part=short_rows(self._plan))
+            if self._snapshot.fetch(LEFT_OUT) == [(True,)]:
+                yield self._query(guard=True, part=long_rows(self._plan))
+
+    def _query(self, *, guard: bool, part: Composable | None = None) -> Composable:
         extra: list[tuple[Composable, str]] = []
         if self._plan.watermark is not None:
             extra.append((sql.watermark(self._plan), WATERMARK))
         condition = sql.both([sql.where_given(self._plan)])
-        window = None if self.full_read else self._approach.window
-        if window is not None:
+        if (window := self._window) is not None:
             extra.append((self._seen_xid(window), XID))
             condition = self._of_whole_leaves_or(window.condition(Literal(self._snapshot.xmax)))
+        if part is not None:
+            condition = SQL("({})\n  and {}").format(condition, part)
         return SQL("select {}\nfrom {}\nwhere {}").format(
             select_list(self._plan, extra, guard=guard), rows_of(self._plan, guard=guard), condition
         )

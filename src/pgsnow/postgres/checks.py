@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from pgsnow.model.overflow import Overflow, beginning
 from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
-from pgsnow.model.variant import SUSPECT, misfit
+from pgsnow.model.variant import misfit
+from pgsnow.postgres.suspect import suspects
 from pgsnow.postgres.values import FIRST_DAY, LAST_DAY, MICROSECONDS_A_DAY, is_before_2000, text_at
 
 _FIRST_MICROSECOND = FIRST_DAY * MICROSECONDS_A_DAY
@@ -151,8 +152,7 @@ def _cut(array: pa.Array, too_long: pa.Array, limit: int) -> pa.Array:
 
 def _variant(field: Field, array: pa.Array) -> Checked:
     sized = _sized(field, array, TEXT_LIMIT)
-    suspect = pc.match_substring_regex(sized.values, SUSPECT).fill_null(False)
-    reasons = {row: misfit(sized.values[row].as_py()) for row in pc.indices_nonzero(suspect).to_pylist()}
+    reasons = {row: misfit(sized.values[row].as_py()) for row in suspects(field, sized.values)}
     reasons = {row: reason for row, reason in reasons.items() if reason is not None}
     if not reasons:
         return sized

@@ -130,7 +130,7 @@ class CursorPages:
             )
             arrival = Arrival(self._plan, checks_text=now.any_bytes)
             for batch in now.batches(query):
-                yield from arrival.convert(batch).pages(self._plan.config.batch_size)
+                yield from arrival.convert(batch).pages(self._plan)
 
     def _next_page(self) -> tuple[int, Sequence[Page]]:
         """How many rows there were, and the page (none, if all there is has been read)."""
@@ -149,7 +149,7 @@ class CursorPages:
             str(column[0].as_py())
             for column in last.columns[fields + 1 : fields + 1 + len(order_columns(self._plan))]
         )
-        return batch.num_rows, list(arrived.pages(self._plan.config.batch_size))
+        return batch.num_rows, list(arrived.pages(self._plan))
 
     def _begin(self, now: Snapshot) -> None:
         """The checkpoint tells the snapshot that the read began with."""

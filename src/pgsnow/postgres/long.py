@@ -147,12 +147,18 @@ def _shown(field: Field, size: Composable, together: Composable | None) -> Compo
 
 def _sizes(plan: TablePlan) -> dict[int, Composed]:
     """By position, the fields that may be long, and their size in bytes: NULL where it is not worth measuring."""
-    found = {}
-    for at, field in enumerate(plan.fields):
-        column = plan.source.column(field.source)
-        if column is not None and not field.key and _may_be_long(column, field):
-            found[at] = _size(column, field)
-    return found
+    long = dict(long_fields(plan))
+    return {at: _size(long[field], field) for at, field in enumerate(plan.fields) if field in long}
+
+
+def long_fields(plan: TablePlan) -> list[tuple[Field, Column]]:
+    """The fields that may hold long values, and their columns."""
+    columns = ((field, plan.source.column(field.source)) for field in plan.fields)
+    return [
+        (field, column)
+        for field, column in columns
+        if column is not None and not field.key and _may_be_long(column, field)
+    ]
 
 
 def _may_be_long(column: Column, field: Field) -> bool:
@@ -167,11 +173,17 @@ def _may_be_long(column: Column, field: Field) -> bool:
     return column.kind not in _SHORT_KINDS and column.type_name not in _SHORT
 
 
+def is_measured(column: Column) -> SQL | None:
+    """The cast with which the length of its stored values is known without a look at them; None: it is not known."""
+    if column.type_name not in _MEASURED or column.kind != "b":
+        return None
+    return SQL("::text" if column.type_name in ("citext", "xml") else "")
+
+
 def _size(column: Column, field: Field) -> Composed:
     name = Identifier(field.source)
-    if column.type_name in _MEASURED and column.kind == "b":
-        cast = "::text" if column.type_name in ("citext", "xml") else ""
-        return SQL("octet_length({}{})").format(name, SQL(cast))
+    if (cast := is_measured(column)) is not None:
+        return SQL("octet_length({}{})").format(name, cast)
     return SQL("case when pg_column_size({}) > {} then octet_length(({})::text) end").format(
         name, Literal(STORED), sql.value_of(field)
     )

@@ -156,7 +156,8 @@ class Reading:
         return self._read.resumable
 
     def pages(self) -> Iterator[Page]:
-        """The rows: at most `batch_size` a page, columns named and typed as `plan.fields` say. Once only.
+        """The rows, at most `batch_size` a page where a function is given them; columns named and
+        typed as `plan.fields` say. Once only.
 
         Raises SourceUnavailable when the connection breaks, SourceQueryFailed when the statement fails.
         """

@@ -28,7 +28,7 @@ SHOWN = 10_000
 def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[Page]:
     """The rows with these keys as they are now, whatever `where:` says. Rows that are gone do not come.
 
-    Pages of at most batch_size rows, in no order. Raises as Reading.pages does.
+    Pages come in no order. Raises as Reading.pages does.
     """
     with source.arrow() as connection, snapshot(connection, plan) as now:
         arrival = Arrival(plan, checks_text=now.any_bytes)
@@ -39,7 +39,7 @@ def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[
                 SQL(" or ").join(sql.by_key(plan, key) for key in some),
             )
             for batch in now.batches(query):
-                yield from arrival.convert(batch).pages(plan.config.batch_size)
+                yield from arrival.convert(batch).pages(plan)
 
 
 def payloads(

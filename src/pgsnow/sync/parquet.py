@@ -109,6 +109,8 @@ class PartWriter:
             compression="zstd",
             compression_level=1,
             use_dictionary=self._dictionary or False,
+            # COPY reads whole files and looks at no minimum or maximum.
+            write_statistics=False,
         )
         return self._writer
 

@@ -87,3 +87,17 @@ def test_long_values_follow_on_overflow_as_any_other(lab: Lab) -> None:
     assert len(follower.copy[1]["q"]) == len(follower.copy[4]["c"]) == kept
     assert follower.copy[3]["n"] is None
     assert follower.copy[4]["w"] == "é" * (kept // 2)
+
+
+def test_a_row_that_only_may_be_too_long_is_read_once(lab: Lab) -> None:
+    """What is stored in more than 64 KiB is read apart from the short rows, whole and once; also without short ones."""
+    lab.run(
+        "create table t (id int primary key, j jsonb, v text, updated_at timestamptz default now())",
+        "insert into t (id, j) select 2, to_jsonb(string_agg(md5(g::text), '')) from generate_series(1, 4000) g",
+        "insert into t (id, v) values (1, 'short'), (3, null)",
+    )
+    follower = lab.follow()
+    assert sorted(follower.tick()) == [1, 2, 3]
+    assert len(follower.copy[2]["j"]) == 4000 * 32 + 2
+    alone = lab.follow(where="id = 2")
+    assert alone.tick() == [2]

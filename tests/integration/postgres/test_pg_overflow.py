@@ -80,7 +80,7 @@ def test_cells_of_rows_that_are_rejected_are_not_counted(lab: Lab) -> None:
         "create table t (id int primary key, a date, b time, updated_at timestamptz default now())",
         "insert into t values (1, 'infinity', '24:00'), (2, 'infinity', null), (3, '-infinity', '12:00')",
     )
-    follower = lab.follow(columns={"on_overflow": {"a": "null"}}, batch_size=1)
+    follower = lab.follow(columns={"on_overflow": {"a": "null"}}, max_rows_per_load=1)
     with Reading(follower.source, follower.plan, None, follower.horizon()) as reading:
         pages = list(reading.pages())
     assert [page.changed for page in pages] == [(("a", 2),), ()]

@@ -287,7 +287,7 @@ class TestWhatIsRead:
 
     def test_keys_are_read_again_in_pages_and_missing_ones_do_not_come(self, table: Lab) -> None:
         table.run("insert into t (id) select generate_series(1, 1200)")
-        plan = table.plan(batch_size=100)
+        plan = table.plan(max_rows_per_load=100)
         keys = [{"id": str(key)} for key in range(1, 1300)]
         pages = list(read_keys(table.source, plan, keys))
         assert max(page.rows.num_rows for page in pages) <= 100

@@ -122,10 +122,14 @@ def test_every_value_arrives_as_it_was_written(typed: Lab, rows: list[dict[str, 
             assert same(name, arrived, expected(name, row[name])), (name, arrived, row[name])
 
 
-def test_pages_have_the_plans_names_and_types_and_nothing_else(typed: Lab) -> None:
+@pytest.mark.parametrize(
+    "options", [{"max_rows_per_load": 10}, {"batch_size": 10, "transform": {"function": "a_module:function"}}]
+)
+def test_pages_have_the_plans_names_and_types_and_nothing_else(typed: Lab, options: dict[str, Any]) -> None:
+    """And no more rows than a load unit is to have, or than a function is to be given."""
     typed.run("insert into t (id) select generate_series(1, 25)")
-    plan = typed.plan(batch_size=10)
-    follower = typed.follow(batch_size=10)
+    plan = typed.plan(**options)
+    follower = typed.follow(**options)
     for full in (True, False):
         typed.run("update t set updated_at = now()")
         with Reading(

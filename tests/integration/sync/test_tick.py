@@ -90,11 +90,11 @@ def test_ten_thousand_changed_rows_cost_one_merge(world: World) -> None:
 
 
 def test_a_long_read_is_cut_into_load_units(world: World) -> None:
-    world.tables[0] |= {"max_rows_per_load": 1000, "batch_size": 300}
+    world.tables[0] |= {"max_rows_per_load": 1000}
     world.sql(SOME.format(1, 3500))
     with world.engine() as engine:
         report = engine.tick().tables[0]
-    assert report.load_units == 3
+    assert report.load_units == 4
     assert report.rows_inserted == 3500
     world.assert_equal()
     assert world.leftovers() == []
@@ -169,8 +169,8 @@ def test_a_run_that_lost_its_lease_moves_no_checkpoint(world: World) -> None:
 
 
 def test_asked_to_stop_a_run_keeps_nothing_half_done(world: World) -> None:
-    world.tables[0] |= {"batch_size": 100}
     world.sql(SOME.format(1, 1000))
+    world.sql("update users set name = repeat('x', 10000)")  # more than one batch
     engines: list[Engine] = []
 
     def stop(event: Event) -> None:

@@ -61,7 +61,7 @@ def test_text_is_never_taken_for_a_number(value: object) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        '"1e400"',
+        '": 1e400"',
         f'{{"{"7" * 39}": "{"7" * 39}"}}',
         '"\\ud83d\\ude00"',
         "[0.1e1, 5E-324]",

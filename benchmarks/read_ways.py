@@ -1,0 +1,155 @@
+"""One way of reading a whole table, in a process of its own: `python -m benchmarks.read_ways WAY DSN TABLE`.
+
+Prints JSON: seconds, client_cpu, server_cpu (seconds of the backend that read), rss_mb, and what the way tells besides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pgsnow.ledger.store import Claim
+from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.horizon import take_horizon
+from pgsnow.postgres.read import Reading
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.spool import Spool
+from pgsnow.sync.transform import build_transform
+from pgsnow.sync.units import UnitWriter
+
+STAT = "select pg_read_file('/proc/self/stat')"
+Told = dict[str, Any]
+
+
+class Dsn:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def conninfo(self) -> str:
+        return self._text
+
+
+def server_seconds(stat: str) -> float:
+    """CPU seconds, of user and system, out of /proc/<pid>/stat (man 5 proc: fields 14 and 15)."""
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def floor(dsn: str, table: str) -> Told:
+    """psql's COPY in binary, thrown away."""
+    copy = f"\\copy (select * from {table}) to '/dev/null' with (format binary)"
+    began = time.monotonic()
+    asked = ["psql", "-X", "-At", "-q", "-d", dsn, "-c", STAT, "-c", copy, "-c", STAT]
+    told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    before, after = [line for line in told.splitlines() if ")" in line]
+    took = time.monotonic() - began
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "seconds": took,
+        "client_cpu": used.ru_utime + used.ru_stime,
+        "server_cpu": server_seconds(after) - server_seconds(before),
+        "rss_mb": used.ru_maxrss / 1024,
+    }
+
+
+def adbc(dsn: str, table: str) -> Told:
+    """The driver's batches, thrown away: values as they come, garbage where the driver does not know a type."""
+    source = Source(Dsn(dsn))
+
+    def drain() -> Told:
+        rows = 0
+        with source.arrow() as connection, connection.stream(f"select * from {table}") as (reader, _cancel):
+            for batch in reader:
+                rows += batch.num_rows
+        return {"rows": rows}
+
+    return measured(source, drain)
+
+
+def product(dsn: str, table: str) -> Told:
+    """The product's own way from a first read to finished part files, without loading them."""
+    from benchmarks.tables import plan_of
+
+    source = Source(Dsn(dsn))
+    with source.connect() as conn, tempfile.TemporaryDirectory() as folder:
+        plan = plan_of(conn, table)
+        return measured(source, lambda: read_to_files(source, conn, plan, Path(folder)))
+
+
+def read_to_files(
+    source: Source,
+    conn: psycopg.Connection,
+    plan: TablePlan,
+    folder: Path,
+    before: Checkpoint | None = None,
+) -> Told:
+    """Rows since the checkpoint `before` (None: all) into part files. Tells the next `checkpoint`, too."""
+    horizon, _ = take_horizon(conn)
+    claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
+    progress = Progress("t", "t", "r", lambda _event: None)
+    quarantine = Quarantine(
+        plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ()
+    )
+    rows = size = 0
+    with Reading(source, plan, before, horizon) as reading, Spool("r", folder) as spool:
+        writer = UnitWriter(plan, 1, spool, quarantine, progress, threading.Event())
+        for unit in writer.units(reading.pages()):
+            rows += unit.rows
+            size += unit.size
+        checkpoint = reading.checkpoint()
+    phases = {phase: round(seconds, 2) for phase, seconds in progress.phases.items()}
+    return {"rows": rows, "mb": round(size / 1e6, 1), "phases": phases, "checkpoint": checkpoint}
+
+
+class NoErrors:
+    """Nothing is rejected here, so nothing is noted."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"a row was rejected: {name}")
+
+
+def measured(source: Source, work: Callable[[], Told]) -> Told:
+    """On a connection that is open already, as in a warm worker."""
+    with source.arrow() as connection:
+        ((before,),) = connection.rows(STAT)
+    used, began = cpu(), time.monotonic()
+    told = work()
+    took, used = time.monotonic() - began, cpu() - used
+    with source.arrow() as connection:
+        ((after,),) = connection.rows(STAT)
+    source.close()
+    return {
+        "seconds": took,
+        "client_cpu": used,
+        "server_cpu": server_seconds(after) - server_seconds(before),
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        **told,
+    }
+
+
+def cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+WAYS = {"floor": floor, "adbc": adbc, "product": product}
+
+if __name__ == "__main__":
+    way, dsn, table = sys.argv[1:]
+    told = WAYS[way](dsn, table)
+    told.pop("checkpoint", None)
+    print(json.dumps(told))
