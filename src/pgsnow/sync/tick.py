@@ -28,7 +28,8 @@ from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.planning import target_of
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.replay import replay_keys
-from pgsnow.sync.table import TableRun, sync_table
+from pgsnow.sync.table import sync_table
+from pgsnow.sync.table_run import TableRun
 
 PLANS_A_TICK = 4
 """How often a table is planned at most in one tick, while others keep altering it."""
