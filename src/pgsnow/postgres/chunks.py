@@ -133,7 +133,8 @@ def _storage(plan: TablePlan) -> Composed:
     oids = [plan.source.oid, *(leaf.oid for leaf in plan.source.leaves)]
     return SQL(
         "select (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::bigint,"
-        " pg_table_size(c.oid)::bigint, c.relkind = 'r' and m.amname = 'heap' and current_setting('server_version_num')::int >= 140000"
+        " pg_table_size(c.oid)::bigint,"
+        " c.relkind = 'r' and m.amname = 'heap' and current_setting('server_version_num')::int >= 140000"
         " from pg_class c left join pg_am m on m.oid = c.relam"
         " where c.relkind <> 'p' and c.oid = any ({}::oid[])"
     ).format(Literal("{" + ",".join(map(str, oids)) + "}"))
