@@ -90,9 +90,7 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
             run.ledger.finish_chunk(run.claim, work, loaded)
             done.append(loaded)
             pace.chunk_done()
-            run.progress.tell(
-                "chunk", rows=loaded.rows, size=loaded.size, detail=pace.text, done=len(done), of=len(work.chunks)
-            )  # fmt: skip
+            tell(run, loaded, len(done), len(work.chunks), pace)
     rows, size = sum(chunk.rows for chunk in done), sum(chunk.size for chunk in done)
     run.progress.events.append(f"backfill: {len(done)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
     checkpoint = work.checkpoint.evolve(last_watermark=newest(done))
@@ -120,6 +118,11 @@ def load_chunk(run: TableRun, chunk: Chunk, writer: UnitWriter, pace: Pace) -> C
         size=pace.size - size,
         last_watermark=last.text if last else None,
     )
+
+
+def tell(run: TableRun, chunk: Chunk, done: int, of: int, pace: Pace) -> None:
+    detail = f"{done} of {of}, {pace.text}"
+    run.progress.tell("chunk", rows=chunk.rows, size=chunk.size, detail=detail, done=done, of=of)
 
 
 def newest(done: list[Chunk]) -> str | None:

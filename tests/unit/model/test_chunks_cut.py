@@ -27,4 +27,4 @@ def test_one_table_is_cut_into_as_few_chunks_as_can_be(size: int, limit: int) ->
 
 
 def test_a_tree_is_cut_side_by_side() -> None:
-    assert cut([10, 4, 4], 9) == (Blocks(0, 3), Blocks(3, 10 - 1), Blocks(9, None))
+    assert cut([12, 4, 4], 9) == (Blocks(0, 3), Blocks(3, 10), Blocks(10, None))
