@@ -53,7 +53,9 @@ def plan_of(conn: psycopg.Connection, table: str) -> TablePlan:
     source = describe(conn, config.source)
     fields = fields_of(config, source)
     pk = ("id",)
-    return TablePlan(config, source, TargetName("D", "S", "T"), fields, fields, watermark_of(config, source), pk)
+    return TablePlan(
+        config, source, TargetName("D", "S", "T"), fields, fields, watermark_of(config, source), pk
+    )
 
 
 def seconds(now: Snapshot, columns: Composable, rows: Composable) -> float:
