@@ -35,7 +35,7 @@ class Attempt:
     ) -> None:
         self._destination.close()
 
-    def table_run(self, horizon: Horizon, *, refresh: bool) -> TableRun:
+    def table_run(self, horizon: Horizon, *, refresh: bool, resync: bool) -> TableRun:
         means, look, destination = self._means, self._look, self._destination
         quarantine = Quarantine(
             look.plan,
@@ -49,7 +49,7 @@ class Attempt:
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
             quarantine, destination, look.progress, means.stop, refresh, look.drift,
-            look.probe,
+            look.probe, resync=resync,
         )  # fmt: skip
 
     def given_up(self) -> Claim:

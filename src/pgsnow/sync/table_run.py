@@ -39,6 +39,8 @@ class TableRun:
     because: str | None = None
     backfill: Backfill | None = None
     """All of its chunks are in the target, and `checkpoint` is where it leaves off."""
+    resync: bool = False
+    """Everything that is read takes the place of what the target has, at once."""
 
     @property
     def everything(self) -> bool:
@@ -55,7 +57,7 @@ class TableRun:
         """Is what a full read finds to take the place of all that the target holds (or, with mode append, to be added
         as a whole)?"""
         before = self.checkpoint.mode if self.checkpoint else None
-        return self.plan.whole or self.replace or before in (ReadMode.FULL, ReadMode.APPEND)
+        return self.plan.whole or self.replace or self.resync or before in (ReadMode.FULL, ReadMode.APPEND)
 
     @property
     def replace(self) -> bool:

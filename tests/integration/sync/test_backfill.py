@@ -231,3 +231,23 @@ def test_a_table_of_one_chunk_leaves_nothing_in_the_ledger(world: World) -> None
     world.sql(SOME.format(1, 100))
     assert tick(world).status is Status.OK
     assert world.sql("select count(*) from sync_backfills") == [(0,)]
+
+
+def test_a_resync_puts_the_new_content_in_place_at_once(large: World) -> None:
+    """Rows that are gone from the source are gone, and until then the target has all that it had."""
+    tick(large)
+    large.sql("delete from users where id % 10 = 3")
+    large.sql("update users set name = 'unnoticed' where id % 10 = 4")
+    large.tables[0] |= {"max_rows_per_load": 400}
+    seen: list[tuple[int, int]] = []
+
+    def look(event: Event) -> None:
+        if event.phase in ("written", "copied"):
+            seen.extend(large.snowflake("SELECT COUNT(*), COUNT_IF(NAME = 'unnoticed') FROM ANALYTICS.USERS"))
+
+    report = tick(large, look, resync=True)
+    assert (report.status, report.rows_inserted) == (Status.OK, ROWS * 9 // 10)
+    assert len(seen) > 2
+    assert set(seen) == {(ROWS, 0)}
+    large.assert_equal()
+    assert tick(large).status is Status.IDLE
