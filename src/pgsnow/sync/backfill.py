@@ -6,6 +6,7 @@ docs/decisions/17-a-backfill-in-chunks.md shows why nothing is missed.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 from pgsnow.model.backfill import Backfill, Chunk, layout_of
@@ -101,14 +102,14 @@ def load_chunk(run: TableRun, chunk: Chunk, writer: UnitWriter, pace: Pace) -> C
     """The chunk as it is once all its rows are in the target; None: the target had gone, and the chunks before it."""
     last = LastWatermark(run.plan, chunk.last_watermark) if run.plan.watermark else None
     rows, rejected, size = 0, run.progress.rows_rejected, pace.size
-    pages = read_chunk(run.source, run.plan, chunk.blocks, last)
-    for unit in writer.units(pace.kept(pages)):
-        run.quarantine.flush()
-        run.destination.load(unit)
-        if run.destination.made_target:
-            return None
-        run.quarantine.resolve()
-        rows += unit.rows
+    with closing(read_chunk(run.source, run.plan, chunk.blocks, last)) as pages:
+        for unit in writer.units(pace.kept(pages)):
+            run.quarantine.flush()
+            run.destination.load(unit)
+            if run.destination.made_target:
+                return None
+            run.quarantine.resolve()
+            rows += unit.rows
     run.quarantine.flush()
     return replace(
         chunk,
