@@ -69,7 +69,17 @@ def layout_of(plan: TablePlan) -> str:
     """A digest of what a chunk's rows depend on: where the rows are stored, and what becomes of each. With another one
     the chunks that are done are of no use."""
     source = plan.source
-    said = (plan.shape, source.oid, source.filenode, plan.pk, plan.fields, plan.output)
+    read = {field.source for field in plan.fields}
+    columns = [
+        (c.attnum, c.name, c.type_text, c.labels, c.generation, c.has_missing)
+        for c in source.columns
+        if c.name in read
+    ]
+    loaded = [
+        (f.source, f.target, f.type.read, str(f.type.arrow), f.type.snowflake, f.type.merge, str(f.overflow))
+        for f in plan.output
+    ]
+    said = (plan.shape, source.oid, source.filenode, plan.pk, columns, loaded)
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 

@@ -49,8 +49,8 @@ class Outset:
 
     def follows(self, checkpoint: Checkpoint) -> bool:
         """May a checkpoint that was captured earlier still be gone on from?"""
-        same = checkpoint.identity == self.checkpoint.identity and checkpoint.mode is self.checkpoint.mode
-        return same and reason_in_xids(checkpoint, self.x, self.xmax) is None
+        same_server = checkpoint.identity == self.checkpoint.identity
+        return same_server and reason_in_xids(checkpoint, self.x, self.xmax) is None
 
 
 def outset(

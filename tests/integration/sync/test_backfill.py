@@ -163,12 +163,17 @@ def test_a_table_altered_between_two_chunks(large: World, ddl: str, anew: bool) 
     large.assert_equal()
 
 
-def test_another_configuration_begins_anew(large: World) -> None:
-    broken_off(large, 2)
+def test_another_configuration_or_other_values_begin_anew(large: World) -> None:
+    large.sql("create type mood as enum ('sad', 'glad'); alter table users add column mood mood")
+    large.sql("update users set mood = 'sad'")
+    broken_off(large, 1)
     large.tables[0] |= {"where": "id > 100"}
+    broken_off(large, 1)
+    large.sql("alter type mood rename value 'sad' to 'blue'")
     report = tick(large)
     assert "the backfill begins anew: the table or its configuration was altered" in report.events
     assert large.sql("select sum(rows) from sync_chunks") == [(ROWS - 100,)]
+    assert large.snowflake("SELECT DISTINCT MOOD FROM ANALYTICS.USERS WHERE ID > 100") == [("blue",)]
 
 
 def test_a_target_that_was_dropped_meanwhile_is_filled_from_the_beginning(large: World) -> None:
