@@ -7,6 +7,7 @@ import sys
 
 MEASUREMENTS = (
     ("benchmarks.first_load", "1000000", "5000000"),
+    ("benchmarks.backfill", "1000000"),
     ("benchmarks.idle_tables", "100"),
     ("benchmarks.load_method",),
     ("benchmarks.long_values", "200000"),

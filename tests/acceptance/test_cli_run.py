@@ -155,7 +155,7 @@ def test_verify_is_0_when_equal_and_4_when_not(user: User) -> None:
     assert [d["kind"] for d in found["public.checkins"]["differences"]] == ["ghost"]
     assert {d["column"] for d in found["public.users"]["differences"]} == {"NAME", "UPDATED_AT"}
     assert user.pgsnow("verify", "--select", "public.users").code == 4
-    assert user.pgsnow("run", "--full-refresh", "--yes").code == 0
+    assert user.pgsnow("resync", "public.users", "public.checkins", "--yes").code == 0
     assert user.pgsnow("verify").code == 0
 
 

@@ -15,6 +15,7 @@ from tests.world import World
 POINTS = ("written", "put", "copied", "merged")
 """After read, after PUT, after COPY, after MERGE before the checkpoint. The fifth point, after MERGE before its
 reply, is `kill_before_the_reply`."""
+CHUNK_POINTS = ("read", *POINTS, "chunk")
 DEADLINE = 60.0
 
 
@@ -33,9 +34,9 @@ def change_source(world: World, rnd: random.Random) -> None:
     )
 
 
-def tick(world: World, phase: str | None = None, **env: str) -> Forked:
+def tick(world: World, phase: str | None = None, *, nth: int = 1, **env: str) -> Forked:
     """A tick in its own process."""
-    args = [str(world.write_config()), *([phase] if phase else [])]
+    args = [str(world.write_config()), *([phase, str(nth)] if phase else [])]
     return run_forked(
         "tests.faults.one_tick", args, env={**os.environ, **world.env, **env}, cwd=Path(__file__).parents[2]
     )
@@ -58,6 +59,22 @@ def kill_before_the_reply(world: World, rnd: random.Random) -> None:
         process.kill()
         process.wait()
     assert_recovered(world)
+
+
+def kill_a_backfill(world: World, rnd: random.Random, kills: int) -> None:
+    """A first load that is killed again and again, at random points, while rows are written. Each kill costs one chunk
+    at most."""
+    for kill in range(kills):
+        change_source(world, rnd)
+        nth = rnd.randint(1, 2) if kill < kills - 1 else 1
+        assert tick(world, rnd.choice(CHUNK_POINTS), nth=nth).wait(DEADLINE) == -signal.SIGKILL
+    assert_recovered(world)
+    ((chunks, done, again),) = world.sql(
+        "select count(*), count(*) filter (where state = 'done'), sum(attempts - 1) from sync_chunks"
+    )
+    assert done == chunks > kills
+    assert again <= kills
+    assert world.sql("select count(distinct backfill) from sync_chunks") == [(1,)]
 
 
 def assert_recovered(world: World) -> None:

@@ -1,7 +1,7 @@
-"""One tick in a process of its own, killed at a named point: `python -m tests.faults.one_tick CONFIG [PHASE]`.
+"""One tick in a process of its own, killed at a named point: `python -m tests.faults.one_tick CONFIG [PHASE [NTH]]`.
 
-Settings come from the environment. The point is one of the engine's phases; the process kills itself there with
-SIGKILL, so nothing is flushed, closed or said.
+Settings come from the environment. The point is one of the engine's phases, reached for the nth time; the process kills
+itself there with SIGKILL, so nothing is flushed, closed or said.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pgsnow.sync.setup import load_config, load_settings
 from pgsnow.testing.faults import KillAt
 
 
-def main(config: str, phase: str | None = None) -> int:
-    observer = {"observer": KillAt(phase)} if phase else {}
+def main(config: str, phase: str | None = None, nth: str = "1") -> int:
+    observer = {"observer": KillAt(phase, int(nth))} if phase else {}
     with Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
         return 1 if engine.tick().failures else 0
 

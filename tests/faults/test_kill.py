@@ -6,7 +6,13 @@ import random
 
 import pytest
 
-from tests.faults.kill_rounds import POINTS, assert_recovered, kill_at, kill_before_the_reply
+from tests.faults.kill_rounds import (
+    POINTS,
+    assert_recovered,
+    kill_a_backfill,
+    kill_at,
+    kill_before_the_reply,
+)
 from tests.world import World
 
 
@@ -41,3 +47,9 @@ def test_killed_during_the_first_load(world: World) -> None:
     world.tables[0] |= {"load": "stage", "max_rows_per_load": 100, "batch_size": 50}
     for phase in POINTS:
         kill_at(world, phase, random.Random(phase))
+
+
+def test_a_backfill_that_is_killed_again_and_again_reads_one_chunk_twice_for_each(world: World) -> None:
+    world.tables[0] |= {"load": "stage", "max_mb_per_chunk": 0.03, "batch_size": 100}
+    world.sql("insert into users select g, 'n' || g, g from generate_series(1, 1500) g")
+    kill_a_backfill(world, random.Random("chunks"), kills=3)

@@ -14,6 +14,7 @@ from pgsnow.cli import (
     grants,
     init,
     plan,
+    resync,
     run,
     schema,
     status,
@@ -35,6 +36,7 @@ app.command("check")(check.check)
 app.command("plan")(plan.plan)
 app.command("apply")(apply.apply)
 app.command("run")(run.run)
+app.command("resync")(resync.resync)
 app.command("status")(status.status)
 app.command("verify")(verify.verify)
 app.add_typer(errors.app, name="errors")

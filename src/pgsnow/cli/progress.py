@@ -20,10 +20,11 @@ STEPS = {
     "copied": "merging",
     "inserted": "merging",
     "merged": "merged",
+    "chunk": "saved",
     "checkpointed": "saved",
     "finished": "done",
 }
-TOLD = frozenset({"started", "merged", "finished"})
+TOLD = frozenset({"started", "merged", "chunk", "finished"})
 
 
 @contextmanager
@@ -52,12 +53,13 @@ def _bars() -> Progress:
 
 
 class Bars:
-    """One bar a table; nobody knows how many rows there are, so it moves rather than fills."""
+    """One bar a table. Nobody knows how many rows there are, so it moves rather than fills; a backfill's fills."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
         self._rows: dict[str, int] = {}
+        self._backfills: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -69,9 +71,14 @@ class Bars:
             if event.phase == "page":
                 self._rows[event.table] = self._rows.get(event.table, 0) + event.rows
             step = STEPS.get(event.phase, event.phase)
+            if event.phase == "chunk":
+                self._bars.update(task, total=event.of, completed=event.done)
+                self._backfills[event.table] = event.detail
+            if event.table in self._backfills:
+                step = f"{step}, chunk {self._backfills[event.table]}"
             self._bars.update(task, rows=self._rows.get(event.table, 0), step=step)
             if event.phase == "finished":
-                self._bars.update(task, total=1, completed=1)
+                self._bars.update(task, total=1, completed=1, step=STEPS["finished"])
 
 
 class Lines:

@@ -40,6 +40,8 @@ class _Table:
             "open_errors": row.open_errors if row else 0,
             "read_mode": row and row.read_mode,
             "lease_holder": row and row.lease_holder,
+            "chunks": row and row.chunks,
+            "chunks_done": row and row.chunks_done,
         }
 
 

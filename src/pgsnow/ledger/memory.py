@@ -18,6 +18,7 @@ from pgsnow.ledger.quarantine import merged
 from pgsnow.ledger.runs import PURGE_EVERY
 from pgsnow.ledger.store import Claim, ErrorRow, Refusal, WatermarkRow
 from pgsnow.ledger.values import key_digest, log_row, moves_backward
+from pgsnow.model.backfill import Backfill, Blocks, Chunk
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
@@ -123,7 +124,7 @@ class MemoryLedger:
                 raise LeaseLost(
                     f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
                 )
-            row.checkpoint = checkpoint
+            row.checkpoint, row.backfill = checkpoint, None
             row.known = source or row.known
 
     def advance_idle(
@@ -141,7 +142,47 @@ class MemoryLedger:
 
     def forget(self, claim: Claim) -> None:
         with self.memory.lock:
-            self._fenced(claim).checkpoint = None
+            row = self._fenced(claim)
+            row.checkpoint = row.backfill = None
+
+    def backfill(self, claim: Claim) -> Backfill | None:
+        with self.memory.lock:
+            return self.memory.rows[claim.table].backfill
+
+    def begin_backfill(
+        self,
+        claim: Claim,
+        layout: str,
+        checkpoint: Checkpoint,
+        blocks: Sequence[Blocks],
+        *,
+        prunes: bool,
+        reason: str,
+    ) -> Backfill:
+        with self.memory.lock:
+            row, number = self._fenced(claim), next(self.memory.ids)
+            chunks = tuple(Chunk(at, of) for at, of in enumerate(blocks))
+            row.backfill = Backfill(number, claim.fence, layout, checkpoint, prunes, reason, chunks)
+            row.checkpoint = None
+            return row.backfill
+
+    def begin_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
+        self._chunk(claim, backfill, chunk.number, lambda known: replace(known, attempts=known.attempts + 1))
+
+    def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
+        self._chunk(
+            claim, backfill, chunk.number, lambda known: replace(chunk, attempts=known.attempts, done=True)
+        )
+
+    def _chunk(self, claim: Claim, backfill: Backfill, number: int, change: Callable[[Chunk], Chunk]) -> None:
+        with self.memory.lock:
+            row = self._fenced(claim)
+            if row.backfill is None or row.backfill.id != backfill.id:
+                raise LeaseLost(
+                    f"{claim.table}: the backfill of run {claim.run_id} is not under way any more"
+                )
+            chunks = (change(known) if known.number == number else known for known in row.backfill.chunks)
+            row.backfill = replace(row.backfill, chunks=tuple(chunks))
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         with self.memory.lock:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from pgsnow.ledger.store import WatermarkRow
 from pgsnow.ledger.values import applied_until
+from pgsnow.model.backfill import Backfill
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.report import TableReport
@@ -27,6 +28,7 @@ class MemoryRow:
     open_batches: list[str] = field(default_factory=list)
     target_columns: dict[str, str] | None = None
     known: KnownSource | None = None
+    backfill: Backfill | None = None
     last_run: datetime | None = None
     last_success: datetime | None = None
     report: TableReport | None = None
@@ -75,6 +77,8 @@ class MemoryRow:
             lease_holder=self.holder if self.expires is not None and now < self.expires else None,
             open_errors=open_errors,
             lag_seconds=self._lag(now),
+            chunks=len(self.backfill.chunks) if self.backfill else None,
+            chunks_done=len(self.backfill.done) if self.backfill else None,
         )
 
     def _lag(self, now: datetime) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger import migrate
+from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.quarantine import Quarantine
@@ -16,6 +17,7 @@ from pgsnow.ledger.runs import Runs
 from pgsnow.ledger.session import HasConninfo
 from pgsnow.ledger.statements import Statements
 from pgsnow.ledger.store import Claim, ErrorRow, Refusal, WatermarkRow
+from pgsnow.model.backfill import Backfill, Blocks, Chunk
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
@@ -41,6 +43,7 @@ class PostgresLedger:
         self._statements = Statements(settings, schema)
         self._leases = Leases(self._statements, lease_seconds)
         self._checkpoints = Checkpoints(self._statements)
+        self._backfills = Backfills(self._statements)
         self._quarantine = Quarantine(self._statements)
         self._runs = Runs(self._statements)
 
@@ -85,6 +88,27 @@ class PostgresLedger:
 
     def forget(self, claim: Claim) -> None:
         self._checkpoints.forget(claim)
+
+    def backfill(self, claim: Claim) -> Backfill | None:
+        return self._backfills.under_way(claim)
+
+    def begin_backfill(
+        self,
+        claim: Claim,
+        layout: str,
+        checkpoint: Checkpoint,
+        blocks: Sequence[Blocks],
+        *,
+        prunes: bool,
+        reason: str,
+    ) -> Backfill:
+        return self._backfills.begin(claim, layout, checkpoint, blocks, prunes=prunes, reason=reason)
+
+    def begin_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
+        self._backfills.begin_chunk(claim, backfill, chunk)
+
+    def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
+        self._backfills.finish_chunk(claim, backfill, chunk)
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         self._runs.finish(runs)

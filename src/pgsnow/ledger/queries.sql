@@ -162,7 +162,8 @@ set checkpoint = moves.checkpoint,
     watermark_text = moves.watermark,
     last_watermark = moves.watermark_time::timestamptz at time zone 'UTC',
     applied_until = moves.applied_until::timestamptz,
-    source_schema = coalesce(moves.source, w.source_schema)
+    source_schema = coalesce(moves.source, w.source_schema),
+    backfill = null
 from moves join mine on mine.source_table = moves.name
 where w.source_table = moves.name
     and w.fence = moves.fence
@@ -177,11 +178,79 @@ where w.source_table = moves.name
 returning w.source_table;
 
 -- name: forget
--- Makes the next read a full one.
+-- Makes the next read a full one, from its beginning.
 update {schema}.sync_watermarks
-set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null
+set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
+    backfill = null
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
+
+-- name: backfill
+-- The one under way.
+select b.id, b.fence, b.layout, b.checkpoint, b.prunes, b.reason
+from {schema}.sync_watermarks w join {schema}.sync_backfills b on b.id = w.backfill
+where w.source_table = %(table)s;
+
+-- name: chunks
+-- Of one backfill, in order.
+select number, first_block, end_block, state = 'done' as done, attempts, rows, rows_rejected as rejected, bytes as size,
+    last_watermark
+from {schema}.sync_chunks where backfill = %(backfill)s order by number;
+
+-- name: begin_backfill
+-- Takes the place of the table's earlier backfills, and of its checkpoint. (What is deleted was there before this
+-- statement, so the new one is not of it.)
+with mine as (
+    select source_table from {schema}.sync_watermarks
+    where source_table = %(table)s and fence = %(fence)s
+    for update
+), earlier as (
+    delete from {schema}.sync_backfills b using mine where b.source_table = mine.source_table
+), made as (
+    insert into {schema}.sync_backfills (source_table, run_id, fence, layout, checkpoint, prunes, reason)
+    select source_table, %(run_id)s, %(fence)s, %(layout)s, %(checkpoint)s, %(prunes)s, %(reason)s from mine
+    returning id, source_table
+), cut as (
+    insert into {schema}.sync_chunks (backfill, number, first_block, end_block)
+    select made.id, c.number, c.first, c."end"
+    from made cross join jsonb_to_recordset(%(chunks)s) as c(number integer, first bigint, "end" bigint)
+)
+update {schema}.sync_watermarks w
+set backfill = made.id,
+    checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null
+from made
+where w.source_table = made.source_table and w.fence = %(fence)s
+returning w.backfill;
+
+-- name: begin_chunk
+-- Tells whether the lease was still ours, and whether the backfill is still under way.
+with mine as (
+    select source_table, backfill from {schema}.sync_watermarks
+    where source_table = %(table)s and fence = %(fence)s
+    for share
+), written as (
+    update {schema}.sync_chunks c set attempts = attempts + 1, run_id = %(run_id)s, began_at = clock_timestamp()
+    from mine
+    where c.backfill = mine.backfill and c.backfill = %(backfill)s and c.number = %(number)s
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
+-- name: finish_chunk
+-- The same.
+with mine as (
+    select source_table, backfill from {schema}.sync_watermarks
+    where source_table = %(table)s and fence = %(fence)s
+    for share
+), written as (
+    update {schema}.sync_chunks c
+    set state = 'done', rows = %(rows)s, rows_rejected = %(rejected)s, bytes = %(bytes)s,
+        last_watermark = %(last_watermark)s, ended_at = clock_timestamp()
+    from mine
+    where c.backfill = mine.backfill and c.backfill = %(backfill)s and c.number = %(number)s
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
 
 -- name: finish
 -- Logs runs, and notes the outcome of those that still hold their lease. A run that is logged already is left
@@ -297,12 +366,17 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     coalesce(e.open_errors, 0) as open_errors,
     case when lag.since is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.since))::float8
-    end as lag_seconds
+    end as lag_seconds,
+    chunks.count as chunks, chunks.done as chunks_done
 from {schema}.sync_watermarks w
 cross join lateral (select coalesce(w.applied_until, w.last_success) as since) lag
 left join (
     select source_table, count(*) as open_errors from {schema}.sync_errors where state = 'open' group by source_table
 ) e on e.source_table = w.source_table
+left join lateral (
+    select count(*), count(*) filter (where state = 'done') as done
+    from {schema}.sync_chunks c where c.backfill = w.backfill
+) chunks on w.backfill is not null
 order by w.source_table;
 
 -- name: checkpoints

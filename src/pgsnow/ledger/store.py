@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from pgsnow.model.backfill import Backfill, Blocks, Chunk
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
@@ -63,6 +64,9 @@ class WatermarkRow:
     lease_holder: str | None
     open_errors: int = 0
     lag_seconds: float | None = None
+    chunks: int | None = None
+    """Of the backfill under way; None: there is none."""
+    chunks_done: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class Checkpoints(Protocol):
         """Remember the source's definition and its place in the target, where the checkpoint is not to move yet."""
 
     def forget(self, claim: Claim) -> None:
-        """Drop the checkpoint: the next read is a full one."""
+        """Drop the checkpoint, and the backfill under way: the next read is a full one, from its beginning."""
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         """Recorded before anything of this batch exists in Snowflake, so that a crash leaves no orphan unknown."""
@@ -145,6 +149,32 @@ class Checkpoints(Protocol):
 
     def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
         """Save a listing."""
+
+
+class Backfills(Protocol):
+    """Full reads of large tables. A table has a checkpoint, or a backfill under way, or neither; never both: moving the
+    checkpoint ends the backfill, in the same statement."""
+
+    def backfill(self, claim: Claim) -> Backfill | None:
+        """The backfill of the claimed table that is under way, its chunks in order."""
+
+    def begin_backfill(
+        self,
+        claim: Claim,
+        layout: str,
+        checkpoint: Checkpoint,
+        blocks: Sequence[Blocks],
+        *,
+        prunes: bool,
+        reason: str,
+    ) -> Backfill:
+        """A new one takes the place of the checkpoint and of any that is under way, before anything is read for it."""
+
+    def begin_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
+        """Recorded before it is read. Raises LeaseLost also if that backfill is not under way any more."""
+
+    def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
+        """`chunk` with what is known of it, once all its rows are in Snowflake. Raises as `begin_chunk`."""
 
 
 class ErrorStore(Protocol):
@@ -193,7 +223,7 @@ class RunLog(Protocol):
         """Delete old sync_logs rows, at most once an hour. Returns how many."""
 
 
-class Ledger(Leases, Checkpoints, ErrorStore, RunLog, Protocol):
+class Ledger(Leases, Checkpoints, Backfills, ErrorStore, RunLog, Protocol):
     """Every write that names a Claim is fenced: if a higher fence was granted, it raises LeaseLost and changes nothing.
 
     All methods may be called from any thread. Raises LedgerUnavailable, LedgerAccessDenied.

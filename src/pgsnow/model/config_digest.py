@@ -10,7 +10,10 @@ from typing import Any
 from pgsnow.model.table_config import TableConfig
 
 _LENGTH = 8
-_WITHOUT_EFFECT = {"name", "enabled", "batch_size", "max_rows_per_load", "max_rejected_rows"}
+_WITHOUT_EFFECT = {
+    *("name", "enabled", "batch_size", "max_rows_per_load", "max_rejected_rows"),
+    *("max_mb_per_chunk", "max_mb_per_s"),
+}
 """Keys that change neither what a row looks like in the target nor which rows are read."""
 
 

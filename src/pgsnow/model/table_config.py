@@ -18,6 +18,7 @@ from pgsnow.model.accepted import (
     NameOfSource,
     NameOfTarget,
     Names,
+    Positive,
     Switch,
     Text,
     TextsByName,
@@ -160,6 +161,10 @@ class TableOptions(BaseModel):
     """How rows reach Snowflake: bound inserts, staged files, whichever suits their number, or files in S3_BUCKET."""
     max_rows_per_load: FromOne = 1_000_000
     """Rows that one COPY and one MERGE apply at most."""
+    max_mb_per_chunk: Positive = 128.0
+    """Megabytes of a table, as Postgres stores it, that a full read loads and remembers at once."""
+    max_mb_per_s: Positive | None = None
+    """Megabytes of rows that a full read in chunks reads in a second at most; null means as many as it can."""
     max_rejected_rows: FromZero = 10_000
     """Rejected rows in one run after which the table stops with an error."""
     on_overflow: Annotated[Overflow, BeforeValidator(_overflow), WithJsonSchema(_OVERFLOW)] = (

@@ -13,7 +13,7 @@ from pgsnow.sync.destination import Destination
 from pgsnow.sync.look import Look
 from pgsnow.sync.means import Means
 from pgsnow.sync.quarantine import Quarantine
-from pgsnow.sync.table import TableRun
+from pgsnow.sync.table_run import TableRun
 
 
 class Attempt:
@@ -41,7 +41,7 @@ class Attempt:
     ) -> None:
         self._destination.close()
 
-    def table_run(self, horizon: Horizon, *, refresh: bool) -> TableRun:
+    def table_run(self, horizon: Horizon, *, refresh: bool, resync: bool) -> TableRun:
         means, look, destination = self._means, self._look, self._destination
         quarantine = Quarantine(
             look.plan,
@@ -55,12 +55,12 @@ class Attempt:
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
             quarantine, destination, look.progress, means.stop, refresh, look.drift,
-            look.probe,
+            look.probe, resync=resync,
         )  # fmt: skip
 
     def given_up(self) -> Claim:
-        """The claim to try again with: its staging is swept, and a target that had to be made needs every row."""
+        """The claim to try again with: its staging is swept, and a run that begins from nothing ends there."""
         self._destination.sweep()
         known = self._destination.known
         claim = replace(self._look.claim, open_batches=(), target_columns=None, known=known)
-        return replace(claim, checkpoint=None) if self._destination.made_target else claim
+        return replace(claim, checkpoint=None) if self._destination.from_nothing else claim

@@ -60,6 +60,8 @@ class Destination:
         self._rows = 0
         self.made_target = False
         """True once this run had to create the target."""
+        self.from_nothing = False
+        """True once the ledger has no checkpoint any more, whatever the claim says of one."""
         self.known = claim.known
         """What the ledger remembers of the source."""
         self._columns = claim.target_columns
@@ -140,10 +142,10 @@ class Destination:
         self._open[:] = [batch for batch in self._open if batch == but]
         self._progress.tell("swept")
 
-    def prune(self) -> int:
-        """After a full read: delete the target's rows that this run did not write. Returns how many."""
+    def prune(self, fence: int) -> int:
+        """After a full read: delete the target's rows that no run from this fence on has written. Returns how many."""
         return with_retries(
-            lambda: self._on_session(lambda s: prune(s, self._plan.target, self._claim.fence)), self._stop
+            lambda: self._on_session(lambda s: prune(s, self._plan.target, fence)), self._stop
         )
 
     def ensure(self, *, relaxed: bool = False) -> None:
@@ -264,7 +266,8 @@ class Destination:
             creating=self._read_all,
         )
         self._progress.events.extend(events)
-        self.made_target |= created(self._plan.target) in events
+        if created(self._plan.target) in events:
+            self.made_target = self.from_nothing = True
         if columns != self._columns:
             self._ledger.remember_target(self._claim, columns)
             self._columns = columns
@@ -272,8 +275,7 @@ class Destination:
     def _read_all(self) -> None:
         """What was loaded went with a target that somebody dropped, or is not where it should be. The ledger knows
         before the target looks as if nothing were missing, or a run that is killed here would leave it so."""
-        if self._claim.checkpoint is not None:
-            self._ledger.forget(self._claim)
+        self._ledger.forget(self._claim)
 
     def _suffices(self) -> bool:
         return self._columns is not None and suffices(

@@ -52,16 +52,23 @@ class Engine:
         self._migrated = False
 
     def tick(
-        self, tables: Sequence[str] | None = None, *, due_only: bool = False, full_refresh: bool = False
+        self,
+        tables: Sequence[str] | None = None,
+        *,
+        due_only: bool = False,
+        full_refresh: bool = False,
+        resync: bool = False,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default), each as far as Postgres has committed now.
 
+        full_refresh: read everything, and delete what the source no longer has. resync: the same, but the target keeps
+        what it has until all of it is there, and then has that alone, at once.
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """
         chosen = self.config.select(tables)
         ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
-        with self._claimed([table.name for table in chosen], ages, refresh=full_refresh) as tick:
+        with self._claimed([table.name for table in chosen], ages, full_refresh, resync) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
         log_report(report)
@@ -103,7 +110,9 @@ class Engine:
         interval = self.config.sync_interval_seconds
         return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
 
-    def _claimed(self, names: list[str], ages: Mapping[str, float], *, refresh: bool = False) -> Tick:
+    def _claimed(
+        self, names: list[str], ages: Mapping[str, float], refresh: bool = False, resync: bool = False
+    ) -> Tick:
         self._prepare()
         run_id = uuid.uuid4().hex[:16]
         claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=ages)
@@ -111,7 +120,7 @@ class Engine:
             self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop,
             self.stagings,
         )  # fmt: skip
-        return Tick(means, run_id, claims, refusals, refresh=refresh)
+        return Tick(means, run_id, claims, refusals, refresh=refresh, resync=resync)
 
     def _prepare(self) -> None:
         if self._migrated:

@@ -52,9 +52,11 @@ class Progress:
     def spent(self, phase: str, seconds: float) -> None:
         self.phases[phase] = self.phases.get(phase, 0.0) + seconds
 
-    def tell(self, phase: str, *, rows: int = 0, size: int = 0, detail: str = "") -> None:
+    def tell(
+        self, phase: str, *, rows: int = 0, size: int = 0, detail: str = "", done: int = 0, of: int = 0
+    ) -> None:
         seconds = time.monotonic() - self._began
-        self._observer(Event(self.table, self.run_id, phase, rows, seconds, size, detail))
+        self._observer(Event(self.table, self.run_id, phase, rows, seconds, size, detail, done, of))
 
     def loaded(self, unit: LoadUnit, result: LoadResult) -> None:
         self.load_units += 1

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pgsnow.postgres.read import read_keys
 from pgsnow.sync.keys import Key
 from pgsnow.sync.spool import Spool
-from pgsnow.sync.table import TableRun, sync_table
+from pgsnow.sync.table import sync_table
+from pgsnow.sync.table_run import TableRun
 from pgsnow.sync.units import UnitWriter
 
 

@@ -50,11 +50,12 @@ def standing_of(
     if not enabled:
         return Standing(State.OFF, "enabled: false in the table list")
     if row is None or row.last_run is None:
-        return Standing(State.RUNNING) if row is not None and row.lease_holder else Standing(State.NEVER)
+        running = row is not None and row.lease_holder
+        return Standing(State.RUNNING, _backfill(row)) if row and running else Standing(State.NEVER)
     if row.last_status == Status.ERROR:
         return Standing(State.FAILED, (row.last_error or "").splitlines()[0] if row.last_error else "")
     if row.lease_holder:
-        return Standing(State.RUNNING)
+        return Standing(State.RUNNING, _backfill(row))
     silent = (_aware(now) - _aware(row.last_run)).total_seconds()
     if silent > PATIENCE * interval + GRACE_SECONDS:
         return Standing(
@@ -64,6 +65,10 @@ def standing_of(
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
         return Standing(State.PARTIAL, f"{rows} in quarantine: pgsnow errors list")
     return Standing(State.IDLE if row.last_status == Status.IDLE else State.SYNCED)
+
+
+def _backfill(row: WatermarkRow) -> str:
+    return "" if row.chunks is None else f"backfill: {row.chunks_done} of {row.chunks} chunks are loaded"
 
 
 def _aware(moment: datetime) -> datetime:

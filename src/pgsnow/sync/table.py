@@ -5,55 +5,18 @@ Crash anywhere and the same rows come again; the merge is idempotent, so nothing
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from pgsnow.ledger.store import Claim, Ledger
 from pgsnow.model.batch import LoadUnit
-from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config import TableMode
-from pgsnow.model.drift import Drift, KnownSource
-from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.connection import Source
-from pgsnow.postgres.read import Probe, Reading, idle_checkpoint
-from pgsnow.sync.destination import Destination
-from pgsnow.sync.progress import Progress
-from pgsnow.sync.quarantine import Quarantine
+from pgsnow.model.drift import KnownSource
+from pgsnow.postgres.read import Reading, idle_checkpoint
+from pgsnow.sync.backfill import backfill
 from pgsnow.sync.spool import Spool
+from pgsnow.sync.table_run import TableRun
 from pgsnow.sync.units import UnitWriter
-
-
-@dataclass(frozen=True, slots=True)
-class TableRun:
-    """All that one run of one table works with. `refresh` asks for everything to be read and the rest deleted;
-    because: why everything must be read, whatever the checkpoint tells."""
-
-    plan: TablePlan
-    claim: Claim
-    checkpoint: Checkpoint | None
-    horizon: Horizon
-    source: Source
-    ledger: Ledger
-    quarantine: Quarantine
-    destination: Destination
-    progress: Progress
-    stop: threading.Event
-    refresh: bool
-    drift: Drift
-    probe: Probe | None
-    """What the look at the table found, before this run."""
-    because: str | None = None
-
-    @property
-    def replace(self) -> bool:
-        """True if everything is read, and takes the place of the target's content at once."""
-        return self.drift.replace
-
-    @property
-    def prunes(self) -> bool:
-        """True if rows that a full read does not find are to go."""
-        return self.refresh or (self.drift.prune and not self.plan.whole)
 
 
 def sync_table(run: TableRun) -> None:
@@ -62,8 +25,9 @@ def sync_table(run: TableRun) -> None:
     run = follow_the_source(run)
     if nothing_to_load(run):
         return
+    run = backfill(run)
     if not load_changes(run):
-        load_changes(replace(run, checkpoint=None))
+        load_changes(replace(run, checkpoint=None, backfill=None))
     run.destination.sweep()
 
 
@@ -94,13 +58,13 @@ def load_changes(run: TableRun) -> bool:
     """Everything since the checkpoint, unit by unit. False: the target had gone, and needs everything there is."""
     reading = Reading(
         run.source, run.plan, run.checkpoint, run.horizon,
-        full=run.refresh, because=run.because, digest=run.probe.digest if run.probe else None,
-        whole_leaves=run.drift.whole_leaves,
+        full=run.everything, because=run.because, digest=run.probe.digest if run.probe else None,
+        whole_leaves=run.whole_leaves,
     )  # fmt: skip
     with reading, Spool(run.claim.run_id) as spool:
-        run.progress.full_read = reading.full_read
+        run.progress.full_read = reading.full_read or (run.backfill.reason if run.backfill else None)
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
-        if reading.full_read is not None and is_replaced(run):
+        if reading.full_read is not None and run.replaces:
             load_whole(run, writer.units(reading.pages()), relaxed=is_reshaped(run))
             advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
             return True
@@ -117,12 +81,6 @@ def load_changes(run: TableRun) -> bool:
         finish_full_read(run)
         advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
     return True
-
-
-def is_replaced(run: TableRun) -> bool:
-    """Is what is read to take the place of all that the target holds (or, with mode append, to be added as a whole)?"""
-    before = run.checkpoint.mode if run.checkpoint else None
-    return run.plan.whole or run.replace or before in (ReadMode.FULL, ReadMode.APPEND)
 
 
 def is_reshaped(run: TableRun) -> bool:
@@ -175,9 +133,9 @@ def finish_full_read(run: TableRun) -> None:
         run.destination.ensure()
     if not run.prunes:
         return
-    if run.progress.rows_rejected:
+    if run.progress.rows_rejected or (run.backfill and run.backfill.rejected):
         run.progress.events.append(
             "rows that are gone from the source were kept, because some rows were rejected"
         )
-    elif deleted := run.destination.prune():
+    elif deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
         run.progress.events.append(f"deleted {deleted} rows that are gone from the source")

@@ -28,7 +28,8 @@ from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.planning import target_of
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.replay import replay_keys
-from pgsnow.sync.table import TableRun, sync_table
+from pgsnow.sync.table import sync_table
+from pgsnow.sync.table_run import TableRun
 
 PLANS_A_TICK = 4
 """How often a table is planned at most in one tick, while others keep altering it."""
@@ -48,11 +49,14 @@ class Tick:
         refusals: Sequence[Refusal],
         *,
         refresh: bool = False,
+        resync: bool = False,
     ) -> None:
+        """refresh: read everything, and delete the rest. resync: let it take the place of the target's content."""
         self._means = means
         self._run_id = run_id
         self._claims = claims
-        self._refresh = refresh
+        self._refresh = refresh or resync
+        self._resync = resync
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._connections = Connections(means.source)
@@ -176,7 +180,7 @@ class Tick:
         for plans in range(1, PLANS_A_TICK + 1):
             with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
                 try:
-                    action(attempt.table_run(horizon, refresh=self._refresh))
+                    action(attempt.table_run(horizon, refresh=self._refresh, resync=self._resync))
                     break
                 except SchemaMoved as moved:
                     if plans == PLANS_A_TICK:

@@ -50,6 +50,11 @@ def test_each_situation_has_a_word_of_its_own(row: WatermarkRow | None, state: S
     assert standing_of(row, interval=120, now=NOW).state is state
 
 
+def test_a_backfill_under_way_tells_how_far_it_is() -> None:
+    running = replace(ROW, lease_holder="host:1", chunks=12, chunks_done=5)
+    assert standing_of(running, interval=120, now=NOW).why == "backfill: 5 of 12 chunks are loaded"
+
+
 def test_no_changes_and_stuck_look_different() -> None:
     """Both have nothing to load and no error; only one of them needs a person."""
     idle = standing_of(replace(ROW, last_status="idle"), interval=120, now=NOW)

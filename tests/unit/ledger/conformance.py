@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pgsnow.ledger.payload import MAX_PAYLOAD, MAX_TEXT
 from pgsnow.ledger.store import Claim, Ledger, WatermarkRow
+from pgsnow.model.backfill import Blocks
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, VirtualXids
 from pgsnow.model.drift import KnownColumn, KnownSource
@@ -43,6 +44,7 @@ SOURCE = KnownSource(
     ),
     (("OLD", "FLOAT"),),
 )
+BLOCKS = (Blocks(0, 10), Blocks(10, None))
 _serial = count(1)
 EXPECTED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow]
 """Each example takes a table of its own, and an example means the same to every ledger."""
@@ -386,6 +388,50 @@ class LedgerConformance:
         assert take(ann).checkpoint is None
 
     # --- batches, target ---
+
+    def test_a_backfill_outlives_its_run_chunk_by_chunk(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
+        first = take(ann)
+        ann.advance(first, checkpoint(50))
+        begun = ann.begin_backfill(first, "layout", checkpoint(100), BLOCKS, prunes=True, reason="asked for")
+        assert (begun.fence, len(begun.left)) == (first.fence, 2)
+        ann.begin_chunk(first, begun, begun.chunks[0])
+        done = replace(
+            begun.chunks[0], done=True, rows=7, rejected=1, size=900, last_watermark="2026-03-01 10:00:00+00"
+        )
+        ann.finish_chunk(first, begun, done)
+        ann.begin_chunk(first, begun, begun.chunks[1])
+        crew.kill(ann)
+        second = take(bob)
+        assert second.checkpoint is None
+        known = bob.backfill(second)
+        assert known == replace(
+            begun, chunks=(replace(done, attempts=1), replace(begun.chunks[1], attempts=1))
+        )
+        (row,) = bob.watermarks()
+        assert (row.chunks, row.chunks_done) == (2, 1)
+        with pytest.raises(LeaseLost):
+            ann.finish_chunk(first, begun, begun.chunks[1])
+
+    @pytest.mark.parametrize("ended_by", ["advance", "advance_idle", "forget", "another"])
+    def test_a_backfill_ends_with_whatever_takes_its_place(self, ann: Ledger, ended_by: str) -> None:
+        claim = take(ann)
+        begun = ann.begin_backfill(claim, "a", checkpoint(100), BLOCKS, prunes=False, reason="first read")
+        if ended_by == "advance":
+            ann.advance(claim, checkpoint(101))
+        elif ended_by == "advance_idle":
+            assert ann.advance_idle([(claim, checkpoint(101))]) == []
+        elif ended_by == "forget":
+            ann.forget(claim)
+        else:
+            anew = ann.begin_backfill(
+                claim, "b", checkpoint(102), BLOCKS[:1], prunes=False, reason="first read"
+            )
+            assert ann.backfill(claim) == anew
+        if ended_by != "another":
+            assert ann.backfill(claim) is None
+            assert ann.watermarks()[0].chunks is None
+        with pytest.raises(LeaseLost):
+            ann.begin_chunk(claim, begun, begun.chunks[0])
 
     def test_open_batches_outlive_a_crash(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
         claim = take(ann)

@@ -1,0 +1,86 @@
+"""Backfills and their chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from pgsnow.ledger.statements import Statements, as_json
+from pgsnow.ledger.store import Claim
+from pgsnow.model.backfill import Backfill, Blocks, Chunk
+from pgsnow.model.checkpoint import Checkpoint
+
+
+class Backfills:
+    """One under way a table at most; its row in sync_watermarks names it."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    def under_way(self, claim: Claim) -> Backfill | None:
+        """Two round trips where there is one."""
+        rows = self._statements.rows("backfill", table=claim.table)
+        if not rows:
+            return None
+        chunks = self._statements.rows("chunks", backfill=rows[0]["id"])
+        return Backfill(
+            **{**rows[0], "checkpoint": Checkpoint.from_json(rows[0]["checkpoint"])},
+            chunks=tuple(_chunk(chunk) for chunk in chunks),
+        )
+
+    def begin(
+        self,
+        claim: Claim,
+        layout: str,
+        checkpoint: Checkpoint,
+        blocks: Sequence[Blocks],
+        *,
+        prunes: bool,
+        reason: str,
+    ) -> Backfill:
+        """Raises LeaseLost."""
+        rows = self._statements.rows(
+            "begin_backfill",
+            table=claim.table,
+            fence=claim.fence,
+            run_id=claim.run_id,
+            layout=layout,
+            checkpoint=Jsonb(checkpoint.to_json()),
+            prunes=prunes,
+            reason=reason,
+            chunks=as_json({"number": n, "first": b.first, "end": b.end} for n, b in enumerate(blocks)),
+        )
+        if not rows:
+            raise self._statements.lost(claim)
+        chunks = tuple(Chunk(number, of) for number, of in enumerate(blocks))
+        return Backfill(rows[0]["backfill"], claim.fence, layout, checkpoint, prunes, reason, chunks)
+
+    def begin_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
+        """Raises LeaseLost."""
+        self._write("begin_chunk", claim, backfill, chunk, run_id=claim.run_id)
+
+    def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
+        """Raises LeaseLost."""
+        self._write(
+            "finish_chunk",
+            claim,
+            backfill,
+            chunk,
+            rows=chunk.rows,
+            rejected=chunk.rejected,
+            bytes=chunk.size,
+            last_watermark=chunk.last_watermark,
+        )
+
+    def _write(self, name: str, claim: Claim, backfill: Backfill, chunk: Chunk, **params: Any) -> None:
+        if not self._statements.fenced_count(
+            name, claim, backfill=backfill.id, number=chunk.number, **params
+        ):
+            raise self._statements.lost(claim)
+
+
+def _chunk(row: dict[str, Any]) -> Chunk:
+    blocks = Blocks(row.pop("first_block"), row.pop("end_block"))
+    return Chunk(blocks=blocks, **row)

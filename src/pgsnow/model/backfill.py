@@ -1,0 +1,102 @@
+"""A backfill: a full read of a large table, cut into chunks that are read, loaded and remembered one by one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.plan import TablePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Pages of a table's file, and of that of each table below it: from `first` up to `end`, which is not of them
+    (None: all there are)."""
+
+    first: int
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One chunk as the ledger has it. attempts: how often it was begun. rows, rejected, size (bytes in memory as read)
+    and last_watermark (of all chunks up to this one) are known once it is done."""
+
+    number: int
+    blocks: Blocks
+    attempts: int = 0
+    done: bool = False
+    rows: int = 0
+    rejected: int = 0
+    size: int = 0
+    last_watermark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """One backfill as the ledger has it.
+
+    id: the ledger's own. fence: of the run that began it; what any of its runs writes has at least this one.
+    layout: `layout_of` the plan it was cut for. checkpoint: captured before the first chunk was read.
+    prunes: rows that were not read are to be deleted at its end. reason: why everything is read.
+    """
+
+    id: int
+    fence: int
+    layout: str
+    checkpoint: Checkpoint
+    prunes: bool
+    reason: str
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def left(self) -> tuple[Chunk, ...]:
+        return tuple(chunk for chunk in self.chunks if not chunk.done)
+
+    @property
+    def done(self) -> tuple[Chunk, ...]:
+        return tuple(chunk for chunk in self.chunks if chunk.done)
+
+    @property
+    def rejected(self) -> int:
+        """Rows that went to quarantine."""
+        return sum(chunk.rejected for chunk in self.chunks)
+
+
+def layout_of(plan: TablePlan) -> str:
+    """A digest of what a chunk's rows depend on: where the rows are stored, and what becomes of each. With another one
+    the chunks that are done are of no use."""
+    source = plan.source
+    read = {field.source for field in plan.fields}
+    columns = [
+        (c.attnum, c.name, c.type_text, c.labels, c.generation, c.has_missing)
+        for c in source.columns
+        if c.name in read
+    ]
+    loaded = [
+        (f.source, f.target, f.type.read, str(f.type.arrow), f.type.snowflake, f.type.merge, str(f.overflow))
+        for f in plan.output
+    ]
+    said = (plan.shape, source.oid, source.filenode, plan.pk, columns, loaded)
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def cut(tables: Sequence[int], limit: int) -> tuple[Blocks, ...]:
+    """Ranges of blocks that cover all tables, of sizes (in blocks) that are given, side by side: in order, without gap
+    or overlap, the last one open. None but the last has more than `limit` blocks in all tables together, or more than
+    one block of each where even that is above the limit."""
+    ends: list[int] = []
+    at = filled = 0
+    wide = len(tables)
+    for size in sorted(tables):
+        while at < size:
+            if filled and filled + wide > limit:
+                ends.append(at)
+                filled = 0
+            step = min(size - at, max(1, (limit - filled) // wide))
+            at += step
+            filled += step * wide
+        wide -= 1
+    return tuple(Blocks(*pair) for pair in zip([0, *ends], [*ends, None], strict=True))

@@ -1,0 +1,30 @@
+"""Chunks cover a table once, and none is larger than it may be."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgsnow.model.backfill import Blocks, cut
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=8), st.integers(1, 300))
+def test_chunks_cover_every_block_once_and_keep_to_the_limit(sizes: list[int], limit: int) -> None:
+    chunks = cut(sizes, limit)
+    assert chunks[0].first == 0
+    assert [c.end for c in chunks] == [*(c.first for c in chunks[1:]), None]
+    assert all(c.end is None or c.first < c.end for c in chunks)
+    assert chunks[-1].first <= max(0, max(sizes) - 1)
+    for chunk in chunks:
+        end = max(sizes) if chunk.end is None else chunk.end
+        blocks = [max(0, min(size, end) - chunk.first) for size in sizes]
+        assert sum(blocks) <= limit or max(blocks) == 1
+
+
+@given(st.integers(0, 10_000), st.integers(1, 300))
+def test_one_table_is_cut_into_as_few_chunks_as_can_be(size: int, limit: int) -> None:
+    assert len(cut([size], limit)) == max(1, -(-size // limit))
+
+
+def test_a_tree_is_cut_side_by_side() -> None:
+    assert cut([12, 4, 4], 9) == (Blocks(0, 3), Blocks(3, 10), Blocks(10, None))
