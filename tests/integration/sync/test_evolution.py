@@ -89,7 +89,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("items", "alter table items alter price type numeric(14,2)", "was numeric(10,2) and is numeric(14,2)"),
     ("items", "alter table items alter price type numeric(14,4) using price / 3", "is numeric(14,4)"),
     ("items", "alter table items alter must type text using 'm' || must", "was integer and is text"),
-    ("items", "alter table items alter must type int using substr(must, 2)::int", "was text and is integer"),
+    ("items", "alter table items alter must type int using ltrim(must, 'm')::int", "was text and is integer"),
     ("items", "alter table items alter qty type bigint using qty * 100", "items was rewritten"),
     ("items", "alter table items alter seen type timestamptz using seen at time zone 'UTC'", "with time zone"),
     ("items", "alter table items alter low drop not null", "column low may be NULL now"),
