@@ -128,9 +128,22 @@ def test_the_catalogs_own_tables_and_views_are_synced_or_refused(world: World, a
     world.assert_equal()
 
 
+MOVING = (
+    *(
+        "pg_locks",
+        "_sequences",
+        "pg_cursors",
+        "pg_settings",
+        "pg_backend_memory_contexts",
+        "pg_shmem_allocations",
+    ),
+    *("pg_aios", "pg_replication_slots", "pg_prepared_statements"),
+)
+
+
 def _moves(source: str) -> bool:
     """What tells of this moment is another thing at the next look."""
-    return "stat" in source or source.endswith(("pg_locks", "_sequences", "pg_cursors", "pg_settings"))
+    return "stat" in source or source.endswith(MOVING)
 
 
 def _was_synced(report: object, entry: dict[str, object]) -> bool:
