@@ -6,13 +6,12 @@ docs/decisions/17-a-backfill-in-chunks.md shows why nothing is missed.
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 
 from pgsnow.model.backfill import Backfill, Chunk, layout_of
 from pgsnow.model.config import LateRows, TableMode
-from pgsnow.postgres.chunks import Outset, outset, read_chunk
-from pgsnow.postgres.finite import LastWatermark
+from pgsnow.postgres.chunks import Outset, outset
+from pgsnow.sync.chunk import load_chunk
 from pgsnow.sync.pace import MEGABYTE, Pace
 from pgsnow.sync.spool import Spool
 from pgsnow.sync.table_run import TableRun
@@ -96,29 +95,6 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
     run.progress.events.append(f"backfill: {len(done)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
     checkpoint = work.checkpoint.evolve(last_watermark=newest(done))
     return replace(run, checkpoint=checkpoint, because=None, backfill=replace(work, chunks=tuple(done)))
-
-
-def load_chunk(run: TableRun, chunk: Chunk, writer: UnitWriter, pace: Pace) -> Chunk | None:
-    """The chunk as it is once all its rows are in the target; None: the target had gone, and the chunks before it."""
-    last = LastWatermark(run.plan, chunk.last_watermark) if run.plan.watermark else None
-    rows, rejected, size = 0, run.progress.rows_rejected, pace.size
-    with closing(read_chunk(run.source, run.plan, chunk.blocks, last)) as pages:
-        for unit in writer.units(pace.kept(pages)):
-            run.quarantine.flush()
-            run.destination.load(unit)
-            if run.destination.made_target:
-                return None
-            run.quarantine.resolve()
-            rows += unit.rows
-    run.quarantine.flush()
-    return replace(
-        chunk,
-        done=True,
-        rows=rows,
-        rejected=run.progress.rows_rejected - rejected,
-        size=pace.size - size,
-        last_watermark=last.text if last else None,
-    )
 
 
 def tell(run: TableRun, chunk: Chunk, done: int, of: int, pace: Pace) -> None:
