@@ -76,8 +76,7 @@ class Destination:
         where nothing is to be done. Raises SchemaChangePending."""
         if not drift.alters:
             return Evolved()
-        self._columns = None
-        self._ledger.remember_target(self._claim, None)
+        self.look_again()
         return with_retries(lambda: self._on_session(lambda s: self._evolve(s, drift)), self._stop)
 
     def to_remember(self, drift: Drift) -> KnownSource | None:
@@ -133,6 +132,11 @@ class Destination:
             lambda: self._on_session(lambda s: append(s, self._content, self._notify)), self._stop
         )
         self._progress.applied(result)
+
+    def look_again(self) -> None:
+        """What is known of the target may not be so any more."""
+        self._columns = None
+        self._ledger.remember_target(self._claim, None)
 
     def take_over(self, batches: Sequence[str]) -> None:
         """Sweep these too, when it is time: others have left them."""
