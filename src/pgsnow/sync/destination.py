@@ -293,9 +293,11 @@ class Destination:
     def _read_all(self) -> None:
         """What was loaded went with a target that somebody dropped, or is not where it should be. The ledger knows
         before the target looks as if nothing were missing, or a run that is killed here would leave it so."""
-        self._ledger.forget(self._claim)
         if self._claim.chunk is not None:
             self.target_gone = True
+            self.look_again()
+        self._ledger.forget(self._claim)
+        if self.target_gone:
             raise LeaseLost(f"{self._claim.table}: the target was gone; the backfill begins anew")
 
     def _suffices(self) -> bool:
