@@ -22,6 +22,7 @@ from pgsnow.sync.means import Means
 from pgsnow.sync.planning import Planner
 from pgsnow.sync.spool import sweep_spool
 from pgsnow.sync.tick import Tick
+from pgsnow.sync.triage import Triage, log_triage, smallest_first
 
 DUE_SHARE = 0.8
 """Of the interval: a table that ran less long ago is not due. Beats drift; a second beat must change nothing."""
@@ -29,7 +30,8 @@ DUE_SHARE = 0.8
 
 class Engine:
     """Keeps what outlives a tick: the configuration, the ledger, connections, plans. One a process; make it after a
-    fork. `tick` may be called again and again, from one thread at a time; `stop` from anywhere."""
+    fork. `tick` may be called again and again, from several threads too: who claims a table first has it. `stop` asks
+    all of them."""
 
     def __init__(
         self,
@@ -66,13 +68,21 @@ class Engine:
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """
-        chosen = self.config.select(tables)
-        ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
-        with self._claimed([table.name for table in chosen], ages, full_refresh, resync) as tick:
+        with self._chosen(tables, due_only, full_refresh, resync) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
         log_report(report)
         return report
+
+    def triage(self, tables: Sequence[str] | None = None, *, due_only: bool = False) -> Triage:
+        """The first half of a tick: look at these tables in Postgres, settle the idle ones, and tell which are to be
+        synced, by `tick` in whatever process. When this returns nobody holds them. Raises as `tick` does."""
+        with self._chosen(tables, due_only) as tick:
+            report, busy = tick.triage()
+        self.ledger.purge_logs(self.config.log_retention_days)
+        found = Triage(report, smallest_first(busy))
+        log_triage(found)
+        return found
 
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
         """Read the rows of these open quarantine entries from the source again and load them."""
@@ -109,6 +119,13 @@ class Engine:
         """Seconds since a table's last run before which it is not due. A beat may come a little early."""
         interval = self.config.sync_interval_seconds
         return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
+
+    def _chosen(
+        self, tables: Sequence[str] | None, due_only: bool, refresh: bool = False, resync: bool = False
+    ) -> Tick:
+        chosen = self.config.select(tables)
+        ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
+        return self._claimed([table.name for table in chosen], ages, refresh, resync)
 
     def _claimed(
         self, names: list[str], ages: Mapping[str, float], refresh: bool = False, resync: bool = False
