@@ -44,6 +44,7 @@ def install(
     beat_entry: str = BEAT_ENTRY,
     queue: str | None = None,
     table_queue: str | None = None,
+    chunk_queue: str | None = None,
 ) -> Any:
     """Register the task and its beat entry; returns the task, which takes an optional list of tables.
 
@@ -58,13 +59,15 @@ def install(
     is.
 
     With `execution: distributed` in the configuration a tick settles the tables in which nothing has changed, and
-    sends a message of the task `<task_name>.table` for each of the others, the smallest first. Those go to their
-    table's `queue:`, else to table_queue, else to queue, else where the application's task_routes lead.
+    sends a message of the task `<task_name>.table` for each of the others, the smallest first. A large table's run
+    sends messages of `<task_name>.chunk` for its backfill. Messages go to their table's `queue:`, else to chunk_queue or
+    table_queue, else to queue, else where the application's task_routes lead.
     """
     sync_config = resolve(config)
     jobs = Jobs(sync_config, settings)
     if sync_config.execution is Execution.DISTRIBUTED:
-        task = add_distributed_tasks(app, jobs, task_name, table_queue or queue)
+        table_queue = table_queue or queue
+        task = add_distributed_tasks(app, jobs, task_name, table_queue, chunk_queue or table_queue)
     else:
         task = _add_single_task(app, jobs, task_name)
     add_beat_entry(app, beat_entry, beat_entry_of(task_name, sync_config.sync_interval_seconds, queue))

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from pgsnow.integrations.jobs import Jobs, task_options
 from pgsnow.integrations.messages import Messages
-from pgsnow.model.report import Status
+from pgsnow.integrations.next_step import NextStep, after_chunk
+from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.log import logger
 
 if TYPE_CHECKING:
     from celery import Celery
 
 
-def add_distributed_tasks(app: Celery, jobs: Jobs, task_name: str, table_queue: str | None) -> Any:
-    """Registers `task_name` and `task_name.table`; returns the first."""
-    messages = Messages(app, jobs.config, f"{task_name}.table", table_queue)
+def add_distributed_tasks(
+    app: Celery, jobs: Jobs, task_name: str, table_queue: str | None, chunk_queue: str | None
+) -> Any:
+    """Registers `task_name`, `task_name.table` and `task_name.chunk`; returns the first."""
+    messages = Messages(
+        app, jobs.config, f"{task_name}.table", f"{task_name}.chunk", table_queue, chunk_queue
+    )
     _add_table_task(app, jobs, messages)
+    _add_chunk_task(app, jobs, messages)
     return _add_tick_task(app, jobs, messages, task_name)
 
 
@@ -38,9 +44,35 @@ def _add_table_task(app: Celery, jobs: Jobs, messages: Messages) -> None:
         name=messages.table_task, **task_options(jobs.config)
     )
     def sync_table(self: Any, table: str) -> dict[str, Any]:
-        """Bring one table up to date. Does nothing if another worker has it, or it is not due any more."""
+        """Bring one table up to date, or begin its backfill and have it loaded. Does nothing if another worker has the
+        table, or it is not due any more."""
         logger(table).info("table taken", worker=self.request.hostname)
-        report = jobs.run(self, "table", lambda engine: engine.tick([table], due_only=True))
-        if jobs.flag and any(done.status is Status.STOPPED for done in report.tables):
-            messages.table(table)  # this worker leaves; another one goes on
+        report = jobs.run(
+            self, "table", lambda engine: engine.tick([table], due_only=True, leave_chunks=True)
+        )
+        for done in report.tables:
+            if jobs.flag and done.status is Status.STOPPED:
+                messages.table(table)  # this worker leaves; another one goes on
+            for _ in range(lacking(done, jobs.config.table(table).max_parallel_chunks)):
+                messages.chunk(table)
         return jobs.told(self, "table", report)
+
+
+def _add_chunk_task(app: Celery, jobs: Jobs, messages: Messages) -> None:
+    @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
+        name=messages.chunk_task, **task_options(jobs.config)
+    )
+    def sync_chunk(self: Any, table: str) -> None:
+        """Load one chunk of the table's backfill, and ask for the next one."""
+        logger(table).info("chunk taken", worker=self.request.hostname)
+        step = jobs.run(self, "chunk", lambda engine: after_chunk(engine, table))
+        if step is NextStep.TABLE:
+            messages.table(table)
+        elif step is NextStep.CHUNK:
+            messages.chunk(table, self.request.expires)
+
+
+def lacking(report: TableReport, at_once: int) -> int:
+    """How many more may load chunks of the table's backfill now."""
+    loading = report.chunks_left - report.chunks_waiting
+    return max(0, min(report.chunks_waiting, at_once - loading))

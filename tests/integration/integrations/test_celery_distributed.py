@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -159,6 +160,130 @@ def test_celerys_own_routes_lead_what_names_no_queue(source: Any, settings: Sett
     tick(app)
     assert tables_of(taken(app, "big")) == ["public.users"]
     assert tables_of(taken(app, "small")) == ["public.notes", "public.orders"]
+
+
+@pytest.fixture
+def large(source: Any, settings: Settings) -> Celery:
+    """An application whose users are read in many chunks, two at once."""
+    config = config_of(
+        {"source": "public.users", "max_mb_per_chunk": 0.1, "max_parallel_chunks": 2},
+        {"source": "public.notes"},
+        sync_interval_seconds=45,
+    )
+    return host(config, settings)
+
+
+def chunks(source: Any) -> list[tuple[str, int]]:
+    return list(source.execute("select state, attempts from sync_chunks order by number").fetchall())
+
+
+def load(app: Celery, message: Message | None = None) -> None:
+    """What a worker does with a chunk's message."""
+    expires = message.headers["expires"] if message else None
+    task = app.tasks[f"{TASK_NAME}.chunk"]
+    task.push_request(args=(), kwargs={}, expires=expires, called_directly=False, retries=0, hostname="here")
+    try:
+        task.run(table="public.users")
+    finally:
+        task.pop_request()
+
+
+def names_of(messages: list[Message]) -> list[str]:
+    return [message.headers["task"].rpartition(".")[2] for message in messages]
+
+
+def test_a_large_table_is_loaded_by_whoever_takes_its_messages_and_ended_by_a_run_of_its_own(
+    large: Celery, source: Any
+) -> None:
+    """No more messages wait than chunks may be loaded at once: other tables' come in between."""
+    tick(large)
+    taken(large)
+    run(large, "public.users")
+    messages = taken(large)
+    assert names_of(messages) == ["chunk", "chunk"]
+    assert source.execute(
+        "select count(*) from sync_watermarks where lease_holder is not null"
+    ).fetchone() == (0,)
+    source.execute("insert into users values (5000), (5001)")
+    while messages and names_of(messages[:1]) == ["chunk"]:
+        load(large, messages.pop(0))
+        follow = taken(large)
+        assert len(follow) <= 1
+        messages += follow
+    assert names_of(messages) == ["table"], "whoever loaded the last chunk asks for the end"
+    assert len(chunks(source)) >= 5
+    assert set(chunks(source)) == {("done", 1)}
+    run(large, "public.users")
+    assert taken(large) == []
+    row = source.execute(
+        "select last_status, backfill from sync_watermarks where source_table = 'public.users'"
+    )
+    assert row.fetchone() == ("ok", None)
+
+
+def test_the_next_chunks_message_ends_with_the_tick_unless_that_has_passed(large: Celery) -> None:
+    """So what waits when a tick counts who is at work is gone soon, and who is at work goes on."""
+    run(large, "public.users")
+    first, _ = taken(large)
+    load(large, first)
+    (second,) = taken(large)
+    assert abs(moment(second) - moment(first)).total_seconds() < 1
+    first.headers["expires"] = "2020-01-01T00:00:00+00:00"
+    load(large, first)
+    (third,) = taken(large)
+    assert 40 < (moment(third) - datetime.now(UTC)).total_seconds() <= 45
+
+
+def test_a_tick_sends_what_lost_messages_asked_for(large: Celery, source: Any) -> None:
+    run(large, "public.users")
+    taken(large)
+    load(large)
+    taken(large)  # and nobody does anything with them
+    tick(large)
+    assert tables_of(taken(large)) == ["public.notes", "public.users"]
+    run(large, "public.users")
+    assert names_of(taken(large)) == ["chunk", "chunk"]
+    assert [state for state, _ in chunks(source)].count("done") == 1
+
+
+def test_a_message_too_many_ends_without_a_next_one(large: Celery, source: Any) -> None:
+    run(large, "public.users")
+    count = len(chunks(source))
+    for _ in range(count):
+        load(large)
+    messages = taken(large)
+    load(large)
+    assert taken(large) == []
+    assert names_of(messages).count("table") == 1
+
+
+def test_a_table_that_is_altered_while_its_chunks_are_loaded_is_run_again(large: Celery, source: Any) -> None:
+    run(large, "public.users")
+    taken(large)
+    source.execute("alter table users add column more int")
+    load(large)
+    assert names_of(taken(large)) == ["table"]
+    run(large, "public.users")
+    assert names_of(taken(large)) == ["chunk", "chunk"]
+    assert set(chunks(source)) == {("open", 0)}
+
+
+def test_a_chunk_that_a_person_must_mend_leaves_its_error_with_the_table(large: Celery, source: Any) -> None:
+    run(large, "public.users")
+    taken(large)
+    source.execute("alter table users rename column updated_at to changed_at")
+    load(large)
+    assert taken(large) == []
+    row = source.execute(
+        "select last_status, last_error from sync_watermarks where source_table = 'public.users'"
+    )
+    status, error = row.fetchone()
+    assert status == "error"
+    assert "changed_at" in error
+
+
+def moment(message: Message) -> datetime:
+    return datetime.fromisoformat(message.headers["expires"])
 
 
 def test_without_it_there_is_one_task_and_no_message() -> None:
