@@ -18,6 +18,7 @@ from pgsnow.embedded.process import wait_for
 from tests.world import World
 
 BACKEND = Path(__file__).parents[2] / "backend"
+FROM_OUTSIDE = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 DEADLINE = 90.0
 LOOK_SECONDS = 0.1
 """Between two looks at the target: each takes time from the workers that are watched."""
@@ -102,7 +103,7 @@ class Backend:
         return {
             "PATH": os.environ["PATH"],
             # Transforms of a test are beside its sync_config.yaml.
-            "PYTHONPATH": str(self.world.folder),
+            "PYTHONPATH": os.pathsep.join([str(self.world.folder), *FROM_OUTSIDE]),
             "CELERY_BROKER_URL": self._broker_url,
             "SYNC_CONFIG": str(self.world.folder / "sync_config.yaml"),
             **self.world.env,

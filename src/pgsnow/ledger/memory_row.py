@@ -11,7 +11,7 @@ from pgsnow.ledger.values import FENCES_OF_A_CLAIM, applied_until
 from pgsnow.model.backfill import Backfill
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.drift import KnownSource
-from pgsnow.model.report import TableReport
+from pgsnow.model.report import Status, TableReport
 
 
 @dataclass(slots=True)
@@ -36,6 +36,8 @@ class MemoryRow:
     last_run: datetime | None = None
     last_success: datetime | None = None
     report: TableReport | None = None
+    last_status: str | None = None
+    last_error: str | None = None
 
     def barred(self, now: datetime, min_age: float) -> str | None:
         """Why nobody may have it now, whoever asks."""
@@ -82,6 +84,8 @@ class MemoryRow:
         self.report, self.last_run = report, self.since
         if report.ok:
             self.last_success = self.since
+        if report.status is not Status.HELD:
+            self.last_status, self.last_error = report.status.value, report.error
 
     def shown(self, table: str, now: datetime, open_errors: int) -> WatermarkRow:
         """For people."""
@@ -92,8 +96,8 @@ class MemoryRow:
             last_watermark=checkpoint.last_watermark if checkpoint else None,
             last_run=self.last_run,
             last_success=self.last_success,
-            last_status=report.status.value if report else None,
-            last_error=report.error if report else None,
+            last_status=self.last_status,
+            last_error=self.last_error,
             rows_processed=report.rows_processed if report else 0,
             read_mode=checkpoint.mode.value if checkpoint else None,
             lease_holder=self.holder if self.expires is not None and now < self.expires else None,

@@ -411,7 +411,8 @@ having count(*) > 0;
 
 -- name: finish
 -- Logs runs, and notes the outcome of those that still hold their lease. A run that is logged already is left
--- alone, so that sending this twice counts nothing twice. With only_log, sync_watermarks is left as it is.
+-- alone, so that sending this twice counts nothing twice. With only_log, sync_watermarks is left as it is. A run that was
+-- held up by others who load the table tells no outcome: the last one stands.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
@@ -443,8 +444,8 @@ with runs as (
 update {schema}.sync_watermarks w
 set last_run = w.lease_since at time zone 'UTC',
     last_success = case when runs.status = any(%(success)s::text[]) then w.lease_since else w.last_success end,
-    last_status = runs.status,
-    last_error = runs.error,
+    last_status = case when runs.status = 'held' then w.last_status else runs.status end,
+    last_error = case when runs.status = 'held' then w.last_error else runs.error end,
     rows_processed = runs.rows_inserted + runs.rows_updated,
     rows_total = w.rows_total + runs.rows_inserted + runs.rows_updated,
     target_table = runs.target_table,

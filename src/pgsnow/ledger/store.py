@@ -229,7 +229,8 @@ class RunLog(Protocol):
     """What happened: sync_logs, and sync_watermarks as people read it."""
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
-        """Record ended runs: last_run, last_status, last_error, rows_processed, and a sync_logs row each.
+        """Record ended runs: last_run, last_status, last_error, rows_processed, and a sync_logs row each. One that ends
+        HELD, because others load the table, tells no outcome: status and error of the run before stand.
         A run that lost its lease gets its sync_logs row and nothing else."""
 
     def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:

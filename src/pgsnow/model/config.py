@@ -15,6 +15,7 @@ from pgsnow.model.config_checks import check_tables
 from pgsnow.model.config_problems import Problems
 from pgsnow.model.config_schema import schema_of
 from pgsnow.model.errors import ConfigError
+from pgsnow.model.execution import Execution, ExecutionChoice
 from pgsnow.model.interpolate import Path, escape, expand
 from pgsnow.model.table import SourceName, TargetName
 from pgsnow.model.table_config import (
@@ -29,6 +30,7 @@ from pgsnow.model.transform_config import MaskRule, TransformConfig
 
 __all__ = [
     "ColumnsConfig",
+    "Execution",
     "LateRows",
     "LoadMethod",
     "MaskRule",
@@ -55,6 +57,8 @@ class SyncConfig(BaseModel):
     """`batch_size` of tables that set none."""
     parallel_tables: FromOne = 4
     """Busy tables of a tick that are synced at the same time."""
+    execution: ExecutionChoice = Execution.SINGLE
+    """Who does a tick's work under Celery: one task, or a task for each busy table, on any worker."""
     ledger_schema: Identifier = "public"
     """Postgres schema of pgsnow's own tables (sync_watermarks, sync_errors, sync_logs and others)."""
     log_retention_days: FromOne = 14

@@ -187,6 +187,8 @@ class TableOptions(BaseModel):
     """Keep when, and by which run, each row was loaded: _PGSNOW_SYNCED_AT, _PGSNOW_RUN_ID."""
     where: Text | None = None
     """An SQL condition on the source's rows; only rows that meet it are read."""
+    queue: Text | None = None
+    """With execution: distributed, the queue of this table's messages; null leaves that to Celery."""
     enabled: Switch = True
     """false leaves the table out of ticks."""
 

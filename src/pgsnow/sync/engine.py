@@ -22,6 +22,7 @@ from pgsnow.sync.planning import Planner
 from pgsnow.sync.spool import sweep_spool
 from pgsnow.sync.take_chunk import new_run_id, take_chunk
 from pgsnow.sync.tick import Tick
+from pgsnow.sync.triage import Triage, log_triage, smallest_first
 
 DUE_SHARE = 0.8
 """Of the interval: a table that ran less long ago is not due. Beats drift; a second beat must change nothing."""
@@ -29,7 +30,8 @@ DUE_SHARE = 0.8
 
 class Engine:
     """Keeps what outlives a tick: the configuration, the ledger, connections, plans. One a process; make it after a
-    fork. `tick` may be called again and again, from one thread at a time; `stop` from anywhere."""
+    fork. `tick` may be called again and again, from several threads too: who claims a table first has it. `stop` asks
+    all of them."""
 
     def __init__(
         self,
@@ -63,19 +65,26 @@ class Engine:
         """Sync these tables (all enabled ones by default), each as far as Postgres has committed now.
 
         full_refresh: read everything, and delete what the source no longer has. resync: the same, but the target keeps
-        what it has until all of it is there, and then has that alone, at once.
+        what it has until all of it is there, and then has that alone, at once. leave_chunks: backfills are begun and ended
+        here, and their chunks are left to `take_chunk`.
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """
-        chosen = self.config.select(tables)
-        ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
-        with self._claimed(
-            [table.name for table in chosen], ages, full_refresh, resync, leave_chunks
-        ) as tick:
+        with self._chosen(tables, due_only, full_refresh, resync, leave_chunks) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
         log_report(report)
         return report
+
+    def triage(self, tables: Sequence[str] | None = None, *, due_only: bool = False) -> Triage:
+        """The first half of a tick: look at these tables in Postgres, settle the idle ones, and tell which are to be
+        synced, by `tick` in whatever process. When this returns nobody holds them. Raises as `tick` does."""
+        with self._chosen(tables, due_only) as tick:
+            report, busy = tick.triage()
+        self.ledger.purge_logs(self.config.log_retention_days)
+        found = Triage(report, smallest_first(busy))
+        log_triage(found)
+        return found
 
     def take_chunk(self, table: str | None = None) -> ChunkReport | None:
         """Load one chunk that waits, of this table's backfill or of any table's; None: none waits, or as many are being
@@ -124,6 +133,18 @@ class Engine:
         """Seconds since a table's last run before which it is not due. A beat may come a little early."""
         interval = self.config.sync_interval_seconds
         return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
+
+    def _chosen(
+        self,
+        tables: Sequence[str] | None,
+        due_only: bool,
+        refresh: bool = False,
+        resync: bool = False,
+        leave_chunks: bool = False,
+    ) -> Tick:
+        chosen = self.config.select(tables)
+        ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
+        return self._claimed([table.name for table in chosen], ages, refresh, resync, leave_chunks)
 
     def _claimed(
         self,

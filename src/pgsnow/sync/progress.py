@@ -43,6 +43,8 @@ class Progress:
         self.load_units = 0
         self.replaced = False
         """The target's content was replaced, if by nothing."""
+        self.backfilled = False
+        """A backfill has ended, whoever has loaded its rows."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
         self.left_to_others: ChunkCounts | None = None
@@ -142,4 +144,4 @@ class Progress:
     def _good_status(self) -> Status:
         if self.rows_rejected:
             return Status.PARTIAL
-        return Status.OK if self.rows_read or self.replaced else Status.IDLE
+        return Status.OK if self.rows_read or self.replaced or self.backfilled else Status.IDLE

@@ -93,6 +93,16 @@ class Tick:
             )
         return self._report()
 
+    def triage(self) -> tuple[SyncReport, list[Look]]:
+        """Settle the idle tables. The busy ones are for others to sync: they are in no report, and given back at the
+        end as if nobody had looked."""
+        found = self._look()
+        if found is None:
+            return self._report(), []
+        horizon, looks = found
+        self._settle([look for look in looks if not self._is_busy(look)], horizon)
+        return self._report(), [look for look in looks if self._is_busy(look)]
+
     def replay(self, rows: Sequence[ErrorRow]) -> SyncReport:
         """Load the rows of these quarantine entries again."""
         found = self._look()

@@ -719,6 +719,20 @@ class LedgerConformance:
         ann.finish([(claim, report(claim))])
         assert row_of(ann).last_error is None
 
+    def test_a_run_that_others_held_up_leaves_the_outcome_of_the_one_before(self, ann: Ledger) -> None:
+        """A failure must not be hidden by runs that only found others at work."""
+        claim = take(ann)
+        ann.finish([(claim, report(claim, Status.ERROR, error="no column x"))])
+        ann.release([claim])
+        began = row_of(ann).last_run
+        claim = take(ann)
+        ann.finish([(claim, report(claim, Status.HELD, error="backfill under way"))])
+        row = row_of(ann)
+        assert (row.last_status, row.last_error, row.last_success) == ("error", "no column x", None)
+        assert row.last_run is not None
+        assert began is not None
+        assert row.last_run > began
+
     def test_a_run_is_recorded_once_even_if_it_is_told_twice(self, ann: Ledger) -> None:
         claim = take(ann)
         ann.finish([(claim, report(claim, rows_inserted=5))])

@@ -1,0 +1,145 @@
+"""`execution: distributed` with workers in processes of their own, a real broker, a real Postgres, the emulator.
+
+The broker is Valkey; with the URL of a RabbitMQ in PGSNOW_TEST_AMQP_URL everything is done with that too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery
+
+from pgsnow.embedded.broker import EmbeddedBroker
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from tests.acceptance.backend_processes import Backend, Process, Run
+from tests.world import World
+
+_DATABASES = itertools.count(8)
+AMQP_URL = os.environ.get("PGSNOW_TEST_AMQP_URL")
+SMALL = [f"small_{n}" for n in range(9)]
+
+
+@pytest.fixture(params=["valkey", *(["rabbitmq"] if AMQP_URL else [])])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """A broker without messages."""
+    if request.param == "rabbitmq":
+        assert AMQP_URL
+        with Celery(broker=AMQP_URL) as client:
+            client.control.purge()
+        return AMQP_URL
+    broker: EmbeddedBroker = request.getfixturevalue("broker")
+    url = f"{broker.url.rsplit('/', 1)[0]}/{next(_DATABASES) % 16}"
+    redis.Redis.from_url(url).flushdb()
+    return url
+
+
+@pytest.fixture
+def backend(
+    database: str, snowflake_env: dict[str, str], emulator: EmbeddedSnowflake, broker_url: str, tmp_path: Path
+) -> Iterator[Backend]:
+    world = World({"POSTGRES_DSN": database, **snowflake_env}, emulator, tmp_path)
+    world.options = {"execution": "distributed", "sync_interval_seconds": 60}
+    world.tables = []
+    with Backend(world, broker_url) as backend:
+        yield backend
+    world.close()
+
+
+def add_table(world: World, name: str, rows: int, **options: object) -> None:
+    world.sql(
+        f"create table {name} (id bigint primary key, t text, updated_at timestamptz not null default now());"
+        f"create index on {name} (updated_at);"
+        f"insert into {name} select n, repeat('x', 100) from generate_series(1, {rows}) n"
+    )
+    world.tables.append(
+        {
+            "source": f"public.{name}",
+            "target": f"analytics.{name}",
+            "watermark_column": "updated_at",
+            **options,
+        }
+    )
+
+
+HOLD = """
+import os, pathlib, time
+HERE = pathlib.Path(__file__).parent
+
+def hold(row):
+    while row["id"] == 7000 and (HERE / "hold").exists():
+        (HERE / "held").write_text(str(os.getpid()))
+        time.sleep(0.05)
+    return row
+"""
+
+
+def start_workers(backend: Backend, pool: str = "solo") -> list[Process]:
+    """Four, in processes of their own, that put no message by."""
+    workers = [
+        backend.worker("-c", "1", "--prefetch-multiplier", "1", pool=pool, ready=False) for _ in range(4)
+    ]
+    for worker in workers:
+        worker.say("ready.")
+    return workers
+
+
+def taken(workers: list[Process], event: str = "table taken") -> list[set[str]]:
+    """The tables of which each worker took something."""
+    return [{line["table"] for line in worker.events(event)} for worker in workers]
+
+
+def assert_one_at_a_time(runs: list[Run]) -> None:
+    by_table = defaultdict(list)
+    for run in runs:
+        by_table[run.table].append(run)
+    for ran in by_table.values():
+        for earlier, later in itertools.pairwise(sorted(ran, key=lambda run: run.start)):
+            assert later.start >= earlier.end, (earlier, later)
+
+
+def chunks_of(world: World) -> list[tuple[str, int]]:
+    """State and attempts of each chunk of the one backfill."""
+    return [(state, tries) for state, tries in world.sql("select state, attempts from sync_chunks")]
+
+
+def test_four_workers_share_the_work_and_one_that_is_killed_costs_one_chunk(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large table's chunk is held up: the small tables are done meanwhile, and so is every other chunk. Then the
+    worker that has it is killed, and the next tick finds out."""
+    world = backend.world
+    monkeypatch.syspath_prepend(world.folder)  # the comparison at the end loads the transform, too
+    (world.folder / "transforms_of_test.py").write_text(HOLD)
+    (world.folder / "hold").touch()
+    hold = {"transform": "transforms_of_test:hold", "max_mb_per_chunk": 0.25, "max_parallel_chunks": 3}
+    add_table(world, "large", 12_000, **hold)
+    for name in SMALL:
+        add_table(world, name, 20)
+    workers = start_workers(backend)
+    backend.send()
+    held = world.folder / "held"
+    backend.until(held.exists)
+    backend.until(
+        lambda: {run.table for run in backend.runs() if run.status == "ok"} == {f"public.{n}" for n in SMALL}
+    )
+    backend.until(lambda: [state for state, _ in chunks_of(world)].count("open") == 1)
+    assert len(chunks_of(world)) >= 5
+    os.kill(int(held.read_text()), signal.SIGKILL)
+    (world.folder / "hold").unlink()
+    backend.send()
+    backend.until(
+        lambda: [run.status for run in backend.runs() if run.table == "public.large"][-1:] == ["ok"]
+    )
+    assert sorted(tries for _, tries in chunks_of(world)) == [*[1] * (len(chunks_of(world)) - 1), 2]
+    assert_one_at_a_time(backend.runs())
+    assert len([tables for tables in taken(workers) if tables & {f"public.{n}" for n in SMALL}]) >= 2
+    assert len([tables for tables in taken(workers, "chunk taken") if tables]) >= 2
+    world.assert_equal()
+    backend.until(lambda: world.leftovers() == [])
