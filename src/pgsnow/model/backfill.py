@@ -22,7 +22,10 @@ class Blocks:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """One chunk as the ledger has it. attempts: how often it was begun. rows, rejected, size (bytes in memory as read)
-    and last_watermark (of all chunks up to this one) are known once it is done."""
+    and last_watermark (of all chunks up to this one) are known once it is done.
+
+    fences: of its attempts, in their order; the last one is that of the attempt under way, or of the one that is done.
+    """
 
     number: int
     blocks: Blocks
@@ -32,6 +35,7 @@ class Chunk:
     rejected: int = 0
     size: int = 0
     last_watermark: str | None = None
+    fences: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,16 @@ class Backfill:
     @property
     def done(self) -> tuple[Chunk, ...]:
         return tuple(chunk for chunk in self.chunks if chunk.done)
+
+    @property
+    def before(self) -> int:
+        """The largest fence of what was written before it."""
+        return self.fence - 1
+
+    @property
+    def given_up(self) -> tuple[int, ...]:
+        """The fences of attempts at chunks that other attempts came after."""
+        return tuple(fence for chunk in self.chunks for fence in chunk.fences[:-1])
 
     @property
     def rejected(self) -> int:

@@ -103,9 +103,14 @@ def stage_rows(
         _insert(step, target, unit, into)
 
 
-def _stage(step: Steps, target: TargetName, unit: LoadUnit, into: str, *, force: bool) -> None:
+def put_parts(step: Steps, target: TargetName, unit: LoadUnit) -> None:
+    """The unit's part files, to where COPY finds them."""
     with step.timed("put", "put"):
         step.staging.put(step.session, target, unit.batch, [part.path for part in unit.parts])
+
+
+def _stage(step: Steps, target: TargetName, unit: LoadUnit, into: str, *, force: bool) -> None:
+    put_parts(step, target, unit)
     with step.timed("copy", "copied"):
         copied = step.run(step.staging.copy(target, unit.batch, into, force=force))
         _expect(target, unit, sum(int(rows) for rows in copied.column("rows_loaded")))

@@ -29,6 +29,9 @@ NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"
 Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
 UPLOAD_THREADS = 4
+FILE_FORMAT = "(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
+"""Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the default)
+bytea loads as text."""
 
 
 def create_schema(target: TargetName) -> str:
@@ -113,13 +116,9 @@ def put(target: TargetName, batch: str, path: Path) -> str:
 
 def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool = False) -> str:
     """into: the batch whose staging table takes the rows. origin: where from, as SQL. force: files that were loaded
-    once too.
-
-    Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the
-    default) bytea loads as text."""
+    once too."""
     return (
-        f"COPY INTO {qualified(staging_table(target, into))} FROM {origin}"
-        " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
+        f"COPY INTO {qualified(staging_table(target, into))} FROM {origin} FILE_FORMAT={FILE_FORMAT}"
         f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
     )
 

@@ -84,13 +84,14 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
         for chunk in work.left:
             run.ledger.begin_chunk(run.claim, work, chunk)
-            loaded = load_chunk(run, replace(chunk, last_watermark=newest(done)), writer, pace)
+            loaded = load_chunk(run, replace(chunk, last_watermark=newest(done)), writer, pace, work.before)
             if loaded is None:
                 return None
             run.ledger.finish_chunk(run.claim, work, loaded)
             done.append(loaded)
             pace.chunk_done()
             tell(run, loaded, len(done), len(work.chunks), pace)
+    run.destination.settle(not_after=work.before, given_up=work.given_up)
     rows, size = sum(chunk.rows for chunk in done), sum(chunk.size for chunk in done)
     run.progress.events.append(f"backfill: {len(done)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
     checkpoint = work.checkpoint.evolve(last_watermark=newest(done))

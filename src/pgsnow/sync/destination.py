@@ -24,8 +24,10 @@ from pgsnow.snowflake.replace import Content, append, begin, gather, replace
 from pgsnow.snowflake.schema import created, describe, ensure_target, suffices
 from pgsnow.snowflake.staging import Staging
 from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.straight import Try, forget_attempts, is_without_older, keep_one_a_key, load_straight
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.retry import with_retries
+from pgsnow.sync.straight import Straight
 from pgsnow.sync.units import batch_name
 
 T = TypeVar("T")
@@ -67,6 +69,7 @@ class Destination:
         self._columns = claim.target_columns
         self._open: list[str] = list(claim.open_batches)
         self._left = frozenset(claim.open_batches)
+        self._straight: Straight | None = None
 
     def evolve(self, drift: Drift) -> Evolved | None:
         """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
@@ -90,8 +93,30 @@ class Destination:
         self.sweep()
         self._ledger.open_batch(self._claim, unit.batch)
         self._open.append(unit.batch)
-        result = with_retries(lambda: self._attempt(unit), self._stop)
+        result = self._load_straight(unit) or with_retries(lambda: self._attempt(unit), self._stop)
+        if self._straight is not None:
+            self._straight.loaded(unit, result)
         self._progress.loaded(unit, result)
+
+    def go_straight(self, *, not_after: int | None = None, earlier: Sequence[int] = ()) -> None:
+        """From here on units are rows of a full read, no two of one key in one snapshot: they need no MERGE while the
+        target has no row that was written under the fence `not_after` or before it (None: no row at all).
+
+        earlier: the fences of attempts at the same rows; what they have left in the target is deleted first. Ends
+        with `settle`.
+        """
+        self._straight = Straight(self._plan, not_after, earlier)
+
+    def settle(self, *, not_after: int | None = None, given_up: Sequence[int] = ()) -> None:
+        """All units of a full read are there: each key once, and nothing of the attempts `given_up`. Idempotent.
+        To be followed by what has changed since the read began: docs/decisions/23-straight-into-the-empty-target.md"""
+        was, self._straight = self._straight, None
+        if not_after is None and (was is None or not was.batches):
+            return
+        events = with_retries(
+            lambda: self._on_session(lambda s: self._settle(s, not_after, given_up)), self._stop
+        )
+        self._progress.events.extend(events)
 
     def gather(self, unit: LoadUnit) -> None:
         """Stage one unit of a content that `replace` or `append` will put in place. Idempotent, in order of reading.
@@ -167,7 +192,8 @@ class Destination:
         """An earlier run may have had another configuration, and its files in another place."""
         for batch in batches:
             stagings = self._stagings.all if batch in self._left else (self._staging,)
-            sweep(session, self._plan.target, [batch], stagings)
+            beside = self._straight is None or batch not in self._straight.batches
+            sweep(session, self._plan.target, [batch], stagings, tables=beside)
 
     def _evolve(self, session: Session, drift: Drift) -> Evolved | None:
         """Names are got out of the way, and that is in the ledger, before other columns get them."""
@@ -195,6 +221,55 @@ class Destination:
         if statements and self._manual:
             listed = "; ".join(statements)
             raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")
+
+    def _load_straight(self, unit: LoadUnit) -> LoadResult | None:
+        """None: the unit is to be merged."""
+        straight, origin = self._straight, self._staging.origin(self._plan.target, unit.batch)
+        if straight is None or not straight.possible or origin is None or self._method(unit) != "stage":
+            return None
+        tries = count()
+        try:
+            return with_retries(
+                lambda: self._on_session(
+                    lambda s: self._try_straight(s, straight, unit, origin, again=next(tries) > 0)
+                ),
+                self._stop,
+            )
+        except TargetQueryFailed as refused:
+            # A refused statement has done nothing. What COPY does not take, MERGE may, and it looks at the target anew.
+            self._progress.events.append(f"{unit.batch} is merged: {refused}")
+            straight.give_up()
+            straight.batches.discard(unit.batch)
+            return None
+
+    def _try_straight(
+        self, session: Session, straight: Straight, unit: LoadUnit, origin: str, *, again: bool
+    ) -> LoadResult | None:
+        self._ensure(session)
+        if not straight.decide(session):
+            return None
+        straight.batches.add(unit.batch)
+        return load_straight(
+            session,
+            self._plan,
+            unit,
+            Try(again, straight.before),
+            audited=self._content.audited,
+            staging=self._staging,
+            origin=origin,
+            holds=lambda: self._ledger.open_batch(self._claim, unit.batch),
+            notify=self._notify,
+        )
+
+    def _settle(self, session: Session, not_after: int | None, given_up: Sequence[int]) -> list[str]:
+        plan, events = self._plan, []
+        if not_after is not None and not is_without_older(session, plan, not_after):
+            return []
+        if gone := forget_attempts(session, plan, given_up):
+            events.append(f"deleted {gone} rows that attempts which were given up had left")
+        if gone := keep_one_a_key(session, plan):
+            events.append(f"removed {gone} rows that had moved while they were read, and were there twice")
+        return events
 
     def _attempt(self, unit: LoadUnit) -> LoadResult:
         try:

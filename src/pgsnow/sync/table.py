@@ -68,6 +68,8 @@ def load_changes(run: TableRun) -> bool:
             load_whole(run, writer.units(reading.pages()), relaxed=is_reshaped(run))
             advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
             return True
+        if is_first_load(run, reading):
+            run.destination.go_straight()
         for unit in writer.units(reading.pages()):
             run.quarantine.flush()
             run.destination.load(unit)
@@ -78,9 +80,15 @@ def load_changes(run: TableRun) -> bool:
             if reading.resumable:
                 advance(run, reading.checkpoint())
         run.quarantine.flush()
+        run.destination.settle()
         finish_full_read(run)
         advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
     return True
+
+
+def is_first_load(run: TableRun, reading: Reading) -> bool:
+    """Is everything read, through one snapshot, and remembered only once all of it is there?"""
+    return reading.full_read is not None and run.checkpoint is None and not reading.resumable
 
 
 def is_reshaped(run: TableRun) -> bool:
