@@ -9,7 +9,8 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.statements import Statements, as_json
 from pgsnow.ledger.store import Claim
-from pgsnow.model.backfill import Backfill, Blocks, Chunk
+from pgsnow.ledger.values import FENCES_OF_A_CLAIM
+from pgsnow.model.backfill import Backfill, Blocks, Chunk, ChunkCounts
 from pgsnow.model.checkpoint import Checkpoint
 
 
@@ -39,6 +40,7 @@ class Backfills:
         *,
         prunes: bool,
         reason: str,
+        replaces: bool = False,
     ) -> Backfill:
         """Raises LeaseLost."""
         rows = self._statements.rows(
@@ -50,37 +52,40 @@ class Backfills:
             checkpoint=Jsonb(checkpoint.to_json()),
             prunes=prunes,
             reason=reason,
+            replaces=replaces,
+            reserved=FENCES_OF_A_CLAIM,
+            schema=self._statements.schema,
             chunks=as_json({"number": n, "first": b.first, "end": b.end} for n, b in enumerate(blocks)),
         )
         if not rows:
             raise self._statements.lost(claim)
         chunks = tuple(Chunk(number, of) for number, of in enumerate(blocks))
-        return Backfill(rows[0]["backfill"], claim.fence, layout, checkpoint, prunes, reason, chunks)
+        return Backfill(
+            rows[0]["backfill"], rows[0]["fence"], layout, checkpoint, prunes, reason, chunks, replaces
+        )
 
-    def begin_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
-        """Raises LeaseLost."""
-        self._write("begin_chunk", claim, backfill, chunk, run_id=claim.run_id)
-
-    def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
-        """Raises LeaseLost."""
-        self._write(
+    def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
+        """Two round trips. Raises LeaseLost."""
+        self._statements.fenced(
             "finish_chunk",
             claim,
-            backfill,
-            chunk,
             rows=chunk.rows,
             rejected=chunk.rejected,
             bytes=chunk.size,
             last_watermark=chunk.last_watermark,
         )
-
-    def _write(self, name: str, claim: Claim, backfill: Backfill, chunk: Chunk, **params: Any) -> None:
-        if not self._statements.fenced_count(
-            name, claim, backfill=backfill.id, number=chunk.number, **params
-        ):
+        counts = self.counts(claim.table)
+        if counts is None:
             raise self._statements.lost(claim)
+        return counts
+
+    def counts(self, table: str) -> ChunkCounts | None:
+        """One round trip."""
+        rows = self._statements.rows("chunk_counts", table=table)
+        return ChunkCounts(**rows[0]) if rows else None
 
 
 def _chunk(row: dict[str, Any]) -> Chunk:
     blocks = Blocks(row.pop("first_block"), row.pop("end_block"))
-    return Chunk(blocks=blocks, **row)
+    fences, batches = tuple(row.pop("fences")), tuple(row.pop("open_batches"))
+    return Chunk(blocks=blocks, fences=fences, open_batches=batches, **row)

@@ -53,11 +53,13 @@ class Checkpoints:
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         """Listed once."""
-        self._statements.fenced("open_batch", claim, batch=batch)
+        self._statements.fenced("open_chunk_batch" if claim.chunk else "open_batch", claim, batch=batch)
 
     def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
         """Off the list."""
-        self._statements.fenced("close_batches", claim, batches=list(batches))
+        self._statements.fenced(
+            "close_chunk_batches" if claim.chunk else "close_batches", claim, batches=list(batches)
+        )
 
     def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
         """None: look again."""

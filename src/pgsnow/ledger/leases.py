@@ -17,7 +17,7 @@ import psycopg
 from pgsnow.ledger.session import Link
 from pgsnow.ledger.statements import Statements, as_json
 from pgsnow.ledger.store import Claim, Refusal
-from pgsnow.ledger.values import lock_key
+from pgsnow.ledger.values import FENCES_OF_A_CLAIM, lock_key
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import PgsnowError
@@ -45,6 +45,7 @@ class Leases:
             "run_id": run_id,
             "holder": holder,
             "lease_seconds": self._lease_seconds,
+            "reserved": FENCES_OF_A_CLAIM,
         }
         ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
         found = self._statements.session.run(lambda link: self._claim_all(link, ages, params))

@@ -12,13 +12,14 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any
 
+from pgsnow.ledger.memory_chunks import MemoryChunks
 from pgsnow.ledger.memory_row import MemoryRow
 from pgsnow.ledger.postgres import LEASE_SECONDS
 from pgsnow.ledger.quarantine import merged
 from pgsnow.ledger.runs import PURGE_EVERY
-from pgsnow.ledger.store import Claim, ErrorRow, Refusal, WatermarkRow
-from pgsnow.ledger.values import key_digest, log_row, moves_backward
-from pgsnow.model.backfill import Backfill, Blocks, Chunk
+from pgsnow.ledger.store import ChunkClaim, Claim, ErrorRow, Refusal, WatermarkRow
+from pgsnow.ledger.values import FENCES_OF_A_CLAIM, key_digest, log_row, moves_backward
+from pgsnow.model.backfill import Backfill, Blocks, Chunk, ChunkCounts, ChunkId
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
@@ -50,6 +51,7 @@ class MemoryLedger:
         self.memory = memory or Memory()
         self._lease = timedelta(seconds=lease_seconds)
         self._session = object()
+        self._chunks = MemoryChunks(self.memory.rows)
         self._purged_at: float | None = None
 
     def migrate(self) -> None:
@@ -79,14 +81,18 @@ class MemoryLedger:
         with self.memory.lock:
             for claim in claims:
                 row = self.memory.rows.get(claim.table)
-                if row is not None and row.fence == claim.fence and row.run_id == claim.run_id:
+                if claim.chunk is not None:
+                    self._chunks.renew(claim, self._session, self.memory.clock() + self._lease)
+                elif row is not None and row.fence == claim.fence and row.run_id == claim.run_id:
                     row.session, row.expires = self._session, self.memory.clock() + self._lease
 
     def release(self, claims: Iterable[Claim]) -> None:
         with self.memory.lock:
             for claim in claims:
                 row = self.memory.rows.get(claim.table)
-                if row is not None and row.fence == claim.fence:
+                if claim.chunk is not None:
+                    self._chunks.release(claim)
+                elif row is not None and row.fence == claim.fence:
                     row.free()
 
     def lose_session(self) -> None:
@@ -95,23 +101,27 @@ class MemoryLedger:
             for row in self.memory.rows.values():
                 if row.session is self._session:
                     row.session = None
+                for chunk in row.chunks.values():
+                    chunk.lose(self._session)
             self._session = object()
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         with self.memory.lock:
-            row = self._fenced(claim)
-            if batch not in row.open_batches:
-                row.open_batches.append(batch)
+            batches = self._batches(claim)
+            if batch not in batches:
+                batches.append(batch)
 
     def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
         closed = frozenset(batches)
         with self.memory.lock:
-            row = self._fenced(claim)
-            row.open_batches = [batch for batch in row.open_batches if batch not in closed]
+            known = self._batches(claim)
+            known[:] = [batch for batch in known if batch not in closed]
+            if claim.chunk is None:
+                self.memory.rows[claim.table].close_chunk_batches(closed)
 
     def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
         with self.memory.lock:
-            self._fenced(claim).target_columns = None if columns is None else dict(columns)
+            self._fenced(claim, chunks=True).target_columns = None if columns is None else dict(columns)
 
     def remember_source(self, claim: Claim, source: KnownSource) -> None:
         with self.memory.lock:
@@ -124,7 +134,8 @@ class MemoryLedger:
                 raise LeaseLost(
                     f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
                 )
-            row.checkpoint, row.backfill = checkpoint, None
+            row.end_backfill()
+            row.checkpoint = checkpoint
             row.known = source or row.known
 
     def advance_idle(
@@ -142,12 +153,13 @@ class MemoryLedger:
 
     def forget(self, claim: Claim) -> None:
         with self.memory.lock:
-            row = self._fenced(claim)
-            row.checkpoint = row.backfill = None
+            row = self._fenced(claim, chunks=True)
+            row.end_backfill()
+            row.checkpoint = None
 
     def backfill(self, claim: Claim) -> Backfill | None:
         with self.memory.lock:
-            return self.memory.rows[claim.table].backfill
+            return self.memory.rows[claim.table].backfill_now()
 
     def begin_backfill(
         self,
@@ -158,31 +170,49 @@ class MemoryLedger:
         *,
         prunes: bool,
         reason: str,
+        replaces: bool = False,
     ) -> Backfill:
         with self.memory.lock:
             row, number = self._fenced(claim), next(self.memory.ids)
             chunks = tuple(Chunk(at, of) for at, of in enumerate(blocks))
-            row.backfill = Backfill(number, claim.fence, layout, checkpoint, prunes, reason, chunks)
+            row.end_backfill()
+            fence = row.last_chunk_fence = max(claim.fence - FENCES_OF_A_CLAIM, row.last_chunk_fence + 1)
+            row.backfill = Backfill(number, fence, layout, checkpoint, prunes, reason, chunks, replaces)
             row.checkpoint = None
             return row.backfill
 
-    def begin_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
-        self._chunk(claim, backfill, chunk.number, lambda known: replace(known, attempts=known.attempts + 1))
-
-    def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
-        self._chunk(
-            claim, backfill, chunk.number, lambda known: replace(chunk, attempts=known.attempts, done=True)
-        )
-
-    def _chunk(self, claim: Claim, backfill: Backfill, number: int, change: Callable[[Chunk], Chunk]) -> None:
+    def claim_chunk(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
         with self.memory.lock:
-            row = self._fenced(claim)
-            if row.backfill is None or row.backfill.id != backfill.id:
-                raise LeaseLost(
-                    f"{claim.table}: the backfill of run {claim.run_id} is not under way any more"
-                )
-            chunks = (change(known) if known.number == number else known for known in row.backfill.chunks)
-            row.backfill = replace(row.backfill, chunks=tuple(chunks))
+            now = self.memory.clock()
+            found = self._chunks.free(tables, now)
+            if found is None:
+                return None
+            row = self.memory.rows[found.table]
+            fences = self._chunks.grant(found, self._session, now + self._lease)
+            claim = replace(self._claim(found.table, row, run_id, holder), checkpoint=None, fence=fences[-1])
+            batches = tuple(row.chunks[found.chunk.number].open_batches)
+            claim = replace(claim, open_batches=batches, chunk=ChunkId(found.backfill.id, found.chunk.number))
+            chunk = replace(found.chunk, attempts=len(fences), fences=fences, open_batches=batches)
+            return ChunkClaim(
+                claim, chunk, found.backfill.layout, found.backfill.fence, found.backfill.replaces
+            )
+
+    def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
+        with self.memory.lock:
+            if not self._chunks.is_ours(claim):
+                raise self._lost(claim)
+            self._chunks.finish(claim, chunk)
+            counts = self.chunk_counts(claim.table)
+            assert counts is not None
+            return counts
+
+    def chunk_counts(self, table: str) -> ChunkCounts | None:
+        with self.memory.lock:
+            row = self.memory.rows.get(table)
+            if row is None or row.backfill is None:
+                return None
+            held = self._chunks.held(row, self.memory.clock())
+            return ChunkCounts(len(row.backfill.chunks), len(row.backfill.done), len(held))
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         with self.memory.lock:
@@ -204,7 +234,7 @@ class MemoryLedger:
 
     def quarantine(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
         with self.memory.lock:
-            self._fenced(claim)
+            self._fenced(claim, chunks=True)
             now = self.memory.clock()
             known = self._open(claim.table)
             for digest, row in merged(rejected).items():
@@ -226,7 +256,7 @@ class MemoryLedger:
 
     def resolve_errors(self, claim: Claim, keys: Sequence[Mapping[str, str | None]]) -> int:
         with self.memory.lock:
-            self._fenced(claim)
+            self._fenced(claim, chunks=True)
             known = self._open(claim.table)
             digests = {key_digest(key) for key in keys}
             return self._close([known[digest].id for digest in digests & known.keys()], "replayed")
@@ -303,12 +333,25 @@ class MemoryLedger:
             for row in self.memory.rows.values():
                 if row.session is self._session:
                     row.free()
+                for chunk in row.chunks.values():
+                    chunk.give_back(self._session)
 
-    def _fenced(self, claim: Claim) -> MemoryRow:
+    def _fenced(self, claim: Claim, *, chunks: bool = False) -> MemoryRow:
+        """chunks: a claim to one will do."""
         row = self.memory.rows.get(claim.table)
-        if row is None or row.fence != claim.fence:
-            raise LeaseLost(f"{claim.table}: run {claim.run_id} lost its lease")
-        return row
+        if row is not None and row.fence == claim.fence and claim.chunk is None:
+            return row
+        if row is not None and chunks and self._chunks.is_ours(claim):
+            return row
+        raise self._lost(claim)
+
+    def _lost(self, claim: Claim) -> LeaseLost:
+        what = "its lease" if claim.chunk is None else f"chunk {claim.chunk.number}"
+        return LeaseLost(f"{claim.table}: run {claim.run_id} lost {what}")
+
+    def _batches(self, claim: Claim) -> list[str]:
+        row = self._fenced(claim, chunks=True)
+        return row.open_batches if claim.chunk is None else row.chunks[claim.chunk.number].open_batches
 
     def _claim(self, table: str, row: MemoryRow, run_id: str, holder: str) -> Claim:
         columns = None if row.target_columns is None else dict(row.target_columns)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from pgsnow.ledger.memory_chunk import MemoryChunk
 from pgsnow.ledger.store import WatermarkRow
-from pgsnow.ledger.values import applied_until
+from pgsnow.ledger.values import FENCES_OF_A_CLAIM, applied_until
 from pgsnow.model.backfill import Backfill
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.drift import KnownSource
@@ -29,6 +30,9 @@ class MemoryRow:
     target_columns: dict[str, str] | None = None
     known: KnownSource | None = None
     backfill: Backfill | None = None
+    chunks: dict[int, MemoryChunk] = field(default_factory=dict)
+    """Who has which, by number."""
+    last_chunk_fence: int = 0
     last_run: datetime | None = None
     last_success: datetime | None = None
     report: TableReport | None = None
@@ -47,9 +51,27 @@ class MemoryRow:
 
     def grant(self, session: object, run_id: str, holder: str, now: datetime, expires: datetime) -> None:
         """To this run."""
-        self.fence = max(self.fence + 1, int(now.timestamp() * 1_000_000))
+        self.fence = max(self.fence + 1 + FENCES_OF_A_CLAIM, int(now.timestamp() * 1_000_000))
         self.session, self.run_id, self.holder = session, run_id, holder
         self.since, self.expires = now, expires
+
+    def backfill_now(self) -> Backfill | None:
+        """With what its chunks have left in Snowflake."""
+        if self.backfill is None:
+            return None
+        left = {number: tuple(chunk.open_batches) for number, chunk in self.chunks.items()}
+        chunks = (replace(c, open_batches=left.get(c.number, ())) for c in self.backfill.chunks)
+        return replace(self.backfill, chunks=tuple(chunks))
+
+    def close_chunk_batches(self, closed: frozenset[str]) -> None:
+        """Their staging is gone."""
+        for chunk in self.chunks.values():
+            chunk.open_batches[:] = [batch for batch in chunk.open_batches if batch not in closed]
+
+    def end_backfill(self) -> None:
+        """What its chunks have left in Snowflake is the table's to sweep."""
+        self.open_batches.extend(batch for chunk in self.chunks.values() for batch in chunk.open_batches)
+        self.backfill, self.chunks = None, {}
 
     def free(self) -> None:
         """Nobody has it."""

@@ -11,13 +11,14 @@ from psycopg.types.json import Jsonb
 from pgsnow.ledger import migrate
 from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
+from pgsnow.ledger.chunk_leases import ChunkLeases
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.quarantine import Quarantine
 from pgsnow.ledger.runs import Runs
 from pgsnow.ledger.session import HasConninfo
 from pgsnow.ledger.statements import Statements
-from pgsnow.ledger.store import Claim, ErrorRow, Refusal, WatermarkRow
-from pgsnow.model.backfill import Backfill, Blocks, Chunk
+from pgsnow.ledger.store import ChunkClaim, Claim, ErrorRow, Refusal, WatermarkRow
+from pgsnow.model.backfill import Backfill, Blocks, Chunk, ChunkCounts
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
@@ -42,6 +43,7 @@ class PostgresLedger:
         self._schema = schema
         self._statements = Statements(settings, schema)
         self._leases = Leases(self._statements, lease_seconds)
+        self._chunks = ChunkLeases(self._statements, lease_seconds)
         self._checkpoints = Checkpoints(self._statements)
         self._backfills = Backfills(self._statements)
         self._quarantine = Quarantine(self._statements)
@@ -59,10 +61,14 @@ class PostgresLedger:
         return self._leases.claim(tables, run_id=run_id, holder=holder, min_age=min_age)
 
     def renew(self, claims: Iterable[Claim]) -> None:
-        self._leases.renew(claims)
+        ours = list(claims)
+        self._leases.renew(claim for claim in ours if claim.chunk is None)
+        self._chunks.renew(claim for claim in ours if claim.chunk is not None)
 
     def release(self, claims: Iterable[Claim]) -> None:
-        self._leases.release(claims)
+        ours = list(claims)
+        self._leases.release(claim for claim in ours if claim.chunk is None)
+        self._chunks.release(claim for claim in ours if claim.chunk is not None)
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         self._checkpoints.open_batch(claim, batch)
@@ -101,14 +107,20 @@ class PostgresLedger:
         *,
         prunes: bool,
         reason: str,
+        replaces: bool = False,
     ) -> Backfill:
-        return self._backfills.begin(claim, layout, checkpoint, blocks, prunes=prunes, reason=reason)
+        return self._backfills.begin(
+            claim, layout, checkpoint, blocks, prunes=prunes, reason=reason, replaces=replaces
+        )
 
-    def begin_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
-        self._backfills.begin_chunk(claim, backfill, chunk)
+    def claim_chunk(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
+        return self._chunks.claim(tables, run_id=run_id, holder=holder)
 
-    def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
-        self._backfills.finish_chunk(claim, backfill, chunk)
+    def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
+        return self._backfills.finish_chunk(claim, chunk)
+
+    def chunk_counts(self, table: str) -> ChunkCounts | None:
+        return self._backfills.counts(table)
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         self._runs.finish(runs)
@@ -162,5 +174,6 @@ class PostgresLedger:
         return self._runs.purge(older_than_days)
 
     def close(self) -> None:
+        self._chunks.release_all()
         self._leases.release_all()
         self._statements.session.close()

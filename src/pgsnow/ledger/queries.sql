@@ -6,7 +6,8 @@
 -- Grants those tables that nobody holds. Waits for the row first, so that of two claims one comes after the other;
 -- then tries the advisory lock, but only where having it means the grant: on a row that is free or expired it is
 -- wanted as a sign of life, on a held one it proves that the holder's session is gone. The holder's session must be
--- another one: a pooler that hands us the holder's own session would let us pass its lock.
+-- another one: a pooler that hands us the holder's own session would let us pass its lock. As many fences as are
+-- reserved below the granted one are nobody else's: the chunks of a backfill are loaded under them.
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
@@ -35,7 +36,7 @@ with me as (
     from judged
 ), granted as (
     update {schema}.sync_watermarks w
-    set fence = greatest(w.fence + 1, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
+    set fence = greatest(w.fence + 1 + %(reserved)s, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
         lease_holder = %(holder)s,
         lease_run_id = %(run_id)s,
         lease_since = clock_timestamp(),
@@ -120,7 +121,17 @@ where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: close_batches
--- Takes batches off the list, keeping the order of the others.
+-- Takes batches off the lists of the table and of its backfill's chunks, keeping the order of the others.
+with swept as (
+    update {schema}.sync_chunks c
+    set open_batches = array(
+        select b.batch from unnest(c.open_batches) with ordinality as b(batch, at)
+        where b.batch <> all(%(batches)s::text[]) order by b.at
+    )
+    from {schema}.sync_watermarks w
+    where w.source_table = %(table)s and w.fence = %(fence)s
+        and c.backfill = w.backfill and c.open_batches && %(batches)s::text[]
+)
 update {schema}.sync_watermarks
 set open_batches = array(
     select b.batch from unnest(open_batches) with ordinality as b(batch, at)
@@ -131,8 +142,12 @@ returning source_table;
 
 -- name: remember_target
 -- The target's columns, or NULL.
-update {schema}.sync_watermarks set target_columns = %(columns)s
-where source_table = %(table)s and fence = %(fence)s
+update {schema}.sync_watermarks w set target_columns = %(columns)s
+where source_table = %(table)s and (fence = %(fence)s or exists (
+    select from {schema}.sync_chunks c
+    where c.backfill = w.backfill and c.backfill = %(backfill)s and c.number = %(number)s
+        and c.fences[cardinality(c.fences)] = %(fence)s
+))
 returning source_table;
 
 -- name: remember_source
@@ -144,6 +159,7 @@ returning source_table;
 -- name: advance
 -- Moves checkpoints on, and with them what is known of the source, where that is told; returns the tables that moved.
 -- With the same server and mode x may only grow; a cursor has an order of its own, which is kept by the reader.
+-- A backfill ends with it, and what its chunks have left in Snowflake is the table's to sweep.
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
@@ -163,6 +179,9 @@ set checkpoint = moves.checkpoint,
     last_watermark = moves.watermark_time::timestamptz at time zone 'UTC',
     applied_until = moves.applied_until::timestamptz,
     source_schema = coalesce(moves.source, w.source_schema),
+    open_batches = w.open_batches || array(
+        select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
+    ),
     backfill = null
 from moves join mine on mine.source_table = moves.name
 where w.source_table = moves.name
@@ -178,79 +197,220 @@ where w.source_table = moves.name
 returning w.source_table;
 
 -- name: forget
--- Makes the next read a full one, from its beginning.
-update {schema}.sync_watermarks
+-- Makes the next read a full one, from its beginning. Also for who has a chunk of the backfill under way.
+update {schema}.sync_watermarks w
 set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
+    open_batches = w.open_batches || array(
+        select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
+    ),
     backfill = null
-where source_table = %(table)s and fence = %(fence)s
+where source_table = %(table)s and (fence = %(fence)s or exists (
+    select from {schema}.sync_chunks c
+    where c.backfill = w.backfill and c.backfill = %(backfill)s and c.number = %(number)s
+        and c.fences[cardinality(c.fences)] = %(fence)s
+))
 returning source_table;
 
 -- name: backfill
 -- The one under way.
-select b.id, b.fence, b.layout, b.checkpoint, b.prunes, b.reason
+select b.id, b.fence, b.layout, b.checkpoint, b.prunes, b.reason, b.replaces
 from {schema}.sync_watermarks w join {schema}.sync_backfills b on b.id = w.backfill
 where w.source_table = %(table)s;
 
 -- name: chunks
 -- Of one backfill, in order.
 select number, first_block, end_block, state = 'done' as done, attempts, rows, rows_rejected as rejected, bytes as size,
-    last_watermark
+    last_watermark, fences, open_batches
 from {schema}.sync_chunks where backfill = %(backfill)s order by number;
 
 -- name: begin_backfill
--- Takes the place of the table's earlier backfills, and of its checkpoint. (What is deleted was there before this
--- statement, so the new one is not of it.)
+-- Takes the place of the table's earlier backfills, and of its checkpoint; what those have left in Snowflake is the
+-- table's to sweep. Its fences are those that were reserved with the run's, and none that an earlier one has had.
+-- (What is deleted was there before this statement, so the new one is not of it.)
 with mine as (
     select source_table from {schema}.sync_watermarks
     where source_table = %(table)s and fence = %(fence)s
     for update
+), before as (
+    select max(b.last_fence) as last_fence from {schema}.sync_backfills b join mine using (source_table)
 ), earlier as (
     delete from {schema}.sync_backfills b using mine where b.source_table = mine.source_table
 ), made as (
-    insert into {schema}.sync_backfills (source_table, run_id, fence, layout, checkpoint, prunes, reason)
-    select source_table, %(run_id)s, %(fence)s, %(layout)s, %(checkpoint)s, %(prunes)s, %(reason)s from mine
-    returning id, source_table
+    insert into {schema}.sync_backfills
+        (source_table, run_id, fence, last_fence, layout, checkpoint, prunes, reason, replaces)
+    select source_table, %(run_id)s, first.fence, first.fence, %(layout)s, %(checkpoint)s, %(prunes)s, %(reason)s,
+        %(replaces)s
+    from mine cross join before
+    cross join lateral (select greatest(%(fence)s - %(reserved)s, before.last_fence + 1) as fence) first
+    returning id, source_table, fence
 ), cut as (
-    insert into {schema}.sync_chunks (backfill, number, first_block, end_block)
-    select made.id, c.number, c.first, c."end"
+    insert into {schema}.sync_chunks (backfill, number, first_block, end_block, lock_key)
+    select made.id, c.number, c.first, c."end",
+        hashtextextended(%(schema)s || '/' || made.id || '/' || c.number, 0)
     from made cross join jsonb_to_recordset(%(chunks)s) as c(number integer, first bigint, "end" bigint)
 )
 update {schema}.sync_watermarks w
 set backfill = made.id,
+    open_batches = w.open_batches || array(
+        select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
+    ),
     checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null
 from made
 where w.source_table = made.source_table and w.fence = %(fence)s
-returning w.backfill;
+returning w.backfill, made.fence;
 
--- name: begin_chunk
--- Tells whether the lease was still ours, and whether the backfill is still under way.
-with mine as (
-    select source_table, backfill from {schema}.sync_watermarks
-    where source_table = %(table)s and fence = %(fence)s
-    for share
-), written as (
-    update {schema}.sync_chunks c set attempts = attempts + 1, run_id = %(run_id)s, began_at = clock_timestamp()
-    from mine
-    where c.backfill = mine.backfill and c.backfill = %(backfill)s and c.number = %(number)s
-    returning 1
+-- name: queue_for_chunks
+-- Claims of chunks of one backfill come one after the other, so that each counts those before it.
+select b.id from {schema}.sync_watermarks w join {schema}.sync_backfills b on b.id = w.backfill
+where w.source_table = any(%(tables)s::text[])
+order by b.id
+for update of b;
+
+-- name: claim_chunk
+-- Grants the earliest chunk that is not done and that nobody alive has. A holder lives while its lease runs and, if it
+-- has one, its advisory lock is there. Chunks that somebody is writing to at this moment are passed over.
+with living as materialized (
+    select (classid::bigint << 32) | objid::bigint as key from pg_locks
+    where locktype = 'advisory' and objsubid = 1 and granted
+        and database = (select oid from pg_database where datname = current_database())
+), open as materialized (
+    select w.source_table, wanted.at_most, c.backfill, c.number,
+        coalesce(
+            c.lease_expires > clock_timestamp()
+            and (c.lease_session is null or c.lock_key in (select key from living)), false
+        ) as held
+    from jsonb_to_recordset(%(wanted)s) as wanted(name text, at_most integer)
+    join {schema}.sync_watermarks w on w.source_table = wanted.name and not w.paused
+    join {schema}.sync_chunks c on c.backfill = w.backfill and c.state = 'open'
+), free as (
+    select backfill, number from open
+    where not held and backfill not in (
+        select backfill from open group by backfill, at_most having count(*) filter (where held) >= at_most
+    )
+), picked as (
+    select c.backfill, c.number
+    from {schema}.sync_chunks c join free using (backfill, number)
+    where c.state = 'open'
+    order by c.number, c.backfill
+    limit 1
+    for update of c skip locked
+), fenced as (
+    update {schema}.sync_backfills b set last_fence = b.last_fence + 1
+    from picked where b.id = picked.backfill
+    returning b.id, b.source_table, b.layout, b.fence, b.replaces, b.last_fence
+), tried as materialized (
+    select c.backfill, c.number,
+        case when c.lock_key = any(%(locked)s::bigint[]) then true else pg_try_advisory_lock(c.lock_key) end as has_lock
+    from picked join {schema}.sync_chunks c using (backfill, number)
 )
-select exists (select from mine) as ours, (select count(*) from written) as changed;
+update {schema}.sync_chunks c
+set attempts = c.attempts + 1, fences = c.fences || fenced.last_fence, run_id = %(run_id)s,
+    began_at = clock_timestamp(), lease_holder = %(holder)s,
+    lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
+    lease_session = case when tried.has_lock then
+        pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint
+    end
+from tried
+join fenced on fenced.id = tried.backfill
+join {schema}.sync_watermarks w on w.source_table = fenced.source_table
+where c.backfill = tried.backfill and c.number = tried.number
+returning w.source_table, w.target_columns, w.source_schema, fenced.layout, fenced.fence as backfill_fence,
+    fenced.replaces, tried.has_lock, c.lock_key,
+    c.backfill, c.number, c.first_block, c.end_block, c.attempts, c.fences, c.open_batches,
+    exists (
+        select from {schema}.sync_errors e where e.source_table = w.source_table and e.state = 'open'
+    ) as has_open_errors;
+
+-- name: renew_chunks
+-- Puts off the expiry of chunks that are still ours, and takes the advisory lock again where this session has it not.
+with claims as (
+    select * from jsonb_to_recordset(%(claims)s) as c(backfill bigint, number integer, fence bigint, locked boolean)
+), mine as (
+    select c.backfill, c.number, c.lock_key, claims.locked
+    from {schema}.sync_chunks c join claims using (backfill, number)
+    where c.fences[cardinality(c.fences)] = claims.fence and c.lease_expires is not null
+    order by c.backfill, c.number
+    for update of c
+), tried as materialized (
+    select backfill, number, lock_key, case when locked then true else pg_try_advisory_lock(lock_key) end as has_lock
+    from mine
+), renewed as (
+    update {schema}.sync_chunks c
+    set lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
+        lease_session = case when tried.has_lock then
+            pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint
+        end
+    from tried
+    where c.backfill = tried.backfill and c.number = tried.number
+)
+select backfill, number, lock_key, has_lock from tried;
+
+-- name: release_chunks
+-- Frees the chunks that are still ours, and drops the advisory locks of this session.
+with claims as (
+    select * from jsonb_to_recordset(%(claims)s) as c(backfill bigint, number integer, fence bigint)
+), mine as (
+    select c.backfill, c.number
+    from {schema}.sync_chunks c join claims using (backfill, number)
+    where c.fences[cardinality(c.fences)] = claims.fence
+    order by c.backfill, c.number
+    for update of c
+), freed as (
+    update {schema}.sync_chunks c
+    set lease_holder = null, lease_expires = null, lease_session = null
+    from mine
+    where c.backfill = mine.backfill and c.number = mine.number
+)
+select pg_advisory_unlock(key) from unnest(%(locked)s::bigint[]) as key;
 
 -- name: finish_chunk
--- The same.
-with mine as (
-    select source_table, backfill from {schema}.sync_watermarks
-    where source_table = %(table)s and fence = %(fence)s
-    for share
-), written as (
-    update {schema}.sync_chunks c
-    set state = 'done', rows = %(rows)s, rows_rejected = %(rejected)s, bytes = %(bytes)s,
-        last_watermark = %(last_watermark)s, ended_at = clock_timestamp()
-    from mine
-    where c.backfill = mine.backfill and c.backfill = %(backfill)s and c.number = %(number)s
-    returning 1
+-- Once all its rows are in Snowflake.
+update {schema}.sync_chunks c
+set state = 'done', rows = %(rows)s, rows_rejected = %(rejected)s, bytes = %(bytes)s,
+    last_watermark = %(last_watermark)s, ended_at = clock_timestamp()
+from {schema}.sync_watermarks w
+where w.source_table = %(table)s and w.backfill = c.backfill
+    and c.backfill = %(backfill)s and c.number = %(number)s and c.fences[cardinality(c.fences)] = %(fence)s
+returning c.number;
+
+-- name: open_chunk_batch
+-- Adds a batch once.
+update {schema}.sync_chunks c
+set open_batches = case
+    when %(batch)s = any(c.open_batches) then c.open_batches else array_append(c.open_batches, %(batch)s)
+end
+from {schema}.sync_watermarks w
+where w.source_table = %(table)s and w.backfill = c.backfill
+    and c.backfill = %(backfill)s and c.number = %(number)s and c.fences[cardinality(c.fences)] = %(fence)s
+returning c.number;
+
+-- name: close_chunk_batches
+-- Takes batches off the list, keeping the order of the others.
+update {schema}.sync_chunks c
+set open_batches = array(
+    select b.batch from unnest(c.open_batches) with ordinality as b(batch, at)
+    where b.batch <> all(%(batches)s::text[]) order by b.at
 )
-select exists (select from mine) as ours, (select count(*) from written) as changed;
+from {schema}.sync_watermarks w
+where w.source_table = %(table)s and w.backfill = c.backfill
+    and c.backfill = %(backfill)s and c.number = %(number)s and c.fences[cardinality(c.fences)] = %(fence)s
+returning c.number;
+
+-- name: chunk_counts
+-- How far a table's backfill is. held: see claim_chunk.
+with living as materialized (
+    select (classid::bigint << 32) | objid::bigint as key from pg_locks
+    where locktype = 'advisory' and objsubid = 1 and granted
+        and database = (select oid from pg_database where datname = current_database())
+)
+select count(*) as chunks, count(*) filter (where c.state = 'done') as done,
+    count(*) filter (
+        where c.state = 'open' and c.lease_expires > clock_timestamp()
+        and (c.lease_session is null or c.lock_key in (select key from living))
+    ) as held
+from {schema}.sync_watermarks w join {schema}.sync_chunks c on c.backfill = w.backfill
+where w.source_table = %(table)s
+having count(*) > 0;
 
 -- name: finish
 -- Logs runs, and notes the outcome of those that still hold their lease. A run that is logged already is left
@@ -305,8 +465,12 @@ returning w.source_table;
 -- name: quarantine
 -- Opens errors, or counts them up. Tells whether the lease was still ours: if not, nothing was written.
 with mine as (
-    select source_table from {schema}.sync_watermarks
-    where source_table = %(table)s and fence = %(fence)s
+    select source_table from {schema}.sync_watermarks w
+    where source_table = %(table)s and (fence = %(fence)s or exists (
+        select from {schema}.sync_chunks c
+        where c.backfill = w.backfill and c.backfill = %(backfill)s and c.number = %(number)s
+            and c.fences[cardinality(c.fences)] = %(fence)s
+    ))
     for share
 ), written as (
     insert into {schema}.sync_errors as e (
@@ -326,8 +490,12 @@ select exists (select from mine) as ours, (select count(*) from written) as chan
 -- name: resolve_errors
 -- Marks open errors replayed. Tells whether the lease was still ours.
 with mine as (
-    select source_table from {schema}.sync_watermarks
-    where source_table = %(table)s and fence = %(fence)s
+    select source_table from {schema}.sync_watermarks w
+    where source_table = %(table)s and (fence = %(fence)s or exists (
+        select from {schema}.sync_chunks c
+        where c.backfill = w.backfill and c.backfill = %(backfill)s and c.number = %(number)s
+            and c.fences[cardinality(c.fences)] = %(fence)s
+    ))
     for share
 ), written as (
     update {schema}.sync_errors e set state = 'replayed', updated_at = clock_timestamp()

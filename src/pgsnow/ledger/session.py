@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
 from pgsnow.ledger.translate import ledger_error, translating
+from pgsnow.model.backfill import ChunkId
 from pgsnow.postgres.diagnosis import sqlstate_of_refusal
 from pgsnow.postgres.errors import sqlstate_of
 
@@ -83,6 +84,8 @@ class Link:
     connection: psycopg.Connection[dict[str, Any]]
     locked: dict[str, int] = field(default_factory=dict)
     """Table → fence of the claim for which the lock was taken."""
+    locked_chunks: dict[int, tuple[ChunkId, int]] = field(default_factory=dict)
+    """Lock → chunk and fence of the claim for which it was taken."""
 
     def rows(self, query: sql.Composed, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run one statement; its rows, or none if it gives none."""

@@ -31,18 +31,23 @@ class Statements:
 
     def fenced(self, name: str, claim: Claim, **params: Any) -> None:
         """One write under a claim. Raises LeaseLost if it changed nothing."""
-        if not self.count(name, table=claim.table, fence=claim.fence, **params):
+        if not self.count(name, **_named(claim), **params):
             raise self.lost(claim)
 
     def fenced_count(self, name: str, claim: Claim, **params: Any) -> int:
         """One write under a claim to a table of its own; how many rows it changed. Raises LeaseLost."""
-        [row] = self.rows(name, table=claim.table, fence=claim.fence, **params)
+        [row] = self.rows(name, **_named(claim), **params)
         if not row["ours"]:
             raise self.lost(claim)
         return int(row["changed"])
 
     def lost(self, claim: Claim) -> LeaseLost:
-        """Who has the table now."""
+        """Who has the table now, or that the chunk is another attempt's."""
+        if claim.chunk is not None:
+            return LeaseLost(
+                f"{claim.table}: run {claim.run_id} lost chunk {claim.chunk.number}: another attempt was made at it, or"
+                " the backfill is not under way any more"
+            )
         found = self.rows("who_holds", table=claim.table)
         if not found:
             return LeaseLost(
@@ -57,6 +62,17 @@ class Statements:
         return LeaseLost(
             f"{claim.table}: run {claim.run_id} lost its lease; {holder}, since {row['lease_since']}"
         )
+
+
+def _named(claim: Claim) -> dict[str, Any]:
+    """What a fenced statement knows it by."""
+    chunk = claim.chunk
+    return {
+        "table": claim.table,
+        "fence": claim.fence,
+        "backfill": chunk.backfill if chunk else None,
+        "number": chunk.number if chunk else None,
+    }
 
 
 def as_json(rows: Iterable[Any]) -> Jsonb:

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from pgsnow.model.backfill import Backfill, Blocks, Chunk
+from pgsnow.model.backfill import Backfill, Blocks, Chunk, ChunkCounts, ChunkId
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
@@ -35,6 +35,22 @@ class Claim:
     has_open_errors: bool = False
     known: KnownSource | None = None
     """The source's definition as remembered with the checkpoint, or None: nothing is known yet."""
+    chunk: ChunkId | None = None
+    """The right to one chunk of the backfill under way alone, until another attempt at it is granted or the backfill is
+    not under way any more. Its fence is above the backfill's and below that of the run that ends it. Batches, the
+    quarantine, what is known of the target, and `forget` may be written under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkClaim:
+    """A chunk that was granted. layout: of its backfill; whoever has planned another one must not load it. fence and
+    replaces: of its backfill."""
+
+    claim: Claim
+    chunk: Chunk
+    layout: str
+    fence: int
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +183,24 @@ class Backfills(Protocol):
         *,
         prunes: bool,
         reason: str,
+        replaces: bool = False,
     ) -> Backfill:
         """A new one takes the place of the checkpoint and of any that is under way, before anything is read for it."""
 
-    def begin_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
-        """Recorded before it is read. Raises LeaseLost also if that backfill is not under way any more."""
+    def claim_chunk(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
+        """A chunk that is not done and that nobody alive has, of one of these tables' backfills; None: there is none.
 
-    def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
-        """`chunk` with what is known of it, once all its rows are in Snowflake. Raises as `begin_chunk`."""
+        tables: how many chunks of each may be held at once at most, by all workers together. Early chunks come first,
+        so that tables take turns. It needs no claim to the table; `renew` and `release` take its claim. A paused
+        table's chunks wait.
+        """
+
+    def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
+        """`chunk` with what is known of it, once all its rows are in Snowflake; how far the backfill is with it. The
+        claim stands until it is released. Raises LeaseLost, also if the backfill is not under way any more."""
+
+    def chunk_counts(self, table: str) -> ChunkCounts | None:
+        """Of the backfill under way; None: there is none."""
 
 
 class ErrorStore(Protocol):

@@ -14,6 +14,8 @@ from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Checkpoint, ReadMode
 from pgsnow.model.report import TableReport
 
+FENCES_OF_A_CLAIM = 1_000_000
+"""Fences right below that of a claim which no other claim of the table gets: for the chunks of a backfill it begins."""
 _TIME = re.compile(r"\d{4,6}-\d\d-\d\d([ T]\d\d:\d\d.*)?\Z")
 
 

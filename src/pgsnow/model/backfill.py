@@ -20,9 +20,17 @@ class Blocks:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkId:
+    """Which chunk: the ledger's id of its backfill, and its number there."""
+
+    backfill: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One chunk as the ledger has it. attempts: how often it was begun. rows, rejected, size (bytes in memory as read)
-    and last_watermark (of all chunks up to this one) are known once it is done.
+    and last_watermark (the largest of its own) are known once it is done.
 
     fences: of its attempts, in their order; the last one is that of the attempt under way, or of the one that is done.
     """
@@ -36,15 +44,37 @@ class Chunk:
     size: int = 0
     last_watermark: str | None = None
     fences: tuple[int, ...] = ()
+    open_batches: tuple[str, ...] = ()
+    """Of all its attempts: their staging may be left in Snowflake."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCounts:
+    """How far a backfill is. held: chunks that somebody alive is loading."""
+
+    chunks: int
+    done: int
+    held: int
+
+    @property
+    def left(self) -> int:
+        return self.chunks - self.done
+
+    @property
+    def waiting(self) -> int:
+        """Chunks that anybody may take."""
+        return self.left - self.held
 
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
     """One backfill as the ledger has it.
 
-    id: the ledger's own. fence: of the run that began it; what any of its runs writes has at least this one.
+    id: the ledger's own. fence: whatever was written for it has a larger one, whatever was written before it a smaller
+    one; the run that reads what has changed meanwhile has a larger one than all attempts at chunks.
     layout: `layout_of` the plan it was cut for. checkpoint: captured before the first chunk was read.
     prunes: rows that were not read are to be deleted at its end. reason: why everything is read.
+    replaces: its rows are gathered beside the target, and take the place of what that holds at its end, all at once.
     """
 
     id: int
@@ -54,6 +84,7 @@ class Backfill:
     prunes: bool
     reason: str
     chunks: tuple[Chunk, ...]
+    replaces: bool = False
 
     @property
     def left(self) -> tuple[Chunk, ...]:
@@ -62,11 +93,6 @@ class Backfill:
     @property
     def done(self) -> tuple[Chunk, ...]:
         return tuple(chunk for chunk in self.chunks if chunk.done)
-
-    @property
-    def before(self) -> int:
-        """The largest fence of what was written before it."""
-        return self.fence - 1
 
     @property
     def given_up(self) -> tuple[int, ...]:

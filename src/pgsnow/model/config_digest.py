@@ -12,7 +12,7 @@ from pgsnow.model.table_config import TableConfig
 _LENGTH = 8
 _WITHOUT_EFFECT = {
     *("name", "enabled", "batch_size", "max_rows_per_load", "max_rejected_rows"),
-    *("max_mb_per_chunk", "max_mb_per_s"),
+    *("max_mb_per_chunk", "max_mb_per_s", "max_parallel_chunks"),
 }
 """Keys that change neither what a row looks like in the target nor which rows are read."""
 

@@ -58,6 +58,10 @@ class TableReport:
     transient: bool = False
     last_watermark: str | None = None
     lag_seconds: float | None = None
+    chunks_left: int = 0
+    """Chunks of the table's backfill that are not loaded yet; the rest of the table's work waits for them."""
+    chunks_waiting: int = 0
+    """Those of them that nobody is loading."""
 
     @property
     def ok(self) -> bool:
@@ -71,6 +75,23 @@ class TableReport:
         return {name: _plain(getattr(self, name)) for name in self.__slots__} | {
             "rows_processed": self.rows_processed
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReport:
+    """One chunk of a table's backfill that is in the target now. size: bytes of its rows in memory. left: chunks of the
+    backfill that are not; waiting: those of them that nobody is loading."""
+
+    table: str
+    run_id: str
+    number: int
+    rows: int
+    rejected: int
+    size: int
+    seconds: float
+    done: int
+    left: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)

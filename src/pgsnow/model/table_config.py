@@ -165,6 +165,8 @@ class TableOptions(BaseModel):
     """Megabytes of a table, as Postgres stores it, that a full read loads and remembers at once."""
     max_mb_per_s: Positive | None = None
     """Megabytes of rows that a full read in chunks reads in a second at most; null means as many as it can."""
+    max_parallel_chunks: FromOne = 1
+    """Chunks of a table that are loaded at once at most, by all workers together."""
     max_rejected_rows: FromZero = 10_000
     """Rejected rows in one run after which the table stops with an error."""
     on_overflow: Annotated[Overflow, BeforeValidator(_overflow), WithJsonSchema(_OVERFLOW)] = (

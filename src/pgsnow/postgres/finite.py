@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -16,10 +17,10 @@ from pgsnow.postgres.values import text_of_value
 
 
 class LastWatermark:
-    """Grows with each batch; starts from the one before. Python holds these values to the microsecond, and infinite
-    ones or years that it does not know never get here."""
+    """Grows with each batch; starts from one that is known, if there is one. Python holds these values to the
+    microsecond, and infinite ones or years that it does not know never get here."""
 
-    def __init__(self, plan: TablePlan, before: str | None) -> None:
+    def __init__(self, plan: TablePlan, before: str | None = None) -> None:
         column = watermark_of(plan)
         self._field = Field(column.name, column.name, mapping_of(column))
         self._largest = None if before is None else _parsed(plan, before)
@@ -34,6 +35,12 @@ class LastWatermark:
     @property
     def text(self) -> str | None:
         return text_of_value(self._largest)
+
+
+def largest(plan: TablePlan, watermarks: Iterable[str | None]) -> str | None:
+    """Of texts that LastWatermark gave, by the order of their type."""
+    known = [text for text in watermarks if text is not None]
+    return max(known, key=lambda text: _parsed(plan, text), default=None)
 
 
 def _parsed(plan: TablePlan, text: str) -> Any:

@@ -83,11 +83,7 @@ def load_straight(
     holds()
     filled = ((FENCE_COLUMN, str(unit.fence)), *audited)
     with step.timed("copy", "copied"):
-        # Files that a try before has copied, and whose rows were deleted, count as loaded.
-        statement = straight_sql.copy_into_target(
-            plan.target, plan.output, filled, origin, force=attempt.again
-        )
-        loaded = _rows_loaded(step, statement)
+        loaded = _rows_loaded(step, straight_sql.copy_into_target(plan.target, plan.output, filled, origin))
     if loaded != unit.rows:
         raise LoadMismatch(
             f"{plan.target}: batch {unit.batch} has {unit.rows} rows, Snowflake loaded {loaded}"

@@ -21,17 +21,16 @@ def copy_into_target(
     output: Sequence[Field],
     filled: Sequence[Filled],
     origin: str,
-    *,
-    force: bool = False,
 ) -> str:
-    """filled: the target's columns that are pgsnow's own. origin: a stage and a path in it. force: files that were
-    loaded once too."""
+    """filled: the target's columns that are pgsnow's own. origin: a stage and a path in it.
+
+    FORCE: what was loaded is known by its fence. COPY's own memory knows nothing of rows that were deleted."""
     values = [*parquet_values(output), *filled]
     names = ", ".join(quote(name) for name, _ in values)
     return (
         f"COPY INTO {qualified(target)} ({names})"
         f" FROM (SELECT {', '.join(value for _, value in values)} FROM {origin})"
-        f" FILE_FORMAT={FILE_FORMAT} ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
+        f" FILE_FORMAT={FILE_FORMAT} ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
     )
 
 

@@ -9,6 +9,7 @@ import psycopg
 
 from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Horizon
+from pgsnow.sync.chunk_worker import ChunkWorker
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.look import Look
 from pgsnow.sync.means import Means
@@ -41,7 +42,9 @@ class Attempt:
     ) -> None:
         self._destination.close()
 
-    def table_run(self, horizon: Horizon, *, refresh: bool, resync: bool) -> TableRun:
+    def table_run(
+        self, horizon: Horizon, *, refresh: bool, resync: bool, leave_chunks: bool = False
+    ) -> TableRun:
         means, look, destination = self._means, self._look, self._destination
         quarantine = Quarantine(
             look.plan,
@@ -55,8 +58,11 @@ class Attempt:
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
             quarantine, destination, look.progress, means.stop, refresh, look.drift,
-            look.probe, resync=resync,
+            look.probe, self._chunk_worker, resync=resync, leave_chunks=leave_chunks,
         )  # fmt: skip
+
+    def _chunk_worker(self) -> ChunkWorker:
+        return ChunkWorker(self._means, self._look.prepared, self._conn, self._look.claim.run_id)
 
     def given_up(self) -> Claim:
         """The claim to try again with: its staging is swept, and a run that begins from nothing ends there."""

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgsnow.model.backfill import Backfill, Chunk, layout_of
+from pgsnow.model.backfill import Backfill, layout_of
 from pgsnow.model.config import LateRows, TableMode
+from pgsnow.model.errors import LeaseLost
 from pgsnow.postgres.chunks import Outset, outset
-from pgsnow.sync.chunk import load_chunk
-from pgsnow.sync.pace import MEGABYTE, Pace
-from pgsnow.sync.spool import Spool
+from pgsnow.postgres.finite import largest
+from pgsnow.sync.chunk_crew import ChunkCrew
+from pgsnow.sync.pace import MEGABYTE
 from pgsnow.sync.table_run import TableRun
-from pgsnow.sync.units import UnitWriter
 
 
 def backfill(run: TableRun) -> TableRun:
     """If everything is to be read, and that is more than a chunk: all of it in the target, and the run that goes on
-    from there. Else the run as it was."""
+    from there, unless `progress.left_to_others` tells that others are at work on it. Else the run as it was."""
     if not may_be_due(run):
         return run
     start = outset(run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh, because=run.because)
@@ -75,34 +75,28 @@ def begun(run: TableRun, start: Outset) -> Backfill:
 
 
 def fill(run: TableRun, work: Backfill) -> TableRun | None:
-    """Load the chunks that are left. None: the target had gone. Each is read through a snapshot of its own, which holds
-    nothing up for longer than that takes."""
+    """Load the chunks that are left, or leave them to others. The run that goes on from there, or that cannot yet
+    because others are at work on some; None: the target had gone."""
     run.progress.full_read = work.reason
-    done = list(work.done)
-    pace = Pace(len(work.left), run.plan.config.max_mb_per_s, run.stop)
-    with Spool(run.claim.run_id) as spool:
-        writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
-        for chunk in work.left:
-            run.ledger.begin_chunk(run.claim, work, chunk)
-            loaded = load_chunk(run, replace(chunk, last_watermark=newest(done)), writer, pace, work.before)
-            if loaded is None:
-                return None
-            run.ledger.finish_chunk(run.claim, work, loaded)
-            done.append(loaded)
-            pace.chunk_done()
-            tell(run, loaded, len(done), len(work.chunks), pace)
-    run.destination.settle(not_after=work.before, given_up=work.given_up)
-    rows, size = sum(chunk.rows for chunk in done), sum(chunk.size for chunk in done)
-    run.progress.events.append(f"backfill: {len(done)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
-    checkpoint = work.checkpoint.evolve(last_watermark=newest(done))
-    return replace(run, checkpoint=checkpoint, because=None, backfill=replace(work, chunks=tuple(done)))
+    counts = run.ledger.chunk_counts(run.claim.table) if run.leave_chunks else ChunkCrew(run, work).load()
+    if counts is None:
+        return None
+    if counts.left:
+        run.progress.left_to_others = counts
+        return run
+    done = run.ledger.backfill(run.claim)
+    if done is None or done.id != work.id:
+        raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
+    run.destination.take_over([batch for chunk in done.chunks for batch in chunk.open_batches])
+    run.destination.settle(not_after=done.fence - 1, given_up=done.given_up)
+    rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
+    run.progress.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
+    checkpoint = work.checkpoint.evolve(last_watermark=newest(run, done))
+    return replace(run, checkpoint=checkpoint, because=None, backfill=done)
 
 
-def tell(run: TableRun, chunk: Chunk, done: int, of: int, pace: Pace) -> None:
-    detail = f"{done} of {of}, {pace.text}"
-    run.progress.tell("chunk", rows=chunk.rows, size=chunk.size, detail=detail, done=done, of=of)
-
-
-def newest(done: list[Chunk]) -> str | None:
-    """The largest watermark so far; chunks are done in order."""
-    return done[-1].last_watermark if done else None
+def newest(run: TableRun, work: Backfill) -> str | None:
+    """The largest watermark of all chunks, whatever their order."""
+    if run.plan.watermark is None:
+        return None
+    return largest(run.plan, (chunk.last_watermark for chunk in work.chunks))

@@ -11,7 +11,7 @@ from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.drift import Drift, KnownSource
-from pgsnow.model.errors import PgsnowError, SchemaChangePending, TargetQueryFailed
+from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaChangePending, TargetQueryFailed
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.schema_options import SchemaChanges
 from pgsnow.model.settings import SnowflakeSettings
@@ -47,8 +47,9 @@ class Destination:
         stagings: Stagings,
         *,
         applying: bool = False,
+        session: Session | None = None,
     ) -> None:
-        """applying: a person has seen what is sent."""
+        """applying: a person has seen what is sent. session: one that another destination has handed on."""
         self._settings = settings
         self._plan = plan
         self._ledger = ledger
@@ -57,11 +58,13 @@ class Destination:
         self._stop = stop
         self._stagings = stagings
         self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not applying
-        self._session: Session | None = None
+        self._session = session
         self._content = Content(plan, batch_name(plan, claim.fence, 0), claim.fence, claim.run_id)
         self._rows = 0
         self.made_target = False
         """True once this run had to create the target."""
+        self.target_gone = False
+        """True once a chunk found no target to be loaded into: it makes none, and the backfill is over."""
         self.from_nothing = False
         """True once the ledger has no checkpoint any more, whatever the claim says of one."""
         self.known = claim.known
@@ -156,6 +159,12 @@ class Destination:
         )
         self._progress.applied(result)
 
+    def take_over(self, batches: Sequence[str]) -> None:
+        """Sweep these too, when it is time: others have left them."""
+        new = [batch for batch in batches if batch not in self._open]
+        self._open.extend(new)
+        self._left |= frozenset(new)
+
     def sweep(self, *, but: str | None = None) -> None:
         """Remove the staging of every batch known to be open, of this run and of earlier ones."""
         swept = [batch for batch in self._open if batch != but]
@@ -182,6 +191,11 @@ class Destination:
         if self._columns is None:
             self.ensure()
         return limits_of(self._columns or {}, self._plan.output)
+
+    def handed_on(self) -> Session | None:
+        """The open session, if there is one: the caller's from now on."""
+        session, self._session = self._session, None
+        return session
 
     def close(self) -> None:
         if self._session is not None:
@@ -351,6 +365,9 @@ class Destination:
         """What was loaded went with a target that somebody dropped, or is not where it should be. The ledger knows
         before the target looks as if nothing were missing, or a run that is killed here would leave it so."""
         self._ledger.forget(self._claim)
+        if self._claim.chunk is not None:
+            self.target_gone = True
+            raise LeaseLost(f"{self._claim.table}: the target was gone; the backfill begins anew")
 
     def _suffices(self) -> bool:
         return self._columns is not None and suffices(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.ledger.store import Ledger
 from pgsnow.model.config import LoadMethod, SyncConfig, TableConfig
-from pgsnow.model.report import SyncReport
+from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stagings import Stagings
@@ -21,6 +20,7 @@ from pgsnow.sync.log import log_report, logger
 from pgsnow.sync.means import Means
 from pgsnow.sync.planning import Planner
 from pgsnow.sync.spool import sweep_spool
+from pgsnow.sync.take_chunk import new_run_id, take_chunk
 from pgsnow.sync.tick import Tick
 
 DUE_SHARE = 0.8
@@ -58,6 +58,7 @@ class Engine:
         due_only: bool = False,
         full_refresh: bool = False,
         resync: bool = False,
+        leave_chunks: bool = False,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default), each as far as Postgres has committed now.
 
@@ -68,11 +69,25 @@ class Engine:
         """
         chosen = self.config.select(tables)
         ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
-        with self._claimed([table.name for table in chosen], ages, full_refresh, resync) as tick:
+        with self._claimed(
+            [table.name for table in chosen], ages, full_refresh, resync, leave_chunks
+        ) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
         log_report(report)
         return report
+
+    def take_chunk(self, table: str | None = None) -> ChunkReport | None:
+        """Load one chunk that waits, of this table's backfill or of any table's; None: none waits, or as many are being
+        loaded as `max_parallel_chunks` allows. It needs no lease of the table. May be called from several threads.
+
+        What is left undone, by a failure or by `stop`, is given back at once; a chunk of a worker that died is given to
+        the next who asks. Raises SchemaMoved if the table or its configuration was altered, LeaseLost if the backfill
+        was begun anew or ended or its target is gone: in both cases the table's next tick knows what to do; and what
+        else a run of the table raises.
+        """
+        self._prepare()
+        return take_chunk(self._means(), self.config.select(None if table is None else [table]), holder())
 
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
         """Read the rows of these open quarantine entries from the source again and load them."""
@@ -111,16 +126,26 @@ class Engine:
         return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
 
     def _claimed(
-        self, names: list[str], ages: Mapping[str, float], refresh: bool = False, resync: bool = False
+        self,
+        names: list[str],
+        ages: Mapping[str, float],
+        refresh: bool = False,
+        resync: bool = False,
+        leave_chunks: bool = False,
     ) -> Tick:
         self._prepare()
-        run_id = uuid.uuid4().hex[:16]
+        run_id = new_run_id()
         claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=ages)
-        means = Means(
+        return Tick(
+            self._means(), run_id, claims, refusals,
+            refresh=refresh, resync=resync, leave_chunks=leave_chunks,
+        )  # fmt: skip
+
+    def _means(self) -> Means:
+        return Means(
             self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop,
             self.stagings,
         )  # fmt: skip
-        return Tick(means, run_id, claims, refusals, refresh=refresh, resync=resync)
 
     def _prepare(self) -> None:
         if self._migrated:

@@ -6,16 +6,22 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from pgsnow.model.backfill import ChunkCounts
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.events import Event, Observer
 
+_COUNTS = (
+    "rows_read", "rows_rejected", "rows_dropped", "rows_inserted", "rows_updated", "bytes_staged", "load_units",
+)  # fmt: skip
+
 
 class Progress:
-    """The run's tally. One thread writes it."""
+    """The run's tally. One thread writes it: others write one `apart`, which is added once they are done."""
 
     def __init__(self, table: str, target: str, run_id: str, observer: Observer) -> None:
         self.table = table
@@ -39,6 +45,24 @@ class Progress:
         """The target's content was replaced, if by nothing."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
+        self.left_to_others: ChunkCounts | None = None
+        """How far the backfill is that keeps this run from going on."""
+
+    def apart(self) -> Progress:
+        """An empty tally of the same run."""
+        part = Progress(self.table, self.target, self.run_id, self._observer)
+        part._began, part._started_at = self._began, self._started_at
+        return part
+
+    def add(self, part: Progress) -> None:
+        """What was counted apart. Seconds of threads that worked side by side add up to more than passed."""
+        for phase, seconds in part.phases.items():
+            self.spent(phase, seconds)
+        self.events.extend(event for event in part.events if event not in self.events)
+        self.query_ids.extend(part.query_ids)
+        self.cells_changed.update(part.cells_changed)
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(part, name))
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -73,6 +97,15 @@ class Progress:
 
     def report(self, status: Status | None = None, error: BaseException | None = None) -> TableReport:
         """The report as of now; without a status: how a run that came to its end without an error ended."""
+        left = self.left_to_others
+        if status is None and left is not None:
+            return replace(
+                self.report(Status.HELD),
+                error=f"backfill under way: {left.done} of {left.chunks} chunks are loaded",
+                error_type="BackfillUnderWay",
+                chunks_left=left.left,
+                chunks_waiting=left.waiting,
+            )
         known = error if isinstance(error, PgsnowError) else None
         return TableReport(
             table=self.table,

@@ -26,6 +26,8 @@ def sync_table(run: TableRun) -> None:
     if nothing_to_load(run):
         return
     run = backfill(run)
+    if run.progress.left_to_others is not None:
+        return
     if not load_changes(run):
         load_changes(replace(run, checkpoint=None, backfill=None))
     run.destination.sweep()

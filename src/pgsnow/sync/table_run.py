@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgsnow.ledger.store import Claim, Ledger
@@ -12,6 +13,7 @@ from pgsnow.model.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.read import Probe
+from pgsnow.sync.chunk_worker import ChunkWorker
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.quarantine import Quarantine
@@ -36,11 +38,14 @@ class TableRun:
     drift: Drift
     probe: Probe | None
     """What the look at the table found, before this run."""
+    chunk_worker: Callable[[], ChunkWorker]
     because: str | None = None
     backfill: Backfill | None = None
     """All of its chunks are in the target, and `checkpoint` is where it leaves off."""
     resync: bool = False
     """Everything that is read takes the place of what the target has, at once."""
+    leave_chunks: bool = False
+    """A backfill's chunks are for others to load."""
 
     @property
     def everything(self) -> bool:

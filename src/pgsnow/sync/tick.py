@@ -50,13 +50,16 @@ class Tick:
         *,
         refresh: bool = False,
         resync: bool = False,
+        leave_chunks: bool = False,
     ) -> None:
-        """refresh: read everything, and delete the rest. resync: let it take the place of the target's content."""
+        """refresh: read everything, and delete the rest. resync: let it take the place of the target's content.
+        leave_chunks: backfills are begun and ended here, and others load their chunks."""
         self._means = means
         self._run_id = run_id
         self._claims = claims
         self._refresh = refresh or resync
         self._resync = resync
+        self._leave_chunks = leave_chunks
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._connections = Connections(means.source)
@@ -180,7 +183,10 @@ class Tick:
         for plans in range(1, PLANS_A_TICK + 1):
             with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
                 try:
-                    action(attempt.table_run(horizon, refresh=self._refresh, resync=self._resync))
+                    run = attempt.table_run(
+                        horizon, refresh=self._refresh, resync=self._resync, leave_chunks=self._leave_chunks
+                    )
+                    action(run)
                     break
                 except SchemaMoved as moved:
                     if plans == PLANS_A_TICK:

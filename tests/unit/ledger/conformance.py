@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pgsnow.ledger.payload import MAX_PAYLOAD, MAX_TEXT
-from pgsnow.ledger.store import Claim, Ledger, WatermarkRow
-from pgsnow.model.backfill import Blocks
+from pgsnow.ledger.store import ChunkClaim, Claim, Ledger, WatermarkRow
+from pgsnow.model.backfill import Backfill, Blocks, ChunkCounts
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, VirtualXids
 from pgsnow.model.drift import KnownColumn, KnownSource
@@ -91,6 +91,20 @@ def take(worker: Ledger, table: str = USERS, run_id: str | None = None, min_age:
     )
     assert refusals == []
     return claims[0]
+
+
+def filled(worker: Ledger, table: str = USERS, blocks: tuple[Blocks, ...] = BLOCKS) -> tuple[Claim, Backfill]:
+    """A table with a backfill under way, and the claim of the run that began it."""
+    claim = take(worker, table)
+    return claim, worker.begin_backfill(
+        claim, "layout", checkpoint(), blocks, prunes=False, reason="first read"
+    )
+
+
+def take_chunk(worker: Ledger, table: str = USERS) -> ChunkClaim:
+    taken = worker.claim_chunk({table: 99}, run_id=f"run-{next(_serial)}", holder="somebody")
+    assert taken is not None
+    return taken
 
 
 def refused(worker: Ledger, table: str = USERS, min_age: float = 0.0) -> str:
@@ -393,45 +407,206 @@ class LedgerConformance:
         first = take(ann)
         ann.advance(first, checkpoint(50))
         begun = ann.begin_backfill(first, "layout", checkpoint(100), BLOCKS, prunes=True, reason="asked for")
-        assert (begun.fence, len(begun.left)) == (first.fence, 2)
-        ann.begin_chunk(first, begun, begun.chunks[0])
+        assert len(begun.left) == 2
+        one, two = take_chunk(ann), take_chunk(ann)
+        assert [one.chunk.number, two.chunk.number] == [0, 1]
+        assert (one.layout, one.chunk.blocks, one.claim.table) == ("layout", BLOCKS[0], USERS)
         done = replace(
-            begun.chunks[0], done=True, rows=7, rejected=1, size=900, last_watermark="2026-03-01 10:00:00+00"
+            one.chunk, done=True, rows=7, rejected=1, size=900, last_watermark="2026-03-01 10:00:00+00"
         )
-        ann.finish_chunk(first, begun, done)
-        ann.begin_chunk(first, begun, begun.chunks[1])
+        assert ann.finish_chunk(one.claim, done) == ChunkCounts(2, 1, 1)
         crew.kill(ann)
         second = take(bob)
         assert second.checkpoint is None
         known = bob.backfill(second)
-        assert known == replace(
-            begun, chunks=(replace(done, attempts=1), replace(begun.chunks[1], attempts=1))
-        )
+        assert known == replace(begun, chunks=(done, two.chunk))
         (row,) = bob.watermarks()
         assert (row.chunks, row.chunks_done) == (2, 1)
-        with pytest.raises(LeaseLost):
-            ann.finish_chunk(first, begun, begun.chunks[1])
 
-    @pytest.mark.parametrize("ended_by", ["advance", "advance_idle", "forget", "another"])
+    @pytest.mark.parametrize(
+        "ended_by", ["advance", "advance_idle", "forget", "forget by a chunk", "another"]
+    )
     def test_a_backfill_ends_with_whatever_takes_its_place(self, ann: Ledger, ended_by: str) -> None:
         claim = take(ann)
         begun = ann.begin_backfill(claim, "a", checkpoint(100), BLOCKS, prunes=False, reason="first read")
+        taken = take_chunk(ann)
+        ann.open_batch(taken.claim, "left")
         if ended_by == "advance":
             ann.advance(claim, checkpoint(101))
         elif ended_by == "advance_idle":
             assert ann.advance_idle([(claim, checkpoint(101))]) == []
-        elif ended_by == "forget":
-            ann.forget(claim)
+        elif ended_by.startswith("forget"):
+            ann.forget(claim if ended_by == "forget" else taken.claim)
         else:
             anew = ann.begin_backfill(
                 claim, "b", checkpoint(102), BLOCKS[:1], prunes=False, reason="first read"
             )
             assert ann.backfill(claim) == anew
+            assert anew.fence > max(begun.fence, *taken.chunk.fences)
         if ended_by != "another":
             assert ann.backfill(claim) is None
             assert ann.watermarks()[0].chunks is None
+            assert ann.chunk_counts(USERS) is None
+            assert ann.claim_chunk({USERS: 9}, run_id="r", holder="h") is None
         with pytest.raises(LeaseLost):
-            ann.begin_chunk(claim, begun, begun.chunks[0])
+            ann.finish_chunk(taken.claim, taken.chunk)
+        ann.renew([taken.claim])
+        ann.release([claim, taken.claim])
+        assert take(ann).open_batches == ("left",)
+
+    # --- chunks ---
+
+    def test_a_chunk_is_granted_to_one_worker_and_the_other_gets_the_next(
+        self, ann: Ledger, bob: Ledger
+    ) -> None:
+        filled(ann)
+        assert [take_chunk(ann).chunk.number, take_chunk(bob).chunk.number] == [0, 1]
+        assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 2)
+        for worker in (ann, bob):
+            assert worker.claim_chunk({USERS: 9}, run_id="r", holder="h") is None
+
+    def test_of_many_threads_each_is_granted_another_chunk(self, ann: Ledger, bob: Ledger) -> None:
+        filled(ann, blocks=tuple(Blocks(n, n + 1) for n in range(12)))
+        with ThreadPoolExecutor(8) as pool:
+            taken = list(pool.map(lambda n: take_chunk((ann, bob)[n % 2]), range(12)))
+        assert sorted(one.chunk.number for one in taken) == list(range(12))
+        assert len({one.claim.fence for one in taken}) == 12
+
+    def test_no_more_chunks_of_a_table_are_held_than_was_asked_for(self, ann: Ledger, bob: Ledger) -> None:
+        filled(ann, blocks=tuple(Blocks(n, n + 1) for n in range(12)))
+
+        def take_few(number: int) -> ChunkClaim | None:
+            return (ann, bob)[number % 2].claim_chunk({USERS: 3}, run_id=f"r{number}", holder="h")
+
+        with ThreadPoolExecutor(8) as pool:
+            taken = [one for one in pool.map(take_few, range(12)) if one is not None]
+        assert len(taken) == 3
+        ann.finish_chunk(taken[0].claim, taken[0].chunk)
+        assert take_few(0) is not None
+
+    def test_fences_of_chunks_lie_between_those_of_the_runs(
+        self, crew: Crew, ann: Ledger, bob: Ledger
+    ) -> None:
+        before = take(ann)
+        ann.release([before])
+        claim, begun = filled(ann)
+        fences = [take_chunk(ann).claim.fence]
+        crew.kill(ann)
+        again = take_chunk(bob)
+        assert again.chunk.fences == (fences[0], again.claim.fence)
+        fences += [again.claim.fence, take_chunk(bob).claim.fence]
+        assert before.fence < begun.fence < fences[0] < fences[1] < fences[2] < claim.fence
+        assert take(bob).fence > claim.fence
+
+    def test_a_dead_workers_chunk_is_tried_again_by_another_and_it_can_write_nothing(
+        self, crew: Crew, ann: Ledger, bob: Ledger
+    ) -> None:
+        filled(bob)
+        old = take_chunk(ann)
+        ann.open_batch(old.claim, "b1")
+        crew.kill(ann)
+        assert bob.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
+        new = take_chunk(bob)
+        assert (new.chunk.number, new.chunk.attempts, new.claim.open_batches) == (0, 2, ("b1",))
+        for write in (
+            lambda: ann.finish_chunk(old.claim, old.chunk),
+            lambda: ann.forget(old.claim),
+            lambda: ann.open_batch(old.claim, "b"),
+            lambda: ann.close_batches(old.claim, ["b1"]),
+            lambda: ann.remember_target(old.claim, {"ID": "NUMBER"}),
+            lambda: ann.quarantine(old.claim, [Rejected({"id": "1"}, "bad")]),
+            lambda: ann.resolve_errors(old.claim, [{"id": "1"}]),
+        ):
+            with pytest.raises(LeaseLost, match=re.escape(USERS)):
+                write()
+        ann.renew([old.claim])
+        ann.release([old.claim])
+        assert bob.chunk_counts(USERS) == ChunkCounts(2, 0, 1)
+        assert bob.finish_chunk(new.claim, new.chunk) == ChunkCounts(2, 1, 0)
+
+    def test_who_lost_only_the_session_keeps_the_chunk_if_nobody_came(
+        self, crew: Crew, ann: Ledger, bob: Ledger
+    ) -> None:
+        filled(bob)
+        taken = take_chunk(ann)
+        crew.kill(ann)
+        ann.renew([taken.claim])
+        assert take_chunk(bob).chunk.number == 1
+        ann.finish_chunk(taken.claim, taken.chunk)
+
+    def test_a_chunk_that_is_given_back_waits_and_its_attempts_are_counted(
+        self, ann: Ledger, bob: Ledger
+    ) -> None:
+        filled(ann)
+        ann.release([take_chunk(ann).claim])
+        assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
+        assert take_chunk(bob).chunk.attempts == 2
+
+    def test_what_chunks_have_left_may_be_swept_by_the_tables_run(self, ann: Ledger) -> None:
+        claim, _ = filled(ann)
+        taken = take_chunk(ann)
+        ann.open_batch(taken.claim, "b1")
+        ann.open_batch(taken.claim, "b2")
+        ann.finish_chunk(taken.claim, taken.chunk)
+        known = ann.backfill(claim)
+        assert known is not None
+        assert [chunk.open_batches for chunk in known.chunks] == [("b1", "b2"), ()]
+        ann.close_batches(claim, ["b1"])
+        ann.advance(claim, checkpoint(101))
+        ann.release([claim, taken.claim])
+        assert take(ann).open_batches == ("b2",)
+
+    def test_closing_gives_back_chunks(self, crew: Crew, ann: Ledger) -> None:
+        filled(ann)
+        worker = crew.worker()
+        take_chunk(worker)
+        worker.close()
+        assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
+
+    def test_a_chunk_may_be_told_done_twice_and_swept_afterwards(self, ann: Ledger) -> None:
+        filled(ann)
+        taken = take_chunk(ann)
+        ann.open_batch(taken.claim, "b1")
+        counts = ann.finish_chunk(taken.claim, taken.chunk)
+        assert ann.finish_chunk(taken.claim, taken.chunk) == counts == ChunkCounts(2, 1, 0)
+        ann.close_batches(taken.claim, ["b1"])
+        ann.release([taken.claim])
+
+    def test_what_may_be_written_under_a_chunk(self, ann: Ledger) -> None:
+        """Rejected rows and the target's columns are the table's, whoever finds them; the checkpoint is not a
+        chunk's to move."""
+        claim, _ = filled(ann)
+        taken = take_chunk(ann)
+        ann.quarantine(taken.claim, [Rejected({"id": "1"}, "bad"), Rejected({"id": "2"}, "bad")])
+        assert ann.resolve_errors(taken.claim, [{"id": "1"}]) == 1
+        ann.remember_target(taken.claim, {"ID": "NUMBER"})
+        for write in (
+            lambda: ann.advance(taken.claim, checkpoint(200)),
+            lambda: ann.remember_source(taken.claim, SOURCE),
+            lambda: ann.begin_backfill(taken.claim, "b", checkpoint(), BLOCKS, prunes=False, reason="r"),
+        ):
+            with pytest.raises(LeaseLost):
+                write()
+        ann.release([claim, taken.claim])
+        after = take(ann)
+        assert (after.target_columns, after.has_open_errors, after.open_batches) == (
+            {"ID": "NUMBER"},
+            True,
+            (),
+        )
+        assert take_chunk(ann).claim.has_open_errors
+
+    def test_tables_take_turns_and_a_paused_one_waits(self, crew: Crew, ann: Ledger) -> None:
+        for table in ("a", "b", "c"):
+            filled(ann, table)
+        crew.pause("c")
+        tables = {"a": 9, "b": 9, "c": 9}
+        taken = [ann.claim_chunk(tables, run_id="r", holder="h") for _ in range(5)]
+        assert [(one.claim.table, one.chunk.number) for one in taken if one is not None] == [
+            ("a", 0), ("b", 0), ("a", 1), ("b", 1),
+        ]  # fmt: skip
+
+    # --- what runs leave ---
 
     def test_open_batches_outlive_a_crash(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
         claim = take(ann)

@@ -1,0 +1,136 @@
+"""Who may load a chunk: as with tables (see leases.py), a lease that carries a fence, and an advisory lock that shows
+its holder lives. Who asks for one is not refused while there is another: it gets the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pgsnow.ledger.session import Link
+from pgsnow.ledger.statements import Statements, as_json
+from pgsnow.ledger.store import ChunkClaim, Claim
+from pgsnow.model.backfill import Blocks, Chunk, ChunkId
+from pgsnow.model.drift import KnownSource
+from pgsnow.model.errors import PgsnowError
+
+
+class ChunkLeases:
+    """Claims, renews and releases chunks of the backfills under way in one ledger."""
+
+    def __init__(self, statements: Statements, lease_seconds: float) -> None:
+        self._statements = statements
+        self._lease_seconds = lease_seconds
+        self._held: dict[tuple[int, ChunkId | None], Claim] = {}
+        """By process: what close() must give back."""
+
+    def claim(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
+        """Four round trips."""
+        if not tables:
+            return None
+        params = {"run_id": run_id, "holder": holder, "lease_seconds": self._lease_seconds}
+        wanted = [{"name": name, "at_most": at_most} for name, at_most in tables.items()]
+        row = self._statements.session.run(lambda link: self._claim(link, wanted, params))
+        if row is None:
+            return None
+        claimed = _chunk_claim(row, run_id, holder)
+        self._held[os.getpid(), claimed.claim.chunk] = claimed.claim
+        return claimed
+
+    def renew(self, claims: Iterable[Claim]) -> None:
+        """One round trip, if there is any."""
+        ours = list(claims)
+        if ours:
+            self._statements.session.run(lambda link: self._renew(link, ours))
+
+    def release(self, claims: Iterable[Claim]) -> None:
+        """One round trip, if there is any."""
+        ours = list(claims)
+        if not ours:
+            return
+        self._statements.session.run(lambda link: self._release(link, ours))
+        for claim in ours:
+            if self._held.get((os.getpid(), claim.chunk)) == claim:
+                del self._held[os.getpid(), claim.chunk]
+
+    def release_all(self) -> None:
+        """Give back what this process still holds. A server that does not answer has dropped the locks anyway."""
+        try:
+            self.release([claim for (pid, _), claim in list(self._held.items()) if pid == os.getpid()])
+        except PgsnowError:
+            self._held.clear()
+
+    def _claim(
+        self, link: Link, wanted: list[dict[str, Any]], params: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """A statement sees what was there when it began, so waiting for one's turn is a statement of its own."""
+        queries = self._statements.queries
+        with link.connection.transaction():
+            link.rows(queries["queue_for_chunks"], {"tables": [table["name"] for table in wanted]})
+            rows = link.rows(
+                queries["claim_chunk"],
+                {**params, "wanted": as_json(wanted), "locked": list(link.locked_chunks)},
+            )
+        if not rows:
+            return None
+        if rows[0]["has_lock"]:
+            link.locked_chunks[rows[0]["lock_key"]] = (_id(rows[0]), rows[0]["fences"][-1])
+        return rows[0]
+
+    def _renew(self, link: Link, claims: list[Claim]) -> None:
+        fences = {claim.chunk: claim.fence for claim in claims if claim.chunk is not None}
+        rows = link.rows(
+            self._statements.queries["renew_chunks"],
+            {"claims": _as_json(link, claims), "lease_seconds": self._lease_seconds},
+        )
+        for row in rows:
+            if row["has_lock"]:
+                link.locked_chunks[row["lock_key"]] = (_id(row), fences[_id(row)])
+
+    def _release(self, link: Link, claims: list[Claim]) -> None:
+        ours = {(claim.chunk, claim.fence) for claim in claims}
+        locked = [key for key, held in link.locked_chunks.items() if held in ours]
+        link.rows(
+            self._statements.queries["release_chunks"], {"claims": _as_json(link, claims), "locked": locked}
+        )
+        for key in locked:
+            del link.locked_chunks[key]
+
+
+def _as_json(link: Link, claims: list[Claim]) -> Any:
+    locked = set(link.locked_chunks.values())
+    return as_json(
+        {
+            "backfill": claim.chunk.backfill,
+            "number": claim.chunk.number,
+            "fence": claim.fence,
+            "locked": (claim.chunk, claim.fence) in locked,
+        }
+        for claim in claims
+        if claim.chunk is not None
+    )
+
+
+def _id(row: dict[str, Any]) -> ChunkId:
+    return ChunkId(row["backfill"], row["number"])
+
+
+def _chunk_claim(row: dict[str, Any], run_id: str, holder: str) -> ChunkClaim:
+    fences = tuple(row["fences"])
+    claim = Claim(
+        table=row["source_table"],
+        run_id=run_id,
+        holder=holder,
+        fence=fences[-1],
+        checkpoint=None,
+        open_batches=tuple(row["open_batches"]),
+        target_columns=row["target_columns"],
+        has_open_errors=row["has_open_errors"],
+        known=None if row["source_schema"] is None else KnownSource.from_json(row["source_schema"]),
+        chunk=_id(row),
+    )
+    blocks = Blocks(row["first_block"], row["end_block"])
+    chunk = Chunk(
+        row["number"], blocks, attempts=row["attempts"], fences=fences, open_batches=claim.open_batches
+    )
+    return ChunkClaim(claim, chunk, row["layout"], row["backfill_fence"], row["replaces"])

@@ -1,0 +1,88 @@
+"""Loads chunks of one table, one after the other: in the target, in the ledger, swept, given back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from types import TracebackType
+
+import psycopg
+
+from pgsnow.ledger.store import ChunkClaim, Claim
+from pgsnow.model.backfill import Chunk
+from pgsnow.model.errors import LeaseLost, PgsnowError
+from pgsnow.sync.chunk import load_chunk
+from pgsnow.sync.chunk_run import ChunkRun
+from pgsnow.sync.destination import Destination
+from pgsnow.sync.heartbeat import Heartbeat
+from pgsnow.sync.means import Means
+from pgsnow.sync.pace import Pace
+from pgsnow.sync.planning import Prepared
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.spool import Spool
+from pgsnow.sync.units import UnitWriter
+
+
+class ChunkWorker:
+    """A context manager, for one thread: it has a session in Snowflake and a folder for part files of its own."""
+
+    def __init__(self, means: Means, prepared: Prepared, conn: psycopg.Connection, run_id: str) -> None:
+        """conn: for small questions; other threads may ask theirs on it too."""
+        self._means = means
+        self._prepared = prepared
+        self._conn = conn
+        self._spool = Spool(run_id)
+        self._destination: Destination | None = None
+
+    def __enter__(self) -> ChunkWorker:
+        self._spool.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._destination is not None:
+            self._destination.close()
+        self._spool.__exit__(kind, error, trace)
+
+    def load(
+        self, taken: ChunkClaim, tally: Progress, pace: Pace, done: Callable[[Claim, Chunk], None]
+    ) -> bool:
+        """False: the target had gone, and with it what was done of the backfill. done: is called once the chunk is in
+        the target, to tell the ledger. Whatever happens, the chunk is given back. Raises what load_chunk raises."""
+        run = self._run(taken.claim, tally)
+        try:
+            with Heartbeat(self._means.ledger, [taken.claim]):
+                run.destination.sweep()  # what an earlier attempt has left
+                run.destination.go_straight(not_after=taken.fence - 1, earlier=taken.chunk.fences[:-1])
+                writer = UnitWriter(
+                    run.plan, run.claim.fence, self._spool, run.quarantine, run.progress, run.stop
+                )
+                loaded = load_chunk(run, taken.chunk, writer, pace)
+                if loaded is None:
+                    return False
+                done(taken.claim, loaded)
+                run.destination.sweep()
+                return True
+        except LeaseLost:
+            if not run.destination.target_gone:
+                raise
+            with contextlib.suppress(LeaseLost):  # the ledger has what is swept here as the table's by now
+                run.destination.sweep()
+            return False
+        finally:
+            with contextlib.suppress(PgsnowError):  # a ledger that does not answer finds out by itself
+                self._means.ledger.release([taken.claim])
+
+    def _run(self, claim: Claim, tally: Progress) -> ChunkRun:
+        means, plan = self._means, self._prepared.plan
+        destination = Destination(
+            means.settings.snowflake, plan, means.ledger, claim, tally, means.stop, means.stagings,
+            session=self._destination.handed_on() if self._destination else None,
+        )  # fmt: skip
+        self._destination = destination
+        quarantine = Quarantine(
+            plan, self._prepared.transform, means.ledger, claim, tally, self._conn, destination.limits
+        )
+        return ChunkRun(plan, claim, means.source, means.ledger, quarantine, destination, tally, means.stop)
