@@ -136,8 +136,9 @@ def merge(
     key: Sequence[Field],
     fence: int,
     audited: Sequence[Filled] = (),
+    into: TargetName | None = None,
 ) -> str:
-    """audited: further columns of the target, each with what it is filled with.
+    """audited: further columns of the target, each with what it is filled with. into: what stands for the target.
 
     One row a key: the one read last. A matched row is overwritten unless a run with a higher fence wrote it,
     so a stale worker's late MERGE changes nothing, and a row whose watermark went back still wins."""
@@ -150,7 +151,7 @@ def merge(
     updates = ", ".join(f"{_of('t', name)} = {_of('s', name)}" for name in names if name not in keys)
     old, new = _of("t", FENCE_COLUMN), _of("s", FENCE_COLUMN)
     return (
-        f"MERGE INTO {qualified(target)} AS t USING ("
+        f"MERGE INTO {qualified(into or target)} AS t USING ("
         f"SELECT {selected} FROM {qualified(staging_table(target, batch))} AS r "
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {_of('r', ORDER_COLUMN)} DESC) = 1"
         f") AS s ON {matching} "

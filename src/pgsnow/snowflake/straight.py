@@ -14,6 +14,7 @@ from pgsnow.model.config import TableMode
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.own_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import UNPROVEN
 from pgsnow.snowflake import sql, straight_sql
 from pgsnow.snowflake.connection import Session
@@ -44,23 +45,22 @@ def can_go_straight(plan: TablePlan) -> bool:
     return free and proven and not any('"' in field.target for field in plan.output)
 
 
-def is_without_older(session: Session, plan: TablePlan, not_after: int | None) -> bool:
-    """True if the target holds no row that was written under this fence or before it; None: no row at all."""
-    return not session.execute(straight_sql.any_row(plan.target, not_after=not_after)).rows
+def is_without_older(session: Session, into: TargetName, not_after: int | None) -> bool:
+    """True if the table holds no row that was written under this fence or before it; None: no row at all."""
+    return not session.execute(straight_sql.any_row(into, not_after=not_after)).rows
 
 
-def forget_attempts(session: Session, plan: TablePlan, fences: Sequence[int]) -> int:
+def delete_attempts(session: Session, into: TargetName, fences: Sequence[int]) -> int:
     """Delete what these attempts have put there; how many rows. Idempotent."""
     if not fences:
         return 0
-    return number_in(
-        session.execute(straight_sql.delete_attempts(plan.target, fences)), "number of rows deleted"
-    )
+    return number_in(session.execute(straight_sql.delete_attempts(into, fences)), "number of rows deleted")
 
 
 def load_straight(
     session: Session,
     plan: TablePlan,
+    into: TargetName,
     unit: LoadUnit,
     attempt: Try,
     *,
@@ -70,33 +70,31 @@ def load_straight(
     holds: Callable[[], None],
     notify: Callable[[str], None],
 ) -> LoadResult:
-    """Put the unit's rows into the target, once, and prove that all of them are there.
+    """Put the unit's rows into the target or what stands for it, once, and prove that all of them are there.
 
     holds: raises LeaseLost; asked when the files are there and nothing was copied. Who takes the table over removes
     those files before anything else, so that a COPY that comes too late finds none. `notify` is called after each step:
     "put", "copied". Raises LoadMismatch, after which nobody knows what is there.
     """
     step = Steps(session, notify, staging)
-    if attempt.again and _came_through(session, plan, unit, attempt.before):
+    if attempt.again and _came_through(session, into, unit, attempt.before):
         return LoadResult(inserted=unit.rows)
-    put_parts(step, plan.target, unit)
+    put_parts(step, into, unit)
     holds()
     filled = ((FENCE_COLUMN, str(unit.fence)), *audited)
     with step.timed("copy", "copied"):
-        loaded = _rows_loaded(step, straight_sql.copy_into_target(plan.target, plan.output, filled, origin))
+        loaded = _rows_loaded(step, straight_sql.copy_into_target(into, plan.output, filled, origin))
     if loaded != unit.rows:
-        raise LoadMismatch(
-            f"{plan.target}: batch {unit.batch} has {unit.rows} rows, Snowflake loaded {loaded}"
-        )
+        raise LoadMismatch(f"{into}: batch {unit.batch} has {unit.rows} rows, Snowflake loaded {loaded}")
     return LoadResult(inserted=loaded, query_ids=tuple(step.query_ids), seconds=step.seconds)
 
 
-def _came_through(session: Session, plan: TablePlan, unit: LoadUnit, before: int | None) -> bool:
-    ((there,),) = session.execute(straight_sql.count_of(plan.target, unit.fence)).rows
+def _came_through(session: Session, into: TargetName, unit: LoadUnit, before: int | None) -> bool:
+    ((there,),) = session.execute(straight_sql.count_of(into, unit.fence)).rows
     if before is not None and int(there) in (before, before + unit.rows):
         return bool(int(there) != before)
     raise LoadMismatch(
-        f"{plan.target}: {there} rows of {unit.batch} and the units before it are there, {before} were loaded before it"
+        f"{into}: {there} rows of {unit.batch} and the units before it are there, {before} were loaded before it"
     )
 
 

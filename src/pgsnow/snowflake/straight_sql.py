@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.own_columns import FENCE_COLUMN
+from pgsnow.model.own_columns import FENCE_COLUMN, OwnColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field
 from pgsnow.snowflake.quoting import qualified, quote
@@ -73,4 +73,45 @@ def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Fie
     return (
         f"INSERT OVERWRITE INTO {table} ({names}) SELECT {values} FROM {table} AS t"
         f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY t.{quote(FENCE_COLUMN)} DESC) = 1"
+    )
+
+
+def create_beside(beside: TargetName, output: Sequence[Field], own: Sequence[OwnColumn]) -> str:
+    """Transient, for it holds nothing that the source has not, but not temporary: it outlives the session by days."""
+    columns = [(f.target, f.type.snowflake) for f in output] + list(own)
+    listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
+    return (
+        f"CREATE TRANSIENT TABLE IF NOT EXISTS {qualified(beside)} ({listed}) DATA_RETENTION_TIME_IN_DAYS=0"
+    )
+
+
+def put_in_place(
+    target: TargetName,
+    beside: TargetName,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    filled: Sequence[Filled],
+    others: Sequence[str],
+    fence: int,
+) -> str:
+    """All rows of the target give way to those beside it, of rows with one key to that of the newest attempt.
+
+    Unless a run with a higher fence has written to the target: then it is filled with what it holds. filled and others:
+    as in whole_sql.overwrite.
+    """
+    values = [
+        *((f.target, f"b.{quote(f.target)}") for f in output),
+        *filled,
+        *((name, "NULL") for name in others),
+    ]
+    names = ", ".join(quote(name) for name, _ in values)
+    table, mark = qualified(target), quote(FENCE_COLUMN)
+    later = f"EXISTS (SELECT 1 FROM {table} AS n WHERE n.{mark} > {fence})"
+    keys = ", ".join(f"b.{quote(f.target)}" for f in key)
+    return (
+        f"INSERT OVERWRITE INTO {table} ({names}) "
+        f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} "
+        f"FROM {qualified(beside)} AS b WHERE NOT {later} "
+        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY b.{mark} DESC) = 1 "
+        f"UNION ALL SELECT {', '.join(f't.{quote(name)}' for name, _ in values)} FROM {table} AS t WHERE {later}"
     )

@@ -11,10 +11,12 @@ from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.drift import Drift, KnownSource
-from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaChangePending, TargetQueryFailed
+from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaChangePending, TargetMissing, TargetQueryFailed
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.schema_options import SchemaChanges
 from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake.beside import beside_of, make_beside, put_in_place
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.evolve import Evolved, evolve, outlook
 from pgsnow.snowflake.foresee import Foresight
@@ -24,7 +26,7 @@ from pgsnow.snowflake.replace import Content, append, begin, gather, replace
 from pgsnow.snowflake.schema import created, describe, ensure_target, suffices
 from pgsnow.snowflake.staging import Staging
 from pgsnow.snowflake.stagings import Stagings
-from pgsnow.snowflake.straight import Try, forget_attempts, is_without_older, keep_one_a_key, load_straight
+from pgsnow.snowflake.straight import Try, delete_attempts, is_without_older, keep_one_a_key, load_straight
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.retry import with_retries
 from pgsnow.sync.straight import Straight
@@ -73,6 +75,8 @@ class Destination:
         self._open: list[str] = list(claim.open_batches)
         self._left = frozenset(claim.open_batches)
         self._straight: Straight | None = None
+        self._kept: str | None = None
+        self._beside: str | None = None
 
     def evolve(self, drift: Drift) -> Evolved | None:
         """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
@@ -108,7 +112,7 @@ class Destination:
         earlier: the fences of attempts at the same rows; what they have left in the target is deleted first. Ends
         with `settle`.
         """
-        self._straight = Straight(self._plan, not_after, earlier)
+        self._straight = Straight(self._plan, self._into, not_after, earlier)
 
     def settle(self, *, not_after: int | None = None, given_up: Sequence[int] = ()) -> None:
         """All units of a full read are there: each key once, and nothing of the attempts `given_up`. Idempotent.
@@ -120,6 +124,40 @@ class Destination:
             lambda: self._on_session(lambda s: self._settle(s, not_after, given_up)), self._stop
         )
         self._progress.events.extend(events)
+
+    def gather_beside(self, fence: int, *, make: bool = False) -> None:
+        """From here on units go into a table beside the target, that of the backfill with this fence. make: which has
+        none yet; the ledger knows of it before it is there. Ends with `put_in_place`."""
+        batch = batch_name(self._plan, fence, 0)
+        self._beside = self._kept = batch
+        if make:
+            self._ledger.open_batch(self._claim, batch)
+            self._open.append(batch)
+            with_retries(lambda: self._on_session(lambda s: make_beside(s, self._content, batch)), self._stop)
+
+    def keep_beside(self, fence: int | None) -> None:
+        """The table beside the target, of the backfill with this fence, is not to be swept; None: whichever it is."""
+        self._kept = None if fence is None else batch_name(self._plan, fence, 0)
+
+    def put_in_place(self, given_up: Sequence[int]) -> None:
+        """The target holds what was gathered beside it, and no other row, all at once; nothing of the attempts
+        `given_up`. Idempotent until the table beside is swept, which it may be from the next checkpoint on. Raises
+        LeaseLost before anything is changed if the table is another run's by now."""
+        batch, self._beside, self._straight = self._beside or "", None, None
+        self._ledger.open_batch(self._claim, batch)
+        try:
+            result = with_retries(
+                lambda: self._on_session(
+                    lambda s: put_in_place(s, self._content, batch, given_up, self._notify)
+                ),
+                self._stop,
+            )
+        except TargetMissing:
+            self._read_all()
+            raise
+        self._progress.applied(LoadResult(query_ids=result.query_ids, seconds=result.seconds))
+        self._progress.replaced = True
+        self._progress.events.append(f"replaced the content of {self._plan.target}: {result.inserted} rows")
 
     def gather(self, unit: LoadUnit) -> None:
         """Stage one unit of a content that `replace` or `append` will put in place. Idempotent, in order of reading.
@@ -167,13 +205,13 @@ class Destination:
 
     def sweep(self, *, but: str | None = None) -> None:
         """Remove the staging of every batch known to be open, of this run and of earlier ones."""
-        swept = [batch for batch in self._open if batch != but]
+        swept = [batch for batch in self._open if batch not in (but, self._kept)]
         if not swept:
             return
         with self._progress.timed("sweep"):
             with_retries(lambda: self._on_session(lambda s: self._sweep(s, swept)), self._stop)
             self._ledger.close_batches(self._claim, swept)
-        self._open[:] = [batch for batch in self._open if batch == but]
+        self._open[:] = [batch for batch in self._open if batch not in swept]
         self._progress.tell("swept")
 
     def prune(self, fence: int) -> int:
@@ -259,13 +297,15 @@ class Destination:
     def _try_straight(
         self, session: Session, straight: Straight, unit: LoadUnit, origin: str, *, again: bool
     ) -> LoadResult | None:
-        self._ensure(session)
+        if self._beside is None:
+            self._ensure(session)
         if not straight.decide(session):
             return None
         straight.batches.add(unit.batch)
         return load_straight(
             session,
             self._plan,
+            straight.into,
             unit,
             Try(again, straight.before),
             audited=self._content.audited,
@@ -277,9 +317,9 @@ class Destination:
 
     def _settle(self, session: Session, not_after: int | None, given_up: Sequence[int]) -> list[str]:
         plan, events = self._plan, []
-        if not_after is not None and not is_without_older(session, plan, not_after):
+        if not_after is not None and not is_without_older(session, plan.target, not_after):
             return []
-        if gone := forget_attempts(session, plan, given_up):
+        if gone := delete_attempts(session, plan.target, given_up):
             events.append(f"deleted {gone} rows that attempts which were given up had left")
         if gone := keep_one_a_key(session, plan):
             events.append(f"removed {gone} rows that had moved while they were read, and were there twice")
@@ -288,8 +328,10 @@ class Destination:
     def _attempt(self, unit: LoadUnit) -> LoadResult:
         try:
             return self._on_session(lambda session: self._load(session, unit))
-        except TargetQueryFailed:
-            if self._columns is None:
+        except TargetQueryFailed as refused:
+            if self._beside is not None and isinstance(refused, TargetMissing):
+                self._read_all()
+            if self._columns is None or self._beside is not None:
                 raise
             # What the cache says of the target may be out of date (dropped, altered by hand): look, then try once more.
             self._columns = None
@@ -316,7 +358,8 @@ class Destination:
         return replace(session, self._content, self._rows, self._notify)
 
     def _load(self, session: Session, unit: LoadUnit) -> LoadResult:
-        self._ensure(session)
+        if self._beside is None:
+            self._ensure(session)
         plan = self._plan
         return load(
             session,
@@ -328,7 +371,13 @@ class Destination:
             notify=self._notify,
             audited=self._content.audited,
             staging=self._staging,
+            into=self._into,
         )
+
+    @property
+    def _into(self) -> TargetName:
+        """Where units go."""
+        return beside_of(self._plan.target, self._beside) if self._beside else self._plan.target
 
     @property
     def _staging(self) -> Staging:

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.table import TargetName
 from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.straight import can_go_straight, forget_attempts, is_without_older
+from pgsnow.snowflake.straight import can_go_straight, delete_attempts, is_without_older
 
 
 class Straight:
     """Of one attempt: a first load, or one at a chunk. Undecided until there is a unit."""
 
-    def __init__(self, plan: TablePlan, not_after: int | None, earlier: Sequence[int]) -> None:
-        """not_after: a row of that fence, or of one before it, is of another time than this read (None: any row is).
-        earlier: the fences of attempts at the same rows."""
-        self._plan = plan
+    def __init__(
+        self, plan: TablePlan, into: TargetName, not_after: int | None, earlier: Sequence[int]
+    ) -> None:
+        """into: the target, or what stands for it. not_after: a row of that fence, or of one before it, is of another
+        time than this read (None: any row is). earlier: the fences of attempts at the same rows."""
+        self.into = into
         self._not_after = not_after
         self._earlier = tuple(earlier)
         self._decided: bool | None = None if can_go_straight(plan) else False
@@ -36,8 +39,8 @@ class Straight:
     def decide(self, session: Session) -> bool:
         """Look at the target, once; what earlier attempts have left there is gone after it. Idempotent."""
         if self._decided is None:
-            if is_without_older(session, self._plan, self._not_after):
-                forget_attempts(session, self._plan, self._earlier)
+            if is_without_older(session, self.into, self._not_after):
+                delete_attempts(session, self.into, self._earlier)
                 self._decided = True
             else:
                 self._decided = False
