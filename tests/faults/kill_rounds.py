@@ -15,7 +15,7 @@ from tests.world import World
 POINTS = ("written", "put", "copied", "merged")
 """After read, after PUT, after COPY, after MERGE before the checkpoint. The fifth point, after MERGE before its
 reply, is `kill_before_the_reply`."""
-CHUNK_POINTS = ("read", *POINTS, "chunk")
+CHUNK_POINTS = ("read", "written", "put", "copied", "chunk")
 DEADLINE = 60.0
 
 

@@ -40,6 +40,7 @@ class Backfills:
         *,
         prunes: bool,
         reason: str,
+        replaces: bool = False,
     ) -> Backfill:
         """Raises LeaseLost."""
         rows = self._statements.rows(
@@ -51,6 +52,7 @@ class Backfills:
             checkpoint=Jsonb(checkpoint.to_json()),
             prunes=prunes,
             reason=reason,
+            replaces=replaces,
             reserved=FENCES_OF_A_CLAIM,
             schema=self._statements.schema,
             chunks=as_json({"number": n, "first": b.first, "end": b.end} for n, b in enumerate(blocks)),
@@ -58,7 +60,9 @@ class Backfills:
         if not rows:
             raise self._statements.lost(claim)
         chunks = tuple(Chunk(number, of) for number, of in enumerate(blocks))
-        return Backfill(rows[0]["backfill"], rows[0]["fence"], layout, checkpoint, prunes, reason, chunks)
+        return Backfill(
+            rows[0]["backfill"], rows[0]["fence"], layout, checkpoint, prunes, reason, chunks, replaces
+        )
 
     def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
         """Two round trips. Raises LeaseLost."""

@@ -133,4 +133,4 @@ def _chunk_claim(row: dict[str, Any], run_id: str, holder: str) -> ChunkClaim:
     chunk = Chunk(
         row["number"], blocks, attempts=row["attempts"], fences=fences, open_batches=claim.open_batches
     )
-    return ChunkClaim(claim, chunk, row["layout"])
+    return ChunkClaim(claim, chunk, row["layout"], row["backfill_fence"], row["replaces"])

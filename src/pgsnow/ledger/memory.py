@@ -170,13 +170,14 @@ class MemoryLedger:
         *,
         prunes: bool,
         reason: str,
+        replaces: bool = False,
     ) -> Backfill:
         with self.memory.lock:
             row, number = self._fenced(claim), next(self.memory.ids)
             chunks = tuple(Chunk(at, of) for at, of in enumerate(blocks))
             row.end_backfill()
             fence = row.last_chunk_fence = max(claim.fence - FENCES_OF_A_CLAIM, row.last_chunk_fence + 1)
-            row.backfill = Backfill(number, fence, layout, checkpoint, prunes, reason, chunks)
+            row.backfill = Backfill(number, fence, layout, checkpoint, prunes, reason, chunks, replaces)
             row.checkpoint = None
             return row.backfill
 
@@ -192,7 +193,9 @@ class MemoryLedger:
             batches = tuple(row.chunks[found.chunk.number].open_batches)
             claim = replace(claim, open_batches=batches, chunk=ChunkId(found.backfill.id, found.chunk.number))
             chunk = replace(found.chunk, attempts=len(fences), fences=fences, open_batches=batches)
-            return ChunkClaim(claim, chunk, found.backfill.layout)
+            return ChunkClaim(
+                claim, chunk, found.backfill.layout, found.backfill.fence, found.backfill.replaces
+            )
 
     def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
         with self.memory.lock:

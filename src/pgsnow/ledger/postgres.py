@@ -107,8 +107,11 @@ class PostgresLedger:
         *,
         prunes: bool,
         reason: str,
+        replaces: bool = False,
     ) -> Backfill:
-        return self._backfills.begin(claim, layout, checkpoint, blocks, prunes=prunes, reason=reason)
+        return self._backfills.begin(
+            claim, layout, checkpoint, blocks, prunes=prunes, reason=reason, replaces=replaces
+        )
 
     def claim_chunk(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
         return self._chunks.claim(tables, run_id=run_id, holder=holder)

@@ -213,7 +213,7 @@ returning source_table;
 
 -- name: backfill
 -- The one under way.
-select b.id, b.fence, b.layout, b.checkpoint, b.prunes, b.reason
+select b.id, b.fence, b.layout, b.checkpoint, b.prunes, b.reason, b.replaces
 from {schema}.sync_watermarks w join {schema}.sync_backfills b on b.id = w.backfill
 where w.source_table = %(table)s;
 
@@ -236,8 +236,10 @@ with mine as (
 ), earlier as (
     delete from {schema}.sync_backfills b using mine where b.source_table = mine.source_table
 ), made as (
-    insert into {schema}.sync_backfills (source_table, run_id, fence, last_fence, layout, checkpoint, prunes, reason)
-    select source_table, %(run_id)s, first.fence, first.fence, %(layout)s, %(checkpoint)s, %(prunes)s, %(reason)s
+    insert into {schema}.sync_backfills
+        (source_table, run_id, fence, last_fence, layout, checkpoint, prunes, reason, replaces)
+    select source_table, %(run_id)s, first.fence, first.fence, %(layout)s, %(checkpoint)s, %(prunes)s, %(reason)s,
+        %(replaces)s
     from mine cross join before
     cross join lateral (select greatest(%(fence)s - %(reserved)s, before.last_fence + 1) as fence) first
     returning id, source_table, fence
@@ -295,7 +297,7 @@ with living as materialized (
 ), fenced as (
     update {schema}.sync_backfills b set last_fence = b.last_fence + 1
     from picked where b.id = picked.backfill
-    returning b.id, b.source_table, b.layout, b.last_fence
+    returning b.id, b.source_table, b.layout, b.fence, b.replaces, b.last_fence
 ), tried as materialized (
     select c.backfill, c.number,
         case when c.lock_key = any(%(locked)s::bigint[]) then true else pg_try_advisory_lock(c.lock_key) end as has_lock
@@ -312,7 +314,8 @@ from tried
 join fenced on fenced.id = tried.backfill
 join {schema}.sync_watermarks w on w.source_table = fenced.source_table
 where c.backfill = tried.backfill and c.number = tried.number
-returning w.source_table, w.target_columns, w.source_schema, fenced.layout, tried.has_lock, c.lock_key,
+returning w.source_table, w.target_columns, w.source_schema, fenced.layout, fenced.fence as backfill_fence,
+    fenced.replaces, tried.has_lock, c.lock_key,
     c.backfill, c.number, c.first_block, c.end_block, c.attempts, c.fences, c.open_batches,
     exists (
         select from {schema}.sync_errors e where e.source_table = w.source_table and e.state = 'open'

@@ -43,11 +43,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ChunkClaim:
-    """A chunk that was granted. layout: of its backfill; whoever has planned another one must not load it."""
+    """A chunk that was granted. layout: of its backfill; whoever has planned another one must not load it. fence and
+    replaces: of its backfill."""
 
     claim: Claim
     chunk: Chunk
     layout: str
+    fence: int
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,7 @@ class Backfills(Protocol):
         *,
         prunes: bool,
         reason: str,
+        replaces: bool = False,
     ) -> Backfill:
         """A new one takes the place of the checkpoint and of any that is under way, before anything is read for it."""
 

@@ -74,6 +74,7 @@ class Backfill:
     one; the run that reads what has changed meanwhile has a larger one than all attempts at chunks.
     layout: `layout_of` the plan it was cut for. checkpoint: captured before the first chunk was read.
     prunes: rows that were not read are to be deleted at its end. reason: why everything is read.
+    replaces: its rows are gathered beside the target, and take the place of what that holds at its end, all at once.
     """
 
     id: int
@@ -83,6 +84,7 @@ class Backfill:
     prunes: bool
     reason: str
     chunks: tuple[Chunk, ...]
+    replaces: bool = False
 
     @property
     def left(self) -> tuple[Chunk, ...]:
@@ -91,6 +93,11 @@ class Backfill:
     @property
     def done(self) -> tuple[Chunk, ...]:
         return tuple(chunk for chunk in self.chunks if chunk.done)
+
+    @property
+    def given_up(self) -> tuple[int, ...]:
+        """The fences of attempts at chunks that other attempts came after."""
+        return tuple(fence for chunk in self.chunks for fence in chunk.fences[:-1])
 
     @property
     def rejected(self) -> int:

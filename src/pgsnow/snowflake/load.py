@@ -45,8 +45,10 @@ def load(
     notify: Callable[[str], None],
     audited: Sequence[sql.Filled] = (),
     staging: Staging = INTERNAL,
+    into: TargetName | None = None,
 ) -> LoadResult:
-    """Stage the unit's rows, prove that all of them are there, and merge them in one atomic statement.
+    """Stage the unit's rows, prove that all of them are there, and merge them in one atomic statement: into the target,
+    or into what stands for it.
 
     `notify` is called after each step: "put" and "copied" (or "inserted"), "merged". Idempotent: the staging starts
     empty, and a MERGE done twice leaves the same rows. Nothing is cleaned up; that is `sweep`'s.
@@ -58,7 +60,7 @@ def load(
     session.execute(sql.create_staging(target, unit.batch, output))
     stage_rows(step, target, unit, unit.batch, method=method)
     with step.timed("merge", "merged"):
-        merged = step.run(sql.merge(target, unit.batch, output, key, unit.fence, audited))
+        merged = step.run(sql.merge(target, unit.batch, output, key, unit.fence, audited, into))
     return LoadResult(
         inserted=number_in(merged, "number of rows inserted"),
         updated=number_in(merged, "number of rows updated"),
@@ -103,9 +105,14 @@ def stage_rows(
         _insert(step, target, unit, into)
 
 
-def _stage(step: Steps, target: TargetName, unit: LoadUnit, into: str, *, force: bool) -> None:
+def put_parts(step: Steps, target: TargetName, unit: LoadUnit) -> None:
+    """The unit's part files, to where COPY finds them."""
     with step.timed("put", "put"):
         step.staging.put(step.session, target, unit.batch, [part.path for part in unit.parts])
+
+
+def _stage(step: Steps, target: TargetName, unit: LoadUnit, into: str, *, force: bool) -> None:
+    put_parts(step, target, unit)
     with step.timed("copy", "copied"):
         copied = step.run(step.staging.copy(target, unit.batch, into, force=force))
         _expect(target, unit, sum(int(rows) for rows in copied.column("rows_loaded")))

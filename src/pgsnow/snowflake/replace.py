@@ -73,12 +73,6 @@ def replace(session: Session, content: Content, rows: int, notify: Callable[[str
     then they still are.
     """
     plan, step = content.plan, Steps(session, notify)
-    known = {f.target for f in plan.output} | {column.name for column in plan.own_columns}
-    others = [
-        column.name
-        for column in describe(session, plan.target) or []
-        if column.name not in known and not column.computed and not column.has_default
-    ]
     with step.timed("replace", "replaced"):
         result = step.run(
             whole_sql.overwrite(
@@ -87,7 +81,7 @@ def replace(session: Session, content: Content, rows: int, notify: Callable[[str
                 plan.output,
                 plan.target_key,
                 filled(content),
-                others,
+                columns_of_others(session, plan),
                 content.fence,
             )
         )
@@ -95,6 +89,16 @@ def replace(session: Session, content: Content, rows: int, notify: Callable[[str
     if inserted != rows and not plan.target_key:
         raise LoadMismatch(f"{plan.target}: {rows} rows were staged, and {inserted} are in the table")
     return LoadResult(inserted=inserted, query_ids=tuple(step.query_ids), seconds=step.seconds)
+
+
+def columns_of_others(session: Session, plan: TablePlan) -> list[str]:
+    """Columns of the target that are not pgsnow's, and that nothing but a row's writer fills."""
+    known = {f.target for f in plan.output} | {column.name for column in plan.own_columns}
+    return [
+        column.name
+        for column in describe(session, plan.target) or []
+        if column.name not in known and not column.computed and not column.has_default
+    ]
 
 
 def append(session: Session, content: Content, notify: Callable[[str], None]) -> LoadResult:

@@ -41,6 +41,9 @@ class S3Staging:
             return written(str)
         return Confidential(written(str), Secret(written(Secret.reveal)), hidden)
 
+    def origin(self, target: TargetName, batch: str) -> str | None:
+        return f"@{qualified(self._stage)}/{folder_of(batch)}" if self._stage is not None else None
+
     def remove(self, session: Session, target: TargetName, batch: str) -> None:
         self.bucket.clear(self.key(batch))
 

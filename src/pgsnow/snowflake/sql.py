@@ -29,6 +29,9 @@ NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"
 Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
 UPLOAD_THREADS = 4
+FILE_FORMAT = "(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
+"""Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the default)
+bytea loads as text."""
 
 
 def create_schema(target: TargetName) -> str:
@@ -113,13 +116,9 @@ def put(target: TargetName, batch: str, path: Path) -> str:
 
 def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool = False) -> str:
     """into: the batch whose staging table takes the rows. origin: where from, as SQL. force: files that were loaded
-    once too.
-
-    Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the
-    default) bytea loads as text."""
+    once too."""
     return (
-        f"COPY INTO {qualified(staging_table(target, into))} FROM {origin}"
-        " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
+        f"COPY INTO {qualified(staging_table(target, into))} FROM {origin} FILE_FORMAT={FILE_FORMAT}"
         f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
     )
 
@@ -137,8 +136,9 @@ def merge(
     key: Sequence[Field],
     fence: int,
     audited: Sequence[Filled] = (),
+    into: TargetName | None = None,
 ) -> str:
-    """audited: further columns of the target, each with what it is filled with.
+    """audited: further columns of the target, each with what it is filled with. into: what stands for the target.
 
     One row a key: the one read last. A matched row is overwritten unless a run with a higher fence wrote it,
     so a stale worker's late MERGE changes nothing, and a row whose watermark went back still wins."""
@@ -151,7 +151,7 @@ def merge(
     updates = ", ".join(f"{_of('t', name)} = {_of('s', name)}" for name in names if name not in keys)
     old, new = _of("t", FENCE_COLUMN), _of("s", FENCE_COLUMN)
     return (
-        f"MERGE INTO {qualified(target)} AS t USING ("
+        f"MERGE INTO {qualified(into or target)} AS t USING ("
         f"SELECT {selected} FROM {qualified(staging_table(target, batch))} AS r "
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {_of('r', ORDER_COLUMN)} DESC) = 1"
         f") AS s ON {matching} "

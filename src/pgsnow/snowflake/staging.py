@@ -26,6 +26,9 @@ class Staging(Protocol):
     def copy(self, target: TargetName, batch: str, into: str, *, force: bool = False) -> str | Confidential:
         """The COPY of the batch's folder into the staging table of the batch `into`. force: what was loaded too."""
 
+    def origin(self, target: TargetName, batch: str) -> str | None:
+        """The batch's folder as a stage that a COPY with a SELECT may read; None: there is no stage."""
+
     def remove(self, session: Session, target: TargetName, batch: str) -> None:
         """All that is in the batch's folder, and nothing else. What is not there is fine."""
 
@@ -50,6 +53,9 @@ class InternalStage:
 
     def copy(self, target: TargetName, batch: str, into: str, *, force: bool = False) -> str:
         return sql.copy_into_staging(target, into, stage_path(target, batch), force=force)
+
+    def origin(self, target: TargetName, batch: str) -> str:
+        return stage_path(target, batch)
 
     def remove(self, session: Session, target: TargetName, batch: str) -> None:
         with contextlib.suppress(TargetMissing):

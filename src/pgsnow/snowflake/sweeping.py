@@ -14,13 +14,19 @@ from pgsnow.snowflake.staging import INTERNAL, Staging
 
 
 def sweep(
-    session: Session, target: TargetName, batches: Iterable[str], stagings: Sequence[Staging] = (INTERNAL,)
+    session: Session,
+    target: TargetName,
+    batches: Iterable[str],
+    stagings: Sequence[Staging] = (INTERNAL,),
+    *,
+    tables: bool = True,
 ) -> None:
     """Remove the staging table and the staged files of these batches, and of no other. Idempotent: what is not there
-    (any more), be it the whole schema, is fine."""
+    (any more), be it the whole schema, is fine. tables: False if they certainly have no staging table."""
     for batch in batches:
-        with contextlib.suppress(TargetMissing):
-            session.execute(sql.drop_staging(target, batch))
+        if tables:
+            with contextlib.suppress(TargetMissing):
+                session.execute(sql.drop_staging(target, batch))
         for staging in stagings:
             staging.remove(session, target, batch)
 

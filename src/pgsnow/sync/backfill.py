@@ -30,6 +30,7 @@ def backfill(run: TableRun) -> TableRun:
     run.destination.ensure()  # first: a target that has to be made has nothing of the chunks that are done
     run.destination.made_target = False
     work = gone_on_with(run, start) or begun(run, start)
+    run = replace(run, resync=work.replaces)
     filled = fill(run, work)
     if filled is None:
         run.progress.events.append("the target was gone: the backfill begins anew")
@@ -44,7 +45,7 @@ def may_be_due(run: TableRun) -> bool:
     everything = run.checkpoint is None or run.refresh or any(reason is not None for reason in reasons)
     config = run.plan.config
     lossless = config.mode is TableMode.XMIN or config.late_rows is LateRows.LOSSLESS
-    return everything and lossless and not run.replaces
+    return everything and lossless and not run.plan.whole
 
 
 def gone_on_with(run: TableRun, start: Outset) -> Backfill | None:
@@ -56,8 +57,10 @@ def gone_on_with(run: TableRun, start: Outset) -> Backfill | None:
     if known.layout != layout_of(run.plan) or not start.follows(known.checkpoint):
         run.progress.events.append("the backfill begins anew: the table or its configuration was altered")
         return None
-    if run.refresh and not known.prunes:
+    if (run.refresh and not known.prunes) or (run.replaces and not known.replaces):
         return None
+    if known.replaces:
+        run.destination.gather_beside(known.fence)
     run.progress.events.append(
         f"the backfill goes on with {len(known.left)} of {len(known.chunks)} chunks: {known.reason}"
     )
@@ -67,14 +70,21 @@ def gone_on_with(run: TableRun, start: Outset) -> Backfill | None:
 def begun(run: TableRun, start: Outset) -> Backfill:
     run.progress.events.append(f"backfill in {len(start.chunks)} chunks: {start.reason}")
     run.destination.from_nothing = True
-    return run.ledger.begin_backfill(
+    if run.replaces:
+        run.destination.ensure(relaxed=run.reshaped)
+    work = run.ledger.begin_backfill(
         run.claim,
         layout_of(run.plan),
         start.checkpoint,
         start.chunks,
         prunes=run.prunes,
         reason=start.reason,
+        replaces=run.replaces,
     )
+    run.destination.keep_beside(None)
+    if work.replaces:
+        run.destination.gather_beside(work.fence, make=True)
+    return work
 
 
 def fill(run: TableRun, work: Backfill) -> TableRun | None:
@@ -92,6 +102,10 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
         raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
     run.destination.take_over(left_behind(done.chunks))
     run.progress.backfilled = True
+    if done.replaces:
+        run.destination.put_in_place(done.given_up)
+    else:
+        run.destination.settle(not_after=done.fence - 1, given_up=done.given_up)
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
     run.progress.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
     checkpoint = work.checkpoint.evolve(last_watermark=newest(run, done))

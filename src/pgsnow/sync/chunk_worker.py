@@ -55,6 +55,9 @@ class ChunkWorker:
         try:
             with Heartbeat(self._means.ledger, [taken.claim]):
                 run.destination.sweep()  # what an earlier attempt has left
+                if taken.replaces:
+                    run.destination.gather_beside(taken.fence)
+                run.destination.go_straight(not_after=taken.fence - 1, earlier=taken.chunk.fences[:-1])
                 writer = UnitWriter(
                     run.plan, run.claim.fence, self._spool, run.quarantine, run.progress, run.stop
                 )

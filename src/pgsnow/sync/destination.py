@@ -11,10 +11,12 @@ from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.drift import Drift, KnownSource
-from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaChangePending, TargetQueryFailed
+from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaChangePending, TargetMissing, TargetQueryFailed
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.schema_options import SchemaChanges
 from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake.beside import beside_of, make_beside, put_in_place
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.evolve import Evolved, evolve, outlook
 from pgsnow.snowflake.foresee import Foresight
@@ -24,8 +26,10 @@ from pgsnow.snowflake.replace import Content, append, begin, gather, replace
 from pgsnow.snowflake.schema import created, describe, ensure_target, suffices
 from pgsnow.snowflake.staging import Staging
 from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.straight import Try, delete_attempts, is_without_older, keep_one_a_key, load_straight
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.retry import with_retries
+from pgsnow.sync.straight import Straight
 from pgsnow.sync.units import batch_name
 
 T = TypeVar("T")
@@ -70,6 +74,9 @@ class Destination:
         self._columns = claim.target_columns
         self._open: list[str] = list(claim.open_batches)
         self._left = frozenset(claim.open_batches)
+        self._straight: Straight | None = None
+        self._kept: str | None = None
+        self._beside: str | None = None
 
     def evolve(self, drift: Drift) -> Evolved | None:
         """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
@@ -92,8 +99,64 @@ class Destination:
         self.sweep()
         self._ledger.open_batch(self._claim, unit.batch)
         self._open.append(unit.batch)
-        result = with_retries(lambda: self._attempt(unit), self._stop)
+        result = self._load_straight(unit) or with_retries(lambda: self._attempt(unit), self._stop)
+        if self._straight is not None:
+            self._straight.loaded(unit, result)
         self._progress.loaded(unit, result)
+
+    def go_straight(self, *, not_after: int | None = None, earlier: Sequence[int] = ()) -> None:
+        """From here on units are rows of a full read, no two of one key in one snapshot: they need no MERGE while the
+        target has no row that was written under the fence `not_after` or before it (None: no row at all).
+
+        earlier: the fences of attempts at the same rows; what they have left in the target is deleted first. Ends
+        with `settle`.
+        """
+        self._straight = Straight(self._plan, self._into, not_after, earlier)
+
+    def settle(self, *, not_after: int | None = None, given_up: Sequence[int] = ()) -> None:
+        """All units of a full read are there: each key once, and nothing of the attempts `given_up`. Idempotent.
+        To be followed by what has changed since the read began: docs/decisions/23-straight-into-the-empty-target.md"""
+        was, self._straight = self._straight, None
+        if not_after is None and (was is None or not was.batches):
+            return
+        events = with_retries(
+            lambda: self._on_session(lambda s: self._settle(s, not_after, given_up)), self._stop
+        )
+        self._progress.events.extend(events)
+
+    def gather_beside(self, fence: int, *, make: bool = False) -> None:
+        """From here on units go into a table beside the target, that of the backfill with this fence. make: which has
+        none yet; the ledger knows of it before it is there. Ends with `put_in_place`."""
+        batch = batch_name(self._plan, fence, 0)
+        self._beside = self._kept = batch
+        if make:
+            self._ledger.open_batch(self._claim, batch)
+            self._open.append(batch)
+            with_retries(lambda: self._on_session(lambda s: make_beside(s, self._content, batch)), self._stop)
+
+    def keep_beside(self, fence: int | None) -> None:
+        """The table beside the target, of the backfill with this fence, is not to be swept; None: whichever it is."""
+        self._kept = None if fence is None else batch_name(self._plan, fence, 0)
+
+    def put_in_place(self, given_up: Sequence[int]) -> None:
+        """The target holds what was gathered beside it, and no other row, all at once; nothing of the attempts
+        `given_up`. Idempotent until the table beside is swept, which it may be from the next checkpoint on. Raises
+        LeaseLost before anything is changed if the table is another run's by now."""
+        batch, self._beside, self._straight = self._beside or "", None, None
+        self._ledger.open_batch(self._claim, batch)
+        try:
+            result = with_retries(
+                lambda: self._on_session(
+                    lambda s: put_in_place(s, self._content, batch, given_up, self._notify)
+                ),
+                self._stop,
+            )
+        except TargetMissing:
+            self._read_all()
+            raise
+        self._progress.applied(LoadResult(query_ids=result.query_ids, seconds=result.seconds))
+        self._progress.replaced = True
+        self._progress.events.append(f"replaced the content of {self._plan.target}: {result.inserted} rows")
 
     def gather(self, unit: LoadUnit) -> None:
         """Stage one unit of a content that `replace` or `append` will put in place. Idempotent, in order of reading.
@@ -146,13 +209,13 @@ class Destination:
 
     def sweep(self, *, but: str | None = None) -> None:
         """Remove the staging of every batch known to be open, of this run and of earlier ones."""
-        swept = [batch for batch in self._open if batch != but]
+        swept = [batch for batch in self._open if batch not in (but, self._kept)]
         if not swept:
             return
         with self._progress.timed("sweep"):
             with_retries(lambda: self._on_session(lambda s: self._sweep(s, swept)), self._stop)
             self._ledger.close_batches(self._claim, swept)
-        self._open[:] = [batch for batch in self._open if batch == but]
+        self._open[:] = [batch for batch in self._open if batch not in swept]
         self._progress.tell("swept")
 
     def prune(self, fence: int) -> int:
@@ -185,7 +248,8 @@ class Destination:
         """An earlier run may have had another configuration, and its files in another place."""
         for batch in batches:
             stagings = self._stagings.all if batch in self._left else (self._staging,)
-            sweep(session, self._plan.target, [batch], stagings)
+            beside = self._straight is None or batch not in self._straight.batches
+            sweep(session, self._plan.target, [batch], stagings, tables=beside)
 
     def _evolve(self, session: Session, drift: Drift) -> Evolved | None:
         """Names are got out of the way, and that is in the ledger, before other columns get them."""
@@ -214,11 +278,64 @@ class Destination:
             listed = "; ".join(statements)
             raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")
 
+    def _load_straight(self, unit: LoadUnit) -> LoadResult | None:
+        """None: the unit is to be merged."""
+        straight, origin = self._straight, self._staging.origin(self._plan.target, unit.batch)
+        if straight is None or not straight.possible or origin is None or self._method(unit) != "stage":
+            return None
+        tries = count()
+        try:
+            return with_retries(
+                lambda: self._on_session(
+                    lambda s: self._try_straight(s, straight, unit, origin, again=next(tries) > 0)
+                ),
+                self._stop,
+            )
+        except TargetQueryFailed as refused:
+            # A refused statement has done nothing. What COPY does not take, MERGE may, and it looks at the target anew.
+            self._progress.events.append(f"{unit.batch} is merged: {refused}")
+            straight.give_up()
+            straight.batches.discard(unit.batch)
+            return None
+
+    def _try_straight(
+        self, session: Session, straight: Straight, unit: LoadUnit, origin: str, *, again: bool
+    ) -> LoadResult | None:
+        if self._beside is None:
+            self._ensure(session)
+        if not straight.decide(session):
+            return None
+        straight.batches.add(unit.batch)
+        return load_straight(
+            session,
+            self._plan,
+            straight.into,
+            unit,
+            Try(again, straight.before),
+            audited=self._content.audited,
+            staging=self._staging,
+            origin=origin,
+            holds=lambda: self._ledger.open_batch(self._claim, unit.batch),
+            notify=self._notify,
+        )
+
+    def _settle(self, session: Session, not_after: int | None, given_up: Sequence[int]) -> list[str]:
+        plan, events = self._plan, []
+        if not_after is not None and not is_without_older(session, plan.target, not_after):
+            return []
+        if gone := delete_attempts(session, plan.target, given_up):
+            events.append(f"deleted {gone} rows that attempts which were given up had left")
+        if gone := keep_one_a_key(session, plan):
+            events.append(f"removed {gone} rows that had moved while they were read, and were there twice")
+        return events
+
     def _attempt(self, unit: LoadUnit) -> LoadResult:
         try:
             return self._on_session(lambda session: self._load(session, unit))
-        except TargetQueryFailed:
-            if self._columns is None:
+        except TargetQueryFailed as refused:
+            if self._beside is not None and isinstance(refused, TargetMissing):
+                self._read_all()
+            if self._columns is None or self._beside is not None:
                 raise
             # What the cache says of the target may be out of date (dropped, altered by hand): look, then try once more.
             self._columns = None
@@ -245,7 +362,8 @@ class Destination:
         return replace(session, self._content, self._rows, self._notify)
 
     def _load(self, session: Session, unit: LoadUnit) -> LoadResult:
-        self._ensure(session)
+        if self._beside is None:
+            self._ensure(session)
         plan = self._plan
         return load(
             session,
@@ -257,7 +375,13 @@ class Destination:
             notify=self._notify,
             audited=self._content.audited,
             staging=self._staging,
+            into=self._into,
         )
+
+    @property
+    def _into(self) -> TargetName:
+        """Where units go."""
+        return beside_of(self._plan.target, self._beside) if self._beside else self._plan.target
 
     @property
     def _staging(self) -> Staging:

@@ -21,7 +21,7 @@ from pgsnow.sync.units import UnitWriter
 
 def sync_table(run: TableRun) -> None:
     """One table, once. Raises what stopped it; the ledger then still tells where to go on from."""
-    run.destination.sweep()
+    sweep_but_what_is_gathered(run)
     run = follow_the_source(run)
     if nothing_to_load(run):
         return
@@ -30,6 +30,16 @@ def sync_table(run: TableRun) -> None:
         return
     if not load_changes(run):
         load_changes(replace(run, checkpoint=None, backfill=None))
+    run.destination.keep_beside(None)
+    run.destination.sweep()
+
+
+def sweep_but_what_is_gathered(run: TableRun) -> None:
+    """Earlier runs may have left what is of no use to anybody, and a content that is not whole yet."""
+    if run.checkpoint is None and run.claim.open_batches:
+        known = run.ledger.backfill(run.claim)
+        if known is not None and known.replaces:
+            run.destination.keep_beside(known.fence)
     run.destination.sweep()
 
 
@@ -67,9 +77,11 @@ def load_changes(run: TableRun) -> bool:
         run.progress.full_read = reading.full_read or (run.backfill.reason if run.backfill else None)
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
         if reading.full_read is not None and run.replaces:
-            load_whole(run, writer.units(reading.pages()), relaxed=is_reshaped(run))
+            load_whole(run, writer.units(reading.pages()), relaxed=run.reshaped)
             advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
             return True
+        if is_first_load(run, reading):
+            run.destination.go_straight()
         for unit in writer.units(reading.pages()):
             run.quarantine.flush()
             run.destination.load(unit)
@@ -80,14 +92,15 @@ def load_changes(run: TableRun) -> bool:
             if reading.resumable:
                 advance(run, reading.checkpoint())
         run.quarantine.flush()
+        run.destination.settle()
         finish_full_read(run)
         advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
     return True
 
 
-def is_reshaped(run: TableRun) -> bool:
-    """May the target have been filled by another key than the plan's?"""
-    return run.replace or (run.checkpoint is not None and run.checkpoint.shape != run.plan.shape)
+def is_first_load(run: TableRun, reading: Reading) -> bool:
+    """Is everything read, through one snapshot, and remembered only once all of it is there?"""
+    return reading.full_read is not None and run.checkpoint is None and not reading.resumable
 
 
 def load_whole(run: TableRun, units: Iterable[LoadUnit], *, relaxed: bool) -> None:
@@ -133,7 +146,7 @@ def finish_full_read(run: TableRun) -> None:
     """
     if run.progress.full_read is not None and run.progress.load_units == 0:
         run.destination.ensure()
-    if not run.prunes:
+    if not run.prunes or (run.backfill is not None and run.backfill.replaces):
         return
     if run.progress.rows_rejected or (run.backfill and run.backfill.rejected):
         run.progress.events.append(

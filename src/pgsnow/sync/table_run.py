@@ -70,6 +70,11 @@ class TableRun:
         return self.drift.replace
 
     @property
+    def reshaped(self) -> bool:
+        """May the target have been filled by another key than the plan's?"""
+        return self.replace or (self.checkpoint is not None and self.checkpoint.shape != self.plan.shape)
+
+    @property
     def prunes(self) -> bool:
         """True if rows that a full read does not find are to go."""
         if self.backfill is not None and self.backfill.prunes:

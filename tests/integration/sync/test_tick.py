@@ -150,10 +150,11 @@ def test_a_table_taken_by_another_run_is_left_alone_and_its_holder_named(world: 
 
 
 def test_a_run_that_lost_its_lease_moves_no_checkpoint(world: World) -> None:
+    world.tables[0]["load"] = "stage"
     world.sql(SOME.format(1, 10))
 
     def lose_it(event: Event) -> None:
-        if event.phase == "merged":
+        if event.phase == "copied":
             world.sql("update sync_watermarks set fence = fence + 1")
 
     with world.engine(lose_it) as engine:

@@ -17,6 +17,7 @@ from pgsnow.embedded.snowflake import (
     tables,
     timestamps,
     transactions,
+    transforming,
 )
 from pgsnow.embedded.snowflake.journal import Journal
 
@@ -44,6 +45,7 @@ def _statements() -> None:
     copying.find_named_files()
     copying.describe_quoted_tables()
     copying.note_loads_beside_the_table()
+    transforming.copy_transformed()
     merging.write_no_metadata_of_merge_tables()
     merging.refuse_ambiguous_merges()
     overwriting.select_before_emptying()

@@ -1,0 +1,117 @@
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through quoting.py)
+"""The statements of a load without a staging table, as text. Pure.
+
+Sources: Snowflake docs, "Transforming data during a load" (what a COPY may select: PARSE_JSON, casts, CONVERT_TIMEZONE
+and constants are of its list, WHERE and JOIN are not; it reads from a stage, not from a URL), "INSERT" (OVERWRITE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgsnow.model.own_columns import FENCE_COLUMN, OwnColumn
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field
+from pgsnow.snowflake.quoting import qualified, quote
+from pgsnow.snowflake.sql import FILE_FORMAT, Filled
+
+
+def copy_into_target(
+    target: TargetName,
+    output: Sequence[Field],
+    filled: Sequence[Filled],
+    origin: str,
+) -> str:
+    """filled: the target's columns that are pgsnow's own. origin: a stage and a path in it.
+
+    FORCE: what was loaded is known by its fence. COPY's own memory knows nothing of rows that were deleted."""
+    values = [*parquet_values(output), *filled]
+    names = ", ".join(quote(name) for name, _ in values)
+    return (
+        f"COPY INTO {qualified(target)} ({names})"
+        f" FROM (SELECT {', '.join(value for _, value in values)} FROM {origin})"
+        f" FILE_FORMAT={FILE_FORMAT} ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
+    )
+
+
+def parquet_values(output: Sequence[Field]) -> list[Filled]:
+    """Each loaded column, and its value in a row of a part file, in the target's type: first in the type that it would
+    have in a staging table."""
+    return [(f.target, f.type.merge.format(c=f"$1:{quote(f.target)}::{f.type.staged}")) for f in output]
+
+
+def count_of(target: TargetName, fence: int) -> str:
+    """How many rows one attempt has put there."""
+    return f"SELECT COUNT(*) FROM {qualified(target)} WHERE {quote(FENCE_COLUMN)} = {fence}"
+
+
+def any_row(target: TargetName, *, not_after: int | None) -> str:
+    """not_after: a row whose fence is not larger than this, or that has none; None: any row at all."""
+    mark = quote(FENCE_COLUMN)
+    older = "" if not_after is None else f" WHERE {mark} IS NULL OR {mark} <= {not_after}"
+    return f"SELECT 1 FROM {qualified(target)}{older} LIMIT 1"
+
+
+def delete_attempts(target: TargetName, fences: Sequence[int]) -> str:
+    """What these attempts have put there."""
+    listed = ", ".join(map(str, fences))
+    return f"DELETE FROM {qualified(target)} WHERE {quote(FENCE_COLUMN)} IN ({listed})"
+
+
+def any_twice(target: TargetName, key: Sequence[Field]) -> str:
+    """A row if a key has more than one."""
+    names = ", ".join(quote(f.target) for f in key)
+    return f"SELECT 1 FROM {qualified(target)} GROUP BY {names} HAVING COUNT(*) > 1 LIMIT 1"
+
+
+def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Field]) -> str:
+    """Of the rows of one key only that of the newest attempt stays. columns: all that can be written."""
+    names = ", ".join(map(quote, columns))
+    keys = ", ".join(f"t.{quote(f.target)}" for f in key)
+    values = ", ".join(f"t.{quote(column)}" for column in columns)
+    table = qualified(target)
+    return (
+        f"INSERT OVERWRITE INTO {table} ({names}) SELECT {values} FROM {table} AS t"
+        f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY t.{quote(FENCE_COLUMN)} DESC) = 1"
+    )
+
+
+def create_beside(beside: TargetName, output: Sequence[Field], own: Sequence[OwnColumn]) -> str:
+    """Transient, for it holds nothing that the source has not, but not temporary: it outlives the session by days."""
+    columns = [(f.target, f.type.snowflake) for f in output] + list(own)
+    listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
+    return (
+        f"CREATE TRANSIENT TABLE IF NOT EXISTS {qualified(beside)} ({listed}) DATA_RETENTION_TIME_IN_DAYS=0"
+    )
+
+
+def put_in_place(
+    target: TargetName,
+    beside: TargetName,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    filled: Sequence[Filled],
+    others: Sequence[str],
+    fence: int,
+) -> str:
+    """All rows of the target give way to those beside it, of rows with one key to that of the newest attempt.
+
+    Unless a run with a higher fence has written to the target: then it is filled with what it holds. filled and others:
+    as in whole_sql.overwrite.
+    """
+    values = [
+        *((f.target, f"b.{quote(f.target)}") for f in output),
+        *filled,
+        *((name, "NULL") for name in others),
+    ]
+    names = ", ".join(quote(name) for name, _ in values)
+    table, mark = qualified(target), quote(FENCE_COLUMN)
+    later = f"EXISTS (SELECT 1 FROM {table} AS n WHERE n.{mark} > {fence})"
+    keys = ", ".join(f"b.{quote(f.target)}" for f in key)
+    return (
+        f"INSERT OVERWRITE INTO {table} ({names}) "
+        f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} "
+        f"FROM {qualified(beside)} AS b WHERE NOT {later} "
+        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY b.{mark} DESC) = 1 "
+        f"UNION ALL SELECT {', '.join(f't.{quote(name)}' for name, _ in values)} FROM {table} AS t WHERE {later}"
+    )

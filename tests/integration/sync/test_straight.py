@@ -1,0 +1,145 @@
+"""A first load goes by COPY straight into its target: every row once, whatever fails on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from pgsnow.model.errors import TargetUnavailable
+from pgsnow.model.report import Status, TableReport
+from pgsnow.snowflake import straight_sql
+from pgsnow.sync.events import Event, ignore
+from pgsnow.testing.faults import AtPhase, RaiseAt
+from tests.world import World
+
+SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"
+LOST = TargetUnavailable("the reply was lost")
+
+
+@pytest.fixture
+def users(world: World) -> World:
+    """To be loaded in three units of a hundred rows."""
+    world.tables[0] |= {"max_rows_per_load": 100, "batch_size": 100}
+    world.sql(SOME.format(1, 300))
+    return world
+
+
+def tick(world: World, observer: Callable[[Event], None] = ignore) -> TableReport:
+    with world.engine(observer) as engine:
+        return engine.tick().tables[0]
+
+
+def sent(world: World, text: str) -> int:
+    """How many statements with this text went to this test's own database."""
+    mine = f'"{world.settings.snowflake.database}"'
+    return sum(mine in statement for statement in world.emulator.statements(text))
+
+
+def assert_good(world: World, report: TableReport) -> None:
+    assert report.status is Status.OK
+    world.assert_equal()
+    assert world.snowflake("SELECT COUNT(*), COUNT(DISTINCT ID) FROM ANALYTICS.USERS") == [(300, 300)]
+    assert world.leftovers() == []
+
+
+def test_a_first_load_needs_neither_staging_tables_nor_merges(users: World) -> None:
+    report = tick(users)
+    assert (report.rows_inserted, report.load_units) == (300, 3)
+    assert_good(users, report)
+    assert (sent(users, "COPY INTO"), sent(users, "MERGE INTO"), sent(users, "TRANSIENT")) == (3, 0, 0)
+    users.sql("update users set name = 'changed', updated_at = now() where id in (3, 5)")
+    assert tick(users).rows_updated == 2
+    assert sent(users, "MERGE INTO") == 1
+    users.assert_equal()
+
+
+def test_a_target_that_has_rows_is_merged_into(users: World) -> None:
+    """It may have been filled by hand, or by a first load that was broken off."""
+    failed = tick(users, RaiseAt("copied", RuntimeError("broken off"), nth=2))
+    assert failed.status is Status.ERROR
+    assert_good(users, tick(users))
+    assert sent(users, "MERGE INTO") == 3
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_copy_whose_answer_was_lost_is_found_and_not_done_again(users: World, nth: int) -> None:
+    report = tick(users, RaiseAt("copied", LOST, nth=nth))
+    assert_good(users, report)
+    assert (sent(users, "COPY INTO"), sent(users, 'WHERE "_PGSNOW_FENCE" =')) == (3, 1)
+
+
+def test_a_copy_that_never_came_through_is_done_again(users: World) -> None:
+    report = tick(users, RaiseAt("put", LOST, nth=2))
+    assert_good(users, report)
+    assert (sent(users, "COPY INTO"), sent(users, "MERGE INTO")) == (3, 0)
+
+
+def test_a_run_that_lost_the_table_while_it_uploaded_copies_nothing(users: World) -> None:
+    def lose_it() -> None:
+        users.sql("update sync_watermarks set fence = fence + 1")
+
+    report = tick(users, AtPhase("put", lose_it))
+    assert (report.status, report.error_type) == (Status.HELD, "LeaseLost")
+    assert users.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS") == [(0,)]
+    assert_good(users, tick(users))
+
+
+def test_a_copy_whose_files_are_gone_loads_nothing_and_is_not_taken_for_done(users: World) -> None:
+    """The run that takes a table over removes what the one before has staged, before it looks at the target: whatever
+    that one still copies then finds nothing, and the ledger refuses it another try. Here the run still holds it."""
+    gone = AtPhase("put", lambda: users.snowflake("REMOVE @ANALYTICS.PGSNOW_STAGE/"), nth=2)
+    report = tick(users, gone)
+    assert gone.fired
+    assert_good(users, report)
+    assert (sent(users, "COPY INTO"), sent(users, "MERGE INTO")) == (4, 0)
+
+
+def test_rows_that_are_there_twice_are_found_at_the_end(users: World) -> None:
+    """A statement of an earlier run that was still under way, say."""
+    double = AtPhase(
+        "copied", lambda: users.snowflake("INSERT INTO ANALYTICS.USERS SELECT * FROM ANALYTICS.USERS"), nth=2
+    )
+    report = tick(users, double)
+    assert_good(users, report)
+    assert "removed 200 rows" in " ".join(report.events)
+
+
+def test_what_copy_refuses_is_merged(users: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = straight_sql.parquet_values
+    monkeypatch.setattr(
+        straight_sql, "parquet_values", lambda output: [(n, f"SOUNDEX({v})") for n, v in values(output)]
+    )
+    report = tick(users)
+    assert_good(users, report)
+    assert sent(users, "MERGE INTO") == 3
+    assert "public.users/" in report.events[-1]
+    assert "COPY statement only supports simple SELECT" in report.events[-1]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"transform": {"function": "tests.unit.sync.transform_examples:same"}},
+        {"load": "insert"},
+        {"late_rows": "off"},
+        {"mode": "append", "pk": None, "watermark_column": None},
+    ],
+    ids=str,
+)
+def test_tables_whose_rows_may_share_a_key_or_whose_load_can_be_gone_on_with_are_merged(
+    users: World, more: dict[str, object]
+) -> None:
+    users.sql("delete from users where id > 10")
+    users.tables[0] = {k: v for k, v in (users.tables[0] | more).items() if v is not None}
+    assert not tick(users).error
+    assert sent(users, "MERGE INTO") == 1
+
+
+def test_the_emulator_refuses_what_copy_may_not_select(world: World, emulator: EmbeddedSnowflake) -> None:
+    tick(world)
+    statement = "COPY INTO ANALYTICS.USERS (ID) FROM (SELECT {} FROM @ANALYTICS.PGSNOW_STAGE/a/1-0/ {})"
+    for select, more in (("SOUNDEX($1:ID)", ""), ("$1:ID", "WHERE $1:ID > 1"), ("COUNT(*)", "")):
+        with pytest.raises(Exception, match="only supports simple SELECT"):
+            world.snowflake(statement.format(select, more) + " FILE_FORMAT=(TYPE=PARQUET)")

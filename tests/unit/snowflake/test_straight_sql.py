@@ -1,0 +1,76 @@
+"""The statements of a load without a staging table, word for word."""
+
+from __future__ import annotations
+
+from pgsnow.model.config import LoadMethod
+from pgsnow.model.settings import Settings
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.snowflake import sql, straight_sql
+from pgsnow.snowflake.staging import INTERNAL
+from pgsnow.snowflake.stagings import Stagings
+from tests.unit.snowflake.test_s3_sql import SERVERS
+
+TARGET = TargetName("DB", "ANALYTICS", 'Us"ers')
+BATCH = "public.users/17-0"
+OUTPUT = tuple(
+    Field(name.lower(), name, mapping_named(kind))
+    for name, kind in (
+        ("ID", "bigint"),
+        ("na me", "text"),
+        ("DOC", "jsonb"),
+        ("RAW", "json"),
+        ("BYTES", "bytea"),
+        ("AT", "timestamptz"),
+        ("PRICE", "numeric(12,2)"),
+    )
+)
+FILLED = (("_PGSNOW_FENCE", "17"), *sql.audit("run'1"))
+
+
+def test_a_copy_selects_what_a_merge_would_and_the_attempts_fence() -> None:
+    origin = INTERNAL.origin(TARGET, BATCH)
+    assert origin is not None
+    assert straight_sql.copy_into_target(TARGET, OUTPUT, FILLED, origin) == (
+        'COPY INTO "DB"."ANALYTICS"."Us""ers" ("ID", "na me", "DOC", "RAW", "BYTES", "AT", "PRICE",'
+        ' "_PGSNOW_FENCE", "_PGSNOW_SYNCED_AT", "_PGSNOW_RUN_ID")'
+        ' FROM (SELECT $1:"ID"::NUMBER(38,0), $1:"na me"::VARCHAR, PARSE_JSON($1:"DOC"::VARCHAR),'
+        ' PARSE_JSON($1:"RAW"::VARCHAR, \'d\'), $1:"BYTES"::BINARY, $1:"AT"::TIMESTAMP_TZ(6),'
+        " $1:\"PRICE\"::NUMBER(12,2), 17, CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP()), 'run''1'"
+        ' FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-0/)'
+        " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE) ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
+    )
+
+
+def test_a_bucket_is_read_through_its_stage_and_never_by_its_url() -> None:
+    """COPY takes a SELECT from a stage only (Snowflake docs, "COPY INTO <table>", syntax with transformation)."""
+    settings = Settings.from_env({**SERVERS, "S3_BUCKET": "lake", "S3_STORAGE_INTEGRATION": "LAKE"})
+    by_url = Stagings.of(settings).serving(LoadMethod.S3)
+    assert by_url.origin(TARGET, BATCH) is None
+    settings = Settings.from_env({**SERVERS, "S3_BUCKET": "lake", "S3_STAGE": "DB.ANALYTICS.LAKE"})
+    staged = Stagings.of(settings).serving(LoadMethod.S3)
+    assert staged.origin(TARGET, BATCH) == '@"DB"."ANALYTICS"."LAKE"/public.users/17-0/'
+
+
+def test_what_attempts_have_left_is_found_and_deleted_by_their_fences() -> None:
+    table = '"DB"."ANALYTICS"."Us""ers"'
+    assert straight_sql.count_of(TARGET, 17) == f'SELECT COUNT(*) FROM {table} WHERE "_PGSNOW_FENCE" = 17'
+    assert straight_sql.delete_attempts(TARGET, [15, 16]) == (
+        f'DELETE FROM {table} WHERE "_PGSNOW_FENCE" IN (15, 16)'
+    )
+    assert straight_sql.any_row(TARGET, not_after=None) == f"SELECT 1 FROM {table} LIMIT 1"
+    assert straight_sql.any_row(TARGET, not_after=14) == (
+        f'SELECT 1 FROM {table} WHERE "_PGSNOW_FENCE" IS NULL OR "_PGSNOW_FENCE" <= 14 LIMIT 1'
+    )
+
+
+def test_of_rows_with_one_key_that_of_the_newest_attempt_stays() -> None:
+    table = '"DB"."ANALYTICS"."Us""ers"'
+    assert straight_sql.any_twice(TARGET, OUTPUT[:2]) == (
+        f'SELECT 1 FROM {table} GROUP BY "ID", "na me" HAVING COUNT(*) > 1 LIMIT 1'
+    )
+    assert straight_sql.keep_one_a_key(TARGET, ["ID", "THEIRS", "_PGSNOW_FENCE"], OUTPUT[:1]) == (
+        f'INSERT OVERWRITE INTO {table} ("ID", "THEIRS", "_PGSNOW_FENCE")'
+        f' SELECT t."ID", t."THEIRS", t."_PGSNOW_FENCE" FROM {table} AS t'
+        ' QUALIFY ROW_NUMBER() OVER (PARTITION BY t."ID" ORDER BY t."_PGSNOW_FENCE" DESC) = 1'
+    )
