@@ -61,6 +61,8 @@ def standing_of(
         return Standing(
             State.STUCK, f"no run for {duration(silent)}: are the worker and the schedule running?"
         )
+    if row.last_status == Status.HELD:
+        return Standing(State.RUNNING, _backfill(row))  # others load its chunks
     if row.open_errors:
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
         return Standing(State.PARTIAL, f"{rows} in quarantine: pgsnow errors list")
