@@ -2,7 +2,9 @@
 
 Tells seconds in all, peak memory of the largest process, chunks, how many of them were read more than once, and whether
 source and target are equal at the end. With `--kills 0` and `--chunk-mb` it shows what chunks cost, with `--parallel`
-what it is worth to load several at once: seconds, CPU seconds of the ticks (user and system), and memory.
+what it is worth to load several at once: seconds, CPU seconds of the ticks (user and system), and memory. With
+`--resync` the table is loaded first, and what is measured is a resync of it, while a reader asks all the time what the
+target holds.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +42,25 @@ def config_text(chunk_mb: float, parallel: int) -> str:
     return json.dumps({"tables": [table]})
 
 
-def child(config: str) -> None:
-    """One tick. Ready once its imports are done."""
+def child(config: str, resync: bool) -> None:
+    """One tick."""
     from pgsnow.sync.engine import Engine
     from pgsnow.sync.setup import load_config, load_settings
 
     with Engine(load_config(Path(config)), load_settings()) as engine:
-        report = engine.tick()
+        report = engine.tick(resync=resync)
     if report.failures:
         raise SystemExit(report.failures[0].error or "failed")
 
 
-def run(config: Path, kill_at_chunk: int | None) -> None:
-    """One tick in its own process, killed as soon as so many chunks are done in all (None: not at all)."""
+def run(config: Path, kill_at_chunk: int | None, *, resync: bool = False) -> None:
+    """One tick in its own process, killed as soon as so many chunks are done in all (None: not at all). resync: it
+    begins one."""
     command = [sys.executable, "-m", "benchmarks.backfill", "--child", str(config)]
-    process = subprocess.Popen(command)
+    before = newest_backfill()
+    process = subprocess.Popen([*command, *(["--resync"] if resync else [])])
     while kill_at_chunk is not None and process.poll() is None:
-        if done_chunks() >= kill_at_chunk:
+        if done_chunks() >= kill_at_chunk and not (resync and newest_backfill() == before):
             process.send_signal(signal.SIGKILL)
         time.sleep(0.01)
     code = process.wait()
@@ -70,7 +76,62 @@ def done_chunks() -> int:
         return int(row[0]) if row else 0
 
 
-def measure(rows: int, kills: int, chunk_mb: float, parallel: int, seed: int) -> Mapping[str, Any]:
+def newest_backfill() -> int | None:
+    with psycopg.connect(os.environ["POSTGRES_DSN"]) as conn:
+        if conn.execute("select to_regclass('sync_backfills')").fetchone() == (None,):
+            return None
+        row = conn.execute("select max(id) from sync_backfills").fetchone()
+        return row[0] if row else None
+
+
+@contextmanager
+def reader(seen: set[tuple[int, int]]) -> Iterator[None]:
+    """Asks the target for its rows and the sum of their ids, all the time."""
+    from pgsnow.snowflake.connection import connect
+    from pgsnow.sync.setup import load_settings
+
+    done = threading.Event()
+
+    def look() -> None:
+        with connect(load_settings().snowflake, query_tag="reader") as session:
+            while not done.wait(0.1):
+                ((rows, total),) = session.execute("select count(*), sum(id) from analytics.users").rows
+                seen.add((int(rows), round(total or 0)))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def resynced(config: Path, points: list[int], rows: int) -> Mapping[str, Any]:
+    """The target has lost every other row, and gets them back: no reader sees anything but these two contents."""
+    from pgsnow.snowflake.connection import connect
+    from pgsnow.sync.setup import load_settings
+
+    run(config, None)
+    with connect(load_settings().snowflake, query_tag="benchmark") as session:
+        session.execute("delete from analytics.users where id % 2 = 0")
+        ((half, odd),) = session.execute("select count(*), sum(id) from analytics.users").rows
+    seen: set[tuple[int, int]] = set()
+    began = time.monotonic()
+    with reader(seen):
+        for at, point in enumerate([*points, None]):
+            run(config, point, resync=at == 0)
+    whole = (rows, rows * (rows + 1) // 2)
+    return {
+        "seconds": round(time.monotonic() - began, 1),
+        "contents_seen": len(seen),
+        "whole_to_readers": seen <= {(int(half), round(odd)), whole},
+    }
+
+
+def measure(
+    rows: int, kills: int, chunk_mb: float, parallel: int, seed: int, *, resync: bool = False
+) -> Mapping[str, Any]:
     rnd = random.Random(seed)
     with psycopg.connect(os.environ["POSTGRES_DSN"], autocommit=True) as conn:
         for statement in filter(str.strip, TABLE.format(rows=rows).split(";")):
@@ -81,21 +142,25 @@ def measure(rows: int, kills: int, chunk_mb: float, parallel: int, seed: int) ->
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "sync_config.yaml"
         config.write_text(config_text(chunk_mb, parallel))
-        began = time.monotonic()
-        for point in [*points, None]:
-            run(config, point)
-        seconds = time.monotonic() - began
+        told = resynced(config, points, rows) if resync else loaded(config, points)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return {
             "rows": rows,
             "kills": kills,
             "parallel": parallel,
-            "seconds": round(seconds, 1),
+            **told,
             **chunks(),
             "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
             "peak_mb": round(used.ru_maxrss / 1024),
             "equal": is_equal(),
         }
+
+
+def loaded(config: Path, points: list[int]) -> Mapping[str, Any]:
+    began = time.monotonic()
+    for point in [*points, None]:
+        run(config, point)
+    return {"seconds": round(time.monotonic() - began, 1)}
 
 
 def chunks() -> dict[str, int]:
@@ -126,18 +191,22 @@ def main() -> int:
     parser.add_argument("--chunk-mb", type=float, default=16.0)
     parser.add_argument("--parallel", type=int, default=1, help="chunks at once")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resync", action="store_true")
     parser.add_argument("--child")
     given = parser.parse_args()
     if given.child:
-        child(given.child)
+        child(given.child, given.resync)
         return 0
     from pgsnow.embedded.stack import Stack
 
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
         os.environ.update(stack.env())
-        result = measure(given.rows, given.kills, given.chunk_mb, given.parallel, given.seed)
+        result = measure(
+            given.rows, given.kills, given.chunk_mb, given.parallel, given.seed, resync=given.resync
+        )
     print(json.dumps(result))
-    return 0 if result["equal"] and result["read_again"] <= given.kills * given.parallel else 1
+    good = result["equal"] and result.get("whole_to_readers", True)
+    return 0 if good and result["read_again"] <= given.kills * given.parallel else 1
 
 
 if __name__ == "__main__":

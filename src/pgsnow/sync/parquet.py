@@ -16,9 +16,9 @@ from pgsnow.sync.row_hash import row_hashes
 ROW_GROUP_ROWS = 100_000
 ROW_GROUP_BYTES = 16 << 20
 """Of Arrow memory: what is held before a row group is written."""
-PART_BYTES = 64 << 20
-"""Of file: a part is closed at the first row group boundary past this. The connector holds a part in memory
-while it uploads, so this bounds memory too."""
+PART_BYTES = 128 << 20
+"""Of file: a part is closed at the first row group boundary past this. Snowflake loads files of 100 to 250 MB best; the
+connector holds a part in memory while it uploads it, so this bounds memory too. docs/loading.md has what was measured."""
 
 
 def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:

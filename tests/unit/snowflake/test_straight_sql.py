@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pgsnow.model.config import LoadMethod
+from pgsnow.model.own_columns import own_columns
 from pgsnow.model.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field, mapping_named
 from pgsnow.snowflake import sql, straight_sql
+from pgsnow.snowflake.beside import beside_of
 from pgsnow.snowflake.staging import INTERNAL
 from pgsnow.snowflake.stagings import Stagings
 from tests.unit.snowflake.test_s3_sql import SERVERS
@@ -73,4 +75,24 @@ def test_of_rows_with_one_key_that_of_the_newest_attempt_stays() -> None:
         f'INSERT OVERWRITE INTO {table} ("ID", "THEIRS", "_PGSNOW_FENCE")'
         f' SELECT t."ID", t."THEIRS", t."_PGSNOW_FENCE" FROM {table} AS t'
         ' QUALIFY ROW_NUMBER() OVER (PARTITION BY t."ID" ORDER BY t."_PGSNOW_FENCE" DESC) = 1'
+    )
+
+
+def test_what_was_gathered_beside_takes_the_place_of_all_rows_unless_a_later_run_has_been_there() -> None:
+    beside = beside_of(TARGET, "public.users/14-0")
+    assert straight_sql.create_beside(beside, OUTPUT[:3:2], own_columns(audit=True, append=False)) == (
+        'CREATE TRANSIENT TABLE IF NOT EXISTS "DB"."ANALYTICS"."Us""ers__PGSNOW_14_0" ("ID" NUMBER(38,0),'
+        ' "DOC" VARIANT, "_PGSNOW_FENCE" NUMBER(38,0), "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ, "_PGSNOW_RUN_ID" VARCHAR)'
+        " DATA_RETENTION_TIME_IN_DAYS=0"
+    )
+    table = '"DB"."ANALYTICS"."Us""ers"'
+    later = f'EXISTS (SELECT 1 FROM {table} AS n WHERE n."_PGSNOW_FENCE" > 17)'
+    assert straight_sql.put_in_place(
+        TARGET, beside, OUTPUT[:3:2], OUTPUT[:1], FILLED[:1], ["THEIRS"], 17
+    ) == (
+        f'INSERT OVERWRITE INTO {table} ("ID", "DOC", "_PGSNOW_FENCE", "THEIRS")'
+        ' SELECT b."ID" AS "ID", b."DOC" AS "DOC", 17 AS "_PGSNOW_FENCE", NULL AS "THEIRS"'
+        f' FROM "DB"."ANALYTICS"."Us""ers__PGSNOW_14_0" AS b WHERE NOT {later}'
+        ' QUALIFY ROW_NUMBER() OVER (PARTITION BY b."ID" ORDER BY b."_PGSNOW_FENCE" DESC) = 1'
+        f' UNION ALL SELECT t."ID", t."DOC", t."_PGSNOW_FENCE", t."THEIRS" FROM {table} AS t WHERE {later}'
     )
