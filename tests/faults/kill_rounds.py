@@ -61,9 +61,9 @@ def kill_before_the_reply(world: World, rnd: random.Random) -> None:
     assert_recovered(world)
 
 
-def kill_a_backfill(world: World, rnd: random.Random, kills: int) -> None:
-    """A first load that is killed again and again, at random points, while rows are written. Each kill costs one chunk
-    at most."""
+def kill_a_backfill(world: World, rnd: random.Random, kills: int, parallel: int = 1) -> None:
+    """A first load that is killed again and again, at random points, while rows are written. Each kill costs as many
+    chunks as are loaded at once, at most."""
     for kill in range(kills):
         change_source(world, rnd)
         nth = rnd.randint(1, 2) if kill < kills - 1 else 1
@@ -73,7 +73,7 @@ def kill_a_backfill(world: World, rnd: random.Random, kills: int) -> None:
         "select count(*), count(*) filter (where state = 'done'), sum(attempts - 1) from sync_chunks"
     )
     assert done == chunks > kills
-    assert again <= kills
+    assert again <= kills * parallel
     assert world.sql("select count(distinct backfill) from sync_chunks") == [(1,)]
 
 

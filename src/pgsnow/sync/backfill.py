@@ -6,9 +6,10 @@ docs/decisions/17-a-backfill-in-chunks.md shows why nothing is missed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from pgsnow.model.backfill import Backfill, layout_of
+from pgsnow.model.backfill import Backfill, Chunk, layout_of
 from pgsnow.model.config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
 from pgsnow.postgres.chunks import Outset, outset
@@ -32,6 +33,7 @@ def backfill(run: TableRun) -> TableRun:
     filled = fill(run, work)
     if filled is None:
         run.progress.events.append("the target was gone: the backfill begins anew")
+        run.destination.look_again()
         return backfill(replace(run, checkpoint=None))
     return filled
 
@@ -50,6 +52,7 @@ def gone_on_with(run: TableRun, start: Outset) -> Backfill | None:
     known = run.ledger.backfill(run.claim)
     if known is None:
         return None
+    run.destination.take_over(left_behind(known.done))
     if known.layout != layout_of(run.plan) or not start.follows(known.checkpoint):
         run.progress.events.append("the backfill begins anew: the table or its configuration was altered")
         return None
@@ -87,12 +90,17 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
     done = run.ledger.backfill(run.claim)
     if done is None or done.id != work.id:
         raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
-    run.destination.take_over([batch for chunk in done.chunks for batch in chunk.open_batches])
+    run.destination.take_over(left_behind(done.chunks))
     run.progress.backfilled = True
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
     run.progress.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
     checkpoint = work.checkpoint.evolve(last_watermark=newest(run, done))
     return replace(run, checkpoint=checkpoint, because=None, backfill=done)
+
+
+def left_behind(chunks: Iterable[Chunk]) -> list[str]:
+    """Batches whose staging whoever loaded them did not come to sweep."""
+    return [batch for chunk in chunks for batch in chunk.open_batches]
 
 
 def newest(run: TableRun, work: Backfill) -> str | None:

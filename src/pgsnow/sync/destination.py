@@ -76,8 +76,7 @@ class Destination:
         where nothing is to be done. Raises SchemaChangePending."""
         if not drift.alters:
             return Evolved()
-        self._columns = None
-        self._ledger.remember_target(self._claim, None)
+        self.look_again()
         return with_retries(lambda: self._on_session(lambda s: self._evolve(s, drift)), self._stop)
 
     def to_remember(self, drift: Drift) -> KnownSource | None:
@@ -133,6 +132,11 @@ class Destination:
             lambda: self._on_session(lambda s: append(s, self._content, self._notify)), self._stop
         )
         self._progress.applied(result)
+
+    def look_again(self) -> None:
+        """What is known of the target may not be so any more."""
+        self._columns = None
+        self._ledger.remember_target(self._claim, None)
 
     def take_over(self, batches: Sequence[str]) -> None:
         """Sweep these too, when it is time: others have left them."""
@@ -289,9 +293,11 @@ class Destination:
     def _read_all(self) -> None:
         """What was loaded went with a target that somebody dropped, or is not where it should be. The ledger knows
         before the target looks as if nothing were missing, or a run that is killed here would leave it so."""
-        self._ledger.forget(self._claim)
         if self._claim.chunk is not None:
             self.target_gone = True
+            self.look_again()
+        self._ledger.forget(self._claim)
+        if self.target_gone:
             raise LeaseLost(f"{self._claim.table}: the target was gone; the backfill begins anew")
 
     def _suffices(self) -> bool:

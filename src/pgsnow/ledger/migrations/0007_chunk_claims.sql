@@ -17,6 +17,7 @@ alter table sync_backfills add column if not exists last_fence bigint;
 update sync_backfills set last_fence = fence where last_fence is null;
 
 -- What a person sees of it in psql (\d+); docs/ledger.md says the same.
+comment on column sync_watermarks.last_status is 'How the last run ended: ok, idle (nothing had changed), partial (rows went to sync_errors), error, stopped, or held (others load the chunks of its backfill).';
 comment on column sync_backfills.fence is 'Whatever the backfill wrote into the target has a larger fence than this, or the same; whatever was written before it a smaller one.';
 comment on column sync_backfills.last_fence is 'The fence of the newest attempt at one of its chunks; those of later runs are larger.';
 comment on column sync_chunks.last_watermark is 'Largest watermark of this chunk.';

@@ -1,0 +1,142 @@
+"""Chunks of one backfill loaded side by side: by threads of one run, and by whoever comes."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pgsnow.model.errors import SchemaMoved, ShuttingDown, SourceUnavailable
+from pgsnow.model.report import ChunkReport, Status
+from pgsnow.sync.engine import Engine
+from pgsnow.testing.faults import AtPhase, RaiseAt
+from tests.integration.sync.test_backfill import ROWS, SMALL, SOME, Writers, chunks, tick
+from tests.world import World
+
+HELD = "select number from sync_chunks where lease_holder is not null"
+
+
+@pytest.fixture
+def large(world: World) -> World:
+    """Users whose table is of several chunks, of which three may be loaded at once."""
+    world.tables[0] |= {**SMALL, "max_parallel_chunks": 3}
+    world.sql(SOME.format(1, ROWS))
+    return world
+
+
+@pytest.mark.parametrize(("mode", "seed"), [("watermark", 3), ("xmin", 4)])
+def test_nothing_is_missing_or_stale_whatever_moves_while_three_load(
+    large: World, mode: str, seed: int
+) -> None:
+    large.tables[0] |= {"mode": mode}
+    large.sql("delete from users where id % 5 = 0")
+    large.sql("vacuum users")  # room in all blocks for rows from others
+    writers = Writers(large, random.Random(seed))
+    report = tick(large, writers)
+    assert (report.status, report.rows_rejected) == (Status.OK, 0)
+    assert writers.moved_back > 0
+    fences = [fence for fences, _ in large.sql("select fences, number from sync_chunks") for fence in fences]
+    assert len(fences) == len(set(fences)) == len(chunks(large))
+    tick(large)
+    large.assert_equal()
+    assert large.leftovers() == []
+
+
+def test_what_fails_in_one_thread_costs_the_others_nothing(large: World) -> None:
+    failed = tick(large, RaiseAt("written", SourceUnavailable("cut"), 2))
+    assert (failed.status, failed.error) == (Status.ERROR, "cut")
+    assert large.sql(HELD) == []
+    begun = [state for state, tries in chunks(large) if tries]
+    assert begun.count("open") == 1
+    assert tick(large).status is Status.OK
+    assert sum(tries for _, tries in chunks(large)) == len(chunks(large)) + 1
+    large.assert_equal()
+    assert large.leftovers() == []
+
+
+def test_others_may_load_the_chunks_of_a_backfill_that_a_tick_has_begun(large: World) -> None:
+    with large.engine() as engine:
+        begun = engine.tick(leave_chunks=True).tables[0]
+        assert (begun.status, begun.error_type) == (Status.HELD, "BackfillUnderWay")
+        assert begun.chunks_left == begun.chunks_waiting == len(chunks(large)) > 3
+        assert large.sql("select lease_holder from sync_watermarks") == [(None,)]
+
+    def take_all(_: int) -> list[ChunkReport]:
+        with large.engine() as engine:
+            return list(iter(lambda: engine.take_chunk("public.users"), None))
+
+    with ThreadPoolExecutor(2) as pool:
+        taken = [report for reports in pool.map(take_all, range(2)) for report in reports]
+    assert sorted(report.number for report in taken) == list(range(begun.chunks_left))
+    assert sum(report.rows for report in taken) == ROWS
+    assert min(report.left for report in taken) == 0
+    assert set(chunks(large)) == {("done", 1)}
+    large.sql("update users set name = 'changed', updated_at = now() where id = 3")
+    with large.engine() as engine:
+        assert engine.take_chunk() is None
+        ended = engine.tick(leave_chunks=True).tables[0]
+        assert (ended.status, ended.rows_updated, ended.chunks_left) == (Status.OK, 1, 0)
+        assert engine.tick(leave_chunks=True).tables[0].status is Status.IDLE
+    large.assert_equal()
+    assert large.leftovers() == []
+
+
+def test_a_tick_loads_the_chunks_that_nobody_has_and_leaves_the_table_to_those_who_have_the_others(
+    large: World,
+) -> None:
+    with large.engine() as engine, large.engine() as other:
+        engine.tick(leave_chunks=True)
+        taken = other.ledger.claim_chunk({"public.users": 3}, run_id="other", holder="other")
+        assert taken is not None
+        report = engine.tick().tables[0]
+        assert (report.status, report.chunks_left, report.chunks_waiting) == (Status.HELD, 1, 0)
+        other.ledger.release([taken.claim])
+        assert engine.tick().tables[0].ok
+    assert sorted(tries for _, tries in chunks(large))[-2:] == [1, 2]
+    large.assert_equal()
+
+
+def test_a_chunk_of_a_table_that_was_altered_is_left_to_the_tables_run(large: World) -> None:
+    with large.engine() as engine:
+        engine.tick(leave_chunks=True)
+        assert engine.take_chunk() is not None
+        large.sql("alter table users add column kind text default 'old'")
+        with pytest.raises(SchemaMoved):
+            engine.take_chunk()
+        assert large.sql(HELD) == []
+        anew = engine.tick(leave_chunks=True).tables[0]
+        assert anew.chunks_left == anew.chunks_waiting == len(chunks(large))
+        while engine.take_chunk() is not None:
+            pass
+        assert engine.tick(leave_chunks=True).tables[0].ok
+    large.assert_equal()
+    assert large.leftovers() == []
+
+
+def test_a_chunk_that_is_asked_to_stop_is_given_back_at_once_and_nothing_of_it_counts(large: World) -> None:
+    large.tables[0] |= {"batch_size": 50}  # several pages a chunk
+    engines: list[Engine] = []
+    with large.engine(AtPhase("read", lambda: engines[0].stop())) as engine:
+        engines.append(engine)
+        engine.tick(leave_chunks=True)
+        with pytest.raises(ShuttingDown):
+            engine.take_chunk()
+        assert large.sql(HELD) == []
+        assert {state for state, _ in chunks(large)} == {"open"}
+    with large.engine() as engine:
+        assert engine.tick().tables[0].status is Status.OK
+    large.assert_equal()
+
+
+def test_a_target_that_was_dropped_while_others_load_is_filled_from_the_beginning(large: World) -> None:
+    with large.engine() as engine:
+        engine.tick(leave_chunks=True)
+        assert engine.take_chunk() is not None
+        large.snowflake("DROP TABLE ANALYTICS.USERS")
+        with pytest.raises(Exception, match="the target was gone"):
+            engine.take_chunk()
+        assert engine.take_chunk() is None
+        assert engine.tick().tables[0].status is Status.OK
+    large.assert_equal()
+    assert large.leftovers() == []
