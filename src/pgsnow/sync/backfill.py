@@ -92,6 +92,8 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
         raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
     run.destination.take_over(left_behind(done.chunks))
     run.progress.backfilled = True
+    if done.rejected:
+        run.quarantine.look_again()
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
     run.progress.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
     checkpoint = work.checkpoint.evolve(last_watermark=newest(run, done))
