@@ -74,7 +74,9 @@ HERE = pathlib.Path(__file__).parent
 
 def hold(row):
     while row["id"] == 7000 and (HERE / "hold").exists():
-        (HERE / "held").write_text(str(os.getpid()))
+        if not (HERE / "held").exists():
+            (HERE / "writing").write_text(str(os.getpid()))
+            (HERE / "writing").rename(HERE / "held")
         time.sleep(0.05)
     return row
 """

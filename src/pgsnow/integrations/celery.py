@@ -59,9 +59,9 @@ def install(
     is.
 
     With `execution: distributed` in the configuration a tick settles the tables in which nothing has changed, and
-    sends a message of the task `<task_name>.table` for each of the others, the smallest first. A large table's run
-    sends messages of `<task_name>.chunk` for its backfill. Messages go to their table's `queue:`, else to chunk_queue or
-    table_queue, else to queue, else where the application's task_routes lead.
+    sends a message of the task `<task_name>.table` for each of the others, the smallest first. A large table's
+    run sends messages of `<task_name>.chunk` for its backfill. Messages go to their table's `queue:`, else to
+    chunk_queue or table_queue, else to queue, else where the application's task_routes lead.
     """
     sync_config = resolve(config)
     jobs = Jobs(sync_config, settings)

@@ -1,6 +1,6 @@
 """The messages that a distributed tick sends. Each is a hint that there is work; the ledger knows what there is.
 
-So a message that is lost, late, or there twice does no harm: what it asks for is refused, or sent again by a later tick.
+So a message that is lost, late, or there twice does no harm: what it asks for is refused, or asked for again later.
 """
 
 from __future__ import annotations

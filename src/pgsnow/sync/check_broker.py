@@ -5,7 +5,7 @@ from __future__ import annotations
 from pgsnow.sync.finding import Finding, failed, ok, warning
 
 KEEPS_TASKS = {
-    "amqp": "RabbitMQ hands a killed worker's task on at once",
+    "amqp": "RabbitMQ hands a killed worker's task on at once; no run may be longer than its consumer_timeout",
     "redis": "Redis hands a killed worker's task on after its visibility timeout (an hour); the next tick comes first",
 }
 SPELLINGS = {

@@ -65,8 +65,8 @@ class Engine:
         """Sync these tables (all enabled ones by default), each as far as Postgres has committed now.
 
         full_refresh: read everything, and delete what the source no longer has. resync: the same, but the target keeps
-        what it has until all of it is there, and then has that alone, at once. leave_chunks: backfills are begun and ended
-        here, and their chunks are left to `take_chunk`.
+        what it has until all of it is there, and then has that alone, at once.
+        leave_chunks: backfills are begun and ended here, and their chunks are left to `take_chunk`.
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """

@@ -41,6 +41,8 @@ LONG_AGO = NOW - timedelta(hours=3)
         (replace(ROW, last_status="idle", open_errors=2), State.PARTIAL),
         (replace(ROW, last_status="error", last_error="no such column\nmore"), State.FAILED),
         (replace(ROW, last_status="held", chunks=12, chunks_done=5), State.RUNNING),
+        (replace(ROW, last_status="ok", chunks=12, chunks_done=12), State.RUNNING),
+        (replace(ROW, last_status="error", last_error="x", chunks=12, chunks_done=5), State.FAILED),
         (replace(ROW, last_status="held", last_run=LONG_AGO, chunks=12, chunks_done=5), State.STUCK),
         (replace(ROW, last_run=LONG_AGO), State.STUCK),
         (replace(ROW, last_run=LONG_AGO, last_status="idle"), State.STUCK),
