@@ -24,6 +24,7 @@ from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import LeaseLost
 from pgsnow.model.report import TableReport
+from pgsnow.model.staged import StagedBatch
 
 
 def _utc_now() -> datetime:
@@ -119,11 +120,7 @@ class MemoryLedger:
 
     def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
         with self.memory.lock:
-            row = self._fenced(claim)
-            if moves_backward(row.checkpoint, checkpoint):
-                raise LeaseLost(
-                    f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
-                )
+            row = self._forward(claim, checkpoint)
             row.checkpoint, row.backfill = checkpoint, None
             row.known = source or row.known
 
@@ -144,6 +141,33 @@ class MemoryLedger:
         with self.memory.lock:
             row = self._fenced(claim)
             row.checkpoint = row.backfill = None
+            row.unstage()
+
+    def stage(
+        self,
+        claim: Claim,
+        batches: Sequence[StagedBatch],
+        checkpoint: Checkpoint,
+        source: KnownSource | None = None,
+    ) -> None:
+        with self.memory.lock:
+            row = self._forward(claim, checkpoint)
+            if row.checkpoint is None:
+                raise LeaseLost(f"{claim.table}: there is no checkpoint for run {claim.run_id} to go on from")
+            row.stage(batches, self.memory.clock())
+            row.checkpoint, row.known = checkpoint, source or row.known
+
+    def staged_loaded(self, claim: Claim) -> None:
+        with self.memory.lock:
+            self._fenced(claim).unstage()
+
+    def unstage(self, claim: Claim) -> Checkpoint | None:
+        with self.memory.lock:
+            row = self._fenced(claim)
+            if row.checkpoint is not None:
+                row.checkpoint = row.loaded
+            row.unstage()
+            return row.checkpoint
 
     def backfill(self, claim: Claim) -> Backfill | None:
         with self.memory.lock:
@@ -310,6 +334,15 @@ class MemoryLedger:
             raise LeaseLost(f"{claim.table}: run {claim.run_id} lost its lease")
         return row
 
+    def _forward(self, claim: Claim, checkpoint: Checkpoint) -> MemoryRow:
+        """The row, if its checkpoint may move there."""
+        row = self._fenced(claim)
+        if moves_backward(row.checkpoint, checkpoint):
+            raise LeaseLost(
+                f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
+            )
+        return row
+
     def _claim(self, table: str, row: MemoryRow, run_id: str, holder: str) -> Claim:
         columns = None if row.target_columns is None else dict(row.target_columns)
         return Claim(
@@ -322,6 +355,10 @@ class MemoryLedger:
             target_columns=columns,
             has_open_errors=bool(self._open(table)),
             known=row.known,
+            staged=tuple(row.staged),
+            staged_seconds=(self.memory.clock() - row.staged_since).total_seconds()
+            if row.staged_since
+            else 0.0,
         )
 
     def _open(self, table: str) -> dict[str, ErrorRow]:

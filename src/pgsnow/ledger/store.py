@@ -13,6 +13,7 @@ from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.report import TableReport
+from pgsnow.model.staged import StagedBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Claim:
     has_open_errors: bool = False
     known: KnownSource | None = None
     """The source's definition as remembered with the checkpoint, or None: nothing is known yet."""
+    staged: tuple[StagedBatch, ...] = ()
+    """Batches that wait in the stage, in the order in which they were read; `checkpoint` is where that ended."""
+    staged_seconds: float = 0.0
+    """How long the first of them has waited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,11 @@ class WatermarkRow:
     chunks: int | None = None
     """Of the backfill under way; None: there is none."""
     chunks_done: int | None = None
+    staged_rows: int = 0
+    """Read and staged, not loaded yet; `lag_seconds` counts until they are."""
+    staged_bytes: int = 0
+    read_lag_seconds: float | None = None
+    """Now − the newest source commit known to be read: in Snowflake, or staged for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +143,8 @@ class Checkpoints(Protocol):
         """Remember the source's definition and its place in the target, where the checkpoint is not to move yet."""
 
     def forget(self, claim: Claim) -> None:
-        """Drop the checkpoint, and the backfill under way: the next read is a full one, from its beginning."""
+        """Drop the checkpoint, and the backfill under way: the next read is a full one, from its beginning. Batches
+        that wait in the stage become open ones."""
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         """Recorded before anything of this batch exists in Snowflake, so that a crash leaves no orphan unknown."""
@@ -175,6 +186,28 @@ class Backfills(Protocol):
 
     def finish_chunk(self, claim: Claim, backfill: Backfill, chunk: Chunk) -> None:
         """`chunk` with what is known of it, once all its rows are in Snowflake. Raises as `begin_chunk`."""
+
+
+class Deferrals(Protocol):
+    """Rows that are read and staged now, and loaded later. While any wait, the ledger keeps two checkpoints: where the
+    reading is, which `Claim.checkpoint` and `checkpoints` tell and `advance` moves, and where the loading is."""
+
+    def stage(
+        self,
+        claim: Claim,
+        batches: Sequence[StagedBatch],
+        checkpoint: Checkpoint,
+        source: KnownSource | None = None,
+    ) -> None:
+        """These batches (one at least) are in the stage and wait, and the reading is at `checkpoint`: in one statement.
+        They are open ones no more. Idempotent. Raises as `advance`, and LeaseLost for a table without a checkpoint."""
+
+    def staged_loaded(self, claim: Claim) -> None:
+        """All batches that waited are in the target: the loading is where the reading is. They are open ones."""
+
+    def unstage(self, claim: Claim) -> Checkpoint | None:
+        """The batches that wait are given up: the reading goes back to where the loading is, which is returned. They
+        are open ones."""
 
 
 class ErrorStore(Protocol):
@@ -223,7 +256,7 @@ class RunLog(Protocol):
         """Delete old sync_logs rows, at most once an hour. Returns how many."""
 
 
-class Ledger(Leases, Checkpoints, Backfills, ErrorStore, RunLog, Protocol):
+class Ledger(Leases, Checkpoints, Backfills, Deferrals, ErrorStore, RunLog, Protocol):
     """Every write that names a Claim is fenced: if a higher fence was granted, it raises LeaseLost and changes nothing.
 
     All methods may be called from any thread. Raises LedgerUnavailable, LedgerAccessDenied.

@@ -13,6 +13,7 @@ from pgsnow.sync.destination import Destination
 from pgsnow.sync.look import Look
 from pgsnow.sync.means import Means
 from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.staged import Staged
 from pgsnow.sync.table_run import TableRun
 
 
@@ -33,6 +34,10 @@ class Attempt:
             means.stagings,
         )
 
+        self._staged = Staged(
+            look.plan, means.ledger, look.claim, self._destination, look.progress, means.stagings
+        )
+
     def __enter__(self) -> Attempt:
         return self
 
@@ -41,7 +46,7 @@ class Attempt:
     ) -> None:
         self._destination.close()
 
-    def table_run(self, horizon: Horizon, *, refresh: bool, resync: bool) -> TableRun:
+    def table_run(self, horizon: Horizon, *, refresh: bool, resync: bool, loads: bool = False) -> TableRun:
         means, look, destination = self._means, self._look, self._destination
         quarantine = Quarantine(
             look.plan,
@@ -55,12 +60,17 @@ class Attempt:
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
             quarantine, destination, look.progress, means.stop, refresh, look.drift,
-            look.probe, resync=resync,
+            look.probe, self._staged, loads, resync=resync,
         )  # fmt: skip
 
     def given_up(self) -> Claim:
         """The claim to try again with: its staging is swept, and a run that begins from nothing ends there."""
         self._destination.sweep()
         known = self._destination.known
-        claim = replace(self._look.claim, open_batches=(), target_columns=None, known=known)
-        return replace(claim, checkpoint=None) if self._destination.from_nothing else claim
+        staged = self._staged
+        claim = replace(
+            self._look.claim, open_batches=(), target_columns=None, known=known, staged=tuple(staged.waiting)
+        )
+        if self._destination.from_nothing:
+            return replace(claim, checkpoint=None)
+        return claim if staged.back_at is None else replace(claim, checkpoint=staged.back_at)

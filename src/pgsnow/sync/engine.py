@@ -58,17 +58,19 @@ class Engine:
         due_only: bool = False,
         full_refresh: bool = False,
         resync: bool = False,
+        load: bool = False,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default), each as far as Postgres has committed now.
 
         full_refresh: read everything, and delete what the source no longer has. resync: the same, but the target keeps
-        what it has until all of it is there, and then has that alone, at once.
+        what it has until all of it is there, and then has that alone, at once. load: tables with `load_every` too are
+        loaded now, with all that waits.
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """
         chosen = self.config.select(tables)
         ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
-        with self._claimed([table.name for table in chosen], ages, full_refresh, resync) as tick:
+        with self._claimed([table.name for table in chosen], ages, full_refresh, resync, load) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
         log_report(report)
@@ -111,7 +113,12 @@ class Engine:
         return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
 
     def _claimed(
-        self, names: list[str], ages: Mapping[str, float], refresh: bool = False, resync: bool = False
+        self,
+        names: list[str],
+        ages: Mapping[str, float],
+        refresh: bool = False,
+        resync: bool = False,
+        load: bool = False,
     ) -> Tick:
         self._prepare()
         run_id = uuid.uuid4().hex[:16]
@@ -120,7 +127,7 @@ class Engine:
             self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop,
             self.stagings,
         )  # fmt: skip
-        return Tick(means, run_id, claims, refusals, refresh=refresh, resync=resync)
+        return Tick(means, run_id, claims, refusals, refresh=refresh, resync=resync, load=load)
 
     def _prepare(self) -> None:
         if self._migrated:

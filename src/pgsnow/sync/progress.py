@@ -109,4 +109,4 @@ class Progress:
     def _good_status(self) -> Status:
         if self.rows_rejected:
             return Status.PARTIAL
-        return Status.OK if self.rows_read or self.replaced else Status.IDLE
+        return Status.OK if self.rows_read or self.replaced or self.load_units else Status.IDLE

@@ -19,6 +19,7 @@ from pgsnow.postgres.discover import fingerprints
 from pgsnow.postgres.horizon import take_horizon
 from pgsnow.postgres.read import idle_checkpoint
 from pgsnow.sync.attempt import Attempt
+from pgsnow.sync.due import SLACK, is_due
 from pgsnow.sync.heartbeat import Heartbeat
 from pgsnow.sync.held import held
 from pgsnow.sync.keys import Key
@@ -50,13 +51,16 @@ class Tick:
         *,
         refresh: bool = False,
         resync: bool = False,
+        load: bool = False,
     ) -> None:
-        """refresh: read everything, and delete the rest. resync: let it take the place of the target's content."""
+        """refresh: read everything, and delete the rest. resync: let it take the place of the target's content.
+        load: also what waits in the stage, whether it is due or not."""
         self._means = means
         self._run_id = run_id
         self._claims = claims
         self._refresh = refresh or resync
         self._resync = resync
+        self._load = load
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._connections = Connections(means.source)
@@ -147,7 +151,12 @@ class Tick:
         return self._plan_and_look(claim, horizon, mark)
 
     def _is_busy(self, look: Look) -> bool:
-        return look.busy or self._refresh
+        return look.busy or self._refresh or (bool(look.claim.staged) and self._loads(look))
+
+    def _loads(self, look: Look) -> bool:
+        """Is what waits in the stage to be loaded now?"""
+        slack, claim = self._means.config.sync_interval_seconds * SLACK, look.claim
+        return self._load or is_due(look.plan.config, claim.staged, claim.staged_seconds, slack)
 
     def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
@@ -180,7 +189,10 @@ class Tick:
         for plans in range(1, PLANS_A_TICK + 1):
             with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
                 try:
-                    action(attempt.table_run(horizon, refresh=self._refresh, resync=self._resync))
+                    run = attempt.table_run(
+                        horizon, refresh=self._refresh, resync=self._resync, loads=self._loads(look)
+                    )
+                    action(run)
                     break
                 except SchemaMoved as moved:
                     if plans == PLANS_A_TICK:
