@@ -63,7 +63,7 @@ def stage_changes(run: TableRun) -> bool:
             staged.put(unit)
             rows += unit.rows
             run.quarantine.resolve()
-            if reading.resumable:
+            if reading.resumable and not run.destination.made_target:
                 staged.keep(reading.checkpoint(), None)
         run.quarantine.flush()
         known = run.destination.to_remember(run.drift)

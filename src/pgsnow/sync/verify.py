@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from pgsnow.ledger.store import WatermarkRow
 from pgsnow.model.config import TableConfig, TableMode
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import TargetMissing
@@ -161,7 +162,8 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
     tag = "pgsnow:verify"
     with engine.source.connect() as conn, connect(engine.settings.snowflake, query_tag=tag) as session:
         verdicts = [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
-    waiting = {row.source_table: row.staged_rows for row in remembered(engine.ledger.watermarks, [])}
+    rows: list[WatermarkRow] = remembered(engine.ledger.watermarks, [])
+    waiting = {row.source_table: row.staged_rows for row in rows}
     for verdict in verdicts:
         verdict.staged = waiting.get(verdict.table, 0)
     return verdicts

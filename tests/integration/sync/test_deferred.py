@@ -9,9 +9,12 @@ import boto3
 import pytest
 
 from pgsnow.model.report import TableReport
+from pgsnow.testing.faults import RaiseAt
 from tests.world import World
 
-NEEDS_A_WAREHOUSE = re.compile(r"\s*(copy|merge|insert|select|update|delete|with|call|execute)\b", re.IGNORECASE)
+NEEDS_A_WAREHOUSE = re.compile(
+    r"\s*(copy|merge|insert|select|update|delete|with|call|execute)\b", re.IGNORECASE
+)
 LONG_AGO = "to_jsonb(clock_timestamp() - interval '1 hour')"
 
 
@@ -105,8 +108,8 @@ def lose_what_waits(world: World) -> None:
 
 
 def test_between_two_loads_nothing_is_sent_that_needs_a_warehouse(deferring: World) -> None:
-    """Busy ticks put files (through a bucket Snowflake is not even logged in to), idle ones do nothing; the load is one
-    MERGE, and the newest version of each row wins."""
+    """Busy ticks put files (through a bucket Snowflake is not even logged in to), idle ones do nothing; verify
+    says how many rows wait; the load is one MERGE, and the newest version of each row wins."""
     journal = Journal(deferring)
     for name in ("first", "second", "third"):
         change(deferring, name)
@@ -115,8 +118,8 @@ def test_between_two_loads_nothing_is_sent_that_needs_a_warehouse(deferring: Wor
         assert tick(deferring).status == "idle"
     assert journal.needing_a_warehouse == []
     assert journal.logins == (0 if deferring.settings.s3 else 3)
-    assert (names(deferring), staged_rows(deferring)) != (["third"], 0)
-    assert staged_rows(deferring) == 30
+    [verdict] = deferring.verdicts()
+    assert (verdict.equal, verdict.staged) == (False, 30)
 
     an_hour_goes_by(deferring)
     journal = Journal(deferring)
@@ -130,41 +133,40 @@ def test_between_two_loads_nothing_is_sent_that_needs_a_warehouse(deferring: Wor
 
 
 def test_a_due_tick_loads_what_has_just_changed_along_with_what_waited(staging: World) -> None:
+    """So does a person, at any time; and so does a tick of a table that defers no more."""
     change(staging, "waits")
     tick(staging)
     an_hour_goes_by(staging)
-    change(staging, "new")
     staging.sql("insert into users values (101, 'added', 1)")
     report = tick(staging)
-    assert (report.rows_read, report.rows_updated, report.rows_inserted) == (11, 10, 1)
-    staging.assert_equal()
-
-
-@pytest.mark.parametrize("limit", [{"load_when_rows": 15}, {"load_when_mb": 0.004}, {"max_rows_per_load": 15}])
-def test_enough_rows_do_not_wait_for_the_time(staging: World, limit: dict[str, Any]) -> None:
-    staging.tables[0] |= limit
-    change(staging, "first")
-    assert tick(staging).rows_updated == 0
-    change(staging, "second")
-    assert tick(staging).rows_updated == 10
-    staging.assert_equal()
-
-
-def test_a_person_may_load_at_once(staging: World) -> None:
-    change(staging, "waits")
-    tick(staging)
+    assert (report.rows_read, report.rows_updated, report.rows_inserted) == (1, 10, 1)
+    change(staging, "asked for")
     assert load(staging).rows_updated == 10
     journal = Journal(staging)
     assert load(staging).status == "idle"
     assert journal.statements == []
-    staging.assert_equal()
-
-
-def test_a_table_that_defers_no_more_is_caught_up(staging: World) -> None:
     change(staging, "waits")
     tick(staging)
     staging.tables[0]["load_every"] = 0
     assert tick(staging).rows_updated == 10
+    staging.assert_equal()
+    assert staging.leftovers() == []
+
+
+def test_enough_rows_do_not_wait_for_the_time(staging: World) -> None:
+    """And no MERGE applies more than max_rows_per_load, in the order in which the rows were read."""
+    plain = dict(staging.tables[0])
+    for limit in ({"load_when_rows": 15}, {"max_rows_per_load": 15}):
+        staging.tables[0] = plain | limit
+        change(staging, "first")
+        assert tick(staging).rows_updated == 0, limit
+        change(staging, "second")
+        assert tick(staging).rows_updated >= 10, limit
+        assert staged_rows(staging) == 0
+    staging.tables[0] = plain | {"max_rows_per_load": 40, "batch_size": 20}
+    change(staging, "all", "true")
+    report = tick(staging)
+    assert (report.rows_updated, report.load_units) == (100, 3)
     staging.assert_equal()
     assert staging.leftovers() == []
 
@@ -199,77 +201,54 @@ def test_rows_that_commit_late_are_staged_too(staging: World) -> None:
     staging.assert_equal()
 
 
-def test_a_column_added_while_rows_wait_is_loaded_after_them(staging: World) -> None:
+def test_rows_that_wait_when_the_table_is_altered_are_loaded_as_they_were_staged(staging: World) -> None:
+    """Before the target follows: what a dropped column held last is not lost."""
     change(staging, "waits")
     tick(staging)
     staging.sql("alter table users add column mood text")
     staging.sql("update users set mood = 'good', updated_at = now() where id = 1")
-    report = tick(staging)
-    assert report.rows_updated == 11
+    assert tick(staging).rows_updated == 11
     assert staged_rows(staging) == 0
     staging.assert_equal()
     change(staging, "later")
     assert tick(staging).rows_updated == 0
-    load(staging)
-    staging.assert_equal()
-
-
-def test_a_column_dropped_while_rows_wait_keeps_what_they_brought(staging: World) -> None:
-    change(staging, "waits")
-    tick(staging)
     staging.sql("alter table users drop column name")
     tick(staging)
-    assert names(staging) == ["waits"]
+    assert names(staging) == ["later"]
     staging.assert_equal()
 
 
-@pytest.mark.parametrize("ask", [{"full_refresh": True}, {"resync": True}])
-def test_a_refresh_goes_over_what_waits_and_leaves_no_ghost(staging: World, ask: dict[str, bool]) -> None:
-    change(staging, "waits")
-    tick(staging)
-    staging.sql("delete from users where id <= 5")
-    with staging.engine() as engine:
-        assert not engine.tick(**ask).failures
-    assert staged_rows(staging) == 0
-    staging.assert_equal()
-    assert staging.leftovers() == []
+def test_whoever_reads_everything_goes_over_what_waits_and_leaves_no_ghost(staging: World) -> None:
+    asked: tuple[dict[str, Any], ...] = ({"full_refresh": True}, {"resync": True}, {})
+    for number, ask in enumerate(asked):
+        change(staging, f"waits {number}")
+        tick(staging)
+        staging.sql(f"delete from users where id % 10 = {number}")
+        if not ask:
+            staging.tables[0] |= {"target": "analytics.people"}
+        with staging.engine() as engine:
+            [report] = engine.tick(**ask).tables
+        assert report.full_read is not None
+        assert staged_rows(staging) == 0
+        staging.assert_equal()
+        assert staging.leftovers() == []
 
 
-def test_another_configuration_reads_everything_and_what_waited_is_given_up(staging: World) -> None:
-    change(staging, "waits")
-    tick(staging)
-    staging.tables[0] |= {"target": "analytics.people"}
-    report = tick(staging)
-    assert report.full_read is not None
-    staging.assert_equal()
-    assert staging.leftovers() == []
-
-
-def test_a_target_that_is_dropped_while_rows_wait_is_filled_again(staging: World) -> None:
-    change(staging, "waits")
-    tick(staging)
-    staging.snowflake("drop table analytics.users")
-    report = load(staging)
-    assert report.rows_inserted == 100
-    staging.assert_equal()
-    assert staging.leftovers() == []
-
-
-def test_a_target_that_cannot_take_what_waits_is_made_fit_and_read_for_again(staging: World) -> None:
+def test_a_target_that_was_altered_by_hand_gets_what_waited(staging: World) -> None:
+    """Its stage dropped, a column dropped, and the table itself."""
+    staging.snowflake("drop stage analytics.pgsnow_stage")
     change(staging, "waits")
     tick(staging)
     staging.snowflake("alter table analytics.users drop column balance")
     report = load(staging)
     assert any("read again" in event for event in report.events), report.events
     assert names(staging) == ["waits"]
-
-
-def test_a_stage_that_was_dropped_is_made_again(staging: World) -> None:
-    staging.snowflake("drop stage analytics.pgsnow_stage")
-    change(staging, "waits")
+    change(staging, "waits longer")
     tick(staging)
-    assert load(staging).rows_updated == 10
+    staging.snowflake("drop table analytics.users")
+    assert load(staging).rows_inserted == 100
     staging.assert_equal()
+    assert staging.leftovers() == []
 
 
 def test_a_replayed_row_is_not_overwritten_by_an_older_version_that_waited(staging: World) -> None:
@@ -289,18 +268,19 @@ def test_a_replayed_row_is_not_overwritten_by_an_older_version_that_waited(stagi
     staging.assert_equal()
 
 
-def test_verify_says_how_many_rows_only_wait(staging: World) -> None:
-    change(staging, "waits")
-    tick(staging)
-    [verdict] = staging.verdicts()
-    assert (verdict.equal, verdict.staged) == (False, 10)
-
-
-def test_several_loads_of_one_tick_apply_their_rows_in_order(staging: World) -> None:
-    """A load is bounded by max_rows_per_load, as ever."""
-    staging.tables[0] |= {"max_rows_per_load": 40, "batch_size": 20}
-    change(staging, "all", "true")
-    report = tick(staging)
-    assert (report.rows_updated, report.load_units) == (100, 3)
-    staging.assert_equal()
-    assert staging.leftovers() == []
+def test_crashes_between_staging_and_loading_lose_and_double_nothing(
+    world: World, s3_env: dict[str, str]
+) -> None:
+    """Through a bucket; tests/faults kills processes that use Snowflake's stage."""
+    world.through(s3_env)
+    begun(world, "s3")
+    world.tables[0]["load_every"] = "1s"
+    for phase in ("put", "staged", "copied", "merged", "checkpointed"):
+        change(world, f"waits for {phase}", "id <= 20")
+        tick(world)
+        change(world, f"newer than {phase}")
+        with pytest.raises(KeyboardInterrupt), world.engine(RaiseAt(phase, KeyboardInterrupt())) as engine:
+            engine.tick()
+        tick(world)
+        world.assert_equal()
+        assert world.leftovers() == []
