@@ -61,7 +61,7 @@ def test_a_backfill_that_is_killed_again_and_again_reads_one_chunk_twice_for_eac
 
 def test_killed_between_staging_and_loading(synced: World) -> None:
     """With `load_every`, and rows of an earlier tick that wait: each tick loads what the one before has staged."""
-    synced.tables[0] |= {"load_every": "1s"}
+    synced.tables[0] |= {"load_every": "1ms"}
     for phase in DEFERRED_POINTS:
         rnd = random.Random(phase)
         change_source(synced, rnd)

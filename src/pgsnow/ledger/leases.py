@@ -149,7 +149,8 @@ def _claim(row: dict[str, Any], run_id: str, holder: str) -> Claim:
         has_open_errors=row["has_open_errors"],
         known=None if row["source_schema"] is None else KnownSource.from_json(row["source_schema"]),
         staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
-        staged_seconds=max(0.0, row["staged_seconds"] or 0.0),
+        staged_at=row["staged_at"] or 0.0,
+        granted_at=row["granted_at"],
     )
 
 

@@ -356,9 +356,8 @@ class MemoryLedger:
             has_open_errors=bool(self._open(table)),
             known=row.known,
             staged=tuple(row.staged),
-            staged_seconds=(self.memory.clock() - row.staged_since).total_seconds()
-            if row.staged_since
-            else 0.0,
+            staged_at=row.staged_since.timestamp() if row.staged_since else 0.0,
+            granted_at=self.memory.clock().timestamp(),
         )
 
     def _open(self, table: str) -> dict[str, ErrorRow]:

@@ -49,7 +49,8 @@ with me as (
 )
 select tried.source_table, granted.fence, tried.has_lock, tried.barred, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged,
-    extract(epoch from clock_timestamp() - (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_seconds,
+    extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
+    extract(epoch from clock_timestamp())::float8 as granted_at,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors

@@ -38,8 +38,9 @@ class Claim:
     """The source's definition as remembered with the checkpoint, or None: nothing is known yet."""
     staged: tuple[StagedBatch, ...] = ()
     """Batches that wait in the stage, in the order in which they were read; `checkpoint` is where that ended."""
-    staged_seconds: float = 0.0
-    """How long the first of them has waited."""
+    staged_at: float = 0.0
+    """When the first of them was staged, and `granted_at` when this was granted: seconds since 1970, by one clock."""
+    granted_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,17 @@ from pgsnow.model.staged import StagedBatch
 from pgsnow.model.table_config import TableOptions
 from pgsnow.sync.pace import MEGABYTE
 
-SLACK = 0.2
-"""Of the interval between two ticks."""
 
+def is_due(config: TableOptions, batches: Sequence[StagedBatch], staged_at: float, now: float) -> bool:
+    """True if these must be loaded in this tick. staged_at: when the first of them was staged; seconds since 1970.
 
-def is_due(config: TableOptions, batches: Sequence[StagedBatch], waited: float, slack: float) -> bool:
-    """True if these must be loaded in this tick. waited: seconds since the first was staged. slack: how much earlier
-    than `load_every` a tick may come and still be the one meant; beats drift."""
+    Time is cut into pieces of `load_every`, the same for all tables, and what was staged in one is due in the next: so
+    that tables are loaded in one tick, for which a warehouse is woken once, and not each in one of its own."""
     if not batches:
         return False
-    return waited >= config.load_every - slack or is_much(config, batches)
+    if config.load_every <= 0:
+        return True
+    return now // config.load_every > staged_at // config.load_every or is_much(config, batches)
 
 
 def is_much(config: TableOptions, batches: Sequence[StagedBatch]) -> bool:

@@ -19,7 +19,7 @@ from pgsnow.postgres.discover import fingerprints
 from pgsnow.postgres.horizon import take_horizon
 from pgsnow.postgres.read import idle_checkpoint
 from pgsnow.sync.attempt import Attempt
-from pgsnow.sync.due import SLACK, is_due
+from pgsnow.sync.due import is_due
 from pgsnow.sync.heartbeat import Heartbeat
 from pgsnow.sync.held import held
 from pgsnow.sync.keys import Key
@@ -155,8 +155,8 @@ class Tick:
 
     def _loads(self, look: Look) -> bool:
         """Is what waits in the stage to be loaded now?"""
-        slack, claim = self._means.config.sync_interval_seconds * SLACK, look.claim
-        return self._load or is_due(look.plan.config, claim.staged, claim.staged_seconds, slack)
+        claim = look.claim
+        return self._load or is_due(look.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
     def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""

@@ -36,32 +36,54 @@ OPTIONS = st.builds(
 )
 
 
-@given(OPTIONS, BATCHES, st.floats(0, 20_000), st.floats(0, 100))
-def test_rows_are_due_when_they_waited_long_enough_or_are_many(
-    config: TableOptions, batches: list[StagedBatch], waited: float, slack: float
+MOMENTS = st.integers(1_700_000_000, 1_700_100_000)
+
+
+@given(OPTIONS, BATCHES, MOMENTS, st.integers(0, 30_000))
+def test_rows_are_due_within_load_every_or_when_they_are_many(
+    config: TableOptions, batches: list[StagedBatch], staged_at: int, waited: int
 ) -> None:
     rows, size = sum(b.rows for b in batches), sum(b.size for b in batches)
-    long = waited + slack >= config.load_every
     many = rows >= config.max_rows_per_load
     many |= config.load_when_rows is not None and rows >= config.load_when_rows
-    large = config.load_when_mb is not None and size >= config.load_when_mb * MEGABYTE
-    if abs(waited + slack - config.load_every) > 1e-6:
-        assert is_due(config, batches, waited, slack) == (bool(batches) and (long or many or large))
+    many |= config.load_when_mb is not None and size >= config.load_when_mb * MEGABYTE
+    due = is_due(config, batches, staged_at, staged_at + waited)
+    if batches and (many or waited >= config.load_every):
+        assert due
+    if not batches or (waited == 0 and not many):
+        assert not due
 
 
-@given(OPTIONS, BATCHES, st.floats(0, 20_000), st.floats(0, 100))
+@given(OPTIONS, BATCHES, MOMENTS, st.integers(0, 30_000), st.integers(0, 30_000))
 def test_what_is_due_stays_due(
-    config: TableOptions, batches: list[StagedBatch], waited: float, more: float
+    config: TableOptions, batches: list[StagedBatch], staged_at: int, waited: int, more: int
 ) -> None:
     """Neither waiting longer nor more rows put a load off."""
-    if is_due(config, batches, waited, 0):
-        assert is_due(config, batches, waited + more, 0)
-        assert is_due(config, [*batches, *batches[:1]], waited, 0)
+    if is_due(config, batches, staged_at, staged_at + waited):
+        assert is_due(config, batches, staged_at, staged_at + waited + more)
+        assert is_due(config, [*batches, *batches[:1]], staged_at, staged_at + waited)
+
+
+@given(st.integers(1, 10_000), st.lists(st.integers(0, 100_000), min_size=1), st.integers(1, 500))
+def test_however_many_tables_one_tick_of_each_piece_of_time_loads_them(
+    every: int, staged_at: list[int], interval: int
+) -> None:
+    """A warehouse that sleeps in between is woken once for all, in the first tick after the piece's end."""
+    config = TableOptions(load_every=float(every))
+    batch = StagedBatch("users/1-0", 1, 1, 1, 0, "stage", LAYOUTS[0])
+    ticks = range(0, 100_000 + every + interval + 1, interval)
+    loads = {
+        at // every: next(tick for tick in ticks if tick >= at and is_due(config, [batch], at, tick))
+        for at in staged_at
+    }
+    for at in staged_at:
+        assert loads[at // every] == next(t for t in ticks if t >= at and is_due(config, [batch], at, t))
+        assert loads[at // every] < (at // every + 1) * every + interval
 
 
 @given(OPTIONS)
 def test_nothing_is_never_due(config: TableOptions) -> None:
-    assert not is_due(config, [], 1e9, 0)
+    assert not is_due(config, [], 0.0, 1e9)
     assert not is_much(config, [])
 
 
