@@ -15,6 +15,9 @@ from tests.world import World
 POINTS = ("written", "put", "copied", "merged")
 """After read, after PUT, after COPY, after MERGE before the checkpoint. The fifth point, after MERGE before its
 reply, is `kill_before_the_reply`."""
+DEFERRED_POINTS = ("put", "staged", "copied", "merged", "checkpointed")
+"""Of a tick that stages and then loads: after PUT, once the ledger knows what waits, after COPY, after MERGE, once the
+ledger knows what is loaded."""
 CHUNK_POINTS = ("read", "written", "put", "copied", "chunk")
 DEADLINE = 60.0
 

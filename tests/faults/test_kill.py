@@ -7,11 +7,15 @@ import random
 import pytest
 
 from tests.faults.kill_rounds import (
+    DEADLINE,
+    DEFERRED_POINTS,
     POINTS,
     assert_recovered,
+    change_source,
     kill_a_backfill,
     kill_at,
     kill_before_the_reply,
+    tick,
 )
 from tests.world import World
 
@@ -53,3 +57,13 @@ def test_a_backfill_that_is_killed_again_and_again_reads_one_chunk_twice_for_eac
     world.tables[0] |= {"load": "stage", "max_mb_per_chunk": 0.03, "batch_size": 100}
     world.sql("insert into users select g, 'n' || g, g from generate_series(1, 1500) g")
     kill_a_backfill(world, random.Random("chunks"), kills=3)
+
+
+def test_killed_between_staging_and_loading(synced: World) -> None:
+    """With `load_every`, and rows of an earlier tick that wait: each tick loads what the one before has staged."""
+    synced.tables[0] |= {"load_every": "1ms"}
+    for phase in DEFERRED_POINTS:
+        rnd = random.Random(phase)
+        change_source(synced, rnd)
+        assert tick(synced).wait(DEADLINE) == 0
+        kill_at(synced, phase, rnd)

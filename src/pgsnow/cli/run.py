@@ -23,6 +23,9 @@ def run(
         "--full-refresh",
         help="Read everything again, and delete what the source no longer has (asks first).",
     ),
+    load: bool = typer.Option(
+        False, "--load", help="Load what `load_every` leaves waiting in the stage too, due or not."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="The same as `pgsnow plan`."),
     yes: Yes = False,
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
@@ -46,6 +49,6 @@ def run(
         invocation.engine(observer) as engine,
         stopping(engine.stop) as stopped,
     ):
-        report = engine.tick(select or None, full_refresh=full_refresh)
+        report = engine.tick(select or None, full_refresh=full_refresh, load=load)
     show_report(report, output)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

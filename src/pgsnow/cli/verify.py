@@ -69,5 +69,10 @@ def _explain(verdict: Verdict) -> None:
         say(f"{verdict.table}: {difference.kind}{where} {difference.key!r}{values}")
     if more := verdict.difference_count - len(verdict.differences):
         say(f"{verdict.table}: and {more} more")
-    if verdict.difference_count:
+    if verdict.difference_count and verdict.staged:
+        say(
+            f"{verdict.table}: {verdict.staged} rows are staged and not loaded yet, and may be the difference"
+        )
+        say(f"  → pgsnow run --select {verdict.table} --load loads them now")
+    elif verdict.difference_count:
         say(f"  → pgsnow run --select {verdict.table} --full-refresh makes the target equal again")

@@ -21,6 +21,7 @@ from pgsnow.ledger.values import FENCES_OF_A_CLAIM, lock_key
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.staged import StagedBatch
 
 HELD = "held"
 
@@ -148,6 +149,9 @@ def _claim(row: dict[str, Any], run_id: str, holder: str) -> Claim:
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
         known=None if row["source_schema"] is None else KnownSource.from_json(row["source_schema"]),
+        staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
+        staged_at=row["staged_at"] or 0.0,
+        granted_at=row["granted_at"],
     )
 
 

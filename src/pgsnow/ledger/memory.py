@@ -25,6 +25,7 @@ from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import LeaseLost
 from pgsnow.model.report import TableReport
+from pgsnow.model.staged import StagedBatch
 
 
 def _utc_now() -> datetime:
@@ -129,11 +130,7 @@ class MemoryLedger:
 
     def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
         with self.memory.lock:
-            row = self._fenced(claim)
-            if moves_backward(row.checkpoint, checkpoint):
-                raise LeaseLost(
-                    f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
-                )
+            row = self._forward(claim, checkpoint)
             row.end_backfill()
             row.checkpoint = checkpoint
             row.known = source or row.known
@@ -156,6 +153,33 @@ class MemoryLedger:
             row = self._fenced(claim, chunks=True)
             row.end_backfill()
             row.checkpoint = None
+            row.unstage()
+
+    def stage(
+        self,
+        claim: Claim,
+        batches: Sequence[StagedBatch],
+        checkpoint: Checkpoint,
+        source: KnownSource | None = None,
+    ) -> None:
+        with self.memory.lock:
+            row = self._forward(claim, checkpoint)
+            if row.checkpoint is None:
+                raise LeaseLost(f"{claim.table}: there is no checkpoint for run {claim.run_id} to go on from")
+            row.stage(batches, self.memory.clock())
+            row.checkpoint, row.known = checkpoint, source or row.known
+
+    def staged_loaded(self, claim: Claim) -> None:
+        with self.memory.lock:
+            self._fenced(claim).unstage()
+
+    def unstage(self, claim: Claim) -> Checkpoint | None:
+        with self.memory.lock:
+            row = self._fenced(claim)
+            if row.checkpoint is not None:
+                row.checkpoint = row.loaded
+            row.unstage()
+            return row.checkpoint
 
     def backfill(self, claim: Claim) -> Backfill | None:
         with self.memory.lock:
@@ -353,6 +377,15 @@ class MemoryLedger:
         row = self._fenced(claim, chunks=True)
         return row.open_batches if claim.chunk is None else row.chunks[claim.chunk.number].open_batches
 
+    def _forward(self, claim: Claim, checkpoint: Checkpoint) -> MemoryRow:
+        """The row, if its checkpoint may move there."""
+        row = self._fenced(claim)
+        if moves_backward(row.checkpoint, checkpoint):
+            raise LeaseLost(
+                f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
+            )
+        return row
+
     def _claim(self, table: str, row: MemoryRow, run_id: str, holder: str) -> Claim:
         columns = None if row.target_columns is None else dict(row.target_columns)
         return Claim(
@@ -365,6 +398,9 @@ class MemoryLedger:
             target_columns=columns,
             has_open_errors=bool(self._open(table)),
             known=row.known,
+            staged=tuple(row.staged),
+            staged_at=row.staged_since.timestamp() if row.staged_since else 0.0,
+            granted_at=self.memory.clock().timestamp(),
         )
 
     def _open(self, table: str) -> dict[str, ErrorRow]:

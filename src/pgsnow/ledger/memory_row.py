@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from pgsnow.model.backfill import Backfill
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.report import Status, TableReport
+from pgsnow.model.staged import StagedBatch
 
 
 @dataclass(slots=True)
@@ -35,6 +37,10 @@ class MemoryRow:
     last_chunk_fence: int = 0
     filled_since: datetime | None = None
     """When the backfill under way began."""
+    staged: list[StagedBatch] = field(default_factory=list)
+    staged_since: datetime | None = None
+    loaded_checkpoint: Checkpoint | None = None
+    """While anything is staged: where the loading is."""
     last_run: datetime | None = None
     last_success: datetime | None = None
     report: TableReport | None = None
@@ -89,9 +95,28 @@ class MemoryRow:
         if report.status is not Status.HELD:
             self.last_status, self.last_error = report.status.value, report.error
 
+    @property
+    def loaded(self) -> Checkpoint | None:
+        """Where the loading is."""
+        return self.loaded_checkpoint if self.staged else self.checkpoint
+
+    def stage(self, batches: Sequence[StagedBatch], now: datetime) -> None:
+        """These wait too; they are open ones no more."""
+        listed = {batch.batch for batch in self.staged}
+        if not self.staged:
+            self.loaded_checkpoint, self.staged_since = self.checkpoint, now
+        self.staged.extend(batch for batch in batches if batch.batch not in listed)
+        names = {batch.batch for batch in batches}
+        self.open_batches = [batch for batch in self.open_batches if batch not in names]
+
+    def unstage(self) -> None:
+        """What waited is left to be swept."""
+        self.open_batches += [batch.batch for batch in self.staged]
+        self.staged, self.staged_since, self.loaded_checkpoint = [], None, None
+
     def shown(self, table: str, now: datetime, open_errors: int) -> WatermarkRow:
         """For people."""
-        report, checkpoint = self.report, self.checkpoint
+        report, checkpoint = self.report, self.loaded
         return WatermarkRow(
             source_table=table,
             target_table=report.target if report else None,
@@ -101,15 +126,18 @@ class MemoryRow:
             last_status=self.last_status,
             last_error=self.last_error,
             rows_processed=report.rows_processed if report else 0,
-            read_mode=checkpoint.mode.value if checkpoint else None,
+            read_mode=self.checkpoint.mode.value if self.checkpoint else None,
             lease_holder=self.holder if self.expires is not None and now < self.expires else None,
             open_errors=open_errors,
-            lag_seconds=self._lag(now),
+            lag_seconds=self._lag(now, self.loaded),
             chunks=len(self.backfill.chunks) if self.backfill else None,
             chunks_done=len(self.backfill.done) if self.backfill else None,
             chunk_rows=sum(chunk.rows for chunk in self.backfill.chunks) if self.backfill else None,
             chunk_bytes=sum(chunk.size for chunk in self.backfill.chunks) if self.backfill else None,
             backfill_seconds=self._seconds_of_the_backfill(now),
+            staged_rows=sum(batch.rows for batch in self.staged),
+            staged_bytes=sum(batch.size for batch in self.staged),
+            read_lag_seconds=self._lag(now, self.checkpoint),
         )
 
     def _seconds_of_the_backfill(self, now: datetime) -> float | None:
@@ -117,8 +145,8 @@ class MemoryRow:
             return None
         return (now - self.filled_since).total_seconds()
 
-    def _lag(self, now: datetime) -> float | None:
-        text = applied_until(self.checkpoint) if self.checkpoint else None
+    def _lag(self, now: datetime, checkpoint: Checkpoint | None) -> float | None:
+        text = applied_until(checkpoint) if checkpoint else None
         since = _moment(text) if text is not None else self.last_success
         return None if since is None else max(0.0, (now - since).total_seconds())
 

@@ -12,6 +12,7 @@ from pgsnow.ledger import migrate
 from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.chunk_leases import ChunkLeases
+from pgsnow.ledger.deferrals import Deferrals
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.quarantine import Quarantine
 from pgsnow.ledger.runs import Runs
@@ -23,6 +24,7 @@ from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.report import TableReport
+from pgsnow.model.staged import StagedBatch
 
 LEASE_SECONDS = 600.0
 """How long a lease lasts that nobody renews, if its holder is neither released nor seen to be dead."""
@@ -46,6 +48,7 @@ class PostgresLedger:
         self._chunks = ChunkLeases(self._statements, lease_seconds)
         self._checkpoints = Checkpoints(self._statements)
         self._backfills = Backfills(self._statements)
+        self._deferrals = Deferrals(self._statements)
         self._quarantine = Quarantine(self._statements)
         self._runs = Runs(self._statements)
 
@@ -121,6 +124,21 @@ class PostgresLedger:
 
     def chunk_counts(self, table: str) -> ChunkCounts | None:
         return self._backfills.counts(table)
+
+    def stage(
+        self,
+        claim: Claim,
+        batches: Sequence[StagedBatch],
+        checkpoint: Checkpoint,
+        source: KnownSource | None = None,
+    ) -> None:
+        self._deferrals.stage(claim, batches, checkpoint, source)
+
+    def staged_loaded(self, claim: Claim) -> None:
+        self._deferrals.loaded(claim)
+
+    def unstage(self, claim: Claim) -> Checkpoint | None:
+        return self._deferrals.unstage(claim)
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         self._runs.finish(runs)

@@ -49,7 +49,9 @@ with me as (
     returning w.source_table, w.fence
 )
 select tried.source_table, granted.fence, tried.has_lock, tried.barred, tried.lease_holder, tried.lease_since,
-    tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema,
+    tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged,
+    extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
+    extract(epoch from clock_timestamp())::float8 as granted_at,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors
@@ -160,6 +162,7 @@ returning source_table;
 -- Moves checkpoints on, and with them what is known of the source, where that is told; returns the tables that moved.
 -- With the same server and mode x may only grow; a cursor has an order of its own, which is kept by the reader.
 -- A backfill ends with it, and what its chunks have left in Snowflake is the table's to sweep.
+-- While batches wait in the stage, only the reading moves.
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
@@ -175,9 +178,11 @@ with moves as (
 update {schema}.sync_watermarks w
 set checkpoint = moves.checkpoint,
     read_mode = moves.checkpoint ->> 'mode',
-    watermark_text = moves.watermark,
-    last_watermark = moves.watermark_time::timestamptz at time zone 'UTC',
-    applied_until = moves.applied_until::timestamptz,
+    watermark_text = case when w.staged is null then moves.watermark else w.watermark_text end,
+    last_watermark = case when w.staged is null then moves.watermark_time::timestamptz at time zone 'UTC'
+        else w.last_watermark end,
+    applied_until = case when w.staged is null then moves.applied_until::timestamptz else w.applied_until end,
+    read_until = moves.applied_until::timestamptz,
     source_schema = coalesce(moves.source, w.source_schema),
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
@@ -198,18 +203,70 @@ returning w.source_table;
 
 -- name: forget
 -- Makes the next read a full one, from its beginning. Also for who has a chunk of the backfill under way.
+-- What waits in the stage is left to be swept.
 update {schema}.sync_watermarks w
 set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
-    ),
-    backfill = null
+    ) || array(select b ->> 'batch' from jsonb_array_elements(w.staged) as b),
+    backfill = null, loaded_checkpoint = null, read_until = null, staged = null
 where source_table = %(table)s and (fence = %(fence)s or exists (
     select from {schema}.sync_chunks c
     where c.backfill = w.backfill and c.backfill = %(backfill)s and c.number = %(number)s
         and c.fences[cardinality(c.fences)] = %(fence)s
 ))
 returning source_table;
+
+-- name: stage
+-- Batches that wait in the stage from now on, and where the reading is. A batch that is listed already stays as it is;
+-- x may only grow, as in `advance`.
+update {schema}.sync_watermarks
+set loaded_checkpoint = coalesce(loaded_checkpoint, checkpoint),
+    checkpoint = %(checkpoint)s,
+    read_mode = %(checkpoint)s::jsonb ->> 'mode',
+    read_until = %(applied_until)s::timestamptz,
+    source_schema = coalesce(%(source)s::jsonb, source_schema),
+    staged = coalesce(staged, '[]') || coalesce((
+        select jsonb_agg(b || jsonb_build_object('staged_at', clock_timestamp()) order by at)
+        from jsonb_array_elements(%(batches)s) with ordinality as n(b, at)
+        where not coalesce(staged, '[]') @> jsonb_build_array(jsonb_build_object('batch', b -> 'batch'))
+    ), '[]'),
+    open_batches = array(
+        select o.batch from unnest(open_batches) with ordinality as o(batch, at)
+        where not %(batches)s::jsonb @> jsonb_build_array(jsonb_build_object('batch', o.batch)) order by o.at
+    )
+where source_table = %(table)s and fence = %(fence)s
+    and checkpoint is not null
+    and (
+        checkpoint ->> 'mode' = 'cursor'
+        or checkpoint -> 'mode' is distinct from %(checkpoint)s::jsonb -> 'mode'
+        or checkpoint -> 'system_identifier' is distinct from %(checkpoint)s::jsonb -> 'system_identifier'
+        or checkpoint -> 'timeline' is distinct from %(checkpoint)s::jsonb -> 'timeline'
+        or (checkpoint ->> 'x')::numeric <= (%(checkpoint)s::jsonb ->> 'x')::numeric
+    )
+returning source_table;
+
+-- name: staged_loaded
+-- What waited is in the target, and the loading is where the reading is. (The pattern: only times are times.)
+update {schema}.sync_watermarks
+set staged = null, loaded_checkpoint = null,
+    applied_until = case when staged is null then applied_until else read_until end,
+    watermark_text = checkpoint ->> 'last_watermark',
+    last_watermark = case when checkpoint ->> 'last_watermark' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
+        then (checkpoint ->> 'last_watermark')::timestamptz at time zone 'UTC' end,
+    open_batches = open_batches || array(select b ->> 'batch' from jsonb_array_elements(staged) as b)
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: unstage
+-- What waited is given up, and the reading goes back to where the loading is.
+update {schema}.sync_watermarks
+set checkpoint = case when staged is null or checkpoint is null then checkpoint else loaded_checkpoint end,
+    staged = null, loaded_checkpoint = null,
+    read_until = applied_until,
+    open_batches = open_batches || array(select b ->> 'batch' from jsonb_array_elements(staged) as b)
+where source_table = %(table)s and fence = %(fence)s
+returning checkpoint;
 
 -- name: backfill
 -- The one under way.
@@ -537,9 +594,20 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
         greatest(0, extract(epoch from clock_timestamp() - lag.since))::float8
     end as lag_seconds,
     chunks.count as chunks, chunks.done as chunks_done, chunks.rows as chunk_rows, chunks.bytes as chunk_bytes,
-    chunks.seconds as backfill_seconds
+    chunks.seconds as backfill_seconds,
+    coalesce(staged.rows, 0)::bigint as staged_rows, coalesce(staged.bytes, 0)::bigint as staged_bytes,
+    case when lag.read is not null then
+        greatest(0, extract(epoch from clock_timestamp() - lag.read))::float8
+    end as read_lag_seconds
 from {schema}.sync_watermarks w
-cross join lateral (select coalesce(w.applied_until, w.last_success) as since) lag
+cross join lateral (
+    select coalesce(w.applied_until, w.last_success) as since,
+        coalesce(w.read_until, w.applied_until, w.last_success) as read
+) lag
+cross join lateral (
+    select sum((b ->> 'rows')::bigint) as rows, sum((b ->> 'size')::bigint) as bytes
+    from jsonb_array_elements(w.staged) as b
+) staged
 left join (
     select source_table, count(*) as open_errors from {schema}.sync_errors where state = 'open' group by source_table
 ) e on e.source_table = w.source_table

@@ -13,6 +13,7 @@ from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.report import TableReport
+from pgsnow.model.staged import StagedBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Claim:
     """The right to one chunk of the backfill under way alone, until another attempt at it is granted or the backfill is
     not under way any more. Its fence is above the backfill's and below that of the run that ends it. Batches, the
     quarantine, what is known of the target, and `forget` may be written under it."""
+    staged: tuple[StagedBatch, ...] = ()
+    """Batches that wait in the stage, in the order in which they were read; `checkpoint` is where that ended."""
+    staged_at: float = 0.0
+    """When the first of them was staged, and `granted_at` when this was granted: seconds since 1970, by one clock."""
+    granted_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,11 @@ class WatermarkRow:
     chunk_bytes: int | None = None
     backfill_seconds: float | None = None
     """Since it began."""
+    staged_rows: int = 0
+    """Read and staged, not loaded yet; `lag_seconds` counts until they are."""
+    staged_bytes: int = 0
+    read_lag_seconds: float | None = None
+    """Now − the newest source commit known to be read: in Snowflake, or staged for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +165,8 @@ class Checkpoints(Protocol):
         """Remember the source's definition and its place in the target, where the checkpoint is not to move yet."""
 
     def forget(self, claim: Claim) -> None:
-        """Drop the checkpoint, and the backfill under way: the next read is a full one, from its beginning."""
+        """Drop the checkpoint, and the backfill under way: the next read is a full one, from its beginning. Batches
+        that wait in the stage become open ones."""
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         """Recorded before anything of this batch exists in Snowflake, so that a crash leaves no orphan unknown."""
@@ -208,6 +220,28 @@ class Backfills(Protocol):
         """Of the backfill under way; None: there is none."""
 
 
+class Deferrals(Protocol):
+    """Rows that are read and staged now, and loaded later. While any wait, the ledger keeps two checkpoints: where the
+    reading is, which `Claim.checkpoint` and `checkpoints` tell and `advance` moves, and where the loading is."""
+
+    def stage(
+        self,
+        claim: Claim,
+        batches: Sequence[StagedBatch],
+        checkpoint: Checkpoint,
+        source: KnownSource | None = None,
+    ) -> None:
+        """These batches (one at least) are in the stage and wait, and the reading is at `checkpoint`: in one statement.
+        They are open ones no more. Idempotent. Raises as `advance`, and LeaseLost for a table without a checkpoint."""
+
+    def staged_loaded(self, claim: Claim) -> None:
+        """All batches that waited are in the target: the loading is where the reading is. They are open ones."""
+
+    def unstage(self, claim: Claim) -> Checkpoint | None:
+        """The batches that wait are given up: the reading goes back to where the loading is, which is returned. They
+        are open ones."""
+
+
 class ErrorStore(Protocol):
     """The quarantine: sync_errors."""
 
@@ -255,7 +289,7 @@ class RunLog(Protocol):
         """Delete old sync_logs rows, at most once an hour. Returns how many."""
 
 
-class Ledger(Leases, Checkpoints, Backfills, ErrorStore, RunLog, Protocol):
+class Ledger(Leases, Checkpoints, Backfills, Deferrals, ErrorStore, RunLog, Protocol):
     """Every write that names a Claim is fenced: if a higher fence was granted, it raises LeaseLost and changes nothing.
 
     All methods may be called from any thread. Raises LedgerUnavailable, LedgerAccessDenied.

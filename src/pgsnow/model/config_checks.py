@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgsnow.model.config_problems import Problems, written
+from pgsnow.model.duration import parse_duration
 from pgsnow.model.interpolate import Path
 from pgsnow.model.overflow import NEVER_OF_KEYS
 from pgsnow.model.table import SourceName, TargetName
-from pgsnow.model.table_config import TableMode
+from pgsnow.model.table_config import WHOLE_MODES, LoadMethod, TableMode
 
 Table = Mapping[str, Any]
 _NO_KEY = {None, *(str(choice) for choice in NEVER_OF_KEYS)}
@@ -23,6 +24,7 @@ def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
     for at, table in tables.items():
         path: Path = ("tables", at)
         _check_mode(table, path, problems)
+        _check_deferral(table, path, problems)
         _check_columns(table, path, problems)
         _check_transform(table, path, problems)
 
@@ -75,6 +77,32 @@ def _check_mode(table: Table, path: Path, problems: Problems) -> None:
             "is missing — name the column that grows with each change, such as `watermark_column: updated_at`, or"
             " write `mode: xmin` if there is none",
         )
+
+
+def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
+    for key in ("load_when_rows", "load_when_mb"):
+        if table.get(key) is not None and table.get("load_every") is None:
+            problems.add(
+                (*path, key),
+                "needs `load_every:`, the longest that rows may wait — write it too, such as `load_every: 10m`",
+            )
+    if not _is_deferred(table):
+        return
+    here = (*path, "load_every")
+    if (mode := table.get("mode")) in {str(mode) for mode in WHOLE_MODES}:
+        problems.add(
+            here,
+            f"is of no use with mode {mode}, which loads all or nothing — write `every:` instead, or `0`",
+        )
+    if table.get("load") == str(LoadMethod.INSERT):
+        problems.add(here, "needs files that wait in a stage — write `load: stage` or `load: s3`")
+
+
+def _is_deferred(table: Table) -> bool:
+    try:
+        return parse_duration(table.get("load_every", 0)) > 0
+    except ValueError:
+        return False  # refused with its own message
 
 
 def _check_columns(table: Table, path: Path, problems: Problems) -> None:

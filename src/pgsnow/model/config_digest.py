@@ -13,6 +13,7 @@ _LENGTH = 8
 _WITHOUT_EFFECT = {
     *("name", "enabled", "batch_size", "max_rows_per_load", "max_rejected_rows"),
     *("max_mb_per_chunk", "max_mb_per_s", "max_parallel_chunks", "queue"),
+    *("load_every", "load_when_rows", "load_when_mb"),
 }
 """Keys that change neither what a row looks like in the target nor which rows are read."""
 

@@ -273,6 +273,12 @@ class LoadMismatch(TableError):
     default_advice = "Nothing is lost: the checkpoint has not moved and the rows are read again."
 
 
+class StagedRowsLost(TableError):
+    """Files that waited in the stage are not all there any more, or hold other rows than was recorded."""
+
+    default_advice = "Nothing is lost: the rows are read again from Postgres."
+
+
 class LeaseHeld(PgsnowError):
     """Another run has the table."""
 

@@ -159,6 +159,12 @@ class TableOptions(BaseModel):
     """Time between two searches for rows that the watermark would have missed; 0 means never."""
     load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
     """How rows reach Snowflake: bound inserts, staged files, whichever suits their number, or files in S3_BUCKET."""
+    load_every: Duration = 0.0
+    """How long changed rows may wait in the stage before they are loaded; 0 loads them in the same tick."""
+    load_when_rows: FromOne | None = None
+    """With load_every: load as soon as so many rows wait."""
+    load_when_mb: Positive | None = None
+    """With load_every: load as soon as so many megabytes of files wait."""
     max_rows_per_load: FromOne = 1_000_000
     """Rows that one COPY and one MERGE apply at most."""
     max_mb_per_chunk: Positive = 128.0

@@ -30,6 +30,10 @@ class S3Staging:
         self.bucket = Bucket(settings)
 
     def put(self, session: Session, target: TargetName, batch: str, parts: Sequence[Path]) -> None:
+        self.upload(batch, parts)
+
+    def upload(self, batch: str, parts: Sequence[Path]) -> None:
+        """As `put`; Snowflake has no part in it."""
         self.bucket.upload({self.key(batch) + part.name: part for part in parts})
 
     def copy(self, target: TargetName, batch: str, into: str, *, force: bool = False) -> str | Confidential:

@@ -14,6 +14,7 @@ from pgsnow.sync.destination import Destination
 from pgsnow.sync.look import Look
 from pgsnow.sync.means import Means
 from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.staged import Staged
 from pgsnow.sync.table_run import TableRun
 
 
@@ -34,6 +35,10 @@ class Attempt:
             means.stagings,
         )
 
+        self._staged = Staged(
+            look.plan, means.ledger, look.claim, self._destination, look.progress, means.stagings
+        )
+
     def __enter__(self) -> Attempt:
         return self
 
@@ -43,7 +48,13 @@ class Attempt:
         self._destination.close()
 
     def table_run(
-        self, horizon: Horizon, *, refresh: bool, resync: bool, leave_chunks: bool = False
+        self,
+        horizon: Horizon,
+        *,
+        refresh: bool,
+        resync: bool,
+        loads: bool = False,
+        leave_chunks: bool = False,
     ) -> TableRun:
         means, look, destination = self._means, self._look, self._destination
         quarantine = Quarantine(
@@ -58,7 +69,8 @@ class Attempt:
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
             quarantine, destination, look.progress, means.stop, refresh, look.drift,
-            look.probe, self._chunk_worker, resync=resync, leave_chunks=leave_chunks,
+            look.probe, self._staged, self._chunk_worker, loads=loads, resync=resync,
+            leave_chunks=leave_chunks,
         )  # fmt: skip
 
     def _chunk_worker(self) -> ChunkWorker:
@@ -68,5 +80,10 @@ class Attempt:
         """The claim to try again with: its staging is swept, and a run that begins from nothing ends there."""
         self._destination.sweep()
         known = self._destination.known
-        claim = replace(self._look.claim, open_batches=(), target_columns=None, known=known)
-        return replace(claim, checkpoint=None) if self._destination.from_nothing else claim
+        staged = self._staged
+        claim = replace(
+            self._look.claim, open_batches=(), target_columns=None, known=known, staged=tuple(staged.waiting)
+        )
+        if self._destination.from_nothing:
+            return replace(claim, checkpoint=None)
+        return claim if staged.back_at is None else replace(claim, checkpoint=staged.back_at)

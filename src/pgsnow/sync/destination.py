@@ -202,10 +202,40 @@ class Destination:
         self._ledger.remember_target(self._claim, None)
 
     def take_over(self, batches: Sequence[str]) -> None:
-        """Sweep these too, when it is time: others have left them."""
+        """Sweep these too, when it is time, wherever others have put them."""
         new = [batch for batch in batches if batch not in self._open]
         self._open.extend(new)
         self._left |= frozenset(new)
+
+    def begin_batch(self, batch: str) -> None:
+        """The ledger knows of it before anything of it is anywhere."""
+        self._ledger.open_batch(self._claim, batch)
+        self._open.append(batch)
+
+    def keep_batches(self, batches: Sequence[str]) -> None:
+        """They are not to be swept: the ledger says that they wait to be loaded."""
+        self._open[:] = [batch for batch in self._open if batch not in batches]
+
+    def on_session(self, action: Callable[[Session], T]) -> T:
+        """The action, tried again where that is safe. It must bear being done twice."""
+        return with_retries(lambda: self._on_session(action), self._stop)
+
+    def on_session_anew(self, action: Callable[[Session], T]) -> T:
+        """The same; once more after a look at the target, if Snowflake refuses it: its stage may be gone."""
+        try:
+            return self.on_session(action)
+        except TargetQueryFailed:
+            self.ensure_anew()
+            return self.on_session(action)
+
+    def retried(self, action: Callable[[], T]) -> T:
+        """The same for what needs no session."""
+        return with_retries(action, self._stop)
+
+    def ensure_anew(self) -> None:
+        """At the target, which is made fit or made anew; see `made_target`."""
+        self._columns = None
+        self.ensure()
 
     def sweep(self, *, but: str | None = None) -> None:
         """Remove the staging of every batch known to be open, of this run and of earlier ones."""

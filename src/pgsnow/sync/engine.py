@@ -61,16 +61,18 @@ class Engine:
         full_refresh: bool = False,
         resync: bool = False,
         leave_chunks: bool = False,
+        load: bool = False,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default), each as far as Postgres has committed now.
 
         full_refresh: read everything, and delete what the source no longer has. resync: the same, but the target keeps
-        what it has until all of it is there, and then has that alone, at once.
+        what it has until all of it is there, and then has that alone, at once. load: tables with `load_every` too are
+        loaded now, with all that waits.
         leave_chunks: backfills are begun and ended here, and their chunks are left to `take_chunk`.
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """
-        with self._chosen(tables, due_only, full_refresh, resync, leave_chunks) as tick:
+        with self._chosen(tables, due_only, full_refresh, resync, leave_chunks, load) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
         log_report(report)
@@ -141,10 +143,11 @@ class Engine:
         refresh: bool = False,
         resync: bool = False,
         leave_chunks: bool = False,
+        load: bool = False,
     ) -> Tick:
         chosen = self.config.select(tables)
         ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
-        return self._claimed([table.name for table in chosen], ages, refresh, resync, leave_chunks)
+        return self._claimed([table.name for table in chosen], ages, refresh, resync, leave_chunks, load)
 
     def _claimed(
         self,
@@ -153,13 +156,14 @@ class Engine:
         refresh: bool = False,
         resync: bool = False,
         leave_chunks: bool = False,
+        load: bool = False,
     ) -> Tick:
         self._prepare()
         run_id = new_run_id()
         claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=ages)
         return Tick(
             self._means(), run_id, claims, refusals,
-            refresh=refresh, resync=resync, leave_chunks=leave_chunks,
+            refresh=refresh, resync=resync, leave_chunks=leave_chunks, load=load,
         )  # fmt: skip
 
     def _means(self) -> Means:

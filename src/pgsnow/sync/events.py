@@ -12,9 +12,10 @@ class Event:
     """Something of one table's run has just happened.
 
     phase, in the order of a run: started, swept, evolved (a statement has altered the target), read (the first page
-    has arrived), page, written (a load unit's part files are complete), put, copied or inserted, merged, chunk (one of
-    a backfill is in the target and in the ledger), checkpointed, finished. rows and size (bytes) are those of this
-    event alone; done and of: how many chunks of the backfill are done, and how many there are.
+    has arrived), page, written (a load unit's part files are complete), put, staged (what was put
+    waits to be loaded later), copied or inserted, merged, chunk (one of a backfill is in the target and in the ledger),
+    checkpointed, finished. rows and size (bytes) are those of this event alone; done and of: how many chunks of the
+    backfill are done, and how many there are.
     """
 
     table: str
@@ -32,7 +33,7 @@ Observer = Callable[[Event], None]
 """Called in the table's own thread; an exception it raises ends that table's run as a failure would."""
 
 PHASES: Final = (
-    "started", "swept", "evolved", "read", "page", "written", "put", "copied", "inserted", "merged", "chunk",
+    "started", "swept", "evolved", "read", "page", "written", "put", "staged", "copied", "inserted", "merged", "chunk",
     "checkpointed", "finished",
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.drift import Drift
+from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session
@@ -87,4 +88,9 @@ def _action(foreseen: Foreseen) -> Action:
 def _tick(plan: TablePlan, staging: Staging) -> tuple[str, ...]:
     method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
     content = Content(plan, batch_name(plan, SAMPLE_FENCE, 0), SAMPLE_FENCE, SAMPLE_RUN)
-    return foresee_load(content, SAMPLE_PART, method, staging)
+    statements = foresee_load(content, SAMPLE_PART, method, staging)
+    if not plan.config.load_every:
+        return statements
+    made, put, *rest = statements
+    later = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
+    return (put, later, made, *rest)

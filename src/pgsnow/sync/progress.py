@@ -144,4 +144,5 @@ class Progress:
     def _good_status(self) -> Status:
         if self.rows_rejected:
             return Status.PARTIAL
-        return Status.OK if self.rows_read or self.replaced or self.backfilled else Status.IDLE
+        worked = self.rows_read or self.replaced or self.backfilled or self.load_units
+        return Status.OK if worked else Status.IDLE

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pgsnow.postgres.read import read_keys
+from pgsnow.sync.deferred import caught_up
 from pgsnow.sync.keys import Key
 from pgsnow.sync.spool import Spool
 from pgsnow.sync.table import sync_table
@@ -23,6 +24,7 @@ def replay_keys(run: TableRun, keys: Sequence[Key]) -> None:
         sync_table(replace(run, probe=None))
         return
     run.destination.sweep()
+    run = caught_up(run)
     run.destination.evolve(run.drift)
     with Spool(run.claim.run_id) as spool:
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)

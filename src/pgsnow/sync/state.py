@@ -66,7 +66,8 @@ def standing_of(
     if row.open_errors:
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
         return Standing(State.PARTIAL, f"{rows} in quarantine: pgsnow errors list")
-    return Standing(State.IDLE if row.last_status == Status.IDLE else State.SYNCED)
+    state = State.IDLE if row.last_status == Status.IDLE else State.SYNCED
+    return Standing(state, _staged(row))
 
 
 def _backfill(row: WatermarkRow) -> str:
@@ -80,6 +81,14 @@ def _backfill(row: WatermarkRow) -> str:
     speed = (row.chunk_bytes or 0) / 1024 / 1024 / row.backfill_seconds
     left = duration(row.backfill_seconds / done * (row.chunks - done))
     return f"{told}, {row.chunk_rows:,} rows, {speed:.1f} MB/s, {left} left"
+
+
+def _staged(row: WatermarkRow) -> str:
+    """The lag of the loading is a column of its own."""
+    if not row.staged_rows:
+        return ""
+    told = f"{row.staged_rows} row{'s' * (row.staged_rows != 1)} staged, not loaded yet"
+    return told if row.read_lag_seconds is None else f"{told}; read lag {duration(row.read_lag_seconds)}"
 
 
 def _aware(moment: datetime) -> datetime:

@@ -14,6 +14,7 @@ from pgsnow.model.config import TableMode
 from pgsnow.model.drift import KnownSource
 from pgsnow.postgres.read import Reading, idle_checkpoint
 from pgsnow.sync.backfill import backfill
+from pgsnow.sync.deferred import staged_first
 from pgsnow.sync.spool import Spool
 from pgsnow.sync.table_run import TableRun
 from pgsnow.sync.units import UnitWriter
@@ -22,7 +23,10 @@ from pgsnow.sync.units import UnitWriter
 def sync_table(run: TableRun) -> None:
     """One table, once. Raises what stopped it; the ledger then still tells where to go on from."""
     sweep_but_what_is_gathered(run)
-    run = follow_the_source(run)
+    at_once = staged_first(run)
+    if at_once is None:
+        return
+    run = follow_the_source(at_once)
     if nothing_to_load(run):
         return
     run = backfill(run)

@@ -17,6 +17,7 @@ from pgsnow.sync.chunk_worker import ChunkWorker
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.quarantine import Quarantine
+from pgsnow.sync.staged import Staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,11 @@ class TableRun:
     drift: Drift
     probe: Probe | None
     """What the look at the table found, before this run."""
+    staged: Staged
+    """What waits in the stage for the table."""
     chunk_worker: Callable[[], ChunkWorker]
+    loads: bool = False
+    """What waits is due, or a person asked for it to be loaded."""
     because: str | None = None
     backfill: Backfill | None = None
     """All of its chunks are in the target, and `checkpoint` is where it leaves off."""

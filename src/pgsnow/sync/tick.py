@@ -19,6 +19,7 @@ from pgsnow.postgres.discover import fingerprints
 from pgsnow.postgres.horizon import take_horizon
 from pgsnow.postgres.read import idle_checkpoint
 from pgsnow.sync.attempt import Attempt
+from pgsnow.sync.due import is_due
 from pgsnow.sync.heartbeat import Heartbeat
 from pgsnow.sync.held import held
 from pgsnow.sync.keys import Key
@@ -51,14 +52,17 @@ class Tick:
         refresh: bool = False,
         resync: bool = False,
         leave_chunks: bool = False,
+        load: bool = False,
     ) -> None:
         """refresh: read everything, and delete the rest. resync: let it take the place of the target's content.
-        leave_chunks: backfills are begun and ended here, and others load their chunks."""
+        leave_chunks: backfills are begun and ended here, and others load their chunks. load: what waits in the stage
+        too, whether it is due or not."""
         self._means = means
         self._run_id = run_id
         self._claims = claims
         self._refresh = refresh or resync
         self._resync = resync
+        self._load = load
         self._leave_chunks = leave_chunks
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC)
@@ -160,7 +164,12 @@ class Tick:
         return self._plan_and_look(claim, horizon, mark)
 
     def _is_busy(self, look: Look) -> bool:
-        return look.busy or self._refresh
+        return look.busy or self._refresh or (bool(look.claim.staged) and self._loads(look))
+
+    def _loads(self, look: Look) -> bool:
+        """Is what waits in the stage to be loaded now?"""
+        claim = look.claim
+        return self._load or is_due(look.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
     def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
@@ -194,7 +203,11 @@ class Tick:
             with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
                 try:
                     run = attempt.table_run(
-                        horizon, refresh=self._refresh, resync=self._resync, leave_chunks=self._leave_chunks
+                        horizon,
+                        refresh=self._refresh,
+                        resync=self._resync,
+                        loads=self._loads(look),
+                        leave_chunks=self._leave_chunks,
                     )
                     action(run)
                     break

@@ -32,15 +32,19 @@ class UnitWriter:
         quarantine: Quarantine,
         progress: Progress,
         stop: threading.Event,
+        *,
+        first_batch: int = 0,
+        first_row: int = 0,
     ) -> None:
+        """first_batch, first_row: what units and rows are counted from."""
         self._plan = plan
         self._fence = fence
         self._spool = spool
         self._quarantine = quarantine
         self._progress = progress
         self._stop = stop
-        self._made = 0
-        self._rows = 0
+        self._made = first_batch
+        self._rows = first_row
 
     def units(self, pages: Iterable[Page]) -> Iterator[LoadUnit]:
         """Units in the order of reading. Between a unit and the next, nothing of the next has been read, and when the

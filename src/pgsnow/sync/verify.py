@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from pgsnow.ledger.store import WatermarkRow
 from pgsnow.model.config import TableConfig, TableMode
 from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import TargetMissing
@@ -52,6 +53,8 @@ class Verdict:
     target_rows: int = 0
     quarantined: int = 0
     """Rows with an open entry in sync_errors; they are not compared."""
+    staged: int = 0
+    """Rows that wait in the stage: until they are loaded, they are among the differences."""
     difference_count: int = 0
     differences: list[Difference] = field(default_factory=list)
 
@@ -158,7 +161,12 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
     chosen = engine.config.select(tables)
     tag = "pgsnow:verify"
     with engine.source.connect() as conn, connect(engine.settings.snowflake, query_tag=tag) as session:
-        return [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
+        verdicts = [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
+    rows: list[WatermarkRow] = remembered(engine.ledger.watermarks, [])
+    waiting = {row.source_table: row.staged_rows for row in rows}
+    for verdict in verdicts:
+        verdict.staged = waiting.get(verdict.table, 0)
+    return verdicts
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:

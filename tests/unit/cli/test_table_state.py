@@ -63,6 +63,12 @@ def test_a_backfill_under_way_tells_how_far_it_is() -> None:
     )
 
 
+def test_rows_that_wait_to_be_loaded_are_told() -> None:
+    waiting = replace(ROW, staged_rows=12, staged_bytes=4000, lag_seconds=500.0, read_lag_seconds=30.0)
+    told = "12 rows staged, not loaded yet; read lag 30 s"
+    assert standing_of(waiting, interval=120, now=NOW).why == told
+
+
 def test_no_changes_and_stuck_look_different() -> None:
     """Both have nothing to load and no error; only one of them needs a person."""
     idle = standing_of(replace(ROW, last_status="idle"), interval=120, now=NOW)

@@ -23,7 +23,9 @@ from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, 
 from pgsnow.model.drift import KnownColumn, KnownSource
 from pgsnow.model.errors import LeaseLost
 from pgsnow.model.report import Status, TableReport
-from pgsnow.model.table import Leaf
+from pgsnow.model.staged import Layout, StagedBatch
+from pgsnow.model.table import Leaf, TargetName
+from pgsnow.model.typemap import Field, numeric
 
 HERE = ServerIdentity("7000000000000000001", 1)
 USERS = "public.users"
@@ -82,6 +84,11 @@ def report(claim: Claim, status: Status = Status.OK, **changes: Any) -> TableRep
         status=status,
         **{"started_at": datetime.now(UTC), **changes},
     )
+
+
+def waiting(batch: str, rows: int, first_row: int = 0) -> StagedBatch:
+    layout = Layout(TargetName("DB", "S", 'odd "name"'), (Field("ID", "ID", numeric(10, 2), key=True),))
+    return StagedBatch(batch, 1, rows, rows * 100, first_row, "stage", Layout.from_json(layout.to_json()))
 
 
 def take(worker: Ledger, table: str = USERS, run_id: str | None = None, min_age: float = 0.0) -> Claim:
@@ -747,12 +754,12 @@ class LedgerConformance:
         claim = take(ann)
         ann.finish([(claim, report(claim, Status.IDLE))])
         ann.release([claim])
-        before = replace(row_of(ann), lag_seconds=None)
+        before = replace(row_of(ann), lag_seconds=None, read_lag_seconds=None)
         applied = take(ann)
         for _ in range(2):
             ann.note([(applied, report(applied, Status.APPLIED, events=("created table X",)))])
         ann.release([applied])
-        assert replace(row_of(ann), lag_seconds=None) == before
+        assert replace(row_of(ann), lag_seconds=None, read_lag_seconds=None) == before
         assert sorted(log["status"] for log in ann.logs()) == ["applied", "idle"]
 
     def test_a_run_that_lost_its_lease_is_logged_and_changes_nothing_else(
@@ -822,6 +829,98 @@ class LedgerConformance:
         claim = take(ann)
         ann.advance(claim, checkpoint(low="970", trail=marks))
         assert row_of(ann).lag_seconds == pytest.approx(600, abs=60)
+
+    # --- rows that are staged now and loaded later ---
+
+    def test_while_batches_wait_only_the_reading_moves(self, ann: Ledger, bob: Ledger) -> None:
+        """Whoever claims the table next knows what waits and since when; status tells both lags."""
+        now = datetime.now(UTC)
+        hour_ago, minute_ago = ((now - timedelta(seconds=s)).isoformat(sep=" ") for s in (3600, 60))
+        claim = take(ann)
+        ann.advance(claim, checkpoint(10, low=hour_ago, last_watermark="2026-03-01 10:00:00+00"))
+        for batch in ("users/1-0", "users/1-1"):
+            ann.open_batch(claim, batch)
+        read = checkpoint(20, low=minute_ago, last_watermark="2026-03-01 11:00:00+00")
+        for _ in range(2):  # the reply may have been lost
+            ann.stage(claim, [waiting("users/1-0", 3)], read, SOURCE)
+        ann.release([claim])
+        later = take(bob)
+        assert later.staged == (waiting("users/1-0", 3),)
+        assert 0 <= later.granted_at - later.staged_at < 60
+        assert later.granted_at == pytest.approx(now.timestamp(), abs=60)
+        assert (later.checkpoint, later.known, later.open_batches) == (read, SOURCE, ("users/1-1",))
+        bob.stage(later, [waiting("users/2-0", 4, first_row=3)], read)
+        assert bob.advance_idle([(later, read.evolve(x=30))]) == []
+        row = row_of(bob)
+        assert (row.staged_rows, row.staged_bytes, row.last_watermark) == (7, 700, "2026-03-01 10:00:00+00")
+        assert row.lag_seconds == pytest.approx(3600, abs=30)
+        assert row.read_lag_seconds == pytest.approx(60, abs=30)
+
+    def test_what_was_loaded_is_left_to_be_swept_and_the_loading_is_where_the_reading_is(
+        self, ann: Ledger
+    ) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(10))
+        minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(sep=" ")
+        read = checkpoint(20, low=minute_ago, last_watermark="2026-03-01 11:00:00+00")
+        ann.stage(claim, [waiting("users/1-0", 3), waiting("users/1-1", 2, first_row=3)], read)
+        for _ in range(2):
+            ann.staged_loaded(claim)
+        row = row_of(ann)
+        assert (row.staged_rows, row.last_watermark) == (0, "2026-03-01 11:00:00+00")
+        assert row.lag_seconds == pytest.approx(60, abs=30)
+        assert row.read_lag_seconds == pytest.approx(60, abs=30)
+        ann.release([claim])
+        later = take(ann)
+        assert (later.staged, later.open_batches) == ((), ("users/1-0", "users/1-1"))
+        assert later.checkpoint == ann.unstage(later) == read
+
+    def test_what_is_given_up_takes_the_reading_back_to_where_the_loading_is(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(10, last_watermark="7"))
+        ann.stage(claim, [waiting("users/1-0", 3)], checkpoint(20, last_watermark="8"))
+        ann.stage(claim, [waiting("users/1-1", 3)], checkpoint(30, last_watermark="9"))
+        for _ in range(2):
+            assert ann.unstage(claim) == checkpoint(10, last_watermark="7")
+        ann.advance(claim, checkpoint(11, last_watermark="8"))
+        assert row_of(ann).last_watermark == "8"
+        ann.release([claim])
+        later = take(ann)
+        assert (later.staged, later.open_batches) == ((), ("users/1-0", "users/1-1"))
+
+    def test_what_waits_goes_with_the_target_it_waited_for(self, ann: Ledger) -> None:
+        claim = take(ann)
+        ann.advance(claim, checkpoint(10))
+        ann.stage(claim, [waiting("users/1-0", 3)], checkpoint(20))
+        ann.forget(claim)
+        ann.release([claim])
+        later = take(ann)
+        assert (later.staged, later.open_batches, later.checkpoint) == ((), ("users/1-0",), None)
+        assert ann.unstage(later) is None
+
+    def test_staging_needs_a_checkpoint_and_never_goes_backward(self, ann: Ledger) -> None:
+        claim = take(ann)
+        with pytest.raises(LeaseLost):
+            ann.stage(claim, [waiting("users/1-0", 3)], checkpoint(10))
+        ann.advance(claim, checkpoint(10))
+        with pytest.raises(LeaseLost):
+            ann.stage(claim, [waiting("users/1-0", 3)], checkpoint(9))
+        assert row_of(ann).staged_rows == 0
+
+    @pytest.mark.parametrize("write", ["stage", "staged_loaded", "unstage"])
+    def test_what_waits_is_fenced(self, crew: Crew, ann: Ledger, bob: Ledger, write: str) -> None:
+        stale = take(ann)
+        ann.advance(stale, checkpoint(10))
+        ann.stage(stale, [waiting("users/1-0", 3)], checkpoint(20))
+        crew.expire(USERS)
+        crew.kill(ann)
+        take(bob)
+        with pytest.raises(LeaseLost):
+            if write == "stage":
+                ann.stage(stale, [waiting("users/1-1", 3)], checkpoint(30))
+            else:
+                getattr(ann, write)(stale)
+        assert row_of(bob).staged_rows == 3
 
     # --- quarantine ---
 

@@ -1,0 +1,98 @@
+"""Batches that wait in a stage: what the ledger knows of them, enough to load them whatever the plan is by then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.table import TargetName
+from pgsnow.model.typemap import Field, TypeMapping
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The target, and the loaded columns as they are in the files, with all that COPY and MERGE need of them."""
+
+    target: TargetName
+    columns: tuple[Field, ...]
+
+    @classmethod
+    def of(cls, plan: TablePlan) -> Layout:
+        key = set(plan.pk)
+        return cls(
+            plan.target,
+            tuple(
+                _column(f.target, f.type.snowflake, f.type.staged, f.type.merge, f.source in key)
+                for f in plan.output
+            ),
+        )
+
+    @property
+    def key(self) -> tuple[Field, ...]:
+        """By which rows are merged."""
+        return tuple(column for column in self.columns if column.key)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "target": [self.target.database, self.target.schema, self.target.table],
+            "columns": [
+                [f.target, f.type.snowflake, f.type.staged, f.type.merge, f.key] for f in self.columns
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Layout:
+        return cls(TargetName(*data["target"]), tuple(_column(*column) for column in data["columns"]))
+
+
+@dataclass(frozen=True, slots=True)
+class StagedBatch:
+    """One batch that waits. first_row: as in LoadUnit, counted over all that wait. size: bytes.
+    place: the staging that has its files, by the `load` that chooses it."""
+
+    batch: str
+    fence: int
+    rows: int
+    size: int
+    first_row: int
+    place: str
+    layout: Layout
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "batch": self.batch,
+            "fence": self.fence,
+            "rows": self.rows,
+            "size": self.size,
+            "first_row": self.first_row,
+            "place": self.place,
+            "layout": self.layout.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StagedBatch:
+        known = {name: data[name] for name in ("batch", "fence", "rows", "size", "first_row", "place")}
+        return cls(**known, layout=Layout.from_json(data["layout"]))
+
+
+def in_loads(batches: Sequence[StagedBatch], most: int) -> list[list[StagedBatch]]:
+    """What one MERGE applies at a time, in order: batches of one layout, of at most `most` rows unless one batch alone
+    has more."""
+    loads: list[list[StagedBatch]] = []
+    for batch in batches:
+        last = loads[-1] if loads else []
+        fits = last and last[0].layout == batch.layout and sum(b.rows for b in last) + batch.rows <= most
+        if fits:
+            last.append(batch)
+        else:
+            loads.append([batch])
+    return loads
+
+
+def _column(target: str, snowflake: str, staged: str, merge: str, key: bool) -> Field:
+    """What it was in Postgres and in Arrow is of no matter any more."""
+    return Field(target, target, TypeMapping("", "", pa.null(), snowflake, staged, merge), key=key)

@@ -1,0 +1,288 @@
+"""`load_every`: each tick stages what changed, few ticks load it, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import boto3
+import pytest
+
+from pgsnow.model.report import TableReport
+from pgsnow.testing.faults import RaiseAt
+from tests.world import World
+
+NEEDS_A_WAREHOUSE = re.compile(
+    r"\s*(copy|merge|insert|select|update|delete|with|call|execute)\b", re.IGNORECASE
+)
+LONG_AGO = "to_jsonb(clock_timestamp() - interval '50 days')"
+
+
+class Journal:
+    """What Snowflake was asked from now on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._logins = world.emulator.stats()["logins"]
+        self._before = max((s["number"] for s in world.emulator.stats()["statements"]), default=0)
+
+    @property
+    def statements(self) -> list[str]:
+        told = self._world.emulator.stats()["statements"]
+        return [str(s["text"]) for s in told if s["number"] > self._before]
+
+    @property
+    def needing_a_warehouse(self) -> list[str]:
+        return [text for text in self.statements if NEEDS_A_WAREHOUSE.match(text)]
+
+    @property
+    def logins(self) -> int:
+        return int(self._world.emulator.stats()["logins"] - self._logins)
+
+
+@pytest.fixture(params=["stage", "s3"])
+def deferring(request: pytest.FixtureRequest, world: World) -> World:
+    """Users whose first load is done; what changes from now on is not due while the test runs."""
+    if request.param == "s3":
+        world.through(request.getfixturevalue("s3_env"))
+    return begun(world, request.param)
+
+
+@pytest.fixture
+def staging(world: World) -> World:
+    """The same, through Snowflake's own stage."""
+    return begun(world, "stage")
+
+
+def begun(world: World, load: str) -> World:
+    world.tables[0] |= {"load": load, "load_every": "50d"}
+    world.sql("insert into users select g, 'n' || g, g, '{\"a\": [1]}' from generate_series(1, 100) g")
+    assert tick(world).rows_inserted == 100
+    return world
+
+
+def tick(world: World, **options: Any) -> TableReport:
+    with world.engine(**options) as engine:
+        (table,) = engine.tick().tables
+    assert table.ok, table.error
+    return table
+
+
+def load(world: World) -> TableReport:
+    with world.engine() as engine:
+        (table,) = engine.tick(load=True).tables
+    assert table.ok, table.error
+    return table
+
+
+def change(world: World, name: str, ids: str = "id <= 10") -> None:
+    world.sql(f"update users set name = '{name}', updated_at = now() where {ids}")
+
+
+def staged_rows(world: World) -> int:
+    with world.engine() as engine:
+        (row,) = engine.ledger.watermarks()
+    return row.staged_rows
+
+
+def fifty_days_go_by(world: World) -> None:
+    """For what waits, as far as the ledger knows."""
+    world.sql(f"update sync_watermarks set staged = jsonb_set(staged, '{{0,staged_at}}', {LONG_AGO})")
+
+
+def names(world: World) -> list[str]:
+    return [row[0] for row in world.snowflake("select distinct name from analytics.users where id <= 10")]
+
+
+def lose_what_waits(world: World) -> None:
+    """As a lifecycle rule or a tidy person would."""
+    if world.settings.s3 is None:
+        world.snowflake("remove @analytics.pgsnow_stage/public.users/")
+        return
+    client = boto3.client(
+        "s3", endpoint_url=world.env["S3_ENDPOINT_URL"], region_name="us-east-1",
+        aws_access_key_id="test", aws_secret_access_key="test",
+    )  # fmt: skip
+    for found in client.list_objects_v2(Bucket=world.settings.s3.bucket)["Contents"]:
+        client.delete_object(Bucket=world.settings.s3.bucket, Key=found["Key"])
+
+
+def test_between_two_loads_nothing_is_sent_that_needs_a_warehouse(deferring: World) -> None:
+    """Busy ticks put files (through a bucket Snowflake is not even logged in to), idle ones do nothing; verify
+    says how many rows wait; the load is one MERGE, and the newest version of each row wins."""
+    journal = Journal(deferring)
+    for name in ("first", "second", "third"):
+        change(deferring, name)
+        report = tick(deferring)
+        assert (report.rows_read, report.rows_processed) == (10, 0)
+        assert tick(deferring).status == "idle"
+    assert journal.needing_a_warehouse == []
+    assert journal.logins == (0 if deferring.settings.s3 else 3)
+    [verdict] = deferring.verdicts()
+    assert (verdict.equal, verdict.staged) == (False, 30)
+
+    fifty_days_go_by(deferring)
+    journal = Journal(deferring)
+    report = tick(deferring)
+    assert (report.status, report.rows_updated, report.load_units) == ("ok", 10, 1)
+    kinds = [text.split()[0].upper() for text in journal.needing_a_warehouse]
+    assert kinds == ["COPY", "COPY", "COPY", "MERGE"]
+    assert (names(deferring), staged_rows(deferring)) == (["third"], 0)
+    deferring.assert_equal()
+    assert deferring.leftovers() == []
+
+
+def test_a_due_tick_loads_what_has_just_changed_along_with_what_waited(staging: World) -> None:
+    """So does a person, at any time; and so does a tick of a table that defers no more."""
+    change(staging, "waits")
+    tick(staging)
+    fifty_days_go_by(staging)
+    staging.sql("insert into users values (101, 'added', 1)")
+    report = tick(staging)
+    assert (report.rows_read, report.rows_updated, report.rows_inserted) == (1, 10, 1)
+    change(staging, "asked for")
+    assert load(staging).rows_updated == 10
+    journal = Journal(staging)
+    assert load(staging).status == "idle"
+    assert journal.statements == []
+    change(staging, "waits")
+    tick(staging)
+    staging.tables[0]["load_every"] = 0
+    assert tick(staging).rows_updated == 10
+    staging.assert_equal()
+    assert staging.leftovers() == []
+
+
+def test_enough_rows_do_not_wait_for_the_time(staging: World) -> None:
+    """And no MERGE applies more than max_rows_per_load, in the order in which the rows were read."""
+    plain = dict(staging.tables[0])
+    for limit in ({"load_when_rows": 15}, {"max_rows_per_load": 15}):
+        staging.tables[0] = plain | limit
+        change(staging, "first")
+        assert tick(staging).rows_updated == 0, limit
+        change(staging, "second")
+        assert tick(staging).rows_updated >= 10, limit
+        assert staged_rows(staging) == 0
+    staging.tables[0] = plain | {"max_rows_per_load": 40, "batch_size": 20}
+    change(staging, "all", "true")
+    report = tick(staging)
+    assert (report.rows_updated, report.load_units) == (100, 3)
+    staging.assert_equal()
+    assert staging.leftovers() == []
+
+
+def test_files_that_are_gone_are_read_again(deferring: World) -> None:
+    """Of all that waited, also of the batch whose files are still there."""
+    change(deferring, "lost")
+    tick(deferring)
+    lose_what_waits(deferring)
+    change(deferring, "not lost", "id between 11 and 20")
+    tick(deferring)
+    fifty_days_go_by(deferring)
+    report = tick(deferring)
+    assert report.rows_updated == 20
+    assert any("20 staged rows of 2 batches are read again" in event for event in report.events)
+    deferring.assert_equal()
+    assert deferring.leftovers() == []
+
+
+def test_rows_that_commit_late_are_staged_too(staging: World) -> None:
+    """The window begins where the reading is, whatever has been loaded."""
+    import psycopg
+
+    with psycopg.connect(staging.env["POSTGRES_DSN"]) as slow:
+        slow.execute("update users set name = 'late', updated_at = now() where id = 50")
+        for name in ("first", "second"):
+            change(staging, name)
+            tick(staging)
+        slow.commit()
+    assert tick(staging).rows_read >= 1
+    assert load(staging).rows_updated == 11
+    staging.assert_equal()
+
+
+def test_rows_that_wait_when_the_table_is_altered_are_loaded_as_they_were_staged(staging: World) -> None:
+    """Before the target follows: what a dropped column held last is not lost."""
+    change(staging, "waits")
+    tick(staging)
+    staging.sql("alter table users add column mood text")
+    staging.sql("update users set mood = 'good', updated_at = now() where id = 1")
+    assert tick(staging).rows_updated == 11
+    assert staged_rows(staging) == 0
+    staging.assert_equal()
+    change(staging, "later")
+    assert tick(staging).rows_updated == 0
+    staging.sql("alter table users drop column name")
+    tick(staging)
+    assert names(staging) == ["later"]
+    staging.assert_equal()
+
+
+def test_whoever_reads_everything_goes_over_what_waits_and_leaves_no_ghost(staging: World) -> None:
+    asked: tuple[dict[str, Any], ...] = ({"full_refresh": True}, {"resync": True}, {})
+    for number, ask in enumerate(asked):
+        change(staging, f"waits {number}")
+        tick(staging)
+        staging.sql(f"delete from users where id % 10 = {number}")
+        if not ask:
+            staging.tables[0] |= {"target": "analytics.people"}
+        with staging.engine() as engine:
+            [report] = engine.tick(**ask).tables
+        assert report.full_read is not None
+        assert staged_rows(staging) == 0
+        staging.assert_equal()
+        assert staging.leftovers() == []
+
+
+def test_a_target_that_was_altered_by_hand_gets_what_waited(staging: World) -> None:
+    """Its stage dropped, a column dropped, and the table itself."""
+    staging.snowflake("drop stage analytics.pgsnow_stage")
+    change(staging, "waits")
+    tick(staging)
+    staging.snowflake("alter table analytics.users drop column balance")
+    report = load(staging)
+    assert any("read again" in event for event in report.events), report.events
+    assert names(staging) == ["waits"]
+    change(staging, "waits longer")
+    tick(staging)
+    staging.snowflake("drop table analytics.users")
+    assert load(staging).rows_inserted == 100
+    staging.assert_equal()
+    assert staging.leftovers() == []
+
+
+def test_a_replayed_row_is_not_overwritten_by_an_older_version_that_waited(staging: World) -> None:
+    staging.tables[0]["transform"] = "tests.integration.sync.refusing:refuse_bad_names"
+    tick(staging)
+    change(staging, "fine", "id = 1")
+    tick(staging)
+    change(staging, "bad", "id = 1")
+    assert tick(staging).rows_rejected == 1
+    staging.sql("update users set name = 'mended' where id = 1")
+    with staging.engine() as engine:
+        (error,) = engine.ledger.errors()
+        assert not engine.replay([error.id]).failures
+    change(staging, "other", "id = 2")
+    tick(staging)
+    load(staging)
+    staging.assert_equal()
+
+
+def test_crashes_between_staging_and_loading_lose_and_double_nothing(
+    world: World, s3_env: dict[str, str]
+) -> None:
+    """Through a bucket; tests/faults kills processes that use Snowflake's stage."""
+    world.through(s3_env)
+    begun(world, "s3")
+    world.tables[0]["load_every"] = "1ms"
+    for at, phase in enumerate(("put", "staged", "copied", "merged", "checkpointed")):
+        change(
+            world, "waits", f"id % 10 = {at}"
+        )  # other rows each time: nothing later would hide what is lost
+        tick(world)
+        change(world, "newer", f"id % 20 = {at}")
+        with pytest.raises(KeyboardInterrupt), world.engine(RaiseAt(phase, KeyboardInterrupt())) as engine:
+            engine.tick()
+        tick(world)
+    world.assert_equal()
+    assert world.leftovers() == []

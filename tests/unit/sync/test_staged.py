@@ -1,0 +1,43 @@
+"""Batches that wait are never written over by later ones of the same run, and rows are counted on over all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgsnow.ledger.store import Claim
+from pgsnow.model.staged import Layout, StagedBatch
+from pgsnow.model.table import TargetName
+from pgsnow.sync.staged import Staged
+
+LAYOUT = Layout(TargetName("D", "S", "T"), ())
+NOTHING: Any = None
+"""What counting has no use for."""
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 12), st.integers(1, 50)), max_size=8))
+def test_names_and_rows_of_what_is_staged_next_are_above_all_that_waits(
+    waiting: list[tuple[int, int, int]],
+) -> None:
+    """A run may be at its second try, after the table was altered under the first."""
+    batches, rows = [], 0
+    for fence, number, count in waiting:
+        batches.append(
+            StagedBatch(
+                f"a-1/{fence}-{number}",
+                fence,
+                count,
+                count,
+                rows,
+                "stage",
+                Layout.from_json(LAYOUT.to_json()),
+            )
+        )
+        rows += count
+    claim = Claim("a-1", "run", "holder", 2, None, staged=tuple(batches))
+    staged = Staged(NOTHING, NOTHING, claim, NOTHING, NOTHING, NOTHING)
+    assert staged.first_row == rows
+    ours = [number for fence, number, _ in waiting if fence == 2]
+    assert staged.first_batch == max(ours, default=-1) + 1
