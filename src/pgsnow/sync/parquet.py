@@ -18,7 +18,7 @@ ROW_GROUP_BYTES = 16 << 20
 """Of Arrow memory: what is held before a row group is written."""
 PART_BYTES = 128 << 20
 """Of file: a part is closed at the first row group boundary past this. Snowflake loads files of 100 to 250 MB best; the
-connector holds a part in memory while it uploads it, so this bounds memory too. docs/loading.md has what was measured."""
+connector holds a part in memory while it uploads it, so this bounds memory too. Measured: docs/loading.md."""
 
 
 def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
