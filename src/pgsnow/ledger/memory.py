@@ -178,7 +178,7 @@ class MemoryLedger:
             row.end_backfill()
             fence = row.last_chunk_fence = max(claim.fence - FENCES_OF_A_CLAIM, row.last_chunk_fence + 1)
             row.backfill = Backfill(number, fence, layout, checkpoint, prunes, reason, chunks, replaces)
-            row.checkpoint = None
+            row.checkpoint, row.filled_since = None, self.memory.clock()
             return row.backfill
 
     def claim_chunk(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:

@@ -33,6 +33,8 @@ class MemoryRow:
     chunks: dict[int, MemoryChunk] = field(default_factory=dict)
     """Who has which, by number."""
     last_chunk_fence: int = 0
+    filled_since: datetime | None = None
+    """When the backfill under way began."""
     last_run: datetime | None = None
     last_success: datetime | None = None
     report: TableReport | None = None
@@ -101,7 +103,15 @@ class MemoryRow:
             lag_seconds=self._lag(now),
             chunks=len(self.backfill.chunks) if self.backfill else None,
             chunks_done=len(self.backfill.done) if self.backfill else None,
+            chunk_rows=sum(chunk.rows for chunk in self.backfill.chunks) if self.backfill else None,
+            chunk_bytes=sum(chunk.size for chunk in self.backfill.chunks) if self.backfill else None,
+            backfill_seconds=self._seconds_of_the_backfill(now),
         )
+
+    def _seconds_of_the_backfill(self, now: datetime) -> float | None:
+        if self.backfill is None or self.filled_since is None:
+            return None
+        return (now - self.filled_since).total_seconds()
 
     def _lag(self, now: datetime) -> float | None:
         text = applied_until(self.checkpoint) if self.checkpoint else None

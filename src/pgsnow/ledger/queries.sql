@@ -535,15 +535,18 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when lag.since is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.since))::float8
     end as lag_seconds,
-    chunks.count as chunks, chunks.done as chunks_done
+    chunks.count as chunks, chunks.done as chunks_done, chunks.rows as chunk_rows, chunks.bytes as chunk_bytes,
+    chunks.seconds as backfill_seconds
 from {schema}.sync_watermarks w
 cross join lateral (select coalesce(w.applied_until, w.last_success) as since) lag
 left join (
     select source_table, count(*) as open_errors from {schema}.sync_errors where state = 'open' group by source_table
 ) e on e.source_table = w.source_table
 left join lateral (
-    select count(*), count(*) filter (where state = 'done') as done
-    from {schema}.sync_chunks c where c.backfill = w.backfill
+    select count(*), count(*) filter (where c.state = 'done') as done, sum(c.rows)::bigint as rows,
+        sum(c.bytes)::bigint as bytes, extract(epoch from clock_timestamp() - min(b.began_at))::float8 as seconds
+    from {schema}.sync_chunks c join {schema}.sync_backfills b on b.id = c.backfill
+    where c.backfill = w.backfill
 ) chunks on w.backfill is not null
 order by w.source_table;
 

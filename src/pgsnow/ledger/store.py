@@ -83,6 +83,11 @@ class WatermarkRow:
     chunks: int | None = None
     """Of the backfill under way; None: there is none."""
     chunks_done: int | None = None
+    chunk_rows: int | None = None
+    """Of those that are done."""
+    chunk_bytes: int | None = None
+    backfill_seconds: float | None = None
+    """Since it began."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
         run.destination.put_in_place(done.given_up)
     else:
         run.destination.settle(not_after=done.fence - 1, given_up=done.given_up)
+    if done.rejected:
+        run.quarantine.look_again()
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
     run.progress.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
     checkpoint = work.checkpoint.evolve(last_watermark=newest(run, done))

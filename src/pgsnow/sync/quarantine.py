@@ -91,6 +91,10 @@ class Quarantine:
             self._ledger.resolve_errors(self._claim, done)
         self._healed.clear()
 
+    def look_again(self) -> None:
+        """Others have rejected rows of this table meanwhile; what is loaded of them from now on closes their errors."""
+        self._open = self._ledger.open_error_keys(self._claim.table)
+
     def resolve(self) -> None:
         """Close the open errors of rows that have now been loaded."""
         if self._healed:

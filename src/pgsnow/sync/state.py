@@ -70,7 +70,16 @@ def standing_of(
 
 
 def _backfill(row: WatermarkRow) -> str:
-    return "" if row.chunks is None else f"backfill: {row.chunks_done} of {row.chunks} chunks are loaded"
+    """Speed and what is left are those since it began, whoever is at work on it."""
+    if row.chunks is None:
+        return ""
+    done = row.chunks_done or 0
+    told = f"backfill: {done} of {row.chunks} chunks are loaded"
+    if not done or not row.backfill_seconds:
+        return told
+    speed = (row.chunk_bytes or 0) / 1024 / 1024 / row.backfill_seconds
+    left = duration(row.backfill_seconds / done * (row.chunks - done))
+    return f"{told}, {row.chunk_rows:,} rows, {speed:.1f} MB/s, {left} left"
 
 
 def _aware(moment: datetime) -> datetime:

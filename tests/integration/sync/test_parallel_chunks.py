@@ -140,3 +140,17 @@ def test_a_target_that_was_dropped_while_others_load_is_filled_from_the_beginnin
         assert engine.tick().tables[0].status is Status.OK
     large.assert_equal()
     assert large.leftovers() == []
+
+
+def test_a_row_that_a_chunk_rejected_and_that_was_mended_meanwhile_is_no_error_any_more(large: World) -> None:
+    large.sql("alter table users add column seen timestamp")
+    large.sql("update users set seen = 'infinity' where id in (10, 20)")
+    with large.engine() as engine:
+        engine.tick(leave_chunks=True)
+        while engine.take_chunk() is not None:
+            pass
+        open_errors = "select key ->> 'id' from sync_errors where state = 'open' order by id"
+        assert sorted(large.sql(open_errors)) == [("10",), ("20",)]
+        large.sql("update users set seen = now(), updated_at = now() where id = 10")
+        engine.tick(leave_chunks=True)
+        assert large.sql(open_errors) == [("20",)]

@@ -55,6 +55,10 @@ def test_each_situation_has_a_word_of_its_own(row: WatermarkRow | None, state: S
 def test_a_backfill_under_way_tells_how_far_it_is() -> None:
     running = replace(ROW, lease_holder="host:1", chunks=12, chunks_done=5)
     assert standing_of(running, interval=120, now=NOW).why == "backfill: 5 of 12 chunks are loaded"
+    timed = replace(running, chunk_rows=12345, chunk_bytes=100 * 1024 * 1024, backfill_seconds=50.0)
+    assert standing_of(timed, interval=120, now=NOW).why == (
+        "backfill: 5 of 12 chunks are loaded, 12,345 rows, 2.0 MB/s, 70 s left"
+    )
 
 
 def test_no_changes_and_stuck_look_different() -> None:

@@ -421,7 +421,9 @@ class LedgerConformance:
         known = bob.backfill(second)
         assert known == replace(begun, chunks=(done, two.chunk))
         (row,) = bob.watermarks()
-        assert (row.chunks, row.chunks_done) == (2, 1)
+        assert (row.chunks, row.chunks_done, row.chunk_rows, row.chunk_bytes) == (2, 1, 7, 900)
+        assert row.backfill_seconds is not None
+        assert row.backfill_seconds >= 0
 
     @pytest.mark.parametrize(
         "ended_by", ["advance", "advance_idle", "forget", "forget by a chunk", "another"]
