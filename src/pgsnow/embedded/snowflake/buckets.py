@@ -84,10 +84,18 @@ def copy_from_buckets(buckets: Buckets) -> None:
             return stock(connection, database, schema, expr, tables, *rest)
         with buckets.fetched(url, _credentials(expr)) as folder:
             local = expr.copy()
-            local.args["files"][0].set("this", exp.Literal.string(f"file://{folder}"))
+            _read_from(local.args["files"][0], f"file://{folder}")
             return stock(connection, database, schema, local, tables, *rest)
 
     fakesnow.cursor.copy_into = copy_into
+
+
+def _read_from(origin: exp.Expression, url: str) -> None:
+    """origin: of a COPY, with a SELECT or without."""
+    if isinstance(origin, exp.Subquery):
+        origin.this.args["from_"].this.set("this", exp.Var(this=url))
+    else:
+        origin.set("this", exp.Literal.string(url))
 
 
 def list_buckets(buckets: Buckets) -> None:

@@ -5,4 +5,4 @@ alter table sync_backfills add column if not exists replaces boolean not null de
 comment on column sync_backfills.replaces is 'Its rows are gathered in a table beside the target, and take the place of what that holds once all are there.';
 
 -- Done.
-insert into pgsnow_migrations (version, name) values (10, 'replacing_backfills') on conflict (version) do nothing;
+insert into pgsnow_migrations (version, name) values (8, 'replacing_backfills') on conflict (version) do nothing;
