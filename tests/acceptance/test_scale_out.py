@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import signal
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,3 +147,44 @@ def test_four_workers_share_the_work_and_one_that_is_killed_costs_one_chunk(
     assert len([tables for tables in taken(workers, "chunk taken") if tables]) >= 2
     world.assert_equal()
     backend.until(lambda: world.leftovers() == [])
+
+
+@pytest.mark.stress
+def test_workers_that_are_killed_again_and_again_cost_a_chunk_each(backend: Backend) -> None:
+    """Under beat and while rows are written: a worker is killed every few seconds, and another takes its place."""
+    world, kills, pause = backend.world, int(os.environ.get("PGSNOW_SCALE_KILLS", "8")), threading.Event()
+    rows = int(os.environ.get("PGSNOW_SCALE_ROWS", "200000"))
+    world.options["sync_interval_seconds"] = 5
+    add_table(world, "large", rows, max_mb_per_chunk=1, max_parallel_chunks=3)
+    for name in SMALL:
+        add_table(world, name, 20)
+    workers = start_workers(backend, "prefork")
+    backend.beat()
+    dice = random.Random("scale")
+    for kill in range(kills):
+        pause.wait(dice.uniform(3, 6))
+        world.sql(f"update large set t = 'changed', updated_at = now() where id % {rows} = {kill}")
+        world.sql(f"insert into small_0 values ({1000 + kill})")
+        workers.pop(dice.randrange(4)).end()
+        workers.append(backend.worker("-c", "1", "--prefetch-multiplier", "1", ready=False))
+    backend.until(
+        lambda: (
+            world.sql(
+                "select last_success, backfill from sync_watermarks where source_table = 'public.large'"
+            )[0][0]
+            is not None
+        ),
+        600,
+    )
+    written = world.sql("select max(updated_at) from large")[0][0]
+    backend.until(
+        lambda: (
+            world.sql(f"select count(*) from sync_watermarks where last_success > '{written}'")[0][0]
+            == 1 + len(SMALL)
+        ),
+        120,
+    )
+    assert {state for state, _ in chunks_of(world)} == {"done"}
+    assert sum(tries - 1 for _, tries in chunks_of(world)) <= kills
+    assert_one_at_a_time(backend.runs())
+    world.assert_equal()
