@@ -21,6 +21,9 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 
 TLS_HOST, TLS_PORT = "127.7.7.7", 443
 IDLE_SECONDS = 300.0
+CHECKPOINT_AT = "16GB"
+"""So much log the engine below may pile up before it rewrites its file, which it does in some client's COMMIT. What was
+answered is on disk all the same; and Snowflake, which this stands for, does nothing of the kind."""
 
 
 class Emulator(EmbeddedSnowflake):
@@ -49,11 +52,14 @@ def main() -> None:
     parser.add_argument("--key")
     given = parser.parse_args()
     sys.modules["botocore"] = None  # type: ignore[assignment] # as pgsnow.embedded.snowflake.__main__ does
+    import fakesnow.server
+
     from benchmarks.peers.dialect import understand
     from pgsnow.embedded.snowflake.server import create_app
 
     app = create_app(given.dir, IDLE_SECONDS)
     understand()
+    fakesnow.server.shared_fs.duck_conn.execute(f"SET GLOBAL checkpoint_threshold = '{CHECKPOINT_AT}'")
     servers = [uvicorn.Server(_config(app, "127.0.0.1", given.port))]
     if given.tls_host:
         tls = {"ssl_certfile": given.cert, "ssl_keyfile": given.key}

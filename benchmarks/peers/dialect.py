@@ -5,6 +5,82 @@ Only what is needed for the tools to run; pgsnow itself says none of this.
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import fakesnow.server
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from pgsnow.embedded.snowflake.routes import QUERY, Endpoint, replace_route
+from pgsnow.embedded.snowflake.sessions import body_of
+
+DESCRIBED = re.compile(
+    r'\s*DESCRIBE TABLE "(?P<schema>[^"]+)"\."(?P<table>[^"]+)" ->> SELECT "name", "type", "null\?" FROM \$1', re.I
+)
+TABLE_STAGE = re.compile(r'\.%"(?P<name>[^"]+)"')
+WRITES = re.compile(r"\s*(?:merge|copy)\b", re.I)
+TYPE = "CASE data_type WHEN 'NUMBER' THEN 'NUMBER(' || numeric_precision || ',' || numeric_scale || ')' ELSE data_type END"
+
+
+Rewrite = Callable[[Any, str], str | None]
+"""(session, statement) to another text, or None where it has nothing to say."""
+
 
 def understand() -> None:
-    """Once a process, after the emulator's own repairs."""
+    """Once a process, after the emulator's own repairs. Before anything is parsed, so on the requests."""
+    replace_route(QUERY, _reading)
+
+
+def _reading(stock: Endpoint) -> Endpoint:
+    async def query(request: Request) -> JSONResponse:
+        body = await body_of(request)
+        session = fakesnow.server.sessions[fakesnow.server.to_token(request)]
+        text = body["sqlText"]
+        for rewrite in REWRITES:
+            text = rewrite(session, text) or text
+        if text != body["sqlText"]:
+            _send_instead(request, {**body, "sqlText": text})
+        return await stock(request)
+
+    return query
+
+
+def _send_instead(request: Request, body: dict[str, Any]) -> None:
+    sent = json.dumps(body).encode()
+    zipped = request.headers.get("Content-Encoding") == "gzip"
+    request._body = gzip.compress(sent, 1) if zipped else sent
+
+
+def _piped_description(session: Any, command: str) -> str | None:
+    """ingestr. A table that is not there must fail as DESCRIBE does."""
+    match = DESCRIBED.match(command)
+    if match is None:
+        return None
+    schema, table = match["schema"], match["table"]
+    place = f"table_schema = '{schema}' AND table_name = '{table}'"
+    known = "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?"
+    if session._duck_conn.execute(known, [session.database, schema, table]).fetchone() is None:
+        return f'DESCRIBE TABLE "{schema}"."{table}"'
+    return (
+        f'SELECT column_name AS "name", {TYPE} AS "type", CASE is_nullable WHEN \'YES\' THEN \'Y\' ELSE \'N\' END AS'
+        f' "null?" FROM information_schema.columns WHERE {place} ORDER BY ordinal_position'
+    )
+
+
+def _table_stage(_: Any, command: str) -> str | None:
+    """ingestr: the stage of a table is `%"T"` with Snowflake, `"%T"` here."""
+    return TABLE_STAGE.sub(r'."%\g<name>"', command) if TABLE_STAGE.search(command) else None
+
+
+def _schema_for_merges(session: Any, command: str) -> str | None:
+    """ingestr logs in without a schema, which is fine for qualified names; here MERGE needs one for its own table."""
+    if WRITES.match(command) and not session.schema_set:
+        session._schema, session.schema_set = "PUBLIC", True
+    return None
+
+
+REWRITES: tuple[Rewrite, ...] = (_piped_description, _table_stage, _schema_for_merges)
