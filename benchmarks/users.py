@@ -74,9 +74,15 @@ class Source:
             with self.admin() as conn:
                 conn.execute(f"drop database {name} with (force)")
 
-    def update(self, dsn: str, number: int, changed: int) -> None:
-        """`changed` users get another name, other ones for each number."""
-        every = self.rows // changed
+    def keep(self, dsn: str, rows: int) -> None:
+        """No more than these."""
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("delete from users where id > %s", [rows])
+            conn.execute("vacuum analyze users")
+
+    def update(self, dsn: str, number: int, rows: int, changed: int) -> None:
+        """`changed` of the users get another name, other ones for each number."""
+        every = rows // changed
         with psycopg.connect(make_conninfo(dsn), autocommit=True) as conn:
             given = {"mark": f"u{number}-", "every": every, "at": number % every}
             done = conn.execute(UPDATE, given).rowcount

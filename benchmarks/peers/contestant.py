@@ -49,8 +49,13 @@ class Contestant(Protocol):
     """As the tables call it."""
     packages: tuple[str, ...]
     """Its environment; () for pgsnow's own."""
+    folder: str
+    """That environment's name in the cache; may be shared."""
     target: str
     """The table in the emulator that holds the users afterwards, qualified, in SQL."""
+
+    most_rows: int
+    """So many users are enough for it; 0: all."""
 
     def open(self, place: Place) -> Any:
         """A context manager that gives a Job."""
@@ -61,6 +66,13 @@ class Contestant(Protocol):
 @contextmanager
 def command(argv: list[str], env: Mapping[str, str], place: Place) -> Iterator[Job]:
     """A job that is one and the same command each time, started from nothing."""
-    log = place.folder / "output.log"
-    whole = {**os.environ, **env}
-    yield lambda: Done(run(argv, whole, place.folder, log, SECONDS))
+    yield lambda: once(argv, env, place)
+
+
+def once(argv: list[str], env: Mapping[str, str], place: Place) -> Done:
+    return Done(run(argv, {**usual_env(), **env}, place.folder, place.folder / "output.log", SECONDS))
+
+
+def usual_env() -> dict[str, str]:
+    """This process's, but Python keeps its byte code, as it does for whatever is installed."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

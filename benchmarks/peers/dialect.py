@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import fakesnow.server
+import sqlglot
+from sqlglot.tokens import TokenType
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -39,20 +41,36 @@ def _reading(stock: Endpoint) -> Endpoint:
     async def query(request: Request) -> JSONResponse:
         body = await body_of(request)
         session = fakesnow.server.sessions[fakesnow.server.to_token(request)]
-        text = body["sqlText"]
-        for rewrite in REWRITES:
-            text = rewrite(session, text) or text
-        if text != body["sqlText"]:
-            _send_instead(request, {**body, "sqlText": text})
-        return await stock(request)
+        for number, statement in enumerate(_statements(body["sqlText"])):
+            text = statement
+            for rewrite in REWRITES:
+                text = rewrite(session, text) or text
+            answer = await stock(_saying(request, {**body, "sqlText": text}, number))
+            if b'"success":false' in bytes(answer.body)[-1_000:]:
+                break
+        return answer
 
     return query
 
 
-def _send_instead(request: Request, body: dict[str, Any]) -> None:
+def _statements(text: str) -> list[str]:
+    """dlt sends several at once, which the emulator does not know."""
+    if ";" not in text:
+        return [text]
+    ends = [token.start for token in sqlglot.tokenize(text, "snowflake") if token.token_type is TokenType.SEMICOLON]
+    parts = [text[begin:end].strip() for begin, end in zip([0, *(e + 1 for e in ends)], [*ends, None], strict=True)]
+    return [part for part in parts if part]
+
+
+def _saying(request: Request, body: dict[str, Any], number: int) -> Request:
+    """The request with another body; the second statement and later ones have an identity of their own."""
+    scope = dict(request.scope)
+    if number:
+        scope["query_string"] = scope["query_string"].replace(b"requestId=", b"requestId=%d-" % number)
+    again = Request(scope, request.receive)
     sent = json.dumps(body).encode()
-    zipped = request.headers.get("Content-Encoding") == "gzip"
-    request._body = gzip.compress(sent, 1) if zipped else sent
+    again._body = gzip.compress(sent, 1) if request.headers.get("Content-Encoding") == "gzip" else sent
+    return again
 
 
 def _piped_description(session: Any, command: str) -> str | None:

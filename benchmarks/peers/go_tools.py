@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.certificate import ACCOUNT
-from benchmarks.peers.contestant import DATABASE, Job, Place, command
+from benchmarks.peers.contestant import DATABASE, Done, Job, Place, command, once
 from benchmarks.peers.private_hosts import with_private_hosts
 from benchmarks.peers.venvs import version_of
 
@@ -24,12 +26,14 @@ class Sling:
     name = "sling"
     packages: tuple[str, ...] = ("sling==1.4.11", "sling-linux-amd64==1.4.11")
     target = "PUBLIC.USERS_SLING"
+    folder = "sling"
+    most_rows = 0
 
     def version(self, venvs: Path) -> str:
-        return version_of(venvs / self.name, "sling")
+        return version_of(venvs / self.folder, "sling")
 
     def open(self, place: Place, table: str = "users") -> AbstractContextManager[Job]:
-        (program,) = (place.venvs / self.name).glob(
+        (program,) = (place.venvs / self.folder).glob(
             "lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64"
         )
         program.chmod(0o755)
@@ -47,24 +51,39 @@ class Sling:
 
 
 class Ingestr:
-    """Merged by `id`. By default every run reads the whole table; `Ingestr(interval=True)` is told, by the command, to
-    read what changed since the run before, as a careful scheduler would."""
+    """Merged by `id`. By default every run reads the whole table; with `interval` each run after the first is told to
+    read what changed since the run before began, as a scheduler of one's own could."""
 
-    name = "ingestr"
     packages: tuple[str, ...] = ("ingestr==1.1.22",)
-    target = "ING.USERS"
+    folder = "ingestr"
+    most_rows = 0
+
+    def __init__(self, *, interval: bool) -> None:
+        self._interval = interval
+        self.name = "ingestr, told an interval" if interval else "ingestr, its default"
+        self.target = "ING.USERS"
 
     def version(self, venvs: Path) -> str:
-        return version_of(venvs / self.name, "ingestr")
+        return version_of(venvs / self.folder, "ingestr")
 
-    def open(self, place: Place, table: str = "users", since: str | None = None) -> AbstractContextManager[Job]:
-        argv = [str(place.venvs / self.name / "bin" / "ingestr"), "ingest", "--yes", "--progress", "log"]
+    @contextmanager
+    def open(self, place: Place, table: str = "users") -> Iterator[Job]:
+        began: list[str] = []
+
+        def job() -> Done:
+            since = began[-1:] if self._interval else []
+            began.append(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+            return once(self._argv(place, table, since), {**QUIET, **trusting(place)}, place)
+
+        yield job
+
+    def _argv(self, place: Place, table: str, since: list[str]) -> list[str]:
+        argv = [str(place.venvs / self.folder / "bin" / "ingestr"), "ingest", "--yes", "--progress", "log"]
         argv += ["--source-uri", f"{place.dsn}?sslmode=disable", "--source-table", f"public.{table}"]
         argv += ["--dest-uri", f"snowflake://u:p@{ACCOUNT}/{DATABASE}?warehouse=w"]
         argv += ["--dest-table", f"ING.{table}", "--incremental-strategy", "merge"]
         argv += ["--incremental-key", "updated_at", "--primary-key", "id"]
-        argv += ["--interval-start", since] if since else []
-        return command(with_private_hosts(argv, place.folder), {**QUIET, **trusting(place)}, place)
+        return with_private_hosts([*argv, *(x for each in since for x in ("--interval-start", each))], place.folder)
 
 
 def trusting(place: Place) -> dict[str, str]:

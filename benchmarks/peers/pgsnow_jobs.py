@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from benchmarks.peers.contestant import SECONDS, Done, Job, Place, command
+from benchmarks.peers.contestant import SECONDS, Done, Job, Place, command, usual_env
 from benchmarks.process_tree import CommandFailed, Peak, Spent
 from pgsnow import __version__
 
@@ -34,6 +33,8 @@ class Cold:
 
     name = "pgsnow, cold command"
     packages: tuple[str, ...] = ()
+    folder = ""
+    most_rows = 0
     target = "PGSNOW.USERS"
 
     def open(self, place: Place) -> AbstractContextManager[Job]:
@@ -49,6 +50,8 @@ class Warm:
 
     name = "pgsnow, warm worker"
     packages: tuple[str, ...] = ()
+    folder = ""
+    most_rows = 0
     target = "PGSNOW.USERS"
 
     def version(self, venvs: Path) -> str:
@@ -64,7 +67,7 @@ class Warm:
             log.open("ab") as errors,
             subprocess.Popen(
                 argv,
-                env={**os.environ, **place.pgsnow_env()},
+                env={**usual_env(), **place.pgsnow_env()},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
