@@ -9,10 +9,13 @@ import gzip
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import fakesnow.server
 import sqlglot
+from fakesnow.transforms import stage
 from sqlglot.tokens import TokenType
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -24,6 +27,8 @@ DESCRIBED = re.compile(
     r'\s*DESCRIBE TABLE "(?P<schema>[^"]+)"\."(?P<table>[^"]+)" ->> SELECT "name", "type", "null\?" FROM \$1', re.I
 )
 TABLE_STAGE = re.compile(r'\.%"(?P<name>[^"]+)"')
+DLT = re.compile(r"\s*(?:put\s+'[^']+'\s+'@|copy\s+into\s+\S+\s+from\s+'@)", re.I)
+AUTOCOMMIT = re.compile(r"\s*alter session set autocommit=False\s*\Z", re.I)
 WRITES = re.compile(r"\s*(?:merge|copy)\b", re.I)
 TYPE = "CASE data_type WHEN 'NUMBER' THEN 'NUMBER(' || numeric_precision || ',' || numeric_scale || ')' ELSE data_type END"
 
@@ -94,6 +99,11 @@ def _table_stage(_: Any, command: str) -> str | None:
     return TABLE_STAGE.sub(r'."%\g<name>"', command) if TABLE_STAGE.search(command) else None
 
 
+def _autocommit(_: Any, command: str) -> str | None:
+    """dlt switches it off, and the emulator then begins twice for COPY and MERGE. So each statement commits itself."""
+    return command.replace("=False", "=True") if AUTOCOMMIT.match(command) else None
+
+
 def _schema_for_merges(session: Any, command: str) -> str | None:
     """ingestr logs in without a schema, which is fine for qualified names; here MERGE needs one for its own table."""
     if WRITES.match(command) and not session.schema_set:
@@ -101,4 +111,30 @@ def _schema_for_merges(session: Any, command: str) -> str | None:
     return None
 
 
-REWRITES: tuple[Rewrite, ...] = (_piped_description, _table_stage, _schema_for_merges)
+def _dlt_paths(_: Any, command: str) -> str | None:
+    """dlt quotes stages with their paths, parts of paths, and options."""
+    if not DLT.match(command):
+        return None
+    text = re.sub(r"'(@[^']+)'", lambda m: re.sub(r'/"([^"/]+)"', r"/\1", m[1]), command)
+    if text.lstrip().upper().startswith("PUT"):
+        return text.replace(",", " ")
+    text = re.sub(r"MATCH_BY_COLUMN_NAME\s*=\s*'(\w+)'", r"MATCH_BY_COLUMN_NAME=\1", text)
+    if re.search(r"TYPE\s*=\s*'JSON'", text):
+        _make_parquet(text)
+    return re.sub(r"FILE_FORMAT\s*=\s*\([^)]*\)", "FILE_FORMAT=(TYPE=PARQUET)", text)
+
+
+def _make_parquet(copy: str) -> None:
+    """dlt's own small tables come as JSON lines, which the emulator loads into a single VARIANT only."""
+    found = re.search(r'FROM\s+@"(?P<schema>[^"]+)"\."(?P<stage>[^"]+)"/(?P<path>\S+)', copy)
+    if found is None:
+        return
+    folder = Path(stage.LOCAL_BUCKET_PATH).glob(f"*/{found['schema']}/{found['stage']}/{found['path']}")
+    for place in folder:
+        for file in [place] if place.is_file() else [each for each in place.rglob("*") if each.is_file()]:
+            query = f"SELECT * FROM read_json_auto('{file}', format='newline_delimited', compression='auto_detect')"
+            duckdb.sql(f"COPY ({query}) TO '{file}.new' (FORMAT parquet)")
+            Path(f"{file}.new").replace(file)
+
+
+REWRITES: tuple[Rewrite, ...] = (_piped_description, _table_stage, _schema_for_merges, _autocommit, _dlt_paths)
