@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-DEFAULT = Path("benchmarks") / "figures.jsonl"
+from benchmarks.peers.venvs import cache
+
+DEFAULT = cache() / "figures.jsonl"
 
 
 class Figures:
@@ -15,6 +18,12 @@ class Figures:
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file or DEFAULT
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+
+    def forget(self, kinds: Collection[str]) -> None:
+        """Leave out what earlier runs found of these kinds."""
+        kept = [line for line in read(self._file) if line["kind"] not in kinds]
+        self._file.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
 
     def add(self, kind: str, **values: Any) -> None:
         line = json.dumps({"kind": kind, **{name: _rounded(value) for name, value in values.items()}})

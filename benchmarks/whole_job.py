@@ -107,9 +107,12 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3, help="of W2 and W3 in each round")
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
     parser.add_argument("--no-parts", action="store_true", help="without the parts that nothing can avoid")
+    parser.add_argument("--add", action="store_true", help="to what earlier runs found")
     parser.add_argument("--figures", type=Path)
     given = parser.parse_args()
     figures = Figures(given.figures)
+    if not given.add:
+        figures.forget({"whole_job", "unavoidable", "version", "failed"})
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         Path(name).chmod(0o711)
         with users(Path(name), given.rows) as source:
