@@ -28,7 +28,10 @@ class Certificate:
 def make_certificate(folder: Path) -> Certificate:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = Certificate(folder / "server.pem", folder / "server.key", folder / "bundle.pem")
-    authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority_key, server_key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pgsnow benchmarks")])
     authority = (
         _builder(name, name, authority_key.public_key())

@@ -62,15 +62,23 @@ def main() -> None:
     fakesnow.server.shared_fs.duck_conn.execute(f"SET GLOBAL checkpoint_threshold = '{CHECKPOINT_AT}'")
     servers = [uvicorn.Server(_config(app, "127.0.0.1", given.port))]
     if given.tls_host:
-        tls = {"ssl_certfile": given.cert, "ssl_keyfile": given.key}
-        servers.append(uvicorn.Server(_config(app, given.tls_host, TLS_PORT, **tls)))
+        servers.append(uvicorn.Server(_config(app, given.tls_host, TLS_PORT, given.cert, given.key)))
     asyncio.run(_serve(servers))
 
 
-def _config(app: Any, host: str, port: int, **tls: str) -> uvicorn.Config:
+def _config(
+    app: Any, host: str, port: int, cert: str | None = None, key: str | None = None
+) -> uvicorn.Config:
     return uvicorn.Config(
-        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3, lifespan="off", **tls
-    )  # type: ignore[arg-type]
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+        lifespan="off",
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+    )
 
 
 async def _serve(servers: list[uvicorn.Server]) -> None:

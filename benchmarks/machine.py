@@ -16,7 +16,9 @@ def machine() -> str:
     memory = Path("/proc/meminfo")
     kilobytes = int(memory.read_text().split()[1]) if memory.exists() else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores ({platform.machine()}), {round(kilobytes / 2**20)} GB of memory, {platform.system()}"
+    return (
+        f"{cores} cores ({platform.machine()}), {round(kilobytes / 2**20)} GB of memory, {platform.system()}"
+    )
 
 
 def versions() -> str:
@@ -24,6 +26,8 @@ def versions() -> str:
 
     known = [f"pgsnow {pgsnow.__version__}", f"Python {platform.python_version()}"]
     if shutil.which("psql"):
-        told = subprocess.run(["psql", "--version"], capture_output=True, text=True, check=True).stdout.split()
+        told = subprocess.run(
+            ["psql", "--version"], capture_output=True, text=True, check=True
+        ).stdout.split()
         known.append(f"psql {told[2]}")
     return ", ".join([*known, *(f"{name} {version(name)}" for name in PACKAGES)])

@@ -52,7 +52,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def middle(lines: Sequence[Line], figure: str) -> float:
-    return statistics.median(line[figure] for line in lines)
+    return float(statistics.median(line[figure] for line in lines))
 
 
 def conditions(figures: list[Line]) -> str:
@@ -69,10 +69,17 @@ def whole_jobs(figures: list[Line]) -> str:
     if not runs:
         return ""
     known = {line["tool"]: line["version"] for line in of(figures, "version")}
-    rows = [[f"{tool} ({known.get(tool, '?')})", *(cell(works[work]) for work in WORKS)] for tool, works in runs.items()]
+    rows = [
+        [f"{tool} ({known.get(tool, '?')})", *(cell(works[work]) for work in WORKS)]
+        for tool, works in runs.items()
+    ]
     head = ["", "W1 first load", "W2 10,000 updated", "W3 nothing changed"]
     failed = {line["tool"]: line["why"] for line in of(figures, "failed")}
-    missing = [f"- {tool} did not run: {why.replace('|', '/')[:200]}" for tool, why in failed.items() if tool not in runs]
+    missing = [
+        f"- {tool} did not run: {why.replace('|', '/')[:200]}"
+        for tool, why in failed.items()
+        if tool not in runs
+    ]
     return "\n".join([table(head, rows), "", ratios(runs), "", *missing])
 
 
@@ -91,7 +98,15 @@ def cell(lines: list[Line]) -> str:
 def ratios(runs: dict[str, dict[str, list[Line]]]) -> str:
     """Of the quickest other tool to each way of pgsnow's, by wall and by the client's CPU."""
     ours = [tool for tool in runs if tool.startswith("pgsnow")]
-    others = [tool for tool in runs if tool not in ours and runs[tool]["W1"][0]["rows"] == runs[ours[0]]["W1"][0]["rows"]] if ours else []
+    others = (
+        [
+            tool
+            for tool in runs
+            if tool not in ours and runs[tool]["W1"][0]["rows"] == runs[ours[0]]["W1"][0]["rows"]
+        ]
+        if ours
+        else []
+    )
     if not others:
         return ""
     rows = []
@@ -115,10 +130,14 @@ def parts(figures: list[Line]) -> str:
     took = {part: middle([line for line in lines if line["part"] == part], "wall") for part in names}
     whole, ours = sum(took.values()), middle(warm, "wall")
     rows = [[names[part], f"{seconds:.2f}"] for part, seconds in took.items()]
-    rows += [["together", f"{whole:.2f}"], ["pgsnow's W1, warm worker", f"{ours:.2f}"], ["ratio", f"{ours / whole:.2f}"]]
+    rows += [
+        ["together", f"{whole:.2f}"],
+        ["pgsnow's W1, warm worker", f"{ours:.2f}"],
+        ["ratio", f"{ours / whole:.2f}"],
+    ]
     typical = sorted(warm, key=lambda line: float(line["wall"]))[len(warm) // 2]
     phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in typical["told"]["phases"].items())
-    return f"{table(['W1', 'seconds'], rows)}\n\nPhases of the median run, seconds (some run at the same time): {phases}."
+    return f"{table(['W1', 'seconds'], rows)}\n\nPhases of the median run, seconds (some at the same time): {phases}."
 
 
 def scaling(figures: list[Line]) -> str:
@@ -139,20 +158,35 @@ def idle(figures: list[Line]) -> str:
         ]
         for line in of(figures, "idle")
     ]
-    head = ["idle tables", "seconds a tick", "CPU s", "Postgres connections at once", "Snowflake logins", "statements"]
+    head = [
+        "idle tables",
+        "seconds a tick",
+        "CPU s",
+        "Postgres connections at once",
+        "Snowflake logins",
+        "statements",
+    ]
     return table(head, rows) if rows else ""
 
 
 def statements(figures: list[Line]) -> str:
     rows = [
-        [line["tick"], line["sent"], line["logins"], ", ".join(f"{verb} {n}" for verb, n in line["verbs"].items()) or "–"]
+        [
+            line["tick"],
+            line["sent"],
+            line["logins"],
+            ", ".join(f"{verb} {n}" for verb, n in line["verbs"].items()) or "–",
+        ]
         for line in of(figures, "statements")
     ]
     return table(["tick", "statements", "logins", "which"], rows) if rows else ""
 
 
 def behaviour(figures: list[Line]) -> str:
-    rows = [[line["case"], line["shown"], "yes" if line["right"] else "**no**"] for line in of(figures, "behaviour")]
+    rows = [
+        [line["case"], line["shown"], "yes" if line["right"] else "**no**"]
+        for line in of(figures, "behaviour")
+    ]
     return table(["case", "with pgsnow, default settings", "right"], rows) if rows else ""
 
 
@@ -161,7 +195,12 @@ def reading(figures: list[Line]) -> str:
         [line["way"], f"{line['seconds']:.2f}", f"{line['cpu']:.2f}", f"{line['rss_mb']:.0f}", line["note"]]
         for line in of(figures, "reading")
     ]
-    return table(["way", "seconds", "client CPU s", "peak memory, MB", ""], rows) if rows else ""
+    missing = [
+        f"- {line['way']} could not be run: {line['why'].replace('|', '/')}"
+        for line in of(figures, "no_reading")
+    ]
+    head = ["way", "seconds", "client CPU s", "peak memory, MB", ""]
+    return "\n".join([table(head, rows), "", *missing]) if rows else ""
 
 
 SECTIONS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -53,7 +54,7 @@ def main() -> None:
                 for name, table, change in TICKS:
                     if change:
                         conn.execute(change.encode())
-                    sent, logins = counted(stack, lambda engine=engine, table=table: tick(engine, table))
+                    sent, logins = counted(stack, partial(tick, engine, table))
                     verbs = Counter(text.split(None, 1)[0].upper() for text in sent)
                     figures.add("statements", tick=name, sent=len(sent), logins=logins, verbs=dict(verbs))
 

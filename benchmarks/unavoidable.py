@@ -12,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-
 from benchmarks.emulator import Emulator
 from benchmarks.figures import Figures
 from benchmarks.peers.contestant import DATABASE

@@ -1,8 +1,8 @@
 """Whole jobs into the emulator, pgsnow and other tools: `python -m benchmarks.whole_job [--only NAME …] [--rounds N]`.
 
 W1 a first load of a million users, W2 ten thousand of them updated, W3 nothing changed. Each round gives each tool a
-fresh source, a fresh emulator and no memory of earlier rounds; W2 and W3 are measured several times in it. Figures go to
-a file of JSON lines; `python -m benchmarks.report` makes the page of them.
+fresh source, a fresh emulator and no memory of others; W2 and W3 are measured several times in it. Figures go
+to a file of JSON lines; `python -m benchmarks.report` makes the page of them.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def attempt(contestant: Contestant, source: Source, number: int, given: Any, fig
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3, help="of W2 and W3 in each round")

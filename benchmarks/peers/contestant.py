@@ -60,7 +60,7 @@ class Contestant(Protocol):
     def open(self, place: Place) -> Any:
         """A context manager that gives a Job."""
 
-    def version(self, venvs: Path) -> str: ...
+    def version(self, _venvs: Path, /) -> str: ...
 
 
 @contextmanager

@@ -24,13 +24,15 @@ from pgsnow.embedded.snowflake.routes import QUERY, Endpoint, replace_route
 from pgsnow.embedded.snowflake.sessions import body_of
 
 DESCRIBED = re.compile(
-    r'\s*DESCRIBE TABLE "(?P<schema>[^"]+)"\."(?P<table>[^"]+)" ->> SELECT "name", "type", "null\?" FROM \$1', re.I
+    r'\s*DESCRIBE TABLE "(?P<schema>[^"]+)"\."(?P<table>[^"]+)" ->> SELECT "name", "type", "null\?" FROM \$1',
+    re.I,
 )
 TABLE_STAGE = re.compile(r'\.%"(?P<name>[^"]+)"')
 DLT = re.compile(r"\s*(?:put\s+'[^']+'\s+'@|copy\s+into\s+\S+\s+from\s+'@)", re.I)
 AUTOCOMMIT = re.compile(r"\s*alter session set autocommit=False\s*\Z", re.I)
 WRITES = re.compile(r"\s*(?:merge|copy)\b", re.I)
-TYPE = "CASE data_type WHEN 'NUMBER' THEN 'NUMBER(' || numeric_precision || ',' || numeric_scale || ')' ELSE data_type END"
+NUMBER = "'NUMBER(' || numeric_precision || ',' || numeric_scale || ')'"
+TYPE = f"CASE data_type WHEN 'NUMBER' THEN {NUMBER} ELSE data_type END"
 
 
 Rewrite = Callable[[Any, str], str | None]
@@ -62,8 +64,14 @@ def _statements(text: str) -> list[str]:
     """dlt sends several at once, which the emulator does not know."""
     if ";" not in text:
         return [text]
-    ends = [token.start for token in sqlglot.tokenize(text, "snowflake") if token.token_type is TokenType.SEMICOLON]
-    parts = [text[begin:end].strip() for begin, end in zip([0, *(e + 1 for e in ends)], [*ends, None], strict=True)]
+    ends = [
+        token.start
+        for token in sqlglot.tokenize(text, "snowflake")
+        if token.token_type is TokenType.SEMICOLON
+    ]
+    parts = [
+        text[begin:end].strip() for begin, end in zip([0, *(e + 1 for e in ends)], [*ends, None], strict=True)
+    ]
     return [part for part in parts if part]
 
 
@@ -89,7 +97,7 @@ def _piped_description(session: Any, command: str) -> str | None:
     if session._duck_conn.execute(known, [session.database, schema, table]).fetchone() is None:
         return f'DESCRIBE TABLE "{schema}"."{table}"'
     return (
-        f'SELECT column_name AS "name", {TYPE} AS "type", CASE is_nullable WHEN \'YES\' THEN \'Y\' ELSE \'N\' END AS'
+        f"SELECT column_name AS \"name\", {TYPE} AS \"type\", CASE is_nullable WHEN 'YES' THEN 'Y' ELSE 'N' END AS"
         f' "null?" FROM information_schema.columns WHERE {place} ORDER BY ordinal_position'
     )
 
@@ -137,4 +145,10 @@ def _make_parquet(copy: str) -> None:
             Path(f"{file}.new").replace(file)
 
 
-REWRITES: tuple[Rewrite, ...] = (_piped_description, _table_stage, _schema_for_merges, _autocommit, _dlt_paths)
+REWRITES: tuple[Rewrite, ...] = (
+    _piped_description,
+    _table_stage,
+    _schema_for_merges,
+    _autocommit,
+    _dlt_paths,
+)

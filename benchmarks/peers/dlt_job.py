@@ -15,8 +15,8 @@ def main(backend: str, table: str) -> None:
     os.environ["DESTINATION__SNOWFLAKE__CREDENTIALS"] = (
         f"snowflake://u:p@pgsnow/BENCH?warehouse=w&host=localhost&port={port}&protocol=http"
     )
-    import dlt
-    from dlt.sources.sql_database import sql_table
+    import dlt  # type: ignore[import-not-found]
+    from dlt.sources.sql_database import sql_table  # type: ignore[import-not-found]
 
     source = sql_table(
         credentials=os.environ["POSTGRES_DSN"].replace("postgresql:", "postgresql+psycopg2:"),

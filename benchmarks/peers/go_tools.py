@@ -83,7 +83,9 @@ class Ingestr:
         argv += ["--dest-uri", f"snowflake://u:p@{ACCOUNT}/{DATABASE}?warehouse=w"]
         argv += ["--dest-table", f"ING.{table}", "--incremental-strategy", "merge"]
         argv += ["--incremental-key", "updated_at", "--primary-key", "id"]
-        return with_private_hosts([*argv, *(x for each in since for x in ("--interval-start", each))], place.folder)
+        return with_private_hosts(
+            [*argv, *(x for each in since for x in ("--interval-start", each))], place.folder
+        )
 
 
 def trusting(place: Place) -> dict[str, str]:

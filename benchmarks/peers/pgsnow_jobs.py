@@ -41,7 +41,7 @@ class Cold:
         (place.folder / "sync_config.yaml").write_text(TABLES)
         return command([sys.executable, "-m", "pgsnow", "run", "--quiet"], place.pgsnow_env(), place)
 
-    def version(self, venvs: Path) -> str:
+    def version(self, _venvs: Path) -> str:
         return __version__
 
 
@@ -54,7 +54,7 @@ class Warm:
     most_rows = 0
     target = "PGSNOW.USERS"
 
-    def version(self, venvs: Path) -> str:
+    def version(self, _venvs: Path) -> str:
         return __version__
 
     @contextmanager

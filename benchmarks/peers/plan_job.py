@@ -64,7 +64,9 @@ class Job:
     def _make_tables(self) -> None:
         listed = ", ".join(f"{name.upper()} {kind}" for name, kind in self.columns)
         self.cursor.execute(f"create table if not exists {self.target} ({listed})")
-        self.cursor.execute(f"create temporary table {self.target}_STAGING ({listed.replace('VARIANT', 'VARCHAR')})")
+        self.cursor.execute(
+            f"create temporary table {self.target}_STAGING ({listed.replace('VARIANT', 'VARCHAR')})"
+        )
 
     def _read(self, last: str | None) -> list[tuple[Any, ...]]:
         after = "where updated_at > %s" if last else ""

@@ -1,5 +1,5 @@
-"""What stands below the fields of a class. Pydantic would look at import, by reading every class's source again: that is
-a tenth of a command's start, for what only `pgsnow schema` shows."""
+"""What stands below the fields of a class. Pydantic would look at import, by reading every class's source again:
+that is a tenth of a command's start, for what only `pgsnow schema` shows."""
 
 from __future__ import annotations
 
