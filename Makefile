@@ -7,6 +7,7 @@ N ?= 3
 MARKS ?= not stress
 PYTEST_ARGS ?=
 DEMO_ARGS ?= --for 60
+PARTS ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.pgsnow-ready
@@ -21,7 +22,7 @@ help:
 	@echo "make check   linters, types, layers"
 	@echo "make format  format and sort imports"
 	@echo "make stress  the long randomised runs against concurrent writers"
-	@echo "make bench   the measurements that defaults rest on"
+	@echo "make bench   pgsnow and other tools measured, docs/benchmarks.md filled (PARTS=jobs for some)"
 	@echo "make lock    resolve the dependencies again into requirements.lock"
 	@echo "make clean   remove what these commands made"
 
@@ -45,8 +46,7 @@ stress: $(READY)
 	$(BIN)/python -m pytest -n 0 -s -m stress --timeout 0 $(PYTEST_ARGS)
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.load_method
-	$(BIN)/python -m benchmarks.first_load 1000000 5000000
+	$(BIN)/python -m benchmarks $(PARTS)
 
 lock: $(READY)
 	$(BIN)/uv lock --upgrade

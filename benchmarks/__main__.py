@@ -1,29 +1,53 @@
-"""All measurements, one after another: `make bench`. Each prints its figures as JSON lines; none of them judges."""
+"""All measurements, one after another: `make bench`, or some: `make bench PARTS="jobs statements"`.
+
+Each tells its figures as JSON lines; at the end docs/benchmarks.md is made of those that were measured. None judges.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-MEASUREMENTS = (
-    ("benchmarks.first_load", "1000000", "5000000"),
-    ("benchmarks.backfill", "1000000"),
-    ("benchmarks.idle_tables", "100"),
-    ("benchmarks.load_method",),
-    ("benchmarks.long_values", "200000"),
-    ("benchmarks.staging",),
-    ("benchmarks.read_half", "--rows", "1000000"),
-    ("benchmarks.small_read",),
-)
+PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "jobs": (("benchmarks.whole_job",),),
+    "reading": (("benchmarks.read_peers",),),
+    "rows": (("benchmarks.first_load", "1000000", "10000000"),),
+    "tables": (("benchmarks.idle_tables",),),
+    "statements": (("benchmarks.statements",),),
+    "behaviour": (("benchmarks.behaviour",),),
+    "more": (
+        ("benchmarks.backfill", "1000000"),
+        ("benchmarks.load_method",),
+        ("benchmarks.long_values", "200000"),
+        ("benchmarks.staging",),
+        ("benchmarks.read_half", "--rows", "1000000"),
+        ("benchmarks.small_read",),
+    ),
+}
+SECONDS = 3 * 3600.0
+"""No measurement may take longer."""
 
 
-def main() -> int:
+def main(chosen: list[str]) -> int:
+    unknown = sorted(set(chosen) - set(PARTS))
+    if unknown:
+        sys.stderr.write(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}\n")
+        return 2
     failed = 0
-    for module, *arguments in MEASUREMENTS:
-        print(f"== {module} {' '.join(arguments)}", flush=True)
-        failed += subprocess.run([sys.executable, "-m", module, *arguments]).returncode != 0
+    for part in chosen or PARTS:
+        for module, *arguments in PARTS[part]:
+            print(f"== {module} {' '.join(arguments)}", flush=True)
+            failed += run(module, arguments) != 0
+    failed += run("benchmarks.report", []) != 0
     return min(failed, 1)
 
 
+def run(module: str, arguments: list[str]) -> int:
+    try:
+        return subprocess.run([sys.executable, "-m", module, *arguments], timeout=SECONDS).returncode
+    except subprocess.TimeoutExpired:
+        return 1
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

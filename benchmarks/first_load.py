@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks.figures import Figures
+
 CONFIG = """
 tables:
   - source: public.users
@@ -89,8 +91,10 @@ def main(sizes: list[int]) -> int:
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
         os.environ.update(stack.env())
         results = [measure(rows) for rows in sizes]
+    figures = Figures()
+    figures.forget({"rows"})
     for result in results:
-        print(json.dumps(result))
+        figures.add("rows", **result)
     low, high = min(r["peak_mb"] for r in results), max(r["peak_mb"] for r in results)
     print(f"peak memory: {low:.0f} to {high:.0f} MB, ratio {high / low:.2f}")
     return 0 if high / low <= 1.2 and high < 400 else 1

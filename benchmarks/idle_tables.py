@@ -1,23 +1,57 @@
-"""Ticks over many idle tables: `python -m benchmarks.idle_tables [TABLES]`. Prints the median seconds of a tick in a
-warm engine, the statements sent to the source and the ledger, and the logins that the emulator counted meanwhile."""
+"""Ticks over many idle tables: `python -m benchmarks.idle_tables [TABLES …]`, by default 1, 10, 100 and 1,000.
+
+For each number the median seconds of a tick in a warm engine, its CPU seconds, the connections to the source that were
+open at once (asked every 5 ms), logins and statements that the emulator counted meanwhile.
+"""
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
+from benchmarks.figures import Figures
 from pgsnow.embedded.stack import Stack
 from pgsnow.model.config import parse_config
 from pgsnow.model.settings import Settings
 from pgsnow.sync.engine import Engine
 
 TICKS = 9
+LOOK_SECONDS = 0.005
+OPEN = """
+select count(*) from pg_stat_activity
+where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+"""
+
+
+class OpenConnections:
+    """The most connections to a database at once while this is entered, this one left out."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.most = 0
+
+    def __enter__(self) -> OpenConnections:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with psycopg.connect(self._dsn, autocommit=True) as conn:
+            while not self._done.wait(LOOK_SECONDS):
+                row = conn.execute(OPEN).fetchone()
+                self.most = max(self.most, row[0] if row else 0)
 
 
 def tables(count: int) -> list[dict[str, str]]:
@@ -32,39 +66,62 @@ def make_tables(dsn: str, count: int) -> None:
         for n in range(count):
             conn.execute(
                 f"create table t{n} (id bigint primary key, name text, updated_at timestamptz not null default now());"
-                f"insert into t{n} select g, 'n' || g from generate_series(1, 10) g;"
+                f"insert into t{n} (id, name) values (1, 'n');"
                 f"create index on t{n} (updated_at)"
             )
         conn.execute("analyze")
 
 
-def main(count: int = 100) -> None:
+def measure(count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
         env = stack.env()
         make_tables(env["POSTGRES_DSN"], count)
         config = parse_config({"tables": tables(count)}, file="benchmark", env={})
         with Engine(config, Settings.from_env(env)) as engine:
+            began = time.monotonic()
             first = engine.tick()
+            first_seconds = time.monotonic() - began
             if first.failures:
                 raise SystemExit(first.failures[0].error or "failed")
-            logins = stack.snowflake.connections()
-            seconds = []
-            for _ in range(TICKS):
-                began = time.monotonic()
-                report = engine.tick()
-                seconds.append(time.monotonic() - began)
-                if any(table.status.value != "idle" for table in report.tables):
-                    raise SystemExit("a table was not idle")
-            print(
-                json.dumps(
-                    {
-                        "tables": count,
-                        "median_seconds": round(statistics.median(seconds), 3),
-                        "snowflake_logins": stack.snowflake.connections() - logins,
-                    }
-                )
-            )
+            logins, said = stack.snowflake.connections(), last_number(stack)
+            with OpenConnections(env["POSTGRES_DSN"]) as opened:
+                seconds, cpu = zip(*[idle_tick(engine) for _ in range(TICKS)], strict=True)
+            found = {
+                "snowflake_logins": stack.snowflake.connections() - logins,
+                "snowflake_statements": last_number(stack) - said,
+            }
+    return {
+        "tables": count,
+        "first_seconds": first_seconds,
+        "median_seconds": statistics.median(seconds),
+        "median_cpu": statistics.median(cpu),
+        "postgres_connections": opened.most,
+        **found,
+    }
+
+
+def last_number(stack: Stack) -> int:
+    """Of the statements since the emulator's start."""
+    kept = stack.snowflake.stats()["statements"]
+    return int(kept[-1]["number"]) if kept else 0
+
+
+def idle_tick(engine: Engine) -> tuple[float, float]:
+    """Seconds and CPU seconds of a tick in which nothing may be found."""
+    began, used = time.monotonic(), time.process_time()
+    report = engine.tick()
+    took, used = time.monotonic() - began, time.process_time() - used
+    if any(table.status.value != "idle" for table in report.tables):
+        raise SystemExit("a table was not idle")
+    return took, used
+
+
+def main(counts: list[int]) -> None:
+    figures = Figures()
+    figures.forget({"idle"})
+    for count in counts:
+        figures.add("idle", **measure(count))
 
 
 if __name__ == "__main__":
-    main(*[int(a) for a in sys.argv[1:]])
+    main([int(a) for a in sys.argv[1:]] or [1, 10, 100, 1_000])

@@ -49,7 +49,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class SyncConfig(BaseModel):
     """The whole file; `default_batch_size`, `max_rejected_rows` and `defaults:` are merged into `tables`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sync_interval_seconds: Positive = 120.0
     """Seconds between two ticks."""

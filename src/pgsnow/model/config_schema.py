@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
+
+from pgsnow.model.field_docs import field_docs
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}
 _SCALARS = ("integer", "number", "boolean")
@@ -17,11 +20,26 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     schema["title"] = "sync_config.yaml"
     definitions = schema["$defs"]
     schema["properties"]["tables"]["minItems"] = 1
+    _describe(model, [schema, *definitions.values()])
     for part in [schema, *definitions.values()]:
         part["properties"] = {key: _property(key, value) for key, value in part.get("properties", {}).items()}
         if "enum" in part:
             del part["properties"]
     return dict(schema)
+
+
+def _describe(model: type[BaseModel], parts: list[dict[str, Any]]) -> None:
+    """Each property gets the text below its field."""
+    models = {each.__name__: each for each in _inside(BaseModel)}
+    for part, named in zip(parts, [model, *map(models.get, list(parts[0]["$defs"]))], strict=True):
+        for key, text in (field_docs(named) if named else {}).items():
+            part["properties"].get(key, {}).setdefault("description", text)
+
+
+def _inside(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for below in model.__subclasses__():
+        yield below
+        yield from _inside(below)
 
 
 def _property(key: str, value: dict[str, Any]) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _time_zone(value: object) -> str:
 class ColumnsConfig(BaseModel):
     """Which source columns are read, and what they are called in Snowflake. The pk is always read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     include: Names = ()
     """Columns to read; empty means all. Columns added to the source later are then left out."""
@@ -135,7 +135,7 @@ class ColumnsConfig(BaseModel):
 class TableOptions(BaseModel):
     """What both a table and `defaults:` may set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Annotated[TableMode, BeforeValidator(_mode)] = TableMode.WATERMARK
     """How changed rows are found: by a watermark, by transaction id, or by reading everything."""

@@ -31,7 +31,7 @@ def _salt(value: object) -> SecretStr:
 class MaskRule(BaseModel):
     """How much of a text stays readable: its first and last characters; 0 and 0 hide all of it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     keep_first: FromZero = 0
     """Characters at the start that stay readable."""
@@ -85,7 +85,7 @@ Masks = Annotated[dict[str, Rule], BeforeValidator(_masks), WithJsonSchema(_MASK
 class TransformConfig(BaseModel):
     """`function` runs first; then set_null, hash, mask, cast and rename, on what the function returned."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     function: Annotated[str, BeforeValidator(_reference)] | None = None
     """package.module:function, given each row (or each batch)."""

@@ -1,0 +1,94 @@
+"""The emulator as other tools need it: pgsnow's own, over HTTP and HTTPS at once, with what else they say understood.
+
+    python -m benchmarks.emulator --port 8085 --dir DIR [--tls-host 127.7.7.7 --cert FILE --key FILE]
+
+One process, so that its CPU seconds are those of the whole service, whoever asks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from benchmarks.certificate import Certificate
+from pgsnow.embedded.child import Child
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
+
+TLS_HOST, TLS_PORT = "127.7.7.7", 443
+IDLE_SECONDS = 300.0
+CHECKPOINT_AT = "16GB"
+"""So much log the engine below may pile up before it rewrites its file, which it does in some client's COMMIT. What was
+answered is on disk all the same; and Snowflake, which this stands for, does nothing of the kind."""
+
+
+class Emulator(EmbeddedSnowflake):
+    """As EmbeddedSnowflake; with a certificate, on https://127.7.7.7 too, which needs the right to listen there."""
+
+    def __init__(self, data_dir: Path, certificate: Certificate | None = None) -> None:
+        super().__init__(data_dir)
+        self._certificate = certificate
+
+    def _spawn(self) -> Child:
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        argv: list[str] = [sys.executable, "-m", __name__, "--port", str(self.port), "--dir"]
+        argv.append(str(self.data_dir.resolve()))
+        if self._certificate is not None:
+            argv += ["--tls-host", TLS_HOST]
+            argv += ["--cert", str(self._certificate.chain), "--key", str(self._certificate.key)]
+        return Child(argv, self.beside(".log"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.emulator", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--tls-host")
+    parser.add_argument("--cert")
+    parser.add_argument("--key")
+    given = parser.parse_args()
+    sys.modules["botocore"] = None  # type: ignore[assignment] # as pgsnow.embedded.snowflake.__main__ does
+    import fakesnow.server
+
+    from benchmarks.peers.dialect import understand
+    from pgsnow.embedded.snowflake.server import create_app
+
+    app = create_app(given.dir, IDLE_SECONDS)
+    understand()
+    fakesnow.server.shared_fs.duck_conn.execute(f"SET GLOBAL checkpoint_threshold = '{CHECKPOINT_AT}'")
+    servers = [uvicorn.Server(_config(app, "127.0.0.1", given.port))]
+    if given.tls_host:
+        servers.append(uvicorn.Server(_config(app, given.tls_host, TLS_PORT, given.cert, given.key)))
+    asyncio.run(_serve(servers))
+
+
+def _config(
+    app: Any, host: str, port: int, cert: str | None = None, key: str | None = None
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+        lifespan="off",
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+    )
+
+
+async def _serve(servers: list[uvicorn.Server]) -> None:
+    """Until one of them is told to stop; uvicorn hands the signal to the last that installed a handler."""
+    tasks = [asyncio.create_task(server.serve()) for server in servers]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*tasks)
+
+
+if __name__ == "__main__":
+    main()
