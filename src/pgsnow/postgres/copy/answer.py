@@ -19,7 +19,7 @@ from pgsnow.postgres.copy.frames import HEAD, rows
 from pgsnow.postgres.copy.refusal import Refused
 from pgsnow.postgres.copy.rows import Misshapen, batch_of
 
-BLOCK = 1 << 20
+BLOCK = 2 << 20
 """Bytes that are worked on at once: many rows, and not more than the processor's cache holds."""
 LONGEST = (1 << 30) + (1 << 20)
 """Bytes of a message; Postgres makes none of more than 1 GiB."""

@@ -15,7 +15,8 @@ HEAD = Struct(">BIh")
 """Kind of the message, its length from here on without the kind, and of a row the number of its fields."""
 ROW = ord("d")
 _SAMPLE = 8
-_LONG_ROW = 400
+_WORD = 8
+_LONG_ROW = 600
 """Bytes from which on walking from row to row is cheaper than looking at each byte."""
 
 
@@ -71,13 +72,21 @@ def _walked(memory: Numbers, at: int, end: int, fields: int) -> Numbers:
 
 def _looked_for(memory: Numbers, start: int, end: int, fields: int) -> Numbers | None:
     """All that looks like a row's beginning, if each is followed by the next; else values look like it, too."""
-    window = memory[start : end - HEAD.size + 1]
-    high, low = divmod(fields, 256)
-    kinds = memory[start : start + len(window)] == ROW
-    kinds &= memory[start + 6 : start + 6 + len(window)] == low
-    kinds &= memory[start + 5 : start + 5 + len(window)] == high
-    at = np.flatnonzero(kinds) + start
+    count = end - HEAD.size + 1 - start
+    alike = np.zeros(-(-count // _WORD) * _WORD, bool)
+    np.equal(memory[start : start + count], ROW, out=alike[:count])
+    alike[:count] &= memory[start + 6 : start + 6 + count] == fields % 256
+    at = _set_ones(alike) + start
+    at = at[memory.take(at + 5) == fields // 256]
     ends = at + 1 + Uneven(at + 1).read(memory, ">i4")
     if not (ends[:-1] == at[1:]).all() or ends[-1] < at[-1]:
         return None
     return np.append(at, ends[-1]) if ends[-1] <= end else at
+
+
+def _set_ones(flags: Numbers) -> Numbers:
+    """Where they are set, when few are: word by word first."""
+    words = np.flatnonzero(flags.view(np.uint64) != 0)
+    inner = np.flatnonzero(flags.reshape(-1, _WORD)[words].ravel())
+    found: Numbers = words[inner // _WORD] * _WORD + inner % _WORD
+    return found
