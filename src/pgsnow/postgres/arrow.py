@@ -45,7 +45,8 @@ class ArrowConnection:
     def stream(self, query: str) -> Iterator[tuple[Iterator[pa.RecordBatch], Callable[[], None]]]:
         """The rows of a SELECT as they come, and a function that cancels it.
 
-        Until all were fetched nothing else can be done with the connection; if not all were, it is spoiled. The iterator raises psycopg.Error."""
+        Until all were fetched nothing else can be done with the connection; if not all were, it is spoiled.
+        The iterator raises psycopg.Error."""
         was_spoiled, self.spoiled = self.spoiled, True
         cancellation = Cancellation(self._connection)
         with closing(rows(self._connection, query, encrypted=self._encrypted)) as batches:

@@ -1,8 +1,9 @@
 """From what COPY hands over to the exact Arrow type of the type map, column by column.
 
 Each check works on whole columns; only rows that turn out bad cost a Python object. Infinite timestamps and dates wrap
-around to garbage that lies outside of the years 1 to 9999 (the distance between the epochs is 30 years, the overshoot no
-more), so the range check finds them; numeric comes as a decimal, or as exact text if a batch has values that are none.
+around to garbage that lies outside of the years 1 to 9999 (the distance between the epochs is 30 years, the overshoot
+no more), so the range check finds them. numeric comes as a decimal, or as exact text if a batch has values
+that are none.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -37,7 +37,9 @@ def refusal(sqlstate: str, text: str) -> bytes:
 
 def sent(oid: int, value: Any) -> bytes | None:
     """A Python value in the binary form of the type with this oid."""
-    return None if value is None else _SEND[oid](value)
+    if value is None:
+        return None
+    return _SEND[oid](value)
 
 
 def _micros(value: datetime) -> int:
@@ -58,7 +60,8 @@ def numeric(value: Decimal | str) -> bytes:
     scale = max(-exponent, 0)
     whole = int("".join(map(str, digits))) * 10 ** max(exponent, 0)
     padding = -scale % 4
-    number, groups = whole * 10**padding, []
+    number = whole * 10**padding
+    groups: list[int] = []
     while number:
         number, last = divmod(number, 10_000)
         groups.insert(0, last)
@@ -70,7 +73,7 @@ def numeric(value: Decimal | str) -> bytes:
     return struct.pack(f">hhHH{len(groups)}H", len(groups), weight, 0x4000 * sign, scale, *groups)
 
 
-_SEND = {
+_SEND: dict[int, Callable[[Any], bytes]] = {
     16: lambda value: b"\1" if value else b"\0",
     17: bytes,
     20: struct.Struct(">q").pack,

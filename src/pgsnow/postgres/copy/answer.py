@@ -63,10 +63,11 @@ class Answer:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         while not self._ended:
             try:
-                got = self._receive(memoryview(self._memory)[self._filled : -SPARE])
+                got = self._receive(self._memory.data[self._filled : -SPARE])
             except psycopg.OperationalError:
+                yield from self._parsed()
                 if self._refused is not None:  # its last word before it hung up
-                    raise self._refused from None
+                    break
                 raise
             self._filled += got
             if got == 0 or self._is_worth_it():
@@ -98,7 +99,7 @@ class Answer:
         """What comes after the message here; None if it is not complete."""
         if self._filled - at < _MESSAGE.size:
             return None
-        kind, length = _MESSAGE.unpack_from(self._memory, at)
+        kind, length = _MESSAGE.unpack_from(self._memory.data, at)
         if length < 4 or length > LONGEST:
             raise Misshapen(f"a message of {length} bytes")
         after = at + 1 + int(length)
@@ -125,11 +126,11 @@ class Answer:
             return after
         if self._memory[said : said + len(_SIGNATURE)].tobytes() != _SIGNATURE:
             raise Misshapen("no COPY in binary format")
-        (further,) = Struct(">I").unpack_from(self._memory, said + _HEADER - 4)
+        (further,) = Struct(">I").unpack_from(self._memory.data, said + _HEADER - 4)
         self._rows_began = True
         begin = at + _HEADER + int(further)
         if begin + _MESSAGE.size < after:
-            _MESSAGE.pack_into(self._memory, begin, ord("d"), after - begin - 1)
+            _MESSAGE.pack_into(self._memory.data, begin, ord("d"), after - begin - 1)
             return begin
         return after
 

@@ -23,7 +23,7 @@ class Even:
 
     def read(self, memory: Numbers, kind: str) -> Numbers:
         """The number of this numpy dtype at each place; not copied."""
-        found: Numbers = np.ndarray((self.count,), kind, memory, self.first, (self.step,))  # type: ignore[call-overload]
+        found: Numbers = np.ndarray((self.count,), kind, memory, self.first, (self.step,))
         return found
 
     @property
@@ -56,8 +56,8 @@ class Uneven:
         size = np.dtype(kind).itemsize
         if size == 1:
             return memory.take(self.at)
-        everywhere: Numbers = np.ndarray((len(memory) - size + 1,), kind, memory, 0, (1,))  # type: ignore[call-overload]
-        return everywhere[self.at]  # type: ignore[no-any-return]
+        everywhere: Numbers = np.ndarray((len(memory) - size + 1,), kind, memory, 0, (1,))
+        return everywhere[self.at]
 
     def moved(self, by: int) -> Uneven:
         return Uneven(self.at + by)

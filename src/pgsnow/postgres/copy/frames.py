@@ -38,7 +38,7 @@ def _length(memory: Numbers, at: int, end: int, fields: int) -> int | None:
     """Of the message here in bytes, if it is a row and complete."""
     if at + HEAD.size > end:
         return None
-    kind, length, count = HEAD.unpack_from(memory, at)
+    kind, length, count = HEAD.unpack_from(memory.data, at)
     whole = kind == ROW and count == fields and at + 1 + length <= end
     return 1 + length if whole else None
 
@@ -60,7 +60,7 @@ def _same(memory: Numbers, start: int, count: int, length: int, head: bytes) -> 
 def _walked(memory: Numbers, at: int, end: int, fields: int) -> Numbers:
     """From row to row. Each message's beginning, and the last one's end."""
     found, last, unpack = [at], end - HEAD.size, HEAD.unpack_from
-    view = memoryview(memory)
+    view = memory.data
     while at <= last:
         kind, length, count = unpack(view, at)
         at += 1 + length

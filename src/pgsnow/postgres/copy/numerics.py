@@ -75,15 +75,17 @@ def _scaled(values: Numbers, exponent: Numbers) -> Numbers:
 def _texts(cells: Cells) -> list[str | None]:
     missing = np.zeros(cells.count, bool) if cells.nulls is None else cells.nulls
     places = cells.values.listed().tolist()
-    return [None if null else text_of(cells.memory, at) for at, null in zip(places, missing.tolist(), strict=True)]
+    return [
+        None if null else text_of(cells.memory, at) for at, null in zip(places, missing.tolist(), strict=True)
+    ]
 
 
 def text_of(memory: Numbers, at: int) -> str:
     """The value here as Postgres writes it."""
-    count, weight, sign, decimals = _HEAD.unpack_from(memory, at)
+    count, weight, sign, decimals = _HEAD.unpack_from(memory.data, at)
     if sign in _SPECIAL:
         return _SPECIAL[sign]
-    digits = Struct(f">{count}H").unpack_from(memory, at + _HEAD.size)
+    digits = Struct(f">{count}H").unpack_from(memory.data, at + _HEAD.size)
     before = "".join(f"{digit:04d}" for digit in digits[: max(weight + 1, 0)])
     before += "0" * 4 * (weight + 1 - count)
     after = "0" * 4 * (-1 - weight) + "".join(f"{digit:04d}" for digit in digits[max(weight + 1, 0) :])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import psycopg
@@ -16,7 +16,7 @@ from pgsnow.postgres.copy.direct import Direct
 from pgsnow.postgres.copy.driven import Driven
 
 
-def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Iterator[pa.RecordBatch]:
+def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Generator[pa.RecordBatch]:
     """The rows of a SELECT in batches of up to about 1 MB. Its columns and their types are asked for first.
 
     `conn` is idle, or idle in a transaction; not so again until all was read. Raises psycopg.Error."""
@@ -35,14 +35,15 @@ def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[Column, ...]:
     """The columns of a query, which is parsed for that, but not planned. Domains tell the type they are made of.
 
     https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY"""
-    _checked(pgconn.prepare(b"", query), pgconn)
-    found = _checked(pgconn.describe_prepared(b""), pgconn)
+    _checked(pgconn.prepare(b"", query))
+    found = _checked(pgconn.describe_prepared(b""))
     return tuple(
-        Column((found.fname(at) or b"").decode(), found.ftype(at), found.fmod(at)) for at in range(found.nfields)
+        Column((found.fname(at) or b"").decode(), found.ftype(at), found.fmod(at))
+        for at in range(found.nfields)
     )
 
 
-def _checked(result: pq.abc.PGresult, pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
+def _checked(result: pq.abc.PGresult) -> pq.abc.PGresult:
     if result.status != pq.ExecStatus.COMMAND_OK:
         raise error_from_result(result)
     return result

@@ -26,6 +26,4 @@ def uuids(cells: Cells) -> pa.Array:
         text[:, at : at + 2 * (end - start)] = pairs[:, start:end].copy().view(np.uint8)
     edges = np.arange(0, _SIZE * (count + 1), _SIZE, dtype=np.int32)
     bitmap, nulls = validity(cells)
-    return pa.Array.from_buffers(
-        pa.string(), count, [bitmap, pa.py_buffer(edges), pa.py_buffer(text)], nulls
-    )
+    return pa.Array.from_buffers(pa.string(), count, [bitmap, pa.py_buffer(edges), pa.py_buffer(text)], nulls)
