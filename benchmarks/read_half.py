@@ -1,8 +1,8 @@
 """How fast rows become part files: `python -m benchmarks.read_half [--rows N] [--tables wide narrow] [--rounds N]`.
 
 One server, one connection, each way in a process of its own, in turns. The floor is psql's `COPY … TO STDOUT (FORMAT
-binary)` into /dev/null; `adbc` is the driver alone; `product` is a first read into finished Parquet files, without
-loading them. Printed are medians, as Markdown. On a busy machine trust the CPU seconds, not the walls.
+binary)` into /dev/null; `decoder` is its rows as Arrow, thrown away; `product` is a first read into finished Parquet
+files, without loading them. Printed are medians, as Markdown. On a busy machine trust the CPU seconds, not the walls.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ def floor(dsn: str, table: str) -> Told:
     }
 
 
-def adbc(dsn: str, table: str) -> Told:
-    """The driver's batches, thrown away: values as they come, garbage where the driver does not know a type."""
+def decoder(dsn: str, table: str) -> Told:
+    """The product's batches as they come off the wire, thrown away."""
     source = Source(Dsn(dsn))
 
     def drain() -> Told:
@@ -146,7 +146,7 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-WAYS = {"floor": floor, "adbc": adbc, "product": product}
+WAYS = {"floor": floor, "decoder": decoder, "product": product}
 
 if __name__ == "__main__":
     way, dsn, table = sys.argv[1:]

@@ -36,7 +36,7 @@ LIBRARIES = (
     "snowflake.connector",
     "pyarrow.parquet",
     "pyarrow.compute",
-    "adbc_driver_postgresql.dbapi",
+    "numpy",
     "pygments",
 )
 PACKAGES = (

@@ -4,7 +4,7 @@
     install(app, "sync_config.yaml")
 
 Broker and workers stay the host's own, and so does its configuration: every option below is the task's.
-Nothing heavy (pyarrow, the Snowflake connector, ADBC) is imported before a tick runs, so never before the
+Nothing heavy (pyarrow, numpy, the Snowflake connector) is imported before a tick runs, so never before the
 pool's fork.
 """
 

@@ -24,6 +24,7 @@ it is longer than 16 MiB; `null` and `clamp` hold for it too.
 Domains are what they stand on, to the last one. In *read*, `c` is the column. Sessions are set to UTC, ISO dates, hex
 bytes and the shortest exact form of floats, so the text of a value is the same whoever reads it.
 """
+_SHORT_NUMBER = "numeric(p,s), p ≤ 18"
 _EXACT_NUMBER = "numeric(p,s), p ≤ 38 and 0 ≤ s < 38"
 
 
@@ -35,6 +36,7 @@ def page() -> str:
 
 def _forms() -> Iterator[TypeMapping]:
     """Types that have no name of their own in the table."""
+    yield replace(numeric(18, 2), postgres=_SHORT_NUMBER)
     yield replace(numeric(38, 2), postgres=_EXACT_NUMBER)
     yield replace(numeric(50, 10), postgres="numeric(p,s), others")
     yield unbounded_numeric()
@@ -56,7 +58,7 @@ def _row(mapping: TypeMapping) -> str:
     read = mapping.read.format(c="c")
     made = f", `{mapping.merge.format(c='c')}`" if mapping.merge != "{c}" else ""
     arrow, snowflake = str(mapping.arrow), mapping.snowflake
-    if mapping.postgres == _EXACT_NUMBER:
+    if mapping.postgres in (_SHORT_NUMBER, _EXACT_NUMBER):
         arrow, snowflake = "decimal128(p, s)", "NUMBER(p,s)"
     cells = [
         mapping.postgres if mapping.postgres not in BY_NAME else f"`{mapping.postgres}`",

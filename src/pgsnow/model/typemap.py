@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 MAX_PRECISION = 38
+_DIGITS_OF_64_BITS = 18
+"""Longer numbers come as text: cheaper to read than what is sent in place of it."""
 _TO_JSON = (
     "Exact, but what JSON has no word for is a string in it: NaN, infinite numbers, bytes (`\\\\x00ff`), dates and"
     " times (infinite ones too), and all types that are text here. Overflows as json does."
@@ -55,8 +57,9 @@ def numeric(precision: int, scale: int) -> TypeMapping:
     name = f"numeric({precision},{scale})"
     if precision <= MAX_PRECISION and 0 <= scale <= precision and scale < MAX_PRECISION:
         exact = f"NUMBER({precision},{scale})"
+        read = "{c}" if precision <= _DIGITS_OF_64_BITS else "{c}::text"
         return TypeMapping(
-            name, "{c}", pa.decimal128(precision, scale), exact, exact, note="Exact. `NaN` overflows."
+            name, read, pa.decimal128(precision, scale), exact, exact, note="Exact. `NaN` overflows."
         )
     return as_text(name, "Snowflake's NUMBER has 38 digits at most: exact as text.")
 

@@ -1,7 +1,4 @@
-"""Exclusive ADBC connections out of a small cache: connecting reads the whole catalog, so it is not done each time.
-
-https://arrow.apache.org/adbc/current/driver/postgresql.html
-"""
+"""Exclusive connections for rows, out of a small cache: a login is not done each time."""
 
 from __future__ import annotations
 
@@ -9,58 +6,59 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
-import adbc_driver_manager as adbc
+import psycopg
 import pyarrow as pa
-from adbc_driver_postgresql import StatementOptions, dbapi
 
+from pgsnow.postgres.cancellation import Cancellation
+from pgsnow.postgres.copy.stream import is_encrypted, rows
 from pgsnow.postgres.diagnosis import sqlstate_of_refusal
 from pgsnow.postgres.errors import sqlstate_of, translated
 
 MAX_AGE = 600.0
-"""Seconds. An old connection knows nothing of types made since it was opened."""
-BATCH_BYTES = 4 * 1024 * 1024
-"""Size at which the driver hands over a batch; several are in memory at once, so it bounds the memory of a read."""
+"""Seconds. The server may have moved since."""
 
 
 class ArrowConnection:
-    """One ADBC connection in autocommit mode. Not for several threads at once; one stream at a time."""
+    """One connection in autocommit mode. Not for several threads at once; one stream at a time."""
 
     def __init__(self, conninfo: str) -> None:
-        self._connection: Any = dbapi.connect(conninfo, autocommit=True)
+        self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        self._encrypted = is_encrypted(self._connection)
         self.opened = time.monotonic()
         self.spoiled = False
         """Set when the connection must not be used again."""
 
     def run(self, statement: str) -> None:
-        """One statement whose rows nobody wants. Raises the driver's errors."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(statement)
+        """One statement whose rows nobody wants. Raises psycopg.Error."""
+        self._connection.execute(statement.encode())
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """One statement and its rows. Raises the driver's errors."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(statement)
-            return [tuple(row) for row in cursor.fetchall()]
+        """One statement and its rows. Raises psycopg.Error."""
+        found = self._connection.execute(statement.encode()).fetchall()
+        return [tuple(_text(value) for value in row) for row in found]
 
     @contextmanager
-    def stream(self, statement: str) -> Iterator[tuple[pa.RecordBatchReader, Any]]:
-        """The rows of a statement as they come, in batches of about BATCH_BYTES, and a function that cancels it.
+    def stream(self, query: str) -> Iterator[tuple[Iterator[pa.RecordBatch], Callable[[], None]]]:
+        """The rows of a SELECT as they come, and a function that cancels it.
 
-        Another statement would end the stream. The reader raises a bare OSError when the server fails.
-        """
-        with self._connection.cursor() as cursor:
-            hint = {StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)}
-            cursor.adbc_statement.set_options(**hint)
-            cursor.execute(statement)
-            yield cursor.fetch_record_batch(), cursor.adbc_cancel
+        Until all were fetched nothing else can be done with the connection; if not all were, it is spoiled.
+        The iterator raises psycopg.Error."""
+        was_spoiled, self.spoiled = self.spoiled, True
+        cancellation = Cancellation(self._connection)
+        with closing(rows(self._connection, query, encrypted=self._encrypted)) as batches:
+            yield self._all_of(batches, was_spoiled), cancellation.ask
+
+    def _all_of(self, batches: Iterator[pa.RecordBatch], was_spoiled: bool) -> Iterator[pa.RecordBatch]:
+        yield from batches
+        self.spoiled = was_spoiled
 
     def close(self) -> None:
         """Idempotent; never raises the driver's errors."""
-        with contextlib.suppress(adbc.Error, OSError):
+        with contextlib.suppress(psycopg.Error, OSError):
             self._connection.close()
 
 
@@ -111,7 +109,7 @@ class ArrowCache:
             connection.close()
         try:
             return ArrowConnection(self._conninfo)
-        except (adbc.Error, OSError) as error:
+        except (psycopg.Error, OSError) as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
             raise translated(error, "source", sqlstate=code) from error
 
@@ -127,6 +125,11 @@ class ArrowCache:
             self._idle.append(connection)
 
 
+def _text(value: Any) -> Any:
+    """psycopg leaves text as bytes where the client's encoding is SQL_ASCII."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def _is_old(connection: ArrowConnection) -> bool:
     return time.monotonic() - connection.opened > MAX_AGE
 
@@ -136,6 +139,6 @@ def _answers(connection: ArrowConnection) -> bool:
         return False
     try:
         connection.run("select 1")
-    except (adbc.Error, OSError):
+    except (psycopg.Error, OSError):
         return False
     return True

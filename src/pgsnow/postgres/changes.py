@@ -23,9 +23,10 @@ from pgsnow.postgres.reason import CONTENT_CHANGED
 from pgsnow.postgres.seen import SeenXids, seen_xid
 from pgsnow.postgres.snapshot import Snapshot, check_still_there, snapshot
 from pgsnow.postgres.split import LEFT_OUT, is_split, long_rows, short_rows
+from pgsnow.postgres.watermark_column import place_of_watermark, read_besides
 from pgsnow.postgres.window import Window
 
-WATERMARK, XID = "__pgsnow_watermark", "__pgsnow_xid"
+XID = "__pgsnow_xid"
 
 
 class Changes:
@@ -140,9 +141,7 @@ class Changes:
                 yield self._query(guard=True, part=long_rows(self._plan))
 
     def _query(self, *, guard: bool, part: Composable | None = None) -> Composable:
-        extra: list[tuple[Composable, str]] = []
-        if self._plan.watermark is not None:
-            extra.append((sql.watermark(self._plan), WATERMARK))
+        extra = read_besides(self._plan)
         condition = sql.both([sql.where_given(self._plan)])
         if (window := self._window) is not None:
             extra.append((self._seen_xid(window), XID))
@@ -168,6 +167,6 @@ class Changes:
 
     def _note(self, batch: pa.RecordBatch, arrived: Arrived) -> None:
         if self._last is not None:
-            self._last.see(batch.column(len(self._plan.fields)), arrived.good)
+            self._last.see(batch.column(place_of_watermark(self._plan)), arrived.good)
         if (at := batch.schema.get_field_index(XID)) >= 0:
             self._seen.see(batch.column(at))

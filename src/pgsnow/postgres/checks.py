@@ -1,9 +1,9 @@
-"""From what the driver hands over to the exact Arrow type of the type map, column by column.
+"""From what COPY hands over to the exact Arrow type of the type map, column by column.
 
-Each check works on whole columns; only rows that turn out bad cost a Python object. What the driver does to
-values was measured against adbc-driver-postgresql 1.13: infinite timestamps and dates wrap around to garbage that
-lies outside of the years 1 to 9999 (the distance between the epochs is 30 years, the overshoot no more), so the range
-check finds them; numeric comes as exact text, NaN as `nan`.
+Each check works on whole columns; only rows that turn out bad cost a Python object. Infinite timestamps and dates wrap
+around to garbage that lies outside of the years 1 to 9999 (the distance between the epochs is 30 years, the overshoot
+no more), so the range check finds them. numeric comes as a decimal, or as exact text if a batch has values
+that are none.
 """
 
 from __future__ import annotations
@@ -176,6 +176,8 @@ def either(one: pa.Array | None, other: pa.Array | None) -> pa.Array | None:
 
 def _decimal(field: Field, array: pa.Array) -> Checked:
     wanted = field.type.arrow
+    if array.type == wanted:
+        return Checked(array)
     _require(array, pa.string())
     try:
         return Checked(array.cast(wanted))
@@ -188,8 +190,7 @@ def _decimal(field: Field, array: pa.Array) -> Checked:
 
 
 def _shown(value: pa.Scalar) -> str:
-    text = str(value.as_py())
-    return "NaN" if text == "nan" else text
+    return str(value.as_py())
 
 
 def _fits(value: pa.Scalar, wanted: pa.DataType) -> bool:

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.sql import SQL, Composable, Composed, Literal
+from psycopg.sql import SQL, Composed, Literal
 
 from pgsnow.model.backfill import Blocks, cut
 from pgsnow.model.batch import Page
@@ -29,8 +29,8 @@ from pgsnow.postgres.long import rows_of, select_list
 from pgsnow.postgres.look import approach
 from pgsnow.postgres.reason import reason_in_xids
 from pgsnow.postgres.snapshot import Snapshot, snapshot
+from pgsnow.postgres.watermark_column import place_of_watermark, read_besides
 
-WATERMARK = "__pgsnow_watermark"
 MEGABYTE = 1024 * 1024
 _LOSSLESS = frozenset({ReadMode.WATERMARK, ReadMode.XMIN})
 _WHOLE = (Blocks(0, None),)
@@ -91,16 +91,13 @@ def read_chunk(
             for batch in batches:
                 arrived = arrival.convert(batch)
                 if last is not None:
-                    last.see(batch.column(len(plan.fields)), arrived.good)
+                    last.see(batch.column(place_of_watermark(plan)), arrived.good)
                 yield from arrived.pages(plan)
 
 
 def _query(plan: TablePlan, blocks: Blocks, *, guard: bool) -> Composed:
-    extra: list[tuple[Composable, str]] = []
-    if plan.watermark is not None:
-        extra.append((sql.watermark(plan), WATERMARK))
     return SQL("select {}\nfrom {}\nwhere {}").format(
-        select_list(plan, extra, guard=guard),
+        select_list(plan, read_besides(plan), guard=guard),
         rows_of(plan, guard=guard),
         sql.both([in_blocks(plan, blocks), sql.where_given(plan)]),
     )

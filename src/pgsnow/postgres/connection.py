@@ -1,4 +1,4 @@
-"""Connections to the source: psycopg for small questions, ADBC for rows."""
+"""Connections to the source: one for small questions, and others for rows."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Source:
 
     @contextmanager
     def arrow(self) -> Iterator[ArrowConnection]:
-        """An ADBC connection for this block alone; kept for the next one unless the block fails.
+        """A connection for rows, for this block alone; kept for the next one unless the block fails.
 
         Raises SourceUnavailable.
         """

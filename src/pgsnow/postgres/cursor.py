@@ -11,7 +11,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
-import pyarrow as pa
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.batch import Page
@@ -24,6 +23,7 @@ from pgsnow.postgres.bounds import is_integer
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.finite import LastWatermark
 from pgsnow.postgres.long import rows_of, select_list
+from pgsnow.postgres.one_batch import one_batch
 from pgsnow.postgres.reason import reason_to_read_all
 from pgsnow.postgres.snapshot import Snapshot, snapshot
 
@@ -137,10 +137,9 @@ class CursorPages:
         with snapshot(self._connection, self._plan) as now:
             self._begin(now)
             batches = list(now.batches(self._query(guard=now.long_values)))
-        table = pa.Table.from_batches(batches).combine_chunks() if batches else None
-        if table is None or table.num_rows == 0:
+        if not batches:
             return 0, ()
-        (batch,) = table.to_batches()
+        batch = one_batch(batches)
         arrived = Arrival(self._plan, checks_text=now.any_bytes).convert(batch)
         fields = len(self._plan.fields)
         self._last.see(batch.column(fields), arrived.good)

@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Literal
 
-import adbc_driver_manager as adbc
 import psycopg
 
 from pgsnow.model import errors
 
 Role = Literal["source", "ledger"]
-DRIVER_ERRORS: tuple[type[Exception], ...] = (psycopg.Error, adbc.Error, OSError)
-"""What a statement may raise: ADBC's reader raises a bare OSError once rows flow."""
+DRIVER_ERRORS: tuple[type[Exception], ...] = (psycopg.Error, OSError)
+"""What a statement may raise."""
 
 
 class Trouble(Enum):
@@ -120,8 +119,6 @@ def _without_code(error: Exception) -> Trouble:
     lost = (
         psycopg.OperationalError,
         psycopg.InterfaceError,
-        adbc.OperationalError,
-        adbc.InterfaceError,
         OSError,
     )
     return Trouble.UNAVAILABLE if isinstance(error, lost) else Trouble.REFUSED

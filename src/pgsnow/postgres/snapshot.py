@@ -1,4 +1,4 @@
-"""One REPEATABLE READ snapshot on an ADBC connection, and the rows of a table through it.
+"""One REPEATABLE READ snapshot on a connection for rows, and the rows of a table through it.
 
 The lock comes before the snapshot. To a snapshot that is older than a TRUNCATE or an ALTER TABLE that rewrites, the
 table looks empty once that has committed: https://www.postgresql.org/docs/current/mvcc-caveats.html
@@ -11,22 +11,20 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import adbc_driver_manager as adbc
 import pyarrow as pa
 from psycopg.sql import SQL, Composable, Literal
 
-from pgsnow.model.errors import PgsnowError, SchemaMoved, SourceUnavailable
+from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.arrow import ArrowConnection
 from pgsnow.postgres.connection import bounded_waits, session_settings
 from pgsnow.postgres.discover import fingerprints_query
-from pgsnow.postgres.errors import sqlstate_of, translated, translating
+from pgsnow.postgres.errors import translating
 from pgsnow.postgres.horizon import READER_NAME
 from pgsnow.postgres.long import may_hold_long
 from pgsnow.postgres.stream import Stream
 
-IN_FAILED_TRANSACTION = "25P02"
 LOCKABLE = frozenset({"r", "p", "v"})
 """Relkinds that LOCK TABLE takes; what is underneath (partitions, inheriting tables, a view's tables) comes with them.
 A refreshed materialized view is whole to every snapshot, and a foreign table's rows are elsewhere.
@@ -54,26 +52,12 @@ class Snapshot:
 
     def batches(self, query: Composable) -> Generator[pa.RecordBatch]:
         """The query's rows as they come, fetched ahead by a thread. Closing the iterator cancels the query."""
-        try:
-            with (
-                self.connection.stream(sql.text_of(query)) as (reader, cancel),
-                Stream(reader, cancel) as stream,
-            ):
-                yield from stream
-        except adbc.Error as error:
-            raise translated(error, "source", self.table) from error
-        except OSError as error:
-            raise self._asked(error) from error
-
-    def _asked(self, error: OSError) -> PgsnowError:
-        """The reader's errors have no sqlstate. If the server still answers, on this connection, that the transaction
-        has failed, it was the statement; else the connection is lost."""
-        try:
-            self.connection.run("select 1")
-        except (adbc.Error, OSError) as second:
-            if sqlstate_of(second) == IN_FAILED_TRANSACTION:
-                return translated(error, "source", self.table, sqlstate="XX000")
-        return SourceUnavailable(f"{self.table}: the connection was lost while reading")
+        with (
+            translating("source", self.table),
+            self.connection.stream(sql.text_of(query)) as (reader, cancel),
+            Stream(reader, cancel) as stream,
+        ):
+            yield from stream
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ _POLL = 0.1
 class Stream:
     """The batches of a reader, in order; what the reader raises is raised here. Use as a context manager."""
 
-    def __init__(self, reader: pa.RecordBatchReader, cancel: Callable[[], None]) -> None:
+    def __init__(self, reader: Iterable[pa.RecordBatch], cancel: Callable[[], None]) -> None:
         self._reader = reader
         self._cancel = cancel
         self._ready: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(READY)

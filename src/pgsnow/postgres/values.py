@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,8 @@ def text_of_value(value: object) -> str | None:
         return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ") + "+00"
     if isinstance(value, datetime):
         return value.isoformat(" ")
+    if isinstance(value, Decimal):
+        return format(value, "f")
     return str(value)
 
 

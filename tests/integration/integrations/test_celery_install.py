@@ -118,8 +118,7 @@ def test_nothing_heavy_is_imported_before_a_tick_runs(tmp_path: Path) -> None:
     heavy = (
         "pyarrow",
         "snowflake",
-        "adbc_driver_manager",
-        "adbc_driver_postgresql",
+        "numpy",
         "psycopg",
         "boto3",
         "pandas",

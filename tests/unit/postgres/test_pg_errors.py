@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import adbc_driver_manager as adbc
 import psycopg
 import psycopg.errors
 import pytest
 
 from pgsnow.model import errors
+from pgsnow.postgres.copy.refusal import Refused
 from pgsnow.postgres.errors import Role, Trouble, translated, translating, trouble_of
 
 CODES = sorted(
@@ -69,7 +69,6 @@ def test_source_and_ledger_have_errors_of_their_own(code: str, source: type, led
     [
         psycopg.OperationalError("no answer"),
         psycopg.InterfaceError("closed"),
-        adbc.OperationalError("no answer", status_code=adbc.AdbcStatusCode.IO),
         OSError("cut off"),
         ConnectionResetError(),
     ],
@@ -85,9 +84,11 @@ def test_without_a_code_a_mistake_of_ours_is_not_retried() -> None:
     assert not translated(psycopg.ProgrammingError("bad placeholder")).transient
 
 
-def test_adbc_tells_its_code_too() -> None:
-    error = adbc.ProgrammingError("gone", status_code=adbc.AdbcStatusCode.NOT_FOUND, sqlstate="42P01")
-    assert isinstance(translated(error, table="t"), errors.SourceTableMissing)
+def test_what_the_server_says_while_rows_come_has_its_code_too() -> None:
+    error = Refused.of(b'SERROR\0VERROR\0C42P01\0Mrelation "t" does not exist\0\0')
+    found = translated(error)
+    assert isinstance(found, errors.SourceTableMissing)
+    assert (str(found), found.code) == ('relation "t" does not exist', "42P01")
 
 
 def test_errors_that_are_not_the_drivers_pass() -> None:
