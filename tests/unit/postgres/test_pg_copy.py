@@ -88,7 +88,8 @@ def tables(draw: st.DrawFn) -> tuple[list[int], list[tuple[Any, ...]]]:
     sparse = draw(st.booleans())
     cells = [st.none() | VALUES[oid] if sparse else VALUES[oid] for oid in oids]
     some = draw(st.lists(st.tuples(*cells), min_size=1, max_size=8))
-    return oids, some * draw(st.sampled_from([1, 1, 5]))
+    tail = draw(st.lists(st.tuples(*cells), max_size=2))
+    return oids, some * draw(st.sampled_from([1, 1, 5, 20])) + tail
 
 
 @settings(max_examples=120, deadline=None)
@@ -176,6 +177,13 @@ def test_values_that_look_like_the_beginning_of_a_row_are_not_taken_for_one() ->
     values = [(trap * n, trap) for n in range(1, 40)]
     found = read(copy_of(values), [Column("a", 17), Column("b", 17)])
     assert [tuple(row.values()) for row in found.to_pylist()] == values
+
+
+@pytest.mark.parametrize("tail", [[None], ["y", None], ["yy", "y"]])
+def test_rows_of_one_length_may_be_followed_by_shorter_ones(tail: list[str | None]) -> None:
+    values = ["x" * 500] * 20 + tail
+    found = read(copy_of([[sent(25, value)] for value in values]), [Column("t", 25)])
+    assert found.column(0).to_pylist() == values
 
 
 def test_no_rows_are_no_batches() -> None:

@@ -89,6 +89,7 @@ class Answer:
                 begin, end = found
                 at = end.last
                 yield batch_of(self._memory, begin.moved(HEAD.size), end, self._columns)
+                continue  # rows of one length may be followed by others
             after = self._message(at)
             if after is None:
                 break
