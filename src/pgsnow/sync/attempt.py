@@ -64,7 +64,7 @@ class Attempt:
             look.claim,
             look.progress,
             self._conn,
-            destination.limits,
+            destination.target.limits,
         )
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
@@ -78,12 +78,12 @@ class Attempt:
 
     def given_up(self) -> Claim:
         """The claim to try again with: its staging is swept, and a run that begins from nothing ends there."""
-        self._destination.sweep()
-        known = self._destination.known
+        self._destination.batches.sweep()
+        known = self._destination.target.known
         staged = self._staged
         claim = replace(
             self._look.claim, open_batches=(), target_columns=None, known=known, staged=tuple(staged.waiting)
         )
-        if self._destination.from_nothing:
+        if self._destination.target.from_nothing:
             return replace(claim, checkpoint=None)
         return claim if staged.back_at is None else replace(claim, checkpoint=staged.back_at)
