@@ -31,9 +31,7 @@ _NUMBERS = (
     _same("int2", "int16", WHOLE, "Exact."),
     _same("int4", "int32", WHOLE, "Exact."),
     _same("int8", "int64", WHOLE, "Exact."),
-    _same(
-        "float4", "float", "FLOAT", "Exact: every bit of it, in a double; NaN and the infinities too."
-    ),
+    _same("float4", "float", "FLOAT", "Exact: every bit of it, in a double; NaN and the infinities too."),
     _same("float8", "double", "FLOAT", "Exact to the bit; NaN and the infinities too."),
     as_text(
         "money",

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
@@ -19,9 +19,8 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.advance import Step, advanced
 from pgsnow.postgres.arrival import Arrival
-from pgsnow.postgres.bounds import is_integer
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.cursor_order import Cursor, beyond, order_columns, orderly
+from pgsnow.postgres.cursor_order import beyond, order_columns, orderly
 from pgsnow.postgres.finite import LastWatermark
 from pgsnow.postgres.long import rows_of, select_list
 from pgsnow.postgres.one_batch import one_batch

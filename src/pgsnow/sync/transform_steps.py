@@ -19,7 +19,9 @@ from pgsnow.sync.row_function import RowFunction
 from pgsnow.sync.transform_function import find_function, takes_batches
 
 
-def steps_of(config: TransformConfig, fields: tuple[Field, ...]) -> tuple[tuple[Field, ...], tuple[Step, ...]]:
+def steps_of(
+    config: TransformConfig, fields: tuple[Field, ...]
+) -> tuple[tuple[Field, ...], tuple[Step, ...]]:
     """The fields after the transform, and what it does to each batch. Raises as build_transform does."""
     given = _with_added(config, fields)
     declared = Declared(config, given)
