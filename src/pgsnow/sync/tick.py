@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
@@ -17,20 +17,19 @@ from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved, ShuttingDow
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.postgres.discover import fingerprints
 from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import idle_checkpoint
-from pgsnow.sync.attempt import Attempt
+from pgsnow.postgres.probe import idle_checkpoint
 from pgsnow.sync.due import is_due
 from pgsnow.sync.heartbeat import Heartbeat
 from pgsnow.sync.held import held
-from pgsnow.sync.keys import Key
 from pgsnow.sync.log import logger
 from pgsnow.sync.look import Look, look_at
 from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.planning import target_of
 from pgsnow.sync.progress import Progress
-from pgsnow.sync.replay import replay_keys
-from pgsnow.sync.table import sync_table
-from pgsnow.sync.table_run import TableRun
+
+if TYPE_CHECKING:
+    from pgsnow.sync.keys import Key
+    from pgsnow.sync.table_run import TableRun
 
 PLANS_A_TICK = 4
 """How often a table is planned at most in one tick, while others keep altering it."""
@@ -192,13 +191,19 @@ class Tick:
         return look.progress.report(Status.IDLE)
 
     def _sync(self, look: Look, horizon: Horizon) -> None:
+        from pgsnow.sync.busy import sync_table  # not before there is one
+
         self._with_run(look, horizon, sync_table)
 
     def _replay(self, look: Look, horizon: Horizon, keys: Sequence[Key]) -> None:
+        from pgsnow.sync.busy import replay_keys
+
         self._with_run(look, horizon, lambda run: replay_keys(run, keys))
 
     def _with_run(self, look: Look, horizon: Horizon, action: Callable[[TableRun], None]) -> None:
         """The run; again from the planning on if the table turns out to have been altered since."""
+        from pgsnow.sync.busy import Attempt
+
         for plans in range(1, PLANS_A_TICK + 1):
             with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
                 try:
