@@ -16,6 +16,7 @@ from pgsnow.sync.means import Means
 from pgsnow.sync.quarantine import Quarantine
 from pgsnow.sync.staged import Staged
 from pgsnow.sync.table_run import TableRun
+from pgsnow.sync.wishes import Wishes
 
 
 class Attempt:
@@ -47,15 +48,8 @@ class Attempt:
     ) -> None:
         self._destination.close()
 
-    def table_run(
-        self,
-        horizon: Horizon,
-        *,
-        refresh: bool,
-        resync: bool,
-        loads: bool = False,
-        leave_chunks: bool = False,
-    ) -> TableRun:
+    def table_run(self, horizon: Horizon, wishes: Wishes, *, loads: bool) -> TableRun:
+        """loads: what waits in the stage is to be loaded now."""
         means, look, destination = self._means, self._look, self._destination
         quarantine = Quarantine(
             look.plan,
@@ -68,9 +62,8 @@ class Attempt:
         )
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
-            quarantine, destination, look.progress, means.stop, refresh, look.drift,
-            look.probe, self._staged, self._chunk_worker, loads=loads, resync=resync,
-            leave_chunks=leave_chunks,
+            quarantine, destination, look.progress, means.stop, wishes, look.drift,
+            look.probe, self._staged, self._chunk_worker, loads=loads, resync=wishes.resync,
         )  # fmt: skip
 
     def _chunk_worker(self) -> ChunkWorker:

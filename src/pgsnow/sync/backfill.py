@@ -91,7 +91,9 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
     """Load the chunks that are left, or leave them to others. The run that goes on from there, or that cannot yet
     because others are at work on some; None: the target had gone."""
     run.progress.full_read = work.reason
-    counts = run.ledger.chunk_counts(run.claim.table) if run.leave_chunks else ChunkCrew(run, work).load()
+    counts = (
+        run.ledger.chunk_counts(run.claim.table) if run.wishes.leave_chunks else ChunkCrew(run, work).load()
+    )
     if counts is None:
         return None
     if counts.left:

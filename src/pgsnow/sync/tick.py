@@ -26,6 +26,7 @@ from pgsnow.sync.look import Look, look_at
 from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.planning import target_of
 from pgsnow.sync.progress import Progress
+from pgsnow.sync.wishes import Wishes
 
 if TYPE_CHECKING:
     from pgsnow.sync.keys import Key
@@ -47,22 +48,12 @@ class Tick:
         run_id: str,
         claims: Sequence[Claim],
         refusals: Sequence[Refusal],
-        *,
-        refresh: bool = False,
-        resync: bool = False,
-        leave_chunks: bool = False,
-        load: bool = False,
+        wishes: Wishes,
     ) -> None:
-        """refresh: read everything, and delete the rest. resync: let it take the place of the target's content.
-        leave_chunks: backfills are begun and ended here, and others load their chunks. load: what waits in the stage
-        too, whether it is due or not."""
         self._means = means
         self._run_id = run_id
         self._claims = claims
-        self._refresh = refresh or resync
-        self._resync = resync
-        self._load = load
-        self._leave_chunks = leave_chunks
+        self._wishes = wishes
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._connections = Connections(means.source)
@@ -163,12 +154,12 @@ class Tick:
         return self._plan_and_look(claim, horizon, mark)
 
     def _is_busy(self, look: Look) -> bool:
-        return look.busy or self._refresh or (bool(look.claim.staged) and self._loads(look))
+        return look.busy or self._wishes.refresh or (bool(look.claim.staged) and self._loads(look))
 
     def _loads(self, look: Look) -> bool:
         """Is what waits in the stage to be loaded now?"""
         claim = look.claim
-        return self._load or is_due(look.plan.config, claim.staged, claim.staged_at, claim.granted_at)
+        return self._wishes.load or is_due(look.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
     def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
@@ -207,13 +198,7 @@ class Tick:
         for plans in range(1, PLANS_A_TICK + 1):
             with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
                 try:
-                    run = attempt.table_run(
-                        horizon,
-                        refresh=self._refresh,
-                        resync=self._resync,
-                        loads=self._loads(look),
-                        leave_chunks=self._leave_chunks,
-                    )
+                    run = attempt.table_run(horizon, self._wishes, loads=self._loads(look))
                     action(run)
                     break
                 except SchemaMoved as moved:
