@@ -31,12 +31,11 @@ def sync_table(run: TableRun) -> None:
     if nothing_to_load(run):
         return
     run = backfill(run)
-    if run.progress.left_to_others is not None:
+    if others_load_the_rest(run):
         return
     if not load_changes(run):
-        load_changes(replace(run, checkpoint=None, backfill=None))
-    run.destination.beside.keep(None)
-    run.destination.batches.sweep()
+        load_everything(run)
+    sweep_all(run)
 
 
 def sweep_but_what_is_gathered(run: TableRun) -> None:
@@ -45,6 +44,12 @@ def sweep_but_what_is_gathered(run: TableRun) -> None:
         known = run.ledger.backfill(run.claim)
         if known is not None and known.replaces:
             run.destination.beside.keep(known.fence)
+    run.destination.batches.sweep()
+
+
+def sweep_all(run: TableRun) -> None:
+    """Everything is in the target: what it was staged and gathered in is of no use any more."""
+    run.destination.beside.keep(None)
     run.destination.batches.sweep()
 
 
@@ -71,6 +76,11 @@ def nothing_to_load(run: TableRun) -> bool:
     return True
 
 
+def others_load_the_rest(run: TableRun) -> bool:
+    """Of a backfill: a later tick goes on once they are done."""
+    return run.progress.left_to_others is not None
+
+
 def load_changes(run: TableRun) -> bool:
     """Everything since the checkpoint, unit by unit. False: the target had gone, and needs everything there is."""
     reading = Reading(
@@ -83,23 +93,33 @@ def load_changes(run: TableRun) -> bool:
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
         if reading.full_read is not None and run.replaces:
             load_whole(run, writer.units(reading.pages()), relaxed=run.reshaped)
-            advance(run, reading.checkpoint(), run.destination.target.to_remember(run.drift))
-            return True
-        if is_first_load(run, reading):
-            run.destination.units.go_straight()
-        for unit in writer.units(reading.pages()):
-            run.quarantine.flush()
-            run.destination.units.load(unit)
-            if run.destination.target.made and reading.full_read is None:
-                forget_the_target(run)
-                return False
-            run.quarantine.resolve()
-            if reading.resumable:
-                advance(run, reading.checkpoint())
-        run.quarantine.flush()
-        run.destination.units.settle()
-        finish_full_read(run)
+        elif not load_units(run, reading, writer.units(reading.pages())):
+            forget_the_target(run)
+            return False
         advance(run, reading.checkpoint(), run.destination.target.to_remember(run.drift))
+    return True
+
+
+def load_everything(run: TableRun) -> None:
+    """For a target that was made only now."""
+    load_changes(replace(run, checkpoint=None, backfill=None))
+
+
+def load_units(run: TableRun, reading: Reading, units: Iterable[LoadUnit]) -> bool:
+    """One by one into the target, each remembered where a later run can go on after it. False: as `load_changes`."""
+    if is_first_load(run, reading):
+        run.destination.units.go_straight()
+    for unit in units:
+        run.quarantine.flush()
+        run.destination.units.load(unit)
+        if run.destination.target.made and reading.full_read is None:
+            return False
+        run.quarantine.resolve()
+        if reading.resumable:
+            advance(run, reading.checkpoint())
+    run.quarantine.flush()
+    run.destination.units.settle()
+    finish_full_read(run)
     return True
 
 
