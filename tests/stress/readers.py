@@ -15,7 +15,8 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.audit import audit
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import Reading, idle_checkpoint, probe
+from pgsnow.postgres.probe import idle_checkpoint, probe
+from pgsnow.postgres.read import Reading
 
 CRASHES = 0.1
 """Share of reads whose rows arrive but whose checkpoint is never saved."""

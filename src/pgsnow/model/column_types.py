@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import pyarrow as pa
-
+from pgsnow.model.arrow_types import digits_of
 from pgsnow.model.typemap import TypeMapping
 
 FLOAT_DIGITS = 15
@@ -33,7 +32,7 @@ _DEFAULTS = {
     "TIMESTAMP_LTZ": (9,),
     "TIMESTAMP_TZ": (9,),
 }
-_INTEGER_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
+_INTEGER_DIGITS = {"int16": 5, "int32": 10, "int64": 19}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,10 @@ def can_take(column: str, mapping: TypeMapping) -> bool:
 
 def _digits(mapping: TypeMapping) -> tuple[int, int]:
     """(before, after) the decimal point."""
-    arrow = mapping.arrow
-    if pa.types.is_decimal(arrow):
-        return arrow.precision - arrow.scale, arrow.scale
-    return _INTEGER_DIGITS.get(arrow, 38), 0
+    if decimal := digits_of(mapping.carried):
+        precision, scale = decimal
+        return precision - scale, scale
+    return _INTEGER_DIGITS.get(mapping.carried, 38), 0
 
 
 def _number(have: ColumnType, mapping: TypeMapping) -> bool:

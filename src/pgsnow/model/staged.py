@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.typemap import Field, TypeMapping
@@ -95,4 +93,4 @@ def in_loads(batches: Sequence[StagedBatch], most: int) -> list[list[StagedBatch
 
 def _column(target: str, snowflake: str, staged: str, merge: str, key: bool) -> Field:
     """What it was in Postgres and in Arrow is of no matter any more."""
-    return Field(target, target, TypeMapping("", "", pa.null(), snowflake, staged, merge), key=key)
+    return Field(target, target, TypeMapping("", "", "null", snowflake, staged, merge), key=key)

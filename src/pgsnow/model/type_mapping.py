@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+from pgsnow.model.arrow_types import arrow_type, digits_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TEXT_LIMIT = 16_777_216
 """Bytes of UTF-8 a VARCHAR or VARIANT holds unless a longer one is declared."""
 BINARY_LIMIT = 8_388_608
+
+
+_TEMPORAL = ("date32", "time64", "timestamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +23,7 @@ class TypeMapping:
     """One type on its whole way.
 
     read: the SELECT expression, `{c}` standing for the quoted column.
-    arrow: the type in Arrow batches and in Parquet.
+    carried: the name of the type in Arrow batches and in Parquet.
     staged: the Snowflake type in the staging table; snowflake: in the target.
     merge: how the target's value comes from the staged column, `{c}` standing for it.
     kind: pg_type.typtype of the types that this is for.
@@ -25,7 +32,7 @@ class TypeMapping:
 
     postgres: str
     read: str
-    arrow: pa.DataType
+    carried: str
     snowflake: str
     staged: str
     merge: str = "{c}"
@@ -35,6 +42,11 @@ class TypeMapping:
     note: str = ""
 
     @property
+    def arrow(self) -> pa.DataType:
+        """The type in Arrow batches and in Parquet. Imports pyarrow."""
+        return arrow_type(self.carried)
+
+    @property
     def text(self) -> str:
         """The SELECT expression of the same value as Postgres's own text, for comparisons."""
         return self.own_text or f"({self.read})::text"
@@ -42,7 +54,7 @@ class TypeMapping:
 
 def as_text(name: str, note: str, *, read: str = "{c}::text", kind: str = "b") -> TypeMapping:
     """A type that travels as text and stays text."""
-    return TypeMapping(name, read, pa.string(), "VARCHAR", "VARCHAR", kind=kind, note=note)
+    return TypeMapping(name, read, "string", "VARCHAR", "VARCHAR", kind=kind, note=note)
 
 
 def as_variant(
@@ -55,7 +67,7 @@ def as_variant(
     """
     merge = "PARSE_JSON({c}, 'd')" if duplicates else "PARSE_JSON({c})"
     return TypeMapping(
-        name, read, pa.string(), "VARIANT", "VARCHAR", merge, kind=kind, own_text=own_text, note=note
+        name, read, "string", "VARIANT", "VARCHAR", merge, kind=kind, own_text=own_text, note=note
     )
 
 
@@ -63,6 +75,6 @@ def without_overflow(mapping: TypeMapping) -> TypeMapping:
     """The same type kept as text, which holds every value of it; itself if that would hold no more."""
     if mapping.snowflake == "VARIANT":
         return replace(mapping, snowflake="VARCHAR", merge="{c}")
-    if pa.types.is_decimal(mapping.arrow) or pa.types.is_temporal(mapping.arrow):
+    if digits_of(mapping.carried) or mapping.carried.startswith(_TEMPORAL):
         return as_text(mapping.postgres, mapping.note)
     return mapping

@@ -5,8 +5,6 @@ Sources: PostgreSQL docs, "Data Types"; Snowflake docs, "Summary of data types" 
 
 from __future__ import annotations
 
-import pyarrow as pa
-
 from pgsnow.model.type_mapping import TypeMapping, as_text, as_variant
 
 WHOLE = "NUMBER(38,0)"
@@ -20,9 +18,9 @@ _JSON_LIMITS = (
 
 
 def _same(
-    name: str, arrow: pa.DataType, snowflake: str, note: str, *, read: str = "{c}", own_text: str = ""
+    name: str, carried: str, snowflake: str, note: str, *, read: str = "{c}", own_text: str = ""
 ) -> TypeMapping:
-    return TypeMapping(name, read, arrow, snowflake, snowflake, own_text=own_text, note=note)
+    return TypeMapping(name, read, carried, snowflake, snowflake, own_text=own_text, note=note)
 
 
 def _texts(note: str, *names: str) -> tuple[TypeMapping, ...]:
@@ -30,45 +28,43 @@ def _texts(note: str, *names: str) -> tuple[TypeMapping, ...]:
 
 
 _NUMBERS = (
-    _same("int2", pa.int16(), WHOLE, "Exact."),
-    _same("int4", pa.int32(), WHOLE, "Exact."),
-    _same("int8", pa.int64(), WHOLE, "Exact."),
-    _same(
-        "float4", pa.float32(), "FLOAT", "Exact: every bit of it, in a double; NaN and the infinities too."
-    ),
-    _same("float8", pa.float64(), "FLOAT", "Exact to the bit; NaN and the infinities too."),
+    _same("int2", "int16", WHOLE, "Exact."),
+    _same("int4", "int32", WHOLE, "Exact."),
+    _same("int8", "int64", WHOLE, "Exact."),
+    _same("float4", "float", "FLOAT", "Exact: every bit of it, in a double; NaN and the infinities too."),
+    _same("float8", "double", "FLOAT", "Exact to the bit; NaN and the infinities too."),
     as_text(
         "money",
         "The amount as a number's text, exact, with as many decimals as `lc_monetary` gives it; the currency is lost.",
         read="{c}::numeric::text",
     ),
-    _same("bool", pa.bool_(), "BOOLEAN", "Exact."),
+    _same("bool", "bool", "BOOLEAN", "Exact."),
 )
 _STRINGS = (
-    _same("text", pa.string(), "VARCHAR", "Exact; more than 16 MiB overflow."),
-    _same("varchar", pa.string(), "VARCHAR", "Exact; more than 16 MiB overflow."),
+    _same("text", "string", "VARCHAR", "Exact; more than 16 MiB overflow."),
+    _same("varchar", "string", "VARCHAR", "Exact; more than 16 MiB overflow."),
     # The cast to text would cut the padding off.
     _same(
         "bpchar",
-        pa.string(),
+        "string",
         "VARCHAR",
         "`char(n)`: exact, padding included; more than 16 MiB overflow.",
         own_text="textin(bpcharout({c}))",
     ),
-    _same("name", pa.string(), "VARCHAR", "Exact."),
+    _same("name", "string", "VARCHAR", "Exact."),
     as_text("char", 'The one-byte type `"char"`: exact.'),
     as_text("uuid", "Its text, in lower case."),
-    _same("bytea", pa.binary(), "BINARY", "Exact; more than 8 MiB overflow."),
+    _same("bytea", "binary", "BINARY", "Exact; more than 8 MiB overflow."),
     *_texts("Its bits as text: exact.", "bit", "varbit"),
 )
 _TIMES = (
-    _same("date", pa.date32(), "DATE", _TO_9999.format(more="")),
-    _same("time", pa.time64("us"), "TIME(6)", "Exact to the microsecond. `24:00` overflows."),
+    _same("date", "date32[day]", "DATE", _TO_9999.format(more="")),
+    _same("time", "time64[us]", "TIME(6)", "Exact to the microsecond. `24:00` overflows."),
     as_text("timetz", "Its text, with its offset: exact."),
-    _same("timestamp", pa.timestamp("us"), "TIMESTAMP_NTZ(6)", _TO_9999.format(more=", to the microsecond")),
+    _same("timestamp", "timestamp[us]", "TIMESTAMP_NTZ(6)", _TO_9999.format(more=", to the microsecond")),
     _same(
         "timestamptz",
-        pa.timestamp("us", tz="UTC"),
+        "timestamp[us, tz=UTC]",
         "TIMESTAMP_TZ(6)",
         _TO_9999.format(more=", to the microsecond, in UTC"),
     ),
@@ -96,7 +92,7 @@ _RANGES = tuple(
     for name in ("int4", "int8", "num", "ts", "tstz", "date")
 )
 _SYSTEM = (
-    _same("oid", pa.int64(), WHOLE, "Exact.", read="{c}::int8"),
+    _same("oid", "int64", WHOLE, "Exact.", read="{c}::int8"),
     *_texts("Its text: exact.", "xid", "xid8", "cid", "tid", "pg_lsn", "pg_snapshot", "txid_snapshot"),
     *_texts(
         _IDENTIFIER,

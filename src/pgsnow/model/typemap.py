@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
+from pgsnow.model.arrow_types import decimal
 from pgsnow.model.overflow import Overflow
 from pgsnow.model.table import Column
 from pgsnow.model.type_mapping import BINARY_LIMIT, TEXT_LIMIT, TypeMapping, as_text, as_variant
@@ -59,7 +58,7 @@ def numeric(precision: int, scale: int) -> TypeMapping:
         exact = f"NUMBER({precision},{scale})"
         read = "{c}" if precision <= _DIGITS_OF_64_BITS else "{c}::text"
         return TypeMapping(
-            name, read, pa.decimal128(precision, scale), exact, exact, note="Exact. `NaN` overflows."
+            name, read, decimal(precision, scale), exact, exact, note="Exact. `NaN` overflows."
         )
     return as_text(name, "Snowflake's NUMBER has 38 digits at most: exact as text.")
 

@@ -8,15 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-import pyarrow as pa
 
 from pgsnow.postgres.cancellation import Cancellation
-from pgsnow.postgres.copy.stream import is_encrypted, rows
 from pgsnow.postgres.diagnosis import sqlstate_of_refusal
 from pgsnow.postgres.errors import sqlstate_of, translated
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_AGE = 600.0
 """Seconds. The server may have moved since."""
@@ -26,6 +27,8 @@ class ArrowConnection:
     """One connection in autocommit mode. Not for several threads at once; one stream at a time."""
 
     def __init__(self, conninfo: str) -> None:
+        from pgsnow.postgres.copy.stream import is_encrypted  # Arrow: an idle tick opens none of these
+
         self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
         self._encrypted = is_encrypted(self._connection)
         self.opened = time.monotonic()
@@ -47,6 +50,8 @@ class ArrowConnection:
 
         Until all were fetched nothing else can be done with the connection; if not all were, it is spoiled.
         The iterator raises psycopg.Error."""
+        from pgsnow.postgres.copy.stream import rows  # as above
+
         was_spoiled, self.spoiled = self.spoiled, True
         cancellation = Cancellation(self._connection)
         with closing(rows(self._connection, query, encrypted=self._encrypted)) as batches:

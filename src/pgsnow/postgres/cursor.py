@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
@@ -19,36 +19,13 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.advance import Step, advanced
 from pgsnow.postgres.arrival import Arrival
-from pgsnow.postgres.bounds import is_integer
 from pgsnow.postgres.connection import Source
+from pgsnow.postgres.cursor_order import beyond, order_columns, orderly
 from pgsnow.postgres.finite import LastWatermark
 from pgsnow.postgres.long import rows_of, select_list
 from pgsnow.postgres.one_batch import one_batch
 from pgsnow.postgres.reason import reason_to_read_all
 from pgsnow.postgres.snapshot import Snapshot, snapshot
-
-Cursor = tuple[str, ...]
-
-
-def order_columns(plan: TablePlan) -> list[Identifier]:
-    """The watermark, then the key."""
-    return [sql.watermark(plan), *(Identifier(name) for name in plan.pk)]
-
-
-def orderly(plan: TablePlan) -> Composed:
-    """Rows that have a place in the order."""
-    condition = SQL("{} is not null") if is_integer(plan) else SQL("isfinite({})")
-    return condition.format(sql.watermark(plan))
-
-
-def beyond(plan: TablePlan, cursor: Cursor | None) -> Composable:
-    """Rows after the cursor. Its values are untyped literals, so Postgres reads them as the columns' types."""
-    after = None
-    if cursor is not None:
-        after = SQL("({}) > ({})").format(
-            SQL(", ").join(order_columns(plan)), SQL(", ").join(Literal(value) for value in cursor)
-        )
-    return sql.both([after, orderly(plan), sql.where_given(plan)])
 
 
 class CursorPages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -92,6 +93,17 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def begin_import() -> None:
+    """Import the connector in a thread, so that it is there, or nearly, at the first `connect`. Logs in nowhere. A
+    failure is left to `connect`, which meets it again."""
+
+    def load() -> None:
+        with contextlib.suppress(ImportError):
+            connection_class()
+
+    threading.Thread(target=load, name="pgsnow-import").start()
 
 
 def connect(settings: ConnectSettings, *, query_tag: str) -> Session:

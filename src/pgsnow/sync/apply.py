@@ -102,7 +102,7 @@ class _Application:
             settings, drift.plan, self._ledger, fresh, progress, threading.Event(), Stagings(), applying=True
         )
         try:
-            destination.evolve(drift)
-            destination.ensure(relaxed=drift.replace)
+            destination.target.evolve(drift)
+            destination.target.ensure(relaxed=drift.replace)
         finally:
             destination.close()

@@ -16,6 +16,7 @@ from pgsnow.sync.means import Means
 from pgsnow.sync.quarantine import Quarantine
 from pgsnow.sync.staged import Staged
 from pgsnow.sync.table_run import TableRun
+from pgsnow.sync.wishes import Wishes
 
 
 class Attempt:
@@ -47,15 +48,8 @@ class Attempt:
     ) -> None:
         self._destination.close()
 
-    def table_run(
-        self,
-        horizon: Horizon,
-        *,
-        refresh: bool,
-        resync: bool,
-        loads: bool = False,
-        leave_chunks: bool = False,
-    ) -> TableRun:
+    def table_run(self, horizon: Horizon, wishes: Wishes, *, loads: bool) -> TableRun:
+        """loads: what waits in the stage is to be loaded now."""
         means, look, destination = self._means, self._look, self._destination
         quarantine = Quarantine(
             look.plan,
@@ -64,13 +58,12 @@ class Attempt:
             look.claim,
             look.progress,
             self._conn,
-            destination.limits,
+            destination.target.limits,
         )
         return TableRun(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
-            quarantine, destination, look.progress, means.stop, refresh, look.drift,
-            look.probe, self._staged, self._chunk_worker, loads=loads, resync=resync,
-            leave_chunks=leave_chunks,
+            quarantine, destination, look.progress, means.stop, wishes, look.drift,
+            look.probe, self._staged, self._chunk_worker, loads=loads, resync=wishes.resync,
         )  # fmt: skip
 
     def _chunk_worker(self) -> ChunkWorker:
@@ -78,12 +71,12 @@ class Attempt:
 
     def given_up(self) -> Claim:
         """The claim to try again with: its staging is swept, and a run that begins from nothing ends there."""
-        self._destination.sweep()
-        known = self._destination.known
+        self._destination.batches.sweep()
+        known = self._destination.target.known
         staged = self._staged
         claim = replace(
             self._look.claim, open_batches=(), target_columns=None, known=known, staged=tuple(staged.waiting)
         )
-        if self._destination.from_nothing:
+        if self._destination.target.from_nothing:
             return replace(claim, checkpoint=None)
         return claim if staged.back_at is None else replace(claim, checkpoint=staged.back_at)

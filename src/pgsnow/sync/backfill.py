@@ -27,14 +27,14 @@ def backfill(run: TableRun) -> TableRun:
     start = outset(run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh, because=run.because)
     if start is None or len(start.chunks) == 1:
         return run
-    run.destination.ensure()  # first: a target that has to be made has nothing of the chunks that are done
-    run.destination.made_target = False
+    run.destination.target.ensure()  # first: a target that has to be made has nothing of the chunks that are done
+    run.destination.target.made = False
     work = gone_on_with(run, start) or begun(run, start)
     run = replace(run, resync=work.replaces)
     filled = fill(run, work)
     if filled is None:
         run.progress.events.append("the target was gone: the backfill begins anew")
-        run.destination.look_again()
+        run.destination.target.look_again()
         return backfill(replace(run, checkpoint=None))
     return filled
 
@@ -53,14 +53,14 @@ def gone_on_with(run: TableRun, start: Outset) -> Backfill | None:
     known = run.ledger.backfill(run.claim)
     if known is None:
         return None
-    run.destination.take_over(left_behind(known.done))
+    run.destination.batches.take_over(left_behind(known.done))
     if known.layout != layout_of(run.plan) or not start.follows(known.checkpoint):
         run.progress.events.append("the backfill begins anew: the table or its configuration was altered")
         return None
     if (run.refresh and not known.prunes) or (run.replaces and not known.replaces):
         return None
     if known.replaces:
-        run.destination.gather_beside(known.fence)
+        run.destination.beside.gather(known.fence)
     run.progress.events.append(
         f"the backfill goes on with {len(known.left)} of {len(known.chunks)} chunks: {known.reason}"
     )
@@ -69,9 +69,9 @@ def gone_on_with(run: TableRun, start: Outset) -> Backfill | None:
 
 def begun(run: TableRun, start: Outset) -> Backfill:
     run.progress.events.append(f"backfill in {len(start.chunks)} chunks: {start.reason}")
-    run.destination.from_nothing = True
+    run.destination.target.from_nothing = True
     if run.replaces:
-        run.destination.ensure(relaxed=run.reshaped)
+        run.destination.target.ensure(relaxed=run.reshaped)
     work = run.ledger.begin_backfill(
         run.claim,
         layout_of(run.plan),
@@ -81,9 +81,9 @@ def begun(run: TableRun, start: Outset) -> Backfill:
         reason=start.reason,
         replaces=run.replaces,
     )
-    run.destination.keep_beside(None)
+    run.destination.beside.keep(None)
     if work.replaces:
-        run.destination.gather_beside(work.fence, make=True)
+        run.destination.beside.gather(work.fence, make=True)
     return work
 
 
@@ -91,7 +91,9 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
     """Load the chunks that are left, or leave them to others. The run that goes on from there, or that cannot yet
     because others are at work on some; None: the target had gone."""
     run.progress.full_read = work.reason
-    counts = run.ledger.chunk_counts(run.claim.table) if run.leave_chunks else ChunkCrew(run, work).load()
+    counts = (
+        run.ledger.chunk_counts(run.claim.table) if run.wishes.leave_chunks else ChunkCrew(run, work).load()
+    )
     if counts is None:
         return None
     if counts.left:
@@ -100,12 +102,12 @@ def fill(run: TableRun, work: Backfill) -> TableRun | None:
     done = run.ledger.backfill(run.claim)
     if done is None or done.id != work.id:
         raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
-    run.destination.take_over(left_behind(done.chunks))
+    run.destination.batches.take_over(left_behind(done.chunks))
     run.progress.backfilled = True
     if done.replaces:
-        run.destination.put_in_place(done.given_up)
+        run.destination.beside.put_in_place(done.given_up)
     else:
-        run.destination.settle(not_after=done.fence - 1, given_up=done.given_up)
+        run.destination.units.settle(not_after=done.fence - 1, given_up=done.given_up)
     if done.rejected:
         run.quarantine.look_again()
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)

@@ -20,8 +20,8 @@ def load_chunk(run: ChunkRun, chunk: Chunk, writer: UnitWriter, pace: Pace) -> C
     with closing(read_chunk(run.source, run.plan, chunk.blocks, last)) as pages:
         for unit in writer.units(pace.kept(pages)):
             run.quarantine.flush()
-            run.destination.load(unit)
-            if run.destination.made_target:
+            run.destination.units.load(unit)
+            if run.destination.target.made:
                 return None
             run.quarantine.resolve()
             rows += unit.rows

@@ -54,10 +54,10 @@ class ChunkWorker:
         run = self._run(taken.claim, tally)
         try:
             with Heartbeat(self._means.ledger, [taken.claim]):
-                run.destination.sweep()  # what an earlier attempt has left
+                run.destination.batches.sweep()  # what an earlier attempt has left
                 if taken.replaces:
-                    run.destination.gather_beside(taken.fence)
-                run.destination.go_straight(not_after=taken.fence - 1, earlier=taken.chunk.fences[:-1])
+                    run.destination.beside.gather(taken.fence)
+                run.destination.units.go_straight(not_after=taken.fence - 1, earlier=taken.chunk.fences[:-1])
                 writer = UnitWriter(
                     run.plan, run.claim.fence, self._spool, run.quarantine, run.progress, run.stop
                 )
@@ -65,13 +65,13 @@ class ChunkWorker:
                 if loaded is None:
                     return False
                 done(taken.claim, loaded)
-                run.destination.sweep()
+                run.destination.batches.sweep()
                 return True
         except LeaseLost:
-            if not run.destination.target_gone:
+            if not run.destination.target.gone:
                 raise
             with contextlib.suppress(LeaseLost):  # the ledger has what is swept here as the table's by now
-                run.destination.sweep()
+                run.destination.batches.sweep()
             return False
         finally:
             with contextlib.suppress(PgsnowError):  # a ledger that does not answer finds out by itself
@@ -81,10 +81,10 @@ class ChunkWorker:
         means, plan = self._means, self._prepared.plan
         destination = Destination(
             means.settings.snowflake, plan, means.ledger, claim, tally, means.stop, means.stagings,
-            session=self._destination.handed_on() if self._destination else None,
+            session=self._destination.session.handed_on() if self._destination else None,
         )  # fmt: skip
         self._destination = destination
         quarantine = Quarantine(
-            plan, self._prepared.transform, means.ledger, claim, tally, self._conn, destination.limits
+            plan, self._prepared.transform, means.ledger, claim, tally, self._conn, destination.target.limits
         )
         return ChunkRun(plan, claim, means.source, means.ledger, quarantine, destination, tally, means.stop)

@@ -145,7 +145,7 @@ def _texts(column: pa.Array) -> tuple[pa.Array, Misfits]:
     try:
         return as_text(column), {}
     except Misfit:
-        return cast(column, replace(text, arrow=column.type), text)
+        return cast(column, replace(text, carried=str(column.type)), text)
 
 
 def _cast_type(name: str, field: Field) -> TypeMapping:

@@ -28,7 +28,7 @@ def staged_first(run: TableRun) -> TableRun | None:
         return caught_up(run)
     if not stage_changes(run):
         return caught_up(run)
-    if run.destination.made_target:
+    if run.destination.target.made:
         run.ledger.forget(run.claim)
         run.staged.forgotten()
         run.progress.events.append("the target was gone: everything is read again")
@@ -46,7 +46,7 @@ def may_wait(run: TableRun) -> bool:
 
 
 def stage_changes(run: TableRun) -> bool:
-    """False: everything has to be read, and nothing was. The target may turn out to be gone: see `made_target`."""
+    """False: everything has to be read, and nothing was. The target may turn out to be gone: see `target.made`."""
     reading = Reading(run.source, run.plan, run.checkpoint, run.horizon)
     staged, rows = run.staged, 0
     with reading, Spool(run.claim.run_id) as spool:
@@ -58,16 +58,16 @@ def stage_changes(run: TableRun) -> bool:
         )  # fmt: skip
         for unit in writer.units(reading.pages()):
             run.quarantine.flush()
-            if run.destination.made_target:
+            if run.destination.target.made:
                 return True
             staged.put(unit)
             rows += unit.rows
             run.quarantine.resolve()
-            if reading.resumable and not run.destination.made_target:
+            if reading.resumable and not run.destination.target.made:
                 staged.keep(reading.checkpoint(), None)
         run.quarantine.flush()
-        known = run.destination.to_remember(run.drift)
-        if run.destination.made_target:
+        known = run.destination.target.to_remember(run.drift)
+        if run.destination.target.made:
             return True
         if not staged.keep(reading.checkpoint(), known):
             run.ledger.advance(run.claim, reading.checkpoint(), known)
@@ -99,8 +99,8 @@ def loaded(run: TableRun) -> TableRun | None:
 
 def read_again(run: TableRun, error: PgsnowError) -> TableRun:
     """From where the loading is; from the beginning, if that is because the target has gone."""
-    run.destination.ensure_anew()
-    if run.destination.made_target:
+    run.destination.target.ensure_anew()
+    if run.destination.target.made:
         run.staged.forgotten()
         run.progress.events.append("the target was gone: everything is read again")
         return replace(run, checkpoint=None)

@@ -23,6 +23,7 @@ from pgsnow.sync.spool import sweep_spool
 from pgsnow.sync.take_chunk import new_run_id, take_chunk
 from pgsnow.sync.tick import Tick
 from pgsnow.sync.triage import Triage, log_triage, smallest_first
+from pgsnow.sync.wishes import NONE, Wishes
 
 DUE_SHARE = 0.8
 """Of the interval: a table that ran less long ago is not due. Beats drift; a second beat must change nothing."""
@@ -72,7 +73,8 @@ class Engine:
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """
-        with self._chosen(tables, due_only, full_refresh, resync, leave_chunks, load) as tick:
+        wishes = Wishes(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
+        with self._chosen(tables, due_only, wishes) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
         log_report(report)
@@ -136,35 +138,16 @@ class Engine:
         interval = self.config.sync_interval_seconds
         return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
 
-    def _chosen(
-        self,
-        tables: Sequence[str] | None,
-        due_only: bool,
-        refresh: bool = False,
-        resync: bool = False,
-        leave_chunks: bool = False,
-        load: bool = False,
-    ) -> Tick:
+    def _chosen(self, tables: Sequence[str] | None, due_only: bool, wishes: Wishes = NONE) -> Tick:
         chosen = self.config.select(tables)
         ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
-        return self._claimed([table.name for table in chosen], ages, refresh, resync, leave_chunks, load)
+        return self._claimed([table.name for table in chosen], ages, wishes)
 
-    def _claimed(
-        self,
-        names: list[str],
-        ages: Mapping[str, float],
-        refresh: bool = False,
-        resync: bool = False,
-        leave_chunks: bool = False,
-        load: bool = False,
-    ) -> Tick:
+    def _claimed(self, names: list[str], ages: Mapping[str, float], wishes: Wishes = NONE) -> Tick:
         self._prepare()
         run_id = new_run_id()
         claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=ages)
-        return Tick(
-            self._means(), run_id, claims, refusals,
-            refresh=refresh, resync=resync, leave_chunks=leave_chunks, load=load,
-        )  # fmt: skip
+        return Tick(self._means(), run_id, claims, refusals, wishes)
 
     def _means(self) -> Means:
         return Means(

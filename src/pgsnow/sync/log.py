@@ -10,15 +10,13 @@ import logging
 import sys
 from typing import Any, TextIO
 
-import structlog
-
 from pgsnow.model.report import Status, SyncReport, TableReport
-
-_RENDER = {"json": structlog.processors.JSONRenderer, "console": structlog.dev.ConsoleRenderer}
 
 
 def logger(table: str | None = None, run_id: str | None = None) -> Any:
     """A logger that carries the table and the run."""
+    import structlog  # slow to load, and a command that is not asked to log never does
+
     bound = {name: value for name, value in (("table", table), ("run_id", run_id)) if value is not None}
     return structlog.wrap_logger(
         logging.getLogger("pgsnow"),
@@ -35,6 +33,9 @@ def logger(table: str | None = None, run_id: str | None = None) -> Any:
 def configure(style: str = "json", stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Send the logger `pgsnow` to a stream (stdout by default), as `json` or `console`. Leaves the root alone;
     calling it again replaces the handler it made before."""
+    import structlog
+
+    render = {"json": structlog.processors.JSONRenderer, "console": structlog.dev.ConsoleRenderer}
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -43,7 +44,7 @@ def configure(style: str = "json", stream: TextIO | None = None, level: int = lo
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            _RENDER[style](),
+            render[style](),
         ],
     )
     handler = logging.StreamHandler(stream or sys.stdout)
@@ -57,6 +58,8 @@ def configure(style: str = "json", stream: TextIO | None = None, level: int = lo
 
 def log_report(report: SyncReport) -> None:
     """A line for each table that did something, and the plan's metrics of the tick."""
+    if not logging.getLogger("pgsnow").isEnabledFor(logging.ERROR):
+        return
     for table in report.tables:
         if table.status is not Status.IDLE:
             _log_table(table)

@@ -12,7 +12,7 @@ from pgsnow.model.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.audit import audit_if_due
 from pgsnow.postgres.bounds import UNBOUNDED
-from pgsnow.postgres.read import Probe, probe
+from pgsnow.postgres.probe import Probe, probe
 from pgsnow.sync.planning import Prepared
 from pgsnow.sync.progress import Progress
 

@@ -19,7 +19,7 @@ from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.model.table import SourceName
 from pgsnow.postgres.access import Access
 from pgsnow.postgres.discover import describe
-from pgsnow.postgres.read import Probe, probe
+from pgsnow.postgres.probe import Probe, probe
 from pgsnow.postgres.why import why_mode
 from pgsnow.sync.planning import prepare, target_of
 from pgsnow.sync.previewed import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview

@@ -23,15 +23,15 @@ def replay_keys(run: TableRun, keys: Sequence[Key]) -> None:
     if run.plan.whole:
         sync_table(replace(run, probe=None))
         return
-    run.destination.sweep()
+    run.destination.batches.sweep()
     run = caught_up(run)
-    run.destination.evolve(run.drift)
+    run.destination.target.evolve(run.drift)
     with Spool(run.claim.run_id) as spool:
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
         for unit in writer.units(read_keys(run.source, run.plan, keys)):
             run.quarantine.flush()
-            run.destination.load(unit)
+            run.destination.units.load(unit)
         run.quarantine.flush()
     bad = run.quarantine.rejected_keys
     run.ledger.resolve_errors(run.claim, [key for key in keys if tuple(key.items()) not in bad])
-    run.destination.sweep()
+    run.destination.batches.sweep()

@@ -65,16 +65,16 @@ class Staged:
         plan, method = self._plan, self._plan.config.load
         staging = self._stagings.serving(method)
         parts = [part.path for part in unit.parts]
-        self._destination.begin_batch(unit.batch)
+        self._destination.batches.begin(unit.batch)
 
         def send(session: Session) -> None:
             staging.put(session, plan.target, unit.batch, parts)
 
         with self._progress.timed("put"):
             if isinstance(staging, S3Staging):
-                self._destination.retried(lambda: staging.upload(unit.batch, parts))
+                self._destination.session.retried(lambda: staging.upload(unit.batch, parts))
             else:
-                self._destination.on_session_anew(send)
+                self._destination.target.or_anew(send)
         self._progress.tell("put")
         self._progress.bytes_staged += unit.size
         place = LoadMethod.S3 if method is LoadMethod.S3 else LoadMethod.STAGE
@@ -90,7 +90,7 @@ class Staged:
             return False
         with self._progress.timed("checkpoint"):
             self._ledger.stage(self._claim, self._put, checkpoint, source)
-        self._destination.keep_batches([batch.batch for batch in self._put])
+        self._destination.batches.wait([batch.batch for batch in self._put])
         self.waiting += self._put
         self._put = []
         self._progress.tell("staged")
@@ -125,8 +125,8 @@ class Staged:
     def _load(self, batches: list[StagedBatch], into: str) -> None:
         found = [(batch, self._place_of(batch)) for batch in batches]
         audited = sql.audit(self._claim.run_id) if self._plan.config.audit_columns else ()
-        self._destination.begin_batch(into)
-        result = self._destination.on_session(
+        self._destination.batches.begin(into)
+        result = self._destination.session.do(
             lambda session: load_staged(session, into, found, audited=audited, notify=self._progress.tell)
         )
         self._progress.load_units += 1
@@ -141,9 +141,9 @@ class Staged:
 
     def _leave(self) -> None:
         """Nothing waits any more; its files are swept at once, so that no later batch finds them."""
-        self._destination.take_over([batch.batch for batch in self.waiting])
+        self._destination.batches.take_over([batch.batch for batch in self.waiting])
         self.waiting = []
-        self._destination.sweep()
+        self._destination.batches.sweep()
 
 
 def _told(rows: int, batches: int) -> str:

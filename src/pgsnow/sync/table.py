@@ -12,7 +12,8 @@ from pgsnow.model.batch import LoadUnit
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config import TableMode
 from pgsnow.model.drift import KnownSource
-from pgsnow.postgres.read import Reading, idle_checkpoint
+from pgsnow.postgres.probe import idle_checkpoint
+from pgsnow.postgres.read import Reading
 from pgsnow.sync.backfill import backfill
 from pgsnow.sync.deferred import staged_first
 from pgsnow.sync.spool import Spool
@@ -30,12 +31,11 @@ def sync_table(run: TableRun) -> None:
     if nothing_to_load(run):
         return
     run = backfill(run)
-    if run.progress.left_to_others is not None:
+    if others_load_the_rest(run):
         return
     if not load_changes(run):
-        load_changes(replace(run, checkpoint=None, backfill=None))
-    run.destination.keep_beside(None)
-    run.destination.sweep()
+        load_everything(run)
+    sweep_all(run)
 
 
 def sweep_but_what_is_gathered(run: TableRun) -> None:
@@ -43,13 +43,19 @@ def sweep_but_what_is_gathered(run: TableRun) -> None:
     if run.checkpoint is None and run.claim.open_batches:
         known = run.ledger.backfill(run.claim)
         if known is not None and known.replaces:
-            run.destination.keep_beside(known.fence)
-    run.destination.sweep()
+            run.destination.beside.keep(known.fence)
+    run.destination.batches.sweep()
+
+
+def sweep_all(run: TableRun) -> None:
+    """Everything is in the target: what it was staged and gathered in is of no use any more."""
+    run.destination.beside.keep(None)
+    run.destination.batches.sweep()
 
 
 def follow_the_source(run: TableRun) -> TableRun:
     """First the target's columns become those of the source as it is now; what must be read is known then."""
-    evolved = run.destination.evolve(run.drift)
+    evolved = run.destination.target.evolve(run.drift)
     if evolved is None:
         forget_the_target(run)
         return replace(run, checkpoint=None)
@@ -65,9 +71,14 @@ def nothing_to_load(run: TableRun) -> bool:
     advance(
         run,
         idle_checkpoint(run.probe, run.plan, run.checkpoint, run.horizon),
-        run.destination.to_remember(run.drift),
+        run.destination.target.to_remember(run.drift),
     )
     return True
+
+
+def others_load_the_rest(run: TableRun) -> bool:
+    """Of a backfill: a later tick goes on once they are done."""
+    return run.progress.left_to_others is not None
 
 
 def load_changes(run: TableRun) -> bool:
@@ -82,23 +93,33 @@ def load_changes(run: TableRun) -> bool:
         writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
         if reading.full_read is not None and run.replaces:
             load_whole(run, writer.units(reading.pages()), relaxed=run.reshaped)
-            advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
-            return True
-        if is_first_load(run, reading):
-            run.destination.go_straight()
-        for unit in writer.units(reading.pages()):
-            run.quarantine.flush()
-            run.destination.load(unit)
-            if run.destination.made_target and reading.full_read is None:
-                forget_the_target(run)
-                return False
-            run.quarantine.resolve()
-            if reading.resumable:
-                advance(run, reading.checkpoint())
+        elif not load_units(run, reading, writer.units(reading.pages())):
+            forget_the_target(run)
+            return False
+        advance(run, reading.checkpoint(), run.destination.target.to_remember(run.drift))
+    return True
+
+
+def load_everything(run: TableRun) -> None:
+    """For a target that was made only now."""
+    load_changes(replace(run, checkpoint=None, backfill=None))
+
+
+def load_units(run: TableRun, reading: Reading, units: Iterable[LoadUnit]) -> bool:
+    """One by one into the target, each remembered where a later run can go on after it. False: as `load_changes`."""
+    if is_first_load(run, reading):
+        run.destination.units.go_straight()
+    for unit in units:
         run.quarantine.flush()
-        run.destination.settle()
-        finish_full_read(run)
-        advance(run, reading.checkpoint(), run.destination.to_remember(run.drift))
+        run.destination.units.load(unit)
+        if run.destination.target.made and reading.full_read is None:
+            return False
+        run.quarantine.resolve()
+        if reading.resumable:
+            advance(run, reading.checkpoint())
+    run.quarantine.flush()
+    run.destination.units.settle()
+    finish_full_read(run)
     return True
 
 
@@ -111,12 +132,12 @@ def load_whole(run: TableRun, units: Iterable[LoadUnit], *, relaxed: bool) -> No
     """All units into one staging table, and from there into the target by one statement."""
     for unit in units:
         run.quarantine.flush()
-        run.destination.gather(unit)
+        run.destination.whole.gather(unit)
     run.quarantine.flush()
     if run.plan.config.mode is TableMode.APPEND and not run.refresh:
-        run.destination.append()
+        run.destination.whole.append()
     else:
-        run.destination.replace(relaxed=relaxed)
+        run.destination.whole.replace(relaxed=relaxed)
     run.quarantine.settle()
 
 
@@ -149,12 +170,12 @@ def finish_full_read(run: TableRun) -> None:
     are better than nothing.
     """
     if run.progress.full_read is not None and run.progress.load_units == 0:
-        run.destination.ensure()
+        run.destination.target.ensure()
     if not run.prunes or (run.backfill is not None and run.backfill.replaces):
         return
     if run.progress.rows_rejected or (run.backfill and run.backfill.rejected):
         run.progress.events.append(
             "rows that are gone from the source were kept, because some rows were rejected"
         )
-    elif deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
+    elif deleted := run.destination.units.prune(run.backfill.fence if run.backfill else run.claim.fence):
         run.progress.events.append(f"deleted {deleted} rows that are gone from the source")

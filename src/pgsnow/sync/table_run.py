@@ -12,18 +12,18 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.read import Probe
+from pgsnow.postgres.probe import Probe
 from pgsnow.sync.chunk_worker import ChunkWorker
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.quarantine import Quarantine
 from pgsnow.sync.staged import Staged
+from pgsnow.sync.wishes import Wishes
 
 
 @dataclass(frozen=True, slots=True)
 class TableRun:
-    """`refresh` asks for everything to be read and the rest deleted;
-    because: why everything must be read, whatever the checkpoint tells."""
+    """because: why everything must be read, whatever the checkpoint tells."""
 
     plan: TablePlan
     claim: Claim
@@ -35,7 +35,7 @@ class TableRun:
     destination: Destination
     progress: Progress
     stop: threading.Event
-    refresh: bool
+    wishes: Wishes
     drift: Drift
     probe: Probe | None
     """What the look at the table found, before this run."""
@@ -49,8 +49,11 @@ class TableRun:
     """All of its chunks are in the target, and `checkpoint` is where it leaves off."""
     resync: bool = False
     """Everything that is read takes the place of what the target has, at once."""
-    leave_chunks: bool = False
-    """A backfill's chunks are for others to load."""
+
+    @property
+    def refresh(self) -> bool:
+        """True if a person asked for everything to be read, and the rest deleted."""
+        return self.wishes.refresh
 
     @property
     def everything(self) -> bool:

@@ -14,7 +14,6 @@ from pgsnow.model.config import TableConfig
 from pgsnow.model.errors import LeaseLost, SchemaMoved
 from pgsnow.model.report import ChunkReport
 from pgsnow.postgres.discover import fingerprints
-from pgsnow.sync.chunk_worker import ChunkWorker
 from pgsnow.sync.log import logger
 from pgsnow.sync.means import Means
 from pgsnow.sync.pace import Pace, Speed
@@ -56,6 +55,8 @@ class _Taken:
         self._report: ChunkReport | None = None
 
     def load(self, conn: psycopg.Connection) -> ChunkReport:
+        from pgsnow.sync.chunk_worker import ChunkWorker  # Arrow: no chunk, no import
+
         claim = self._taken.claim
         prepared = self._planned(conn)
         with ChunkWorker(self._means, prepared, conn, claim.run_id) as worker:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
@@ -17,20 +17,20 @@ from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved, ShuttingDow
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.postgres.discover import fingerprints
 from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import idle_checkpoint
-from pgsnow.sync.attempt import Attempt
+from pgsnow.postgres.probe import idle_checkpoint
 from pgsnow.sync.due import is_due
 from pgsnow.sync.heartbeat import Heartbeat
 from pgsnow.sync.held import held
-from pgsnow.sync.keys import Key
 from pgsnow.sync.log import logger
 from pgsnow.sync.look import Look, look_at
 from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.planning import target_of
 from pgsnow.sync.progress import Progress
-from pgsnow.sync.replay import replay_keys
-from pgsnow.sync.table import sync_table
-from pgsnow.sync.table_run import TableRun
+from pgsnow.sync.wishes import Wishes
+
+if TYPE_CHECKING:
+    from pgsnow.sync.keys import Key
+    from pgsnow.sync.table_run import TableRun
 
 PLANS_A_TICK = 4
 """How often a table is planned at most in one tick, while others keep altering it."""
@@ -48,22 +48,12 @@ class Tick:
         run_id: str,
         claims: Sequence[Claim],
         refusals: Sequence[Refusal],
-        *,
-        refresh: bool = False,
-        resync: bool = False,
-        leave_chunks: bool = False,
-        load: bool = False,
+        wishes: Wishes,
     ) -> None:
-        """refresh: read everything, and delete the rest. resync: let it take the place of the target's content.
-        leave_chunks: backfills are begun and ended here, and others load their chunks. load: what waits in the stage
-        too, whether it is due or not."""
         self._means = means
         self._run_id = run_id
         self._claims = claims
-        self._refresh = refresh or resync
-        self._resync = resync
-        self._load = load
-        self._leave_chunks = leave_chunks
+        self._wishes = wishes
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._connections = Connections(means.source)
@@ -164,12 +154,12 @@ class Tick:
         return self._plan_and_look(claim, horizon, mark)
 
     def _is_busy(self, look: Look) -> bool:
-        return look.busy or self._refresh or (bool(look.claim.staged) and self._loads(look))
+        return look.busy or self._wishes.refresh or (bool(look.claim.staged) and self._loads(look))
 
     def _loads(self, look: Look) -> bool:
         """Is what waits in the stage to be loaded now?"""
         claim = look.claim
-        return self._load or is_due(look.plan.config, claim.staged, claim.staged_at, claim.granted_at)
+        return self._wishes.load or is_due(look.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
     def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
@@ -192,23 +182,23 @@ class Tick:
         return look.progress.report(Status.IDLE)
 
     def _sync(self, look: Look, horizon: Horizon) -> None:
+        from pgsnow.sync.busy import sync_table  # not before there is one
+
         self._with_run(look, horizon, sync_table)
 
     def _replay(self, look: Look, horizon: Horizon, keys: Sequence[Key]) -> None:
+        from pgsnow.sync.busy import replay_keys
+
         self._with_run(look, horizon, lambda run: replay_keys(run, keys))
 
     def _with_run(self, look: Look, horizon: Horizon, action: Callable[[TableRun], None]) -> None:
         """The run; again from the planning on if the table turns out to have been altered since."""
+        from pgsnow.sync.busy import Attempt
+
         for plans in range(1, PLANS_A_TICK + 1):
             with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
                 try:
-                    run = attempt.table_run(
-                        horizon,
-                        refresh=self._refresh,
-                        resync=self._resync,
-                        loads=self._loads(look),
-                        leave_chunks=self._leave_chunks,
-                    )
+                    run = attempt.table_run(horizon, self._wishes, loads=self._loads(look))
                     action(run)
                     break
                 except SchemaMoved as moved:

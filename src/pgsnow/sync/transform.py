@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING
 
 from pgsnow.model.config import TransformConfig
-from pgsnow.model.errors import TransformFailed
-from pgsnow.model.table import target_column
-from pgsnow.model.typemap import Field, mapping_named
-from pgsnow.sync.batch_rows import BatchFunction, batchwise
-from pgsnow.sync.declarative import Declared
-from pgsnow.sync.outcome import Bad, Outcome, Step, in_turn, without
-from pgsnow.sync.row_function import RowFunction
-from pgsnow.sync.transform_function import batch_function, find_function, takes_batches
+from pgsnow.model.typemap import Field
+from pgsnow.sync.transform_function import batch_function
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pgsnow.sync.outcome import Bad, Step
 
 __all__ = ["Transform", "Transformed", "batch_function", "build_transform"]
 
@@ -49,6 +46,8 @@ class Transform:
 
         Raises TransformFailed if the function breaks its contract; a row that it fails on is rejected.
         """
+        from pgsnow.sync.outcome import in_turn  # Arrow: a plan is made without it
+
         result = in_turn(rows, self.steps)
         return Transformed(
             result.rows, tuple(sorted(result.rejected, key=lambda bad: bad[0])), result.dropped
@@ -63,66 +62,10 @@ def build_transform(config: TransformConfig | None, fields: tuple[Field, ...]) -
     """Raises TransformFailed, ColumnMissing, and ConfigError for a hash without salt."""
     if config is None:
         return Transform(fields)
-    given = _with_added(config, fields)
-    declared = Declared(config, given)
-    declares = bool(config.sensitive or config.cast)
-    after: list[Step] = [declared] if declares else []
-    return Transform(
-        output=declared.output,
-        sensitive=config.sensitive,
-        changes=_changes(config, fields),
-        steps=tuple(_function_steps(config, fields, given, declared.output, after)),
-    )
+    from pgsnow.sync.transform_steps import steps_of  # Arrow: tables without a transform are spared it
 
-
-def _function_steps(
-    config: TransformConfig,
-    fields: Sequence[Field],
-    given: Sequence[Field],
-    output: Sequence[Field],
-    after: Sequence[Step],
-) -> list[Step]:
-    if config.function is None:
-        return list(after)
-    function = find_function(config.function)
-    keys = _key_check(given)
-    if takes_batches(function):
-        return [batchwise(BatchFunction(function, config.function, given), [keys, *after], output)]
-    return [RowFunction(function, config.function, fields, given), keys, *after]
-
-
-def _with_added(config: TransformConfig, fields: tuple[Field, ...]) -> tuple[Field, ...]:
-    """The fields after the function: it may empty any column but the key, and adds its own."""
-    if config.function is None:
-        return fields
-    known = {field.source for field in fields}
-    added = []
-    for name, type_name in config.adds.items():
-        if name in known:
-            raise TransformFailed(
-                f"transform.adds: column {name} is read from the source", advice="Rename it."
-            )
-        try:
-            kind = mapping_named(type_name)
-        except ValueError as error:
-            raise TransformFailed(f"transform.adds: {name}: {error}") from None
-        added.append(Field(source=name, target=target_column(name), type=kind, computed=True))
-    return (*(replace(field, nullable=field.nullable or not field.key) for field in fields), *added)
-
-
-def _key_check(fields: Sequence[Field]) -> Step:
-    """Rejects rows whose key the function made NULL."""
-    keys = [(at, field.source) for at, field in enumerate(fields) if field.key]
-
-    def check(rows: pa.RecordBatch) -> Outcome:
-        bad: dict[int, tuple[str, str | None]] = {}
-        for at, name in keys:
-            if rows.column(at).null_count:
-                for row in pc.indices_nonzero(rows.column(at).is_null()).to_pylist():
-                    bad.setdefault(row, ("the transform made a pk column NULL", name))
-        return without(rows, bad)
-
-    return check
+    output, steps = steps_of(config, fields)
+    return Transform(output, config.sensitive, _changes(config, fields), steps)
 
 
 def _changes(config: TransformConfig, fields: Sequence[Field]) -> frozenset[str]:

@@ -20,7 +20,8 @@ from pgsnow.postgres.audit import audit_if_due
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.discover import describe
 from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import Reading, idle_checkpoint, probe
+from pgsnow.postgres.probe import idle_checkpoint, probe
+from pgsnow.postgres.read import Reading
 
 
 @dataclass(frozen=True)

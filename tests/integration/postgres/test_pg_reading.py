@@ -16,7 +16,8 @@ import pytest
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.model.errors import ColumnMissing, SourceAccessDenied, SourceQueryFailed, SourceUnavailable
 from pgsnow.postgres import arrow
-from pgsnow.postgres.read import Reading, payloads, probe, read_keys
+from pgsnow.postgres.probe import probe
+from pgsnow.postgres.read import Reading, payloads, read_keys
 from tests.integration.postgres.lab import Lab, lab_in
 from tests.integration.postgres.servers import CONFIG
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from pgsnow.ledger.memory import Memory, MemoryLedger
+from pgsnow.ledger.memory import MemoryLedger
+from pgsnow.ledger.memory_shared import Memory
 from tests.unit.ledger.conformance import Crew, LedgerConformance
 
 

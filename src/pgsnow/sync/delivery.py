@@ -1,0 +1,52 @@
+"""What all parts of one run's end in Snowflake share."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from pgsnow.ledger.store import Checkpoints, Claim
+from pgsnow.model.batch import LoadUnit
+from pgsnow.model.config import LoadMethod
+from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.load import Method, choose_method
+from pgsnow.snowflake.replace import Content
+from pgsnow.snowflake.staging import Staging
+from pgsnow.snowflake.stagings import Stagings
+from pgsnow.sync.progress import Progress
+from pgsnow.sync.units import batch_name
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The rows of one claim, on their way by one plan."""
+
+    plan: TablePlan
+    ledger: Checkpoints
+    claim: Claim
+    progress: Progress
+    stop: threading.Event
+    stagings: Stagings
+
+    @property
+    def content(self) -> Content:
+        """All that the run reads, where it is put in place as a whole."""
+        return Content(self.plan, self.batch(self.claim.fence), self.claim.fence, self.claim.run_id)
+
+    def batch(self, fence: int) -> str:
+        """The first batch of a fence: its staging table is the one that a content is gathered in."""
+        return batch_name(self.plan, fence, 0)
+
+    @property
+    def staging(self) -> Staging:
+        """Where files go."""
+        return self.stagings.serving(self.plan.config.load)
+
+    def method(self, unit: LoadUnit) -> Method:
+        method = self.plan.config.load
+        if method is LoadMethod.AUTO:
+            return choose_method(unit.rows, unit.size)
+        return "insert" if method is LoadMethod.INSERT else "stage"
+
+    def notify(self, phase: str) -> None:
+        self.progress.tell(phase)

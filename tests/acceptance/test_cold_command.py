@@ -1,0 +1,40 @@
+"""What a command that finds nothing to do does without. It starts from nothing each time, so each import counts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from tests.acceptance.cli_user import TIMEOUT, User
+
+RUN = """
+import sys
+from pgsnow.cli.entry import run
+code = run(["run", "--quiet", "--output", "jsonl"])
+heavy = {"pyarrow", "numpy", "pandas", "snowflake", "boto3", "botocore", "celery", "structlog", "pygments"}
+print(*sorted(heavy & set(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def run_alone(user: User) -> tuple[list[str], set[str]]:
+    """`pgsnow run` in an interpreter that has loaded nothing yet: the tables' states, and what is heavy of the modules
+    that are loaded at its end."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        env=user.env,
+        cwd=user.folder,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line)["status"] for line in done.stdout.splitlines()], set(done.stderr.split())
+
+
+def test_an_idle_run_imports_neither_arrow_nor_the_driver_and_a_busy_one_does(user: User) -> None:
+    states, heavy = run_alone(user)
+    assert states == ["ok", "ok"]
+    assert heavy >= {"pyarrow", "snowflake"}
+    assert run_alone(user) == (["idle", "idle"], set())
