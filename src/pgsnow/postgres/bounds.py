@@ -27,16 +27,22 @@ def is_integer(plan: TablePlan) -> bool:
     return plan.watermark is not None and plan.watermark.type_name in INTEGERS
 
 
-def lower_bound(plan: TablePlan, low: str) -> Composable | None:
+def lower_bound(plan: TablePlan, low: str, *, at_most: str | None = None) -> Composable | None:
     """What the watermark of a row that began at `low` or later is at least; None: anything.
 
     low: a moment as timestamptz text, from which max_skew is still to be taken; for an integer column, its value.
+    at_most: a watermark that the bound is not to be above. With the last one that was read, rows that copy it, whenever
+    that is (an import that stamps all it brings alike), are read as well.
     """
     if low == UNBOUNDED:
         return None
     if is_integer(plan):
-        return Literal(int(low))
-    return _in_column_type(plan, before(low, plan.config.max_skew))
+        return Literal(int(low) if at_most is None else min(int(low), int(at_most)))
+    bound = _in_column_type(plan, before(low, plan.config.max_skew))
+    if at_most is None:
+        return bound
+    kind = SQL(watermark_of(plan).type_name)
+    return SQL("least({}, {}::{})").format(bound, Literal(at_most), kind)
 
 
 def before(moment: str, seconds: float) -> Composed:

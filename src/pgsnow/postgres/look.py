@@ -64,4 +64,6 @@ def approach(
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
     if mode is ReadMode.LOOKBACK:
         return lookback_bound(plan, checkpoint, horizon)
-    return lower_bound(plan, checkpoint.low if mode is ReadMode.WATERMARK else UNBOUNDED)
+    if mode is not ReadMode.WATERMARK:
+        return lower_bound(plan, UNBOUNDED)
+    return lower_bound(plan, checkpoint.low, at_most=checkpoint.last_watermark)

@@ -10,7 +10,8 @@ I4  Xids mean something on one server and timeline only, and 32 bits of them tel
     than 2^31 only; otherwise everything is read.                                                      (reason.py)
 I5  Once (xmin, low) are taken before the first page, later pages may use snapshots of their own.      (cursor.py)
 I6  I2 fails for watermarks that the application supplies, for logical replicas and for clocks that step back. max_skew
-    widens `low`; audits find what that does not cover.                                                 (audit.py)
+    widens `low`, and so does the newest watermark read, which others may copy; audits find what that does not cover.
+                                                                                                        (audit.py)
 
 A row's `xmin` is the low half of its xid. https://www.postgresql.org/docs/current/ddl-system-columns.html
 """

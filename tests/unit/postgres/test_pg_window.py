@@ -44,6 +44,14 @@ class TestBounds:
         assert bound is not None
         assert text_of(bound) == "42"
 
+    def test_none_is_above_the_newest_watermark_read(self) -> None:
+        bound = lower_bound(plan(max_skew=10), LOW, at_most="2025-01-01 00:00:00+00")
+        assert bound is not None
+        assert text_of(bound) == f"least({self.MOMENT}, '2025-01-01 00:00:00+00'::timestamptz)"
+        of_integers = lower_bound(plan("int8"), "42", at_most="40")
+        assert of_integers is not None
+        assert text_of(of_integers) == "40"
+
     def test_an_unknown_one_is_none(self) -> None:
         assert lower_bound(plan(), "-infinity") is None
 
