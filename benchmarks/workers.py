@@ -80,7 +80,7 @@ class Worker:
 
 
 def configuration(names: Sequence[str], workers: int) -> dict[str, Any]:
-    tables = [
+    tables: list[dict[str, Any]] = [
         {"source": f"public.{n}", "target": f"analytics.{n}", "watermark_column": "updated_at"} for n in names
     ]
     tables[0] |= {"max_mb_per_chunk": 8, "max_parallel_chunks": workers}
