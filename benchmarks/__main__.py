@@ -13,6 +13,7 @@ PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "reading": (("benchmarks.read_peers",),),
     "rows": (("benchmarks.first_load", "1000000", "10000000"),),
     "tables": (("benchmarks.idle_tables",),),
+    "workers": (("benchmarks.workers",),),
     "statements": (("benchmarks.statements",),),
     "behaviour": (("benchmarks.behaviour",),),
     "more": (

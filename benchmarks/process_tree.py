@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +82,22 @@ def cpu_of(pid: int) -> float:
     """CPU seconds of one process so far, of its ended and awaited children too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / TICKS
+
+
+def cpu_of_tree(pid: int) -> float:
+    """CPU seconds of a process and its descendants so far, of those that ended and were awaited too."""
+    found = 0.0
+    for one in descendants(pid):
+        with suppress(OSError):  # it has ended meanwhile
+            found += cpu_of(one)
+    return found
+
+
+def most_resident(pid: int) -> int:
+    """Bytes that a running process had resident at its peak."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (peak,) = [line.split()[1] for line in status if line.startswith("VmHWM:")]
+    return int(peak) * 1024
 
 
 def run(argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, seconds: float) -> Spent:

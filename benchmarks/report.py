@@ -146,6 +146,30 @@ def scaling(figures: list[Line]) -> str:
     return table(["rows, first load", "seconds", "peak memory, MB"], rows) if rows else ""
 
 
+def workers(figures: list[Line]) -> str:
+    """One row a number of workers; below, what the job was."""
+    found = of(figures, "workers")
+    if not found:
+        return ""
+    rows = [
+        [
+            line["workers"],
+            f"{line['seconds']:.1f}",
+            f"{found[0]['seconds'] / line['seconds']:.2f}",
+            *(f"{line[part]:.1f}" for part in ("workers_cpu", "postgres_cpu", "emulator_cpu")),
+            f"{line['rss_mb']:.0f}",
+            " + ".join(map(str, line["tables_taken"])),
+            " + ".join(map(str, line["chunks_taken"])),
+        ]
+        for line in found
+    ]
+    head = ["workers", "seconds", "× of the first", "workers' CPU s", "Postgres's", "emulator's"]
+    head += ["a worker's peak memory, MB", "tables taken by each", "chunks taken by each"]
+    job = found[0]
+    what = f"The job: {job['tables']} tables of {job['rows']:,} rows, and one of {job['large']:,}."
+    return f"{table(head, rows)}\n\n{what}"
+
+
 def idle(figures: list[Line]) -> str:
     rows = [
         [
@@ -210,6 +234,7 @@ SECTIONS = {
     "reading": reading,
     "rows": scaling,
     "idle tables": idle,
+    "workers": workers,
     "statements": statements,
     "behaviour": behaviour,
 }

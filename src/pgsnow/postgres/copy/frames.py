@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-M
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 
 import numpy as np
@@ -16,6 +17,8 @@ HEAD = Struct(">BIh")
 ROW = ord("d")
 _SAMPLE = 8
 _WORD = 8
+_PIECE = 64 * 1024
+"""Bytes that are looked at together: memory for more is asked of the system, and given back, each time."""
 _LONG_ROW = 600
 """Bytes from which on walking from row to row is cheaper than looking at each byte."""
 
@@ -72,16 +75,25 @@ def _walked(memory: Numbers, at: int, end: int, fields: int) -> Numbers:
 
 def _looked_for(memory: Numbers, start: int, end: int, fields: int) -> Numbers | None:
     """All that looks like a row's beginning, if each is followed by the next; else values look like it, too."""
-    count = end - HEAD.size + 1 - start
-    alike = np.zeros(-(-count // _WORD) * _WORD, bool)
-    np.equal(memory[start : start + count], ROW, out=alike[:count])
-    alike[:count] &= memory[start + 6 : start + 6 + count] == fields % 256
-    at = _set_ones(alike) + start
-    at = at[memory.take(at + 5) == fields // 256]
+    at = np.concatenate(list(_alike(memory, start, end - HEAD.size + 1, fields)))
     ends = at + 1 + Uneven(at + 1).read(memory, ">i4")
     if not (ends[:-1] == at[1:]).all() or ends[-1] < at[-1]:
         return None
     return np.append(at, ends[-1]) if ends[-1] <= end else at
+
+
+def _alike(memory: Numbers, start: int, end: int, fields: int) -> Iterator[Numbers]:
+    """Places from `start` to before `end` that look like a row's beginning, piece by piece."""
+    alike, counted = np.empty(_PIECE, bool), np.empty(_PIECE, bool)
+    low, high = fields % 256, fields // 256
+    for first in range(start, end, _PIECE):
+        count = min(_PIECE, end - first)
+        np.equal(memory[first : first + count], ROW, out=alike[:count])
+        np.equal(memory[first + 6 : first + 6 + count], low, out=counted[:count])
+        alike[:count] &= counted[:count]
+        alike[count:] = False
+        at = _set_ones(alike) + first
+        yield at[memory.take(at + 5) == high]
 
 
 def _set_ones(flags: Numbers) -> Numbers:
