@@ -22,7 +22,7 @@ PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("benchmarks.long_values", "200000"),
         ("benchmarks.staging",),
         ("benchmarks.read_half", "--rows", "1000000"),
-        ("benchmarks.small_read",),
+        ("benchmarks.small_read", "--rows", "3000000"),
     ),
 }
 SECONDS = 3 * 3600.0

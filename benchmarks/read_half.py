@@ -1,8 +1,9 @@
 """How fast rows become part files: `python -m benchmarks.read_half [--rows N] [--tables wide narrow] [--rounds N]`.
 
-One server, one connection, each way in a process of its own, in turns. The floor is psql's `COPY … TO STDOUT (FORMAT
-binary)` into /dev/null; `decoder` is its rows as Arrow, thrown away; `product` is a first read into finished Parquet
-files, without loading them. Printed are medians, as Markdown. On a busy machine trust the CPU seconds, not the walls.
+One server, each way in a process of its own, in turns. One connection, but for `threads` and `processes`: two halves of
+the table over two. The floor is psql's `COPY … TO STDOUT (FORMAT binary)` into /dev/null; `decoder` is its rows as
+Arrow, thrown away; `product` is a first read into finished Parquet files, without loading them. Printed are medians, as
+Markdown. On a busy machine trust the CPU seconds, not the walls.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.read_halves import HALVES
 from benchmarks.read_ways import WAYS
 from benchmarks.tables import TABLES, make
 from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 
 SERVER = {**FAST_AND_FORGETFUL, "shared_buffers": "512MB", "max_parallel_workers_per_gather": "0"}
+EACH = [*WAYS, *HALVES]
 FIGURES = ("seconds", "client_cpu", "server_cpu", "rss_mb")
 
 
@@ -45,7 +48,8 @@ def measure(dsn: str, table: str, ways: Sequence[str], rounds: int) -> dict[str,
 
 
 def once(dsn: str, table: str, way: str) -> dict[str, Any]:
-    asked = [sys.executable, "-m", "benchmarks.read_ways", way, dsn, table]
+    module = "benchmarks.read_halves" if way in HALVES else "benchmarks.read_ways"
+    asked = [sys.executable, "-m", module, way, dsn, table]
     out = subprocess.run(asked, capture_output=True, text=True)
     if out.returncode != 0:
         raise SystemExit(out.stderr)
@@ -83,7 +87,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--ways", nargs="+", choices=EACH, default=EACH)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     with server() as dsn:

@@ -1,7 +1,7 @@
 """The users' rows into one Parquet file by other readers: `python -m benchmarks.read_peers [--rows N]`.
 
-psql's COPY is the floor. connectorx and DuckDB's Postgres scanner run in throw-away environments, each from nothing, so
-their start is in their figures. benchmarks.read_half measures pgsnow and the bare driver by the same floor.
+psql's COPY is the floor. The ADBC driver, connectorx and DuckDB's Postgres scanner run in throw-away environments, each
+from nothing, so their start is in their figures. benchmarks.read_half measures pgsnow by the same floor.
 """
 
 from __future__ import annotations
@@ -29,7 +29,21 @@ duckdb.sql("install postgres; load postgres")
 users = f"select * from postgres_scan('{sys.argv[1]}', 'public', 'users')"
 duckdb.sql(f"copy ({users}) to '{sys.argv[2]}' (compression zstd)")
 """
+ADBC = """
+import sys, adbc_driver_postgresql.dbapi, pyarrow.parquet
+with adbc_driver_postgresql.dbapi.connect(sys.argv[1]) as connection, connection.cursor() as cursor:
+    cursor.execute("select * from users")
+    reader = cursor.fetch_record_batch()
+    with pyarrow.parquet.ParquetWriter(sys.argv[2], reader.schema, compression="zstd", compression_level=1) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+"""
 PEERS = {
+    "adbc-driver-postgresql": (
+        ("adbc-driver-postgresql==1.13.0", "adbc-driver-manager==1.13.0", "pyarrow"),
+        ADBC,
+        "COPY through libpq; numeric as text, jsonb and text[] as they come",
+    ),
     "connectorx": (
         ("connectorx==0.4.6", "pyarrow"),
         CONNECTORX,

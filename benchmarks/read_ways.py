@@ -13,13 +13,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from pgsnow.ledger.store import Claim
+from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
@@ -99,20 +100,32 @@ def read_to_files(
 ) -> Told:
     """Rows since the checkpoint `before` (None: all) into part files. Tells the next `checkpoint`, too."""
     horizon, _ = take_horizon(conn)
+    with Reading(source, plan, before, horizon) as reading:
+        told = into_files(conn, plan, folder, reading.pages(), before)
+        return told | {"checkpoint": reading.checkpoint()}
+
+
+def into_files(
+    conn: psycopg.Connection,
+    plan: TablePlan,
+    folder: Path,
+    pages: Iterable[Page],
+    before: Checkpoint | None = None,
+) -> Told:
+    """Pages through the transform into part files."""
     claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
     progress = Progress("t", "t", "r", lambda _event: None)
     quarantine = Quarantine(
         plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ()
     )
     rows = size = 0
-    with Reading(source, plan, before, horizon) as reading, Spool("r", folder) as spool:
+    with Spool("r", folder) as spool:
         writer = UnitWriter(plan, 1, spool, quarantine, progress, threading.Event())
-        for unit in writer.units(reading.pages()):
+        for unit in writer.units(pages):
             rows += unit.rows
             size += unit.size
-        checkpoint = reading.checkpoint()
     phases = {phase: round(seconds, 2) for phase, seconds in progress.phases.items()}
-    return {"rows": rows, "mb": round(size / 1e6, 1), "phases": phases, "checkpoint": checkpoint}
+    return {"rows": rows, "mb": round(size / 1e6, 1), "phases": phases}
 
 
 class NoErrors:
@@ -136,9 +149,14 @@ def measured(source: Source, work: Callable[[], Told]) -> Told:
         "seconds": took,
         "client_cpu": used,
         "server_cpu": server_seconds(after) - server_seconds(before),
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rss_mb": rss_mb(),
         **told,
     }
+
+
+def rss_mb() -> float:
+    """This process's peak."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def cpu() -> float:

@@ -1,7 +1,8 @@
-"""What a few changed rows cost: `python -m benchmarks.small_read [--rows N] [--changed N]`.
+"""What a few changed rows cost: `python -m benchmarks.small_read [--rows N] [--changed N] [--beside N]`.
 
 The wide table, of which `changed` rows are updated before each round; then horizon, read and part files on warm
-connections. Prints medians in milliseconds: of the whole, and of the statements that it sends.
+connections. Prints medians in milliseconds, wall and CPU of the client; then once more in a database that holds
+`beside` further tables.
 """
 
 from __future__ import annotations
@@ -44,19 +45,33 @@ def measure(dsn: str, changed: int, rounds: int = ROUNDS) -> dict[str, float]:
     return {"wall_ms": 1000 * statistics.median(took), "client_cpu_ms": 1000 * statistics.median(used)}
 
 
+def add_tables(conn: psycopg.Connection, count: int) -> None:
+    for number in range(count):
+        conn.execute(
+            f"create table beside_{number} (id bigint primary key, name text, updated_at timestamptz)"
+        )
+    conn.execute("analyze")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--changed", type=int, default=500)
+    parser.add_argument("--beside", type=int, default=2_000)
     chosen = parser.parse_args()
     with server() as dsn:
         with psycopg.connect(dsn, autocommit=True) as conn:
             make(conn, "wide", chosen.rows)
-        found = measure(dsn, chosen.changed)
-    shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
-    print(f"{chosen.changed} of {chosen.rows:,} rows: {shown}")
+        show(f"{chosen.changed} of {chosen.rows:,} rows", measure(dsn, chosen.changed))
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            add_tables(conn, chosen.beside)
+        show(f"the same beside {chosen.beside:,} tables", measure(dsn, chosen.changed))
+
+
+def show(what: str, found: dict[str, float]) -> None:
+    print(f"{what}: {', '.join(f'{name} {value:.1f}' for name, value in found.items())}", flush=True)
 
 
 if __name__ == "__main__":
