@@ -137,7 +137,9 @@ class TestCheckpointsThatCannotBeFollowed:
     def test_just_under_the_distance_that_32_bits_tell(self, table: Lab, follower: Follower) -> None:
         """A window may be almost 2^31 wide; what changed is in it."""
         assert follower.checkpoint is not None
-        follower.checkpoint = follower.checkpoint.evolve(x=follower.checkpoint.x - 2**31 + 1000)
+        follower.checkpoint = follower.checkpoint.evolve(
+            x=follower.checkpoint.x - 2**31 + 1000, last_watermark=None
+        )
         table.run("update t set updated_at = now() where id = 5")
         assert follower.tick() == [5]
         assert follower.full_read is None

@@ -312,7 +312,11 @@ class TestWhatIsRead:
 class TestProbes:
     def test_a_probe_of_a_large_table_uses_the_watermarks_index(self, table: Lab) -> None:
         """Nullable or not: an idle table costs a look into an index, whatever its size."""
-        table.run("insert into t (id) select generate_series(1, 100000)", "vacuum analyze t")
+        table.run(
+            "insert into t (id, updated_at)"
+            " select n, now() - n * interval '1 s' from generate_series(1, 100000) n",
+            "vacuum analyze t",
+        )
         follower = table.follow()
         follower.tick()
         statements: list[str] = []

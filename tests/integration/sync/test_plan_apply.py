@@ -41,11 +41,11 @@ def test_a_table_from_its_first_plan_to_a_run_that_changes_nothing(world: World)
     assert first.bytes > 8000
     assert first.grants == ()
 
-    before = len(world.emulator.statements())
+    before = world.emulator.noted()
     [applied] = apply(world.config, world.settings, ["public.users"]).tables
     assert applied.status is Status.APPLIED, applied.error
     assert applied.events == (f"created table {first.target}",)
-    sent = world.emulator.statements()[before:]
+    sent = world.emulator.statements_since(before)
     assert [statement for statement in sent if statement.startswith("CREATE ")][-2:] == list(first.ddl)[-2:]
     assert world.sql("select status, events from sync_logs") == [("applied", list(applied.events))]
     assert world.sql("select last_status, last_success, checkpoint from sync_watermarks") == [
@@ -72,11 +72,11 @@ def test_a_table_from_its_first_plan_to_a_run_that_changes_nothing(world: World)
 
 def loading_statements(world: World) -> list[str]:
     """What a run sends to load, which does nothing else to the target."""
-    before = len(world.emulator.statements())
+    before = world.emulator.noted()
     with world.engine() as engine:
         [run] = engine.tick().tables
     assert run.rows_inserted + run.rows_updated == 100, run.error
-    sent = world.emulator.statements()[before:]
+    sent = world.emulator.statements_since(before)
     return leveled([s for s in sent if s.startswith(LOADING) and not s.startswith(CLIENTS)])
 
 

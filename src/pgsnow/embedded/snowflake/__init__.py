@@ -60,6 +60,15 @@ class EmbeddedSnowflake(StoredServer):
         texts = [str(entry["text"]) for entry in self.stats()["statements"]]
         return [text for text in texts if containing.upper() in text.upper()]
 
+    def noted(self) -> int:
+        """The number of the newest statement; they are numbered from 1 on, and the oldest are forgotten."""
+        statements = self.stats()["statements"]
+        return int(statements[-1]["number"]) if statements else 0
+
+    def statements_since(self, number: int) -> list[str]:
+        """The texts of those that came after the one with this number."""
+        return [str(entry["text"]) for entry in self.stats()["statements"] if entry["number"] > number]
+
     def create_database(self, name: str) -> None:
         """A database with a schema PUBLIC, without a login. Nothing happens when it is there."""
         self._call("PUT", f"databases/{urllib.parse.quote(name)}")
