@@ -17,7 +17,7 @@ from pgsnow.model.interpolate import escape, expand
 UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""
 
-TEXT = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12)
+TEXT = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="$"), min_size=1, max_size=12)
 NAME = st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True)
 NAMES = st.lists(NAME, min_size=1, max_size=3, unique=True)
 SECONDS = st.one_of(

@@ -32,6 +32,7 @@ from pgsnow.sync.setup import load_config
 REFRESH_SECONDS = 0.5
 SETTLE_SECONDS = 120.0
 """How long the last ticks may take."""
+INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class NotSettled(PgsnowError):
@@ -66,17 +67,18 @@ def run_demo(*, seconds: float, keep: Path | None, worker_app: str) -> int:
     exit code: 0 equal, 4 not, 130 or 143 after a signal. No process and (without keep) no file is left.
     """
     try:
-        with _interruptible(), _folder(keep) as folder:
-            return _run(seconds, folder, keep is not None, worker_app)
+        with _interruptible() as interruption, _folder(keep) as folder:
+            return _run(seconds, folder, keep is not None, worker_app, interruption)
     except Interrupted as end:
         _say("interrupted: everything is stopped")
         return 128 + end.signum
 
 
-def _run(seconds: float, folder: Path, kept: bool, worker_app: str) -> int:
+def _run(seconds: float, folder: Path, kept: bool, worker_app: str, interruption: Interruption) -> int:
     _say("starting Postgres, the Snowflake emulator and a broker …")
     began = time.monotonic()
     with Stack(folder, broker=True) as stack:
+        interruption.check()
         _say(f"they answer after {time.monotonic() - began:.1f} s")
         up_at = time.monotonic()
         config_file = folder / "sync_config.yaml"
@@ -87,6 +89,7 @@ def _run(seconds: float, folder: Path, kept: bool, worker_app: str) -> int:
             dsn = settings.source.conninfo()
             create_source(dsn)
             with _stage(config, settings, workers, dsn) as stage:
+                interruption.check()
                 _show_live(stage, seconds, up_at)
                 _settle(stage)
         equal = give_verdict(config, settings)
@@ -162,22 +165,41 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Signals raise Interrupted, once: a second one must not cut short the stopping of the servers."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
+class Interruption:
+    """What a signal asked for. It raises Interrupted where it arrives; Python drops that in some places (a callback at
+    a fork), so `check` raises it again."""
 
-    def received(number: int, _frame: FrameType | None) -> None:
-        for each in numbers:
+    def __init__(self) -> None:
+        self.signum: int | None = None
+
+    def received(self, number: int, _frame: FrameType | None) -> None:
+        for each in INTERRUPTING:
             signal.signal(each, signal.SIG_IGN)
+        self.signum = number
         raise Interrupted(number)
 
-    for number in numbers:
-        signal.signal(number, received)
+    def dropped(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Says nothing of what `check` raises again."""
+        if unraisable.exc_type is not Interrupted:
+            sys.__unraisablehook__(unraisable)
+
+    def check(self) -> None:
+        if self.signum is not None:
+            raise Interrupted(self.signum)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Interruption]:
+    """Signals raise Interrupted, once: a second one must not cut short the stopping of the servers."""
+    before = {number: signal.getsignal(number) for number in INTERRUPTING}
+    interruption = Interruption()
+    for number in INTERRUPTING:
+        signal.signal(number, interruption.received)
+    sys.unraisablehook = interruption.dropped
     try:
-        yield
+        yield interruption
     finally:
+        sys.unraisablehook = sys.__unraisablehook__
         for number, handler in before.items():
             signal.signal(number, handler)
 
