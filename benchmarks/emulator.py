@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ class Emulator(EmbeddedSnowflake):
         if self._certificate is not None:
             argv += ["--tls-host", TLS_HOST]
             argv += ["--cert", str(self._certificate.chain), "--key", str(self._certificate.key)]
-        return Child(argv, self.beside(".log"))
+        here = str(Path(__file__).resolve().parents[1])  # the child starts elsewhere
+        path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+        return Child(argv, self.beside(".log"), env={**os.environ, "PYTHONPATH": path})
 
 
 def main() -> None:
