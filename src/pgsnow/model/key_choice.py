@@ -10,6 +10,8 @@ from pgsnow.model.typemap import mapping_of
 _SMALLEST_FIRST = ("int2", "int4", "int8", "uuid", "date", "timestamptz", "timestamp", "varchar", "text")
 NO_KEY_TYPES = frozenset({"VARIANT", "FLOAT"})
 """Snowflake types by which rows are not found again: JSON has no equality that Postgres shares, floats no exact one."""
+_LOSSY = frozenset({"geometry", "geography"})
+"""Postgres types of which several values may arrive as one: a MERGE by them would make one row of several."""
 
 
 def choose_key(table: SourceTable, spoiled: frozenset[str] = frozenset()) -> tuple[str, ...] | None:
@@ -39,6 +41,8 @@ def key_problem(table: SourceTable, key: Sequence[str]) -> str:
         return f"{', '.join(nullable)} may be NULL"
     if unfit := [column.name for column in columns if mapping_of(column).snowflake in NO_KEY_TYPES]:
         return f"{', '.join(unfit)} has a type that Snowflake does not compare exactly"
+    if lossy := [column.name for column in columns if column.type_name in _LOSSY]:
+        return f"{', '.join(lossy)} has a type of which several values arrive as one"
     return ""
 
 

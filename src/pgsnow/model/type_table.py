@@ -10,6 +10,9 @@ from pgsnow.model.type_mapping import TypeMapping, as_text, as_variant
 WHOLE = "NUMBER(38,0)"
 _TO_9999 = "Exact from year 1 to 9999{more}. `infinity`, `-infinity`, BC and later years overflow."
 _IDENTIFIER = "Its name as text, as the role's `search_path` shows it."
+_OVERLOADED = (
+    f"{_IDENTIFIER[:-1]}, and the types of its arguments, without which a name may stand for several."
+)
 _RANGE = "The range's own text, bounds in ISO form and UTC, infinite ones too."
 _JSON_LIMITS = (
     "Numbers are exact to 38 digits. One that a VARIANT would round (more digits, or an exponent that a double does"
@@ -94,9 +97,12 @@ _RANGES = tuple(
 _SYSTEM = (
     _same("oid", "int64", WHOLE, "Exact.", read="{c}::int8"),
     *_texts("Its text: exact.", "xid", "xid8", "cid", "tid", "pg_lsn", "pg_snapshot", "txid_snapshot"),
+    as_text("regproc", _OVERLOADED, read="{c}::regprocedure::text"),
+    as_text("regoper", _OVERLOADED, read="{c}::regoperator::text"),
+    *_texts(_OVERLOADED, "regprocedure", "regoperator"),
     *_texts(
         _IDENTIFIER,
-        *("regproc", "regprocedure", "regoper", "regoperator", "regclass", "regcollation", "regtype"),
+        *("regclass", "regcollation", "regtype"),
         *("regrole", "regnamespace", "regconfig", "regdictionary"),
     ),
     *_texts("Its text: exact.", "aclitem", "refcursor", "pg_node_tree", "pg_ndistinct", "pg_dependencies"),

@@ -178,3 +178,20 @@ def test_a_targets_own_shorter_column_follows_it_too(world: World, how: str, kep
     assert (report.status, report.cells_changed) == (Status.OK, {"name": 1})
     assert world.snowflake("SELECT NAME FROM ANALYTICS.USERS WHERE ID = 2") == [(kept,)]
     world.assert_equal()
+
+
+def test_functions_and_operators_of_one_name_are_keys_apart(world: World) -> None:
+    """`regproc` and `regoper` show a name without the types it is overloaded for: rows by them would be merged."""
+    world.sql("create table called (f regproc, o regoper, times int, primary key (f, o))")
+    world.sql(
+        "insert into called select f::oid, o::oid, 1 from unnest(array['abs(int4)', 'abs(int8)', 'now()']"
+        "::regprocedure[]) f, unnest(array['+(int4,int4)', '+(int8,int8)']::regoperator[]) o"
+    )
+    world.sql("insert into called values (0, 0, 1), (4294967295, 4294967295, 1)")
+    world.tables = [{"source": "public.called", "target": "analytics.called", "mode": "xmin"}]
+    with world.engine() as engine:
+        assert engine.tick().tables[0].rows_inserted == 8
+        world.assert_equal()
+        world.sql("update called set times = f::oid::int8 % 1000 + 2")
+        assert engine.tick().tables[0].rows_updated == 8
+    world.assert_equal()

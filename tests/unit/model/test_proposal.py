@@ -104,6 +104,7 @@ def test_the_key_is_the_primary_one_else_the_smallest_that_is_never_null() -> No
     unique = [("id", "code"), ("code",), ("maybe",), ("other",), ("document",)]
     assert choose_key(surveyed(*columns, keys=unique, primary=False).source) == ("other",)
     assert choose_key(surveyed(*columns, keys=[("maybe",), ("document",)], primary=False).source) is None
+    assert choose_key(surveyed(column("area", "geometry", not_null=True), keys=[("area",)]).source) is None
 
 
 def test_targets_of_one_name_are_kept_apart_whatever_their_case() -> None:
