@@ -15,7 +15,7 @@ from pgsnow.embedded.snowflake.gaps import DONE
 from pgsnow.embedded.snowflake.state import state_of
 from pgsnow.embedded.snowflake.statements import Execute, wrap_execute
 
-SEVERAL_STATEMENTS = re.compile(r"\s*(?:merge|copy|insert\s+overwrite)\b", re.IGNORECASE)
+SEVERAL_STATEMENTS = re.compile(r"\s*(?:merge|update|copy|insert\s+overwrite)\b", re.IGNORECASE)
 DDL = re.compile(r"\s*(?:create|drop|comment|alter\s+(?!session\b|user\b|warehouse\b))", re.IGNORECASE)
 BEGIN = re.compile(r"\s*(?:begin\b|start\s+transaction\b)", re.IGNORECASE)
 END = re.compile(r"\s*(?:commit|rollback)\b", re.IGNORECASE)
