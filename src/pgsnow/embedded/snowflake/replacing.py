@@ -86,16 +86,18 @@ class Replacing:
 
     def _find(self) -> None:
         """All rows that a clause applies to: which of them, the row that is there, and what it shall be."""
+        aliases = [
+            exp.alias_(self._for(kinds, value), name, quoted=True) for name, _, kinds, value in self._values()
+        ]
         select = exp.select(
             exp.alias_(self._case(), WHAT, quoted=True),
             exp.alias_(_column(self._merge.this, "rowid"), ROW, quoted=True),
-            *(
-                exp.alias_(self._for(kinds, value), name, quoted=True)
-                for name, _, kinds, value in self._values()
-            ),
+            *(alias for alias in aliases if not _is_plain(alias.this)),
         ).from_(self._merge.args["using"].copy())
-        joined = select.join(self._merge.this.copy(), on=self._merge.args["on"].copy(), join_type="left")
-        found = self._cursor._transform(joined, None).sql(dialect="duckdb")
+        join = {"on": self._merge.args["on"].copy(), "join_type": "left"}
+        rewritten = self._cursor._transform(select.join(self._merge.this.copy(), copy=False, **join), None)
+        rewritten.select(*filter(lambda alias: _is_plain(alias.this), aliases), copy=False)
+        found = rewritten.sql(dialect="duckdb")
         casts = [
             f'CASE WHEN "{WHAT}" IN ({_listed(kinds)}) THEN CAST({quoted(name)} AS {kind}) END AS {quoted(name)}'
             for name, kind, kinds, _ in self._values()
@@ -155,6 +157,11 @@ class Replacing:
             f"INSERT INTO {self._target} ({', '.join(column.quoted for column in columns)}) "
             f"SELECT {', '.join(found)} FROM {ROWS} WHERE {WHAT} = '{kind}'"
         )
+
+
+def _is_plain(value: exp.Expression) -> bool:
+    """A column of a quoted name: the same to the engine, and many walks through the tree are spared it."""
+    return isinstance(value, exp.Column) and isinstance(value.this, exp.Identifier) and value.this.quoted
 
 
 def _listed(kinds: tuple[str, ...]) -> str:
