@@ -161,3 +161,15 @@ def test_two_changes_of_one_row_take_turns(first: str, second: str, snowflake_en
     assert failures == [None]
     kept = [] if "DELETE" in (first, second) else [("first", "second")]
     assert found == kept
+
+
+def test_an_update_without_autocommit_waits_for_the_commit(snowflake_env: Mapping[str, str]) -> None:
+    with (
+        closing(connect(snowflake_env)) as reader,
+        closing(connect(snowflake_env, autocommit=False)) as writer,
+    ):
+        run(reader, TABLE, ROWS)
+        assert attempt(writer, "UPDATE T SET S = 'x' WHERE I = 1") is None
+        assert rows(reader, "SELECT S FROM T WHERE I = 1") == [("one",)]
+        run(writer, "COMMIT")
+        assert rows(reader, "SELECT S FROM T WHERE I = 1") == [("x",)]
