@@ -77,10 +77,6 @@ class Session:
             cursor.executemany(sql, rows, timeout=CANCEL_SECONDS)
             return _result(cursor)
 
-    def rollback(self) -> None:
-        """Undo what an open transaction did; nothing happens without one."""
-        self.execute("ROLLBACK")
-
     def close(self) -> None:
         """Log out, as far as the network lets us. Never raises; more than once is fine."""
         with contextlib.suppress(Exception):
@@ -114,13 +110,7 @@ def connect(settings: ConnectSettings, *, query_tag: str) -> Session:
     _quieten()
     arguments = connect_arguments(settings.connect_kwargs(), query_tag)
     with translating(), _telling_bad_credentials():
-        session = Session(connection_class()(**arguments))
-    try:
-        session.rollback()
-    except BaseException:
-        session.close()
-        raise
-    return session
+        return Session(connection_class()(**arguments))
 
 
 def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from tests.integration.embedded.clients import Scenario, attempt, connect, outcome, rows, run
 
 
@@ -257,6 +258,21 @@ def test_the_answer_to_put_has_what_newer_clients_read(
 
     assert outcome(fields, snowflake_env) == (True, True)
     assert outcome(fields, stock_env) != (True, True)
+
+
+def test_a_put_is_sent_once(
+    emulator: EmbeddedSnowflake, snowflake_env: Mapping[str, str], parquet: Path, tmp_path: Path
+) -> None:
+    """Where the file keeps its name; under another name it arrives, too."""
+    with contextlib.closing(connect(snowflake_env)) as connection:
+        run(connection, "CREATE STAGE ST")
+        before = emulator.noted()
+        run(connection, f"PUT file://{parquet}/part-1.parquet @ST/b/ AUTO_COMPRESS=FALSE OVERWRITE=TRUE")
+        sent = emulator.statements_since(before)
+        (tmp_path / "rows.csv").write_text("1,a")
+        run(connection, f"PUT file://{tmp_path}/rows.csv @ST/b/ AUTO_COMPRESS=TRUE")
+        assert names(connection, "LIST @ST") == ["st/b/part-1.parquet", "st/b/rows.csv.gz"]
+    assert [text.split()[0] for text in sent] == ["PUT"]
 
 
 def test_a_list_of_a_thousand_keys_finds_exactly_these(snowflake_env: Mapping[str, str]) -> None:

@@ -223,7 +223,7 @@ def test_another_transaction_in_the_way_is_a_conflict_and_the_unit_goes_through_
         with pytest.raises(WriteConflict) as caught:
             load_unit(session, target, unit)
         assert caught.value.transient
-        other.rollback()
+        other.execute("ROLLBACK")
     load_unit(session, target, unit)
     assert rows_of(session, target) == [(1, "ours")]
 

@@ -149,7 +149,7 @@ def test_two_sessions_that_merge_into_one_table_leave_every_row_once(
                         load_unit(own, target, unit)
                         break
                     except WriteConflict:
-                        own.rollback()
+                        own.execute("ROLLBACK")
                     except PgsnowError as error:
                         failures.append(error)
                         return

@@ -18,6 +18,10 @@ INVALID_IDENTIFIER = (904, "42000")
 STOCK_BINDER_ERROR = 2043
 NOT_IMPLEMENTED = (2, "0A000")
 NUMBERS: tuple[tuple[type[Exception], int, str], ...] = (
+    (duckdb.CatalogException, 2003, "42S02"),
+    (duckdb.BinderException, *INVALID_IDENTIFIER),
+    (duckdb.ParserException, 1003, "42000"),
+    (duckdb.ConversionException, 100035, "22007"),
     (duckdb.ConstraintException, 100072, "22000"),
     (duckdb.OutOfRangeException, 100046, "22003"),
     (duckdb.InvalidInputException, 100069, "22P02"),

@@ -48,6 +48,7 @@ def _statements() -> None:
     transforming.copy_transformed()
     merging.write_no_metadata_of_merge_tables()
     merging.refuse_ambiguous_merges()
+    merging.replace_changed_rows()
     overwriting.select_before_emptying()
     stages.describe_stages_fully()
     stages.put_to_quoted_places()

@@ -12,16 +12,17 @@ import sqlglot
 from sqlglot import exp
 
 from pgsnow.embedded.snowflake.failures import snowflake_error
+from pgsnow.embedded.snowflake.replacing import NONDETERMINISTIC, change_rows
 from pgsnow.embedded.snowflake.statements import Execute, wrap_execute
 
 MERGE = re.compile(r"\s*merge\b", re.IGNORECASE)
+CHANGES = re.compile(r"\s*(?:merge|update)\b", re.IGNORECASE)
 CANDIDATES = "MERGE_CANDIDATES"
 TARGET_ROW = "_fs_target_row"
 MATCHED_TWICE = f"""
     SELECT 1 FROM {CANDIDATES} WHERE {TARGET_ROW} IS NOT NULL
     GROUP BY {TARGET_ROW} HAVING count(*) > 1 LIMIT 1
 """  # noqa: S608
-NONDETERMINISTIC = (100090, "42P18")
 
 
 def refuse_ambiguous_merges() -> None:
@@ -54,6 +55,23 @@ def _refusing(stock: Execute) -> Execute:
         return result
 
     return execute
+
+
+def replace_changed_rows() -> None:
+    """Stock: MERGE joins target and source once for each clause, and updates row by row. Here whole rows are replaced,
+    after one join. UPDATE does the same, for the engine below does not see that one transaction replaces the row that
+    another one updates. What clauses.py does not know takes the stock way."""
+
+    def wrap(stock: Execute) -> Execute:
+        def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
+            bound = params or kwargs.get("binding_params")
+            if CHANGES.match(command) and not bound and change_rows(self, command):
+                return self
+            return stock(self, command, params, *args, **kwargs)
+
+        return execute
+
+    wrap_execute(wrap)
 
 
 def write_no_metadata_of_merge_tables() -> None:

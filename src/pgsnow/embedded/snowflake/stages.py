@@ -41,6 +41,9 @@ STAGE_FIELDS = {
     "useRegionalUrl": False,
     "useVirtualUrl": False,
 }
+NO_SECOND_PUT = {"GCS_ACCESS_TOKEN": "emulator"}
+"""Without a token a client sends the same PUT again, to be given a URL for the file's last name. The real service gives
+one."""
 COMMAND_FIELDS = {
     "overwrite": True,
     "encryptionMaterial": None,
@@ -57,9 +60,17 @@ def describe_stages_fully() -> None:
     def stage_info(request: Any, expression: Any, data: dict[str, Any]) -> dict[str, Any]:
         data.update(COMMAND_FIELDS)
         data.setdefault("sourceCompression", "auto_detect")
-        return {**stock(request, expression, data), **STAGE_FIELDS}
+        info = {**stock(request, expression, data), **STAGE_FIELDS}
+        return {**info, "creds": NO_SECOND_PUT} if _is_uploaded_as_it_is(request, data) else info
 
     fakesnow.server.gcs_stage_info = stage_info
+
+
+def _is_uploaded_as_it_is(request: Any, data: dict[str, Any]) -> bool:
+    """One file under its own name, by the client that takes the URL it was given whenever there is one."""
+    by_python = str(request.headers.get("User-Agent", "")).startswith("PythonConnector/")
+    pattern = any(character in data["src_locations"][0] for character in "*?[")
+    return by_python and not data["autoCompress"] and not pattern
 
 
 def put_to_quoted_places() -> None:

@@ -15,7 +15,8 @@ from pgsnow.embedded.snowflake.gaps import DONE
 from pgsnow.embedded.snowflake.state import state_of
 from pgsnow.embedded.snowflake.statements import Execute, wrap_execute
 
-SEVERAL_STATEMENTS = re.compile(r"\s*(?:merge|copy|insert\s+overwrite)\b", re.IGNORECASE)
+SEVERAL_STATEMENTS = re.compile(r"\s*(?:merge|update|copy|insert\s+overwrite)\b", re.IGNORECASE)
+UPDATE = re.compile(r"\s*update\b", re.IGNORECASE)
 DDL = re.compile(r"\s*(?:create|drop|comment|alter\s+(?!session\b|user\b|warehouse\b))", re.IGNORECASE)
 BEGIN = re.compile(r"\s*(?:begin\b|start\s+transaction\b)", re.IGNORECASE)
 END = re.compile(r"\s*(?:commit|rollback)\b", re.IGNORECASE)
@@ -24,14 +25,15 @@ PAUSE_SECONDS = 0.05
 
 
 def run_several_statements_in_one_transaction() -> None:
-    """Stock: each of MERGE, COPY and INSERT OVERWRITE is several statements that commit one by one; a failure in the
-    middle leaves half of it, and readers see it."""
+    """Stock: each of MERGE, COPY and INSERT OVERWRITE (and here UPDATE) is several statements that commit one by one; a
+    failure in the middle leaves half of it, and readers see it. With AUTOCOMMIT off an UPDATE begins one itself."""
     wrap_execute(_atomic)
 
 
 def _atomic(stock: Execute) -> Execute:
     def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
-        if not SEVERAL_STATEMENTS.match(command) or in_transaction(self._conn):
+        begins_one = UPDATE.match(command) and not self._conn._autocommit
+        if begins_one or not SEVERAL_STATEMENTS.match(command) or in_transaction(self._conn):
             return stock(self, command, *args, **kwargs)
         self._duck_conn.begin()
         try:
