@@ -1,5 +1,5 @@
-"""The commands, in the order in which a new user meets them. Each is imported when it is wanted: most import others' parts
-of the house, and a start from nothing pays for all that is imported."""
+"""The commands, in the order in which a new user meets them. Each is imported when it is wanted: a start from nothing
+pays for all that is imported."""
 
 from __future__ import annotations
 

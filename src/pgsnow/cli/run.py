@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from pgsnow.cli.companions import without_companions
 from pgsnow.cli.consent import ask
 from pgsnow.cli.exits import interrupted
 from pgsnow.cli.invocation import Invocation
@@ -47,6 +48,7 @@ def run(
     with (
         progress(quiet=quiet) as observer,
         invocation.engine(observer) as engine,
+        without_companions(engine.settings),
         stopping(engine.stop) as stopped,
     ):
         report = engine.tick(select or None, full_refresh=full_refresh, load=load)
