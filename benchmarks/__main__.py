@@ -23,6 +23,7 @@ PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("benchmarks.staging",),
         ("benchmarks.read_half", "--rows", "1000000"),
         ("benchmarks.small_read", "--rows", "3000000"),
+        ("benchmarks.cold_start",),
     ),
 }
 SECONDS = 3 * 3600.0

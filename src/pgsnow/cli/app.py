@@ -1,46 +1,47 @@
-"""The commands, in the order in which a new user meets them."""
+"""The commands, in the order in which a new user meets them. Each is imported when it is wanted: a start from nothing
+pays for all that is imported."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
+
 import typer
 
-from pgsnow.cli import (
-    apply,
-    check,
-    demo,
-    dev,
-    discover,
-    errors,
-    grants,
-    init,
-    plan,
-    resync,
-    run,
-    schema,
-    status,
-    verify,
-    version,
-)
+COMMANDS = (
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "demo", "schema",
+    "version",
+)  # fmt: skip
+GROUPS = ("errors", "dev")
+"""Commands with commands of their own. Each name is that of its module in this package."""
 
-app = typer.Typer(
-    name="pgsnow",
-    help="Keeps Snowflake tables equal to Postgres tables.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-app.command("init")(init.init)
-app.command("discover")(discover.discover)
-app.command("grants")(grants.grants)
-app.command("check")(check.check)
-app.command("plan")(plan.plan)
-app.command("apply")(apply.apply)
-app.command("run")(run.run)
-app.command("resync")(resync.resync)
-app.command("status")(status.status)
-app.command("verify")(verify.verify)
-app.add_typer(errors.app, name="errors")
-app.command("demo")(demo.demo)
-app.add_typer(dev.app, name="dev")
-app.command("schema")(schema.schema)
-app.command("version")(version.version)
+
+def app_of(argv: Sequence[str]) -> typer.Typer:
+    """The command line for these arguments: with the one command that they begin with, or, as for help and for what is
+    misspelled, with all."""
+    named = argv[:1]
+    return app_with(named) if set(named) & {*COMMANDS, *GROUPS} else app_with((*COMMANDS, *GROUPS))
+
+
+def app_with(names: Sequence[str]) -> typer.Typer:
+    """The command line with these of the commands."""
+    app = typer.Typer(
+        name="pgsnow",
+        help="Keeps Snowflake tables equal to Postgres tables.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_nothing)
+    for name in names:
+        module = import_module(f"pgsnow.cli.{name}")
+        if name in GROUPS:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
+
+
+def _nothing() -> None:
+    # Without a callback an application of one command takes no command's name.
+    pass

@@ -13,10 +13,10 @@ from pgsnow.model.errors import ConfigError, PgsnowError
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line; returns its exit code. Known failures take a line or two, with their fix."""
-    from pgsnow.cli.app import app
+    from pgsnow.cli.app import app_of
 
     try:
-        app(args=list(argv), prog_name="pgsnow")
+        app_of(argv)(args=list(argv), prog_name="pgsnow")
     except SystemExit as end:
         return _code(end)
     except PgsnowError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from pgsnow.cli.companions import without_companions
 from pgsnow.cli.consent import ask
 from pgsnow.cli.exits import interrupted
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Yes
-from pgsnow.cli.plan import plan_code, show_plan
 from pgsnow.cli.progress import progress
 from pgsnow.cli.report import exit_code, show_report
 from pgsnow.cli.service_log import quiet_log
@@ -37,6 +37,8 @@ def run(
     quiet_log(debug=debug)
     invocation = Invocation(config, env_file, output)
     if dry_run:
+        from pgsnow.cli.plan import plan_code, show_plan
+
         raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh)))
     if full_refresh:
         tables = ", ".join(select) if select else "every table"
@@ -47,6 +49,7 @@ def run(
     with (
         progress(quiet=quiet) as observer,
         invocation.engine(observer) as engine,
+        without_companions(engine.settings),
         stopping(engine.stop) as stopped,
     ):
         report = engine.tick(select or None, full_refresh=full_refresh, load=load)

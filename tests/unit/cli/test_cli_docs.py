@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from pgsnow.cli.app import app
+from pgsnow.cli.app import app_of
 
 DOCS = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 
@@ -23,7 +23,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
             yield " ".join((*path, name)), command
 
 
-ALL = dict(commands(typer.main.get_command(app)))
+ALL = dict(commands(typer.main.get_command(app_of([]))))
 
 
 def synopsis(name: str) -> str:

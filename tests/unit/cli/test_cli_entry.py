@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from pgsnow.cli import entry
-from pgsnow.cli.app import app
+from pgsnow.cli.app import app_of
 from pgsnow.model.errors import (
     ConfigError,
     LeaseHeld,
@@ -24,7 +24,7 @@ def ending_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def ended(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr("pgsnow.cli.app.app", ended)
+    monkeypatch.setattr("pgsnow.cli.app.app_of", lambda _: ended)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_every_command_has_help_that_says_what_it_does() -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(app_of([]))
     commands = getattr(group, "commands", {})
     beginning = {"init", "discover", "grants"}
     every_day = {"check", "plan", "apply", "run", "resync", "status", "verify", "errors"}

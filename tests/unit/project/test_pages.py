@@ -14,7 +14,7 @@ import yaml
 from dotenv import dotenv_values
 from typer.main import get_command
 
-from pgsnow.cli.app import app
+from pgsnow.cli.app import app_of
 from pgsnow.model.config import parse_config
 from pgsnow.model.settings import Settings
 from tests.unit.project.markdown import ROOT, blocks, links, pages
@@ -51,7 +51,7 @@ def _commands(page: Path) -> str:
 
 def _unknown(words: list[str]) -> list[str]:
     """Those words that are neither a command, nor an option of it, nor an option's value."""
-    command: Any = get_command(app)
+    command: Any = get_command(app_of([]))
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     options = {name for parameter in command.params for name in parameter.opts}
