@@ -164,3 +164,20 @@ def test_a_copy_of_an_earlier_backfill_that_comes_late_leaves_no_key_twice(world
     world.assert_equal()
     assert "removed 100 rows" in " ".join(report.events)
     assert tick(world).status is Status.IDLE
+
+
+def test_a_copy_of_a_first_load_that_was_broken_off_and_comes_late_leaves_no_key_twice(users: World) -> None:
+    """Snowflake finishes a statement whose client was killed. The next run has merged the same rows by then."""
+    failed = tick(users, RaiseAt("copied", RuntimeError("killed"), nth=1))
+    assert failed.status is Status.ERROR
+    columns = "ID, NAME, BALANCE, PROFILE, UPDATED_AT"
+    again = f"SELECT {columns}, 1 FROM ANALYTICS.USERS WHERE ID BETWEEN 101 AND 200"
+    late = AtPhase(
+        "merged",
+        lambda: users.snowflake(f'INSERT INTO ANALYTICS.USERS ({columns}, "_PGSNOW_FENCE") {again}'),
+        nth=3,
+    )
+    report = tick(users, late)
+    assert late.fired
+    assert "removed 100 rows" in " ".join(report.events)
+    assert_good(users, report)
