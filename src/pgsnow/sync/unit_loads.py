@@ -68,7 +68,6 @@ class UnitLoads:
         """All units of a full read are there: each key once, and nothing of the attempts `given_up`. Idempotent.
         To be followed by what has changed since the read began: docs/decisions/23-straight-into-the-empty-target.md"""
         was, self._straight = self._straight, None
-        self._batches.without_table = frozenset()
         if not_after is None and was is not None and was.declined:
             not_after = self._delivery.claim.fence - 1
         elif not_after is None and (was is None or not was.batches):
@@ -121,8 +120,8 @@ class UnitLoads:
 
 
 def _settle_beside_older(session: Session, plan: TablePlan, since: int) -> list[str]:
-    """Units were merged into what was there. But a COPY whose worker had to give the table up commits when it does: after
-    units went straight in spite of it, or were merged."""
+    """Units were merged into what was there. But a COPY whose worker had to give the table up commits when it does:
+    after units went straight in spite of it, or were merged."""
     if not can_go_straight(plan) or not (gone := delete_overtaken(session, plan, since)):
         return []
     return [f"removed {gone} rows that had come late, of a load that was given up"]
