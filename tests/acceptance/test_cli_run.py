@@ -79,6 +79,31 @@ def test_a_table_held_elsewhere_is_left_alone_and_the_exit_code_is_3(user: User)
     assert "elsewhere:7" in held.out
 
 
+def test_what_waits_in_the_stage_is_loaded_at_once_when_asked_for(user: User) -> None:
+    user.tables[0] |= {"load_every": "50d", "load": "stage"}
+    user.save()
+    assert user.here("run").code == 0
+    user.sql("update public.users set name = 'new', updated_at = now() where id <= 7")
+    staged = user.here("run", "--output", "json")
+    assert staged.code == 0, staged.err
+    waiting = {t["table"]: t["staged_rows"] for t in user.here("status", "--output", "json").json}
+    assert waiting == {"public.users": 7, "public.checkins": 0}
+    assert new_names(user) == 0
+    loaded = user.here("run", "--load", "--output", "json")
+    assert loaded.code == 0, loaded.err
+    assert {t["table"]: t["rows_updated"] for t in loaded.json["tables"]}["public.users"] == 7
+    assert new_names(user) == 7
+    assert [t["staged_rows"] for t in user.here("status", "--output", "json").json] == [0, 0]
+    again = user.here("run", "--load", "--output", "jsonl")
+    assert [line["status"] for line in again.lines] == ["idle", "idle"]
+    assert user.here("verify").code == 0
+
+
+def new_names(user: User) -> int:
+    table = f'"{user.snowflake["SNOWFLAKE_DATABASE"]}"."ANALYTICS"."USERS"'
+    return int(user.query(f"select count(*) from {table} where name = 'new'")[0][0])
+
+
 def test_plan_tells_a_first_read_from_a_later_one_and_writes_nothing(
     user: User, emulator: EmbeddedSnowflake
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
@@ -93,6 +93,13 @@ def _reading(item: TablePreview) -> Iterator[tuple[str, str]]:
     yield "", f"-- the next run reads {item.reads}"
     yield "", f"-- mode {item.mode}: {item.mode_reason}"
     yield "", f"-- a full read: {rows_text(item.rows)} rows, {bytes_text(item.bytes)}, load: {item.load}"
+    if item.first_load:
+        yield "", "-- the first load, if the target is empty, with a PUT and a COPY for each load unit:"
+        yield from _statements(item.first_load)
     yield "", "-- a tick without changes sends nothing; one with changes, for each load unit:"
-    for statement in item.tick:
+    yield from _statements(item.tick)
+
+
+def _statements(listed: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for statement in listed:
         yield "", f"  {statement}" if statement.startswith("--") else f"  {statement};"

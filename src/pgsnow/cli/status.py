@@ -14,7 +14,8 @@ from pgsnow.cli.invocation import Invocation, or_nothing
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
 from pgsnow.cli.screen import Shown, stdout, table_of, write_records
 from pgsnow.cli.service_log import quiet_log
-from pgsnow.sync.state import State, duration, standing_of
+from pgsnow.sync.state import State, duration
+from pgsnow.sync.table_status import table_statuses
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -70,35 +71,8 @@ def records_of(
     config: SyncConfig, tables: tuple[TableConfig, ...], ledger: Ledger, now: datetime
 ) -> list[dict[str, Any]]:
     """One record a configured table, in the table list's order, whether it ever ran or not."""
-    rows = {row.source_table: row for row in or_nothing(ledger.watermarks)}
-    records = []
-    for table in tables:
-        row = rows.get(table.name)
-        standing = standing_of(row, interval=config.sync_interval_seconds, now=now, enabled=table.enabled)
-        records.append(
-            {
-                "table": table.name,
-                "target": (row and row.target_table) or table.target,
-                "state": str(standing.state),
-                "why": standing.why,
-                "lag_seconds": row and row.lag_seconds,
-                "read_lag_seconds": row and row.read_lag_seconds,
-                "staged_rows": row.staged_rows if row else 0,
-                "staged_bytes": row.staged_bytes if row else 0,
-                "last_run": row and row.last_run,
-                "last_success": row and row.last_success,
-                "last_status": row and row.last_status,
-                "last_error": row and row.last_error,
-                "last_watermark": row and row.last_watermark,
-                "rows_last_run": row.rows_processed if row else 0,
-                "open_errors": row.open_errors if row else 0,
-                "read_mode": row and row.read_mode,
-                "lease_holder": row and row.lease_holder,
-                "chunks": row and row.chunks,
-                "chunks_done": row and row.chunks_done,
-            }
-        )
-    return records
+    rows = or_nothing(ledger.watermarks)
+    return [table.record() for table in table_statuses(config, tables, rows, now)]
 
 
 def _table(records: list[dict[str, Any]], now: datetime) -> Table:
@@ -110,7 +84,7 @@ def _table(records: list[dict[str, Any]], now: datetime) -> Table:
                 r["state"],
                 None if r["lag_seconds"] is None else duration(r["lag_seconds"]),
                 _ago(r["last_success"], now),
-                r["rows_last_run"],
+                r["rows_processed"],
                 r["open_errors"],
                 r["lease_holder"],
                 r["why"],

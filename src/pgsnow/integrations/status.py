@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pgsnow.ledger.store import RunLog, WatermarkRow
-from pgsnow.model.config import SyncConfig, TableConfig
+from pgsnow.model.config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
-from pgsnow.sync.state import Standing, State, standing_of
+from pgsnow.sync.state import State
+from pgsnow.sync.table_status import TableStatus, table_statuses
 
 ALARMS = (State.STUCK, State.FAILED, State.PARTIAL, State.NEVER)
 """The word for all tables is the first of these that any table is in; `ok` if none is."""
 RUNS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    config: TableConfig
-    row: WatermarkRow | None
-    standing: Standing
-
-    def to_json(self) -> dict[str, Any]:
-        row = self.row
-        return {
-            "table": self.config.name,
-            "target": (row and row.target_table) or self.config.target,
-            "state": str(self.standing.state),
-            "why": self.standing.why,
-            "lag_seconds": row and row.lag_seconds,
-            "read_lag_seconds": row and row.read_lag_seconds,
-            "staged_rows": row.staged_rows if row else 0,
-            "staged_bytes": row.staged_bytes if row else 0,
-            "last_run": row and _text(row.last_run),
-            "last_success": row and _text(row.last_success),
-            "last_status": row and row.last_status,
-            "last_error": row and row.last_error,
-            "last_watermark": row and row.last_watermark,
-            "rows_processed": row.rows_processed if row else 0,
-            "open_errors": row.open_errors if row else 0,
-            "read_mode": row and row.read_mode,
-            "lease_holder": row and row.lease_holder,
-            "chunks": row and row.chunks,
-            "chunks_done": row and row.chunks_done,
-        }
 
 
 def status_of(config: SyncConfig, ledger: RunLog, now: datetime) -> dict[str, Any]:
@@ -53,7 +22,7 @@ def status_of(config: SyncConfig, ledger: RunLog, now: datetime) -> dict[str, An
 
     Raises LedgerUnavailable, LedgerAccessDenied.
     """
-    tables = _tables(config, ledger.watermarks(), now)
+    tables = table_statuses(config, config.tables, ledger.watermarks(), now)
     ran = [table.row for table in tables if table.row is not None]
     logs = ledger.logs(limit=max(RUNS, len(tables)))
     return {
@@ -62,22 +31,12 @@ def status_of(config: SyncConfig, ledger: RunLog, now: datetime) -> dict[str, An
         "last_success": _text(max((_utc(r.last_success) for r in ran if r.last_success), default=None)),
         "interval_seconds": config.sync_interval_seconds,
         "metrics": _metrics(ran, logs),
-        "tables": [table.to_json() for table in tables],
-        "runs": [{name: _plain(value) for name, value in run.items()} for run in logs[:RUNS]],
+        "tables": [_json(table.record()) for table in tables],
+        "runs": [_json(run) for run in logs[:RUNS]],
     }
 
 
-def _tables(config: SyncConfig, rows: Sequence[WatermarkRow], now: datetime) -> list[_Table]:
-    by_name = {row.source_table: row for row in rows}
-    interval = config.sync_interval_seconds
-    return [
-        _Table(table, row, standing_of(row, interval=interval, now=now, enabled=table.enabled))
-        for table in config.tables
-        for row in [by_name.get(table.name)]
-    ]
-
-
-def _word(tables: Sequence[_Table]) -> str:
+def _word(tables: Sequence[TableStatus]) -> str:
     states = {table.standing.state for table in tables}
     return next((str(alarm) for alarm in ALARMS if alarm in states), "ok")
 
@@ -111,5 +70,5 @@ def _text(moment: datetime | None) -> str | None:
     return None if moment is None else _utc(moment).isoformat()
 
 
-def _plain(value: Any) -> Any:
-    return _text(value) if isinstance(value, datetime) else value
+def _json(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _text(value) if isinstance(value, datetime) else value for name, value in record.items()}

@@ -3,26 +3,19 @@ its holder lives. Who asks for one is not refused while there is another: it get
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from pgsnow.ledger.held_claims import HeldClaims
 from pgsnow.ledger.session import Link
-from pgsnow.ledger.statements import Statements, as_json
+from pgsnow.ledger.statements import as_json
 from pgsnow.ledger.store import ChunkClaim, Claim
 from pgsnow.model.backfill import Blocks, Chunk, ChunkId
 from pgsnow.model.drift import KnownSource
-from pgsnow.model.errors import PgsnowError
 
 
-class ChunkLeases:
+class ChunkLeases(HeldClaims):
     """Claims, renews and releases chunks of the backfills under way in one ledger."""
-
-    def __init__(self, statements: Statements, lease_seconds: float) -> None:
-        self._statements = statements
-        self._lease_seconds = lease_seconds
-        self._held: dict[tuple[int, ChunkId | None], Claim] = {}
-        """By process: what close() must give back."""
 
     def claim(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
         """Four round trips."""
@@ -34,31 +27,8 @@ class ChunkLeases:
         if row is None:
             return None
         claimed = _chunk_claim(row, run_id, holder)
-        self._held[os.getpid(), claimed.claim.chunk] = claimed.claim
+        self._hold([claimed.claim])
         return claimed
-
-    def renew(self, claims: Iterable[Claim]) -> None:
-        """One round trip, if there is any."""
-        ours = list(claims)
-        if ours:
-            self._statements.session.run(lambda link: self._renew(link, ours))
-
-    def release(self, claims: Iterable[Claim]) -> None:
-        """One round trip, if there is any."""
-        ours = list(claims)
-        if not ours:
-            return
-        self._statements.session.run(lambda link: self._release(link, ours))
-        for claim in ours:
-            if self._held.get((os.getpid(), claim.chunk)) == claim:
-                del self._held[os.getpid(), claim.chunk]
-
-    def release_all(self) -> None:
-        """Give back what this process still holds. A server that does not answer has dropped the locks anyway."""
-        try:
-            self.release([claim for (pid, _), claim in list(self._held.items()) if pid == os.getpid()])
-        except PgsnowError:
-            self._held.clear()
 
     def _claim(
         self, link: Link, wanted: list[dict[str, Any]], params: dict[str, Any]

@@ -8,32 +8,25 @@ somebody did, everything it still writes raises LeaseLost. If nobody did, it goe
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 
+from pgsnow.ledger.held_claims import HeldClaims
 from pgsnow.ledger.session import Link
-from pgsnow.ledger.statements import Statements, as_json
+from pgsnow.ledger.statements import as_json
 from pgsnow.ledger.store import Claim, Refusal
 from pgsnow.ledger.values import FENCES_OF_A_CLAIM, lock_key
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.drift import KnownSource
-from pgsnow.model.errors import PgsnowError
 from pgsnow.model.staged import StagedBatch
 
 HELD = "held"
 
 
-class Leases:
+class Leases(HeldClaims):
     """Claims, renews and releases the tables of one ledger."""
-
-    def __init__(self, statements: Statements, lease_seconds: float) -> None:
-        self._statements = statements
-        self._lease_seconds = lease_seconds
-        self._held: dict[tuple[int, str], Claim] = {}
-        """By process and table: what close() must give back."""
 
     def claim(
         self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float]
@@ -51,31 +44,8 @@ class Leases:
         ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
         found = self._statements.session.run(lambda link: self._claim_all(link, ages, params))
         claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
-        self._held.update({(os.getpid(), claim.table): claim for claim in claims})
+        self._hold(claims)
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
-
-    def renew(self, claims: Iterable[Claim]) -> None:
-        """One round trip."""
-        ours = list(claims)
-        if ours:
-            self._statements.session.run(lambda link: self._renew(link, ours))
-
-    def release(self, claims: Iterable[Claim]) -> None:
-        """One round trip."""
-        ours = list(claims)
-        if not ours:
-            return
-        self._statements.session.run(lambda link: self._release(link, ours))
-        for claim in ours:
-            if self._held.get((os.getpid(), claim.table)) == claim:
-                del self._held[os.getpid(), claim.table]
-
-    def release_all(self) -> None:
-        """Give back what this process still holds. A server that does not answer has dropped the locks anyway."""
-        try:
-            self.release([claim for (pid, _), claim in list(self._held.items()) if pid == os.getpid()])
-        except PgsnowError:
-            self._held.clear()
 
     def _claim_all(
         self, link: Link, ages: Mapping[str, float], params: dict[str, Any]

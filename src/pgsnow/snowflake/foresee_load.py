@@ -1,14 +1,16 @@
-"""The statements of a tick that finds changes, as text: those of one load unit and its sweep, for a made-up batch."""
+"""The statements of a tick that finds changes, and of a first load, as text: those of one load unit and its sweep,
+for a made-up batch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pgsnow.model.config import TableMode
-from pgsnow.model.own_columns import HASH_COLUMN, ORDER_COLUMN
-from pgsnow.snowflake import sql, whole_sql
+from pgsnow.model.own_columns import FENCE_COLUMN, HASH_COLUMN, ORDER_COLUMN
+from pgsnow.snowflake import sql, straight_sql, whole_sql
 from pgsnow.snowflake.replace import Content, filled
 from pgsnow.snowflake.staging import INTERNAL, Staging
+from pgsnow.snowflake.straight import can_go_straight
 
 
 def foresee_load(content: Content, part: Path, method: str, staging: Staging = INTERNAL) -> tuple[str, ...]:
@@ -22,6 +24,23 @@ def foresee_load(content: Content, part: Path, method: str, staging: Staging = I
         *_fill(content, part, method, staging),
         *_put_in_place(content),
         sql.drop_staging(plan.target, batch),
+        staging.tell_remove(plan.target, batch),
+    )
+
+
+def foresee_first_load(content: Content, part: Path, staging: Staging = INTERNAL) -> tuple[str, ...]:
+    """In order, of a first load by files that goes straight into the empty target: a look at that, one load unit, a
+    look for keys that are there twice, the sweep. Nothing where units are merged."""
+    plan, batch = content.plan, content.batch
+    origin = staging.origin(plan.target, batch)
+    if origin is None or not can_go_straight(plan):
+        return ()
+    fenced = ((FENCE_COLUMN, str(content.fence)), *content.audited)
+    return (
+        straight_sql.any_row(plan.target, not_after=None),
+        staging.tell_put(plan.target, batch, part),
+        straight_sql.copy_into_target(plan.target, plan.output, fenced, origin),
+        straight_sql.any_twice(plan.target, plan.key),
         staging.tell_remove(plan.target, batch),
     )
 

@@ -112,3 +112,10 @@ def keep_one_a_key(session: Session, plan: TablePlan) -> int:
     columns = [column.name for column in describe(session, plan.target) or [] if not column.computed]
     kept = session.execute(straight_sql.keep_one_a_key(plan.target, columns, plan.key))
     return int(before) - number_in(kept, "number of rows inserted")
+
+
+def delete_overtaken(session: Session, plan: TablePlan, since: int) -> int:
+    """Rows that came late, under a lower fence than `since`, beside rows of their key that came straight: how many
+    were deleted. Where all was merged there are none. Idempotent."""
+    deleted = session.execute(straight_sql.delete_overtaken(plan.target, plan.key, since))
+    return number_in(deleted, "number of rows deleted")

@@ -76,6 +76,21 @@ def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Fie
     )
 
 
+def delete_overtaken(target: TargetName, key: Sequence[Field], since: int) -> str:
+    """Rows of which there is another with the same key that was written under the fence `since` or a higher one, and
+    under a higher one than they were. A row without a fence is somebody else's, and stays.
+
+    Snowflake docs, "DELETE" (USING a query)."""
+    names, mark, table = [quote(f.target) for f in key], quote(FENCE_COLUMN), qualified(target)
+    newer = f"SELECT {', '.join(names)}, MAX({mark}) AS {mark} FROM {table} WHERE {mark} >= {since}"
+    old, new = quote(target.table), quote("_PGSNOW_NEWER")
+    same = " AND ".join(f"{old}.{name} = {new}.{name}" for name in names)
+    return (
+        f"DELETE FROM {table} USING ({newer} GROUP BY {', '.join(names)}) AS {new}"
+        f" WHERE {same} AND {old}.{mark} < {new}.{mark}"
+    )
+
+
 def create_beside(beside: TargetName, output: Sequence[Field], own: Sequence[OwnColumn]) -> str:
     """Transient, for it holds nothing that the source has not, but not temporary: it outlives the session by days."""
     columns = [(f.target, f.type.snowflake) for f in output] + list(own)

@@ -30,7 +30,7 @@ from pgsnow.sync.held import held
 from pgsnow.sync.log import logger
 from pgsnow.sync.planning import prepare, target_of
 from pgsnow.sync.progress import Progress
-from pgsnow.sync.tick import status_after
+from pgsnow.sync.tick_runs import status_after
 
 
 def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncReport:

@@ -13,7 +13,7 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.foresee import Foreseen, Foresight
-from pgsnow.snowflake.foresee_load import foresee_load
+from pgsnow.snowflake.foresee_load import foresee_first_load, foresee_load
 from pgsnow.snowflake.replace import Content
 from pgsnow.snowflake.rights import Lack, Rights, rights_of
 from pgsnow.snowflake.staging import Staging
@@ -26,6 +26,7 @@ SAMPLE_FENCE = 1_800_000_000_000_000
 SAMPLE_RUN = "0123456789abcdef"
 SAMPLE_PART = Path("/tmp/pgsnow/unit-0000/part-0000.parquet")
 """Shown, never opened."""
+FIRST = f"{EVERYTHING}: first read"
 GONE = f"{EVERYTHING}: the target is gone"
 
 
@@ -49,13 +50,16 @@ class TargetLook:
             lacking = list(self._lacking(plan, foreseen))
         except PgsnowError as error:
             return preview.stopped(error)
+        reads = preview.reads if foreseen.there or preview.reads.startswith(EVERYTHING) else GONE
+        staging = self.stagings.serving(plan.config.load)
         return replace(
             preview,
-            reads=preview.reads if foreseen.there or preview.reads.startswith(EVERYTHING) else GONE,
+            reads=reads,
             action=_action(foreseen),
             ddl=foreseen.statements,
             grants=(*preview.grants, *(_grant(lack) for lack in lacking)),
-            tick=_tick(plan, self.stagings.serving(plan.config.load)),
+            tick=_tick(plan, staging),
+            first_load=_first_load(plan, staging) if reads in (FIRST, GONE) else (),
         )
 
     def _lacking(self, plan: TablePlan, foreseen: Foreseen) -> Iterator[Lack]:
@@ -85,10 +89,19 @@ def _action(foreseen: Foreseen) -> Action:
     return Action.CHANGE if foreseen.statements else Action.UNCHANGED
 
 
+def _sample(plan: TablePlan) -> Content:
+    return Content(plan, batch_name(plan, SAMPLE_FENCE, 0), SAMPLE_FENCE, SAMPLE_RUN)
+
+
+def _first_load(plan: TablePlan, staging: Staging) -> tuple[str, ...]:
+    if plan.config.load is LoadMethod.INSERT:
+        return ()
+    return foresee_first_load(_sample(plan), SAMPLE_PART, staging)
+
+
 def _tick(plan: TablePlan, staging: Staging) -> tuple[str, ...]:
     method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
-    content = Content(plan, batch_name(plan, SAMPLE_FENCE, 0), SAMPLE_FENCE, SAMPLE_RUN)
-    statements = foresee_load(content, SAMPLE_PART, method, staging)
+    statements = foresee_load(_sample(plan), SAMPLE_PART, method, staging)
     if not plan.config.load_every:
         return statements
     made, put, *rest = statements

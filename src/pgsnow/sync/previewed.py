@@ -52,7 +52,8 @@ class TablePreview:
     changes: what is another than at the last run, in sentences. ddl: what the target needs first, in order; manual:
     only `pgsnow apply` may send it. reads: nothing, everything (and why), or what has changed. rows and bytes: the
     table's size as far as it is known, without indexes, and with it that of a first load. tick: the statements of a
-    tick that finds changes, for a made-up batch; one that finds none sends none. error and advice: what stops it.
+    tick that finds changes, for a made-up batch; one that finds none sends none. first_load: those of a first load that
+    goes straight into its target, if that is empty; nothing if none is to come. error and advice: what stops it.
     """
 
     table: str
@@ -69,6 +70,7 @@ class TablePreview:
     rows: int | None = None
     bytes: int | None = None
     tick: tuple[str, ...] = ()
+    first_load: tuple[str, ...] = ()
     error: str | None = None
     advice: str | None = None
 
@@ -97,6 +99,7 @@ class TablePreview:
             "load": self.load,
             "size": {"rows": self.rows, "bytes": self.bytes},
             "tick": {"changes": list(self.tick), "idle": []},
+            "first_load": list(self.first_load),
             "error": self.error,
             "advice": self.advice,
         }

@@ -44,6 +44,8 @@ class Straight:
         """Rows that the units before have put there under the attempt's fence; None: not known."""
         self.batches: set[str] = set()
         """Those that have no staging table."""
+        self.declined = False
+        """The target has rows of another time, and was merged into."""
 
     def load(self, unit: LoadUnit) -> LoadResult | None:
         """None: the unit is to be merged, and so are those after it."""
@@ -91,5 +93,5 @@ class Straight:
                 delete_attempts(session, self._into, self._earlier)
                 self._decided = True
             else:
-                self._decided = False
+                self._decided, self.declined = False, True
         return self._decided

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
+from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.load import load, prune
-from pgsnow.snowflake.straight import delete_attempts, is_without_older, keep_one_a_key
+from pgsnow.snowflake.straight import (
+    can_go_straight,
+    delete_attempts,
+    delete_overtaken,
+    is_without_older,
+    keep_one_a_key,
+)
 from pgsnow.sync.beside import Beside
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.open_batches import OpenBatches
@@ -61,8 +68,9 @@ class UnitLoads:
         """All units of a full read are there: each key once, and nothing of the attempts `given_up`. Idempotent.
         To be followed by what has changed since the read began: docs/decisions/23-straight-into-the-empty-target.md"""
         was, self._straight = self._straight, None
-        self._batches.without_table = frozenset()
-        if not_after is None and (was is None or not was.batches):
+        if not_after is None and was is not None and was.declined:
+            not_after = self._delivery.claim.fence - 1
+        elif not_after is None and (was is None or not was.batches):
             return
         events = self._session.do(lambda session: self._settle(session, not_after, given_up))
         self._delivery.progress.events.extend(events)
@@ -103,9 +111,17 @@ class UnitLoads:
     def _settle(self, session: Session, not_after: int | None, given_up: Sequence[int]) -> list[str]:
         plan, events = self._delivery.plan, []
         if not_after is not None and not is_without_older(session, plan.target, not_after):
-            return []
+            return _settle_beside_older(session, plan, since=not_after + 1)
         if gone := delete_attempts(session, plan.target, given_up):
             events.append(f"deleted {gone} rows that attempts which were given up had left")
         if gone := keep_one_a_key(session, plan):
             events.append(f"removed {gone} rows that had moved while they were read, and were there twice")
         return events
+
+
+def _settle_beside_older(session: Session, plan: TablePlan, since: int) -> list[str]:
+    """Units were merged into what was there. But a COPY whose worker had to give the table up commits when it does:
+    after units went straight in spite of it, or were merged."""
+    if not can_go_straight(plan) or not (gone := delete_overtaken(session, plan, since)):
+        return []
+    return [f"removed {gone} rows that had come late, of a load that was given up"]

@@ -55,9 +55,13 @@ def test_a_table_from_its_first_plan_to_a_run_that_changes_nothing(world: World)
     assert (second.action, second.ddl) == (Action.UNCHANGED, ())
     assert apply(world.config, world.settings, ["public.users"]).tables[0].events == ()
 
-    with world.engine() as engine:
-        engine.tick()  # goes straight into the empty target
+    foreseen = leveled(second.first_load)  # straight into the empty target
+    assert [s for s in foreseen if s.startswith(LOADING)] == loading_statements(world)
+    looks = [s for s in foreseen if not s.startswith(LOADING)]
+    assert len(looks) == 2
+    assert all(world.emulator.statements(look) for look in looks)
     world.sql("update users set updated_at = now()")
+    assert looked(world).first_load == ()
     assert loading_statements(world) == leveled(second.tick)
     assert looked(world).reads == "nothing"
     world.assert_equal()

@@ -127,3 +127,22 @@ def test_rows_that_are_merged_are_gathered_too(live: World) -> None:
     assert tick(live).status is Status.OK
     assert live.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS") == [(990,)]
     assert live.leftovers() == []
+
+
+def test_errors_are_not_replayed_into_a_content_that_is_about_to_give_way(live: World) -> None:
+    """What is gathered stays, and the error open: the row would go again with what the target has now."""
+    live.sql("update users set balance = 'NaN', updated_at = now() where id = 5")
+    assert tick(live).status is Status.PARTIAL
+    failed = tick(live, RaiseAt("chunk", SourceUnavailable("cut"), 2), resync=True)
+    assert (failed.status, beside(live)) == (Status.ERROR, 1)
+    with live.engine() as engine:
+        [error] = engine.ledger.errors()
+        report = engine.replay([error.id]).tables[0]
+        assert (report.status, beside(live)) == (Status.HELD, 1)
+        assert [row.state for row in engine.ledger.errors(state=None)] == ["open"]
+        live.sql("update users set balance = 1, updated_at = now() where id = 5")
+        assert engine.tick().tables[0].status is Status.OK
+        assert live.sql("select max(attempts) from sync_chunks where number < 2") == [(1,)]
+        assert [row.state for row in engine.ledger.errors(state=None)] == ["replayed"]
+    live.assert_equal()
+    assert live.leftovers() == []

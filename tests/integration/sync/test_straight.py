@@ -143,3 +143,41 @@ def test_the_emulator_refuses_what_copy_may_not_select(world: World, emulator: E
     for select, more in (("SOUNDEX($1:ID)", ""), ("$1:ID", "WHERE $1:ID > 1"), ("COUNT(*)", "")):
         with pytest.raises(Exception, match="only supports simple SELECT"):
             world.snowflake(statement.format(select, more) + " FILE_FORMAT=(TYPE=PARQUET)")
+
+
+def test_a_copy_of_an_earlier_backfill_that_comes_late_leaves_no_key_twice(world: World) -> None:
+    """Its worker had the files and its lease when another backfill took the place of its own, and Snowflake was slow.
+    The chunks before it went straight into an empty target; those after it find rows that are older."""
+    world.tables[0] |= {"max_mb_per_chunk": 0.04, "batch_size": 200}
+    world.sql(SOME.format(1, 1000))
+    columns = "ID, NAME, BALANCE, PROFILE, UPDATED_AT"
+    again = f"SELECT {columns}, 1 FROM ANALYTICS.USERS WHERE ID <= 100"
+    late = AtPhase(
+        "copied",
+        lambda: world.snowflake(f'INSERT INTO ANALYTICS.USERS ({columns}, "_PGSNOW_FENCE") {again}'),
+    )
+    report = tick(world, late)
+    assert late.fired
+    assert report.status is Status.OK
+    assert sent(world, "MERGE INTO") > 0
+    assert world.snowflake("SELECT COUNT(*), COUNT(DISTINCT ID) FROM ANALYTICS.USERS") == [(1000, 1000)]
+    world.assert_equal()
+    assert "removed 100 rows" in " ".join(report.events)
+    assert tick(world).status is Status.IDLE
+
+
+def test_a_copy_of_a_first_load_that_was_broken_off_and_comes_late_leaves_no_key_twice(users: World) -> None:
+    """Snowflake finishes a statement whose client was killed. The next run has merged the same rows by then."""
+    failed = tick(users, RaiseAt("copied", RuntimeError("killed"), nth=1))
+    assert failed.status is Status.ERROR
+    columns = "ID, NAME, BALANCE, PROFILE, UPDATED_AT"
+    again = f"SELECT {columns}, 1 FROM ANALYTICS.USERS WHERE ID BETWEEN 101 AND 200"
+    late = AtPhase(
+        "merged",
+        lambda: users.snowflake(f'INSERT INTO ANALYTICS.USERS ({columns}, "_PGSNOW_FENCE") {again}'),
+        nth=3,
+    )
+    report = tick(users, late)
+    assert late.fired
+    assert "removed 100 rows" in " ".join(report.events)
+    assert_good(users, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,9 @@ def test_what_nobody_asked_for_is_not_told_and_what_somebody_did_is(
     long = capsys.readouterr().out
     assert "  MERGE INTO" in long
     assert "sends nothing" in long
+    assert "first load" not in long
+    show([replace(new(), first_load=("COPY INTO D.S.T",))], Format.TABLE, verbose=True)
+    assert "  COPY INTO D.S.T;" in capsys.readouterr().out
 
 
 def test_rights_and_changes_stand_before_the_statements_they_explain(

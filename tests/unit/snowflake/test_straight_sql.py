@@ -78,6 +78,16 @@ def test_of_rows_with_one_key_that_of_the_newest_attempt_stays() -> None:
     )
 
 
+def test_rows_that_came_late_give_way_to_newer_ones_of_their_key() -> None:
+    table = '"DB"."ANALYTICS"."Us""ers"'
+    assert straight_sql.delete_overtaken(TARGET, OUTPUT[:2], 17) == (
+        f'DELETE FROM {table} USING (SELECT "ID", "na me", MAX("_PGSNOW_FENCE") AS "_PGSNOW_FENCE"'
+        f' FROM {table} WHERE "_PGSNOW_FENCE" >= 17 GROUP BY "ID", "na me") AS "_PGSNOW_NEWER"'
+        ' WHERE "Us""ers"."ID" = "_PGSNOW_NEWER"."ID" AND "Us""ers"."na me" = "_PGSNOW_NEWER"."na me"'
+        ' AND "Us""ers"."_PGSNOW_FENCE" < "_PGSNOW_NEWER"."_PGSNOW_FENCE"'
+    )
+
+
 def test_what_was_gathered_beside_takes_the_place_of_all_rows_unless_a_later_run_has_been_there() -> None:
     beside = beside_of(TARGET, "public.users/14-0")
     assert straight_sql.create_beside(beside, OUTPUT[:3:2], own_columns(audit=True, append=False)) == (

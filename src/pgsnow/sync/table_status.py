@@ -1,0 +1,61 @@
+"""How one configured table is doing, as a record: what `pgsnow status` and the HTTP status both show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pgsnow.sync.state import Standing, standing_of
+
+if TYPE_CHECKING:
+    from pgsnow.ledger.store import WatermarkRow
+    from pgsnow.model.config import SyncConfig, TableConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """row: None for a table that never ran."""
+
+    config: TableConfig
+    row: WatermarkRow | None
+    standing: Standing
+
+    def record(self) -> dict[str, Any]:
+        """Moments are datetimes, lags seconds; what is not known yet is None, and counts are 0."""
+        row = self.row
+        return {
+            "table": self.config.name,
+            "target": (row and row.target_table) or self.config.target,
+            "state": str(self.standing.state),
+            "why": self.standing.why,
+            "lag_seconds": row and row.lag_seconds,
+            "read_lag_seconds": row and row.read_lag_seconds,
+            "staged_rows": row.staged_rows if row else 0,
+            "staged_bytes": row.staged_bytes if row else 0,
+            "last_run": row and row.last_run,
+            "last_success": row and row.last_success,
+            "last_status": row and row.last_status,
+            "last_error": row and row.last_error,
+            "last_watermark": row and row.last_watermark,
+            "rows_processed": row.rows_processed if row else 0,
+            "open_errors": row.open_errors if row else 0,
+            "read_mode": row and row.read_mode,
+            "lease_holder": row and row.lease_holder,
+            "chunks": row and row.chunks,
+            "chunks_done": row and row.chunks_done,
+        }
+
+
+def table_statuses(
+    config: SyncConfig, tables: Sequence[TableConfig], rows: Sequence[WatermarkRow], now: datetime
+) -> list[TableStatus]:
+    """One a table, in the order of `tables`, whether it ever ran or not. rows: all that the ledger has."""
+    by_name = {row.source_table: row for row in rows}
+    interval = config.sync_interval_seconds
+    return [
+        TableStatus(table, row, standing_of(row, interval=interval, now=now, enabled=table.enabled))
+        for table in tables
+        for row in [by_name.get(table.name)]
+    ]
