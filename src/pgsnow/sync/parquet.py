@@ -20,9 +20,9 @@ PART_BYTES = 128 << 20
 """Of file: a part is closed at the first row group boundary past this. Snowflake loads files of 100 to 250 MB best; the
 connector holds a part in memory while it uploads it, so this bounds memory too: see docs/loading.md."""
 
-FIRST_PART_BYTES = 32 << 20
-"""Of a unit's first part, which ends early so that there is something to upload while the rest is read. Measured:
-docs/decisions/24-files-go-up-while-rows-are-read.md"""
+FIRST_PART_BYTES = 8 << 20
+"""Of a unit's first part; each further one is twice as large as the one before. There is something to upload early then
+while the rest is read, and yet few files. Measured: docs/decisions/24-files-go-up-while-rows-are-read.md"""
 
 
 def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
@@ -55,7 +55,6 @@ class PartWriter:
         self._schema = parquet_schema(output, hashed=hashed)
         self._dictionary = [field.target for field in output if field.type.low_cardinality]
         self._part_bytes = part_bytes or PART_BYTES
-        self._first_part_bytes = min(self._part_bytes, FIRST_PART_BYTES)
         self._parts: list[PartFile] = []
         self._told = 0
         self._held: list[pa.RecordBatch] = []
@@ -110,7 +109,7 @@ class PartWriter:
         self._part_rows += self._held_rows
         self._held.clear()
         self._held_rows = self._held_bytes = 0
-        enough = self._part_bytes if self._parts else self._first_part_bytes
+        enough = min(self._part_bytes, FIRST_PART_BYTES << len(self._parts))
         if self._path is not None and self._path.stat().st_size >= enough:
             self._close_part()
 
