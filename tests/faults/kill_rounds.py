@@ -64,6 +64,19 @@ def kill_before_the_reply(world: World, rnd: random.Random) -> None:
     assert_recovered(world)
 
 
+def kill_while_a_file_goes_up(world: World, rnd: random.Random) -> None:
+    """One round in which a unit's first files are in the stage, the next is under way, and rows are still read."""
+    change_source(world, rnd)
+    with FaultProxy(world.emulator.port) as proxy:
+        proxy.behave(hold_replies=b"part-0002")
+        process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port), PGSNOW_SMALL_PARTS="1")
+        assert proxy.wait_until_holding(DEADLINE), "no third file went up"
+        process.kill()
+        process.wait()
+    assert world.leftovers() != []
+    assert_recovered(world)
+
+
 def kill_a_backfill(world: World, rnd: random.Random, kills: int, parallel: int = 1) -> None:
     """A first load that is killed again and again, at random points, while rows are written. Each kill costs as many
     chunks as are loaded at once, at most."""
@@ -78,6 +91,24 @@ def kill_a_backfill(world: World, rnd: random.Random, kills: int, parallel: int 
     assert done == chunks > kills
     assert again <= kills * parallel
     assert world.sql("select count(distinct backfill) from sync_chunks") == [(1,)]
+
+
+def kill_a_resync(world: World) -> None:
+    """Of a target that was changed by hand; it is killed at each point, and goes on. Until it is whole, the target is
+    what it was."""
+    world.snowflake("UPDATE ANALYTICS.USERS SET BALANCE = -1")
+    before = world.snowflake("SELECT COUNT(*), SUM(BALANCE) FROM ANALYTICS.USERS")
+    for at, (phase, nth) in enumerate((("chunk", 2), ("put", 1), ("copied", 1), ("written", 1))):
+        wish = {} if at else {"PGSNOW_RESYNC": "1"}
+        assert tick(world, phase, nth=nth, **wish).wait(DEADLINE) == -signal.SIGKILL
+        assert world.snowflake("SELECT COUNT(*), SUM(BALANCE) FROM ANALYTICS.USERS") == before
+    assert tick(world, "replaced").wait(DEADLINE) == -signal.SIGKILL
+    assert_recovered(world)
+    ((chunks, done, again),) = world.sql(
+        "select count(*), count(*) filter (where state = 'done'), sum(attempts - 1) from sync_chunks"
+    )
+    assert done == chunks > 1
+    assert again <= 4
 
 
 def assert_recovered(world: World) -> None:

@@ -1,23 +1,28 @@
 """One tick in a process of its own, killed at a named point: `python -m tests.faults.one_tick CONFIG [PHASE [NTH]]`.
 
 Settings come from the environment. The point is one of the engine's phases, reached for the nth time; the process kills
-itself there with SIGKILL, so nothing is flushed, closed or said.
+itself there with SIGKILL, so nothing is flushed, closed or said. PGSNOW_SMALL_PARTS: 50 rows are a part file.
+PGSNOW_RESYNC: it is a resync.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.setup import load_config, load_settings
 from pgsnow.testing.faults import KillAt
+from tests.small_parts import make_parts_small
 
 
 def main(config: str, phase: str | None = None, nth: str = "1") -> int:
+    if "PGSNOW_SMALL_PARTS" in os.environ:
+        make_parts_small()
     observer = {"observer": KillAt(phase, int(nth))} if phase else {}
     with Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
-        return 1 if engine.tick().failures else 0
+        return 1 if engine.tick(resync="PGSNOW_RESYNC" in os.environ).failures else 0
 
 
 if __name__ == "__main__":

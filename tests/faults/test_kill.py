@@ -13,11 +13,22 @@ from tests.faults.kill_rounds import (
     assert_recovered,
     change_source,
     kill_a_backfill,
+    kill_a_resync,
     kill_at,
     kill_before_the_reply,
+    kill_while_a_file_goes_up,
     tick,
 )
 from tests.world import World
+
+
+@pytest.fixture(params=["stage", "s3"])
+def placed(request: pytest.FixtureRequest, world: World) -> World:
+    """A world whose part files go through Snowflake's own stage, or through a bucket."""
+    if request.param == "s3":
+        world.through(request.getfixturevalue("s3_env"))
+    world.tables[0]["load"] = request.param
+    return world
 
 
 @pytest.fixture
@@ -38,6 +49,15 @@ def test_killed_after_the_merge_and_before_its_reply(synced: World) -> None:
     kill_before_the_reply(synced, random.Random("reply"))
 
 
+def test_killed_while_a_file_goes_up_and_rows_are_read(world: World) -> None:
+    """In a first load, and in a merge of what changed."""
+    world.tables[0]["load"] = "stage"
+    world.sql("insert into users select g, 'n' || g, g from generate_series(1, 400) g")
+    kill_while_a_file_goes_up(world, random.Random("first"))
+    world.sql("update users set balance = 7, updated_at = now()")
+    kill_while_a_file_goes_up(world, random.Random("then"))
+
+
 def test_killed_anywhere_with_a_bucket_for_the_files(world: World, s3_env: dict[str, str]) -> None:
     """Each point once, from the first load on. What a killed run left in the bucket is gone after the next."""
     world.through(s3_env)
@@ -53,17 +73,26 @@ def test_killed_during_the_first_load(world: World) -> None:
         kill_at(world, phase, random.Random(phase))
 
 
-def test_a_backfill_that_is_killed_again_and_again_reads_one_chunk_twice_for_each(world: World) -> None:
-    world.tables[0] |= {"load": "stage", "max_mb_per_chunk": 0.03, "batch_size": 100}
-    world.sql("insert into users select g, 'n' || g, g from generate_series(1, 1500) g")
-    kill_a_backfill(world, random.Random("chunks"), kills=3)
+def test_a_backfill_that_is_killed_again_and_again_reads_one_chunk_twice_for_each(placed: World) -> None:
+    placed.tables[0] |= {"max_mb_per_chunk": 0.03, "batch_size": 100}
+    placed.sql("insert into users select g, 'n' || g, g from generate_series(1, 1500) g")
+    kill_a_backfill(placed, random.Random("chunks"), kills=3)
 
 
-def test_killed_between_staging_and_loading(synced: World) -> None:
+def test_a_resync_that_is_killed_at_each_point_is_seen_by_no_reader_before_it_is_whole(placed: World) -> None:
+    placed.tables[0] |= {"max_mb_per_chunk": 0.03, "batch_size": 100}
+    placed.sql("insert into users select g, 'n' || g, g from generate_series(1, 800) g")
+    assert_recovered(placed)
+    kill_a_resync(placed)
+
+
+def test_killed_between_staging_and_loading(placed: World) -> None:
     """With `load_every`, and rows of an earlier tick that wait: each tick loads what the one before has staged."""
-    synced.tables[0] |= {"load_every": "1ms"}
+    placed.sql("insert into users select g, 'n' || g, g from generate_series(1, 200) g")
+    assert_recovered(placed)
+    placed.tables[0] |= {"load_every": "1ms"}
     for phase in DEFERRED_POINTS:
         rnd = random.Random(phase)
-        change_source(synced, rnd)
-        assert tick(synced).wait(DEADLINE) == 0
-        kill_at(synced, phase, rnd)
+        change_source(placed, rnd)
+        assert tick(placed).wait(DEADLINE) == 0
+        kill_at(placed, phase, rnd)

@@ -11,6 +11,9 @@ from pgsnow.model.secret import Secret
 from pgsnow.model.table import TargetName
 
 PREFIX = "pgsnow"
+GOOGLE = "storage.googleapis.com"
+"""Speaks S3's language to us, and is `gcs://` to Snowflake, which reads it by an integration alone (Snowflake docs,
+"CREATE STAGE", externalStageParams; Google Cloud docs, "XML API", "Interoperability")."""
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]\Z")
 _PREFIX = re.compile(r"[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
@@ -45,8 +48,8 @@ class S3Settings:
 
     @property
     def url(self) -> str:
-        """`s3://bucket/prefix/`."""
-        return f"s3://{self.bucket}/{self.prefix}/"
+        """`s3://bucket/prefix/`, or `gcs://bucket/prefix/`, as Snowflake calls it."""
+        return f"{'gcs' if _is_google(self.endpoint_url) else 's3'}://{self.bucket}/{self.prefix}/"
 
     @property
     def display(self) -> str:
@@ -74,13 +77,23 @@ def s3_from(env: Environment) -> S3Settings | None:
         keys=_keys(env),
         warnings=tuple(_warnings(env)),
     )
-    if not (settings.stage or settings.integration or settings.keys):
+    if _is_google(settings.endpoint_url) and not (settings.stage or settings.integration):
+        env.refuse(
+            "S3_STORAGE_INTEGRATION",
+            "is not set, and Snowflake reads gcs:// by nothing else",
+            "name a storage integration with STORAGE_PROVIDER = 'GCS', or an external stage that has one in S3_STAGE",
+        )
+    elif not (settings.stage or settings.integration or settings.keys):
         env.refuse(
             "S3_STORAGE_INTEGRATION",
             "is not set, and Snowflake has no other way to read the bucket",
             "name a storage integration, or an external stage in S3_STAGE, or set S3_ACCESS_KEY and S3_SECRET",
         )
     return settings
+
+
+def _is_google(endpoint: str) -> bool:
+    return urlsplit(endpoint).hostname == GOOGLE
 
 
 def _prefix(env: Environment) -> str:
@@ -149,7 +162,7 @@ def _warnings(env: Environment) -> list[str]:
             " S3_STORAGE_INTEGRATION instead."
         )
     host = urlsplit(env.get("S3_ENDPOINT_URL") or "").hostname or ""
-    if host and not env.get("S3_STAGE") and ".amazonaws.com" not in f"{host}.":
+    if host and host != GOOGLE and not env.get("S3_STAGE") and ".amazonaws.com" not in f"{host}.":
         found.append(
             "S3_ENDPOINT_URL: Snowflake looks for s3:// at AWS alone; have an external stage made for this store,"
             " and name it in S3_STAGE."

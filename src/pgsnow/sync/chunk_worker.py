@@ -59,8 +59,9 @@ class ChunkWorker:
                     run.destination.beside.gather(taken.fence)
                 run.destination.units.go_straight(not_after=taken.fence - 1, earlier=taken.chunk.fences[:-1])
                 writer = UnitWriter(
-                    run.plan, run.claim.fence, self._spool, run.quarantine, run.progress, run.stop
-                )
+                    run.plan, run.claim.fence, self._spool, run.quarantine, run.progress, run.stop,
+                    uploads=run.destination.ahead,
+                )  # fmt: skip
                 loaded = load_chunk(run, taken.chunk, writer, pace)
                 if loaded is None:
                     return False

@@ -54,7 +54,7 @@ def stage_changes(run: TableRun) -> bool:
             return False
         writer = UnitWriter(
             run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop,
-            first_batch=staged.first_batch, first_row=staged.first_row,
+            first_batch=staged.first_batch, first_row=staged.first_row, uploads=run.destination.ahead,
         )  # fmt: skip
         for unit in writer.units(reading.pages()):
             run.quarantine.flush()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadUnit
 from pgsnow.model.config import LoadMethod
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load import Method, choose_method
+from pgsnow.snowflake.put_ahead import PutAhead, StagingOfTheRest
 from pgsnow.snowflake.replace import Content
 from pgsnow.snowflake.staging import Staging
 from pgsnow.snowflake.stagings import Stagings
@@ -27,6 +28,7 @@ class Delivery:
     progress: Progress
     stop: threading.Event
     stagings: Stagings
+    put_ahead: PutAhead = field(default_factory=PutAhead)
 
     @property
     def content(self) -> Content:
@@ -39,13 +41,17 @@ class Delivery:
 
     @property
     def staging(self) -> Staging:
-        """Where files go."""
-        return self.stagings.serving(self.plan.config.load)
+        """Where files go, unless they are there."""
+        return StagingOfTheRest(self.stagings.serving(self.plan.config.load), self.put_ahead)
 
     def method(self, unit: LoadUnit) -> Method:
+        return self.method_of(unit.rows, unit.size)
+
+    def method_of(self, rows: int, size: int) -> Method:
+        """For a unit of so many rows and bytes. Once it is "stage" it is so for any larger one."""
         method = self.plan.config.load
         if method is LoadMethod.AUTO:
-            return choose_method(unit.rows, unit.size)
+            return choose_method(rows, size)
         return "insert" if method is LoadMethod.INSERT else "stage"
 
     def notify(self, phase: str) -> None:

@@ -9,6 +9,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings import SnowflakeSettings
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.stagings import Stagings
+from pgsnow.sync.ahead import Ahead
 from pgsnow.sync.beside import Beside
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.open_batches import OpenBatches
@@ -41,6 +42,8 @@ class Destination:
         self.batches = OpenBatches(delivery, self.session)
         self.target = Target(delivery, self.session, applying=applying)
         self.beside = Beside(delivery, self.session, self.batches, self.target)
+        self.put_ahead = delivery.put_ahead
+        self.ahead = Ahead(delivery, self.session, self.batches, self.target, self.beside)
         self.whole = WholeContent(delivery, self.session, self.batches, self.target)
         self.units = UnitLoads(delivery, self.session, self.batches, self.target, self.beside)
 

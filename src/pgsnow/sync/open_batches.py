@@ -44,9 +44,9 @@ class OpenBatches:
         """They are not to be swept: the ledger says that they wait to be loaded."""
         self._open[:] = [batch for batch in self._open if batch not in batches]
 
-    def sweep(self, *, but: str | None = None) -> None:
-        """Remove the staging of every batch known to be open, of this run and of earlier ones."""
-        swept = [batch for batch in self._open if batch not in (but, self.kept)]
+    def sweep(self, *but: str) -> None:
+        """Remove the staging of every batch known to be open but these, of this run and of earlier ones."""
+        swept = [batch for batch in self._open if batch not in (*but, self.kept)]
         if not swept:
             return
         with self._delivery.progress.timed("sweep"):

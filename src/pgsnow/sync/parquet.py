@@ -20,6 +20,10 @@ PART_BYTES = 128 << 20
 """Of file: a part is closed at the first row group boundary past this. Snowflake loads files of 100 to 250 MB best; the
 connector holds a part in memory while it uploads it, so this bounds memory too: see docs/loading.md."""
 
+FIRST_PART_BYTES = 8 << 20
+"""Of a unit's first part; each further one is twice as large as the one before. There is something to upload early then
+while the rest is read, and yet few files. Measured: docs/decisions/24-files-go-up-while-rows-are-read.md"""
+
 
 def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
     """One column a loaded field, under its Snowflake name, if asked for HASH_COLUMN, and ORDER_COLUMN (int64) last."""
@@ -33,7 +37,7 @@ class PartWriter:
     """Writes the part files of one load unit into `folder`. Not for use by two threads.
 
     Rows keep the order in which they are written: ORDER_COLUMN counts them from `first_row` over all parts. hashed:
-    HASH_COLUMN holds a digest of each.
+    HASH_COLUMN holds a digest of each. part_bytes: PART_BYTES if it is not given.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class PartWriter:
         folder: Path,
         output: tuple[Field, ...],
         *,
-        part_bytes: int = PART_BYTES,
+        part_bytes: int | None = None,
         first_row: int = 0,
         hashed: bool = False,
     ) -> None:
@@ -50,8 +54,9 @@ class PartWriter:
         self._hashed = [field.target for field in output] if hashed else None
         self._schema = parquet_schema(output, hashed=hashed)
         self._dictionary = [field.target for field in output if field.type.low_cardinality]
-        self._part_bytes = part_bytes
+        self._part_bytes = part_bytes or PART_BYTES
         self._parts: list[PartFile] = []
+        self._told = 0
         self._held: list[pa.RecordBatch] = []
         self._held_rows = 0
         self._held_bytes = 0
@@ -81,6 +86,14 @@ class PartWriter:
         self._close_part()
         return tuple(self._parts)
 
+    def followed(self) -> tuple[PartFile, ...]:
+        """Finished parts after which rows have come, each told once."""
+        more = bool(self._held) or self._writer is not None
+        until = len(self._parts) if more else max(self._told, len(self._parts) - 1)
+        new = tuple(self._parts[self._told : until])
+        self._told = until
+        return new
+
     def abandon(self) -> None:
         """Close what is open; the folder's owner removes the files."""
         self._held.clear()
@@ -96,7 +109,8 @@ class PartWriter:
         self._part_rows += self._held_rows
         self._held.clear()
         self._held_rows = self._held_bytes = 0
-        if self._path is not None and self._path.stat().st_size >= self._part_bytes:
+        enough = min(self._part_bytes, FIRST_PART_BYTES << len(self._parts))
+        if self._path is not None and self._path.stat().st_size >= enough:
             self._close_part()
 
     def _open_part(self) -> pq.ParquetWriter:

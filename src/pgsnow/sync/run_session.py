@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,13 +16,15 @@ T = TypeVar("T")
 
 
 class RunSession:
-    """At most one is open at a time."""
+    """At most one is open at a time, and does one action at a time, whichever thread it comes from: a second
+    login costs more than waiting for an upload does."""
 
     def __init__(self, settings: SnowflakeSettings, delivery: Delivery, session: Session | None) -> None:
         """session: one that another run session has handed on."""
         self._settings = settings
         self._delivery = delivery
         self._session = session
+        self._lock = threading.RLock()
 
     def do(self, action: Callable[[Session], T]) -> T:
         """The action, tried again where that is safe. It must bear being done twice."""
@@ -33,16 +36,21 @@ class RunSession:
 
     def once(self, action: Callable[[Session], T]) -> T:
         """The action, not tried again."""
+        with self._lock:
+            session = self._opened()
+            try:
+                return action(session)
+            except PgsnowError:
+                # A session that has failed may hold a transaction or a broken socket; the next try gets a new one.
+                self.close()
+                raise
+
+    def _opened(self) -> Session:
         if self._session is None:
             claim = self._delivery.claim
             with self._delivery.progress.timed("connect"):
                 self._session = connect(self._settings, query_tag=f"pgsnow:{claim.table}:{claim.run_id}")
-        try:
-            return action(self._session)
-        except PgsnowError:
-            # A session that has failed may hold a transaction or a broken socket; the next try gets a new one.
-            self.close()
-            raise
+        return self._session
 
     def handed_on(self) -> Session | None:
         """The open session, if there is one: the caller's from now on."""

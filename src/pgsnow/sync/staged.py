@@ -64,15 +64,17 @@ class Staged:
         """The unit's files into the stage. Through a bucket, Snowflake is not spoken to. Idempotent."""
         plan, method = self._plan, self._plan.config.load
         staging = self._stagings.serving(method)
-        parts = [part.path for part in unit.parts]
+        parts, ahead = [part.path for part in unit.parts], self._destination.put_ahead
         self._destination.batches.begin(unit.batch)
 
         def send(session: Session) -> None:
-            staging.put(session, plan.target, unit.batch, parts)
+            staging.put(session, plan.target, unit.batch, ahead.rest(unit.batch, parts))
 
         with self._progress.timed("put"):
             if isinstance(staging, S3Staging):
-                self._destination.session.retried(lambda: staging.upload(unit.batch, parts))
+                self._destination.session.retried(
+                    lambda: staging.upload(unit.batch, ahead.rest(unit.batch, parts))
+                )
             else:
                 self._destination.target.or_anew(send)
         self._progress.tell("put")

@@ -90,7 +90,10 @@ def load_changes(run: TableRun) -> bool:
     )  # fmt: skip
     with reading, Spool(run.claim.run_id) as spool:
         run.progress.full_read = reading.full_read or (run.backfill.reason if run.backfill else None)
-        writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
+        writer = UnitWriter(
+            run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop,
+            uploads=run.destination.ahead,
+        )  # fmt: skip
         if reading.full_read is not None and run.replaces:
             load_whole(run, writer.units(reading.pages()), relaxed=run.reshaped)
         elif not load_units(run, reading, writer.units(reading.pages())):

@@ -41,9 +41,9 @@ class UnitLoads:
         """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
 
         The batch is in the ledger before anything of it is in Snowflake. The unit before is swept first, so that a
-        long read does not pile up staging.
+        long read does not pile up staging. Files of this one may be there already.
         """
-        self._batches.sweep()
+        self._batches.sweep(unit.batch)
         self._batches.begin(unit.batch)
         straight = self._straight
         result = straight.load(unit) if straight is not None else None

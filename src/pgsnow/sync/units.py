@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import pyarrow as pa
 
-from pgsnow.model.batch import LoadUnit, Page
+from pgsnow.model.batch import LoadUnit, Page, PartFile
 from pgsnow.model.config import TableMode
 from pgsnow.model.errors import ShuttingDown
 from pgsnow.model.plan import TablePlan
@@ -16,6 +17,19 @@ from pgsnow.sync.parquet import PartWriter
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.quarantine import Quarantine
 from pgsnow.sync.spool import Spool
+
+
+class Uploads(Protocol):
+    """Of files whose unit is still being written."""
+
+    def send(self, batch: str, parts: Sequence[PartFile]) -> None:
+        """These are finished, and not the unit's last."""
+
+    def arrive(self, batch: str) -> None:
+        """The unit is whole; nothing is under way any more."""
+
+    def abandon(self) -> None:
+        """The unit was given up; nothing is under way any more. Idempotent."""
 
 
 class UnitWriter:
@@ -35,8 +49,10 @@ class UnitWriter:
         *,
         first_batch: int = 0,
         first_row: int = 0,
+        uploads: Uploads | None = None,
     ) -> None:
-        """first_batch, first_row: what units and rows are counted from."""
+        """first_batch, first_row: what units and rows are counted from. uploads: gets finished files before their unit
+        is handed over."""
         self._plan = plan
         self._fence = fence
         self._spool = spool
@@ -45,6 +61,7 @@ class UnitWriter:
         self._stop = stop
         self._made = first_batch
         self._rows = first_row
+        self._uploads = uploads
 
     def units(self, pages: Iterable[Page]) -> Iterator[LoadUnit]:
         """Units in the order of reading. Between a unit and the next, nothing of the next has been read, and when the
@@ -63,6 +80,8 @@ class UnitWriter:
                 yield from self._hand_over(writer)
         finally:
             writer.abandon()
+            if self._uploads is not None:
+                self._uploads.abandon()
 
     def _add(self, writer: PartWriter, page: Page) -> None:
         if self._stop.is_set():
@@ -72,6 +91,8 @@ class UnitWriter:
         good = self._quarantine.sift(page)
         with self._progress.timed("write"):
             writer.write(good)
+        if self._uploads is not None:
+            self._uploads.send(self._batch, writer.followed())
         self._progress.tell("page", rows=good.num_rows, size=_size(good))
 
     def _timed(self, pages: Iterable[Page]) -> Iterator[Page]:
@@ -101,11 +122,17 @@ class UnitWriter:
     def _close(self, writer: PartWriter) -> LoadUnit:
         with self._progress.timed("write"):
             parts = writer.finish()
-        unit = LoadUnit(batch_name(self._plan, self._fence, self._made), self._fence, parts, self._rows)
+        if self._uploads is not None:
+            self._uploads.arrive(self._batch)
+        unit = LoadUnit(self._batch, self._fence, parts, self._rows)
         self._made += 1
         self._rows += unit.rows
         self._progress.tell("written", rows=unit.rows, size=unit.size)
         return unit
+
+    @property
+    def _batch(self) -> str:
+        return batch_name(self._plan, self._fence, self._made)
 
 
 def batch_name(plan: TablePlan, fence: int, number: int) -> str:

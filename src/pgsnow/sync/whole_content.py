@@ -28,7 +28,7 @@ class WholeContent:
         """Stage one unit of a content that `replace` or `append` will put in place. Idempotent, in order of reading.
 
         The files of the units before are swept, but for the first, whose staging table holds the content."""
-        self._batches.sweep(but=self._content.batch)
+        self._batches.sweep(self._content.batch, unit.batch)
         self._batches.begin(unit.batch)
         tries = count()
         result = self._session.do(lambda session: self._gather(session, unit, again=next(tries) > 0))

@@ -48,6 +48,18 @@ def test_a_store_that_is_not_aws_needs_a_stage_in_snowflake() -> None:
     assert by_stage.warnings == ()
 
 
+def test_googles_storage_is_gcs_to_snowflake_and_takes_an_integration() -> None:
+    google = {"S3_BUCKET": "lake", "S3_ENDPOINT_URL": "https://storage.googleapis.com", **KEYS}
+    found = read(**google, S3_STORAGE_INTEGRATION="PGSNOW_GCS")
+    assert found is not None
+    assert (found.url, found.warnings) == ("gcs://lake/pgsnow/", ())
+    by_stage = read(**google, S3_STAGE="ops.lake")
+    assert by_stage is not None
+    assert (by_stage.url, by_stage.warnings) == ("gcs://lake/pgsnow/", ())
+    with pytest.raises(ConfigError, match="S3_STORAGE_INTEGRATION: is not set, and Snowflake reads gcs://"):
+        read(**google)
+
+
 @pytest.mark.parametrize(
     ("env", "says"),
     [

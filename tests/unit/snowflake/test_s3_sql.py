@@ -45,6 +45,14 @@ def test_a_storage_integration_comes_before_keys_which_then_stay_here() -> None:
     assert copy == f"{COPY}'s3://lake/team/pgsnow/public.users/17-3/' STORAGE_INTEGRATION=PGSNOW_S3{OPTIONS}"
 
 
+def test_googles_storage_is_read_as_gcs_by_an_integration() -> None:
+    google = {"S3_ENDPOINT_URL": "https://storage.googleapis.com", **KEYS}
+    copy = staging(**google, S3_STORAGE_INTEGRATION="PGSNOW_GCS").copy(TARGET, BATCH, BATCH)
+    assert (
+        copy == f"{COPY}'gcs://lake/team/pgsnow/public.users/17-3/' STORAGE_INTEGRATION=PGSNOW_GCS{OPTIONS}"
+    )
+
+
 def test_an_external_stage_stands_for_bucket_and_prefix() -> None:
     copy = staging(S3_STAGE="ops.lake_stage").copy(TARGET, BATCH, BATCH)
     assert copy == f'{COPY}@"DB"."OPS"."LAKE_STAGE"/public.users/17-3/{OPTIONS}'
