@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgsnow.model.batch import PartFile
 from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.typemap import Field, mapping_named
 from pgsnow.sync import parquet
@@ -61,7 +62,8 @@ def test_parts_begin_small_and_grow_with_what_is_before_them(
     """The first can be sent early, and few are needed for much."""
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1000)
     monkeypatch.setattr(parquet, "FIRST_PART_BYTES", 20_000)
-    writer, told = PartWriter(tmp_path, FIELDS, part_bytes=200_000), []
+    writer = PartWriter(tmp_path, FIELDS, part_bytes=200_000)
+    told: list[PartFile] = []
     for start in range(0, 600_000, 1000):
         writer.write(rows(start, 1000))
         told += writer.followed()
