@@ -21,8 +21,9 @@ PART_BYTES = 128 << 20
 connector holds a part in memory while it uploads it, so this bounds memory too: see docs/loading.md."""
 
 FIRST_PART_BYTES = 8 << 20
-"""Of a unit's first part; each further one is twice as large as the one before. There is something to upload early then
-while the rest is read, and yet few files. Measured: docs/decisions/24-files-go-up-while-rows-are-read.md"""
+"""Of a unit's first part; each further one has at least this, and half of what those before it have. There is something
+to upload early then, while the rest is read, little is left at the end, and yet there are few files. Measured:
+docs/decisions/24-files-go-up-while-rows-are-read.md"""
 
 
 def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
@@ -109,7 +110,7 @@ class PartWriter:
         self._part_rows += self._held_rows
         self._held.clear()
         self._held_rows = self._held_bytes = 0
-        enough = min(self._part_bytes, FIRST_PART_BYTES << len(self._parts))
+        enough = min(self._part_bytes, max(FIRST_PART_BYTES, sum(part.size for part in self._parts) // 2))
         if self._path is not None and self._path.stat().st_size >= enough:
             self._close_part()
 

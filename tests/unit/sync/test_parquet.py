@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgsnow.model.batch import PartFile
 from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.sync import parquet
 from pgsnow.sync.parquet import PartWriter, parquet_schema
 
 FIELDS = (
@@ -51,6 +54,26 @@ def test_a_part_is_closed_once_it_is_large_enough(tmp_path: Path) -> None:
     parts = writer.finish()
     assert len(parts) > 1
     assert all(part.size == part.path.stat().st_size > 0 for part in parts)
+
+
+def test_parts_begin_small_and_grow_with_what_is_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first can be sent early, and few are needed for much."""
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1000)
+    monkeypatch.setattr(parquet, "FIRST_PART_BYTES", 20_000)
+    writer = PartWriter(tmp_path, FIELDS, part_bytes=200_000)
+    told: list[PartFile] = []
+    for start in range(0, 600_000, 1000):
+        writer.write(rows(start, 1000))
+        told += writer.followed()
+    parts = writer.finish()
+    sizes = [part.size for part in parts]
+    for number, size in enumerate(sizes[:-1]):
+        least = min(200_000, max(20_000, sum(sizes[:number]) // 2))
+        assert least <= size < least + 20_000, (number, sizes)
+    assert 20_000 <= sizes[0] < 40_000 < 200_000 <= sizes[-2]
+    assert tuple(told) == parts[:-1], "each is told of once, but for the last"
 
 
 def test_columns_bear_their_snowflake_names(tmp_path: Path) -> None:
