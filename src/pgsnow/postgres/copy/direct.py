@@ -16,10 +16,10 @@ from psycopg import pq
 
 IDLE = 0.1
 """Seconds after which what has come is handed on, be it ever so little."""
-_FLOWING = 1 << 20
+FLOWING = 1 << 20
 """Bytes after which a stream is no small answer: then little pieces are let grow before they are fetched."""
-_LITTLE = 64 * 1024
-_GROWS = 0.0002
+LITTLE = 64 * 1024
+GROWS = 0.0002
 
 
 class Direct:
@@ -53,8 +53,8 @@ class Direct:
             if got == 0:
                 raise psycopg.OperationalError("the server closed the connection")
             self._seen += got
-            if got < _LITTLE and self._seen > _FLOWING:
-                time.sleep(_GROWS)
+            if got < LITTLE and self._seen > FLOWING:
+                time.sleep(GROWS)
             return got
 
     def close(self) -> None:

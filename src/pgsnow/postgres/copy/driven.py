@@ -1,4 +1,4 @@
-"""A COPY through libpq, a call a row: for connections that it encrypts."""
+"""A COPY through libpq, a call a row: for connections that it encrypts in a way that `tunnel` does not know."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class Driven:
     def send(self, statement: bytes) -> None:
         """A simple query."""
         self._pgconn.send_query(statement)
-        while self._pgconn.flush():
-            select.select([], [self._pgconn.socket], [])
+        sent(self._pgconn)
 
     def receive(self, memory: memoryview) -> int:
         """See answer.Receive. Raises psycopg.Error as libpq reports it."""
@@ -40,9 +39,9 @@ class Driven:
         """There is nothing of its own."""
 
     def _begin(self) -> None:
-        result = self._result()
+        result = result_of(self._pgconn)
         if result is None or result.status != pq.ExecStatus.COPY_OUT:
-            raise _failure(self._pgconn, result)
+            raise failure(self._pgconn, result)
         self._rows = True
 
     def _row(self) -> bool:
@@ -51,7 +50,7 @@ class Driven:
         while size == 0:
             if self._ready:
                 return False
-            self._wait()
+            _wait(self._pgconn)
             size, row = self._pgconn.get_copy_data(1)
         if size < 0:
             return self._end()
@@ -60,23 +59,32 @@ class Driven:
         return True
 
     def _end(self) -> bool:
-        while (result := self._result()) is not None:
+        while (result := result_of(self._pgconn)) is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR:
-                raise _failure(self._pgconn, result)
+                raise failure(self._pgconn, result)
         self._ready += ENDED
         return False
 
-    def _result(self) -> pq.abc.PGresult | None:
-        while self._pgconn.is_busy():
-            self._wait()
-        return self._pgconn.get_result()
 
-    def _wait(self) -> None:
-        select.select([self._pgconn.socket], [], [])
-        self._pgconn.consume_input()
+def sent(pgconn: pq.abc.PGconn) -> None:
+    """Waits until all of it is on its way."""
+    while pgconn.flush():
+        select.select([], [pgconn.socket], [])
 
 
-def _failure(pgconn: pq.abc.PGconn, result: pq.abc.PGresult | None) -> psycopg.Error:
+def result_of(pgconn: pq.abc.PGconn) -> pq.abc.PGresult | None:
+    """The next one; None: there are no more."""
+    while pgconn.is_busy():
+        _wait(pgconn)
+    return pgconn.get_result()
+
+
+def _wait(pgconn: pq.abc.PGconn) -> None:
+    select.select([pgconn.socket], [], [])
+    pgconn.consume_input()
+
+
+def failure(pgconn: pq.abc.PGconn, result: pq.abc.PGresult | None) -> psycopg.Error:
     if result is None:
         return psycopg.OperationalError(pgconn.get_error_message())
     return error_from_result(result)

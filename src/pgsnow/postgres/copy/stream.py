@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 from psycopg import pq
-from psycopg.errors import error_from_result
 
 from pgsnow.postgres.copy.answer import Answer
 from pgsnow.postgres.copy.columns import Column
 from pgsnow.postgres.copy.direct import Direct
-from pgsnow.postgres.copy.driven import Driven
+from pgsnow.postgres.copy.driven import Driven, failure, result_of, sent
+from pgsnow.postgres.copy.tunnel import Tunnel
 
 
 def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Generator[pa.RecordBatch]:
@@ -21,7 +21,7 @@ def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Gener
 
     `conn` is idle, or idle in a transaction; not so again until all was read. Raises psycopg.Error."""
     columns = described(conn.pgconn, query.encode())
-    channel = Driven(conn.pgconn) if encrypted else Direct(conn.pgconn)
+    channel = (Tunnel.through(conn.pgconn) or Driven(conn.pgconn)) if encrypted else Direct(conn.pgconn)
     try:
         channel.send(f"copy ({query}\n) to stdout (format binary)".encode())
         yield from Answer(channel.receive, columns)
@@ -35,18 +35,25 @@ def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[Column, ...]:
     """The columns of a query, which is parsed for that, but not planned. Domains tell the type they are made of.
 
     https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY"""
-    _checked(pgconn.prepare(b"", query))
-    found = _checked(pgconn.describe_prepared(b""))
+    pgconn.send_prepare(b"", query)
+    _checked(pgconn)
+    pgconn.send_describe_prepared(b"")
+    found = _checked(pgconn)
     return tuple(
         Column((found.fname(at) or b"").decode(), found.ftype(at), found.fmod(at))
         for at in range(found.nfields)
     )
 
 
-def _checked(result: pq.abc.PGresult) -> pq.abc.PGresult:
-    if result.status != pq.ExecStatus.COMMAND_OK:
-        raise error_from_result(result)
-    return result
+def _checked(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
+    """Of what was sent. psycopg's describe_prepared would keep Python's lock until the server has answered."""
+    sent(pgconn)
+    found = result_of(pgconn)
+    while result_of(pgconn) is not None:
+        pass
+    if found is None or found.status != pq.ExecStatus.COMMAND_OK:
+        raise failure(pgconn, found)
+    return found
 
 
 def is_encrypted(conn: psycopg.Connection[Any]) -> bool:
