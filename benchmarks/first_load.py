@@ -27,7 +27,6 @@ tables:
     watermark_column: updated_at
 """
 TABLE = """
-drop table if exists users;
 create table users (
   id bigint primary key, external_id uuid not null, name text not null, email text, balance numeric(14,2),
   profile jsonb, tags text[], active boolean, updated_at timestamptz not null);
@@ -37,22 +36,22 @@ select g, md5(g::text)::uuid, 'user ' || g, 'u' || g || '@example.com', (g % 100
        array['t' || g % 10, 't' || g % 7], g % 3 = 0, now() - interval '1 day' + g * interval '1 microsecond'
 from generate_series(1, {rows}) g;
 create index on users (updated_at);
-analyze users;
+analyze users
 """
 
 
 def measure(rows: int) -> dict[str, float]:
-    """One first load of `rows` rows in a fresh process: seconds, peak MB, rows loaded."""
-    with psycopg.connect(os.environ["POSTGRES_DSN"], autocommit=True) as conn:
-        conn.execute(
-            "drop table if exists sync_watermarks, sync_errors, sync_logs, sync_horizon, pgsnow_migrations"
-        )
-        for statement in TABLE.format(rows=rows).split(";"):
-            if statement.strip():
-                conn.execute(statement)
-    out = subprocess.run(
-        [sys.executable, "-m", "benchmarks.first_load", "--child"], capture_output=True, text=True
-    )
+    """One first load of `rows` rows in a fresh process, into a target that is not there yet: seconds, peak MB, rows
+    loaded."""
+    from pgsnow.embedded.stack import Stack
+
+    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
+        env = stack.env()
+        with psycopg.connect(env["POSTGRES_DSN"], autocommit=True) as conn:
+            for statement in TABLE.format(rows=rows).split(";"):
+                conn.execute(statement.encode())
+        argv = [sys.executable, "-m", "benchmarks.first_load", "--child"]
+        out = subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True)
     if out.returncode != 0:
         raise SystemExit(out.stderr)
     return {"rows": rows, **json.loads(out.stdout.splitlines()[-1])}
@@ -86,11 +85,7 @@ def child() -> None:
 
 
 def main(sizes: list[int]) -> int:
-    from pgsnow.embedded.stack import Stack
-
-    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
-        os.environ.update(stack.env())
-        results = [measure(rows) for rows in sizes]
+    results = [measure(rows) for rows in sizes]
     figures = Figures()
     figures.forget({"rows"})
     for result in results:

@@ -167,7 +167,7 @@ class TableOptions(BaseModel):
     """With load_every: load as soon as so many megabytes of files wait."""
     max_rows_per_load: FromOne = 1_000_000
     """Rows that one COPY and one MERGE apply at most."""
-    max_mb_per_chunk: Positive = 128.0
+    max_mb_per_chunk: Positive = 512.0
     """Megabytes of a table, as Postgres stores it, that a full read loads and remembers at once."""
     max_mb_per_s: Positive | None = None
     """Megabytes of rows that a full read in chunks reads in a second at most; null means as many as it can."""
