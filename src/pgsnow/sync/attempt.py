@@ -9,6 +9,7 @@ import psycopg
 
 from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Horizon
+from pgsnow.model.errors import LeaseLost
 from pgsnow.sync.chunk_worker import ChunkWorker
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.look import Look
@@ -46,6 +47,8 @@ class Attempt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, LeaseLost):
+            self._destination.batches.abandon()
         self._destination.close()
 
     def table_run(self, horizon: Horizon, wishes: Wishes, *, loads: bool) -> TableRun:

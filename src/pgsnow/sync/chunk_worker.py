@@ -70,6 +70,7 @@ class ChunkWorker:
                 return True
         except LeaseLost:
             if not run.destination.target.gone:
+                run.destination.batches.abandon()
                 raise
             with contextlib.suppress(LeaseLost):  # the ledger has what is swept here as the table's by now
                 run.destination.batches.sweep()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
+from pgsnow.model.errors import PgsnowError
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.load import sweep
 from pgsnow.sync.delivery import Delivery
@@ -54,6 +56,15 @@ class OpenBatches:
             self._delivery.ledger.close_batches(self._delivery.claim, swept)
         self._open[:] = [batch for batch in self._open if batch not in swept]
         self._delivery.progress.tell("swept")
+
+    def abandon(self) -> None:
+        """The table is another run's by now, which has removed what it found. What this one has put there since would
+        stay for ever, so its own batches are removed here; no other run has a batch of these names. Never raises what
+        Snowflake does."""
+        ours = [batch for batch in self._open if batch not in self._left and batch != self.kept]
+        if ours:
+            with contextlib.suppress(PgsnowError):
+                self._session.once(lambda session: self._sweep(session, ours))
 
     def _sweep(self, session: Session, batches: Sequence[str]) -> None:
         """An earlier run may have had another configuration, and its files in another place."""
