@@ -1,6 +1,6 @@
 """A first load in chunks that is killed (-9) again and again: `python -m benchmarks.backfill 1000000 --kills 5`.
 
-Tells seconds in all, peak memory of the largest process, chunks, how many of them were read more than once, and whether
+Tells how often it was killed before its end, seconds in all, peak memory of the largest process, chunks, how many of them were read more than once, and whether
 source and target are equal at the end. With `--kills 0` and `--chunk-mb` it shows what chunks cost, with `--parallel`
 what it is worth to load several at once: seconds, CPU seconds of the ticks (user and system), and memory. With
 `--resync` the table is loaded first, and what is measured is a resync of it, while a reader asks all the time what the
@@ -22,12 +22,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from benchmarks.first_load import TABLE
+
+MB_A_SECOND = 40
+"""About what a chunk is loaded with: kills come at any moment of one."""
 
 
 def config_text(chunk_mb: float, parallel: int) -> str:
@@ -53,19 +57,28 @@ def child(config: str, resync: bool) -> None:
         raise SystemExit(report.failures[0].error or "failed")
 
 
-def run(config: Path, kill_at_chunk: int | None, *, resync: bool = False) -> None:
-    """One tick in its own process, killed as soon as so many chunks are done in all (None: not at all). resync: it
-    begins one."""
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """kill -9 so many seconds after so many chunks are done in all."""
+
+    chunks: int
+    seconds: float
+
+
+def run(config: Path, kill: Kill | None, *, resync: bool = False) -> bool:
+    """One tick in its own process; was it killed before it came to its end? resync: it begins one."""
     command = [sys.executable, "-m", "benchmarks.backfill", "--child", str(config)]
     before = newest_backfill()
     process = subprocess.Popen([*command, *(["--resync"] if resync else [])])
-    while kill_at_chunk is not None and process.poll() is None:
-        if done_chunks() >= kill_at_chunk and not (resync and newest_backfill() == before):
+    while kill is not None and process.poll() is None:
+        if done_chunks() >= kill.chunks and not (resync and newest_backfill() == before):
+            time.sleep(kill.seconds)
             process.send_signal(signal.SIGKILL)
         time.sleep(0.01)
     code = process.wait()
     if code not in (0, -signal.SIGKILL):
         raise SystemExit(f"the tick ended with {code}")
+    return code != 0
 
 
 def done_chunks() -> int:
@@ -107,7 +120,7 @@ def reader(seen: set[tuple[int, int]]) -> Iterator[None]:
         thread.join()
 
 
-def resynced(config: Path, points: list[int], rows: int) -> Mapping[str, Any]:
+def resynced(config: Path, points: list[Kill], rows: int) -> Mapping[str, Any]:
     """The target has lost every other row, and gets them back: no reader sees anything but these two contents."""
     from pgsnow.snowflake.connection import connect
     from pgsnow.sync.setup import load_settings
@@ -119,10 +132,10 @@ def resynced(config: Path, points: list[int], rows: int) -> Mapping[str, Any]:
     seen: set[tuple[int, int]] = set()
     began = time.monotonic()
     with reader(seen):
-        for at, point in enumerate([*points, None]):
-            run(config, point, resync=at == 0)
+        killed = sum(run(config, point, resync=at == 0) for at, point in enumerate([*points, None]))
     whole = (rows, rows * (rows + 1) // 2)
     return {
+        "killed": killed,
         "seconds": round(time.monotonic() - began, 1),
         "contents_seen": len(seen),
         "whole_to_readers": seen <= {(int(half), round(odd)), whole},
@@ -138,7 +151,8 @@ def measure(
             conn.execute(statement)
         size = conn.execute("select pg_table_size('users')").fetchone()
     expected = max(1, int((size or (0,))[0] / (chunk_mb * 1024 * 1024)))
-    points = sorted(rnd.sample(range(1, max(kills + 1, expected)), kills))
+    moments = sorted(rnd.sample(range(1, max(kills + 1, expected)), kills))
+    points = [Kill(chunk, rnd.uniform(0, chunk_mb / MB_A_SECOND)) for chunk in moments]
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "sync_config.yaml"
         config.write_text(config_text(chunk_mb, parallel))
@@ -146,7 +160,6 @@ def measure(
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return {
             "rows": rows,
-            "kills": kills,
             "parallel": parallel,
             **told,
             **chunks(),
@@ -156,11 +169,10 @@ def measure(
         }
 
 
-def loaded(config: Path, points: list[int]) -> Mapping[str, Any]:
+def loaded(config: Path, points: list[Kill]) -> Mapping[str, Any]:
     began = time.monotonic()
-    for point in [*points, None]:
-        run(config, point)
-    return {"seconds": round(time.monotonic() - began, 1)}
+    killed = sum(run(config, point) for point in [*points, None])
+    return {"killed": killed, "seconds": round(time.monotonic() - began, 1)}
 
 
 def chunks() -> dict[str, int]:

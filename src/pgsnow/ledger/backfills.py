@@ -7,10 +7,11 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from pgsnow.ledger.ranges import columns_of, range_of
 from pgsnow.ledger.statements import Statements, as_json
 from pgsnow.ledger.store import Claim
 from pgsnow.ledger.values import FENCES_OF_A_CLAIM
-from pgsnow.model.backfill import Backfill, Blocks, Chunk, ChunkCounts
+from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Range
 from pgsnow.model.checkpoint import Checkpoint
 
 
@@ -36,7 +37,7 @@ class Backfills:
         claim: Claim,
         layout: str,
         checkpoint: Checkpoint,
-        blocks: Sequence[Blocks],
+        ranges: Sequence[Range],
         *,
         prunes: bool,
         reason: str,
@@ -55,11 +56,11 @@ class Backfills:
             replaces=replaces,
             reserved=FENCES_OF_A_CLAIM,
             schema=self._statements.schema,
-            chunks=as_json({"number": n, "first": b.first, "end": b.end} for n, b in enumerate(blocks)),
+            chunks=as_json(columns_of(number, of) for number, of in enumerate(ranges)),
         )
         if not rows:
             raise self._statements.lost(claim)
-        chunks = tuple(Chunk(number, of) for number, of in enumerate(blocks))
+        chunks = tuple(Chunk(number, of) for number, of in enumerate(ranges))
         return Backfill(
             rows[0]["backfill"], rows[0]["fence"], layout, checkpoint, prunes, reason, chunks, replaces
         )
@@ -86,6 +87,6 @@ class Backfills:
 
 
 def _chunk(row: dict[str, Any]) -> Chunk:
-    blocks = Blocks(row.pop("first_block"), row.pop("end_block"))
+    of = range_of(**{name: row.pop(name) for name in ("first_block", "end_block", "first_key", "end_key")})
     fences, batches = tuple(row.pop("fences")), tuple(row.pop("open_batches"))
-    return Chunk(blocks=blocks, fences=fences, open_batches=batches, **row)
+    return Chunk(range=of, fences=fences, open_batches=batches, **row)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgsnow.ledger.held_claims import HeldClaims
+from pgsnow.ledger.ranges import range_of
 from pgsnow.ledger.session import Link
 from pgsnow.ledger.statements import as_json
 from pgsnow.ledger.store import ChunkClaim, Claim
-from pgsnow.model.backfill import Blocks, Chunk, ChunkId
+from pgsnow.model.backfill import Chunk, ChunkId
 from pgsnow.model.drift import KnownSource
 
 
@@ -99,8 +100,6 @@ def _chunk_claim(row: dict[str, Any], run_id: str, holder: str) -> ChunkClaim:
         known=None if row["source_schema"] is None else KnownSource.from_json(row["source_schema"]),
         chunk=_id(row),
     )
-    blocks = Blocks(row["first_block"], row["end_block"])
-    chunk = Chunk(
-        row["number"], blocks, attempts=row["attempts"], fences=fences, open_batches=claim.open_batches
-    )
+    of = range_of(row["first_block"], row["end_block"], row["first_key"], row["end_key"])
+    chunk = Chunk(row["number"], of, attempts=row["attempts"], fences=fences, open_batches=claim.open_batches)
     return ChunkClaim(claim, chunk, row["layout"], row["backfill_fence"], row["replaces"])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pgsnow.ledger.memory_worker import MemoryWorker
 from pgsnow.ledger.store import ChunkClaim, Claim
 from pgsnow.ledger.values import FENCES_OF_A_CLAIM
-from pgsnow.model.backfill import Backfill, Blocks, Chunk, ChunkCounts, ChunkId
+from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, ChunkId, Range
 from pgsnow.model.checkpoint import Checkpoint
 
 
@@ -24,7 +24,7 @@ class MemoryBackfills(MemoryWorker):
         claim: Claim,
         layout: str,
         checkpoint: Checkpoint,
-        blocks: Sequence[Blocks],
+        ranges: Sequence[Range],
         *,
         prunes: bool,
         reason: str,
@@ -32,7 +32,7 @@ class MemoryBackfills(MemoryWorker):
     ) -> Backfill:
         with self.memory.lock:
             row, number = self._fenced(claim), next(self.memory.ids)
-            chunks = tuple(Chunk(at, of) for at, of in enumerate(blocks))
+            chunks = tuple(Chunk(at, of) for at, of in enumerate(ranges))
             row.end_backfill()
             fence = row.last_chunk_fence = max(claim.fence - FENCES_OF_A_CLAIM, row.last_chunk_fence + 1)
             row.backfill = Backfill(number, fence, layout, checkpoint, prunes, reason, chunks, replaces)

@@ -19,7 +19,7 @@ from pgsnow.ledger.runs import Runs
 from pgsnow.ledger.session import HasConninfo
 from pgsnow.ledger.statements import Statements
 from pgsnow.ledger.store import ChunkClaim, Claim, ErrorRow, Refusal, WatermarkRow
-from pgsnow.model.backfill import Backfill, Blocks, Chunk, ChunkCounts
+from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Range
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
@@ -106,14 +106,14 @@ class PostgresLedger:
         claim: Claim,
         layout: str,
         checkpoint: Checkpoint,
-        blocks: Sequence[Blocks],
+        ranges: Sequence[Range],
         *,
         prunes: bool,
         reason: str,
         replaces: bool = False,
     ) -> Backfill:
         return self._backfills.begin(
-            claim, layout, checkpoint, blocks, prunes=prunes, reason=reason, replaces=replaces
+            claim, layout, checkpoint, ranges, prunes=prunes, reason=reason, replaces=replaces
         )
 
     def claim_chunk(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:

@@ -276,8 +276,8 @@ where w.source_table = %(table)s;
 
 -- name: chunks
 -- Of one backfill, in order.
-select number, first_block, end_block, state = 'done' as done, attempts, rows, rows_rejected as rejected, bytes as size,
-    last_watermark, fences, open_batches
+select number, first_block, end_block, first_key, end_key, state = 'done' as done, attempts, rows,
+    rows_rejected as rejected, bytes as size, last_watermark, fences, open_batches
 from {schema}.sync_chunks where backfill = %(backfill)s order by number;
 
 -- name: begin_backfill
@@ -301,10 +301,11 @@ with mine as (
     cross join lateral (select greatest(%(fence)s - %(reserved)s, before.last_fence + 1) as fence) first
     returning id, source_table, fence
 ), cut as (
-    insert into {schema}.sync_chunks (backfill, number, first_block, end_block, lock_key)
-    select made.id, c.number, c.first, c."end",
+    insert into {schema}.sync_chunks (backfill, number, first_block, end_block, first_key, end_key, lock_key)
+    select made.id, c.number, c.first, c."end", c.first_key, c.end_key,
         hashtextextended(%(schema)s || '/' || made.id || '/' || c.number, 0)
-    from made cross join jsonb_to_recordset(%(chunks)s) as c(number integer, first bigint, "end" bigint)
+    from made cross join jsonb_to_recordset(%(chunks)s) 
+        as c(number integer, first bigint, "end" bigint, first_key text, end_key text)
 )
 update {schema}.sync_watermarks w
 set backfill = made.id,
@@ -373,7 +374,7 @@ join {schema}.sync_watermarks w on w.source_table = fenced.source_table
 where c.backfill = tried.backfill and c.number = tried.number
 returning w.source_table, w.target_columns, w.source_schema, fenced.layout, fenced.fence as backfill_fence,
     fenced.replaces, tried.has_lock, c.lock_key,
-    c.backfill, c.number, c.first_block, c.end_block, c.attempts, c.fences, c.open_batches,
+    c.backfill, c.number, c.first_block, c.end_block, c.first_key, c.end_key, c.attempts, c.fences, c.open_batches,
     exists (
         select from {schema}.sync_errors e where e.source_table = w.source_table and e.state = 'open'
     ) as has_open_errors;

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from pgsnow.model.backfill import Backfill, Blocks, Chunk, ChunkCounts, ChunkId
+from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, ChunkId, Range
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.drift import KnownSource
@@ -196,7 +196,7 @@ class Backfills(Protocol):
         claim: Claim,
         layout: str,
         checkpoint: Checkpoint,
-        blocks: Sequence[Blocks],
+        ranges: Sequence[Range],
         *,
         prunes: bool,
         reason: str,

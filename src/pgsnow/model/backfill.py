@@ -20,6 +20,18 @@ class Blocks:
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """Rows by the first column of their key, its values as text: from `first` (None: with the smallest, and with those
+    that have none) up to `end`, which is not of them (None: up to the largest)."""
+
+    first: str | None
+    end: str | None
+
+
+Range = Blocks | Keys
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkId:
     """Which chunk: the ledger's id of its backfill, and its number there."""
 
@@ -36,7 +48,7 @@ class Chunk:
     """
 
     number: int
-    blocks: Blocks
+    range: Range
     attempts: int = 0
     done: bool = False
     rows: int = 0
@@ -140,3 +152,8 @@ def cut(tables: Sequence[int], limit: int) -> tuple[Blocks, ...]:
             filled += step * wide
         wide -= 1
     return tuple(Blocks(*pair) for pair in zip([0, *ends], [*ends, None], strict=True))
+
+
+def between(bounds: Sequence[str]) -> tuple[Keys, ...]:
+    """Ranges of keys that cover all there can be, in order, without gap or overlap. bounds: ascending, none twice."""
+    return tuple(Keys(*pair) for pair in zip([None, *bounds], [*bounds, None], strict=True))

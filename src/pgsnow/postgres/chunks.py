@@ -5,6 +5,7 @@ a rewriting ALTER TABLE, TRUNCATE) moves it, and then SchemaMoved is raised. So 
 saw, and that is still alive, is in the range that holds its ctid, whenever that is read; any other has an xid and a
 watermark that the checkpoint of `outset` asks for (I1, I2 and I5 of window.py). The whole argument:
 docs/decisions/17-a-backfill-in-chunks.md. TID range scans: https://www.postgresql.org/docs/release/14.0/
+Where there are none, it goes by the key: key_ranges.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composed, Literal
 
-from pgsnow.model.backfill import Blocks, cut
+from pgsnow.model.backfill import Blocks, Keys, Range, cut
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.plan import TablePlan
@@ -25,6 +26,7 @@ from pgsnow.postgres.advance import advanced
 from pgsnow.postgres.arrival import Arrival
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.finite import LastWatermark
+from pgsnow.postgres.key_ranges import in_keys, is_keyed, key_ranges
 from pgsnow.postgres.long import rows_of, select_list
 from pgsnow.postgres.look import approach
 from pgsnow.postgres.reason import reason_in_xids
@@ -33,7 +35,7 @@ from pgsnow.postgres.watermark_column import place_of_watermark, read_besides
 
 MEGABYTE = 1024 * 1024
 _LOSSLESS = frozenset({ReadMode.WATERMARK, ReadMode.XMIN})
-_WHOLE = (Blocks(0, None),)
+_WHOLE: tuple[Range, ...] = (Blocks(0, None),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Outset:
 
     reason: str
     checkpoint: Checkpoint
-    chunks: tuple[Blocks, ...]
+    chunks: tuple[Range, ...]
     x: int
     xmax: int
 
@@ -64,7 +66,7 @@ def outset(
 ) -> Outset | None:
     """The outset of a full read, cut into chunks of at most `max_mb_per_chunk`; None if not everything needs to be
     read. One chunk: the table is small, or cannot be read by ranges or not be gone on from (foreign tables, views,
-    other access methods, late_rows other than lossless, servers before PostgreSQL 14).
+    late_rows other than lossless).
 
     `horizon` was taken before. Raises SchemaMoved and what else `snapshot` raises.
     """
@@ -78,16 +80,14 @@ def outset(
         return Outset(reason, advanced(None, horizon, step, full=True), chunks, now.x, now.xmax)
 
 
-def read_chunk(
-    source: Source, plan: TablePlan, blocks: Blocks, last: LastWatermark | None
-) -> Generator[Page]:
+def read_chunk(source: Source, plan: TablePlan, of: Range, last: LastWatermark | None) -> Generator[Page]:
     """The rows of one chunk, through a snapshot that ends with them. Closing the generator cancels the query.
 
     last: sees their watermarks. Raises as read.Reading does.
     """
     with source.arrow() as connection, snapshot(connection, plan) as now:
         arrival = Arrival(plan, checks_text=now.any_bytes)
-        with closing(now.batches(_query(plan, blocks, guard=now.long_values))) as batches:
+        with closing(now.batches(_query(plan, of, guard=now.long_values))) as batches:
             for batch in batches:
                 arrived = arrival.convert(batch)
                 if last is not None:
@@ -95,11 +95,11 @@ def read_chunk(
                 yield from arrived.pages(plan)
 
 
-def _query(plan: TablePlan, blocks: Blocks, *, guard: bool) -> Composed:
+def _query(plan: TablePlan, of: Range, *, guard: bool) -> Composed:
     return SQL("select {}\nfrom {}\nwhere {}").format(
         select_list(plan, read_besides(plan), guard=guard),
         rows_of(plan, guard=guard),
-        sql.both([in_blocks(plan, blocks), sql.where_given(plan)]),
+        sql.both([in_keys(plan, of) if isinstance(of, Keys) else in_blocks(plan, of), sql.where_given(plan)]),
     )
 
 
@@ -112,26 +112,29 @@ def in_blocks(plan: TablePlan, blocks: Blocks) -> Composed:
     return SQL("{} and {} < {}::tid").format(since, ctid, Literal(f"({blocks.end},0)"))
 
 
-def _chunks(now: Snapshot, plan: TablePlan) -> tuple[Blocks, ...]:
+def _chunks(now: Snapshot, plan: TablePlan) -> tuple[Range, ...]:
     """Sizes are of the present, so what this snapshot sees is within them. What was stored out of line counts with the
     blocks that refer to it."""
     stored: list[tuple[Any, ...]] = now.fetch(_storage(plan))
-    if not stored or not all(by_range for *_, by_range in stored):
-        return _WHOLE
-    blocks = [blocks for blocks, *_ in stored]
-    size = sum(size for _, size, _ in stored)
+    size = sum(size for _, size, *_ in stored)
     limit = plan.config.max_mb_per_chunk * MEGABYTE
-    return _WHOLE if size <= limit else cut(blocks, max(1, int(sum(blocks) * limit / size)))
+    if size <= limit:
+        return _WHOLE
+    if all(by_blocks for *_, by_blocks, _ in stored):
+        blocks = [blocks for blocks, *_ in stored]
+        return cut(blocks, max(1, int(sum(blocks) * limit / size)))
+    return key_ranges(now, plan, size / limit, size) if all(by_key for *_, by_key in stored) else _WHOLE
 
 
 def _storage(plan: TablePlan) -> Composed:
     """A row for each table that holds rows: blocks, bytes with all that belongs to it but indexes, and whether a range
-    of ctids can be read alone."""
+    of ctids can be read alone, or one of keys."""
     oids = [plan.source.oid, *(leaf.oid for leaf in plan.source.leaves)]
     return SQL(
         "select (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::bigint,"
         " pg_table_size(c.oid)::bigint,"
-        " c.relkind = 'r' and m.amname = 'heap' and current_setting('server_version_num')::int >= 140000"
+        " c.relkind = 'r' and m.amname = 'heap' and current_setting('server_version_num')::int >= 140000,"
+        " c.relkind = 'r' and {}"
         " from pg_class c left join pg_am m on m.oid = c.relam"
         " where c.relkind <> 'p' and c.oid = any ({}::oid[])"
-    ).format(Literal("{" + ",".join(map(str, oids)) + "}"))
+    ).format(is_keyed(plan), Literal("{" + ",".join(map(str, oids)) + "}"))

@@ -17,7 +17,7 @@ def load_chunk(run: ChunkRun, chunk: Chunk, writer: UnitWriter, pace: Pace) -> C
     """The chunk as it is once all its rows are in the target; None: the target had gone, and the chunks before it."""
     last = LastWatermark(run.plan) if run.plan.watermark else None
     rows, rejected, size = 0, run.progress.rows_rejected, pace.size
-    with closing(read_chunk(run.source, run.plan, chunk.blocks, last)) as pages:
+    with closing(read_chunk(run.source, run.plan, chunk.range, last)) as pages:
         for unit in writer.units(pace.kept(pages)):
             run.quarantine.flush()
             run.destination.units.load(unit)

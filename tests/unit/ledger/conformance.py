@@ -417,7 +417,7 @@ class LedgerConformance:
         assert len(begun.left) == 2
         one, two = take_chunk(ann), take_chunk(ann)
         assert [one.chunk.number, two.chunk.number] == [0, 1]
-        assert (one.layout, one.chunk.blocks, one.claim.table) == ("layout", BLOCKS[0], USERS)
+        assert (one.layout, one.chunk.range, one.claim.table) == ("layout", BLOCKS[0], USERS)
         done = replace(
             one.chunk, done=True, rows=7, rejected=1, size=900, last_watermark="2026-03-01 10:00:00+00"
         )

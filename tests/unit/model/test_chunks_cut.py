@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.model.backfill import Blocks, cut
+from pgsnow.model.backfill import Blocks, between, cut
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=8), st.integers(1, 300))
@@ -28,3 +28,13 @@ def test_one_table_is_cut_into_as_few_chunks_as_can_be(size: int, limit: int) ->
 
 def test_a_tree_is_cut_side_by_side() -> None:
     assert cut([12, 4, 4], 9) == (Blocks(0, 3), Blocks(3, 10), Blocks(10, None))
+
+
+@given(st.lists(st.integers(-50, 50), unique=True).map(sorted), st.integers(-60, 60))
+def test_every_key_is_in_one_range(bounds: list[int], key: int) -> None:
+    found = [
+        keys
+        for keys in between([str(bound) for bound in bounds])
+        if (keys.first is None or int(keys.first) <= key) and (keys.end is None or key < int(keys.end))
+    ]
+    assert len(found) == 1
