@@ -1,10 +1,10 @@
 """A first load in chunks that is killed (-9) again and again: `python -m benchmarks.backfill 1000000 --kills 5`.
 
 Tells how often it was killed before its end, seconds in all, peak memory of the largest process, chunks, how many of
-them were read more than once, and whether source and target are equal at the end. With `--kills 0` and `--chunk-mb` it shows what chunks cost, with `--parallel`
-what it is worth to load several at once: seconds, CPU seconds of the ticks (user and system), and memory. With
-`--resync` the table is loaded first, and what is measured is a resync of it, while a reader asks all the time what the
-target holds.
+them were read more than once, and whether source and target are equal at the end. With `--kills 0` and `--chunk-mb` it
+shows what chunks cost, with `--parallel` what it is worth to load several at once: seconds, CPU seconds of the ticks
+(user and system), and memory. With `--resync` the table is loaded first, and what is measured is a resync of it, while
+a reader asks all the time what the target holds.
 """
 
 from __future__ import annotations
