@@ -28,6 +28,7 @@ class TypeMapping:
     merge: how the target's value comes from the staged column, `{c}` standing for it.
     kind: pg_type.typtype of the types that this is for.
     note: for people: what arrives exactly, and what does not.
+    plain_json: it travels as JSON that has neither exponents nor escapes of surrogates.
     """
 
     postgres: str
@@ -40,6 +41,7 @@ class TypeMapping:
     kind: str = "b"
     own_text: str = ""
     note: str = ""
+    plain_json: bool = False
 
     @property
     def arrow(self) -> pa.DataType:
@@ -58,7 +60,14 @@ def as_text(name: str, note: str, *, read: str = "{c}::text", kind: str = "b") -
 
 
 def as_variant(
-    name: str, note: str, *, read: str, duplicates: bool = False, kind: str = "b", own_text: str = ""
+    name: str,
+    note: str,
+    *,
+    read: str,
+    duplicates: bool = False,
+    kind: str = "b",
+    own_text: str = "",
+    plain_json: bool = False,
 ) -> TypeMapping:
     """A type that travels as JSON text and becomes a VARIANT.
 
@@ -67,8 +76,9 @@ def as_variant(
     """
     merge = "PARSE_JSON({c}, 'd')" if duplicates else "PARSE_JSON({c})"
     return TypeMapping(
-        name, read, "string", "VARIANT", "VARCHAR", merge, kind=kind, own_text=own_text, note=note
-    )
+        name, read, "string", "VARIANT", "VARCHAR", merge,
+        kind=kind, own_text=own_text, note=note, plain_json=plain_json,
+    )  # fmt: skip
 
 
 def without_overflow(mapping: TypeMapping) -> TypeMapping:

@@ -81,8 +81,10 @@ _DOCUMENTS = (
         read="{c}",
         duplicates=True,
     ),
-    as_variant("jsonb", f"{_JSON_LIMITS} JSON's null and SQL's NULL stay apart.", read="{c}"),
-    as_variant("hstore", "An object of texts and nulls: exact.", read="{c}::jsonb::text"),
+    as_variant(
+        "jsonb", f"{_JSON_LIMITS} JSON's null and SQL's NULL stay apart.", read="{c}", plain_json=True
+    ),
+    as_variant("hstore", "An object of texts and nulls: exact.", read="{c}::jsonb::text", plain_json=True),
     as_text("xml", "Its text, as Postgres writes it."),
     as_text("jsonpath", "Its text, as Postgres writes it."),
 )

@@ -72,10 +72,11 @@ def enum(name: str) -> TypeMapping:
     return replace(as_text(name, "Its label.", kind="e"), low_cardinality=True)
 
 
-def array(name: str) -> TypeMapping:
-    """to_json and not to_jsonb: that fails on the escape of NUL in a json element, and rewrites its numbers."""
+def array(name: str, *, plain: bool = False) -> TypeMapping:
+    """to_json and not to_jsonb: that fails on the escape of NUL in a json element, and rewrites its numbers. plain: no
+    element has a number with an exponent, or an escape."""
     note = f"A JSON array, nested if it has several dimensions; their lower bounds are lost. {_TO_JSON}"
-    return as_variant(name, note, read="to_json({c})::text", duplicates=True)
+    return as_variant(name, note, read="to_json({c})::text", duplicates=True, plain_json=plain)
 
 
 def composite(name: str) -> TypeMapping:
@@ -85,6 +86,18 @@ def composite(name: str) -> TypeMapping:
 
 def unknown(name: str, kind: str = "b") -> TypeMapping:
     return as_text(name, "Its own text: exact.", kind=kind)
+
+
+_PLAIN_ARRAYS = frozenset(
+    {
+        *(1000, 1005, 1007, 1016, 1028, 1231),  # bool, int2, int4, int8, oid, numeric
+        *(1003, 1009, 1014, 1015, 2951),  # name, text, bpchar, varchar, uuid
+        *(1115, 1182, 1183, 1185),  # timestamp, date, time, timestamptz
+    }
+)
+"""Arrays of which to_json makes numbers as numeric writes them, true, false, and strings.
+
+https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat"""
 
 
 def mapping_of(column: Column) -> TypeMapping:
@@ -98,7 +111,7 @@ def mapping_of(column: Column) -> TypeMapping:
     if known is not None and known.kind == column.kind:
         return known
     if column.category == "A":
-        return array(column.type_name)
+        return array(column.type_name, plain=column.type_oid in _PLAIN_ARRAYS)
     if column.kind == "c":
         return composite(column.type_name)
     return enum(column.type_name) if column.kind == "e" else unknown(column.type_name, column.kind)

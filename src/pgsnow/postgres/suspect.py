@@ -11,14 +11,14 @@ from pgsnow.model.variant import LONG_NUMBER, SUSPECT
 _FOLDED = bytes.maketrans(b"123456789.", b"0000000000")
 _LONG = 39
 _STRIDE = 13
-_PLAIN = frozenset({"jsonb", "hstore"})
-"""Kept as numeric and as text in the database's encoding, so written without exponents, and without escapes of
-surrogates. https://www.postgresql.org/docs/current/datatype-json.html"""
 
 
 def suspects(field: Field, texts: pa.Array) -> list[int]:
-    """Rows, among them each whose JSON a VARIANT does not hold exactly. `texts` are strings."""
-    plain = field.type.postgres in _PLAIN
+    """Rows, among them each whose JSON a VARIANT does not hold exactly. `texts` are strings.
+
+    jsonb keeps numeric, and text in the database's encoding; so what is made of it is plain.
+    https://www.postgresql.org/docs/current/datatype-json.html"""
+    plain = field.type.plain_json
     if plain and not _may_be_long(_bytes_of(texts)):
         return []
     found = pc.match_substring_regex(texts, LONG_NUMBER if plain else SUSPECT).fill_null(False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pgsnow.model.batch import PartFile
@@ -70,8 +70,8 @@ class PartWriter:
         """Add rows whose columns are the fields' in order."""
         if rows.num_rows == 0:
             return
-        before = self._first_row + self.rows - 1
-        order = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows), start=before)
+        first = self._first_row + self.rows
+        order = pa.array(np.arange(first, first + rows.num_rows, dtype=np.int64))
         hashes = [] if self._hashed is None else [row_hashes(rows, self._hashed)]
         batch = pa.RecordBatch.from_arrays([*rows.columns, *hashes, order], schema=self._schema)
         self._held.append(batch)

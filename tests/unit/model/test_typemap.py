@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,3 +115,11 @@ def test_a_tables_choice_changes_no_key(how: str) -> None:
 def test_a_bare_null_in_yaml_means_null() -> None:
     assert loaded(on_overflow=None).on_overflow is Overflow.NULL
     assert loaded(columns={"on_overflow": {"a": None}}).columns.on_overflow == {"a": Overflow.NULL}
+
+
+def test_only_arrays_of_postgres_own_plain_types_are_plain_json() -> None:
+    """Somebody's own type called text may hold JSON with any number in it."""
+    texts = Column("c", 1, "_text", 1009, -1, "b", "A", not_null=False)
+    assert mapping_of(texts).plain_json
+    assert not mapping_of(replace(texts, type_oid=123_456)).plain_json
+    assert not mapping_of(replace(texts, type_name="_float8", type_oid=1022)).plain_json

@@ -34,6 +34,13 @@ def test_nothing_in_json_is_overlooked(texts: list[str | None]) -> None:
     check(Field("a", "A", array("_float8")), pa.array(texts, pa.string()))
 
 
+@given(st.lists(st.none() | st.lists(st.text() | st.booleans() | st.integers(), max_size=4), max_size=12))
+@example([["1e999", "\\ud800", "9" * 50], [10**38, -(10**60)]])
+def test_nothing_in_arrays_of_texts_and_numbers_is_overlooked(arrays: list[list[object] | None]) -> None:
+    texts = [None if values is None else json.dumps(values, ensure_ascii=False) for values in arrays]
+    check(Field("a", "A", array("_text", plain=True)), pa.array(texts, pa.string()))
+
+
 def check(field: Field, column: pa.Array) -> None:
     bad = {at for at, text in enumerate(column.to_pylist()) if text is not None and misfit(text) is not None}
     assert bad <= set(suspects(field, column))
