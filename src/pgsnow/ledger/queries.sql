@@ -304,7 +304,7 @@ with mine as (
     insert into {schema}.sync_chunks (backfill, number, first_block, end_block, first_key, end_key, lock_key)
     select made.id, c.number, c.first, c."end", c.first_key, c.end_key,
         hashtextextended(%(schema)s || '/' || made.id || '/' || c.number, 0)
-    from made cross join jsonb_to_recordset(%(chunks)s) 
+    from made cross join jsonb_to_recordset(%(chunks)s)
         as c(number integer, first bigint, "end" bigint, first_key text, end_key text)
 )
 update {schema}.sync_watermarks w

@@ -54,7 +54,8 @@ def _bounds(plan: TablePlan, count: int, percent: float) -> Composed:
     found = SQL(
         "select percentile_disc(array[{}]::float8[]) within group (order by {}) from {} tablesample system ({})"
     ).format(shares, Identifier(plan.pk[0]), sql.table(plan), Literal(percent))
+    # As the key's type orders them: a plain `order by key` would mean the text that is selected.
     return SQL(
-        "select key::text from (select distinct key from unnest(({})) as found(key)) as bounds"
-        " where key is not null order by key"
+        "select bounds.key::text from (select distinct key from unnest(({})) as found(key)) as bounds"
+        " where bounds.key is not null order by bounds.key"
     ).format(found)
