@@ -21,9 +21,9 @@ from benchmarks.figures import Figures
 from benchmarks.target import cursor
 from pgsnow.embedded.snowflake import DATABASE
 from pgsnow.embedded.stack import Stack
-from pgsnow.model.config import parse_config
+from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.report import SyncReport
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.engine import Engine
 
 ROWS = """

@@ -21,8 +21,8 @@ import psycopg
 
 import pgsnow
 from pgsnow.embedded.stack import Stack
-from pgsnow.model.config import parse_config
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import parse_config
+from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.engine import Engine
 
 PACKAGE = str(Path(pgsnow.__file__).parent)

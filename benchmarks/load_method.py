@@ -21,9 +21,9 @@ from typing import Any
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.batch import LoadUnit
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.load import load, sweep
 from pgsnow.snowflake.schema import ensure_target

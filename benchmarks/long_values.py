@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Composable
 
 from benchmarks.read_ways import STAT, Dsn, server_seconds
 from pgsnow.embedded.postgres import EmbeddedPostgres
-from pgsnow.model.config import TableConfig
+from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
 from pgsnow.postgres import sql

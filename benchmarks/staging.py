@@ -25,8 +25,8 @@ from benchmarks.load_method import KEY, OUTPUT, untold, user
 from pgsnow.embedded.process import accepts, free_port, wait_for
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.batch import LoadUnit
-from pgsnow.model.config import LoadMethod
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.load import load, sweep

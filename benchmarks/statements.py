@@ -12,8 +12,8 @@ import psycopg
 
 from benchmarks.figures import Figures
 from pgsnow.embedded.stack import Stack
-from pgsnow.model.config import parse_config
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import parse_config
+from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.engine import Engine
 
 TABLE = """

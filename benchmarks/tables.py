@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from pgsnow.model.config import TableConfig
+from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
 from pgsnow.postgres.discover import describe, fingerprints

@@ -26,7 +26,7 @@ from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 
 if TYPE_CHECKING:
-    from pgsnow.model.settings import Settings
+    from pgsnow.model.settings.settings import Settings
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("pgsnow", deadline=None)
@@ -168,6 +168,6 @@ def snowflake_env(emulator: EmbeddedSnowflake) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def settings(database: str, snowflake_env: dict[str, str]) -> Settings:
     """Settings of a source and ledger in `database` and a target in `snowflake_env`."""
-    from pgsnow.model.settings import Settings
+    from pgsnow.model.settings.settings import Settings
 
     return Settings.from_env({"POSTGRES_DSN": database, **snowflake_env})

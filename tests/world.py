@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
-from pgsnow.model.config import SyncConfig, parse_config
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import SyncConfig, parse_config
+from pgsnow.model.settings.settings import Settings
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.events import Event, ignore

@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.model.config import TableConfig
+from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import key_of

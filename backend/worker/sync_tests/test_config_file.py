@@ -7,7 +7,7 @@ import re
 import yaml
 
 from backend.worker.sync_utils import config_file
-from pgsnow.model.config import json_schema
+from pgsnow.model.config.sync_config import json_schema
 from pgsnow.sync.setup import load_config
 
 PLAN = {

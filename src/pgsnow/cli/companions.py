@@ -15,8 +15,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-from pgsnow.model.settings import Settings
-from pgsnow.model.snowflake_auth import AuthMethod
+from pgsnow.model.settings.settings import Settings
+from pgsnow.model.settings.snowflake_auth import AuthMethod
 
 OPTIONS = "snowflake.connector.options"
 COMPANIONS = frozenset({"boto3", "botocore", "aioboto3", "aiobotocore", "pandas"})

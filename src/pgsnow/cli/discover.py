@@ -16,7 +16,7 @@ from pgsnow.cli.service_log import quiet_log
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgsnow.model.proposal import Proposal
+    from pgsnow.model.discovery.proposal import Proposal
     from pgsnow.sync.table_list import Listed
 
 STATES = {"proposed": "green", "listed": "dim", "commented": "dim", "refused": "yellow"}

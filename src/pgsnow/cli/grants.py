@@ -14,8 +14,8 @@ from pgsnow.cli.screen import stdout, table_of, write_records
 from pgsnow.cli.service_log import quiet_log
 
 if TYPE_CHECKING:
-    from pgsnow.model.config import SyncConfig
-    from pgsnow.model.settings import PostgresSettings, Settings
+    from pgsnow.model.config.sync_config import SyncConfig
+    from pgsnow.model.settings.settings import PostgresSettings, Settings
 
 DEFAULT_ROLE = "pgsnow"
 

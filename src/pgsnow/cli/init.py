@@ -18,7 +18,7 @@ from pgsnow.cli.service_log import quiet_log
 from pgsnow.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgsnow.model.settings import PostgresSettings
+    from pgsnow.model.settings.settings import PostgresSettings
     from pgsnow.sync.discovery import Choice
 
 EXAMPLE = ".env.example"

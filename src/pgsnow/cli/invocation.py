@@ -12,8 +12,8 @@ from pgsnow.model.errors import ConfigError, PgsnowError
 
 if TYPE_CHECKING:
     from pgsnow.ledger.postgres import PostgresLedger
-    from pgsnow.model.config import SyncConfig
-    from pgsnow.model.settings import PostgresSettings, Settings
+    from pgsnow.model.config.sync_config import SyncConfig
+    from pgsnow.model.settings.settings import PostgresSettings, Settings
     from pgsnow.sync.engine import Engine
     from pgsnow.sync.events import Observer
 

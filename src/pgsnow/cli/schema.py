@@ -7,6 +7,6 @@ from pgsnow.cli.screen import write_json
 
 def schema() -> None:
     """Print the JSON Schema of sync_config.yaml, for editors that complete and check YAML by one."""
-    from pgsnow.model.config import json_schema
+    from pgsnow.model.config.sync_config import json_schema
 
     write_json(json_schema())

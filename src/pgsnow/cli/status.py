@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pgsnow.ledger.store import Ledger
-    from pgsnow.model.config import SyncConfig, TableConfig
+    from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
 STATE_STYLES = {
     State.SYNCED: "green",

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from pgsnow.integrations.beat_entry import add_beat_entry, beat_entry_of
 from pgsnow.integrations.given import GivenConfig, resolve
-from pgsnow.model.config import Execution
+from pgsnow.model.config.sync_config import Execution
 from pgsnow.model.errors import MissingExtra
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 
 try:
     from pgsnow.integrations.distributed import add_distributed_tasks

@@ -16,7 +16,7 @@ from pgsnow.integrations.given import GivenConfig, resolve
 from pgsnow.integrations.one_per_process import OnePerProcess
 from pgsnow.integrations.status import status_of
 from pgsnow.model.errors import MissingExtra, PgsnowError
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.setup import load_settings
 
 try:
@@ -27,7 +27,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     from pgsnow.ledger.store import Ledger
-    from pgsnow.model.config import SyncConfig
+    from pgsnow.model.config.sync_config import SyncConfig
 
 
 def status_router(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.sync.setup import load_config
 
 GivenConfig = SyncConfig | str | os.PathLike[str] | Callable[[], SyncConfig]

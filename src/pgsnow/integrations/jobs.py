@@ -11,10 +11,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from pgsnow.integrations.after_failure import MAX_RETRIES, after_failure
 from pgsnow.integrations.one_per_process import OnePerProcess
 from pgsnow.integrations.stopping import SharedFlag, run_stoppable
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError, Unavailable
 from pgsnow.model.report import SyncReport
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.log import logger
 from pgsnow.sync.setup import load_settings
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config.sync_config import SyncConfig
 
 if TYPE_CHECKING:
     from celery import Celery

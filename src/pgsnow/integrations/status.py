@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pgsnow.ledger.store import RunLog, WatermarkRow
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
 from pgsnow.sync.state import State
 from pgsnow.sync.table_status import TableStatus, table_statuses

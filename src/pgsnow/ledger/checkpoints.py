@@ -11,7 +11,7 @@ from pgsnow.ledger.statements import Statements, as_json
 from pgsnow.ledger.store import Claim
 from pgsnow.ledger.values import applied_until, as_time
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.evolution.drift import KnownSource
 
 
 class Checkpoints:

@@ -12,7 +12,7 @@ from pgsnow.ledger.session import Link
 from pgsnow.ledger.statements import as_json
 from pgsnow.ledger.store import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk, ChunkId
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.evolution.drift import KnownSource
 
 
 class ChunkLeases(HeldClaims):

@@ -10,8 +10,8 @@ from pgsnow.ledger.statements import Statements, as_json
 from pgsnow.ledger.store import Claim
 from pgsnow.ledger.values import applied_until
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.drift import KnownSource
-from pgsnow.model.staged import StagedBatch
+from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.evolution.drift import KnownSource
 
 
 class Deferrals:

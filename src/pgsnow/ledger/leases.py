@@ -19,8 +19,8 @@ from pgsnow.ledger.statements import as_json
 from pgsnow.ledger.store import Claim, Refusal
 from pgsnow.ledger.values import FENCES_OF_A_CLAIM, lock_key
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.drift import KnownSource
-from pgsnow.model.staged import StagedBatch
+from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.evolution.drift import KnownSource
 
 HELD = "held"
 

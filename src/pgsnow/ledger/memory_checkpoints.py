@@ -8,8 +8,8 @@ from types import MappingProxyType
 from pgsnow.ledger.memory_worker import MemoryWorker
 from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
-from pgsnow.model.drift import KnownSource
 from pgsnow.model.errors import LeaseLost
+from pgsnow.model.evolution.drift import KnownSource
 
 
 class MemoryCheckpoints(MemoryWorker):

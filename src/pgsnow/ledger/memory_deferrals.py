@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pgsnow.ledger.memory_worker import MemoryWorker
 from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LeaseLost
-from pgsnow.model.staged import StagedBatch
+from pgsnow.model.evolution.drift import KnownSource
 
 
 class MemoryDeferrals(MemoryWorker):

@@ -11,9 +11,9 @@ from pgsnow.ledger.store import WatermarkRow
 from pgsnow.ledger.values import FENCES_OF_A_CLAIM, applied_until
 from pgsnow.model.backfill import Backfill
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.report import Status, TableReport
-from pgsnow.model.staged import StagedBatch
 
 
 @dataclass(slots=True)

@@ -22,9 +22,9 @@ from pgsnow.ledger.store import ChunkClaim, Claim, ErrorRow, Refusal, WatermarkR
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Range
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.report import TableReport
-from pgsnow.model.staged import StagedBatch
 
 LEASE_SECONDS = 600.0
 """How long a lease lasts that nobody renews, if its holder is neither released nor seen to be dead."""

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, ChunkId, Range
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.report import TableReport
-from pgsnow.model.staged import StagedBatch
 
 
 @dataclass(frozen=True, slots=True)

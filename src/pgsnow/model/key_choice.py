@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgsnow.model.table import Column, SourceTable
-from pgsnow.model.typemap import mapping_of
+from pgsnow.model.types.typemap import mapping_of
 
 _SMALLEST_FIRST = ("int2", "int4", "int8", "uuid", "date", "timestamptz", "timestamp", "varchar", "text")
 NO_KEY_TYPES = frozenset({"VARIANT", "FLOAT"})

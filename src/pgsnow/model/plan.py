@@ -7,15 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgsnow.model.config import LateRows, TableConfig, TableMode
+from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
+from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.model.errors import ColumnMissing, TargetConflict, UnsupportedTable, WatermarkUnusable
-from pgsnow.model.overflow import NEVER_OF_KEYS, Overflow
-from pgsnow.model.own_columns import FENCE_COLUMN, ORDER_COLUMN, RESERVED, OwnColumn, own_columns
+from pgsnow.model.metadata_columns import FENCE_COLUMN, ORDER_COLUMN, RESERVED, OwnColumn, own_columns
 from pgsnow.model.table import Column, SourceTable, TargetName, target_column
-from pgsnow.model.table_config import WHOLE_MODES
 from pgsnow.model.table_key import key_of
-from pgsnow.model.type_mapping import without_overflow
-from pgsnow.model.typemap import Field, mapping_of
+from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
+from pgsnow.model.types.type_mapping import without_overflow
+from pgsnow.model.types.typemap import Field, mapping_of
 
 __all__ = [
     "FENCE_COLUMN",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pgsnow.model.config.table_config import WHOLE_MODES, TableConfig
 from pgsnow.model.errors import ColumnMissing, KeyUnusable
 from pgsnow.model.key_choice import choose_key, has_children
-from pgsnow.model.overflow import NEVER_OF_KEYS
 from pgsnow.model.table import SourceTable
-from pgsnow.model.table_config import WHOLE_MODES, TableConfig
+from pgsnow.model.types.overflow import NEVER_OF_KEYS
 
 UNPROVEN = frozenset({"v", "m", "f"})
 """Kinds of relation in which no index need prove that a key is one: a person's word is taken for it."""

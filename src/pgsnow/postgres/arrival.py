@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import SourceQueryFailed
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.typemap import Field
 from pgsnow.postgres.checks import Checked, check, either, invalid_text, null_key
 from pgsnow.postgres.long import long_ones
 from pgsnow.postgres.nameless import without_key

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.overflow import Overflow, beginning
-from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
-from pgsnow.model.variant import misfit
+from pgsnow.model.types.overflow import Overflow, beginning
+from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
+from pgsnow.model.types.variant import misfit
 from pgsnow.postgres.suspect import suspects
 from pgsnow.postgres.values import FIRST_DAY, LAST_DAY, MICROSECONDS_A_DAY, is_before_2000, text_at
 

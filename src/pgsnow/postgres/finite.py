@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.typemap import Field, mapping_of
+from pgsnow.model.types.typemap import Field, mapping_of
 from pgsnow.postgres.bounds import is_integer, watermark_of
 from pgsnow.postgres.checks import check
 from pgsnow.postgres.values import text_of_value

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from pgsnow.model.config import TableConfig, TableMode
+from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.postgres.sql import text_of
 
 T = TypeVar("T", bound=Hashable)

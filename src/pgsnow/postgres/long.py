@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from pgsnow.model.overflow import Overflow
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column
-from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
+from pgsnow.model.types.overflow import Overflow
+from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.postgres import sql
 from pgsnow.postgres.checks import Checked
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from pgsnow.model.batch import Rejected
-from pgsnow.model.own_columns import HASH_COLUMN
+from pgsnow.model.metadata_columns import HASH_COLUMN
 
 SHOWN = 10_000
 """Characters of one value that are kept, as of rows with a key."""

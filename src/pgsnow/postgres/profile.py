@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
+from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import TableError
 from pgsnow.model.plan import WATERMARK_TYPES
-from pgsnow.model.survey import SurveyedTable
 from pgsnow.postgres.errors import translating
 
 IN_ORDER = SQL("set local max_parallel_workers_per_gather = 0; set local synchronize_seqscans = off")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
-from pgsnow.model.config import LateRows, TableMode
+from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.bounds import is_integer, watermark_of
 from pgsnow.postgres.window import HALF

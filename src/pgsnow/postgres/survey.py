@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from pgsnow.model.survey import ColumnFacts, RowSecurity, SurveyedTable
+from pgsnow.model.discovery.survey import ColumnFacts, RowSecurity, SurveyedTable
 from pgsnow.model.table import Column, SourceName, SourceTable
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.trigger_source import argument_columns, assigned_columns

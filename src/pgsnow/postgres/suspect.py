@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.typemap import Field
-from pgsnow.model.variant import LONG_NUMBER, SUSPECT
+from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.variant import LONG_NUMBER, SUSPECT
 
 _FOLDED = bytes.maketrans(b"123456789.", b"0000000000")
 _LONG = 39

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.model.config import TableMode
+from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.bounds import is_integer
 from pgsnow.postgres.reason import is_usable

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pgsnow.model.errors import LoadMismatch, MissingExtra
-from pgsnow.model.s3_settings import S3Settings
+from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.snowflake.s3_errors import translating_s3
 
 CONNECT_SECONDS = 5

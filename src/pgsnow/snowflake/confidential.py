@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.secret import Secret
+from pgsnow.model.settings.secret import Secret
 from pgsnow.snowflake.quoting import text
 
 R = TypeVar("R")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pgsnow.model.column_types import is_wider
-from pgsnow.model.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
+from pgsnow.model.evolution.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 from pgsnow.model.table import TargetName
+from pgsnow.model.types.snowflake_types import is_wider
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.schema import TargetColumn, describe

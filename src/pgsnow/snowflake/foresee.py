@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pgsnow.model.errors import TargetMissing
+from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.model.target_actions import TargetAction
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.evolve import outlook

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgsnow.model.config import TableMode
-from pgsnow.model.own_columns import FENCE_COLUMN, HASH_COLUMN, ORDER_COLUMN
+from pgsnow.model.config.sync_config import TableMode
+from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, ORDER_COLUMN
 from pgsnow.snowflake import sql, straight_sql, whole_sql
 from pgsnow.snowflake.replace import Content, filled
 from pgsnow.snowflake.staging import INTERNAL, Staging

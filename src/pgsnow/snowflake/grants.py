@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
 from pgsnow.snowflake.quoting import quote, schema_of
 

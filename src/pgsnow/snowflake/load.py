@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.binds import bind_batches
 from pgsnow.snowflake.confidential import Confidential

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.quoting import text

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadResult, LoadUnit
-from pgsnow.model.config import TableMode
+from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.errors import LoadMismatch
-from pgsnow.model.own_columns import FENCE_COLUMN
+from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake import sql, whole_sql
 from pgsnow.snowflake.connection import Session

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pgsnow.model.s3_settings import S3Settings
-from pgsnow.model.secret import Secret
+from pgsnow.model.settings.s3 import S3Settings
+from pgsnow.model.settings.secret import Secret
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.bucket import Bucket

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pgsnow.model.column_types import ColumnType, can_take
 from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
-from pgsnow.model.own_columns import FENCE, HASH_COLUMN, IDENTITY, OwnColumn
+from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, OwnColumn
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.snowflake_types import ColumnType, can_take
+from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
 

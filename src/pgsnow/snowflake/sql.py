@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pgsnow.model.own_columns import (
+from pgsnow.model.metadata_columns import (
     FENCE,
     FENCE_COLUMN,
     HASH_COLUMN,
@@ -19,7 +19,7 @@ from pgsnow.model.own_columns import (
     OwnColumn,
 )
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake.names import stage_of, stage_path, staging_prefix, staging_table
 from pgsnow.snowflake.quoting import qualified, quote, schema_of, text
 

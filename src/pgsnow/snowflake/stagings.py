@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgsnow.model.config import LoadMethod
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.s3_settings import S3Settings
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.s3 import S3Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.s3 import S3Staging
 from pgsnow.snowflake.staging import INTERNAL, Staging

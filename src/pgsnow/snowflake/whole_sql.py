@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.own_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
+from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.quoting import qualified, quote
 from pgsnow.snowflake.sql import Filled, staged_values

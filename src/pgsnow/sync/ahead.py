@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgsnow.model.batch import PartFile
-from pgsnow.model.config import LoadMethod
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import PgsnowError, TargetQueryFailed
 from pgsnow.snowflake.s3 import S3Staging
 from pgsnow.sync.beside import Beside

@@ -15,10 +15,10 @@ import psycopg
 
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.ledger.store import Claim, Ledger
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import Status, SyncReport, TableReport
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.discover import describe
 from pgsnow.snowflake.stagings import Stagings

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pgsnow.model.backfill import Backfill, Chunk, layout_of
-from pgsnow.model.config import LateRows, TableMode
+from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
 from pgsnow.postgres.chunks import Outset, outset
 from pgsnow.postgres.finite import largest

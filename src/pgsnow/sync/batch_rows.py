@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pgsnow.model.errors import TransformFailed
-from pgsnow.model.typemap import TEXT_LIMIT, Field
+from pgsnow.model.types.typemap import TEXT_LIMIT, Field
 from pgsnow.sync.fit import Misfit, check_json, is_json
 from pgsnow.sync.outcome import Outcome, Step, batch_of, in_turn, schema_of
 from pgsnow.sync.row_function import reason_of, wrong_columns

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.config import LoadMethod, SyncConfig
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
+from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
 from pgsnow.snowflake.connection import connect

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError
-from pgsnow.model.settings import S3Settings, Settings
+from pgsnow.model.settings.settings import S3Settings, Settings
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.s3 import S3Staging
 from pgsnow.snowflake.stagings import Stagings

@@ -9,7 +9,7 @@ import psycopg
 
 from pgsnow.ledger.session import connect
 from pgsnow.ledger.translate import translating
-from pgsnow.model.settings import PostgresSettings
+from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.sync.finding import Finding, failed, ok
 
 Connection = psycopg.Connection[dict[str, Any]]

@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.model.config import TableConfig
+from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import Column, SourceName
 from pgsnow.postgres.discover import describe
 from pgsnow.sync.finding import Finding, failed, ok, warning

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.foresee import Foresight, schemas_of, use_warehouse

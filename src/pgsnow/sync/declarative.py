@@ -12,10 +12,10 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.config import MaskRule, TransformConfig
+from pgsnow.model.config.sync_config import MaskRule, TransformConfig
 from pgsnow.model.errors import ColumnMissing, ConfigError, TransformFailed
 from pgsnow.model.plan import target_name
-from pgsnow.model.typemap import Field, TypeMapping, mapping_named
+from pgsnow.model.types.typemap import Field, TypeMapping, mapping_named
 from pgsnow.sync.casting import as_text, cast, is_possible, keeps_apart, kind_of
 from pgsnow.sync.fit import Misfit, Misfits
 from pgsnow.sync.outcome import Outcome, batch_of, without

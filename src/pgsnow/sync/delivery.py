@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadUnit
-from pgsnow.model.config import LoadMethod
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load import Method, choose_method
 from pgsnow.snowflake.put_ahead import PutAhead, StagingOfTheRest

@@ -6,7 +6,7 @@ import threading
 
 from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.ahead import Ahead

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pgsnow.model.discovery.proposal import Proposal, propose
+from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.proposal import Proposal, propose
-from pgsnow.model.settings import PostgresSettings
-from pgsnow.model.survey import SurveyedTable
+from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.model.table import SourceName
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.profile import profile

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.staged import StagedBatch
-from pgsnow.model.table_config import TableOptions
+from pgsnow.model.config.table_config import TableOptions
+from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.sync.pace import MEGABYTE
 
 

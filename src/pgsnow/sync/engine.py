@@ -10,9 +10,9 @@ from types import TracebackType
 
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.ledger.store import Ledger
-from pgsnow.model.config import LoadMethod, SyncConfig, TableConfig
+from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import ChunkReport, SyncReport
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.events import Observer, ignore

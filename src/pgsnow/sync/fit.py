@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
-from pgsnow.model.variant import SUSPECT, misfit
+from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
+from pgsnow.model.types.variant import SUSPECT, misfit
 
 _SUSPECT = re.compile(SUSPECT)
 Misfits = dict[int, str]

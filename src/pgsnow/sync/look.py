@@ -8,7 +8,7 @@ import psycopg
 
 from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
-from pgsnow.model.drift import Drift
+from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.audit import audit_if_due
 from pgsnow.postgres.bounds import UNBOUNDED

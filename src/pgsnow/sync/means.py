@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 import psycopg
 
 from pgsnow.ledger.store import Ledger
-from pgsnow.model.config import SyncConfig
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.events import Observer

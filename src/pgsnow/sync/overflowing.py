@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from pgsnow.model.overflow import beginning
-from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
-from pgsnow.model.variant import misfit
+from pgsnow.model.types.overflow import beginning
+from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
+from pgsnow.model.types.variant import misfit
 
 _LOWEST: dict[str, Any] = {
     "DATE": date.min,

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pgsnow.model.batch import PartFile
-from pgsnow.model.own_columns import HASH_COLUMN, ORDER_COLUMN
-from pgsnow.model.typemap import Field
+from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
+from pgsnow.model.types.typemap import Field
 from pgsnow.sync.row_hash import row_hashes
 
 ROW_GROUP_ROWS = 100_000

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from pgsnow.model.config import TableConfig
-from pgsnow.model.drift import Drift, KnownSource, drift_of
+from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import ColumnMissing, SourceTableMissing
+from pgsnow.model.evolution.drift import Drift, KnownSource, drift_of
 from pgsnow.model.plan import TablePlan, check_kind, check_output, fields_of, watermark_of
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceTable, TargetName
 from pgsnow.model.table_key import key_of
 from pgsnow.postgres.discover import describe, present_name

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
-from pgsnow.model.config import SyncConfig, TableConfig
-from pgsnow.model.drift import KnownSource
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import SyncConfig, TableConfig
+from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.access import access
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.horizon import take_horizon

@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon
-from pgsnow.model.config import TableConfig
-from pgsnow.model.config_digest import changed_keys, config_digest
-from pgsnow.model.drift import Drift, KnownSource
+from pgsnow.model.config.digest import changed_keys, config_digest
+from pgsnow.model.config.options import SchemaChanges
+from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.drift import Drift, KnownSource
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.schema_options import SchemaChanges
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceName
 from pgsnow.postgres.access import Access
 from pgsnow.postgres.discover import describe

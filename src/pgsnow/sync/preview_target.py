@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pgsnow.model.config import LoadMethod
-from pgsnow.model.drift import Drift
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.foresee import Foreseen, Foresight

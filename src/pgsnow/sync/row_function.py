@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pgsnow.model.errors import PgsnowError, TransformFailed
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.typemap import Field
 from pgsnow.sync.fit import fitted
 from pgsnow.sync.outcome import Outcome, batch_of, without
 from pgsnow.sync.transform_function import Function

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.retry import with_retries

@@ -7,11 +7,11 @@ from contextlib import suppress
 from pgsnow.ledger.store import Claim, Deferrals
 from pgsnow.model.batch import LoadUnit
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.config import LoadMethod
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.deferred_batch import Layout, StagedBatch, in_loads
 from pgsnow.model.errors import ConfigError, StagedRowsLost
+from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.staged import Layout, StagedBatch, in_loads
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.load_staged import load_staged

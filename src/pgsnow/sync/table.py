@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from pgsnow.model.batch import LoadUnit
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.config import TableMode
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.config.sync_config import TableMode
+from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.postgres.probe import idle_checkpoint
 from pgsnow.postgres.read import Reading
 from pgsnow.sync.backfill import backfill

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from pgsnow.model.config import parse_config
+from pgsnow.model.config.interpolation import expand
+from pgsnow.model.config.sync_config import parse_config
+from pgsnow.model.discovery.proposal import Proposal
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.interpolate import expand
-from pgsnow.model.proposal import Proposal
 from pgsnow.model.table import SourceName, TargetName
 from pgsnow.sync.table_list_text import block, flow, fresh, one_line
 from pgsnow.sync.yaml_text import YamlProblem, read_yaml

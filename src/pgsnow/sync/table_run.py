@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pgsnow.ledger.store import Claim, Ledger
 from pgsnow.model.backfill import Backfill
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
-from pgsnow.model.drift import Drift
+from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.probe import Probe

@@ -11,7 +11,7 @@ from pgsnow.sync.state import Standing, standing_of
 
 if TYPE_CHECKING:
     from pgsnow.ledger.store import WatermarkRow
-    from pgsnow.model.config import SyncConfig, TableConfig
+    from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
 
 @dataclass(frozen=True, slots=True)

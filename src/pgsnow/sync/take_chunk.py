@@ -10,7 +10,7 @@ import psycopg
 
 from pgsnow.ledger.store import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk, ChunkCounts, layout_of
-from pgsnow.model.config import TableConfig
+from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import LeaseLost, SchemaMoved
 from pgsnow.model.report import ChunkReport
 from pgsnow.postgres.discover import fingerprints

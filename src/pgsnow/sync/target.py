@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pgsnow.model.drift import Drift, KnownSource
+from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.errors import LeaseLost, SchemaChangePending, TargetQueryFailed
-from pgsnow.model.schema_options import SchemaChanges
+from pgsnow.model.evolution.drift import Drift, KnownSource
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.evolve import Evolved, evolve, outlook
 from pgsnow.snowflake.foresee import Foresight

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pgsnow.model.config import TransformConfig
-from pgsnow.model.typemap import Field
+from pgsnow.model.config.sync_config import TransformConfig
+from pgsnow.model.types.typemap import Field
 from pgsnow.sync.transform_function import batch_function
 
 if TYPE_CHECKING:

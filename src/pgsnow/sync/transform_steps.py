@@ -8,10 +8,10 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.config import TransformConfig
+from pgsnow.model.config.sync_config import TransformConfig
 from pgsnow.model.errors import TransformFailed
 from pgsnow.model.table import target_column
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.sync.batch_rows import BatchFunction, batchwise
 from pgsnow.sync.declarative import Declared
 from pgsnow.sync.outcome import Outcome, Step, without

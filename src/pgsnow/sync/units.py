@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from pgsnow.model.batch import LoadUnit, Page, PartFile
-from pgsnow.model.config import TableMode
+from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.errors import ShuttingDown
 from pgsnow.model.plan import TablePlan
 from pgsnow.sync.parquet import PartWriter

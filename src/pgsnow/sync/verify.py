@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 
 from pgsnow.ledger.store import WatermarkRow
-from pgsnow.model.config import TableConfig, TableMode
-from pgsnow.model.drift import KnownSource
+from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
+from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.limits import Limit, limits_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from pgsnow.model.interpolate import Path
+from pgsnow.model.config.interpolation import Path
 
 MAX_NODES = 200_000
 """Far above any table list; what is larger is aliases that multiply each other."""

@@ -16,7 +16,7 @@ from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.postgres_settings import PostgresSettings
+from pgsnow.model.settings.postgres import PostgresSettings
 from pgsnow.sync.setup import load_config, load_settings
 
 UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])

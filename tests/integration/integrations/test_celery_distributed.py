@@ -12,8 +12,8 @@ from celery import Celery
 from kombu import Message
 
 from pgsnow.integrations.celery import TASK_NAME, install
-from pgsnow.model.config import SyncConfig, parse_config
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import SyncConfig, parse_config
+from pgsnow.model.settings.settings import Settings
 
 NAMES = ("users", "orders", "notes")
 _HOSTS = itertools.count()

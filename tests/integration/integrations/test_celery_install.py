@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from pgsnow.integrations.celery import BEAT_ENTRY, GRACE_SECONDS, TASK_NAME, install
-from pgsnow.model.config import SyncConfig, parse_config
+from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.errors import ConfigError
 
 TABLES = [{"source": "public.t", "target": "analytics.t", "pk": "id", "watermark_column": "updated_at"}]

@@ -9,9 +9,9 @@ import pytest
 from celery import Celery
 
 from pgsnow.integrations.celery import TASK_NAME, install
-from pgsnow.model.config import parse_config
+from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.errors import ConfigError, LedgerUnavailable
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 
 USERS = {"source": "public.users", "target": "analytics.users", "pk": "id", "watermark_column": "updated_at"}
 NOWHERE = {

@@ -15,9 +15,9 @@ from pgsnow.embedded.process import wait_for
 from pgsnow.integrations.fastapi import status_router
 from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.model.batch import Rejected
-from pgsnow.model.config import SyncConfig, parse_config
+from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.report import Status, TableReport
-from pgsnow.model.settings import PostgresSettings, Settings
+from pgsnow.model.settings.settings import PostgresSettings, Settings
 
 SNOWFLAKE = {
     "SNOWFLAKE_ACCOUNT": "acct",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgsnow.model.typemap import BINARY_LIMIT, TEXT_LIMIT
+from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT
 from pgsnow.postgres.read import Reading
 from tests.integration.postgres.lab import Lab
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgsnow.model.survey import RowSecurity, SurveyedTable
+from pgsnow.model.discovery.survey import RowSecurity, SurveyedTable
 from pgsnow.model.table import SourceName
 from pgsnow.postgres.discover import describe
 from pgsnow.postgres.profile import profile

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgsnow.model.settings import Settings, SnowflakeSettings
+from pgsnow.model.settings.settings import Settings, SnowflakeSettings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.connection import Session, connect
 

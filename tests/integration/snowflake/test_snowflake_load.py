@@ -9,9 +9,9 @@ import pytest
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import LoadMismatch, TargetMissing, WriteConflict
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session, connect
 from pgsnow.snowflake.load import load

@@ -10,7 +10,7 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import TargetConflict, TargetMissing
 from pgsnow.model.plan import FENCE_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.limits import limits_of

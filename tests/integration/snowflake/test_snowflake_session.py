@@ -13,7 +13,7 @@ import pytest
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import PgsnowError, TargetQueryFailed, TargetUnavailable, WriteConflict
-from pgsnow.model.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake import patience
 from pgsnow.snowflake.connection import Session, connect

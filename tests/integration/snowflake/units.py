@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pgsnow.model.batch import LoadResult, LoadUnit, PartFile
 from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.snowflake import sql
 from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.load import load

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from pgsnow.model.config import LoadMethod
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import (
     LoadMismatch,
     PgsnowError,
@@ -19,7 +19,7 @@ from pgsnow.model.errors import (
     TargetQueryFailed,
 )
 from pgsnow.model.report import TableReport
-from pgsnow.model.s3_settings import S3Settings
+from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake import bucket as bucket_module
 from pgsnow.snowflake.bucket import Bucket

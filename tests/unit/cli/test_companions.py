@@ -10,7 +10,7 @@ import pytest
 IMPORT = """
 import sys
 from pgsnow.cli.companions import without_companions
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 
 with without_companions(Settings.from_env({env!r})):
     if {early}:

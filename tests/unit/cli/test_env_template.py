@@ -7,8 +7,8 @@ from io import StringIO
 
 from dotenv import dotenv_values
 
-from pgsnow.model.environment import VARIABLES
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.environment import VARIABLES
+from pgsnow.model.settings.settings import Settings
 
 TEMPLATE = dotenv_values(stream=StringIO((files("pgsnow.cli") / "env_example.txt").read_text("utf-8")))
 

@@ -20,12 +20,12 @@ from pgsnow.ledger.store import ChunkClaim, Claim, Ledger, WatermarkRow
 from pgsnow.model.backfill import Backfill, Blocks, ChunkCounts
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, VirtualXids
-from pgsnow.model.drift import KnownColumn, KnownSource
+from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.errors import LeaseLost
+from pgsnow.model.evolution.drift import KnownColumn, KnownSource
 from pgsnow.model.report import Status, TableReport
-from pgsnow.model.staged import Layout, StagedBatch
 from pgsnow.model.table import Leaf, TargetName
-from pgsnow.model.typemap import Field, numeric
+from pgsnow.model.types.typemap import Field, numeric
 
 HERE = ServerIdentity("7000000000000000001", 1)
 USERS = "public.users"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from pgsnow.model.config import TableConfig
-from pgsnow.model.drift import Drift, KnownSource, drift_of
+from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.evolution.ddl_actions import TargetAction
+from pgsnow.model.evolution.drift import Drift, KnownSource, drift_of
 from pgsnow.model.plan import FENCE_COLUMN, TablePlan, fields_of, watermark_of
 from pgsnow.model.table import Column, Leaf, SourceName, SourceTable, TargetName
 from pgsnow.model.table_key import key_of
-from pgsnow.model.target_actions import TargetAction
 from pgsnow.snowflake.evolve import evolve
 from pgsnow.snowflake.schema import TargetColumn
 

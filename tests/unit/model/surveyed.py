@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgsnow.model.survey import ColumnFacts, SurveyedTable
+from pgsnow.model.discovery.survey import ColumnFacts, SurveyedTable
 from pgsnow.model.table import Column, SourceName, SourceTable
 
 

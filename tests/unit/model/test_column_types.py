@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pgsnow.model.column_types import ColumnType, can_take
 from pgsnow.model.table import Column
-from pgsnow.model.typemap import mapping_named, mapping_of
+from pgsnow.model.types.snowflake_types import ColumnType, can_take
+from pgsnow.model.types.typemap import mapping_named, mapping_of
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from pgsnow.model.config import LateRows, LoadMethod, MaskRule, SyncConfig, TransformConfig, parse_config
+from pgsnow.model.config.sync_config import (
+    LateRows,
+    LoadMethod,
+    MaskRule,
+    SyncConfig,
+    TransformConfig,
+    parse_config,
+)
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.table import SourceName
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pgsnow.model.config import TableConfig
-from pgsnow.model.config_digest import changed_keys, config_digest
+from pgsnow.model.config.digest import changed_keys, config_digest
+from pgsnow.model.config.sync_config import TableConfig
 
 USERS = {"source": "public.users", "target": "users", "pk": "id", "watermark_column": "updated_at"}
 

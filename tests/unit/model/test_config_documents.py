@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from pgsnow.model.config import (
+from pgsnow.model.config.sync_config import (
     ColumnsConfig,
     MaskRule,
     SyncConfig,
@@ -21,7 +21,7 @@ from pgsnow.model.config import (
     parse_config,
 )
 from pgsnow.model.duration import parse_duration
-from pgsnow.model.environment import VARIABLES
+from pgsnow.model.settings.environment import VARIABLES
 
 DOCS = Path(__file__).parents[3] / "docs"
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", re.MULTILINE)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pgsnow.model.config import parse_config
+from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.errors import ConfigError
 
 TABLE = {"source": "public.a", "target": "s.a", "pk": "id", "watermark_column": "u"}

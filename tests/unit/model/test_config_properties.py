@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
-from pgsnow.model.config import parse_config
+from pgsnow.model.config.interpolation import escape, expand
+from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.duration import format_duration, parse_duration
-from pgsnow.model.interpolate import escape, expand
 
 UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""

@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from pgsnow.model.drift import AddColumn, DropColumn, KnownSource, RenameColumn, WidenColumn, drift_of
 from pgsnow.model.errors import TypeChanged
+from pgsnow.model.evolution.drift import (
+    AddColumn,
+    DropColumn,
+    KnownSource,
+    RenameColumn,
+    WidenColumn,
+    drift_of,
+)
 from pgsnow.model.table import Column, Leaf
 from tests.unit.model.evolving import column, drift, known_after, plan_of, table
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from pgsnow.model.known import KnownSource
+from pgsnow.model.evolution.source_definition import KnownSource
 from pgsnow.model.table import Column
 from tests.unit.model.evolving import TYPES, Cut, Evolution, column, table
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.model.config import parse_config
+from pgsnow.model.config.sync_config import parse_config
+from pgsnow.model.discovery.proposal import Proposal, propose
+from pgsnow.model.discovery.survey import RowSecurity
 from pgsnow.model.key_choice import choose_key
-from pgsnow.model.proposal import Proposal, propose
-from pgsnow.model.survey import RowSecurity
 from pgsnow.model.table import TargetName
 from tests.unit.model.surveyed import ID, UPDATED, column, surveyed
 

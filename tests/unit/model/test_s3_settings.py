@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pgsnow.model.config import parse_config
-from pgsnow.model.environment import Environment
+from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.s3_settings import S3Settings, s3_from
+from pgsnow.model.settings.environment import Environment
+from pgsnow.model.settings.s3 import S3Settings, s3_from
 
 KEYS = {"S3_ACCESS_KEY": "AKIAEXAMPLE", "S3_SECRET": "hunter-two"}
 

@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from pgsnow.model.environment import VARIABLES
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.environment import VARIABLES
+from pgsnow.model.settings.settings import Settings
 
 POSTGRES = {"POSTGRES_DSN": "postgresql://app:secret@db.example:5433/shop"}
 SNOWFLAKE = {

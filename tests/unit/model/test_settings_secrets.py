@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
-from pgsnow.model.environment import VARIABLES
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.secret import Secret
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.environment import VARIABLES
+from pgsnow.model.settings.secret import Secret
+from pgsnow.model.settings.settings import Settings
 
 UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""

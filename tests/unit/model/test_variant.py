@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgsnow.model.variant import SUSPECT, misfit
+from pgsnow.model.types.variant import SUSPECT, misfit
 
 DIGITS = st.text("0123456789", min_size=1, max_size=60)
 NUMBERS = st.builds(

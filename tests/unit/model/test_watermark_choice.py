@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.model.survey import ColumnFacts
-from pgsnow.model.watermark_choice import Trust, rank
+from pgsnow.model.discovery.survey import ColumnFacts
+from pgsnow.model.discovery.watermark_choice import Trust, rank
 from tests.unit.model.surveyed import ID, UPDATED, column, surveyed
 
 CREATED = column("created_at", "timestamptz", not_null=True)

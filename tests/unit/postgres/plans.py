@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, Mark, ReadMode, ServerIdentity
-from pgsnow.model.config import TableConfig
+from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import Column, SourceName, SourceTable, TargetName
 from pgsnow.model.table_key import key_of

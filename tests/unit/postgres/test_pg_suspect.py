@@ -8,8 +8,8 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgsnow.model.typemap import Field, array, mapping_named
-from pgsnow.model.variant import misfit
+from pgsnow.model.types.typemap import Field, array, mapping_named
+from pgsnow.model.types.variant import misfit
 from pgsnow.postgres.suspect import suspects
 
 JSONB = Field("j", "J", mapping_named("jsonb"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Literal
 
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.model.config import LateRows
+from pgsnow.model.config.sync_config import LateRows
 from pgsnow.postgres.bounds import lookback_bound, lower_bound
 from pgsnow.postgres.reason import mode_of, reason_in_xids, reason_to_read_all
 from pgsnow.postgres.seen import seen_xid

@@ -15,8 +15,8 @@ from dotenv import dotenv_values
 from typer.main import get_command
 
 from pgsnow.cli.app import app_of
-from pgsnow.model.config import parse_config
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import parse_config
+from pgsnow.model.settings.settings import Settings
 from tests.unit.project.markdown import ROOT, blocks, links, pages
 
 README = ROOT / "README.md"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pgsnow.model.type_page import page
-from pgsnow.model.type_table import BY_NAME, FAMILIES
+from pgsnow.model.types.type_page import page
+from pgsnow.model.types.type_table import BY_NAME, FAMILIES
 from tests.unit.project.markdown import ROOT
 
 
 def test_the_page_is_the_one_that_the_code_makes() -> None:
-    """After a change: python -m pgsnow.model.type_page > docs/types.md"""
+    """After a change: python -m pgsnow.model.types.type_page > docs/types.md"""
     assert (ROOT / "docs/types.md").read_text() == page()
 
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pgsnow.model.secret import Secret
+from pgsnow.model.settings.secret import Secret
 from pgsnow.snowflake.confidential import Confidential
 
 STATEMENT = Confidential("COPY ***", Secret("COPY hunter-two"), (Secret("hunter-two"),))

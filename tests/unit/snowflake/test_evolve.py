@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgsnow.model.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
+from pgsnow.model.evolution.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.evolve import foresee
 from pgsnow.snowflake.schema import TargetColumn

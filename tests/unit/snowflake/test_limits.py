@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from pgsnow.model.overflow import Overflow
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.overflow import Overflow
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.snowflake.limits import limits_of, over_limit, shortened
 
 NAME = Field("name", "NAME", mapping_named("text"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pgsnow.model.config import LoadMethod
+from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import TargetQueryFailed
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.confidential import Confidential
 from pgsnow.snowflake.s3 import S3Staging

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.grants import snowflake_grants
 

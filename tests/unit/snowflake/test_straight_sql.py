@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pgsnow.model.config import LoadMethod
-from pgsnow.model.own_columns import own_columns
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.metadata_columns import own_columns
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.snowflake import sql, straight_sql
 from pgsnow.snowflake.beside import beside_of
 from pgsnow.snowflake.staging import INTERNAL

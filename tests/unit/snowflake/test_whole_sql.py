@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pgsnow.model.own_columns import own_columns
+from pgsnow.model.metadata_columns import own_columns
 from pgsnow.model.table import TargetName
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.snowflake import sql, whole_sql
 from pgsnow.snowflake.staging import INTERNAL
 

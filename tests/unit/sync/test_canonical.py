@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from pgsnow.model.overflow import Overflow
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.overflow import Overflow
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.sync.canonical import from_postgres, from_snowflake
 
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.model.staged import Layout, StagedBatch, in_loads
+from pgsnow.model.config.table_config import TableOptions
+from pgsnow.model.deferred_batch import Layout, StagedBatch, in_loads
 from pgsnow.model.table import TargetName
-from pgsnow.model.table_config import TableOptions
 from pgsnow.sync.due import is_due, is_much
 from pgsnow.sync.pace import MEGABYTE
 

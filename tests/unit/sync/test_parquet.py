@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pgsnow.model.batch import PartFile
 from pgsnow.model.plan import ORDER_COLUMN
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.sync import parquet
 from pgsnow.sync.parquet import PartWriter, parquet_schema
 

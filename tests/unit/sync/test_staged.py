@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgsnow.ledger.store import Claim
-from pgsnow.model.staged import Layout, StagedBatch
+from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.table import TargetName
 from pgsnow.sync.staged import Staged
 

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pgsnow.model.config import TransformConfig
+from pgsnow.model.config.sync_config import TransformConfig
 from pgsnow.model.errors import TransformFailed
-from pgsnow.model.typemap import Field, mapping_named
+from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.sync.transform import Transform, Transformed, build_transform
 
 HERE = "tests.unit.sync.transform_examples"

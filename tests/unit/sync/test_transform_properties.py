@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
-from pgsnow.model.config import MaskRule, TransformConfig
-from pgsnow.model.typemap import Field, TypeMapping, mapping_named
+from pgsnow.model.config.sync_config import MaskRule, TransformConfig
+from pgsnow.model.types.typemap import Field, TypeMapping, mapping_named
 from pgsnow.sync.transform import build_transform
 
 UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pgsnow.ledger.store import RunLog
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.sync.state import State, duration, standing_of
 
 LINE_SECONDS = 5.0

@@ -24,9 +24,9 @@ from pgsnow.embedded.demo.workers import Workers
 from pgsnow.embedded.demo.writers import Writers
 from pgsnow.embedded.stack import Stack
 from pgsnow.ledger.postgres import PostgresLedger
-from pgsnow.model.config import SyncConfig
+from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.settings import Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.setup import load_config
 
 REFRESH_SECONDS = 0.5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from pgsnow.model.config import SyncConfig
-from pgsnow.model.settings import Settings
+from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.verify import Verdict, verify
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pgsnow.model.table_config import TableConfig
+from pgsnow.model.config.table_config import TableConfig
 
 _LENGTH = 8
 _WITHOUT_EFFECT = {

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from pgsnow.model.environment import Environment
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.secret import Secret
-from pgsnow.model.snowflake_auth import Auth, AuthMethod, auth_from
+from pgsnow.model.settings.environment import Environment
+from pgsnow.model.settings.secret import Secret
+from pgsnow.model.settings.snowflake_auth import Auth, AuthMethod, auth_from
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pgsnow.model.field_docs import field_docs
+from pgsnow.model.config.field_docs import field_docs
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}
 _SCALARS = ("integer", "number", "boolean")

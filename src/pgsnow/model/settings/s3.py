@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from pgsnow.model.environment import Environment
-from pgsnow.model.secret import Secret
+from pgsnow.model.settings.environment import Environment
+from pgsnow.model.settings.secret import Secret
 from pgsnow.model.table import TargetName
 
 PREFIX = "pgsnow"

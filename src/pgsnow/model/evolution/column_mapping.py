@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from pgsnow.model.column_types import can_take, widened
+from pgsnow.model.config.options import OnTypeChange
 from pgsnow.model.errors import TypeChanged
-from pgsnow.model.known import KnownColumn
+from pgsnow.model.evolution.source_definition import KnownColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.schema_options import OnTypeChange
 from pgsnow.model.table import Column
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.snowflake_types import can_take, widened
+from pgsnow.model.types.typemap import Field
 
 _VARYING = frozenset({"varchar", "bpchar"})
 MOVED = "_PGSNOW_MOVED_"

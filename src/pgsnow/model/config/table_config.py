@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from pgsnow.model.accepted import (
+from pgsnow.model.config.field_types import (
     Duration,
     FromOne,
     FromZero,
@@ -27,8 +27,7 @@ from pgsnow.model.accepted import (
     source_name,
     text,
 )
-from pgsnow.model.overflow import Overflow
-from pgsnow.model.schema_options import (
+from pgsnow.model.config.options import (
     OnDetach,
     OnDetachChoice,
     OnDrop,
@@ -39,7 +38,8 @@ from pgsnow.model.schema_options import (
     SchemaChangesChoice,
     choice,
 )
-from pgsnow.model.transform_config import TransformConfig
+from pgsnow.model.config.transform_config import TransformConfig
+from pgsnow.model.types.overflow import Overflow
 
 
 class TableMode(StrEnum):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pgsnow.model.environment import Environment
-from pgsnow.model.secret import Secret
+from pgsnow.model.settings.environment import Environment
+from pgsnow.model.settings.secret import Secret
 
 
 class AuthMethod(StrEnum):

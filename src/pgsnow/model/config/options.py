@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 
-from pgsnow.model.accepted import shown
+from pgsnow.model.config.field_types import shown
 
 
 class OnDrop(StrEnum):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from pgsnow.model.schema_options import choice
+from pgsnow.model.config.options import choice
 
 
 class Execution(StrEnum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pgsnow.model.dsn import parse_dsn, write_dsn
-from pgsnow.model.environment import LIBPQ, Environment
-from pgsnow.model.secret import Secret
+from pgsnow.model.settings.dsn import parse_dsn, write_dsn
+from pgsnow.model.settings.environment import LIBPQ, Environment
+from pgsnow.model.settings.secret import Secret
 
 _SECRET = frozenset(
     {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"}

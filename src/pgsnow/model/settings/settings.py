@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pgsnow.model.environment import Environment
-from pgsnow.model.postgres_settings import PostgresSettings, ledger_from, source_from
-from pgsnow.model.s3_settings import S3Settings, s3_from
-from pgsnow.model.secret import Secret
-from pgsnow.model.snowflake_settings import SnowflakeSettings, snowflake_from
+from pgsnow.model.settings.environment import Environment
+from pgsnow.model.settings.postgres import PostgresSettings, ledger_from, source_from
+from pgsnow.model.settings.s3 import S3Settings, s3_from
+from pgsnow.model.settings.secret import Secret
+from pgsnow.model.settings.snowflake import SnowflakeSettings, snowflake_from
 
 __all__ = ["PostgresSettings", "S3Settings", "Settings", "SnowflakeSettings"]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 
-from pgsnow.model.accepted import FromZero, Names, TextsByName, identifier, names, shown, text
+from pgsnow.model.config.field_types import FromZero, Names, TextsByName, identifier, names, shown, text
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*|\.[^\W\d]\w*)\Z")
 

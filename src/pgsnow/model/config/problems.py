@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from pgsnow.model.config.interpolation import Path
 from pgsnow.model.errors import ConfigError
-from pgsnow.model.interpolate import Path
 
 _OTHER_WORDS = {
     "primary_key": "pk",

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pgsnow.model.discovery.survey import ColumnFacts, SurveyedTable
 from pgsnow.model.plan import WATERMARK_TYPES
-from pgsnow.model.survey import ColumnFacts, SurveyedTable
 from pgsnow.model.table import Column
 
 INTEGERS = frozenset({"int2", "int4", "int8"})

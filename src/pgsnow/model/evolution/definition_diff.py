@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pgsnow.model.config_digest import config_digest
-from pgsnow.model.known import KnownColumn, KnownSource
+from pgsnow.model.config.digest import config_digest
+from pgsnow.model.evolution.source_definition import KnownColumn, KnownSource
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column, Leaf, SourceTable
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.typemap import Field
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from pgsnow.model.definition import Pair
-from pgsnow.model.known import KnownColumn, KnownSource
-from pgsnow.model.places import MOVED, Place, Places, fits
+from pgsnow.model.config.options import OnDrop
+from pgsnow.model.evolution.column_mapping import MOVED, Place, Places, fits
+from pgsnow.model.evolution.ddl_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
+from pgsnow.model.evolution.definition_diff import Pair
+from pgsnow.model.evolution.source_definition import KnownColumn, KnownSource
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.schema_options import OnDrop
 from pgsnow.model.table import Column
-from pgsnow.model.target_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
-from pgsnow.model.typemap import Field
+from pgsnow.model.types.typemap import Field
 
 
 @dataclass(frozen=True, slots=True)

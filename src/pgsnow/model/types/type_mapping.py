@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pgsnow.model.arrow_types import arrow_type, digits_of
+from pgsnow.model.types.arrow_types import arrow_type, digits_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from pgsnow.model.config.interpolation import Expanded
 from pgsnow.model.duration import format_duration, parse_duration
-from pgsnow.model.interpolate import Expanded
 from pgsnow.model.table import SourceName, TargetName
 
 _IDENTIFIER_LIMIT = 63

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pgsnow.model.config_problems import Problems, written
+from pgsnow.model.config.interpolation import Path
+from pgsnow.model.config.problems import Problems, written
+from pgsnow.model.config.table_config import WHOLE_MODES, LoadMethod, TableMode
 from pgsnow.model.duration import parse_duration
-from pgsnow.model.interpolate import Path
-from pgsnow.model.overflow import NEVER_OF_KEYS
 from pgsnow.model.table import SourceName, TargetName
-from pgsnow.model.table_config import WHOLE_MODES, LoadMethod, TableMode
+from pgsnow.model.types.overflow import NEVER_OF_KEYS
 
 Table = Mapping[str, Any]
 _NO_KEY = {None, *(str(choice) for choice in NEVER_OF_KEYS)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from pgsnow.model.arrow_types import decimal
-from pgsnow.model.overflow import Overflow
 from pgsnow.model.table import Column
-from pgsnow.model.type_mapping import BINARY_LIMIT, TEXT_LIMIT, TypeMapping, as_text, as_variant
-from pgsnow.model.type_table import BY_NAME
+from pgsnow.model.types.arrow_types import decimal
+from pgsnow.model.types.overflow import Overflow
+from pgsnow.model.types.type_mapping import BINARY_LIMIT, TEXT_LIMIT, TypeMapping, as_text, as_variant
+from pgsnow.model.types.type_table import BY_NAME
 
 __all__ = [
     "BINARY_LIMIT",

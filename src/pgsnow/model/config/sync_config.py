@@ -10,15 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pgsnow.model.accepted import FromOne, FromZero, Identifier, Positive
-from pgsnow.model.config_checks import check_tables
-from pgsnow.model.config_problems import Problems
-from pgsnow.model.config_schema import schema_of
-from pgsnow.model.errors import ConfigError
-from pgsnow.model.execution import Execution, ExecutionChoice
-from pgsnow.model.interpolate import Path, escape, expand
-from pgsnow.model.table import SourceName, TargetName
-from pgsnow.model.table_config import (
+from pgsnow.model.config.cross_checks import check_tables
+from pgsnow.model.config.execution import Execution, ExecutionChoice
+from pgsnow.model.config.field_types import FromOne, FromZero, Identifier, Positive
+from pgsnow.model.config.interpolation import Path, escape, expand
+from pgsnow.model.config.json_schema import schema_of
+from pgsnow.model.config.problems import Problems
+from pgsnow.model.config.table_config import (
     ColumnsConfig,
     LateRows,
     LoadMethod,
@@ -26,7 +24,9 @@ from pgsnow.model.table_config import (
     TableDefaults,
     TableMode,
 )
-from pgsnow.model.transform_config import MaskRule, TransformConfig
+from pgsnow.model.config.transform_config import MaskRule, TransformConfig
+from pgsnow.model.errors import ConfigError
+from pgsnow.model.table import SourceName, TargetName
 
 __all__ = [
     "ColumnsConfig",

@@ -1,4 +1,4 @@
-"""docs/types.md, made from the type map: `python -m pgsnow.model.type_page > docs/types.md`."""
+"""docs/types.md, made from the type map: `python -m pgsnow.model.types.type_page > docs/types.md`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from pgsnow.model.type_mapping import TypeMapping, without_overflow
-from pgsnow.model.type_table import BY_NAME, FAMILIES
-from pgsnow.model.typemap import array, composite, enum, numeric, unbounded_numeric, unknown
+from pgsnow.model.types.type_mapping import TypeMapping, without_overflow
+from pgsnow.model.types.type_table import BY_NAME, FAMILIES
+from pgsnow.model.types.typemap import array, composite, enum, numeric, unbounded_numeric, unknown
 
 _INTRODUCTION = """# Types
 
 How each Postgres type is read, what it is on the way (Arrow, Parquet) and in Snowflake, what arrives exactly and what
-does not. This page is made from the type map itself: `python -m pgsnow.model.type_page > docs/types.md`.
+does not. This page is made from the type map itself: `python -m pgsnow.model.types.type_page > docs/types.md`.
 
 "Overflows" means that Snowflake's type cannot hold the value. Nothing is altered silently: what overflows follows the
 column's [`on_overflow`](configuration.md#values-that-snowflakes-type-cannot-hold), and by default its row is rejected.

@@ -6,14 +6,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pgsnow.model.config import LateRows, TableMode
-from pgsnow.model.definition import Change, changes_of, is_rewritten, known_of, leaves_apart, matched
-from pgsnow.model.known import KnownColumn, KnownSource
-from pgsnow.model.own_columns import RESERVED
+from pgsnow.model.config.options import OnDetach
+from pgsnow.model.config.sync_config import LateRows, TableMode
+from pgsnow.model.evolution.alignment import Retargeted, retarget
+from pgsnow.model.evolution.ddl_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
+from pgsnow.model.evolution.definition_diff import (
+    Change,
+    changes_of,
+    is_rewritten,
+    known_of,
+    leaves_apart,
+    matched,
+)
+from pgsnow.model.evolution.source_definition import KnownColumn, KnownSource
+from pgsnow.model.metadata_columns import RESERVED
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.retarget import Retargeted, retarget
-from pgsnow.model.schema_options import OnDetach
-from pgsnow.model.target_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 
 __all__ = [
     "AddColumn",

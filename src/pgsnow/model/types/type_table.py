@@ -5,7 +5,7 @@ Sources: PostgreSQL docs, "Data Types"; Snowflake docs, "Summary of data types" 
 
 from __future__ import annotations
 
-from pgsnow.model.type_mapping import TypeMapping, as_text, as_variant
+from pgsnow.model.types.type_mapping import TypeMapping, as_text, as_variant
 
 WHOLE = "NUMBER(38,0)"
 _TO_9999 = "Exact from year 1 to 9999{more}. `infinity`, `-infinity`, BC and later years overflow."

@@ -1,0 +1,1 @@
+"""Proposals for a table list, made from a survey of the catalog."""

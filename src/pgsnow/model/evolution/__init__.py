@@ -1,0 +1,1 @@
+"""Schema changes of a source, and the DDL actions that make the target follow."""
