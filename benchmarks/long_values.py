@@ -23,11 +23,11 @@ from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
 from pgsnow.postgres import sql
+from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.discover import describe
-from pgsnow.postgres.long import rows_of, select_list
-from pgsnow.postgres.snapshot import Snapshot, snapshot
-from pgsnow.postgres.split import short_rows
+from pgsnow.postgres.convert.oversize import rows_of, select_list
+from pgsnow.postgres.convert.oversize_split import short_rows
+from pgsnow.postgres.read.snapshot import Snapshot, snapshot
 
 ROUNDS = 9
 TEXTS = [f"c{n}" for n in range(40)]

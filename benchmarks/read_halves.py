@@ -21,8 +21,8 @@ import psycopg
 from benchmarks.read_ways import STAT, Dsn, Told, cpu, into_files, rss_mb, server_seconds
 from pgsnow.model.backfill import Blocks
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.chunks import read_chunk
 from pgsnow.postgres.connection import Source
+from pgsnow.postgres.read.chunk_reader import read_chunk
 
 
 class Half:

@@ -24,8 +24,8 @@ from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.postgres.read.reader import Reading
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.quarantine import Quarantine
 from pgsnow.sync.spool import Spool

@@ -7,7 +7,7 @@ import psycopg
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
-from pgsnow.postgres.discover import describe, fingerprints
+from pgsnow.postgres.catalog.describe import describe, fingerprints
 
 WIDE = """
 create type plan_kind as enum ('free', 'pro', 'team', 'enterprise');

@@ -22,8 +22,8 @@ from benchmarks.target import cursor, wake
 from benchmarks.users import Source
 from pgsnow.ledger.store import Claim
 from pgsnow.postgres.connection import Source as Postgres
-from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.postgres.read.reader import Reading
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.quarantine import Quarantine
 from pgsnow.sync.spool import Spool

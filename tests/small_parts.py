@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgsnow.postgres import arrival
+from pgsnow.postgres.convert import convert as arrival
 from pgsnow.sync import parquet
 
 ROWS = 50

@@ -12,11 +12,11 @@ import psycopg
 
 from pgsnow.model.checkpoint import Checkpoint, ReadMode, VirtualXids
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.audit import audit
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.probe import idle_checkpoint, probe
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.incremental.audit import audit
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.postgres.incremental.probe import idle_checkpoint, probe
+from pgsnow.postgres.read.reader import Reading
 
 CRASHES = 0.1
 """Share of reads whose rows arrive but whose checkpoint is never saved."""

@@ -27,8 +27,8 @@ from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import key_of
+from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.discover import describe
 from tests.stress.readers import LiteralReader, ProductReader, Reader
 from tests.stress.writers import SCHEMA, start_writers
 

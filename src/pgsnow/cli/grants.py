@@ -69,7 +69,7 @@ def grants(
 
 
 def _statements(config: SyncConfig, settings: Settings) -> Iterator[tuple[Side, str]]:
-    from pgsnow.postgres.grants import ledger_grants, source_grants
+    from pgsnow.postgres.catalog.grants import ledger_grants, source_grants
     from pgsnow.snowflake.grants import snowflake_grants
     from pgsnow.sync.planning import target_of
 

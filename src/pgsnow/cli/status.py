@@ -14,7 +14,8 @@ from pgsnow.cli.invocation import Invocation, or_nothing
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
 from pgsnow.cli.screen import Shown, stdout, table_of, write_records
 from pgsnow.cli.service_log import quiet_log
-from pgsnow.sync.state import State, duration
+from pgsnow.model.duration import approximate_duration
+from pgsnow.sync.state import State
 from pgsnow.sync.table_status import table_statuses
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _table(records: list[dict[str, Any]], now: datetime) -> Table:
             (
                 r["table"],
                 r["state"],
-                None if r["lag_seconds"] is None else duration(r["lag_seconds"]),
+                None if r["lag_seconds"] is None else approximate_duration(r["lag_seconds"]),
                 _ago(r["last_success"], now),
                 r["rows_processed"],
                 r["open_errors"],
@@ -98,7 +99,7 @@ def _ago(moment: datetime | None, now: datetime) -> str | None:
     if moment is None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return f"{duration(max(0.0, (now - aware).total_seconds()))} ago"
+    return f"{approximate_duration(max(0.0, (now - aware).total_seconds()))} ago"
 
 
 def _write(form: Format, records: list[dict[str, Any]]) -> None:

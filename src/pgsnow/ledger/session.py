@@ -16,8 +16,8 @@ from psycopg.rows import dict_row
 
 from pgsnow.ledger.translate import ledger_error, translating
 from pgsnow.model.backfill import ChunkId
-from pgsnow.postgres.diagnosis import sqlstate_of_refusal
 from pgsnow.postgres.errors import sqlstate_of
+from pgsnow.postgres.login_error import sqlstate_of_refusal
 
 T = TypeVar("T")
 

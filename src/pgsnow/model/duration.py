@@ -41,3 +41,16 @@ def format_duration(seconds: float) -> str:
         if count:
             terms.append(f"{count}{unit}")
     return "".join(terms) or "0s"
+
+
+def approximate_duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `2.5 h`, `4 d`: short enough for a table's cell."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.0f} d"

@@ -51,6 +51,13 @@ class TablePlan:
     checked."""
 
     @property
+    def watermark_column(self) -> Column:
+        """The watermark, for the modes that read by one. Raises ValueError in the others."""
+        if self.watermark is None:
+            raise ValueError(f"{self.config.name} has no watermark")
+        return self.watermark
+
+    @property
     def key(self) -> tuple[Field, ...]:
         """The key's fields as loaded, in the order of `pk`."""
         by_source = {field.source: field for field in self.output}

@@ -9,9 +9,9 @@ from typing import Protocol
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgsnow.postgres.arrow import ArrowCache, ArrowConnection
-from pgsnow.postgres.diagnosis import sqlstate_of_refusal
+from pgsnow.postgres.copy_connections import ArrowCache, ArrowConnection
 from pgsnow.postgres.errors import sqlstate_of, translated
+from pgsnow.postgres.login_error import sqlstate_of_refusal
 
 APPLICATION_NAME = "pgsnow"
 _CLIENT = {

@@ -8,7 +8,6 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.typemap import Field
-from pgsnow.postgres.bounds import watermark_of
 
 TXIDS = SQL("txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())")
 """The statement's snapshot: every 64-bit xid below the first has ended, none from the second on has begun.
@@ -53,7 +52,7 @@ def where_given(plan: TablePlan) -> Composed | None:
 
 def watermark(plan: TablePlan) -> Identifier:
     """Raises ValueError for a plan without one."""
-    return Identifier(watermark_of(plan).name)
+    return Identifier(plan.watermark_column.name)
 
 
 def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:

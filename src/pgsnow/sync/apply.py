@@ -19,8 +19,8 @@ from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.model.settings.settings import Settings
+from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.discover import describe
 from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.engine import holder

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pgsnow.model.backfill import Backfill, Chunk, layout_of
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
-from pgsnow.postgres.chunks import Outset, outset
-from pgsnow.postgres.finite import largest
+from pgsnow.postgres.read.chunk_reader import Outset, outset
+from pgsnow.postgres.read.last_watermark import largest
 from pgsnow.sync.chunk_crew import ChunkCrew
 from pgsnow.sync.pace import MEGABYTE
 from pgsnow.sync.table_run import TableRun

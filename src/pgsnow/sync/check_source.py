@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from pgsnow.model.duration import approximate_duration
 from pgsnow.sync.finding import Finding, failed, ok, warning
-from pgsnow.sync.state import duration
 
 OLDEST_VERSION = 12
 LONG_SECONDS = 3600
@@ -84,7 +84,7 @@ def _clock(conn: psycopg.Connection[Any]) -> Finding:
         direction = "ahead of" if there > here else "behind"
         return warning(
             "clock",
-            f"Postgres' clock is {duration(abs(there - here))} {direction} this machine's",
+            f"Postgres' clock is {approximate_duration(abs(there - here))} {direction} this machine's",
             "Let both follow NTP. The sync itself goes by Postgres' clock alone; lag is shown wrong.",
         )
     return ok(
@@ -132,7 +132,7 @@ def _prepared(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
         quoted = gid.replace("'", "''")
         yield warning(
             "prepared transactions",
-            f"{gid!r} was prepared {duration(seconds)} ago: until it ends, reads go over more rows again",
+            f"{gid!r} was prepared {approximate_duration(seconds)} ago: until it ends, reads go over more rows again",
             f"COMMIT PREPARED '{quoted}'; or ROLLBACK PREPARED '{quoted}';",
         )
 
@@ -140,11 +140,11 @@ def _prepared(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
 def _long(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
     rows = conn.execute(LONG, (LONG_SECONDS,)).fetchall()
     if not rows:
-        yield ok("long transactions", f"none is older than {duration(LONG_SECONDS)}")
+        yield ok("long transactions", f"none is older than {approximate_duration(LONG_SECONDS)}")
     for pid, user, application, seconds in rows:
         yield warning(
             "long transactions",
-            f"pid {pid} ({user}, {application or 'no application name'}) has been in one for {duration(seconds)}: "
-            "until it ends, reads go over more rows again",
+            f"pid {pid} ({user}, {application or 'no application name'}) has been in one for "
+            f"{approximate_duration(seconds)}: until it ends, reads go over more rows again",
             f"End it, or: SELECT pg_terminate_backend({pid});",
         )

@@ -6,8 +6,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from pgsnow.model.backfill import Chunk
-from pgsnow.postgres.chunks import read_chunk
-from pgsnow.postgres.finite import LastWatermark
+from pgsnow.postgres.read.chunk_reader import read_chunk
+from pgsnow.postgres.read.last_watermark import LastWatermark
 from pgsnow.sync.chunk_run import ChunkRun
 from pgsnow.sync.pace import Pace
 from pgsnow.sync.units import UnitWriter

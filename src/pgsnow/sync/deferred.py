@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError, StagedRowsLost, StagingRefused, TargetQueryFailed
-from pgsnow.postgres.bounds import UNBOUNDED
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.incremental.bounds import UNBOUNDED
+from pgsnow.postgres.read.reader import Reading
 from pgsnow.sync.due import is_much
 from pgsnow.sync.spool import Spool
 from pgsnow.sync.table_run import TableRun

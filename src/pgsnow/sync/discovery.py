@@ -13,9 +13,9 @@ from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.model.table import SourceName
+from pgsnow.postgres.catalog.profile import profile
+from pgsnow.postgres.catalog.survey import survey
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.profile import profile
-from pgsnow.postgres.survey import survey
 from pgsnow.sync.table_list import Listed, merge
 
 LEDGER_MARK = "pgsnow_migrations"

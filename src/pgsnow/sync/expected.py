@@ -14,9 +14,9 @@ import psycopg
 from pgsnow.model.batch import Page
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.read import Reading
-from pgsnow.postgres.text import read_text
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.postgres.read.as_text import read_text
+from pgsnow.postgres.read.reader import Reading
 from pgsnow.sync.canonical import from_postgres, from_snowflake
 from pgsnow.sync.keys import key_of
 from pgsnow.sync.planning import Prepared

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.postgres.values import text_of_value
+from pgsnow.postgres.text_values import text_of_value
 
 Key = dict[str, str | None]
 

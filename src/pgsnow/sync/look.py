@@ -10,9 +10,9 @@ from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.audit import audit_if_due
-from pgsnow.postgres.bounds import UNBOUNDED
-from pgsnow.postgres.probe import Probe, probe
+from pgsnow.postgres.incremental.audit import audit_if_due
+from pgsnow.postgres.incremental.bounds import UNBOUNDED
+from pgsnow.postgres.incremental.probe import Probe, probe
 from pgsnow.sync.planning import Prepared
 from pgsnow.sync.progress import Progress
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from pgsnow.model.batch import Page
-from pgsnow.sync.state import duration
+from pgsnow.model.duration import approximate_duration
 
 MEGABYTE = 1024 * 1024
 
@@ -47,7 +47,7 @@ class Speed:
         if self._chunks <= 0:
             return speed
         left = self._seconds / self._chunks * (self._left - self._chunks)
-        return f"{speed}, {duration(left)} left"
+        return f"{speed}, {approximate_duration(left)} left"
 
     @property
     def _seconds(self) -> float:

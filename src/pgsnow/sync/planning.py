@@ -13,7 +13,7 @@ from pgsnow.model.plan import TablePlan, check_kind, check_output, fields_of, wa
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceTable, TargetName
 from pgsnow.model.table_key import key_of
-from pgsnow.postgres.discover import describe, present_name
+from pgsnow.postgres.catalog.describe import describe, present_name
 from pgsnow.sync.transform import Transform, build_transform
 
 

@@ -9,9 +9,9 @@ from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.settings.settings import Settings
-from pgsnow.postgres.access import access
+from pgsnow.postgres.catalog.privileges import access
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.horizon import take_horizon
+from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.connection import connect
 from pgsnow.snowflake.stagings import Stagings
 from pgsnow.sync.preview_source import Found, SourceLook

@@ -17,10 +17,10 @@ from pgsnow.model.evolution.drift import Drift, KnownSource
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceName
-from pgsnow.postgres.access import Access
-from pgsnow.postgres.discover import describe
-from pgsnow.postgres.probe import Probe, probe
-from pgsnow.postgres.why import why_mode
+from pgsnow.postgres.catalog.describe import describe
+from pgsnow.postgres.catalog.privileges import Access
+from pgsnow.postgres.incremental.probe import Probe, probe
+from pgsnow.postgres.incremental.why import why_mode
 from pgsnow.sync.planning import prepare, target_of
 from pgsnow.sync.previewed import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 

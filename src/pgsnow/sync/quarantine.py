@@ -14,8 +14,8 @@ from pgsnow.ledger.store import Claim, ErrorStore
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.nameless import without_key
-from pgsnow.postgres.read import payloads
+from pgsnow.postgres.convert.nameless import without_key
+from pgsnow.postgres.read.reader import payloads
 from pgsnow.snowflake.limits import Limit, over_limit, shortened
 from pgsnow.sync.keys import Key, key_of, rows_with_keys
 from pgsnow.sync.outcome import Outcome, Step, without

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pgsnow.postgres.read import read_keys
+from pgsnow.postgres.read.reader import read_keys
 from pgsnow.sync.deferred import caught_up
 from pgsnow.sync.keys import Key
 from pgsnow.sync.spool import Spool

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pgsnow.model.duration import approximate_duration
 from pgsnow.model.report import Status
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def standing_of(
     silent = (_aware(now) - _aware(row.last_run)).total_seconds()
     if silent > PATIENCE * interval + GRACE_SECONDS:
         return Standing(
-            State.STUCK, f"no run for {duration(silent)}: are the worker and the schedule running?"
+            State.STUCK,
+            f"no run for {approximate_duration(silent)}: are the worker and the schedule running?",
         )
     if row.chunks is not None:
         return Standing(State.RUNNING, _backfill(row))  # whoever loads its chunks
@@ -79,7 +81,7 @@ def _backfill(row: WatermarkRow) -> str:
     if not done or not row.backfill_seconds:
         return told
     speed = (row.chunk_bytes or 0) / 1024 / 1024 / row.backfill_seconds
-    left = duration(row.backfill_seconds / done * (row.chunks - done))
+    left = approximate_duration(row.backfill_seconds / done * (row.chunks - done))
     return f"{told}, {row.chunk_rows:,} rows, {speed:.1f} MB/s, {left} left"
 
 
@@ -88,21 +90,12 @@ def _staged(row: WatermarkRow) -> str:
     if not row.staged_rows:
         return ""
     told = f"{row.staged_rows} row{'s' * (row.staged_rows != 1)} staged, not loaded yet"
-    return told if row.read_lag_seconds is None else f"{told}; read lag {duration(row.read_lag_seconds)}"
+    return (
+        told
+        if row.read_lag_seconds is None
+        else f"{told}; read lag {approximate_duration(row.read_lag_seconds)}"
+    )
 
 
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min`, `2.5 h`, `4 d`: short enough for a table's cell."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 2 * 86400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:.0f} d"

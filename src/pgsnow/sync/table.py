@@ -12,8 +12,8 @@ from pgsnow.model.batch import LoadUnit
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.evolution.drift import KnownSource
-from pgsnow.postgres.probe import idle_checkpoint
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.incremental.probe import idle_checkpoint
+from pgsnow.postgres.read.reader import Reading
 from pgsnow.sync.backfill import backfill
 from pgsnow.sync.deferred import staged_first
 from pgsnow.sync.spool import Spool

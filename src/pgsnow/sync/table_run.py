@@ -12,7 +12,7 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.probe import Probe
+from pgsnow.postgres.incremental.probe import Probe
 from pgsnow.sync.chunk_worker import ChunkWorker
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.progress import Progress

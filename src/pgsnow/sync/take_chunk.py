@@ -13,7 +13,7 @@ from pgsnow.model.backfill import Chunk, ChunkCounts, layout_of
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import LeaseLost, SchemaMoved
 from pgsnow.model.report import ChunkReport
-from pgsnow.postgres.discover import fingerprints
+from pgsnow.postgres.catalog.describe import fingerprints
 from pgsnow.sync.log import logger
 from pgsnow.sync.means import Means
 from pgsnow.sync.pace import Pace, Speed

@@ -13,7 +13,7 @@ from pgsnow.ledger.store import Claim, ErrorRow, Refusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
-from pgsnow.postgres.probe import idle_checkpoint
+from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.due import is_due
 from pgsnow.sync.look import Look
 from pgsnow.sync.means import Connections, Means

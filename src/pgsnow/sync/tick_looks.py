@@ -9,8 +9,8 @@ import psycopg
 from pgsnow.ledger.store import Claim
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import SchemaMoved
-from pgsnow.postgres.discover import fingerprints
-from pgsnow.postgres.horizon import take_horizon
+from pgsnow.postgres.catalog.describe import fingerprints
+from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.sync.look import Look, look_at
 from pgsnow.sync.means import Connections, Means
 from pgsnow.sync.progress import Progress
@@ -47,7 +47,7 @@ class TickLooks:
         return self._plan_and_look(claim, horizon, mark)
 
     def _horizon(self, conn: psycopg.Connection) -> Horizon:
-        """Saved listings serve roles that may not see other sessions; see pgsnow.postgres.horizon."""
+        """Saved listings serve roles that may not see other sessions; see pgsnow.postgres.incremental.horizon."""
         ledger, name = self._means.ledger, self._means.settings.source.display
         horizon, listing = take_horizon(conn, ledger.virtual_xids(name))
         if listing is not None:

@@ -16,12 +16,12 @@ from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import key_of
-from pgsnow.postgres.audit import audit_if_due
+from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.discover import describe
-from pgsnow.postgres.horizon import take_horizon
-from pgsnow.postgres.probe import idle_checkpoint, probe
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.incremental.audit import audit_if_due
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.postgres.incremental.probe import idle_checkpoint, probe
+from pgsnow.postgres.read.reader import Reading
 
 
 @dataclass(frozen=True)

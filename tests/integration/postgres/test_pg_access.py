@@ -11,8 +11,8 @@ from psycopg.conninfo import make_conninfo
 from pgsnow.embedded.process import free_port
 from pgsnow.model.errors import SourceAccessDenied, SourceTableMissing, SourceUnavailable, UnsupportedTable
 from pgsnow.model.table import Column, SourceName
+from pgsnow.postgres.catalog.describe import describe, fingerprints, present_name
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.discover import describe, fingerprints, present_name
 from tests.integration.postgres.lab import Dsn, Lab, lab_in
 from tests.integration.postgres.test_pg_reading import own_server
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgsnow.model.checkpoint import MAX_TRAIL, ReadMode
-from pgsnow.postgres.audit import audit
+from pgsnow.postgres.incremental.audit import audit
 from tests.integration.postgres.lab import Follower, Lab
 
 

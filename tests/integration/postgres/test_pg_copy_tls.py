@@ -12,13 +12,13 @@ import pytest
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgsnow.postgres.arrow import ArrowConnection
 from pgsnow.postgres.copy import openssl
-from pgsnow.postgres.copy.answer import Answer
-from pgsnow.postgres.copy.driven import Driven
-from pgsnow.postgres.copy.stream import described, is_encrypted, rows
-from pgsnow.postgres.copy.tunnel import Tunnel
-from pgsnow.postgres.stream import Stream
+from pgsnow.postgres.copy.copy_out import described, is_encrypted, rows
+from pgsnow.postgres.copy.libpq_channel import Driven
+from pgsnow.postgres.copy.messages import Answer
+from pgsnow.postgres.copy.tls_channel import Tunnel
+from pgsnow.postgres.copy_connections import ArrowConnection
+from pgsnow.postgres.read.prefetch import Stream
 from tests.integration.postgres.lab import Lab
 from tests.integration.postgres.terminator import Terminator, tls_before
 from tests.integration.postgres.test_pg_copy_ways import VALUES

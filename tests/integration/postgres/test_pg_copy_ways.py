@@ -8,7 +8,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from pgsnow.postgres.copy.stream import is_encrypted, rows
+from pgsnow.postgres.copy.copy_out import is_encrypted, rows
 from tests.integration.postgres.lab import Lab
 
 VALUES = """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.read.reader import Reading
 from tests.integration.postgres.lab import Follower, Lab
 
 

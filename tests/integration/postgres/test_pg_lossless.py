@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.read.reader import Reading
 from tests.integration.postgres.lab import Follower, Lab
 
 
@@ -294,7 +294,7 @@ def test_another_open_transaction_does_hold_it_back(table: Lab, follower: Follow
 
 def test_a_horizon_is_never_taken_inside_a_transaction(table: Lab) -> None:
     """There, pg_stat_activity would be as old as the transaction's first look at it."""
-    from pgsnow.postgres.horizon import take_horizon
+    from pgsnow.postgres.incremental.horizon import take_horizon
 
     session = table.session()
     session.execute("select 1")

@@ -16,8 +16,8 @@ import pytest
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.errors import SchemaMoved, SourceUnavailable
 from pgsnow.postgres import connection
-from pgsnow.postgres.discover import fingerprints
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.catalog.describe import fingerprints
+from pgsnow.postgres.read.reader import Reading
 from tests.integration.postgres.lab import Follower, Lab
 
 FILL = (

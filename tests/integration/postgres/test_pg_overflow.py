@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT
-from pgsnow.postgres.read import Reading
+from pgsnow.postgres.read.reader import Reading
 from tests.integration.postgres.lab import Lab
 
 FIRST, LAST = datetime.min, datetime.max

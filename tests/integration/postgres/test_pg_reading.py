@@ -15,9 +15,9 @@ import pytest
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.model.errors import ColumnMissing, SourceAccessDenied, SourceQueryFailed, SourceUnavailable
-from pgsnow.postgres import arrow
-from pgsnow.postgres.probe import probe
-from pgsnow.postgres.read import Reading, payloads, read_keys
+from pgsnow.postgres import copy_connections as arrow
+from pgsnow.postgres.incremental.probe import probe
+from pgsnow.postgres.read.reader import Reading, payloads, read_keys
 from tests.integration.postgres.lab import Lab, lab_in
 from tests.integration.postgres.servers import CONFIG
 

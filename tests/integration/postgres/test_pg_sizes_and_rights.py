@@ -6,7 +6,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from pgsnow.model.table import SourceName
-from pgsnow.postgres.access import Access, access
+from pgsnow.postgres.catalog.privileges import Access, access
 from tests.integration.postgres.lab import Lab
 
 NAMES = [

@@ -10,9 +10,9 @@ import pytest
 
 from pgsnow.model.discovery.survey import RowSecurity, SurveyedTable
 from pgsnow.model.table import SourceName
-from pgsnow.postgres.discover import describe
-from pgsnow.postgres.profile import profile
-from pgsnow.postgres.survey import survey
+from pgsnow.postgres.catalog.describe import describe
+from pgsnow.postgres.catalog.profile import profile
+from pgsnow.postgres.catalog.survey import survey
 from tests.integration.postgres.lab import Lab
 
 

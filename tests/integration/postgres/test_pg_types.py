@@ -19,7 +19,7 @@ from psycopg.types.json import Json, Jsonb
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT
-from pgsnow.postgres.read import Reading, payloads, read_keys
+from pgsnow.postgres.read.reader import Reading, payloads, read_keys
 from tests.integration.postgres.lab import Lab, lab_in
 
 COLUMNS = {

@@ -12,7 +12,7 @@ import pytest
 
 from pgsnow.model.errors import TargetMissing, TargetUnavailable
 from pgsnow.model.report import Status, TableReport
-from pgsnow.postgres import arrival
+from pgsnow.postgres.convert import convert as arrival
 from pgsnow.snowflake.connection import connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.events import Event, ignore

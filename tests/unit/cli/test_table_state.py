@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgsnow.ledger.store import WatermarkRow
-from pgsnow.sync.state import GRACE_SECONDS, PATIENCE, State, duration, standing_of
+from pgsnow.model.duration import approximate_duration
+from pgsnow.sync.state import GRACE_SECONDS, PATIENCE, State, standing_of
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ROW = WatermarkRow(
@@ -98,4 +99,4 @@ def test_a_table_that_is_switched_off_says_so() -> None:
     ("seconds", "text"), [(0.44, "0.4 s"), (12, "12 s"), (180, "3 min"), (9000, "2.5 h"), (400_000, "5 d")]
 )
 def test_a_duration_fits_a_cell(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert approximate_duration(seconds) == text

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgsnow.model.checkpoint import MAX_SEEN, MAX_TRAIL, Checkpoint, Mark, ReadMode
-from pgsnow.postgres.advance import Step, advanced, next_low, still_open, with_mark
-from pgsnow.postgres.audit import AuditResult, after_audit, is_due
-from pgsnow.postgres.sequence import Feed
+from pgsnow.postgres.incremental.audit import AuditResult, after_audit, is_due
+from pgsnow.postgres.incremental.next_checkpoint import Step, advanced, next_low, still_open, with_mark
+from pgsnow.postgres.incremental.sequence import Feed
 from tests.unit.postgres.plans import checkpoint, horizon, plan
 
 STEP = Step(ReadMode.WATERMARK, x=2000, xmax=2010)

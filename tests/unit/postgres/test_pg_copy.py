@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgsnow.postgres.copy.answer import Answer
+from pgsnow.postgres.copy.batch import Misshapen
 from pgsnow.postgres.copy.columns import Column
-from pgsnow.postgres.copy.frames import rows
+from pgsnow.postgres.copy.messages import Answer
 from pgsnow.postgres.copy.refusal import Refused
-from pgsnow.postgres.copy.rows import Misshapen
+from pgsnow.postgres.copy.row_frames import rows
 from tests.unit.postgres.sent import copy_of, message, refusal, sent
 
 NUMERIC = 1700

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from pgsnow.postgres.stream import READY, Stream
+from pgsnow.postgres.read.prefetch import READY, Stream
 
 SCHEMA = pa.schema([("n", pa.int64())])
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pgsnow.model.types.typemap import Field, array, mapping_named
 from pgsnow.model.types.variant import misfit
-from pgsnow.postgres.suspect import suspects
+from pgsnow.postgres.convert.json_scan import suspects
 
 JSONB = Field("j", "J", mapping_named("jsonb"))
 JSON = Field("j", "J", mapping_named("json"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgsnow.postgres.trigger_source import argument_columns, assigned_columns
+from pgsnow.postgres.catalog.trigger_source import argument_columns, assigned_columns
 
 
 @pytest.mark.parametrize(

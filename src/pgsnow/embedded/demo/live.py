@@ -17,7 +17,8 @@ from rich.text import Text
 
 from pgsnow.ledger.store import RunLog
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.sync.state import State, duration, standing_of
+from pgsnow.model.duration import approximate_duration
+from pgsnow.sync.state import State, standing_of
 
 LINE_SECONDS = 5.0
 """Between two lines of output that is no terminal."""
@@ -45,7 +46,7 @@ class Row:
     seconds_ago: float | None
 
     def line(self) -> str:
-        lag = "–" if self.lag is None else duration(self.lag)
+        lag = "–" if self.lag is None else approximate_duration(self.lag)
         tail = f"  {self.why}" if self.why else ""
         return (
             f"{self.table}: {self.state}, lag {lag}, {self.rows} rows, "
@@ -86,12 +87,12 @@ def table_of(rows: list[Row], title: str) -> Table:
         table.add_row(
             row.table,
             Text(str(row.state), style=STYLES.get(row.state, "green")),
-            "–" if row.lag is None else duration(row.lag),
+            "–" if row.lag is None else approximate_duration(row.lag),
             f"{row.rows:,}",
             f"{row.inserted:,}",
             f"{row.updated:,}",
             str(row.runs),
-            "–" if row.seconds_ago is None else f"{duration(max(0.0, row.seconds_ago))} ago",
+            "–" if row.seconds_ago is None else f"{approximate_duration(max(0.0, row.seconds_ago))} ago",
         )
     return table
 

@@ -11,9 +11,9 @@ from functools import partial
 
 import pyarrow as pa
 
-from pgsnow.postgres.copy.block import Cells
-from pgsnow.postgres.copy.fixed import boolean, day, moment, number
-from pgsnow.postgres.copy.numerics import numerics
+from pgsnow.postgres.copy.buffer import Cells
+from pgsnow.postgres.copy.numeric import numerics
+from pgsnow.postgres.copy.scalars import boolean, day, moment, number
 from pgsnow.postgres.copy.uuids import uuids
 from pgsnow.postgres.copy.varying import varying
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from pgsnow.postgres.copy.block import Cells
-from pgsnow.postgres.copy.fixed import validity
+from pgsnow.postgres.copy.buffer import Cells
+from pgsnow.postgres.copy.scalars import validity
 
 _SIZE = 36
 _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from pgsnow.postgres.copy.block import Cells
-from pgsnow.postgres.copy.fixed import validity
+from pgsnow.postgres.copy.buffer import Cells
+from pgsnow.postgres.copy.scalars import validity
 
 
 def varying(cells: Cells, kind: pa.DataType, skipped: int = 0) -> pa.Array:

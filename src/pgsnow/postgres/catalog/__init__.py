@@ -1,0 +1,1 @@
+"""Queries of the system catalogs: tables, columns, keys, privileges, triggers."""

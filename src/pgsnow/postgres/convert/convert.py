@@ -1,0 +1,140 @@
+"""Batches from the driver become rows in the plan's types, and rows that those types cannot hold step aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pgsnow.model.batch import Page, Rejected
+from pgsnow.model.errors import SourceQueryFailed
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.typemap import Field
+from pgsnow.postgres.convert.checks import Checked, check, either, invalid_text, null_key
+from pgsnow.postgres.convert.nameless import without_key
+from pgsnow.postgres.convert.oversize import long_ones
+from pgsnow.postgres.text_values import text_at
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """rows: the good ones, in the plan's types. good: which of the batch's rows those are (None: all)."""
+
+    rows: pa.RecordBatch
+    rejected: tuple[Rejected, ...] = ()
+    good: pa.Array | None = None
+    changed: tuple[tuple[str, int], ...] = ()
+    """(column, how many of the good rows' values `on_overflow` changed)."""
+
+    def pages(self, plan: TablePlan) -> Iterator[Page]:
+        """Slices of at most `rows_of_page` rows; the first one says what was rejected or changed. None if there is
+        nothing."""
+        size = rows_of_page(plan)
+        rejected, changed = self.rejected, self.changed
+        for start in range(0, self.rows.num_rows, size):
+            yield Page(self.rows.slice(start, size), rejected, changed)
+            rejected, changed = (), ()
+        if rejected:
+            yield Page(self.rows, rejected)
+
+
+def rows_of_page(plan: TablePlan) -> int:
+    """`batch_size` where a function is given each page. Elsewhere a batch stays as large as it came: every page costs
+    calls, and Parquet chunks, of its own."""
+    transform = plan.config.transform
+    given = transform is not None and transform.function is not None
+    return plan.config.batch_size if given else plan.config.max_rows_per_load
+
+
+class Arrival:
+    """Converts the batches of one read. The plan's fields come first in each batch; further columns are left alone.
+
+    checks_text: the database's encoding does not vouch for its text.
+    """
+
+    def __init__(self, plan: TablePlan, *, checks_text: bool = False) -> None:
+        self._plan = plan
+        self._checks_text = checks_text
+        self.schema = pa.schema([pa.field(f.source, f.type.arrow) for f in plan.fields])
+
+    def convert(self, batch: pa.RecordBatch) -> Arrived:
+        """Raises SourceQueryFailed if a column is not of the plan's type: the table was altered meanwhile."""
+        columns: list[pa.Array] = []
+        faults: list[tuple[Field | None, Checked]] = []
+        changed: list[tuple[str, pa.Array]] = []
+        for left, long in long_ones(self._plan, batch):
+            if long.bad is not None:
+                faults.append((left, long))
+            elif left is not None:
+                changed.append((left.source, long.changed))
+        for field, arrived in zip(self._plan.fields, batch.columns, strict=False):
+            checked = self._check(field, arrived)
+            columns.append(checked.values)
+            if checked.changed is not None:
+                changed.append((field.source, checked.changed))
+            for fault in (checked, *self._more_checks(field, checked.values)):
+                if fault.bad is not None:
+                    faults.append((field, fault))
+        rows = pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        arrived = self._sift(batch, rows, faults) if faults else Arrived(rows)
+        return replace(arrived, changed=_counted(changed, arrived.good)) if changed else arrived
+
+    def _check(self, field: Field, arrived: pa.Array) -> Checked:
+        try:
+            return check(field, arrived)
+        except pa.ArrowInvalid as error:
+            raise SourceQueryFailed(
+                f"{self._plan.source.name}: column {field.source} did not arrive as {field.type.postgres}: {error}",
+                advice="If the table was altered just now, the next run reads it as it is.",
+            ) from error
+
+    def _more_checks(self, field: Field, values: pa.Array) -> Iterator[Checked]:
+        if missing := null_key(values, field):
+            yield missing
+        if self._checks_text and pa.types.is_string(values.type) and (broken := invalid_text(values)):
+            yield broken
+
+    def _sift(
+        self, batch: pa.RecordBatch, rows: pa.RecordBatch, faults: Sequence[tuple[Field | None, Checked]]
+    ) -> Arrived:
+        first: dict[int, tuple[Field | None, Checked]] = {}
+        for field, fault in faults:
+            for row in pc.indices_nonzero(fault.bad).to_pylist():
+                first.setdefault(row, (field, fault))
+        rejected = tuple(
+            self._rejected(
+                batch,
+                row,
+                f"{field.source}: {fault.why(row)}" if field else fault.why(row),
+                field.source if field else None,
+            )
+            for row, (field, fault) in sorted(first.items(), key=lambda item: item[0])
+        )
+        good = pa.array([row not in first for row in range(rows.num_rows)])
+        return Arrived(rows.filter(good), rejected, good)
+
+    def _rejected(self, batch: pa.RecordBatch, row: int, reason: str, column: str | None) -> Rejected:
+        if self._plan.pk:
+            return Rejected(self._key(batch, row), reason, column)
+        fields = zip(self._plan.fields, batch.columns, strict=False)
+        shown = {field.source: text_at(_plain(array), row) for field, array in fields}
+        return without_key(shown, reason, column)
+
+    def _key(self, batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
+        at = {field.source: index for index, field in enumerate(self._plan.fields)}
+        return {name: text_at(_plain(batch.column(at[name])), row) for name in self._plan.pk}
+
+
+def _counted(changed: Sequence[tuple[str, pa.Array]], good: pa.Array | None) -> tuple[tuple[str, int], ...]:
+    """(column, changed cells of the good rows), without zeros."""
+    found: dict[str, pa.Array] = {}
+    for name, cells in changed:
+        found[name] = either(found.get(name), cells)
+    kept = [(name, cells if good is None else pc.and_(cells, good)) for name, cells in found.items()]
+    return tuple((name, cells.true_count) for name, cells in kept if cells.true_count)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    return array.storage if isinstance(array.type, pa.BaseExtensionType) else array

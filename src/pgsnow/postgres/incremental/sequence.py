@@ -1,0 +1,81 @@
+"""Integer watermarks: what a sequence had given by which moment, so that a horizon can be turned into a value.
+
+A sequence gives more than `last_value` to whoever asks after `last_value` was read. So of the marks of past
+reads the newest that is not younger than the horizon bounds what a transaction that began there can have been
+given. (The largest value in the table would not do: one row with a large value of its own would hide all others.)
+https://www.postgresql.org/docs/current/sql-createsequence.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.sql import SQL, Composable, Literal
+
+from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.incremental.bounds import UNBOUNDED, before
+
+Fetch = Callable[[Composable], list[tuple[Any, ...]]]
+"""Runs one statement outside or inside of a transaction and gives its rows."""
+
+_LAST_VALUE = SQL("""
+select s.seqcache, s.seqincrement,
+       has_sequence_privilege(s.seqrelid, 'SELECT, USAGE'),
+       case when has_sequence_privilege(s.seqrelid, 'SELECT, USAGE') then pg_sequence_last_value(s.seqrelid) end
+from pg_sequence s
+where not s.seqcycle and s.seqrelid in (
+    select d.objid from pg_depend d
+    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+      and d.refobjid = {table} and d.refobjsubid = {column} and d.deptype = 'i'
+    union
+    select d.refobjid from pg_attrdef ad
+    join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = ad.oid
+                    and d.refclassid = 'pg_class'::regclass
+    where ad.adrelid = {table} and ad.adnum = {column})
+""")
+
+_NEWEST_MARK = SQL("""
+select to_json(clock_timestamp()) #>> '{{}}',
+       (select value from jsonb_to_recordset({marks}::jsonb) m(at timestamptz, value text)
+        where at <= {moment} order by at desc limit 1)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """value: what the sequence had given by `at` (None: nothing). low: what it had given by the horizon, as
+    Checkpoint.low. restarted: it went back since the last mark."""
+
+    value: str | None
+    at: str
+    low: str
+    restarted: bool = False
+
+
+def look_at_feed(
+    fetch: Fetch, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
+) -> Feed | None:
+    """Two small statements, in this order: the value first, the time after it. None if the watermark's sequence
+    cannot be used, or may not be looked at (then the table is read in xmin mode)."""
+    found = fetch(
+        _LAST_VALUE.format(table=Literal(plan.source.oid), column=Literal(plan.watermark_column.attnum))
+    )
+    if len(found) != 1:
+        return None
+    cache, step, readable, last = found[0]
+    if cache != 1 or step < 1 or not readable:
+        return None
+    value = None if last is None else str(last)
+    marks = [mark for mark in checkpoint.trail if mark.value is not None] if checkpoint else []
+    restarted = bool(marks) and (last is None or last < max(int(mark.value or 0) for mark in marks))
+    known = [] if restarted else [{"at": mark.at, "value": mark.value} for mark in marks]
+    at, low = fetch(
+        _NEWEST_MARK.format(
+            marks=Literal(json.dumps(known)), moment=before(horizon.low, plan.config.max_skew)
+        )
+    )[0]
+    return Feed(value, at, low or UNBOUNDED, restarted)

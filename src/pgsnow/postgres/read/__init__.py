@@ -1,0 +1,1 @@
+"""Readers of rows: by snapshot, by key, by chunk."""

@@ -1,0 +1,36 @@
+"""Rows as Postgres's own text: for comparisons, where the bulk path must not vouch for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import psycopg
+from psycopg import sql
+
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.typemap import Field
+from pgsnow.postgres.errors import translating
+from pgsnow.postgres.read.snapshot import LOCKABLE
+
+
+def read_text(
+    conn: psycopg.Connection, plan: TablePlan, fields: Sequence[Field], page: int
+) -> Iterator[list[tuple[str | None, ...]]]:
+    """Every row that `where` admits, in one snapshot, `page` rows at a time; a value a field, as text or None.
+
+    `conn` is in autocommit mode. Raises SourceUnavailable, SourceTableMissing, ColumnMissing.
+    """
+    columns = sql.SQL(", ").join(
+        sql.SQL(field.type.text).format(c=sql.Identifier(field.source)) for field in fields
+    )
+    where = sql.SQL(f" where ({plan.config.where})") if plan.config.where else sql.SQL("")
+    table = sql.Identifier(plan.source.name.schema, plan.source.name.table)
+    query = sql.SQL("select {} from {}{}").format(columns, table, where)
+    with translating("source", str(plan.source.name)), conn.transaction():
+        conn.execute("set transaction isolation level repeatable read read only")
+        if plan.source.relkind in LOCKABLE:  # before the snapshot, as in snapshot.py
+            conn.execute(sql.SQL("lock table {} in access share mode").format(table))
+        with conn.cursor(name="pgsnow_text") as cursor:
+            cursor.execute(query)
+            while rows := cursor.fetchmany(page):
+                yield rows

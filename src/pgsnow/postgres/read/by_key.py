@@ -1,0 +1,96 @@
+"""Single rows by key: to load quarantined ones again, and to show what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Literal
+
+from pgsnow.model.batch import Page
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.convert.convert import Arrival
+from pgsnow.postgres.convert.oversize import rows_of, select_list, shown
+from pgsnow.postgres.errors import translating
+from pgsnow.postgres.read.snapshot import snapshot
+
+Key = Mapping[str, str | None]
+AT_ONCE = 500
+"""Keys a statement."""
+SHOWN = 10_000
+"""Characters of one text value that a payload keeps."""
+
+
+def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[Page]:
+    """The rows with these keys as they are now, whatever `where:` says. Rows that are gone do not come.
+
+    Pages come in no order. Raises as Reading.pages does.
+    """
+    with source.arrow() as connection, snapshot(connection, plan) as now:
+        arrival = Arrival(plan, checks_text=now.any_bytes)
+        for some in _chunks(keys, AT_ONCE):
+            query = SQL("select {} from {} where {}").format(
+                select_list(plan, guard=now.long_values),
+                rows_of(plan, guard=now.long_values),
+                SQL(" or ").join(sql.by_key(plan, key) for key in some),
+            )
+            for batch in now.batches(query):
+                yield from arrival.convert(batch).pages(plan)
+
+
+def payloads(
+    conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]
+) -> list[dict[str, Any] | None]:
+    """Each key's row as Postgres shows it in JSON (None: gone), the plan's columns only, by their source names.
+
+    For people: texts longer than SHOWN are cut, and numbers with a fraction are texts, to keep every digit.
+    """
+    with translating("source", str(plan.source.name)):
+        texts = (text for some in _chunks(keys, AT_ONCE) for text in _texts(conn, plan, some))
+        return [_payload(text) for text in texts]
+
+
+def _texts(conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]) -> list[str | None]:
+    query = SQL("select * from (values {}) v order by 1").format(
+        SQL(",\n").join(
+            SQL("({}, {})").format(Literal(at), _as_json(plan, key)) for at, key in enumerate(keys)
+        )
+    )
+    try:
+        return [text for _, text in conn.execute(query).fetchall()]
+    except (
+        psycopg.errors.CharacterNotInRepertoire
+    ):  # text that no encoding explains: that row cannot be shown
+        if len(keys) == 1:
+            return [None]
+        return [text for key in keys for text in _texts(conn, plan, [key])]
+
+
+def _as_json(plan: TablePlan, key: Key) -> Any:
+    """to_json takes what to_jsonb refuses: escapes in a json column that stand for no character."""
+    columns = SQL(", ").join(shown(plan))
+    return SQL("(select to_json(r)::text from (select {} from {} where {} limit 1) r)").format(
+        columns, sql.table(plan), sql.by_key(plan, key)
+    )
+
+
+def _payload(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    row: dict[str, Any] = json.loads(text, parse_float=str)
+    return {name: _cut(value) for name, value in row.items()}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > SHOWN:
+        return f"{value[:SHOWN]}… ({len(value)} characters)"
+    return value
+
+
+def _chunks(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

@@ -1,0 +1,61 @@
+"""Reading a large table by ranges of its key, where ranges of blocks cannot be read alone: PostgreSQL before 14, and
+tables of another access method than heap.
+
+As its place in the file, a row version's key stays what it is for as long as the version lives, so the argument of
+docs/decisions/17-a-backfill-in-chunks.md holds for these ranges as for those.
+"""
+
+from __future__ import annotations
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from pgsnow.model.backfill import Keys, between
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
+from pgsnow.postgres.read.snapshot import Snapshot
+
+SAMPLED = 64 << 20
+"""Bytes of the table that are looked at to find where to cut it, 8,192 blocks here and there."""
+MOST = 10_000
+"""Ranges of one table."""
+
+
+def key_ranges(now: Snapshot, plan: TablePlan, chunks: float, size: int) -> tuple[Keys, ...]:
+    """About so many ranges of about as many rows each. size: bytes of the table. One range, if a look here and there
+    finds no two keys."""
+    count = min(MOST, max(2, round(chunks)))
+    return between([str(key) for (key,) in now.fetch(_bounds(plan, count, min(100.0, 100 * SAMPLED / size)))])
+
+
+def in_keys(plan: TablePlan, keys: Keys) -> Composable:
+    """Rows of this range. Values are untyped literals, so Postgres reads them as the column's own type."""
+    column = SQL("{}.{}").format(sql.table(plan), Identifier(plan.pk[0]))
+    since = None if keys.first is None else SQL("{} >= {}").format(column, Literal(keys.first))
+    until = None if keys.end is None else SQL("{} < {}").format(column, Literal(keys.end))
+    within = sql.both([since, until])
+    return within if since is not None else SQL("({} or {} is null)").format(within, column)
+
+
+def is_keyed(plan: TablePlan) -> Composable:
+    """Of the table `c` in pg_class: does an index lead to each range?"""
+    return SQL(
+        "exists (select from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am m on m.oid = x.relam"
+        " join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]"
+        " where i.indrelid = c.oid and i.indisvalid and i.indpred is null and m.amname = 'btree'"
+        " and a.attname = {})"
+    ).format(Literal(plan.pk[0] if plan.pk else ""))
+
+
+def _bounds(plan: TablePlan, count: int, percent: float) -> Composed:
+    """Keys, ascending, with about as many rows between each two of them.
+
+    https://www.postgresql.org/docs/current/sql-select.html#SQL-FROM (TABLESAMPLE SYSTEM: some of the blocks)"""
+    shares = SQL(", ").join(Literal(part / count) for part in range(1, count))
+    found = SQL(
+        "select percentile_disc(array[{}]::float8[]) within group (order by {}) from {} tablesample system ({})"
+    ).format(shares, Identifier(plan.pk[0]), sql.table(plan), Literal(percent))
+    # As the key's type orders them: a plain `order by key` would mean the text that is selected.
+    return SQL(
+        "select bounds.key::text from (select distinct key from unnest(({})) as found(key)) as bounds"
+        " where bounds.key is not null order by bounds.key"
+    ).format(found)

@@ -1,0 +1,53 @@
+"""The largest finite watermark of the rows that went by, as text that Postgres reads back exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.typemap import Field, mapping_of
+from pgsnow.postgres.convert.checks import check
+from pgsnow.postgres.incremental.bounds import is_integer
+from pgsnow.postgres.text_values import text_of_value
+
+
+class LastWatermark:
+    """Grows with each batch; starts from one that is known, if there is one. Python holds these values to the
+    microsecond, and infinite ones or years that it does not know never get here."""
+
+    def __init__(self, plan: TablePlan, before: str | None = None) -> None:
+        column = plan.watermark_column
+        self._field = Field(column.name, column.name, mapping_of(column))
+        self._largest = None if before is None else _parsed(plan, before)
+
+    def see(self, watermarks: pa.Array, good: pa.Array | None) -> None:
+        """A batch's watermark column as it arrived, and which of its rows count (None: all)."""
+        values = check(self._field, watermarks).values
+        largest = pc.max(values if good is None else values.filter(good)).as_py()
+        if largest is not None and (self._largest is None or largest > self._largest):
+            self._largest = largest
+
+    @property
+    def text(self) -> str | None:
+        return text_of_value(self._largest)
+
+
+def largest(plan: TablePlan, watermarks: Iterable[str | None]) -> str | None:
+    """Of texts that LastWatermark gave, by the order of their type."""
+    known = [text for text in watermarks if text is not None]
+    return max(known, key=lambda text: _parsed(plan, text), default=None)
+
+
+def _parsed(plan: TablePlan, text: str) -> Any:
+    if is_integer(plan):
+        return int(text)
+    return (
+        date.fromisoformat(text)
+        if plan.watermark_column.type_name == "date"
+        else datetime.fromisoformat(text)
+    )
