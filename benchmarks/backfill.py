@@ -100,7 +100,7 @@ def newest_backfill() -> int | None:
 @contextmanager
 def reader(seen: set[tuple[int, int]]) -> Iterator[None]:
     """Asks the target for its rows and the sum of their ids, all the time."""
-    from pgsnow.snowflake.connection import connect
+    from pgsnow.snowflake.session import connect
     from pgsnow.sync.setup import load_settings
 
     done = threading.Event()
@@ -122,7 +122,7 @@ def reader(seen: set[tuple[int, int]]) -> Iterator[None]:
 
 def resynced(config: Path, points: list[Kill], rows: int) -> Mapping[str, Any]:
     """The target has lost every other row, and gets them back: no reader sees anything but these two contents."""
-    from pgsnow.snowflake.connection import connect
+    from pgsnow.snowflake.session import connect
     from pgsnow.sync.setup import load_settings
 
     run(config, None)
@@ -183,7 +183,7 @@ def chunks() -> dict[str, int]:
 
 def is_equal() -> bool:
     """As many rows with the same sums on both sides."""
-    from pgsnow.snowflake.connection import connect
+    from pgsnow.snowflake.session import connect
     from pgsnow.sync.setup import load_settings
 
     query = "select count(*), count(distinct id), sum(id), sum(balance), count(tags) from "

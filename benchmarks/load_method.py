@@ -24,9 +24,9 @@ from pgsnow.model.batch import LoadUnit
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake.connection import Session, connect
-from pgsnow.snowflake.load import load, sweep
-from pgsnow.snowflake.schema import ensure_target
+from pgsnow.snowflake.load.merge import load, sweep
+from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.snowflake.session import Session, connect
 from tests.integration.snowflake.units import write_unit
 
 COLUMNS = {

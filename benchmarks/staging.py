@@ -28,11 +28,11 @@ from pgsnow.model.batch import LoadUnit
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.connection import Session, connect
-from pgsnow.snowflake.load import load, sweep
-from pgsnow.snowflake.schema import ensure_target
-from pgsnow.snowflake.staging import Staging
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.load.merge import load, sweep
+from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.snowflake.session import Session, connect
+from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.stage import Staging
 from tests.integration.snowflake.units import write_unit
 
 TARGET = TargetName("BENCH", "PUBLIC", "USERS")

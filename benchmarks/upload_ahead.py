@@ -27,7 +27,7 @@ WAYS = ("at the end", "ahead, parts of 128 MB", "ahead")
 
 def child(way: str) -> None:
     """The measured process: one tick."""
-    from pgsnow.snowflake import bucket
+    from pgsnow.snowflake.stage import bucket
     from pgsnow.sync import parquet
     from pgsnow.sync.ahead import Ahead
     from pgsnow.sync.engine import Engine

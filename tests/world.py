@@ -14,7 +14,7 @@ import pytest
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.settings.settings import Settings
-from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.events import Event, ignore
 from pgsnow.sync.verify import Verdict, verify
@@ -103,8 +103,8 @@ class World:
     def leftovers(self) -> list[str]:
         """Staging tables and staged files that are still there."""
         from pgsnow.model.table import TargetName
-        from pgsnow.snowflake.load import list_orphans
-        from pgsnow.snowflake.stagings import Stagings
+        from pgsnow.snowflake.load.merge import list_orphans
+        from pgsnow.snowflake.stage.choose import Stagings
 
         with connect(self.settings.snowflake, query_tag="test") as session:
             found: list[str] = []

@@ -149,7 +149,7 @@ class User:
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Run it in Snowflake."""
         from pgsnow.model.settings.settings import Settings
-        from pgsnow.snowflake.connection import connect
+        from pgsnow.snowflake.session import connect
 
         with connect(Settings.from_env(self.env).snowflake, query_tag="test") as session:
             return list(session.execute(statement).rows)

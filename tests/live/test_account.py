@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pgsnow.snowflake.connection import connect
+from pgsnow.snowflake.session import connect
 from tests.world import USERS, World
 
 ACCOUNT = {name: value for name, value in os.environ.items() if name.startswith(("SNOWFLAKE_", "S3_"))}

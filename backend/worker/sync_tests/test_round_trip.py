@@ -12,7 +12,7 @@ import pytest
 
 from backend.worker.sync_utils import BACKEND
 from pgsnow.model.settings.settings import Settings
-from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.session import Session, connect
 from tests.forked import run_forked
 
 TABLES = """

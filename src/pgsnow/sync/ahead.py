@@ -14,7 +14,7 @@ from pathlib import Path
 from pgsnow.model.batch import PartFile
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import PgsnowError, TargetQueryFailed
-from pgsnow.snowflake.s3 import S3Staging
+from pgsnow.snowflake.stage.s3_stage import S3Staging
 from pgsnow.sync.beside import Beside
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.open_batches import OpenBatches

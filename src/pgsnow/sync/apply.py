@@ -21,7 +21,7 @@ from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.engine import holder
 from pgsnow.sync.events import ignore

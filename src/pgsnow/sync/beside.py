@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.beside import beside_of, make_beside, put_in_place
+from pgsnow.snowflake.load.shadow_table import beside_of, make_beside, put_in_place
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.open_batches import OpenBatches
 from pgsnow.sync.run_session import RunSession

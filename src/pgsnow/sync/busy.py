@@ -5,7 +5,7 @@ Imported with the first busy table of a process: that costs as much CPU as sever
 
 from __future__ import annotations
 
-from pgsnow.snowflake.connection import begin_import
+from pgsnow.snowflake.session import begin_import
 from pgsnow.sync.attempt import Attempt
 from pgsnow.sync.replay import replay_keys
 from pgsnow.sync.table import sync_table

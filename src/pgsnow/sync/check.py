@@ -9,8 +9,8 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
-from pgsnow.snowflake.connection import connect
-from pgsnow.snowflake.foresee import Foresight
+from pgsnow.snowflake.schema.dry_run import Foresight
+from pgsnow.snowflake.session import connect
 from pgsnow.sync.check_broker import check_broker
 from pgsnow.sync.check_bucket import check_bucket
 from pgsnow.sync.check_ledger import check_ledger

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError
 from pgsnow.model.settings.settings import S3Settings, Settings
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.s3 import S3Staging
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.s3_stage import S3Staging
 from pgsnow.sync.finding import Finding, failed, ok, warning
 
 NAME, BODY = "s3 bucket", b"pgsnow check"

@@ -8,10 +8,10 @@ from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.foresee import Foresight, schemas_of, use_warehouse
+from pgsnow.snowflake.privileges import Rights, rights_of
 from pgsnow.snowflake.quoting import quote
-from pgsnow.snowflake.rights import Rights, rights_of
+from pgsnow.snowflake.schema.dry_run import Foresight, schemas_of, use_warehouse
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.finding import Finding, failed, ok, warning
 
 

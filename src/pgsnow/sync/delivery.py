@@ -9,11 +9,11 @@ from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.batch import LoadUnit
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load import Method, choose_method
-from pgsnow.snowflake.put_ahead import PutAhead, StagingOfTheRest
-from pgsnow.snowflake.replace import Content
-from pgsnow.snowflake.staging import Staging
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.load.merge import Method, choose_method
+from pgsnow.snowflake.load.replace import Content
+from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.early_upload import PutAhead, StagingOfTheRest
+from pgsnow.snowflake.stage.stage import Staging
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.units import batch_name
 

@@ -7,8 +7,8 @@ import threading
 from pgsnow.ledger.store import Checkpoints, Claim
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.sync.ahead import Ahead
 from pgsnow.sync.beside import Beside
 from pgsnow.sync.delivery import Delivery

@@ -14,7 +14,7 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.sync.events import Observer, ignore
 from pgsnow.sync.log import log_report, logger
 from pgsnow.sync.means import Means

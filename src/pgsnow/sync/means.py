@@ -14,7 +14,7 @@ from pgsnow.ledger.store import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.sync.events import Observer
 from pgsnow.sync.planning import Planner
 

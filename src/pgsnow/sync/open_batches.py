@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from pgsnow.model.errors import PgsnowError
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load import sweep
+from pgsnow.snowflake.load.merge import sweep
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.run_session import RunSession
 

@@ -12,8 +12,8 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.catalog.privileges import access
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.snowflake.connection import connect
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.session import connect
+from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.sync.preview_source import Found, SourceLook
 from pgsnow.sync.preview_target import TargetLook
 from pgsnow.sync.previewed import TablePreview

@@ -16,7 +16,7 @@ from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.convert.nameless import without_key
 from pgsnow.postgres.read.reader import payloads
-from pgsnow.snowflake.limits import Limit, over_limit, shortened
+from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
 from pgsnow.sync.keys import Key, key_of, rows_with_keys
 from pgsnow.sync.outcome import Outcome, Step, without
 from pgsnow.sync.progress import Progress

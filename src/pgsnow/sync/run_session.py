@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings.settings import SnowflakeSettings
-from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.retry import with_retries
 

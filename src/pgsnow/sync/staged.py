@@ -12,12 +12,12 @@ from pgsnow.model.deferred_batch import Layout, StagedBatch, in_loads
 from pgsnow.model.errors import ConfigError, StagedRowsLost
 from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load_staged import load_staged
-from pgsnow.snowflake.s3 import S3Staging
-from pgsnow.snowflake.staging import Staging
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.load.deferred import load_staged
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.s3_stage import S3Staging
+from pgsnow.snowflake.stage.stage import Staging
 from pgsnow.sync.destination import Destination
 from pgsnow.sync.progress import Progress
 from pgsnow.sync.units import batch_name

@@ -7,8 +7,14 @@ from itertools import count
 
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.errors import TargetQueryFailed
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.straight import Try, can_go_straight, delete_attempts, is_without_older, load_straight
+from pgsnow.snowflake.load.direct_copy import (
+    Try,
+    can_go_straight,
+    delete_attempts,
+    is_without_older,
+    load_straight,
+)
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.beside import Beside
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.open_batches import OpenBatches

@@ -8,11 +8,11 @@ from typing import TypeVar
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.errors import LeaseLost, SchemaChangePending, TargetQueryFailed
 from pgsnow.model.evolution.drift import Drift, KnownSource
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.evolve import Evolved, evolve, outlook
-from pgsnow.snowflake.foresee import Foresight
-from pgsnow.snowflake.limits import Limit, limits_of
-from pgsnow.snowflake.schema import created, describe, ensure_target, suffices
+from pgsnow.snowflake.schema.dry_run import Foresight
+from pgsnow.snowflake.schema.evolve import Evolved, evolve, outlook
+from pgsnow.snowflake.schema.length_limits import Limit, limits_of
+from pgsnow.snowflake.schema.target_table import created, describe, ensure_target, suffices
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.run_session import RunSession
 

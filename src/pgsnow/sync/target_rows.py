@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.look_up import count_rows, select_all, select_rows
+from pgsnow.snowflake.query import count_rows, select_all, select_rows
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.canonical import from_snowflake
 from pgsnow.sync.expected import Row
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load import load, prune
-from pgsnow.snowflake.straight import (
+from pgsnow.snowflake.load.direct_copy import (
     can_go_straight,
     delete_attempts,
     delete_overtaken,
     is_without_older,
     keep_one_a_key,
 )
+from pgsnow.snowflake.load.merge import load, prune
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.beside import Beside
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.open_batches import OpenBatches

@@ -15,10 +15,10 @@ from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.connection import Session, connect
-from pgsnow.snowflake.limits import Limit, limits_of
-from pgsnow.snowflake.look_up import select_all
-from pgsnow.snowflake.schema import describe
+from pgsnow.snowflake.query import select_all
+from pgsnow.snowflake.schema.length_limits import Limit, limits_of
+from pgsnow.snowflake.schema.target_table import describe
+from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.canonical import from_snowflake
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.expected import Expected, Row, expected_rows

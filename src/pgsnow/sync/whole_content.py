@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import count
 
 from pgsnow.model.batch import LoadResult, LoadUnit
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.replace import append, begin, gather, replace
+from pgsnow.snowflake.load.replace import append, begin, gather, replace
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.delivery import Delivery
 from pgsnow.sync.open_batches import OpenBatches
 from pgsnow.sync.run_session import RunSession

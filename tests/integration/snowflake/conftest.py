@@ -6,7 +6,7 @@ import pytest
 
 from pgsnow.model.settings.settings import Settings, SnowflakeSettings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.connection import Session, connect
+from pgsnow.snowflake.session import Session, connect
 
 
 @pytest.fixture

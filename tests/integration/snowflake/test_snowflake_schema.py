@@ -11,11 +11,11 @@ from pgsnow.model.errors import TargetConflict, TargetMissing
 from pgsnow.model.plan import FENCE_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.limits import limits_of
 from pgsnow.snowflake.quoting import qualified
-from pgsnow.snowflake.schema import ensure_target
+from pgsnow.snowflake.schema.length_limits import limits_of
+from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
 from tests.integration.snowflake.units import ID, NAME, OUTPUT, column, load_unit, rows_of, write_unit
 
 KEY = (ID,)

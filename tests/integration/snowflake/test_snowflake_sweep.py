@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load import list_orphans, prune, sweep
-from pgsnow.snowflake.schema import ensure_target
+from pgsnow.snowflake.load.merge import list_orphans, prune, sweep
+from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.snowflake.session import Session
 from tests.integration.snowflake.units import ID, OUTPUT, load_unit, rows_of, write_unit
 
 

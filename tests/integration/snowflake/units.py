@@ -15,10 +15,10 @@ from pgsnow.model.batch import LoadResult, LoadUnit, PartFile
 from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load import load
-from pgsnow.snowflake.schema import ensure_target
+from pgsnow.snowflake.load.merge import load
+from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
 
 Row = tuple[Any, ...]
 

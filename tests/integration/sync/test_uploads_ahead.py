@@ -13,7 +13,7 @@ import pytest
 from pgsnow.model.errors import TargetMissing, TargetUnavailable
 from pgsnow.model.report import Status, TableReport
 from pgsnow.postgres.convert import convert as arrival
-from pgsnow.snowflake.connection import connect
+from pgsnow.snowflake.session import connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.events import Event, ignore
 from pgsnow.testing.faults import AtPhase, RaiseAt

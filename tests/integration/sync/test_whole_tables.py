@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.report import Status, TableReport
-from pgsnow.snowflake.connection import connect
+from pgsnow.snowflake.session import connect
 from pgsnow.sync.events import Event
 from pgsnow.testing.faults import AtPhase
 from tests.world import World

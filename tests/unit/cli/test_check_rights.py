@@ -8,7 +8,7 @@ import pytest
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.connection import Result
+from pgsnow.snowflake.session import Result
 from pgsnow.sync.check_target import check_rights
 from pgsnow.sync.finding import Level
 

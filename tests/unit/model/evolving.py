@@ -13,8 +13,8 @@ from pgsnow.model.evolution.drift import Drift, KnownSource, drift_of
 from pgsnow.model.plan import FENCE_COLUMN, TablePlan, fields_of, watermark_of
 from pgsnow.model.table import Column, Leaf, SourceName, SourceTable, TargetName
 from pgsnow.model.table_key import key_of
-from pgsnow.snowflake.evolve import evolve
-from pgsnow.snowflake.schema import TargetColumn
+from pgsnow.snowflake.schema.evolve import evolve
+from pgsnow.snowflake.schema.target_table import TargetColumn
 
 TYPES = {
     "integer": ("int4", 23, -1, "N"),

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.snowflake import binds
-from pgsnow.snowflake.binds import as_text, bind_batches, bind_rows
+from pgsnow.snowflake.load import bind_values as binds
+from pgsnow.snowflake.load.bind_values import as_text, bind_batches, bind_rows
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgsnow.snowflake.load import INSERT_BYTES, INSERT_ROWS, choose_method
+from pgsnow.snowflake.load.merge import INSERT_BYTES, INSERT_ROWS, choose_method
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from pgsnow.model.settings.secret import Secret
-from pgsnow.snowflake.confidential import Confidential
+from pgsnow.snowflake.redacted import Confidential
 
 STATEMENT = Confidential("COPY ***", Secret("COPY hunter-two"), (Secret("hunter-two"),))
 CONNECTOR = "snowflake.connector.somewhere"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pgsnow.model.errors import TargetAccessDenied, TargetUnavailable
-from pgsnow.snowflake import connection
-from pgsnow.snowflake.connection import LONGEST_TAG, connect, connect_arguments
+from pgsnow.snowflake import session as connection
+from pgsnow.snowflake.session import LONGEST_TAG, connect, connect_arguments
 
 
 class Given:
@@ -54,7 +54,7 @@ def test_a_tag_too_long_for_snowflake_is_cut() -> None:
 def test_the_connector_is_not_imported_before_the_first_connect() -> None:
     """A worker imports pgsnow before it forks; the connector must come after."""
     code = (
-        "import sys, pgsnow.snowflake.load, pgsnow.snowflake.schema, pgsnow.snowflake.look_up;"
+        "import sys, pgsnow.snowflake.load.merge, pgsnow.snowflake.schema.target_table, pgsnow.snowflake.query;"
         "sys.exit('snowflake.connector' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pgsnow.model.evolution.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.evolve import foresee
-from pgsnow.snowflake.schema import TargetColumn
+from pgsnow.snowflake.schema.evolve import foresee
+from pgsnow.snowflake.schema.target_table import TargetColumn
 
 TARGET = TargetName("DB", "S", "T")
 ACTIONS: tuple[TargetAction, ...] = (

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pgsnow.model.types.overflow import Overflow
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake.limits import limits_of, over_limit, shortened
+from pgsnow.snowflake.schema.length_limits import limits_of, over_limit, shortened
 
 NAME = Field("name", "NAME", mapping_named("text"))
 BLOB = Field("blob", "BLOB", mapping_named("bytea"))

@@ -10,9 +10,9 @@ from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.confidential import Confidential
-from pgsnow.snowflake.s3 import S3Staging
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.redacted import Confidential
+from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.s3_stage import S3Staging
 
 TARGET = TargetName("DB", "ANALYTICS", "USERS")
 BATCH, FIRST = "public.users/17-3", "public.users/17-0"

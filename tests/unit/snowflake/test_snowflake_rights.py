@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.rights import Rights
+from pgsnow.snowflake.privileges import Rights
 
 TARGET = TargetName("SALES", "my schema", "USERS")
 TABLE = 'SALES."my schema".USERS'

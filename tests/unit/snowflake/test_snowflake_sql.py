@@ -8,10 +8,10 @@ import pytest
 
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake import sql
 from pgsnow.snowflake.names import is_staging_of, stage_path, staging_table
 from pgsnow.snowflake.quoting import qualified, quote, text
-from pgsnow.snowflake.staging import INTERNAL
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import INTERNAL
 
 TARGET = TargetName("DB", "ANALYTICS", "USERS")
 BATCH = "public.users/17-3"

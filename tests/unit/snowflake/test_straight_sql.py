@@ -7,10 +7,11 @@ from pgsnow.model.metadata_columns import own_columns
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake import sql, straight_sql
-from pgsnow.snowflake.beside import beside_of
-from pgsnow.snowflake.staging import INTERNAL
-from pgsnow.snowflake.stagings import Stagings
+from pgsnow.snowflake.load.shadow_table import beside_of
+from pgsnow.snowflake.sql import direct_copy as straight_sql
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.stage import INTERNAL
 from tests.unit.snowflake.test_s3_sql import SERVERS
 
 TARGET = TargetName("DB", "ANALYTICS", 'Us"ers')

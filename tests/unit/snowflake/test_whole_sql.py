@@ -5,8 +5,9 @@ from __future__ import annotations
 from pgsnow.model.metadata_columns import own_columns
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake import sql, whole_sql
-from pgsnow.snowflake.staging import INTERNAL
+from pgsnow.snowflake.sql import replace as whole_sql
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import INTERNAL
 
 TARGET = TargetName("DB", "ANALYTICS", "LOG")
 BATCH = "public.log/17-0"

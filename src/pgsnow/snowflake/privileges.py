@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.quoting import qualified, quote, schema_of
+from pgsnow.snowflake.session import Session
 
 IN_SCHEMA = ("CREATE TABLE", "CREATE STAGE")
 """On the target's schema; the role then owns what it has created."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.quoting import text
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
 
 Row = tuple[Any, ...]
 

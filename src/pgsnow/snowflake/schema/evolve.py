@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pgsnow.model.evolution.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.snowflake_types import is_wider
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.schema import TargetColumn, describe
+from pgsnow.snowflake.schema.target_table import TargetColumn, describe
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.quoting import qualified, quote
-from pgsnow.snowflake.sql import Filled, staged_values
+from pgsnow.snowflake.sql.statements import Filled, staged_values
 
 
 def overwrite(

@@ -10,8 +10,8 @@ from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, OwnColum
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
 from pgsnow.model.types.typemap import Field
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, ORDER_COLUMN
-from pgsnow.snowflake import sql, straight_sql, whole_sql
-from pgsnow.snowflake.replace import Content, filled
-from pgsnow.snowflake.staging import INTERNAL, Staging
-from pgsnow.snowflake.straight import can_go_straight
+from pgsnow.snowflake.load.direct_copy import can_go_straight
+from pgsnow.snowflake.load.replace import Content, filled
+from pgsnow.snowflake.sql import direct_copy as straight_sql
+from pgsnow.snowflake.sql import replace as whole_sql
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import INTERNAL, Staging
 
 
 def foresee_load(content: Content, part: Path, method: str, staging: Staging = INTERNAL) -> tuple[str, ...]:

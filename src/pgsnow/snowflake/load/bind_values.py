@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pgsnow.snowflake.connection import Bind
+from pgsnow.snowflake.session import Bind
 
 MAX_BINDS = 60_000
 """Values a statement. From 65,280 on the connector would stage them by itself

@@ -10,11 +10,12 @@ from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake import sql, whole_sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load import Steps, number_in, stage_rows
-from pgsnow.snowflake.schema import describe
-from pgsnow.snowflake.staging import INTERNAL, Staging
+from pgsnow.snowflake.load.merge import Steps, number_in, stage_rows
+from pgsnow.snowflake.schema.target_table import describe
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import replace as whole_sql
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import INTERNAL, Staging
 
 
 @dataclass(frozen=True, slots=True)

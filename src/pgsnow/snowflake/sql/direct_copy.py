@@ -13,7 +13,7 @@ from pgsnow.model.metadata_columns import FENCE_COLUMN, OwnColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake.quoting import qualified, quote
-from pgsnow.snowflake.sql import FILE_FORMAT, Filled
+from pgsnow.snowflake.sql.statements import FILE_FORMAT, Filled
 
 
 def copy_into_target(

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from pgsnow.model.errors import TargetAccessDenied
-from pgsnow.snowflake.confidential import Confidential
 from pgsnow.snowflake.errors import translating
-from pgsnow.snowflake.patience import (
+from pgsnow.snowflake.redacted import Confidential
+from pgsnow.snowflake.timeouts import (
     CANCEL_SECONDS,
     LOGIN_RETRY_SECONDS,
     STATEMENT_SECONDS,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pgsnow.model.errors import LoadMismatch, MissingExtra
 from pgsnow.model.settings.s3 import S3Settings
-from pgsnow.snowflake.s3_errors import translating_s3
+from pgsnow.snowflake.stage.s3_errors import translating_s3
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 60

@@ -9,12 +9,12 @@ from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.evolve import outlook
 from pgsnow.snowflake.names import STAGE
 from pgsnow.snowflake.quoting import quote, schema_of, text
-from pgsnow.snowflake.schema import describe, refuse_conflicts, relaxing
+from pgsnow.snowflake.schema.evolve import outlook
+from pgsnow.snowflake.schema.target_table import describe, refuse_conflicts, relaxing
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.names import is_staging_of
-from pgsnow.snowflake.staging import INTERNAL, Staging
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import INTERNAL, Staging
 
 
 def sweep(

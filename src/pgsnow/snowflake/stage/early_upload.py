@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.confidential import Confidential
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.staging import Staging
+from pgsnow.snowflake.redacted import Confidential
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.stage.stage import Staging
 
 
 class PutAhead:

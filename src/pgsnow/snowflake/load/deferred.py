@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load import Steps, number_in
-from pgsnow.snowflake.staging import Staging
+from pgsnow.snowflake.load.merge import Steps, number_in
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import Staging
 
 
 def load_staged(

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake import straight_sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load import Steps, number_in
+from pgsnow.snowflake.load.direct_copy import delete_attempts
+from pgsnow.snowflake.load.merge import Steps, number_in
+from pgsnow.snowflake.load.replace import Content, columns_of_others, filled
 from pgsnow.snowflake.names import staging_table
-from pgsnow.snowflake.replace import Content, columns_of_others, filled
-from pgsnow.snowflake.straight import delete_attempts
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import direct_copy as straight_sql
 
 
 def beside_of(target: TargetName, batch: str) -> TargetName:

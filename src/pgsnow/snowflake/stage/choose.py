@@ -9,8 +9,8 @@ from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.s3 import S3Staging
-from pgsnow.snowflake.staging import INTERNAL, Staging
+from pgsnow.snowflake.stage.s3_stage import S3Staging
+from pgsnow.snowflake.stage.stage import INTERNAL, Staging
 
 
 @dataclass(frozen=True, slots=True)

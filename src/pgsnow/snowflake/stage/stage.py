@@ -9,10 +9,10 @@ from typing import Protocol
 
 from pgsnow.model.errors import LoadMismatch, TargetMissing
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.confidential import Confidential
-from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.names import stage_path
+from pgsnow.snowflake.redacted import Confidential
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
 
 
 class Staging(Protocol):

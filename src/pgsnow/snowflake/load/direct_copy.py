@@ -16,11 +16,12 @@ from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import UNPROVEN
-from pgsnow.snowflake import sql, straight_sql
-from pgsnow.snowflake.connection import Session
-from pgsnow.snowflake.load import Steps, number_in, put_parts
-from pgsnow.snowflake.schema import describe
-from pgsnow.snowflake.staging import Staging
+from pgsnow.snowflake.load.merge import Steps, number_in, put_parts
+from pgsnow.snowflake.schema.target_table import describe
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import direct_copy as straight_sql
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import Staging
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from pgsnow.model.batch import LoadResult, LoadUnit
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.binds import bind_batches
-from pgsnow.snowflake.confidential import Confidential
-from pgsnow.snowflake.connection import Result, Session
-from pgsnow.snowflake.staging import INTERNAL, Staging
-from pgsnow.snowflake.sweeping import list_orphans, prune, sweep
+from pgsnow.snowflake.load.bind_values import bind_batches
+from pgsnow.snowflake.load.cleanup import list_orphans, prune, sweep
+from pgsnow.snowflake.redacted import Confidential
+from pgsnow.snowflake.session import Result, Session
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.stage import INTERNAL, Staging
 
 __all__ = ["choose_method", "list_orphans", "load", "prune", "sweep"]
 

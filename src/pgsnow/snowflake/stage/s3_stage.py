@@ -12,12 +12,12 @@ from pathlib import Path
 from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.settings.secret import Secret
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake import sql
-from pgsnow.snowflake.bucket import Bucket
-from pgsnow.snowflake.confidential import Confidential
-from pgsnow.snowflake.connection import Session
 from pgsnow.snowflake.names import folder_of
 from pgsnow.snowflake.quoting import qualified, text
+from pgsnow.snowflake.redacted import Confidential
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.stage.bucket import Bucket
 
 
 class S3Staging:

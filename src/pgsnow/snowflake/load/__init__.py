@@ -1,0 +1,1 @@
+"""Statements that load a target, in their order and transactions."""

@@ -1,0 +1,1 @@
+"""The target table: its columns, limits, and the DDL that creates and alters it."""

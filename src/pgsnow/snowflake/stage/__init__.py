@@ -1,0 +1,1 @@
+"""Stages that part files are uploaded to: Snowflake's own, and buckets."""
