@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.ledger.store import Claim
+from pgsnow.ledger.interface import Claim
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan

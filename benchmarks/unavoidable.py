@@ -20,7 +20,7 @@ from benchmarks.read_ways import Dsn, NoErrors
 from benchmarks.tables import plan_of
 from benchmarks.target import cursor, wake
 from benchmarks.users import Source
-from pgsnow.ledger.store import Claim
+from pgsnow.ledger.interface import Claim
 from pgsnow.postgres.connection import Source as Postgres
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.reader import Reading

@@ -59,7 +59,7 @@ def test_a_run_in_a_pipe_writes_plain_lines_to_stderr_and_the_table_to_stdout(us
 
 
 def test_a_table_held_elsewhere_is_left_alone_and_the_exit_code_is_3(user: User) -> None:
-    from pgsnow.ledger.postgres import PostgresLedger
+    from pgsnow.ledger.ledger import PostgresLedger
     from pgsnow.model.settings.settings import Settings
 
     ledger = PostgresLedger(Settings.from_env(user.env).ledger)

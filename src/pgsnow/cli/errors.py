@@ -17,7 +17,7 @@ from pgsnow.cli.service_log import quiet_log
 from pgsnow.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.store import ErrorRow, Ledger
+    from pgsnow.ledger.interface import ErrorRow, Ledger
 
 app = typer.Typer(
     help="The rows that were refused: see them, load them again, or let them go.", no_args_is_help=True

@@ -11,7 +11,7 @@ from pgsnow.cli.options import Format
 from pgsnow.model.errors import ConfigError, PgsnowError
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.postgres import PostgresLedger
+    from pgsnow.ledger.ledger import PostgresLedger
     from pgsnow.model.config.sync_config import SyncConfig
     from pgsnow.model.settings.settings import PostgresSettings, Settings
     from pgsnow.sync.engine import Engine
@@ -73,7 +73,7 @@ class Invocation:
 
     def ledger(self) -> tuple[SyncConfig, PostgresLedger]:
         """The ledger alone, for commands that need neither the source nor Snowflake."""
-        from pgsnow.ledger.postgres import PostgresLedger
+        from pgsnow.ledger.ledger import PostgresLedger
 
         config, settings = self.load()
         return config, PostgresLedger(settings.ledger, config.ledger_schema)

@@ -21,7 +21,7 @@ from pgsnow.sync.table_status import table_statuses
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pgsnow.ledger.store import Ledger
+    from pgsnow.ledger.interface import Ledger
     from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
 STATE_STYLES = {

@@ -26,7 +26,7 @@ except ImportError:
     raise MissingExtra("fastapi", "fastapi") from None
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.store import Ledger
+    from pgsnow.ledger.interface import Ledger
     from pgsnow.model.config.sync_config import SyncConfig
 
 
@@ -72,7 +72,7 @@ def status_router(
 
 
 def _open_ledger(config: SyncConfig, settings: Settings | None) -> Ledger:
-    from pgsnow.ledger.postgres import PostgresLedger
+    from pgsnow.ledger.ledger import PostgresLedger
 
     return PostgresLedger((settings or load_settings()).ledger, config.ledger_schema)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pgsnow.ledger.store import RunLog, WatermarkRow
+from pgsnow.ledger.interface import RunLog, WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
 from pgsnow.sync.state import State

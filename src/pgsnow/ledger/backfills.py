@@ -7,10 +7,10 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.queries import Statements, as_json
 from pgsnow.ledger.ranges import columns_of, range_of
-from pgsnow.ledger.statements import Statements, as_json
-from pgsnow.ledger.store import Claim
-from pgsnow.ledger.values import FENCES_OF_A_CLAIM
+from pgsnow.ledger.rules import FENCES_OF_A_CLAIM
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Range
 from pgsnow.model.checkpoint import Checkpoint
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.statements import Statements, as_json
-from pgsnow.ledger.store import Claim
-from pgsnow.ledger.values import applied_until, as_time
+from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.queries import Statements, as_json
+from pgsnow.ledger.rules import applied_until, as_time
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.evolution.drift import KnownSource
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgsnow.ledger.held_claims import HeldClaims
+from pgsnow.ledger.interface import ChunkClaim, Claim
+from pgsnow.ledger.queries import as_json
 from pgsnow.ledger.ranges import range_of
 from pgsnow.ledger.session import Link
-from pgsnow.ledger.statements import as_json
-from pgsnow.ledger.store import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk, ChunkId
 from pgsnow.model.evolution.drift import KnownSource
 

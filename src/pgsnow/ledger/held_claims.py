@@ -6,9 +6,9 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.queries import Statements
 from pgsnow.ledger.session import Link
-from pgsnow.ledger.statements import Statements
-from pgsnow.ledger.store import Claim
 from pgsnow.model.backfill import ChunkId
 from pgsnow.model.errors import PgsnowError
 

@@ -14,10 +14,10 @@ from typing import Any
 import psycopg
 
 from pgsnow.ledger.held_claims import HeldClaims
+from pgsnow.ledger.interface import Claim, Refusal
+from pgsnow.ledger.queries import as_json
+from pgsnow.ledger.rules import FENCES_OF_A_CLAIM, lock_key
 from pgsnow.ledger.session import Link
-from pgsnow.ledger.statements import as_json
-from pgsnow.ledger.store import Claim, Refusal
-from pgsnow.ledger.values import FENCES_OF_A_CLAIM, lock_key
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import KnownSource

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgsnow.ledger.queries import Queries
+from pgsnow.ledger.errors import translating
+from pgsnow.ledger.queries_more import Queries
+from pgsnow.ledger.rules import lock_key
 from pgsnow.ledger.session import HasConninfo, connect
-from pgsnow.ledger.translate import translating
-from pgsnow.ledger.values import lock_key
 from pgsnow.model.errors import LedgerAccessDenied
 
 PATIENCE = "300s"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pgsnow.ledger.payload import bounded, cut, storable
-from pgsnow.ledger.statements import Statements, as_json
-from pgsnow.ledger.store import Claim, ErrorRow
-from pgsnow.ledger.values import key_digest
+from pgsnow.ledger.interface import Claim, ErrorRow
+from pgsnow.ledger.json_payload import bounded, cut, storable
+from pgsnow.ledger.queries import Statements, as_json
+from pgsnow.ledger.rules import key_digest
 from pgsnow.model.batch import Rejected
 
 CHUNK = 500

@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from pgsnow.ledger.translate import ledger_error, translating
+from pgsnow.ledger.errors import ledger_error, translating
 from pgsnow.model.backfill import ChunkId
 from pgsnow.postgres.errors import sqlstate_of
 from pgsnow.postgres.login_error import sqlstate_of_refusal

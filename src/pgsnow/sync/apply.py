@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from pgsnow.ledger.postgres import PostgresLedger
-from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.ledger.interface import Claim, Ledger
+from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import Status, SyncReport, TableReport

@@ -7,7 +7,7 @@ from types import TracebackType
 
 import psycopg
 
-from pgsnow.ledger.store import Claim
+from pgsnow.ledger.interface import Claim
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost
 from pgsnow.sync.chunk_worker import ChunkWorker

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
+from pgsnow.ledger.errors import translating
 from pgsnow.ledger.session import connect
-from pgsnow.ledger.translate import translating
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.sync.finding import Finding, failed, ok
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from pgsnow.ledger.store import ChunkClaim, Claim
+from pgsnow.ledger.interface import ChunkClaim, Claim
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts
 from pgsnow.model.errors import LeaseLost, ShuttingDown, TooManyRejected
 from pgsnow.sync.pace import Pace, Speed

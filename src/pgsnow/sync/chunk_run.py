@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.ledger.interface import Claim, Ledger
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.sync.destination import Destination

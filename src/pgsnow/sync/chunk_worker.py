@@ -8,7 +8,7 @@ from types import TracebackType
 
 import psycopg
 
-from pgsnow.ledger.store import ChunkClaim, Claim
+from pgsnow.ledger.interface import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk
 from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.sync.chunk import load_chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from pgsnow.ledger.store import Checkpoints, Claim
+from pgsnow.ledger.interface import Checkpoints, Claim
 from pgsnow.model.batch import LoadUnit
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.plan import TablePlan

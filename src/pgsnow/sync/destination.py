@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from pgsnow.ledger.store import Checkpoints, Claim
+from pgsnow.ledger.interface import Checkpoints, Claim
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.session import Session

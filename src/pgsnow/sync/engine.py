@@ -8,8 +8,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from pgsnow.ledger.postgres import PostgresLedger
-from pgsnow.ledger.store import Ledger
+from pgsnow.ledger.interface import Ledger
+from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings

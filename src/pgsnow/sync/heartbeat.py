@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from types import TracebackType
 
-from pgsnow.ledger.store import Claim, Leases
+from pgsnow.ledger.interface import Claim, Leases
 from pgsnow.model.errors import PgsnowError
 
 EVERY = 60.0

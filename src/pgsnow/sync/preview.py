@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.ledger.postgres import PostgresLedger
+from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.remembered import remembered
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.evolution.drift import KnownSource
@@ -17,7 +18,6 @@ from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.sync.preview_source import Found, SourceLook
 from pgsnow.sync.preview_target import TargetLook
 from pgsnow.sync.previewed import TablePreview
-from pgsnow.sync.remembered import remembered
 
 
 def preview(

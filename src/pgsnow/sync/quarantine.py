@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from pgsnow.ledger.store import Claim, ErrorStore
+from pgsnow.ledger.interface import Claim, ErrorStore
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from pgsnow.ledger.store import Claim, Deferrals
+from pgsnow.ledger.interface import Claim, Deferrals
 from pgsnow.model.batch import LoadUnit
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import LoadMethod

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgsnow.ledger.store import Claim, Ledger
+from pgsnow.ledger.interface import Claim, Ledger
 from pgsnow.model.backfill import Backfill
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift

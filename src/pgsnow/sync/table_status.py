@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pgsnow.sync.state import Standing, standing_of
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.store import WatermarkRow
+    from pgsnow.ledger.interface import WatermarkRow
     from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from pgsnow.ledger.store import ChunkClaim, Claim
+from pgsnow.ledger.interface import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk, ChunkCounts, layout_of
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import LeaseLost, SchemaMoved

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from pgsnow.ledger.store import Claim, ErrorRow, Refusal
+from pgsnow.ledger.interface import Claim, ErrorRow, Refusal
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from pgsnow.ledger.store import Claim
+from pgsnow.ledger.interface import Claim
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.postgres.catalog.describe import fingerprints

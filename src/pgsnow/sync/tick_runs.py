@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
-from pgsnow.ledger.store import Claim, Refusal
+from pgsnow.ledger.interface import Claim, Refusal
 from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.heartbeat import Heartbeat

@@ -10,7 +10,8 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.ledger.store import WatermarkRow
+from pgsnow.ledger.interface import WatermarkRow
+from pgsnow.ledger.remembered import remembered
 from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import KnownSource
@@ -22,7 +23,6 @@ from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.canonical import from_snowflake
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.expected import Expected, Row, expected_rows
-from pgsnow.sync.remembered import remembered
 from pgsnow.sync.target_rows import TargetRows
 
 PAGE = 2_000

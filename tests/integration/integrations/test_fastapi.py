@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from pgsnow.embedded.process import wait_for
 from pgsnow.integrations.fastapi import status_router
-from pgsnow.ledger.postgres import PostgresLedger
+from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.batch import Rejected
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.report import Status, TableReport

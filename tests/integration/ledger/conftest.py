@@ -8,7 +8,7 @@ from pgsnow.embedded.postgres import EmbeddedPostgres
 from tests.integration.ledger.crew import SCHEMA, PostgresCrew
 from tests.servers import own_database
 
-pytest.register_assert_rewrite("tests.unit.ledger.conformance")
+pytest.register_assert_rewrite("tests.integration.ledger.conformance")
 
 
 @pytest.fixture(scope="session")

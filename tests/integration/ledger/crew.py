@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgsnow.ledger.postgres import LEASE_SECONDS, PostgresLedger
+from pgsnow.ledger.ledger import LEASE_SECONDS, PostgresLedger
 
 SCHEMA = 'Sync "ledger"'
 

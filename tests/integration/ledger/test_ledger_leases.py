@@ -12,14 +12,14 @@ import psycopg
 import pytest
 
 from pgsnow.ledger import session
-from pgsnow.ledger.postgres import PostgresLedger
-from pgsnow.ledger.store import Claim
+from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.batch import Rejected
 from pgsnow.model.errors import LeaseLost, LedgerUnavailable
 from pgsnow.model.report import Status
+from tests.integration.ledger.conformance import USERS, checkpoint, refused, report, take
 from tests.integration.ledger.crew import PostgresCrew, session_pid, until
 from tests.integration.ledger.worker import Led
-from tests.unit.ledger.conformance import USERS, checkpoint, refused, report, take
 
 ROUNDS = 50
 

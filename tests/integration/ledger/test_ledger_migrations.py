@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.ledger.migrate import migrations
-from pgsnow.ledger.postgres import PostgresLedger
 from pgsnow.model.errors import LedgerAccessDenied
 from tests.integration.ledger.crew import Dsn, PostgresCrew
 
@@ -54,7 +54,7 @@ def clerk(public: PostgresCrew) -> Iterator[str]:
 
 def test_eight_processes_may_start_at_once(public: PostgresCrew) -> None:
     start = (
-        "import sys; from pgsnow.ledger.postgres import PostgresLedger;"
+        "import sys; from pgsnow.ledger.ledger import PostgresLedger;"
         "from tests.integration.ledger.crew import Dsn;"
         "print('ready', flush=True); sys.stdin.readline();"
         "ledger = PostgresLedger(Dsn(sys.argv[1]), 'new');"

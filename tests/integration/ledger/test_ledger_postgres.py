@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.ledger.conformance import LedgerConformance
+from tests.integration.ledger.conformance import LedgerConformance
 
 
 class TestPostgresLedger(LedgerConformance):

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgsnow.ledger.store import Ledger
+from pgsnow.ledger.interface import Ledger
 from pgsnow.model.report import Status
+from tests.integration.ledger.conformance import checkpoint, report
 from tests.integration.ledger.crew import PostgresCrew
-from tests.unit.ledger.conformance import checkpoint, report
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from pgsnow.ledger.postgres import PostgresLedger
-from pgsnow.ledger.store import Claim
+from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.errors import PgsnowError
+from tests.integration.ledger.conformance import checkpoint
 from tests.integration.ledger.crew import Dsn
-from tests.unit.ledger.conformance import checkpoint
 
 
 class Worker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pgsnow.ledger.postgres import PostgresLedger
+from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.report import Status
 from pgsnow.sync.apply import apply
 from pgsnow.sync.preview import preview

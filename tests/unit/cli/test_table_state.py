@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.ledger.store import WatermarkRow
+from pgsnow.ledger.interface import WatermarkRow
 from pgsnow.model.duration import approximate_duration
 from pgsnow.sync.state import GRACE_SECONDS, PATIENCE, State, standing_of
 

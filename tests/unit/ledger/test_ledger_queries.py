@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pgsnow.ledger
-from pgsnow.ledger.queries import Queries, statements
+from pgsnow.ledger.queries_more import Queries, statements
 
 SOURCES = "\n".join(path.read_text() for path in sorted(Path(pgsnow.ledger.__path__[0]).glob("*.py")))
 UNFENCED = {"claim": "it grants the fence", "add_tables": "it adds rows that nobody can have claimed"}

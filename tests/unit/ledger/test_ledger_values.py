@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.ledger.payload import LEFT_OUT, MAX_PAYLOAD, MAX_TEXT, bounded, cut, storable
-from pgsnow.ledger.values import applied_until, as_time, key_digest, lock_key, moves_backward
+from pgsnow.ledger.json_payload import LEFT_OUT, MAX_PAYLOAD, MAX_TEXT, bounded, cut, storable
+from pgsnow.ledger.rules import applied_until, as_time, key_digest, lock_key, moves_backward
 from pgsnow.model.checkpoint import Mark, ReadMode
-from tests.unit.ledger.conformance import checkpoint
+from tests.integration.ledger.conformance import checkpoint
 
 VALUES = st.recursive(
     st.none()

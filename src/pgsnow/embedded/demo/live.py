@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pgsnow.ledger.store import RunLog
+from pgsnow.ledger.interface import RunLog
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.duration import approximate_duration
 from pgsnow.sync.state import State, standing_of

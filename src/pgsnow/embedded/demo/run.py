@@ -23,7 +23,7 @@ from pgsnow.embedded.demo.verdict import give_verdict
 from pgsnow.embedded.demo.workers import Workers
 from pgsnow.embedded.demo.writers import Writers
 from pgsnow.embedded.stack import Stack
-from pgsnow.ledger.postgres import PostgresLedger
+from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings.settings import Settings

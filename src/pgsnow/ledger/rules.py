@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pgsnow.ledger.payload import cut, storable
-from pgsnow.ledger.store import Claim
+from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.json_payload import cut, storable
 from pgsnow.model.checkpoint import Checkpoint, ReadMode
 from pgsnow.model.report import TableReport
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.statements import Statements, as_json
-from pgsnow.ledger.store import Claim
-from pgsnow.ledger.values import applied_until
+from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.queries import Statements, as_json
+from pgsnow.ledger.rules import applied_until
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import KnownSource

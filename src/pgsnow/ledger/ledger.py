@@ -12,13 +12,13 @@ from pgsnow.ledger import migrate
 from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.chunk_leases import ChunkLeases
-from pgsnow.ledger.deferrals import Deferrals
+from pgsnow.ledger.deferred_loads import Deferrals
+from pgsnow.ledger.interface import ChunkClaim, Claim, ErrorRow, Refusal, WatermarkRow
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.quarantine import Quarantine
-from pgsnow.ledger.runs import Runs
+from pgsnow.ledger.queries import Statements
+from pgsnow.ledger.run_log import Runs
 from pgsnow.ledger.session import HasConninfo
-from pgsnow.ledger.statements import Statements
-from pgsnow.ledger.store import ChunkClaim, Claim, ErrorRow, Refusal, WatermarkRow
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Range
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pgsnow.ledger.payload import MAX_PAYLOAD, MAX_TEXT
-from pgsnow.ledger.store import ChunkClaim, Claim, Ledger, WatermarkRow
+from pgsnow.ledger.interface import ChunkClaim, Claim, Ledger, WatermarkRow
+from pgsnow.ledger.json_payload import MAX_PAYLOAD, MAX_TEXT
 from pgsnow.model.backfill import Backfill, Blocks, ChunkCounts
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, VirtualXids

@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pgsnow.ledger.payload import storable
-from pgsnow.ledger.statements import Statements, as_json
-from pgsnow.ledger.store import Claim, WatermarkRow
-from pgsnow.ledger.values import log_row
+from pgsnow.ledger.interface import Claim, WatermarkRow
+from pgsnow.ledger.json_payload import storable
+from pgsnow.ledger.queries import Statements, as_json
+from pgsnow.ledger.rules import log_row
 from pgsnow.model.report import SUCCESS, TableReport
 
 PURGE_EVERY = 3600.0
