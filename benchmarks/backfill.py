@@ -48,8 +48,8 @@ def config_text(chunk_mb: float, parallel: int) -> str:
 
 def child(config: str, resync: bool) -> None:
     """One tick."""
+    from pgsnow.config.load import load_config, load_settings
     from pgsnow.sync.engine import Engine
-    from pgsnow.sync.setup import load_config, load_settings
 
     with Engine(load_config(Path(config)), load_settings()) as engine:
         report = engine.tick(resync=resync)
@@ -100,8 +100,8 @@ def newest_backfill() -> int | None:
 @contextmanager
 def reader(seen: set[tuple[int, int]]) -> Iterator[None]:
     """Asks the target for its rows and the sum of their ids, all the time."""
+    from pgsnow.config.load import load_settings
     from pgsnow.snowflake.session import connect
-    from pgsnow.sync.setup import load_settings
 
     done = threading.Event()
 
@@ -122,8 +122,8 @@ def reader(seen: set[tuple[int, int]]) -> Iterator[None]:
 
 def resynced(config: Path, points: list[Kill], rows: int) -> Mapping[str, Any]:
     """The target has lost every other row, and gets them back: no reader sees anything but these two contents."""
+    from pgsnow.config.load import load_settings
     from pgsnow.snowflake.session import connect
-    from pgsnow.sync.setup import load_settings
 
     run(config, None)
     with connect(load_settings().snowflake, query_tag="benchmark") as session:
@@ -183,8 +183,8 @@ def chunks() -> dict[str, int]:
 
 def is_equal() -> bool:
     """As many rows with the same sums on both sides."""
+    from pgsnow.config.load import load_settings
     from pgsnow.snowflake.session import connect
-    from pgsnow.sync.setup import load_settings
 
     query = "select count(*), count(distinct id), sum(id), sum(balance), count(tags) from "
     with psycopg.connect(os.environ["POSTGRES_DSN"]) as conn:

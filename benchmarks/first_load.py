@@ -59,8 +59,8 @@ def measure(rows: int) -> dict[str, float]:
 
 def child() -> None:
     """The measured process: one tick."""
+    from pgsnow.config.load import load_config, load_settings
     from pgsnow.sync.engine import Engine
-    from pgsnow.sync.setup import load_config, load_settings
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sync_config.yaml"

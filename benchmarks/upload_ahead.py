@@ -27,11 +27,11 @@ WAYS = ("at the end", "ahead, parts of 128 MB", "ahead")
 
 def child(way: str) -> None:
     """The measured process: one tick."""
+    from pgsnow.config.load import load_config, load_settings
     from pgsnow.snowflake.stage import bucket
     from pgsnow.sync import parquet
     from pgsnow.sync.ahead import Ahead
     from pgsnow.sync.engine import Engine
-    from pgsnow.sync.setup import load_config, load_settings
 
     bucket.UPLOAD_THREADS = 1
     if way != "ahead":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dotenv import load_dotenv
 
-from pgsnow.sync.setup import load_config, load_settings
+from pgsnow.config.load import load_config, load_settings
 
 if TYPE_CHECKING:
     from pgsnow.model.report import SyncReport

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psycopg
 
+from pgsnow.config.load import load_config, load_settings
 from pgsnow.model.report import SyncReport
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.setup import load_config, load_settings
 
 WARMING = """
 drop table if exists warming;

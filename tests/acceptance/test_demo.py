@@ -184,9 +184,9 @@ def pgsnow(*args: str) -> Done:
 
 def one_changed_value_makes_the_verdict_different(config: Path) -> None:
     """The demo's comparison can fail: one value is changed behind the sync's back."""
+    from pgsnow.config.load import load_config, load_settings
     from pgsnow.embedded.demo.verdict import give_verdict
     from pgsnow.snowflake.session import connect
-    from pgsnow.sync.setup import load_config, load_settings
 
     settings = load_settings(env_file=config.parent / ".env")
     assert give_verdict(load_config(config), settings)

@@ -11,8 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+from pgsnow.config.load import load_config, load_settings
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.setup import load_config, load_settings
 from pgsnow.testing.faults import KillAt
 from tests.small_parts import make_parts_small
 

@@ -7,8 +7,8 @@ import re
 import yaml
 
 from backend.worker.sync_utils import config_file
+from pgsnow.config.load import load_config
 from pgsnow.model.config.sync_config import json_schema
-from pgsnow.sync.setup import load_config
 
 PLAN = {
     "sync_interval_seconds": 120,

@@ -16,8 +16,8 @@ from pgsnow.cli.service_log import quiet_log
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pgsnow.config.edit import Listed
     from pgsnow.model.discovery.proposal import Proposal
-    from pgsnow.sync.table_list import Listed
 
 STATES = {"proposed": "green", "listed": "dim", "commented": "dim", "refused": "yellow"}
 COLUMNS = (
@@ -69,9 +69,9 @@ def discover(
     debug: Debug = False,
 ) -> None:
     """List the source's tables, each with a proposal or the reason why not. Writes nothing without --write."""
+    from pgsnow.config.edit import listed
     from pgsnow.sync.discovery import Choice, read_text, write_table_list
     from pgsnow.sync.discovery import discover as look
-    from pgsnow.sync.table_list import listed
 
     quiet_log(debug=debug)
     file = write or config or next((place for place in CONFIG_PLACES if place.is_file()), CONFIG_PLACES[0])

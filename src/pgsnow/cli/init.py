@@ -38,8 +38,8 @@ def init(
     debug: Debug = False,
 ) -> None:
     """Begin a project: ask which tables, write sync_config.yaml and .env.example. Overwrites nothing."""
+    from pgsnow.config.edit import Listed
     from pgsnow.sync.discovery import Choice, discover, write_table_list
-    from pgsnow.sync.table_list import Listed
 
     quiet_log(debug=debug)
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -46,7 +46,7 @@ class Invocation:
 
     def load(self) -> tuple[SyncConfig, Settings]:
         """Raises ConfigError with every problem of the file and of the environment."""
-        from pgsnow.sync.setup import load_config, load_settings
+        from pgsnow.config.load import load_config, load_settings
 
         config_file = self.path()
         return load_config(config_file), load_settings(env_file=self.env_file or _env_beside(config_file))
@@ -54,13 +54,13 @@ class Invocation:
     def source(self, beside: Path) -> tuple[PostgresSettings, dict[str, str]]:
         """The source's settings and every variable, for commands that need neither Snowflake nor a table list yet;
         `.env` is looked for as if the table list were `beside`. Raises ConfigError."""
-        from pgsnow.sync.setup import load_source, variables
+        from pgsnow.config.load import load_source, variables
 
         env_file = self.env_file or _env_beside(beside)
         return load_source(env_file=env_file), variables(env_file=env_file)
 
     def config(self) -> SyncConfig:
-        from pgsnow.sync.setup import load_config
+        from pgsnow.config.load import load_config
 
         return load_config(self.path())
 

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pgsnow.config.load import load_settings
 from pgsnow.integrations.given import GivenConfig, resolve
 from pgsnow.integrations.one_per_process import OnePerProcess
 from pgsnow.integrations.status import status_of
 from pgsnow.model.errors import MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
-from pgsnow.sync.setup import load_settings
 
 try:
     from fastapi import APIRouter

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals
 
+from pgsnow.config.load import load_settings
 from pgsnow.integrations.jobs import Jobs
 from pgsnow.model.config.sync_config import Execution
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.log import logger
-from pgsnow.sync.setup import load_settings
 
 if TYPE_CHECKING:
     from celery import Celery

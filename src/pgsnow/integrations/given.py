@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from pgsnow.config.load import load_config
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.sync.setup import load_config
 
 GivenConfig = SyncConfig | str | os.PathLike[str] | Callable[[], SyncConfig]
 """The configuration itself, the path of a sync_config.yaml, or a function that returns the configuration."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery.exceptions import SoftTimeLimitExceeded
 
+from pgsnow.config.load import load_settings
 from pgsnow.integrations.after_failure import MAX_RETRIES, after_failure
 from pgsnow.integrations.one_per_process import OnePerProcess
 from pgsnow.integrations.stopping import SharedFlag, run_stoppable
@@ -16,7 +17,6 @@ from pgsnow.model.errors import PgsnowError, Unavailable
 from pgsnow.model.report import SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.sync.log import logger
-from pgsnow.sync.setup import load_settings
 
 if TYPE_CHECKING:
     from pgsnow.sync.engine import Engine

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pgsnow.config.edit import Listed, merge
 from pgsnow.model.discovery.proposal import Proposal, propose
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import ConfigError
@@ -16,7 +17,6 @@ from pgsnow.model.table import SourceName
 from pgsnow.postgres.catalog.profile import profile
 from pgsnow.postgres.catalog.survey import survey
 from pgsnow.postgres.connection import Source
-from pgsnow.sync.table_list import Listed, merge
 
 LEDGER_MARK = "pgsnow_migrations"
 LEDGER_TABLES = frozenset(

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
+from pgsnow.config.load import load_config, load_settings
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.postgres import PostgresSettings
-from pgsnow.sync.setup import load_config, load_settings
 
 UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""
@@ -193,7 +193,7 @@ def test_reading_files_imports_nothing_that_must_wait_for_the_fork(file: Path) -
     """A Celery parent does this before it forks its children."""
     file.write_text(f"tables: [{TABLE}]")
     code = (
-        "import sys; from pgsnow.sync.setup import load_config, load_settings; "
+        "import sys; from pgsnow.config.load import load_config, load_settings; "
         "load_config(sys.argv[1]); load_settings(); "
         "print(*{'pyarrow', 'snowflake', 'psycopg', 'numpy'} & set(sys.modules))"
     )

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgsnow.config.edit import listed, merge
+from pgsnow.config.entry_text import scalar
 from pgsnow.model.discovery.proposal import Proposal, propose
 from pgsnow.model.errors import ConfigError
-from pgsnow.sync.table_list import listed, merge
-from pgsnow.sync.table_list_text import scalar
 from tests.unit.model.surveyed import ID, UPDATED, column, surveyed
 
 

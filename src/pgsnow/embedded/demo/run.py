@@ -17,6 +17,7 @@ from types import FrameType
 
 import psycopg
 
+from pgsnow.config.load import load_config
 from pgsnow.embedded.demo.live import Screen, rows_of, screen
 from pgsnow.embedded.demo.source import count_rows, create_source
 from pgsnow.embedded.demo.verdict import give_verdict
@@ -27,7 +28,6 @@ from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings.settings import Settings
-from pgsnow.sync.setup import load_config
 
 REFRESH_SECONDS = 0.5
 SETTLE_SECONDS = 120.0

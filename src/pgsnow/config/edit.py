@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
+from pgsnow.config.entry_text import block, flow, fresh, one_line
+from pgsnow.config.yaml_lines import YamlProblem, read_yaml
 from pgsnow.model.config.interpolation import expand
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.discovery.proposal import Proposal
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.table import SourceName, TargetName
-from pgsnow.sync.table_list_text import block, flow, fresh, one_line
-from pgsnow.sync.yaml_text import YamlProblem, read_yaml
 
 _COMMENTED_ENTRY = re.compile(r"^[ \t]*#[ \t]*-[ \t]+source:[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
 _BY_HAND = "Add these tables by hand; `pgsnow discover` shows them."

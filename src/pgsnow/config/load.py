@@ -8,12 +8,12 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from pgsnow.config.yaml_lines import YamlProblem, YamlText, read_yaml
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.environment import Environment
 from pgsnow.model.settings.postgres import PostgresSettings, source_from
 from pgsnow.model.settings.settings import Settings
-from pgsnow.sync.yaml_text import YamlProblem, YamlText, read_yaml
 
 _FILES = ("SNOWFLAKE_PRIVATE_KEY_FILE", "SNOWFLAKE_TOKEN_FILE_PATH")
 

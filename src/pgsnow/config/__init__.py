@@ -1,0 +1,1 @@
+"""Configuration files: sync_config.yaml, and the edits that pgsnow makes in it."""
