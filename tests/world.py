@@ -14,10 +14,10 @@ import pytest
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.verify.verify import Verdict, verify
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.events import Event, ignore
-from pgsnow.sync.verify import Verdict, verify
 
 USERS = """
 create table users (

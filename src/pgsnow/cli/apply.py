@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pgsnow.model.report import TableReport
-    from pgsnow.sync.previewed import TablePreview
+    from pgsnow.operations.plan.result import TablePreview
 
 
 def apply(
@@ -45,7 +45,7 @@ def apply(
 def _apply(invocation: Invocation, pending: Sequence[TablePreview], *, yes: bool) -> Sequence[TableReport]:
     if not pending:
         return ()
-    from pgsnow.sync.apply import apply as send
+    from pgsnow.operations.plan.apply import apply as send
 
     count = sum(len(item.ddl) for item in pending)
     tables = "1 table" if len(pending) == 1 else f"{len(pending)} tables"

@@ -22,7 +22,7 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Look at both ends and say what would not work, with its fix. Changes nothing. Exit 1 if a check failed."""
-    from pgsnow.sync.check import Level, run_checks
+    from pgsnow.operations.check.check import Level, run_checks
 
     quiet_log(debug=debug)
     sync_config, settings = Invocation(config, env_file, output).load()

@@ -70,8 +70,8 @@ def discover(
 ) -> None:
     """List the source's tables, each with a proposal or the reason why not. Writes nothing without --write."""
     from pgsnow.config.edit import listed
-    from pgsnow.sync.discovery import Choice, read_text, write_table_list
-    from pgsnow.sync.discovery import discover as look
+    from pgsnow.operations.discover.discover import Choice, read_text, write_table_list
+    from pgsnow.operations.discover.discover import discover as look
 
     quiet_log(debug=debug)
     file = write or config or next((place for place in CONFIG_PLACES if place.is_file()), CONFIG_PLACES[0])

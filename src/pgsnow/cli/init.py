@@ -19,7 +19,7 @@ from pgsnow.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from pgsnow.model.settings.settings import PostgresSettings
-    from pgsnow.sync.discovery import Choice
+    from pgsnow.operations.discover.discover import Choice
 
 EXAMPLE = ".env.example"
 
@@ -39,7 +39,7 @@ def init(
 ) -> None:
     """Begin a project: ask which tables, write sync_config.yaml and .env.example. Overwrites nothing."""
     from pgsnow.config.edit import Listed
-    from pgsnow.sync.discovery import Choice, discover, write_table_list
+    from pgsnow.operations.discover.discover import Choice, discover, write_table_list
 
     quiet_log(debug=debug)
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -68,7 +68,7 @@ def init(
 
 def _asked(settings: PostgresSettings, given: Choice) -> Choice:
     """What the options leave open, asked for."""
-    from pgsnow.sync.discovery import Choice, schemas_of
+    from pgsnow.operations.discover.discover import Choice, schemas_of
 
     there = schemas_of(settings)
     say(f"schemas with tables: {', '.join(there) or 'none'}")

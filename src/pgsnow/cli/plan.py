@@ -15,7 +15,7 @@ from pgsnow.cli.service_log import quiet_log
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgsnow.sync.previewed import TablePreview
+    from pgsnow.operations.plan.result import TablePreview
 
 
 def plan(
@@ -48,7 +48,7 @@ def show_plan(
 ) -> list[TablePreview]:
     """Looks at both ends, and shows what was found on stdout. Tables that were asked for by name are shown in full.
     data: False for a command whose own data are on stdout; then only what is said about the plan is shown."""
-    from pgsnow.sync.preview import preview
+    from pgsnow.operations.plan.preview import preview
 
     config, settings = invocation.load()
     previews = preview(config, settings, select, full_refresh=full_refresh)

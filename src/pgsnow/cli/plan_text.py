@@ -9,7 +9,7 @@ from rich.text import Text
 from pgsnow.cli.options import Format
 from pgsnow.cli.screen import Shown, say, stdout, table_of, write_records
 from pgsnow.cli.sizes import bytes_text, rows_text
-from pgsnow.sync.previewed import Action, TablePreview, mark_of, summary
+from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
 
 SHORT = 20
 """Up to so many tables that need something are told in full; of more the first line each, unless asked for."""

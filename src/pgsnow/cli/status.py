@@ -15,8 +15,8 @@ from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Selec
 from pgsnow.cli.screen import Shown, stdout, table_of, write_records
 from pgsnow.cli.service_log import quiet_log
 from pgsnow.model.duration import approximate_duration
-from pgsnow.sync.state import State
-from pgsnow.sync.table_status import table_statuses
+from pgsnow.operations.status.table_state import State
+from pgsnow.operations.status.table_status import table_statuses
 
 if TYPE_CHECKING:
     from rich.table import Table

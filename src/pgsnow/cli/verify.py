@@ -14,7 +14,7 @@ from pgsnow.cli.screen import Shown, say, table_of, write_records
 from pgsnow.cli.service_log import quiet_log
 
 if TYPE_CHECKING:
-    from pgsnow.sync.verify import Verdict
+    from pgsnow.operations.verify.verify import Verdict
 
 COLUMNS = (
     Shown("table"),
@@ -36,7 +36,7 @@ def verify(
 ) -> None:
     """Compare source and target, row by row and column by column. Writes nothing. Exit 4 if they differ."""
     quiet_log(debug=debug)
-    from pgsnow.sync.verify import verify as compare
+    from pgsnow.operations.verify.verify import verify as compare
 
     with Invocation(config, env_file, output).engine() as engine:
         verdicts = compare(engine, select)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from pgsnow.config.load import load_settings
 from pgsnow.integrations.given import GivenConfig, resolve
 from pgsnow.integrations.one_per_process import OnePerProcess
-from pgsnow.integrations.status import status_of
 from pgsnow.model.errors import MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.status.summary import status_of
 
 try:
     from fastapi import APIRouter

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pgsnow.model.report import Status
-from pgsnow.sync.apply import apply
-from pgsnow.sync.preview import preview
+from pgsnow.operations.plan.apply import apply
+from pgsnow.operations.plan.preview import preview
 from tests.world import World
 
 KEYED = """create table keyed (

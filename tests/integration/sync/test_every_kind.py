@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgsnow.model.report import Status
-from pgsnow.sync.discovery import Choice, discover
+from pgsnow.operations.discover.discover import Choice, discover
 from tests.world import World
 
 LONG = "l" * 63

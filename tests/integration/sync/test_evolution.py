@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from pgsnow.model.report import Status
-from pgsnow.sync.verify import verify
+from pgsnow.operations.verify.verify import verify
 from pgsnow.testing.faults import RaiseAt
 from tests.world import World
 

@@ -6,10 +6,10 @@ import re
 
 from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.report import Status
-from pgsnow.sync.apply import apply
-from pgsnow.sync.preview import preview
-from pgsnow.sync.preview_target import SAMPLE_FENCE
-from pgsnow.sync.previewed import Action, TablePreview
+from pgsnow.operations.plan.apply import apply
+from pgsnow.operations.plan.preview import preview
+from pgsnow.operations.plan.result import Action, TablePreview
+from pgsnow.operations.plan.target import SAMPLE_FENCE
 from tests.world import World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, '{}' from generate_series(1, 100) g"

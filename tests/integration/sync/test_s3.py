@@ -21,14 +21,14 @@ from pgsnow.model.errors import (
 from pgsnow.model.report import TableReport
 from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.table import TargetName
+from pgsnow.operations.check.check import run_checks
+from pgsnow.operations.check.finding import Finding, Level
+from pgsnow.operations.plan.preview import preview
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import connect
 from pgsnow.snowflake.stage import bucket as bucket_module
 from pgsnow.snowflake.stage.bucket import Bucket
 from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.sync.check import run_checks
-from pgsnow.sync.finding import Finding, Level
-from pgsnow.sync.preview import preview
 from tests.world import World
 
 

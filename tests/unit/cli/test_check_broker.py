@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pgsnow.sync.check_broker import check_broker
-from pgsnow.sync.finding import Level
+from pgsnow.operations.check.broker import check_broker
+from pgsnow.operations.check.finding import Level
 
 
 @pytest.mark.parametrize(

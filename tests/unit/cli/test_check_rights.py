@@ -8,9 +8,9 @@ import pytest
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
+from pgsnow.operations.check.finding import Level
+from pgsnow.operations.check.target import check_rights
 from pgsnow.snowflake.session import Result
-from pgsnow.sync.check_target import check_rights
-from pgsnow.sync.finding import Level
 
 TARGET = TargetName("SALES", "ANALYTICS", "USERS")
 SCHEMAS = 'SHOW SCHEMAS IN DATABASE "SALES"'

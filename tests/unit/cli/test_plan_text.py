@@ -10,7 +10,7 @@ import pytest
 from pgsnow.cli.options import Format
 from pgsnow.cli.plan_text import SHORT, show, tell
 from pgsnow.cli.sizes import bytes_text, rows_text
-from pgsnow.sync.previewed import Action, Grant, Side, TablePreview
+from pgsnow.operations.plan.result import Action, Grant, Side, TablePreview
 
 TICK = ('CREATE OR REPLACE TRANSIENT TABLE "T"', 'MERGE INTO "T"')
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgsnow.ledger.interface import WatermarkRow
 from pgsnow.model.duration import approximate_duration
-from pgsnow.sync.state import GRACE_SECONDS, PATIENCE, State, standing_of
+from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, State, standing_of
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ROW = WatermarkRow(

@@ -10,7 +10,7 @@ import pytest
 
 from pgsnow.model.types.overflow import Overflow
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.sync.canonical import from_postgres, from_snowflake
+from pgsnow.operations.verify.canonical import from_postgres, from_snowflake
 
 
 def field(type_name: str) -> Field:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pgsnow.model.errors import SourceAccessDenied
-from pgsnow.sync.previewed import Action, TablePreview, mark_of, summary
+from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
 
 DOCS = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from pgsnow.ledger.interface import RunLog
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.duration import approximate_duration
-from pgsnow.sync.state import State, standing_of
+from pgsnow.operations.status.table_state import State, standing_of
 
 LINE_SECONDS = 5.0
 """Between two lines of output that is no terminal."""

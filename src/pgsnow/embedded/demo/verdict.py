@@ -6,8 +6,8 @@ import sys
 
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.verify.verify import Verdict, verify
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.verify import Verdict, verify
 
 SHOWN = 5
 """Differences told a table."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.sync.state import Standing, standing_of
+from pgsnow.operations.status.table_state import Standing, standing_of
 
 if TYPE_CHECKING:
     from pgsnow.ledger.interface import WatermarkRow

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from pgsnow.model.duration import approximate_duration
-from pgsnow.sync.finding import Finding, failed, ok, warning
+from pgsnow.operations.check.finding import Finding, failed, ok, warning
 
 OLDEST_VERSION = 12
 LONG_SECONDS = 3600

@@ -12,7 +12,7 @@ from typing import Any
 
 from pgsnow.model.types.overflow import Overflow
 from pgsnow.model.types.typemap import Field
-from pgsnow.sync.overflowing import nearest, overflows
+from pgsnow.operations.verify.overflow import nearest, overflows
 
 
 def from_postgres(field: Field, text: str | None) -> Any:

@@ -10,7 +10,7 @@ import psycopg
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.session import connect
 from pgsnow.model.settings.settings import PostgresSettings
-from pgsnow.sync.finding import Finding, failed, ok
+from pgsnow.operations.check.finding import Finding, failed, ok
 
 Connection = psycopg.Connection[dict[str, Any]]
 

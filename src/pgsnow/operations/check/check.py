@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
 from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.check.broker import check_broker
+from pgsnow.operations.check.bucket import check_bucket
+from pgsnow.operations.check.finding import Finding, Level, failing_as, ok
+from pgsnow.operations.check.ledger import check_ledger
+from pgsnow.operations.check.source import check_source
+from pgsnow.operations.check.tables import check_table
+from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
 from pgsnow.snowflake.schema.dry_run import Foresight
 from pgsnow.snowflake.session import connect
-from pgsnow.sync.check_broker import check_broker
-from pgsnow.sync.check_bucket import check_bucket
-from pgsnow.sync.check_ledger import check_ledger
-from pgsnow.sync.check_source import check_source
-from pgsnow.sync.check_tables import check_table
-from pgsnow.sync.check_target import check_account, check_rights, check_target
-from pgsnow.sync.finding import Finding, Level, failing_as, ok
 from pgsnow.sync.planning import Prepared
 
 __all__ = ["Finding", "Level", "run_checks"]

@@ -9,8 +9,8 @@ from typing import Any
 from pgsnow.ledger.interface import RunLog, WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
-from pgsnow.sync.state import State
-from pgsnow.sync.table_status import TableStatus, table_statuses
+from pgsnow.operations.status.table_state import State
+from pgsnow.operations.status.table_status import TableStatus, table_statuses
 
 ALARMS = (State.STUCK, State.FAILED, State.PARTIAL, State.NEVER)
 """The word for all tables is the first of these that any table is in; `ok` if none is."""

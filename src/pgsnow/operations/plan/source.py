@@ -17,12 +17,12 @@ from pgsnow.model.evolution.drift import Drift, KnownSource
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceName
+from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.catalog.privileges import Access
 from pgsnow.postgres.incremental.probe import Probe, probe
 from pgsnow.postgres.incremental.why import why_mode
 from pgsnow.sync.planning import prepare, target_of
-from pgsnow.sync.previewed import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 
 UNKNOWN = Access(None, None, ())
 

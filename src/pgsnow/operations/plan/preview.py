@@ -10,14 +10,14 @@ from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.plan.result import TablePreview
+from pgsnow.operations.plan.source import Found, SourceLook
+from pgsnow.operations.plan.target import TargetLook
 from pgsnow.postgres.catalog.privileges import access
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.session import connect
 from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.sync.preview_source import Found, SourceLook
-from pgsnow.sync.preview_target import TargetLook
-from pgsnow.sync.previewed import TablePreview
 
 
 def preview(

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError
 from pgsnow.model.settings.settings import S3Settings, Settings
+from pgsnow.operations.check.finding import Finding, failed, ok, warning
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.snowflake.stage.s3_stage import S3Staging
-from pgsnow.sync.finding import Finding, failed, ok, warning
 
 NAME, BODY = "s3 bucket", b"pgsnow check"
 

@@ -16,14 +16,14 @@ from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import KnownSource
 from pgsnow.model.plan import TablePlan
+from pgsnow.operations.verify.canonical import from_snowflake
+from pgsnow.operations.verify.source_rows import Expected, Row, expected_rows
+from pgsnow.operations.verify.target_rows import TargetRows
 from pgsnow.snowflake.query import select_all
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session, connect
-from pgsnow.sync.canonical import from_snowflake
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.expected import Expected, Row, expected_rows
-from pgsnow.sync.target_rows import TargetRows
 
 PAGE = 2_000
 """Rows compared at once."""

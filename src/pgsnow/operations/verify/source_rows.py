@@ -13,11 +13,11 @@ import psycopg
 
 from pgsnow.model.batch import Page
 from pgsnow.model.plan import TablePlan
+from pgsnow.operations.verify.canonical import from_postgres, from_snowflake
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.as_text import read_text
 from pgsnow.postgres.read.reader import Reading
-from pgsnow.sync.canonical import from_postgres, from_snowflake
 from pgsnow.sync.keys import key_of
 from pgsnow.sync.planning import Prepared
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgsnow.sync.finding import Finding, failed, ok, warning
+from pgsnow.operations.check.finding import Finding, failed, ok, warning
 
 KEEPS_TASKS = {
     "amqp": "RabbitMQ hands a killed worker's task on at once; no run may be longer than its consumer_timeout",

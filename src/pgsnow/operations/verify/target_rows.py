@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pgsnow.model.plan import TablePlan
+from pgsnow.operations.verify.canonical import from_snowflake
+from pgsnow.operations.verify.source_rows import Row
 from pgsnow.snowflake.query import count_rows, select_all, select_rows
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.canonical import from_snowflake
-from pgsnow.sync.expected import Row
 
 SMALL = 10_000
 """Rows of a target that is read as a whole, once: a statement that lists that many keys takes longer to understand."""

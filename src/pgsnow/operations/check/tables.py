@@ -12,8 +12,8 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import Column, SourceName
+from pgsnow.operations.check.finding import Finding, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
-from pgsnow.sync.finding import Finding, failed, ok, warning
 from pgsnow.sync.planning import Prepared, prepare
 
 INTEGERS = frozenset({"int2", "int4", "int8"})

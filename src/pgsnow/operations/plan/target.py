@@ -11,6 +11,7 @@ from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
+from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
 from pgsnow.snowflake.load.dry_run import foresee_first_load, foresee_load
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.privileges import Lack, Rights, rights_of
@@ -18,7 +19,6 @@ from pgsnow.snowflake.schema.dry_run import Foreseen, Foresight
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.snowflake.stage.stage import Staging
-from pgsnow.sync.previewed import EVERYTHING, Action, Grant, Side, TablePreview
 from pgsnow.sync.units import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000

@@ -8,11 +8,11 @@ from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
+from pgsnow.operations.check.finding import Finding, failed, ok, warning
 from pgsnow.snowflake.privileges import Rights, rights_of
 from pgsnow.snowflake.quoting import quote
 from pgsnow.snowflake.schema.dry_run import Foresight, schemas_of, use_warehouse
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.finding import Finding, failed, ok, warning
 
 
 def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[Finding]:

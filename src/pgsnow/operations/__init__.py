@@ -1,0 +1,1 @@
+"""Operations besides syncing: check, plan, verify, discover, status."""

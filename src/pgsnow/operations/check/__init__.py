@@ -1,0 +1,1 @@
+"""`pgsnow check`: what a run needs, tested before it runs."""

@@ -1,0 +1,1 @@
+"""`pgsnow discover`: proposals for the table list."""

@@ -1,0 +1,1 @@
+"""`pgsnow plan` and `pgsnow apply`: what a run would do, and the DDL alone."""

@@ -1,0 +1,1 @@
+"""The state of every table, for the command line and HTTP."""

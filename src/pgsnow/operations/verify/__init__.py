@@ -1,0 +1,1 @@
+"""`pgsnow verify`: source and target compared."""
