@@ -26,11 +26,11 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.reader import Reading
-from pgsnow.sync.progress import Progress
-from pgsnow.sync.quarantine import Quarantine
-from pgsnow.sync.spool import Spool
-from pgsnow.sync.transform import build_transform
-from pgsnow.sync.units import UnitWriter
+from pgsnow.sync.pipeline.load_batches import UnitWriter
+from pgsnow.sync.pipeline.rejected_rows import Quarantine
+from pgsnow.sync.pipeline.spool import Spool
+from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.transform.transform import build_transform
 
 STAT = "select pg_read_file('/proc/self/stat')"
 Told = dict[str, Any]

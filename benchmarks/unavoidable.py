@@ -24,11 +24,11 @@ from pgsnow.ledger.interface import Claim
 from pgsnow.postgres.connection import Source as Postgres
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.reader import Reading
-from pgsnow.sync.progress import Progress
-from pgsnow.sync.quarantine import Quarantine
-from pgsnow.sync.spool import Spool
-from pgsnow.sync.transform import build_transform
-from pgsnow.sync.units import UnitWriter
+from pgsnow.sync.pipeline.load_batches import UnitWriter
+from pgsnow.sync.pipeline.rejected_rows import Quarantine
+from pgsnow.sync.pipeline.spool import Spool
+from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.transform.transform import build_transform
 
 COLUMNS = """
 ID NUMBER(19,0), EMAIL VARCHAR, NAME VARCHAR, BALANCE NUMBER(18,4), IS_ACTIVE BOOLEAN, PROFILE VARCHAR, TAGS VARCHAR,

@@ -29,9 +29,9 @@ def child(way: str) -> None:
     """The measured process: one tick."""
     from pgsnow.config.load import load_config, load_settings
     from pgsnow.snowflake.stage import bucket
-    from pgsnow.sync import parquet
-    from pgsnow.sync.ahead import Ahead
     from pgsnow.sync.engine import Engine
+    from pgsnow.sync.load.early_upload import Ahead
+    from pgsnow.sync.pipeline import parquet
 
     bucket.UPLOAD_THREADS = 1
     if way != "ahead":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.postgres.convert import convert as arrival
-from pgsnow.sync import parquet
+from pgsnow.sync.pipeline import parquet
 
 ROWS = 50
 """A page, and a part file, of so many."""

@@ -17,7 +17,7 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.verify.verify import Verdict, verify
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.events import Event, ignore
+from pgsnow.sync.runtime.events import Event, ignore
 
 USERS = """
 create table users (

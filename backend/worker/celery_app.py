@@ -8,7 +8,7 @@ from __future__ import annotations
 from celery import Celery
 
 from pgsnow.integrations.celery import install
-from pgsnow.sync.log import configure
+from pgsnow.sync.runtime.log import configure
 
 from .sync_utils import broker_url, config_file, load_environment
 

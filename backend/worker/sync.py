@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 
-from pgsnow.sync.log import configure
+from pgsnow.sync.runtime.log import configure
 
 from .celery_app import sync_postgres_to_snowflake
 from .sync_utils import sync_now

@@ -7,7 +7,7 @@ import threading
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from pgsnow.cli.screen import stderr
-from pgsnow.sync.events import Event
+from pgsnow.sync.runtime.events import Event
 
 STEPS = {
     "started": "reading",

@@ -71,7 +71,7 @@ def grants(
 def _statements(config: SyncConfig, settings: Settings) -> Iterator[tuple[Side, str]]:
     from pgsnow.postgres.catalog.grants import ledger_grants, source_grants
     from pgsnow.snowflake.grants import snowflake_grants
-    from pgsnow.sync.planning import target_of
+    from pgsnow.sync.runtime.planner import target_of
 
     for sql in source_grants(_role(settings.source), settings.source.get("dbname"), config.enabled):
         yield Side.SOURCE, sql

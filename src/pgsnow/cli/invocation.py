@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgsnow.model.config.sync_config import SyncConfig
     from pgsnow.model.settings.settings import PostgresSettings, Settings
     from pgsnow.sync.engine import Engine
-    from pgsnow.sync.events import Observer
+    from pgsnow.sync.runtime.events import Observer
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Invocation:
 
     def engine(self, observer: Observer | None = None) -> Engine:
         from pgsnow.sync.engine import Engine
-        from pgsnow.sync.events import ignore
+        from pgsnow.sync.runtime.events import ignore
 
         config, settings = self.load()
         return Engine(config, settings, observer=observer or ignore)

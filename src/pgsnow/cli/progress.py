@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pgsnow.cli.screen import stderr
-from pgsnow.sync.events import Event, Observer, ignore
+from pgsnow.sync.runtime.events import Event, Observer, ignore
 
 TOLD = frozenset({"started", "merged", "chunk", "finished"})
 

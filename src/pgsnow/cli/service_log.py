@@ -9,7 +9,7 @@ import sys
 def quiet_log(*, debug: bool) -> None:
     """A command tells its outcome itself, so the library's log is silent; with --debug all of it goes to stderr."""
     if debug:
-        from pgsnow.sync.log import configure
+        from pgsnow.sync.runtime.log import configure
 
         configure("console", sys.stderr, logging.DEBUG)
         return

@@ -7,7 +7,7 @@ from typing import Any
 from celery.utils.time import get_exponential_backoff_interval
 
 from pgsnow.model.errors import PgsnowError
-from pgsnow.sync.log import logger
+from pgsnow.sync.runtime.log import logger
 
 MAX_RETRIES = 5
 BACKOFF_SECONDS = 2

@@ -9,7 +9,7 @@ from pgsnow.integrations.jobs import Jobs, task_options
 from pgsnow.integrations.messages import Messages
 from pgsnow.integrations.next_step import NextStep, after_chunk
 from pgsnow.model.report import Status, TableReport
-from pgsnow.sync.log import logger
+from pgsnow.sync.runtime.log import logger
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -11,7 +11,7 @@ from pgsnow.integrations.jobs import Jobs
 from pgsnow.model.config.sync_config import Execution
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.settings import Settings
-from pgsnow.sync.log import logger
+from pgsnow.sync.runtime.log import logger
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -16,7 +16,7 @@ from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError, Unavailable
 from pgsnow.model.report import SyncReport
 from pgsnow.model.settings.settings import Settings
-from pgsnow.sync.log import logger
+from pgsnow.sync.runtime.log import logger
 
 if TYPE_CHECKING:
     from pgsnow.sync.engine import Engine

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved, ShuttingDown
-from pgsnow.sync.log import logger
+from pgsnow.sync.runtime.log import logger
 
 if TYPE_CHECKING:
     from pgsnow.sync.engine import Engine

@@ -15,15 +15,15 @@ from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.sync.events import Observer, ignore
-from pgsnow.sync.log import log_report, logger
-from pgsnow.sync.means import Means
-from pgsnow.sync.planning import Planner
-from pgsnow.sync.spool import sweep_spool
-from pgsnow.sync.take_chunk import new_run_id, take_chunk
-from pgsnow.sync.tick import Tick
-from pgsnow.sync.triage import Triage, log_triage, smallest_first
-from pgsnow.sync.wishes import NONE, Wishes
+from pgsnow.sync.pipeline.spool import sweep_spool
+from pgsnow.sync.runtime.context import Means
+from pgsnow.sync.runtime.events import Observer, ignore
+from pgsnow.sync.runtime.log import log_report, logger
+from pgsnow.sync.runtime.options import NONE, Wishes
+from pgsnow.sync.runtime.planner import Planner
+from pgsnow.sync.table.chunk_task import new_run_id, take_chunk
+from pgsnow.sync.tick.tick import Tick
+from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
 
 DUE_SHARE = 0.8
 """Of the interval: a table that ran less long ago is not due. Beats drift; a second beat must change nothing."""

@@ -1,6 +1,6 @@
 """Scripted faults: observers for `Engine(observer=...)` that fail or die at a named phase of a run.
 
-The phases are those of pgsnow.sync.events: read, put, copied, inserted, merged, checkpointed and so on.
+The phases are those of pgsnow.sync.runtime.events: read, put, copied, inserted, merged, checkpointed and so on.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from pgsnow.model.errors import SourceUnavailable
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.events import Event, ignore
+from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import AtPhase, RaiseAt
 from tests.world import USERS_TABLE, World
 

@@ -14,7 +14,7 @@ import pytest
 
 from pgsnow.model.errors import SourceUnavailable
 from pgsnow.model.report import Status, TableReport
-from pgsnow.sync.events import Event, ignore
+from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import RaiseAt
 from tests.world import World
 

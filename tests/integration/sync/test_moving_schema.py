@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from pgsnow.model.report import Status, SyncReport
-from pgsnow.sync import tick
-from pgsnow.sync.events import Event
+from pgsnow.sync.runtime.events import Event
+from pgsnow.sync.tick import tick
 from tests.world import USERS_TABLE, World
 
 EVENTS = ("read", "page", "written", "put", "copied", "merged", "checkpointed")

@@ -12,7 +12,7 @@ import pytest
 from pgsnow.model.errors import SourceUnavailable, TargetUnavailable
 from pgsnow.model.report import Status, TableReport
 from pgsnow.snowflake.session import connect
-from pgsnow.sync.events import Event, ignore
+from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import AtPhase, RaiseAt
 from tests.world import World
 

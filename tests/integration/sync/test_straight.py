@@ -10,7 +10,7 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.report import Status, TableReport
 from pgsnow.snowflake.sql import direct_copy as straight_sql
-from pgsnow.sync.events import Event, ignore
+from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import AtPhase, RaiseAt
 from tests.world import World
 

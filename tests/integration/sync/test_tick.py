@@ -11,7 +11,7 @@ import pytest
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.report import Status
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.events import Event
+from pgsnow.sync.runtime.events import Event
 from tests.world import USERS_TABLE, World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"

@@ -15,7 +15,7 @@ from pgsnow.model.report import Status, TableReport
 from pgsnow.postgres.convert import convert as arrival
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.events import Event, ignore
+from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import AtPhase, RaiseAt
 from pgsnow.testing.proxy import FaultProxy
 from tests.small_parts import ROWS, make_parts_small, restore

@@ -8,7 +8,7 @@ import pytest
 
 from pgsnow.model.report import Status, TableReport
 from pgsnow.snowflake.session import connect
-from pgsnow.sync.events import Event
+from pgsnow.sync.runtime.events import Event
 from pgsnow.testing.faults import AtPhase
 from tests.world import World
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pgsnow.model.config.table_config import TableOptions
 from pgsnow.model.deferred_batch import Layout, StagedBatch, in_loads
 from pgsnow.model.table import TargetName
-from pgsnow.sync.due import is_due, is_much
-from pgsnow.sync.pace import MEGABYTE
+from pgsnow.sync.table.load_schedule import is_due, is_much
+from pgsnow.sync.table.throttle import MEGABYTE
 
 LAYOUTS = tuple(Layout(TargetName("D", "S", name), ()) for name in ("A", "B"))
 BATCHES = st.lists(

@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.sync.keys import key_of, rows_with_keys
+from pgsnow.sync.pipeline.row_keys import key_of, rows_with_keys
 
 
 def test_each_kind_of_key_has_its_postgres_text() -> None:

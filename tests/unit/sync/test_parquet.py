@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pgsnow.model.batch import PartFile
 from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.sync import parquet
-from pgsnow.sync.parquet import PartWriter, parquet_schema
+from pgsnow.sync.pipeline import parquet
+from pgsnow.sync.pipeline.parquet import PartWriter, parquet_schema
 
 FIELDS = (
     Field("id", "ID", mapping_named("int8"), nullable=False, key=True),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pgsnow.sync.spool import Spool, sweep_spool
+from pgsnow.sync.pipeline.spool import Spool, sweep_spool
 
 
 def test_a_spool_is_private_and_gone_after_its_run(tmp_path: Path) -> None:

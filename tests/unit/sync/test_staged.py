@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pgsnow.ledger.interface import Claim
 from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.table import TargetName
-from pgsnow.sync.staged import Staged
+from pgsnow.sync.load.deferred import Staged
 
 LAYOUT = Layout(TargetName("D", "S", "T"), ())
 NOTHING: Any = None

@@ -12,7 +12,7 @@ import pytest
 from pgsnow.model.config.sync_config import TransformConfig
 from pgsnow.model.errors import TransformFailed
 from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.sync.transform import Transform, Transformed, build_transform
+from pgsnow.sync.transform.transform import Transform, Transformed, build_transform
 
 HERE = "tests.unit.sync.transform_examples"
 ID = Field("id", "ID", mapping_named("bigint"), nullable=False, key=True)

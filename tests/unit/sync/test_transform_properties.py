@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pgsnow.model.config.sync_config import MaskRule, TransformConfig
 from pgsnow.model.types.typemap import Field, TypeMapping, mapping_named
-from pgsnow.sync.transform import build_transform
+from pgsnow.sync.transform.transform import build_transform
 
 UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pgsnow.model.errors import TransformFailed
-from pgsnow.sync.transform import batch_function
+from pgsnow.sync.transform.transform import batch_function
 
 NOT_A_FUNCTION = 5
 

@@ -18,7 +18,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
 from pgsnow.snowflake.schema.dry_run import Foresight
 from pgsnow.snowflake.session import connect
-from pgsnow.sync.planning import Prepared
+from pgsnow.sync.runtime.planner import Prepared
 
 __all__ = ["Finding", "Level", "run_checks"]
 

@@ -14,7 +14,7 @@ from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import Column, SourceName
 from pgsnow.operations.check.finding import Finding, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
-from pgsnow.sync.planning import Prepared, prepare
+from pgsnow.sync.runtime.planner import Prepared, prepare
 
 INTEGERS = frozenset({"int2", "int4", "int8"})
 

@@ -22,15 +22,15 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.sync.destination import Destination
 from pgsnow.sync.engine import holder
-from pgsnow.sync.events import ignore
-from pgsnow.sync.heartbeat import Heartbeat
-from pgsnow.sync.held import held
-from pgsnow.sync.log import logger
-from pgsnow.sync.planning import prepare, target_of
-from pgsnow.sync.progress import Progress
-from pgsnow.sync.tick_runs import status_after
+from pgsnow.sync.load.destination import Destination
+from pgsnow.sync.runtime.events import ignore
+from pgsnow.sync.runtime.heartbeat import Heartbeat
+from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.planner import prepare, target_of
+from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.tick.held import held
+from pgsnow.sync.tick.outcomes import status_after
 
 
 def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncReport:

@@ -22,7 +22,7 @@ from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.catalog.privileges import Access
 from pgsnow.postgres.incremental.probe import Probe, probe
 from pgsnow.postgres.incremental.why import why_mode
-from pgsnow.sync.planning import prepare, target_of
+from pgsnow.sync.runtime.planner import prepare, target_of
 
 UNKNOWN = Access(None, None, ())
 

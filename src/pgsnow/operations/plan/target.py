@@ -19,7 +19,7 @@ from pgsnow.snowflake.schema.dry_run import Foreseen, Foresight
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.stage.choose import Stagings
 from pgsnow.snowflake.stage.stage import Staging
-from pgsnow.sync.units import batch_name
+from pgsnow.sync.pipeline.load_batches import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
 """A fence is about the microseconds since 1970."""

@@ -18,8 +18,8 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.as_text import read_text
 from pgsnow.postgres.read.reader import Reading
-from pgsnow.sync.keys import key_of
-from pgsnow.sync.planning import Prepared
+from pgsnow.sync.pipeline.row_keys import key_of
+from pgsnow.sync.runtime.planner import Prepared
 
 Row = tuple[Any, ...]
 Expected = Callable[[int], Iterator[list[Row]]]

@@ -1,0 +1,1 @@
+"""Loading a target: the ways rows get into it, and the session they share."""

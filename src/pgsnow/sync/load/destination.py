@@ -1,0 +1,51 @@
+"""One run's end in Snowflake: connected when the first row is there, tried again where that is safe, swept after."""
+
+from __future__ import annotations
+
+import threading
+
+from pgsnow.ledger.interface import Checkpoints, Claim
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.settings.settings import SnowflakeSettings
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.sync.load.context import Delivery
+from pgsnow.sync.load.early_upload import Ahead
+from pgsnow.sync.load.merge import UnitLoads
+from pgsnow.sync.load.open_batches import OpenBatches
+from pgsnow.sync.load.replace import WholeContent
+from pgsnow.sync.load.session import RunSession
+from pgsnow.sync.load.shadow_table import Beside
+from pgsnow.sync.load.target import Target
+from pgsnow.sync.runtime.recorder import Progress
+
+
+class Destination:
+    """The parts, which share one session. Opens no connection before one is given a row, or leftovers to sweep."""
+
+    def __init__(
+        self,
+        settings: SnowflakeSettings,
+        plan: TablePlan,
+        ledger: Checkpoints,
+        claim: Claim,
+        progress: Progress,
+        stop: threading.Event,
+        stagings: Stagings,
+        *,
+        applying: bool = False,
+        session: Session | None = None,
+    ) -> None:
+        """applying: a person has seen what is sent. session: one that another destination has handed on."""
+        delivery = Delivery(plan, ledger, claim, progress, stop, stagings)
+        self.session = RunSession(settings, delivery, session)
+        self.batches = OpenBatches(delivery, self.session)
+        self.target = Target(delivery, self.session, applying=applying)
+        self.beside = Beside(delivery, self.session, self.batches, self.target)
+        self.put_ahead = delivery.put_ahead
+        self.ahead = Ahead(delivery, self.session, self.batches, self.target, self.beside)
+        self.whole = WholeContent(delivery, self.session, self.batches, self.target)
+        self.units = UnitLoads(delivery, self.session, self.batches, self.target, self.beside)
+
+    def close(self) -> None:
+        self.session.close()

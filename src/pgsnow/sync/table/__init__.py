@@ -1,0 +1,1 @@
+"""One run of one table, its backfill included."""

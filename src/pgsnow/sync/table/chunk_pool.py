@@ -1,0 +1,101 @@
+"""All that one run does for the chunks of its table's backfill: several threads, each taking the next one.
+
+A thread that fails keeps the others from taking more; each ends the chunk that it has, so nothing of it is wasted.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from pgsnow.ledger.interface import ChunkClaim, Claim
+from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts
+from pgsnow.model.errors import LeaseLost, ShuttingDown, TooManyRejected
+from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.table.context import TableRun
+from pgsnow.sync.table.throttle import Pace, Speed
+
+
+class ChunkCrew:
+    """One use: `load`."""
+
+    def __init__(self, run: TableRun, work: Backfill) -> None:
+        self._run = run
+        self._work = work
+        self._size = run.plan.config.max_parallel_chunks
+        self._speed = Speed(len(work.left), run.plan.config.max_mb_per_s, run.stop)
+        self._lock = threading.Lock()
+        self._failures: list[Exception] = []
+        self._target_gone = False
+
+    def load(self) -> ChunkCounts | None:
+        """Load chunks until there is none to take; how far the backfill is then, for others may be at work on it too.
+        None: the target had gone. Raises what the first thread that failed has raised."""
+        threads = max(1, min(self._size, len(self._work.left)))
+        if threads == 1:
+            self._guarded()
+        else:
+            with ThreadPoolExecutor(threads, thread_name_prefix="pgsnow-chunk") as pool:
+                for _ in range(threads):
+                    pool.submit(self._guarded)
+        if self._target_gone:
+            return None
+        if self._failures:
+            raise self._failures[0]
+        counts = self._run.ledger.chunk_counts(self._run.claim.table)
+        if counts is None:
+            raise LeaseLost(f"{self._run.claim.table}: the backfill is not under way any more")
+        return counts
+
+    def _guarded(self) -> None:
+        try:
+            self._work_on()
+        except Exception as error:
+            with self._lock:
+                self._failures.append(error)
+
+    def _work_on(self) -> None:
+        with self._run.chunk_worker() as worker:
+            while self._may_go_on() and (taken := self._next()) is not None:
+                tally = self._run.progress.apart()
+                try:
+                    found = worker.load(taken, tally, Pace(self._speed), self._done)
+                finally:
+                    self._add(tally)
+                if not found:
+                    with self._lock:
+                        self._target_gone = True
+
+    def _may_go_on(self) -> bool:
+        if self._run.stop.is_set():
+            raise ShuttingDown(f"{self._run.claim.table}: stopped between two chunks of the backfill")
+        with self._lock:
+            return not self._failures and not self._target_gone
+
+    def _next(self) -> ChunkClaim | None:
+        claim, ledger = self._run.claim, self._run.ledger
+        taken = ledger.claim_chunk({claim.table: self._size}, run_id=claim.run_id, holder=claim.holder)
+        if taken is not None and (taken.claim.chunk is None or taken.claim.chunk.backfill != self._work.id):
+            ledger.release([taken.claim])
+            raise LeaseLost(f"{claim.table}: another run began another backfill")
+        return taken
+
+    def _done(self, claim: Claim, chunk: Chunk) -> None:
+        """Told in the order in which chunks are done."""
+        with self._lock:
+            counts = self._run.ledger.finish_chunk(claim, chunk)
+            self._speed.chunk_done(counts.left)
+            done, of = counts.done, counts.chunks
+            detail = f"{done} of {of}, {self._speed.text}"
+            self._run.progress.tell(
+                "chunk", rows=chunk.rows, size=chunk.size, detail=detail, done=done, of=of
+            )
+
+    def _add(self, tally: Progress) -> None:
+        """Rejected rows are counted over all chunks of the run."""
+        progress, limit = self._run.progress, self._run.plan.config.max_rejected_rows
+        with self._lock:
+            progress.add(tally)
+            rejected = progress.rows_rejected
+        if rejected > limit:
+            raise TooManyRejected(f"{self._run.claim.table}: more than {limit} rows were rejected")

@@ -1,0 +1,63 @@
+"""A first look at a claimed table, in Postgres alone: what would be read, and is there anything at all?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from pgsnow.ledger.interface import Claim
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.evolution.drift import Drift
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.incremental.audit import audit_if_due
+from pgsnow.postgres.incremental.bounds import UNBOUNDED
+from pgsnow.postgres.incremental.probe import Probe, probe
+from pgsnow.sync.runtime.planner import Prepared
+from pgsnow.sync.runtime.recorder import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found. `checkpoint` is where to go on from: the ledger's, or another after an audit."""
+
+    claim: Claim
+    prepared: Prepared
+    progress: Progress
+    checkpoint: Checkpoint | None
+    probe: Probe
+    drift: Drift
+
+    @property
+    def plan(self) -> TablePlan:
+        return self.prepared.plan
+
+    @property
+    def busy(self) -> bool:
+        """True if there are rows to load, the definition has changed, or staging of an earlier run is to be swept."""
+        return self.probe.busy or self.drift.is_work or bool(self.claim.open_batches)
+
+
+def look_at(
+    claim: Claim, prepared: Prepared, conn: psycopg.Connection, horizon: Horizon, progress: Progress
+) -> Look:
+    """One probe (one statement), and the audit when it is due. Opens no connection to Snowflake."""
+    with progress.timed("probe"):
+        checkpoint, finding = audit_if_due(conn, prepared.plan, claim.checkpoint, horizon)
+        if finding is not None:
+            progress.events.append(finding)
+        drift = since(claim, prepared)
+        progress.events.extend(told for told in drift.sentences if told not in progress.events)
+        if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
+            checkpoint = checkpoint.evolve(low=UNBOUNDED)
+        found = probe(conn, prepared.plan, checkpoint, horizon)
+        return Look(claim, prepared, progress, checkpoint, found, drift)
+
+
+def since(claim: Claim, prepared: Prepared) -> Drift:
+    """The drift; where nothing is known yet, an older checkpoint tells whether a column was added with a default."""
+    drift, plan = prepared.drift, prepared.plan
+    before = claim.checkpoint.shape if claim.checkpoint is not None else None
+    if claim.known is None and before == plan.shape != plan.older_shape:
+        return replace(drift, full_read="a column was added with a default")
+    return drift

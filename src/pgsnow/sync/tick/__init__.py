@@ -1,0 +1,1 @@
+"""One tick: all tables inspected, idle ones settled, busy ones run."""

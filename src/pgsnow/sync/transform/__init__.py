@@ -1,0 +1,1 @@
+"""Transforms of rows: declared in YAML, or a Python function."""

@@ -1,0 +1,146 @@
+"""A transform's function that is given one row at a time: dict → dict, or None to drop the row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from pgsnow.model.errors import PgsnowError, TransformFailed
+from pgsnow.model.types.typemap import Field
+from pgsnow.sync.transform.coerce import fitted
+from pgsnow.sync.transform.function import Function
+from pgsnow.sync.transform.outcome import Outcome, batch_of, without
+
+_UNREADABLE = object()
+"""Stands for a value that Arrow holds and Python cannot, such as a date beyond the year 9999."""
+
+
+class RowFunction:
+    """Values that the function hands back as they were keep their column, so they stay exact to the bit."""
+
+    def __init__(
+        self, function: Function, name: str, given: Sequence[Field], output: Sequence[Field]
+    ) -> None:
+        self._function = function
+        self._name = name
+        self._given = tuple(given)
+        self._output = tuple(output)
+        self._keys = {field.source for field in output}
+
+    def __call__(self, rows: pa.RecordBatch) -> Outcome:
+        columns = [_python_values(column) for column in rows.columns]
+        kept, results, rejected = self._call_all(columns)
+        dropped = rows.num_rows - len(kept) - len(rejected)
+        built, bad = self._build(rows, columns, kept, results)
+        fit = without(built, bad)
+        origin = kept if fit.origin is None else [kept[at] for at in fit.origin]
+        misfits = tuple((kept[at], reason, column) for at, reason, column in fit.rejected)
+        return Outcome(fit.rows, origin, tuple(sorted((*rejected, *misfits), key=lambda b: b[0])), dropped)
+
+    def _call_all(
+        self, columns: Sequence[Sequence[object]]
+    ) -> tuple[list[int], list[Mapping[str, Any]], list[tuple[int, str, str | None]]]:
+        names = [field.source for field in self._given]
+        kept: list[int] = []
+        results: list[Mapping[str, Any]] = []
+        rejected: list[tuple[int, str, str | None]] = []
+        for at, values in enumerate(zip(*columns, strict=True)):
+            if unreadable := [name for name, v in zip(names, values, strict=True) if v is _UNREADABLE]:
+                rejected.append(
+                    (at, "Python has no such value, so the function was not called", unreadable[0])
+                )
+                continue
+            try:
+                result = self._function(dict(zip(names, values, strict=True)))
+            except Exception as error:
+                rejected.append((at, reason_of(error), None))
+                continue
+            if result is not None:
+                kept.append(at)
+                results.append(self._checked(result))
+        return kept, results, rejected
+
+    def _checked(self, result: object) -> Mapping[str, Any]:
+        if not isinstance(result, Mapping):
+            raise TransformFailed(
+                f"transform {self._name}: it returned a {type(result).__name__}",
+                advice="Return the row as a dict, or None to drop it.",
+            )
+        if result.keys() != self._keys:
+            raise wrong_columns(self._name, set(result), self._keys)
+        return result
+
+    def _build(
+        self,
+        rows: pa.RecordBatch,
+        columns: Sequence[Sequence[object]],
+        kept: Sequence[int],
+        results: Sequence[Mapping[str, Any]],
+    ) -> tuple[pa.RecordBatch, dict[int, tuple[str, str | None]]]:
+        bad: dict[int, tuple[str, str | None]] = {}
+        built = []
+        for at, field in enumerate(self._output):
+            values = [result[field.source] for result in results]
+            if field.computed:
+                column, misfits = fitted(values, field.type)
+            else:
+                before = [columns[at][row] for row in kept]
+                same = rows.column(at).take(pa.array(kept, pa.int64()))
+                column, misfits = _changed(same, before, values, field)
+            built.append(column)
+            for row, reason in misfits.items():
+                bad.setdefault(row, (reason, field.source))
+        return batch_of(built, self._output), bad
+
+
+def _changed(
+    column: pa.Array, before: Sequence[object], after: Sequence[object], field: Field
+) -> tuple[pa.Array, dict[int, str]]:
+    """`column` with other values where the function returned other ones."""
+    rows = [at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old is not new]
+    if not rows:
+        return column, {}
+    values, misfits = fitted([after[at] for at in rows], field.type)
+    places = list(range(len(column)))
+    for place, at in enumerate(rows, start=len(column)):
+        places[at] = place
+    merged = pa.concat_arrays([column, values]).take(pa.array(places, pa.int64()))
+    return merged, {rows[at]: reason for at, reason in misfits.items()}
+
+
+def _python_values(column: pa.Array) -> list[object]:
+    try:
+        values: list[object] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_python_value(scalar) for scalar in column]
+    return values
+
+
+def _python_value(scalar: pa.Scalar) -> object:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return _UNREADABLE
+
+
+def reason_of(error: Exception) -> str:
+    """`ExceptionType: message` for what a row is rejected with. Raises what is not about the row: our own errors
+    (a function may stop the table with TransformFailed), lack of memory, Celery's time limits."""
+    if isinstance(error, (PgsnowError, MemoryError)) or type(error).__module__.startswith("billiard."):
+        raise error
+    return f"{type(error).__name__}: {error}"
+
+
+def wrong_columns(name: str, found: set[str], wanted: set[str]) -> TransformFailed:
+    """The function's result has other columns than were given and declared."""
+    missing = ", ".join(sorted(wanted - found))
+    unknown = ", ".join(sorted(map(str, found - wanted)))
+    said = [f"without {missing}"] if missing else []
+    said += [f"with {unknown}, not declared"] if unknown else []
+    fixes = ["Leave columns out with `columns: {exclude: […]}`."] if missing else []
+    fixes += ["Declare new columns with their types under `adds:`."] if unknown else []
+    return TransformFailed(
+        f"transform {name}: it returned a result {' and '.join(said)}", advice=" ".join(fixes)
+    )

@@ -1,0 +1,80 @@
+"""A transform's configuration as steps on batches. Imported with the first table that has one: Arrow comes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pgsnow.model.config.sync_config import TransformConfig
+from pgsnow.model.errors import TransformFailed
+from pgsnow.model.table import target_column
+from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.sync.transform.batch_function import BatchFunction, batchwise
+from pgsnow.sync.transform.declarative import Declared
+from pgsnow.sync.transform.function import find_function, takes_batches
+from pgsnow.sync.transform.outcome import Outcome, Step, without
+from pgsnow.sync.transform.row_function import RowFunction
+
+
+def steps_of(
+    config: TransformConfig, fields: tuple[Field, ...]
+) -> tuple[tuple[Field, ...], tuple[Step, ...]]:
+    """The fields after the transform, and what it does to each batch. Raises as build_transform does."""
+    given = _with_added(config, fields)
+    declared = Declared(config, given)
+    declares = bool(config.sensitive or config.cast)
+    after: list[Step] = [declared] if declares else []
+    return declared.output, tuple(_function_steps(config, fields, given, declared.output, after))
+
+
+def _function_steps(
+    config: TransformConfig,
+    fields: Sequence[Field],
+    given: Sequence[Field],
+    output: Sequence[Field],
+    after: Sequence[Step],
+) -> list[Step]:
+    if config.function is None:
+        return list(after)
+    function = find_function(config.function)
+    keys = _key_check(given)
+    if takes_batches(function):
+        return [batchwise(BatchFunction(function, config.function, given), [keys, *after], output)]
+    return [RowFunction(function, config.function, fields, given), keys, *after]
+
+
+def _with_added(config: TransformConfig, fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    """The fields after the function: it may empty any column but the key, and adds its own."""
+    if config.function is None:
+        return fields
+    known = {field.source for field in fields}
+    added = []
+    for name, type_name in config.adds.items():
+        if name in known:
+            raise TransformFailed(
+                f"transform.adds: column {name} is read from the source", advice="Rename it."
+            )
+        try:
+            kind = mapping_named(type_name)
+        except ValueError as error:
+            raise TransformFailed(f"transform.adds: {name}: {error}") from None
+        added.append(Field(source=name, target=target_column(name), type=kind, computed=True))
+    return (*(replace(field, nullable=field.nullable or not field.key) for field in fields), *added)
+
+
+def _key_check(fields: Sequence[Field]) -> Step:
+    """Rejects rows whose key the function made NULL."""
+    keys = [(at, field.source) for at, field in enumerate(fields) if field.key]
+
+    def check(rows: pa.RecordBatch) -> Outcome:
+        bad: dict[int, tuple[str, str | None]] = {}
+        for at, name in keys:
+            if rows.column(at).null_count:
+                for row in pc.indices_nonzero(rows.column(at).is_null()).to_pylist():
+                    bad.setdefault(row, ("the transform made a pk column NULL", name))
+        return without(rows, bad)
+
+    return check
