@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from pgsnow.integrations.fastapi import status_router
+from pgsnow.integrations.fastapi.router import status_router
 
 if __package__:
     from .worker.sync_utils import config_file, load_environment

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 from kombu import Message
 
-from pgsnow.integrations.celery import TASK_NAME, install
+from pgsnow.integrations.celery.install import TASK_NAME, install
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.settings.settings import Settings
 

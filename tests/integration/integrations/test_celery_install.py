@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from pgsnow.integrations.celery import BEAT_ENTRY, GRACE_SECONDS, TASK_NAME, install
+from pgsnow.integrations.celery.install import BEAT_ENTRY, GRACE_SECONDS, TASK_NAME, install
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.errors import ConfigError
 
@@ -126,7 +126,7 @@ def test_nothing_heavy_is_imported_before_a_tick_runs(tmp_path: Path) -> None:
     ran = run_python(
         "import sys\n"
         "from celery import Celery\n"
-        "from pgsnow.integrations.celery import install\n"
+        "from pgsnow.integrations.celery.install import install\n"
         "app = Celery('host'); install(app, 'sync_config.yaml'); app.finalize(); app.conf.beat_schedule\n"
         f"print(sorted({{name.split('.')[0] for name in sys.modules}} & set({heavy!r})))",
         cwd=tmp_path,

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from celery import Celery
 
-from pgsnow.integrations.celery import TASK_NAME, install
+from pgsnow.integrations.celery.install import TASK_NAME, install
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.errors import ConfigError, LedgerUnavailable
 from pgsnow.model.settings.settings import Settings

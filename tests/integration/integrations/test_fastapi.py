@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
 from pgsnow.embedded.process import wait_for
-from pgsnow.integrations.fastapi import status_router
+from pgsnow.integrations.fastapi.router import status_router
 from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.model.batch import Rejected
 from pgsnow.model.config.sync_config import SyncConfig, parse_config

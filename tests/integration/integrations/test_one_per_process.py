@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from pgsnow.integrations.one_per_process import OnePerProcess
+from pgsnow.integrations.per_process import OnePerProcess
 
 
 class Made:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pgsnow.integrations.stopping import SharedFlag, run_stoppable
+from pgsnow.integrations.celery.shutdown import SharedFlag, run_stoppable
 
 DEADLINE = 30.0
 

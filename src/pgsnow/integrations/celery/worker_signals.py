@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from celery import signals
 
 from pgsnow.config.load import load_settings
-from pgsnow.integrations.jobs import Jobs
+from pgsnow.integrations.celery.engine_task import Jobs
 from pgsnow.model.config.sync_config import Execution
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.settings import Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.integrations.jobs import Jobs, task_options
-from pgsnow.integrations.messages import Messages
-from pgsnow.integrations.next_step import NextStep, after_chunk
+from pgsnow.integrations.celery.engine_task import Jobs, task_options
+from pgsnow.integrations.celery.messages import Messages
+from pgsnow.integrations.celery.next_step import NextStep, after_chunk
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.log import logger
 

@@ -1,6 +1,6 @@
 """The sync as a Celery task and a beat entry, added to an application that is already there.
 
-    from pgsnow.integrations.celery import install
+    from pgsnow.integrations.celery.install import install
     install(app, "sync_config.yaml")
 
 Broker and workers stay the host's own, and so does its configuration: every option below is the task's.
@@ -13,16 +13,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.integrations.beat_entry import add_beat_entry, beat_entry_of
-from pgsnow.integrations.given import GivenConfig, resolve
+from pgsnow.integrations.celery.beat_entry import add_beat_entry, beat_entry_of
+from pgsnow.integrations.config_source import GivenConfig, resolve
 from pgsnow.model.config.sync_config import Execution
 from pgsnow.model.errors import MissingExtra
 from pgsnow.model.settings.settings import Settings
 
 try:
-    from pgsnow.integrations.distributed import add_distributed_tasks
-    from pgsnow.integrations.follow_worker import follow_worker
-    from pgsnow.integrations.jobs import GRACE_SECONDS, Jobs, task_options
+    from pgsnow.integrations.celery.distributed import add_distributed_tasks
+    from pgsnow.integrations.celery.engine_task import GRACE_SECONDS, Jobs, task_options
+    from pgsnow.integrations.celery.worker_signals import follow_worker
 except ImportError:
     raise MissingExtra("celery", "celery") from None
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from celery.exceptions import SoftTimeLimitExceeded
 
 from pgsnow.config.load import load_settings
-from pgsnow.integrations.after_failure import MAX_RETRIES, after_failure
-from pgsnow.integrations.one_per_process import OnePerProcess
-from pgsnow.integrations.stopping import SharedFlag, run_stoppable
+from pgsnow.integrations.celery.after_failure import MAX_RETRIES, after_failure
+from pgsnow.integrations.celery.shutdown import SharedFlag, run_stoppable
+from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError, Unavailable
 from pgsnow.model.report import SyncReport

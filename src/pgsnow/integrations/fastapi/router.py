@@ -1,6 +1,6 @@
 """The sync's state over HTTP, for an application that is already there.
 
-from pgsnow.integrations.fastapi import status_router
+from pgsnow.integrations.fastapi.router import status_router
 app.include_router(status_router("sync_config.yaml"))
 """
 
@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgsnow.config.load import load_settings
-from pgsnow.integrations.given import GivenConfig, resolve
-from pgsnow.integrations.one_per_process import OnePerProcess
+from pgsnow.integrations.config_source import GivenConfig, resolve
+from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.errors import MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.status.summary import status_of

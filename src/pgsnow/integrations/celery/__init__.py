@@ -1,0 +1,1 @@
+from pgsnow.integrations.celery.install import *

@@ -1,0 +1,1 @@
+from pgsnow.integrations.fastapi.router import status_router
