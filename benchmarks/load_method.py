@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
-from pgsnow.model.batch import LoadUnit
+from pgsnow.model.batch import LoadBatch
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field, mapping_named
@@ -57,7 +57,7 @@ def untold(_: str) -> None:
     """Nobody watches the steps."""
 
 
-def seconds_of(session: Session, target: TargetName, unit: LoadUnit, method: str) -> float:
+def seconds_of(session: Session, target: TargetName, unit: LoadBatch, method: str) -> float:
     began = time.monotonic()
     load(session, target, OUTPUT, KEY, unit, method=method, notify=untold)
     took = time.monotonic() - began

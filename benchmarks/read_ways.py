@@ -25,11 +25,11 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.read.reader import Reading
-from pgsnow.sync.pipeline.load_batches import UnitWriter
-from pgsnow.sync.pipeline.rejected_rows import Quarantine
+from pgsnow.postgres.read.reader import Reader
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
+from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.transform.transform import build_transform
 
 STAT = "select pg_read_file('/proc/self/stat')"
@@ -100,7 +100,7 @@ def read_to_files(
 ) -> Told:
     """Rows since the checkpoint `before` (None: all) into part files. Tells the next `checkpoint`, too."""
     horizon, _ = take_horizon(conn)
-    with Reading(source, plan, before, horizon) as reading:
+    with Reader(source, plan, before, horizon) as reading:
         told = into_files(conn, plan, folder, reading.pages(), before)
         return told | {"checkpoint": reading.checkpoint()}
 
@@ -114,13 +114,13 @@ def into_files(
 ) -> Told:
     """Pages through the transform into part files."""
     claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
-    progress = Progress("t", "t", "r", lambda _event: None)
-    quarantine = Quarantine(
+    progress = Recorder("t", "t", "r", lambda _event: None)
+    quarantine = RejectedRows(
         plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ()
     )
     rows = size = 0
     with Spool("r", folder) as spool:
-        writer = UnitWriter(plan, 1, spool, quarantine, progress, threading.Event())
+        writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
         for unit in writer.units(pages):
             rows += unit.rows
             size += unit.size

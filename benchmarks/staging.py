@@ -24,15 +24,15 @@ from pathlib import Path
 from benchmarks.load_method import KEY, OUTPUT, untold, user
 from pgsnow.embedded.process import accepts, free_port, wait_for
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
-from pgsnow.model.batch import LoadUnit
+from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.merge import load, sweep
 from pgsnow.snowflake.schema.target_table import ensure_target
 from pgsnow.snowflake.session import Session, connect
-from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.snowflake.stage.stage import Staging
+from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stage
 from tests.integration.snowflake.units import write_unit
 
 TARGET = TargetName("BENCH", "PUBLIC", "USERS")
@@ -65,7 +65,7 @@ def store() -> Iterator[dict[str, str]]:
         process.wait()
 
 
-def once(session: Session, unit: LoadUnit, staging: Staging) -> tuple[float, float, float]:
+def once(session: Session, unit: LoadBatch, staging: Stage) -> tuple[float, float, float]:
     """Seconds of uploading, of COPY, of everything."""
     began = time.monotonic()
     done = load(session, TARGET, OUTPUT, KEY, unit, method="stage", notify=untold, staging=staging)
@@ -90,7 +90,7 @@ def main() -> None:
         server.read_buckets_at(s3["S3_ENDPOINT_URL"])
         postgres = {"POSTGRES_DSN": "postgresql://nobody@127.0.0.1/none"}
         settings = Settings.from_env({**postgres, **server.settings_env("BENCH"), **s3})
-        stagings = Stagings.of(settings)
+        stagings = Stages.of(settings)
         with connect(settings.snowflake, query_tag="benchmark") as session:
             ensure_target(session, TARGET, OUTPUT, KEY, None)
             print(f"{'rows':>7} {'staging':>8} {'put ms':>8} {'copy ms':>8} {'all ms':>8}")

@@ -23,11 +23,11 @@ from benchmarks.users import Source
 from pgsnow.ledger.interface import Claim
 from pgsnow.postgres.connection import Source as Postgres
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.read.reader import Reading
-from pgsnow.sync.pipeline.load_batches import UnitWriter
-from pgsnow.sync.pipeline.rejected_rows import Quarantine
+from pgsnow.postgres.read.reader import Reader
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
+from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.transform.transform import build_transform
 
 COLUMNS = """
@@ -66,13 +66,13 @@ def write_parts(dsn: str, folder: Path) -> list[Path]:
         plan = plan_of(conn, "users")
         horizon, _ = take_horizon(conn)
         claim = Claim(table="users", run_id="parts", holder="nobody", fence=1, checkpoint=None)
-        progress = Progress("users", "users", "parts", lambda _event: None)
-        quarantine = Quarantine(
+        progress = Recorder("users", "users", "parts", lambda _event: None)
+        quarantine = RejectedRows(
             plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ()
         )
         files: list[Path] = []
-        with Reading(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
-            writer = UnitWriter(plan, 1, spool, quarantine, progress, threading.Event())
+        with Reader(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
+            writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
             for part in (part for unit in writer.units(reading.pages()) for part in unit.parts):
                 files.append(folder / f"part-{len(files)}.parquet")
                 files[-1].hardlink_to(part.path)  # the spool's own name goes with the next unit

@@ -30,14 +30,14 @@ def child(way: str) -> None:
     from pgsnow.config.load import load_config, load_settings
     from pgsnow.snowflake.stage import bucket
     from pgsnow.sync.engine import Engine
-    from pgsnow.sync.load.early_upload import Ahead
+    from pgsnow.sync.load.early_upload import EarlyUploader
     from pgsnow.sync.pipeline import parquet
 
     bucket.UPLOAD_THREADS = 1
     if way != "ahead":
         parquet.FIRST_PART_BYTES = parquet.PART_BYTES
     if way == "at the end":
-        Ahead.send = lambda *_: None  # type: ignore[method-assign]
+        EarlyUploader.send = lambda *_: None  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sync_config.yaml"
         path.write_text(CONFIG + "    load: s3\n")

@@ -21,7 +21,7 @@ from benchmarks.emulator import Emulator
 from benchmarks.figures import Figures
 from benchmarks.peers import private_hosts
 from benchmarks.peers.all import CONTESTANTS
-from benchmarks.peers.contestant import DATABASE, Contestant, Done, Job, Place
+from benchmarks.peers.contestant import DATABASE, ColumnMapping, Contestant, Done, Job
 from benchmarks.peers.venvs import NotInstallable, cache, make_venv
 from benchmarks.process_tree import CommandFailed, cpu_of
 from benchmarks.target import count_users, wake
@@ -32,7 +32,7 @@ CHANGED = 10_000
 
 
 @contextlib.contextmanager
-def place(source: Source, folder: Path, number: int) -> Iterator[Place]:
+def place(source: Source, folder: Path, number: int) -> Iterator[ColumnMapping]:
     """Servers for one tool in one round."""
     root = private_hosts.possible()
     certificate = make_certificate(folder / "tls") if root else None
@@ -43,10 +43,10 @@ def place(source: Source, folder: Path, number: int) -> Iterator[Place]:
     ):
         emulator.create_database(DATABASE)
         wake(emulator)
-        yield Place(folder, dsn, emulator, certificate, cache())
+        yield ColumnMapping(folder, dsn, emulator, certificate, cache())
 
 
-def timed(job: Job, at: Place) -> tuple[Done, float, int]:
+def timed(job: Job, at: ColumnMapping) -> tuple[Done, float, int]:
     """The job, the emulator's CPU seconds and the statements it was sent meanwhile."""
     pid = at.emulator.pid or 0
     used, said = cpu_of(pid), len(at.emulator.statements())
@@ -54,7 +54,9 @@ def timed(job: Job, at: Place) -> tuple[Done, float, int]:
     return done, cpu_of(pid) - used, len(at.emulator.statements()) - said
 
 
-def measure(contestant: Contestant, source: Source, at: Place, repeats: int, figures: Figures) -> None:
+def measure(
+    contestant: Contestant, source: Source, at: ColumnMapping, repeats: int, figures: Figures
+) -> None:
     rows = contestant.most_rows or source.rows
 
     def note(work: str, outcome: tuple[Done, float, int]) -> None:

@@ -104,7 +104,7 @@ class World:
         """Staging tables and staged files that are still there."""
         from pgsnow.model.table import TargetName
         from pgsnow.snowflake.load.merge import list_orphans
-        from pgsnow.snowflake.stage.choose import Stagings
+        from pgsnow.snowflake.stage.choose import Stages
 
         with connect(self.settings.snowflake, query_tag="test") as session:
             found: list[str] = []
@@ -114,7 +114,7 @@ class World:
                     database=self.settings.snowflake.database,
                     schema=self.settings.snowflake.schema,
                 )
-                found.extend(list_orphans(session, target, Stagings.of(self.settings).all))
+                found.extend(list_orphans(session, target, Stages.of(self.settings).all))
             return found
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ DATABASE = "BENCH"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ColumnMapping:
     """One measurement's servers and scratch folder. The emulator has an empty database BENCH."""
 
     folder: Path
@@ -57,19 +57,19 @@ class Contestant(Protocol):
     most_rows: int
     """So many users are enough for it; 0: all."""
 
-    def open(self, place: Place) -> Any:
+    def open(self, place: ColumnMapping) -> Any:
         """A context manager that gives a Job."""
 
     def version(self, _venvs: Path, /) -> str: ...
 
 
 @contextmanager
-def command(argv: list[str], env: Mapping[str, str], place: Place) -> Iterator[Job]:
+def command(argv: list[str], env: Mapping[str, str], place: ColumnMapping) -> Iterator[Job]:
     """A job that is one and the same command each time, started from nothing."""
     yield lambda: once(argv, env, place)
 
 
-def once(argv: list[str], env: Mapping[str, str], place: Place) -> Done:
+def once(argv: list[str], env: Mapping[str, str], place: ColumnMapping) -> Done:
     return Done(run(argv, {**usual_env(), **env}, place.folder, place.folder / "output.log", SECONDS))
 
 

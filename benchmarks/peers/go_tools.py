@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.certificate import ACCOUNT
-from benchmarks.peers.contestant import DATABASE, Done, Job, Place, command, once
+from benchmarks.peers.contestant import DATABASE, ColumnMapping, Done, Job, command, once
 from benchmarks.peers.private_hosts import with_private_hosts
 from benchmarks.peers.venvs import version_of
 
@@ -32,7 +32,7 @@ class Sling:
     def version(self, venvs: Path) -> str:
         return version_of(venvs / self.folder, "sling")
 
-    def open(self, place: Place, table: str = "users") -> AbstractContextManager[Job]:
+    def open(self, place: ColumnMapping, table: str = "users") -> AbstractContextManager[Job]:
         (program,) = (place.venvs / self.folder).glob(
             "lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64"
         )
@@ -67,7 +67,7 @@ class Ingestr:
         return version_of(venvs / self.folder, "ingestr")
 
     @contextmanager
-    def open(self, place: Place, table: str = "users") -> Iterator[Job]:
+    def open(self, place: ColumnMapping, table: str = "users") -> Iterator[Job]:
         began: list[str] = []
 
         def job() -> Done:
@@ -77,7 +77,7 @@ class Ingestr:
 
         yield job
 
-    def _argv(self, place: Place, table: str, since: list[str]) -> list[str]:
+    def _argv(self, place: ColumnMapping, table: str, since: list[str]) -> list[str]:
         argv = [str(place.venvs / self.folder / "bin" / "ingestr"), "ingest", "--yes", "--progress", "log"]
         argv += ["--source-uri", f"{place.dsn}?sslmode=disable", "--source-table", f"public.{table}"]
         argv += ["--dest-uri", f"snowflake://u:p@{ACCOUNT}/{DATABASE}?warehouse=w"]
@@ -88,7 +88,7 @@ class Ingestr:
         )
 
 
-def trusting(place: Place) -> dict[str, str]:
+def trusting(place: ColumnMapping) -> dict[str, str]:
     """The environment in which OpenSSL, Go and requests trust the emulator's certificate."""
     if place.certificate is None:
         raise RuntimeError("the emulator has no certificate")

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from benchmarks.peers import dlt_job, plan_job
-from benchmarks.peers.contestant import Job, Place, command
+from benchmarks.peers.contestant import ColumnMapping, Job, command
 from benchmarks.peers.venvs import version_of
 
 CONNECTOR = "snowflake-connector-python<5"
@@ -26,7 +26,7 @@ class Plan:
         connector = version_of(venvs / self.folder, "snowflake-connector-python")
         return f"psycopg {version_of(venvs / self.folder, 'psycopg')}, connector {connector}"
 
-    def open(self, place: Place, table: str = "users") -> AbstractContextManager[Job]:
+    def open(self, place: ColumnMapping, table: str = "users") -> AbstractContextManager[Job]:
         python = place.venvs / self.folder / "bin" / "python"
         argv = [str(python), plan_job.__file__, table]
         state = str(place.folder / f"state-{table}.json")
@@ -57,7 +57,7 @@ class Dlt:
     def version(self, venvs: Path) -> str:
         return version_of(venvs / self.folder, "dlt")
 
-    def open(self, place: Place, table: str = "users") -> AbstractContextManager[Job]:
+    def open(self, place: ColumnMapping, table: str = "users") -> AbstractContextManager[Job]:
         python = place.venvs / self.folder / "bin" / "python"
         argv = [str(python), dlt_job.__file__, self._backend, table]
         env = {

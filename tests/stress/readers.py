@@ -16,7 +16,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.audit import audit
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.incremental.probe import idle_checkpoint, probe
-from pgsnow.postgres.read.reader import Reading
+from pgsnow.postgres.read.reader import Reader
 
 CRASHES = 0.1
 """Share of reads whose rows arrive but whose checkpoint is never saved."""
@@ -25,7 +25,7 @@ EVERY = 0.4
 
 
 @dataclass
-class Reader:
+class PollingReader:
     """Polls until told to stop, then twice more."""
 
     name: str
@@ -56,7 +56,7 @@ class Reader:
 
 
 @dataclass
-class ProductReader(Reader):
+class ProductReader(PollingReader):
     """A tick of the product: horizon, probe, and a read or an idle move."""
 
     source: Source = field(kw_only=True)
@@ -78,7 +78,7 @@ class ProductReader(Reader):
         if not found.busy:
             self.checkpoint = idle_checkpoint(found, self.plan, self.checkpoint, horizon)
             return
-        with Reading(self.source, self.plan, self.checkpoint, horizon) as reading:
+        with Reader(self.source, self.plan, self.checkpoint, horizon) as reading:
             for page in reading.pages():
                 ids, values = (page.rows.column(name).to_pylist() for name in ("id", "v"))
                 self.copy.update(zip(ids, values, strict=True))
@@ -96,7 +96,7 @@ class ProductReader(Reader):
 
 
 @dataclass
-class LiteralReader(Reader):
+class LiteralReader(PollingReader):
     """The usual query: everything above the last watermark, in its order, so many rows at a time."""
 
     dsn: str = field(kw_only=True)

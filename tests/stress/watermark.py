@@ -29,7 +29,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import key_of
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from tests.stress.readers import LiteralReader, ProductReader, Reader
+from tests.stress.readers import LiteralReader, PollingReader, ProductReader
 from tests.stress.writers import SCHEMA, start_writers
 
 SERVER = {**FAST_AND_FORGETFUL, "max_prepared_transactions": "100", "max_connections": "100"}
@@ -84,7 +84,7 @@ def prepare(dsn: str) -> None:
         admin.execute(f"grant select on s to {PLAIN_ROLE}")
 
 
-def stress(dsn: str, given: argparse.Namespace) -> tuple[dict[int, int], list[Reader]]:
+def stress(dsn: str, given: argparse.Namespace) -> tuple[dict[int, int], list[PollingReader]]:
     readers = make_readers(dsn, given.max_skew)
     stop = threading.Event()
     followers = [threading.Thread(target=reader.follow, args=[stop]) for reader in readers]
@@ -99,7 +99,7 @@ def stress(dsn: str, given: argparse.Namespace) -> tuple[dict[int, int], list[Re
         return dict(admin.execute("select id, v from s").fetchall()), readers
 
 
-def make_readers(dsn: str, max_skew: float) -> list[Reader]:
+def make_readers(dsn: str, max_skew: float) -> list[PollingReader]:
     plain = make_conninfo(dsn, user=PLAIN_ROLE)
 
     def product(name: str, dsn: str = dsn, mode: ReadMode | None = None, **options: Any) -> ProductReader:
@@ -134,7 +134,7 @@ def plan_of(source: Source, options: dict[str, Any]) -> TablePlan:
     )
 
 
-def verdict(source: dict[int, int], readers: Sequence[Reader], given: argparse.Namespace) -> int:
+def verdict(source: dict[int, int], readers: Sequence[PollingReader], given: argparse.Namespace) -> int:
     print(f"{len(source)} rows, {given.seconds:g} s, {given.writers} writers, seed {given.seed}, "
           f"max_skew {given.max_skew:g} s")  # fmt: skip
     print(

@@ -15,7 +15,7 @@ from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Selec
 from pgsnow.cli.screen import Shown, stdout, table_of, write_records
 from pgsnow.cli.service_log import quiet_log
 from pgsnow.model.duration import approximate_duration
-from pgsnow.operations.status.table_state import State
+from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
 STATE_STYLES = {
-    State.SYNCED: "green",
-    State.IDLE: "dim green",
-    State.RUNNING: "cyan",
-    State.PARTIAL: "yellow",
-    State.FAILED: "bold red",
-    State.STUCK: "bold white on red",
-    State.NEVER: "dim",
-    State.OFF: "dim",
+    HealthState.SYNCED: "green",
+    HealthState.IDLE: "dim green",
+    HealthState.RUNNING: "cyan",
+    HealthState.PARTIAL: "yellow",
+    HealthState.FAILED: "bold red",
+    HealthState.STUCK: "bold white on red",
+    HealthState.NEVER: "dim",
+    HealthState.OFF: "dim",
 }
 COLUMNS = (
     Shown("table"),

@@ -11,7 +11,7 @@ from pgsnow.ledger.interface import Claim
 from pgsnow.ledger.queries import Statements, as_json
 from pgsnow.ledger.rules import applied_until, as_time
 from pgsnow.model.checkpoint import Checkpoint
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 
 
 class Checkpoints:
@@ -25,18 +25,18 @@ class Checkpoints:
         rows = self._statements.rows("checkpoints")
         return {row["source_table"]: Checkpoint.from_json(row["checkpoint"]) for row in rows}
 
-    def known_sources(self) -> dict[str, KnownSource]:
+    def known_sources(self) -> dict[str, SourceDefinition]:
         """By table; those of which nothing is known are left out."""
         rows = self._statements.rows("known_sources")
-        return {row["source_table"]: KnownSource.from_json(row["source_schema"]) for row in rows}
+        return {row["source_table"]: SourceDefinition.from_json(row["source_schema"]) for row in rows}
 
-    def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None) -> None:
+    def advance(self, claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None) -> None:
         """Raises LeaseLost, also for a step back."""
         if self.advance_all([(claim, checkpoint)], {} if source is None else {claim.table: source}):
             raise self._statements.lost(claim)
 
     def advance_all(
-        self, moves: Sequence[tuple[Claim, Checkpoint]], sources: Mapping[str, KnownSource]
+        self, moves: Sequence[tuple[Claim, Checkpoint]], sources: Mapping[str, SourceDefinition]
     ) -> list[str]:
         """Tables that could not move."""
         if not moves:
@@ -66,12 +66,12 @@ class Checkpoints:
         stored = None if columns is None else Jsonb(dict(columns))
         self._statements.fenced("remember_target", claim, columns=stored)
 
-    def remember_source(self, claim: Claim, source: KnownSource) -> None:
+    def remember_source(self, claim: Claim, source: SourceDefinition) -> None:
         """Without moving the checkpoint."""
         self._statements.fenced("remember_source", claim, source=Jsonb(source.to_json()))
 
 
-def _move(claim: Claim, checkpoint: Checkpoint, source: KnownSource | None) -> dict[str, Any]:
+def _move(claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None) -> dict[str, Any]:
     return {
         "name": claim.table,
         "fence": claim.fence,

@@ -12,7 +12,7 @@ from pgsnow.ledger.queries import as_json
 from pgsnow.ledger.ranges import range_of
 from pgsnow.ledger.session import Link
 from pgsnow.model.backfill import Chunk, ChunkId
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 
 
 class ChunkLeases(HeldClaims):
@@ -97,7 +97,7 @@ def _chunk_claim(row: dict[str, Any], run_id: str, holder: str) -> ChunkClaim:
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        known=None if row["source_schema"] is None else KnownSource.from_json(row["source_schema"]),
+        known=None if row["source_schema"] is None else SourceDefinition.from_json(row["source_schema"]),
         chunk=_id(row),
     )
     of = range_of(row["first_block"], row["end_block"], row["first_key"], row["end_key"])

@@ -11,7 +11,7 @@ from pgsnow.ledger.queries import Statements, as_json
 from pgsnow.ledger.rules import applied_until
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 
 
 class Deferrals:
@@ -25,7 +25,7 @@ class Deferrals:
         claim: Claim,
         batches: Sequence[StagedBatch],
         checkpoint: Checkpoint,
-        source: KnownSource | None,
+        source: SourceDefinition | None,
     ) -> None:
         """Raises LeaseLost, also for a step back."""
         self._statements.fenced(

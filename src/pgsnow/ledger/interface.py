@@ -12,7 +12,7 @@ from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, ChunkId, Range
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.deferred_batch import StagedBatch
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.report import TableReport
 
 
@@ -34,7 +34,7 @@ class Claim:
     target_columns: Mapping[str, str] | None = None
     """The target's columns (name → type) as last seen, or None: look again."""
     has_open_errors: bool = False
-    known: KnownSource | None = None
+    known: SourceDefinition | None = None
     """The source's definition as remembered with the checkpoint, or None: nothing is known yet."""
     chunk: ChunkId | None = None
     """The right to one chunk of the backfill under way alone, until another attempt at it is granted or the backfill is
@@ -145,10 +145,10 @@ class Checkpoints(Protocol):
     def checkpoints(self) -> dict[str, Checkpoint]:
         """How far each table is, without claiming it: for a preview. Tables without a checkpoint are left out."""
 
-    def known_sources(self) -> dict[str, KnownSource]:
+    def known_sources(self) -> dict[str, SourceDefinition]:
         """What is known of each table's source, without claiming it: for a preview."""
 
-    def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
+    def advance(self, claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
         """Move the checkpoint, after Snowflake committed, and remember the source's definition with it, in one
         statement (None: what is known stands). Never backward: with the same server identity and mode, a smaller x
         raises LeaseLost."""
@@ -156,12 +156,12 @@ class Checkpoints(Protocol):
     def advance_idle(
         self,
         moves: Sequence[tuple[Claim, Checkpoint]],
-        sources: Mapping[str, KnownSource] = MappingProxyType({}),
+        sources: Mapping[str, SourceDefinition] = MappingProxyType({}),
     ) -> list[str]:
         """The same for many idle tables in one statement, `sources` by table; returns the tables whose lease was
         lost."""
 
-    def remember_source(self, claim: Claim, source: KnownSource) -> None:
+    def remember_source(self, claim: Claim, source: SourceDefinition) -> None:
         """Remember the source's definition and its place in the target, where the checkpoint is not to move yet."""
 
     def forget(self, claim: Claim) -> None:
@@ -229,7 +229,7 @@ class Deferrals(Protocol):
         claim: Claim,
         batches: Sequence[StagedBatch],
         checkpoint: Checkpoint,
-        source: KnownSource | None = None,
+        source: SourceDefinition | None = None,
     ) -> None:
         """These batches (one at least) are in the stage and wait, and the reading is at `checkpoint`: in one statement.
         They are open ones no more. Idempotent. Raises as `advance`, and LeaseLost for a table without a checkpoint."""

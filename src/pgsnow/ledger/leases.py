@@ -20,7 +20,7 @@ from pgsnow.ledger.rules import FENCES_OF_A_CLAIM, lock_key
 from pgsnow.ledger.session import Link
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 
 HELD = "held"
 
@@ -118,7 +118,7 @@ def _claim(row: dict[str, Any], run_id: str, holder: str) -> Claim:
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        known=None if row["source_schema"] is None else KnownSource.from_json(row["source_schema"]),
+        known=None if row["source_schema"] is None else SourceDefinition.from_json(row["source_schema"]),
         staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
         staged_at=row["staged_at"] or 0.0,
         granted_at=row["granted_at"],

@@ -15,7 +15,7 @@ from pgsnow.ledger.chunk_leases import ChunkLeases
 from pgsnow.ledger.deferred_loads import Deferrals
 from pgsnow.ledger.interface import ChunkClaim, Claim, ErrorRow, Refusal, WatermarkRow
 from pgsnow.ledger.leases import Leases
-from pgsnow.ledger.quarantine import Quarantine
+from pgsnow.ledger.quarantine import RejectedRowStore
 from pgsnow.ledger.queries import Statements
 from pgsnow.ledger.run_log import Runs
 from pgsnow.ledger.session import HasConninfo
@@ -23,7 +23,7 @@ from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Range
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.deferred_batch import StagedBatch
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.report import TableReport
 
 LEASE_SECONDS = 600.0
@@ -49,7 +49,7 @@ class PostgresLedger:
         self._checkpoints = Checkpoints(self._statements)
         self._backfills = Backfills(self._statements)
         self._deferrals = Deferrals(self._statements)
-        self._quarantine = Quarantine(self._statements)
+        self._quarantine = RejectedRowStore(self._statements)
         self._runs = Runs(self._statements)
 
     def __repr__(self) -> str:
@@ -82,16 +82,16 @@ class PostgresLedger:
     def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
         self._checkpoints.remember_target(claim, columns)
 
-    def remember_source(self, claim: Claim, source: KnownSource) -> None:
+    def remember_source(self, claim: Claim, source: SourceDefinition) -> None:
         self._checkpoints.remember_source(claim, source)
 
-    def advance(self, claim: Claim, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
+    def advance(self, claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
         self._checkpoints.advance(claim, checkpoint, source)
 
     def advance_idle(
         self,
         moves: Sequence[tuple[Claim, Checkpoint]],
-        sources: Mapping[str, KnownSource] = MappingProxyType({}),
+        sources: Mapping[str, SourceDefinition] = MappingProxyType({}),
     ) -> list[str]:
         return self._checkpoints.advance_all(moves, sources)
 
@@ -130,7 +130,7 @@ class PostgresLedger:
         claim: Claim,
         batches: Sequence[StagedBatch],
         checkpoint: Checkpoint,
-        source: KnownSource | None = None,
+        source: SourceDefinition | None = None,
     ) -> None:
         self._deferrals.stage(claim, batches, checkpoint, source)
 
@@ -174,7 +174,7 @@ class PostgresLedger:
     def checkpoints(self) -> dict[str, Checkpoint]:
         return self._checkpoints.known()
 
-    def known_sources(self) -> dict[str, KnownSource]:
+    def known_sources(self) -> dict[str, SourceDefinition]:
         return self._checkpoints.known_sources()
 
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ CHUNK = 500
 """Rows a statement: at the longest payload, some 32 MB."""
 
 
-class Quarantine:
+class RejectedRowStore:
     """Opens, lists and closes errors."""
 
     def __init__(self, statements: Statements) -> None:

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.interface import Claim
 from pgsnow.ledger.queries_more import Queries
-from pgsnow.ledger.session import HasConninfo, Session
+from pgsnow.ledger.session import HasConninfo, LedgerSession
 from pgsnow.model.errors import LeaseLost
 
 
@@ -19,7 +19,7 @@ class Statements:
     def __init__(self, settings: HasConninfo, schema: str) -> None:
         self.schema = schema
         self.queries = Queries(schema)
-        self.session = Session(settings)
+        self.session = LedgerSession(settings)
 
     def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
         """One statement's rows."""

@@ -105,7 +105,7 @@ class _Process:
     link: Link | None = None
 
 
-class Session:
+class LedgerSession:
     """Runs work on the connection, one piece at a time."""
 
     def __init__(self, settings: HasConninfo) -> None:

@@ -42,7 +42,7 @@ class PartFile:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadUnit:
+class LoadBatch:
     """What one COPY + MERGE applies: all part files of one unique batch."""
 
     batch: str

@@ -49,7 +49,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class StagedBatch:
-    """One batch that waits. first_row: as in LoadUnit, counted over all that wait. size: bytes.
+    """One batch that waits. first_row: as in LoadBatch, counted over all that wait. size: bytes.
     place: the staging that has its files, by the `load` that chooses it."""
 
     batch: str

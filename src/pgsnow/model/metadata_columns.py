@@ -21,18 +21,18 @@ RESERVED = frozenset(
 )
 
 
-class OwnColumn(NamedTuple):
+class MetadataColumn(NamedTuple):
     """A column of a target: its name and its Snowflake type."""
 
     name: str
     kind: str
 
 
-FENCE = OwnColumn(FENCE_COLUMN, "NUMBER(38,0)")
-AUDIT = (OwnColumn(SYNCED_AT_COLUMN, "TIMESTAMP_TZ"), OwnColumn(RUN_ID_COLUMN, "VARCHAR"))
-IDENTITY = (OwnColumn(HASH_COLUMN, "VARCHAR"), OwnColumn(OCCURRENCE_COLUMN, "NUMBER(38,0)"))
+FENCE = MetadataColumn(FENCE_COLUMN, "NUMBER(38,0)")
+AUDIT = (MetadataColumn(SYNCED_AT_COLUMN, "TIMESTAMP_TZ"), MetadataColumn(RUN_ID_COLUMN, "VARCHAR"))
+IDENTITY = (MetadataColumn(HASH_COLUMN, "VARCHAR"), MetadataColumn(OCCURRENCE_COLUMN, "NUMBER(38,0)"))
 
 
-def own_columns(*, audit: bool, append: bool) -> tuple[OwnColumn, ...]:
+def own_columns(*, audit: bool, append: bool) -> tuple[MetadataColumn, ...]:
     """In the order in which a new target has them, after the source's."""
     return (FENCE, *(AUDIT if audit else ()), *(IDENTITY if append else ()))

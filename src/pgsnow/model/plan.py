@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.model.errors import ColumnMissing, TargetConflict, UnsupportedTable, WatermarkUnusable
-from pgsnow.model.metadata_columns import FENCE_COLUMN, ORDER_COLUMN, RESERVED, OwnColumn, own_columns
+from pgsnow.model.metadata_columns import FENCE_COLUMN, ORDER_COLUMN, RESERVED, MetadataColumn, own_columns
 from pgsnow.model.table import Column, SourceTable, TargetName, target_column
 from pgsnow.model.table_key import key_of
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
@@ -69,7 +69,7 @@ class TablePlan:
         return () if self.config.mode is TableMode.APPEND else self.key
 
     @property
-    def own_columns(self) -> tuple[OwnColumn, ...]:
+    def own_columns(self) -> tuple[MetadataColumn, ...]:
         """What the target holds besides the output."""
         return own_columns(audit=self.config.audit_columns, append=self.config.mode is TableMode.APPEND)
 

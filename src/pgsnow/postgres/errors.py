@@ -19,7 +19,7 @@ DRIVER_ERRORS: tuple[type[Exception], ...] = (psycopg.Error, OSError)
 """What a statement may raise."""
 
 
-class Trouble(Enum):
+class PostgresErrorClass(Enum):
     """What a sqlstate means for us."""
 
     UNAVAILABLE = "unavailable"
@@ -31,43 +31,46 @@ class Trouble(Enum):
 
 
 _BY_CLASS = {
-    "08": Trouble.UNAVAILABLE,  # connection exception
-    "28": Trouble.DENIED,  # invalid authorization
-    "40": Trouble.UNAVAILABLE,  # rolled back: serialization, deadlock, recovery conflict
-    "53": Trouble.UNAVAILABLE,  # out of connections, memory, disk
-    "57": Trouble.UNAVAILABLE,  # shutdown, crash, starting up, cancelled
-    "58": Trouble.UNAVAILABLE,  # error of the server's system
+    "08": PostgresErrorClass.UNAVAILABLE,  # connection exception
+    "28": PostgresErrorClass.DENIED,  # invalid authorization
+    "40": PostgresErrorClass.UNAVAILABLE,  # rolled back: serialization, deadlock, recovery conflict
+    "53": PostgresErrorClass.UNAVAILABLE,  # out of connections, memory, disk
+    "57": PostgresErrorClass.UNAVAILABLE,  # shutdown, crash, starting up, cancelled
+    "58": PostgresErrorClass.UNAVAILABLE,  # error of the server's system
 }
 _BY_CODE = {
-    "25P03": Trouble.UNAVAILABLE,  # idle_in_transaction_session_timeout ended the session
-    "25P04": Trouble.UNAVAILABLE,  # transaction_timeout ended the session
-    "3D000": Trouble.NO_DATABASE,
-    "3F000": Trouble.NO_TABLE,
-    "42501": Trouble.DENIED,
-    "42703": Trouble.NO_COLUMN,
-    "42P01": Trouble.NO_TABLE,
-    "55006": Trouble.UNAVAILABLE,  # object in use
-    "55P03": Trouble.UNAVAILABLE,  # lock not available
+    "25P03": PostgresErrorClass.UNAVAILABLE,  # idle_in_transaction_session_timeout ended the session
+    "25P04": PostgresErrorClass.UNAVAILABLE,  # transaction_timeout ended the session
+    "3D000": PostgresErrorClass.NO_DATABASE,
+    "3F000": PostgresErrorClass.NO_TABLE,
+    "42501": PostgresErrorClass.DENIED,
+    "42703": PostgresErrorClass.NO_COLUMN,
+    "42P01": PostgresErrorClass.NO_TABLE,
+    "55006": PostgresErrorClass.UNAVAILABLE,  # object in use
+    "55P03": PostgresErrorClass.UNAVAILABLE,  # lock not available
 }
-_SOURCE: dict[Trouble, type[errors.PgsnowError]] = {
-    Trouble.UNAVAILABLE: errors.SourceUnavailable,
-    Trouble.DENIED: errors.SourceAccessDenied,
-    Trouble.NO_DATABASE: errors.SourceAccessDenied,
-    Trouble.NO_TABLE: errors.SourceTableMissing,
-    Trouble.NO_COLUMN: errors.ColumnMissing,
-    Trouble.REFUSED: errors.SourceQueryFailed,
+_SOURCE: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
+    PostgresErrorClass.UNAVAILABLE: errors.SourceUnavailable,
+    PostgresErrorClass.DENIED: errors.SourceAccessDenied,
+    PostgresErrorClass.NO_DATABASE: errors.SourceAccessDenied,
+    PostgresErrorClass.NO_TABLE: errors.SourceTableMissing,
+    PostgresErrorClass.NO_COLUMN: errors.ColumnMissing,
+    PostgresErrorClass.REFUSED: errors.SourceQueryFailed,
 }
-_LEDGER: dict[Trouble, type[errors.PgsnowError]] = {
-    Trouble.UNAVAILABLE: errors.LedgerUnavailable,
-    Trouble.DENIED: errors.LedgerAccessDenied,
-    Trouble.NO_DATABASE: errors.LedgerAccessDenied,
-    Trouble.NO_TABLE: errors.PgsnowError,
-    Trouble.NO_COLUMN: errors.PgsnowError,
-    Trouble.REFUSED: errors.PgsnowError,
+_LEDGER: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
+    PostgresErrorClass.UNAVAILABLE: errors.LedgerUnavailable,
+    PostgresErrorClass.DENIED: errors.LedgerAccessDenied,
+    PostgresErrorClass.NO_DATABASE: errors.LedgerAccessDenied,
+    PostgresErrorClass.NO_TABLE: errors.PgsnowError,
+    PostgresErrorClass.NO_COLUMN: errors.PgsnowError,
+    PostgresErrorClass.REFUSED: errors.PgsnowError,
 }
 _ADVICE = {
-    (Trouble.NO_DATABASE, "source"): "Correct the database's name in POSTGRES_DSN (or PG_DB).",
-    (Trouble.NO_DATABASE, "ledger"): "Correct the database's name in LEDGER_DSN (or POSTGRES_DSN).",
+    (PostgresErrorClass.NO_DATABASE, "source"): "Correct the database's name in POSTGRES_DSN (or PG_DB).",
+    (
+        PostgresErrorClass.NO_DATABASE,
+        "ledger",
+    ): "Correct the database's name in LEDGER_DSN (or POSTGRES_DSN).",
 }
 
 
@@ -79,9 +82,9 @@ _ADVICE_BY_CODE = {
 }
 
 
-def trouble_of(sqlstate: str) -> Trouble:
+def trouble_of(sqlstate: str) -> PostgresErrorClass:
     """What this sqlstate means for us."""
-    return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Trouble.REFUSED)
+    return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], PostgresErrorClass.REFUSED)
 
 
 def sqlstate_of(error: BaseException) -> str | None:
@@ -114,14 +117,14 @@ def translating(role: Role, table: str | None = None) -> Iterator[None]:
         raise translated(error, role, table) from error
 
 
-def _without_code(error: Exception) -> Trouble:
+def _without_code(error: Exception) -> PostgresErrorClass:
     """libpq tells no sqlstate when there is no connection; a client-side mistake has none either."""
     lost = (
         psycopg.OperationalError,
         psycopg.InterfaceError,
         OSError,
     )
-    return Trouble.UNAVAILABLE if isinstance(error, lost) else Trouble.REFUSED
+    return PostgresErrorClass.UNAVAILABLE if isinstance(error, lost) else PostgresErrorClass.REFUSED
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from enum import Enum
 from pgsnow.model import errors
 
 
-class Trouble(Enum):
+class SnowflakeErrorClass(Enum):
     """What an errno means for us."""
 
     UNAVAILABLE = "unavailable"
@@ -32,54 +32,54 @@ LOGIN = range(390_000, 400_000)
 CONFIGURATION = range(251_001, 251_022)
 _BY_ERRNO = {
     # the server's
-    603: Trouble.UNAVAILABLE,  # internal error
-    604: Trouble.UNAVAILABLE,  # cancelled by somebody
-    606: Trouble.WAREHOUSE,  # no active warehouse
-    625: Trouble.CONFLICT,  # lock not granted
-    2003: Trouble.MISSING,
-    2043: Trouble.MISSING,
-    3001: Trouble.DENIED,  # insufficient privileges
+    603: SnowflakeErrorClass.UNAVAILABLE,  # internal error
+    604: SnowflakeErrorClass.UNAVAILABLE,  # cancelled by somebody
+    606: SnowflakeErrorClass.WAREHOUSE,  # no active warehouse
+    625: SnowflakeErrorClass.CONFLICT,  # lock not granted
+    2003: SnowflakeErrorClass.MISSING,
+    2043: SnowflakeErrorClass.MISSING,
+    3001: SnowflakeErrorClass.DENIED,  # insufficient privileges
     # the client's network
-    250_002: Trouble.UNAVAILABLE,  # connection is closed
-    250_003: Trouble.UNAVAILABLE,  # request failed
-    250_005: Trouble.UNAVAILABLE,
-    250_006: Trouble.UNAVAILABLE,  # identity provider
-    251_011: Trouble.UNAVAILABLE,  # timed out
-    251_012: Trouble.UNAVAILABLE,  # retryable status at login
-    252_002: Trouble.UNAVAILABLE,  # a chunk of a result did not come
-    252_007: Trouble.UNAVAILABLE,  # session not renewed
-    252_010: Trouble.UNAVAILABLE,
-    252_013: Trouble.UNAVAILABLE,
-    253_002: Trouble.UNAVAILABLE,  # download
-    253_003: Trouble.UNAVAILABLE,  # upload
-    253_009: Trouble.UNAVAILABLE,
-    255_005: Trouble.UNAVAILABLE,  # a result cut off
+    250_002: SnowflakeErrorClass.UNAVAILABLE,  # connection is closed
+    250_003: SnowflakeErrorClass.UNAVAILABLE,  # request failed
+    250_005: SnowflakeErrorClass.UNAVAILABLE,
+    250_006: SnowflakeErrorClass.UNAVAILABLE,  # identity provider
+    251_011: SnowflakeErrorClass.UNAVAILABLE,  # timed out
+    251_012: SnowflakeErrorClass.UNAVAILABLE,  # retryable status at login
+    252_002: SnowflakeErrorClass.UNAVAILABLE,  # a chunk of a result did not come
+    252_007: SnowflakeErrorClass.UNAVAILABLE,  # session not renewed
+    252_010: SnowflakeErrorClass.UNAVAILABLE,
+    252_013: SnowflakeErrorClass.UNAVAILABLE,
+    253_002: SnowflakeErrorClass.UNAVAILABLE,  # download
+    253_003: SnowflakeErrorClass.UNAVAILABLE,  # upload
+    253_009: SnowflakeErrorClass.UNAVAILABLE,
+    255_005: SnowflakeErrorClass.UNAVAILABLE,  # a result cut off
     # the client's files
-    253_006: Trouble.FILE_GONE,
+    253_006: SnowflakeErrorClass.FILE_GONE,
     # sessions that ended: a new login helps
-    390_103: Trouble.UNAVAILABLE,
-    390_104: Trouble.UNAVAILABLE,
-    390_111: Trouble.UNAVAILABLE,
-    390_112: Trouble.UNAVAILABLE,
-    390_113: Trouble.UNAVAILABLE,
-    390_114: Trouble.UNAVAILABLE,
-    390_115: Trouble.UNAVAILABLE,
+    390_103: SnowflakeErrorClass.UNAVAILABLE,
+    390_104: SnowflakeErrorClass.UNAVAILABLE,
+    390_111: SnowflakeErrorClass.UNAVAILABLE,
+    390_112: SnowflakeErrorClass.UNAVAILABLE,
+    390_113: SnowflakeErrorClass.UNAVAILABLE,
+    390_114: SnowflakeErrorClass.UNAVAILABLE,
+    390_115: SnowflakeErrorClass.UNAVAILABLE,
 }
-_BY_SQLSTATE_CLASS = {"28": Trouble.DENIED, "40": Trouble.CONFLICT}
-_BY_SQLSTATE = {"42501": Trouble.DENIED}
-_RAISED: dict[Trouble, type[errors.PgsnowError]] = {
-    Trouble.UNAVAILABLE: errors.TargetUnavailable,
-    Trouble.CONFLICT: errors.WriteConflict,
-    Trouble.DENIED: errors.TargetAccessDenied,
-    Trouble.ACCOUNT: errors.TargetAccessDenied,
-    Trouble.WAREHOUSE: errors.TargetAccessDenied,
-    Trouble.MISSING: errors.TargetMissing,
-    Trouble.FILE_GONE: errors.LoadMismatch,
-    Trouble.REFUSED: errors.TargetQueryFailed,
+_BY_SQLSTATE_CLASS = {"28": SnowflakeErrorClass.DENIED, "40": SnowflakeErrorClass.CONFLICT}
+_BY_SQLSTATE = {"42501": SnowflakeErrorClass.DENIED}
+_RAISED: dict[SnowflakeErrorClass, type[errors.PgsnowError]] = {
+    SnowflakeErrorClass.UNAVAILABLE: errors.TargetUnavailable,
+    SnowflakeErrorClass.CONFLICT: errors.WriteConflict,
+    SnowflakeErrorClass.DENIED: errors.TargetAccessDenied,
+    SnowflakeErrorClass.ACCOUNT: errors.TargetAccessDenied,
+    SnowflakeErrorClass.WAREHOUSE: errors.TargetAccessDenied,
+    SnowflakeErrorClass.MISSING: errors.TargetMissing,
+    SnowflakeErrorClass.FILE_GONE: errors.LoadMismatch,
+    SnowflakeErrorClass.REFUSED: errors.TargetQueryFailed,
 }
 _ADVICE = {
-    Trouble.ACCOUNT: "Check SNOWFLAKE_ACCOUNT: there is no such account at that address.",
-    Trouble.WAREHOUSE: "Check SNOWFLAKE_WAREHOUSE, and grant its USAGE to SNOWFLAKE_ROLE.",
+    SnowflakeErrorClass.ACCOUNT: "Check SNOWFLAKE_ACCOUNT: there is no such account at that address.",
+    SnowflakeErrorClass.WAREHOUSE: "Check SNOWFLAKE_WAREHOUSE, and grant its USAGE to SNOWFLAKE_ROLE.",
 }
 NO_ACCOUNT = frozenset({403, 404})
 FAILED_TO_CONNECT = 250_001
@@ -87,21 +87,21 @@ SHOWN = 500
 """Characters of the server's message that are kept."""
 
 
-def trouble_of(errno: int, sqlstate: str = "") -> Trouble:
+def trouble_of(errno: int, sqlstate: str = "") -> SnowflakeErrorClass:
     """What this errno means for us. (250001 needs the error's class too: see `trouble_with`.)"""
     errno = _plain(errno)
     if known := _BY_ERRNO.get(errno):
         return known
     if errno in LOGIN or errno in CONFIGURATION:
-        return Trouble.DENIED
+        return SnowflakeErrorClass.DENIED
     if (status := _http_status(errno)) is not None:
-        return Trouble.ACCOUNT if status in NO_ACCOUNT else Trouble.UNAVAILABLE
+        return SnowflakeErrorClass.ACCOUNT if status in NO_ACCOUNT else SnowflakeErrorClass.UNAVAILABLE
     if known := _BY_SQLSTATE.get(sqlstate) or _BY_SQLSTATE_CLASS.get(sqlstate[:2]):
         return known
-    return Trouble.REFUSED
+    return SnowflakeErrorClass.REFUSED
 
 
-def trouble_with(error: Exception) -> Trouble:
+def trouble_with(error: Exception) -> SnowflakeErrorClass:
     """What this error of the connector means for us."""
     errno = _plain(getattr(error, "errno", None) or -1)
     if errno == FAILED_TO_CONNECT:
@@ -109,14 +109,14 @@ def trouble_with(error: Exception) -> Trouble:
     return trouble_of(errno, getattr(error, "sqlstate", None) or "")
 
 
-def _trouble_at_login(error: Exception) -> Trouble:
+def _trouble_at_login(error: Exception) -> SnowflakeErrorClass:
     """One errno for three things, told apart by class: 403, a refused login, and everything of the network."""
     from snowflake.connector import errors as driver
 
     if isinstance(error, driver.ForbiddenError):
-        return Trouble.ACCOUNT
+        return SnowflakeErrorClass.ACCOUNT
     refused = isinstance(error, driver.DatabaseError) and not isinstance(error, driver.OperationalError)
-    return Trouble.DENIED if refused else Trouble.UNAVAILABLE
+    return SnowflakeErrorClass.DENIED if refused else SnowflakeErrorClass.UNAVAILABLE
 
 
 def _plain(errno: int) -> int:

@@ -14,14 +14,14 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.sync.pipeline.spool import sweep_spool
-from pgsnow.sync.runtime.context import Means
+from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.events import Observer, ignore
 from pgsnow.sync.runtime.log import log_report, logger
-from pgsnow.sync.runtime.options import NONE, Wishes
+from pgsnow.sync.runtime.options import NONE, RunOptions
 from pgsnow.sync.runtime.planner import Planner
-from pgsnow.sync.table.chunk_task import new_run_id, take_chunk
+from pgsnow.sync.table.chunk_task import claim_and_load_chunk, new_run_id
 from pgsnow.sync.tick.tick import Tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
 
@@ -50,7 +50,7 @@ class Engine:
         self.source = Source(settings.source)
         self.observer = observer
         self.planner = Planner(settings.snowflake)
-        self.stagings = Stagings.of(settings)
+        self.stagings = Stages.of(settings)
         self._stop = threading.Event()
         self._migrated = False
 
@@ -73,7 +73,7 @@ class Engine:
         A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
         LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
         """
-        wishes = Wishes(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
+        wishes = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
         with self._chosen(tables, due_only, wishes) as tick:
             report = tick.run()
         self.ledger.purge_logs(self.config.log_retention_days)
@@ -100,7 +100,9 @@ class Engine:
         else a run of the table raises.
         """
         self._prepare()
-        return take_chunk(self._means(), self.config.select(None if table is None else [table]), holder())
+        return claim_and_load_chunk(
+            self._means(), self.config.select(None if table is None else [table]), holder()
+        )
 
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
         """Read the rows of these open quarantine entries from the source again and load them."""
@@ -138,19 +140,19 @@ class Engine:
         interval = self.config.sync_interval_seconds
         return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
 
-    def _chosen(self, tables: Sequence[str] | None, due_only: bool, wishes: Wishes = NONE) -> Tick:
+    def _chosen(self, tables: Sequence[str] | None, due_only: bool, wishes: RunOptions = NONE) -> Tick:
         chosen = self.config.select(tables)
         ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
         return self._claimed([table.name for table in chosen], ages, wishes)
 
-    def _claimed(self, names: list[str], ages: Mapping[str, float], wishes: Wishes = NONE) -> Tick:
+    def _claimed(self, names: list[str], ages: Mapping[str, float], wishes: RunOptions = NONE) -> Tick:
         self._prepare()
         run_id = new_run_id()
         claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=ages)
         return Tick(self._means(), run_id, claims, refusals, wishes)
 
-    def _means(self) -> Means:
-        return Means(
+    def _means(self) -> EngineContext:
+        return EngineContext(
             self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop,
             self.stagings,
         )  # fmt: skip

@@ -22,14 +22,14 @@ from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, VirtualXids
 from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.errors import LeaseLost
-from pgsnow.model.evolution.drift import KnownColumn, KnownSource
+from pgsnow.model.evolution.drift import ColumnDefinition, SourceDefinition
 from pgsnow.model.report import Status, TableReport
 from pgsnow.model.table import Leaf, TargetName
 from pgsnow.model.types.typemap import Field, numeric
 
 HERE = ServerIdentity("7000000000000000001", 1)
 USERS = "public.users"
-SOURCE = KnownSource(
+SOURCE = SourceDefinition(
     16_400,
     USERS,
     "p",
@@ -38,11 +38,11 @@ SOURCE = KnownSource(
     "a1b2",
     (Leaf(16_500, "public.users_1", "16500:16500"),),
     (
-        KnownColumn(1, "id", "bigint", "NUMBER(38,0)", "ID", "NUMBER(38,0)", "ID", not_null=True),
-        KnownColumn(
+        ColumnDefinition(1, "id", "bigint", "NUMBER(38,0)", "ID", "NUMBER(38,0)", "ID", not_null=True),
+        ColumnDefinition(
             3, "mood", "mood", "VARCHAR", "MOOD__VARCHAR", "VARCHAR", "MOOD", True, labels=("a", "b")
         ),
-        KnownColumn(None, "made", snowflake="VARCHAR", target="MADE", holds="VARCHAR", base="MADE"),
+        ColumnDefinition(None, "made", snowflake="VARCHAR", target="MADE", holds="VARCHAR", base="MADE"),
     ),
     (("OLD", "FLOAT"),),
 )
@@ -108,7 +108,7 @@ def filled(worker: Ledger, table: str = USERS, blocks: tuple[Blocks, ...] = BLOC
     )
 
 
-def take_chunk(worker: Ledger, table: str = USERS) -> ChunkClaim:
+def claim_and_load_chunk(worker: Ledger, table: str = USERS) -> ChunkClaim:
     taken = worker.claim_chunk({table: 99}, run_id=f"run-{next(_serial)}", holder="somebody")
     assert taken is not None
     return taken
@@ -415,7 +415,7 @@ class LedgerConformance:
         ann.advance(first, checkpoint(50))
         begun = ann.begin_backfill(first, "layout", checkpoint(100), BLOCKS, prunes=True, reason="asked for")
         assert len(begun.left) == 2
-        one, two = take_chunk(ann), take_chunk(ann)
+        one, two = claim_and_load_chunk(ann), claim_and_load_chunk(ann)
         assert [one.chunk.number, two.chunk.number] == [0, 1]
         assert (one.layout, one.chunk.range, one.claim.table) == ("layout", BLOCKS[0], USERS)
         done = replace(
@@ -438,7 +438,7 @@ class LedgerConformance:
     def test_a_backfill_ends_with_whatever_takes_its_place(self, ann: Ledger, ended_by: str) -> None:
         claim = take(ann)
         begun = ann.begin_backfill(claim, "a", checkpoint(100), BLOCKS, prunes=False, reason="first read")
-        taken = take_chunk(ann)
+        taken = claim_and_load_chunk(ann)
         ann.open_batch(taken.claim, "left")
         if ended_by == "advance":
             ann.advance(claim, checkpoint(101))
@@ -469,7 +469,7 @@ class LedgerConformance:
         self, ann: Ledger, bob: Ledger
     ) -> None:
         filled(ann)
-        assert [take_chunk(ann).chunk.number, take_chunk(bob).chunk.number] == [0, 1]
+        assert [claim_and_load_chunk(ann).chunk.number, claim_and_load_chunk(bob).chunk.number] == [0, 1]
         assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 2)
         for worker in (ann, bob):
             assert worker.claim_chunk({USERS: 9}, run_id="r", holder="h") is None
@@ -477,7 +477,7 @@ class LedgerConformance:
     def test_of_many_threads_each_is_granted_another_chunk(self, ann: Ledger, bob: Ledger) -> None:
         filled(ann, blocks=tuple(Blocks(n, n + 1) for n in range(12)))
         with ThreadPoolExecutor(8) as pool:
-            taken = list(pool.map(lambda n: take_chunk((ann, bob)[n % 2]), range(12)))
+            taken = list(pool.map(lambda n: claim_and_load_chunk((ann, bob)[n % 2]), range(12)))
         assert sorted(one.chunk.number for one in taken) == list(range(12))
         assert len({one.claim.fence for one in taken}) == 12
 
@@ -499,11 +499,11 @@ class LedgerConformance:
         before = take(ann)
         ann.release([before])
         claim, begun = filled(ann)
-        fences = [take_chunk(ann).claim.fence]
+        fences = [claim_and_load_chunk(ann).claim.fence]
         crew.kill(ann)
-        again = take_chunk(bob)
+        again = claim_and_load_chunk(bob)
         assert again.chunk.fences == (fences[0], again.claim.fence)
-        fences += [again.claim.fence, take_chunk(bob).claim.fence]
+        fences += [again.claim.fence, claim_and_load_chunk(bob).claim.fence]
         assert before.fence < begun.fence < fences[0] < fences[1] < fences[2] < claim.fence
         assert take(bob).fence > claim.fence
 
@@ -511,11 +511,11 @@ class LedgerConformance:
         self, crew: Crew, ann: Ledger, bob: Ledger
     ) -> None:
         filled(bob)
-        old = take_chunk(ann)
+        old = claim_and_load_chunk(ann)
         ann.open_batch(old.claim, "b1")
         crew.kill(ann)
         assert bob.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
-        new = take_chunk(bob)
+        new = claim_and_load_chunk(bob)
         assert (new.chunk.number, new.chunk.attempts, new.claim.open_batches) == (0, 2, ("b1",))
         for write in (
             lambda: ann.finish_chunk(old.claim, old.chunk),
@@ -537,23 +537,23 @@ class LedgerConformance:
         self, crew: Crew, ann: Ledger, bob: Ledger
     ) -> None:
         filled(bob)
-        taken = take_chunk(ann)
+        taken = claim_and_load_chunk(ann)
         crew.kill(ann)
         ann.renew([taken.claim])
-        assert take_chunk(bob).chunk.number == 1
+        assert claim_and_load_chunk(bob).chunk.number == 1
         ann.finish_chunk(taken.claim, taken.chunk)
 
     def test_a_chunk_that_is_given_back_waits_and_its_attempts_are_counted(
         self, ann: Ledger, bob: Ledger
     ) -> None:
         filled(ann)
-        ann.release([take_chunk(ann).claim])
+        ann.release([claim_and_load_chunk(ann).claim])
         assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
-        assert take_chunk(bob).chunk.attempts == 2
+        assert claim_and_load_chunk(bob).chunk.attempts == 2
 
     def test_what_chunks_have_left_may_be_swept_by_the_tables_run(self, ann: Ledger) -> None:
         claim, _ = filled(ann)
-        taken = take_chunk(ann)
+        taken = claim_and_load_chunk(ann)
         ann.open_batch(taken.claim, "b1")
         ann.open_batch(taken.claim, "b2")
         ann.finish_chunk(taken.claim, taken.chunk)
@@ -568,13 +568,13 @@ class LedgerConformance:
     def test_closing_gives_back_chunks(self, crew: Crew, ann: Ledger) -> None:
         filled(ann)
         worker = crew.worker()
-        take_chunk(worker)
+        claim_and_load_chunk(worker)
         worker.close()
         assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
 
     def test_a_chunk_may_be_told_done_twice_and_swept_afterwards(self, ann: Ledger) -> None:
         filled(ann)
-        taken = take_chunk(ann)
+        taken = claim_and_load_chunk(ann)
         ann.open_batch(taken.claim, "b1")
         counts = ann.finish_chunk(taken.claim, taken.chunk)
         assert ann.finish_chunk(taken.claim, taken.chunk) == counts == ChunkCounts(2, 1, 0)
@@ -585,7 +585,7 @@ class LedgerConformance:
         """Rejected rows and the target's columns are the table's, whoever finds them; the checkpoint is not a
         chunk's to move."""
         claim, _ = filled(ann)
-        taken = take_chunk(ann)
+        taken = claim_and_load_chunk(ann)
         ann.quarantine(taken.claim, [Rejected({"id": "1"}, "bad"), Rejected({"id": "2"}, "bad")])
         assert ann.resolve_errors(taken.claim, [{"id": "1"}]) == 1
         ann.remember_target(taken.claim, {"ID": "NUMBER"})
@@ -603,7 +603,7 @@ class LedgerConformance:
             True,
             (),
         )
-        assert take_chunk(ann).claim.has_open_errors
+        assert claim_and_load_chunk(ann).claim.has_open_errors
 
     def test_tables_take_turns_and_a_paused_one_waits(self, crew: Crew, ann: Ledger) -> None:
         for table in ("a", "b", "c"):

@@ -14,11 +14,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgsnow.postgres.copy import openssl
 from pgsnow.postgres.copy.copy_out import described, is_encrypted, rows
-from pgsnow.postgres.copy.libpq_channel import Driven
-from pgsnow.postgres.copy.messages import Answer
-from pgsnow.postgres.copy.tls_channel import Tunnel
+from pgsnow.postgres.copy.libpq_channel import LibpqChannel
+from pgsnow.postgres.copy.messages import CopyResponse
+from pgsnow.postgres.copy.tls_channel import TlsChannel
 from pgsnow.postgres.copy_connections import ArrowConnection
-from pgsnow.postgres.read.prefetch import Stream
+from pgsnow.postgres.read.prefetch import Prefetcher
 from tests.integration.postgres.lab import Lab
 from tests.integration.postgres.terminator import Terminator, tls_before
 from tests.integration.postgres.test_pg_copy_ways import VALUES
@@ -45,15 +45,15 @@ def conn(dsn: str) -> Iterator[psycopg.Connection]:
 
 
 def through_libpq(conn: psycopg.Connection, query: str) -> pa.Table:
-    driven = Driven(conn.pgconn)
+    driven = LibpqChannel(conn.pgconn)
     columns = described(conn.pgconn, query.encode())
     driven.send(f"copy ({query}\n) to stdout (format binary)".encode())
-    return pa.Table.from_batches(list(Answer(driven.receive, columns)))
+    return pa.Table.from_batches(list(CopyResponse(driven.receive, columns)))
 
 
 def test_with_tls_rows_go_past_libpq(conn: psycopg.Connection) -> None:
     assert is_encrypted(conn)
-    assert isinstance(Tunnel.through(conn.pgconn), Tunnel)
+    assert isinstance(TlsChannel.through(conn.pgconn), TlsChannel)
 
 
 def test_every_row_is_the_one_that_comes_through_libpq(conn: psycopg.Connection) -> None:
@@ -112,7 +112,7 @@ def test_a_cut_among_the_rows_is_a_lost_connection(terminator: Terminator, dsn: 
 
 def test_a_read_that_is_left_is_cancelled_and_its_thread_ends(dsn: str) -> None:
     connection = ArrowConnection(dsn)
-    with connection.stream(MANY) as (reader, cancel), Stream(reader, cancel) as stream:
+    with connection.stream(MANY) as (reader, cancel), Prefetcher(reader, cancel) as stream:
         assert next(iter(stream)).num_rows > 0
     assert connection.spoiled
     assert not [thread for thread in threading.enumerate() if thread.name == "pgsnow-fetch"]
@@ -133,7 +133,7 @@ def test_without_the_librarys_functions_rows_go_through_libpq(
 ) -> None:
     monkeypatch.setitem(openssl._SIGNATURES, "SSL_that_is_not", (None, []))
     openssl._loaded.cache_clear()
-    assert Tunnel.through(conn.pgconn) is None
+    assert TlsChannel.through(conn.pgconn) is None
     assert pa.Table.from_batches(rows(conn, "select 7 as n", encrypted=True)).to_pydict() == {"n": [7]}
     monkeypatch.undo()
     openssl._loaded.cache_clear()
@@ -141,7 +141,7 @@ def test_without_the_librarys_functions_rows_go_through_libpq(
 
 def test_without_tls_there_is_no_session(lab: Lab) -> None:
     pgconn: pq.abc.PGconn = lab.admin.pgconn
-    assert Tunnel.through(pgconn) is None
+    assert TlsChannel.through(pgconn) is None
     known = openssl.openssl_of(pgconn)
     assert known is not None
     assert known.session(pgconn) is None

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pgsnow.model.batch import LoadResult, LoadUnit, PartFile
+from pgsnow.model.batch import LoadBatch, LoadResult, PartFile
 from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field, mapping_named
@@ -41,7 +41,7 @@ def write_unit(
     fence: int,
     number: int = 0,
     rows_per_part: int = 1_000_000,
-) -> LoadUnit:
+) -> LoadBatch:
     """The unit `users/<fence>-<number>` with these rows, in as many part files as needed."""
     schema = pa.schema(
         [*(pa.field(f.target, f.type.arrow) for f in output), pa.field(ORDER_COLUMN, pa.int64())]
@@ -58,13 +58,13 @@ def write_unit(
         path = folder / f"part-{len(parts):04d}.parquet"
         pq.write_table(pa.table(columns, schema=schema), path, compression="zstd", use_dictionary=False)
         parts.append(PartFile(path, len(numbered), path.stat().st_size))
-    return LoadUnit(f"users/{fence}-{number}", fence, tuple(parts))
+    return LoadBatch(f"users/{fence}-{number}", fence, tuple(parts))
 
 
 def load_unit(
     session: Session,
     target: TargetName,
-    unit: LoadUnit,
+    unit: LoadBatch,
     *,
     output: tuple[Field, ...] = OUTPUT,
     key: tuple[Field, ...] = (ID,),

@@ -22,13 +22,13 @@ from pgsnow.model.report import TableReport
 from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.table import TargetName
 from pgsnow.operations.check.check import run_checks
-from pgsnow.operations.check.finding import Finding, Level
+from pgsnow.operations.check.finding import CheckResult, Level
 from pgsnow.operations.plan.preview import preview
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import connect
 from pgsnow.snowflake.stage import bucket as bucket_module
 from pgsnow.snowflake.stage.bucket import Bucket
-from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.choose import Stages
 from tests.world import World
 
 
@@ -118,7 +118,7 @@ def test_files_of_an_earlier_run_are_swept_although_the_table_goes_another_way_b
 
 def _copy_of(world: World) -> Confidential:
     """A COPY with keys in it, into a table that is not there."""
-    staging = Stagings.of(world.settings).serving(LoadMethod.S3)
+    staging = Stages.of(world.settings).serving(LoadMethod.S3)
     copy = staging.copy(TargetName("NO", "SUCH", "TABLE"), "public.users/1-0", "public.users/1-0")
     assert isinstance(copy, Confidential)
     return copy
@@ -216,7 +216,7 @@ def test_failures_of_the_store_are_told_apart(
         assert caught.value.advice
 
 
-def found_of(world: World) -> list[Finding]:
+def found_of(world: World) -> list[CheckResult]:
     return [finding for finding in run_checks(world.config, world.settings) if finding.name == "s3 bucket"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgsnow.ledger.interface import WatermarkRow
 from pgsnow.model.duration import approximate_duration
-from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, State, standing_of
+from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState, health_of
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ROW = WatermarkRow(
@@ -32,34 +32,34 @@ LONG_AGO = NOW - timedelta(hours=3)
 @pytest.mark.parametrize(
     ("row", "state"),
     [
-        (None, State.NEVER),
-        (replace(ROW, last_run=None, last_status=None), State.NEVER),
-        (replace(ROW, last_run=None, last_status=None, lease_holder="host:1"), State.RUNNING),
-        (ROW, State.SYNCED),
-        (replace(ROW, last_status="idle"), State.IDLE),
-        (replace(ROW, lease_holder="host:1"), State.RUNNING),
-        (replace(ROW, last_status="partial", open_errors=2), State.PARTIAL),
-        (replace(ROW, last_status="idle", open_errors=2), State.PARTIAL),
-        (replace(ROW, last_status="error", last_error="no such column\nmore"), State.FAILED),
-        (replace(ROW, last_status="held", chunks=12, chunks_done=5), State.RUNNING),
-        (replace(ROW, last_status="ok", chunks=12, chunks_done=12), State.RUNNING),
-        (replace(ROW, last_status="error", last_error="x", chunks=12, chunks_done=5), State.FAILED),
-        (replace(ROW, last_status="held", last_run=LONG_AGO, chunks=12, chunks_done=5), State.STUCK),
-        (replace(ROW, last_run=LONG_AGO), State.STUCK),
-        (replace(ROW, last_run=LONG_AGO, last_status="idle"), State.STUCK),
-        (replace(ROW, last_run=LONG_AGO, last_status="error", last_error="x"), State.FAILED),
-        (replace(ROW, last_run=LONG_AGO, lease_holder="host:1"), State.RUNNING),
+        (None, HealthState.NEVER),
+        (replace(ROW, last_run=None, last_status=None), HealthState.NEVER),
+        (replace(ROW, last_run=None, last_status=None, lease_holder="host:1"), HealthState.RUNNING),
+        (ROW, HealthState.SYNCED),
+        (replace(ROW, last_status="idle"), HealthState.IDLE),
+        (replace(ROW, lease_holder="host:1"), HealthState.RUNNING),
+        (replace(ROW, last_status="partial", open_errors=2), HealthState.PARTIAL),
+        (replace(ROW, last_status="idle", open_errors=2), HealthState.PARTIAL),
+        (replace(ROW, last_status="error", last_error="no such column\nmore"), HealthState.FAILED),
+        (replace(ROW, last_status="held", chunks=12, chunks_done=5), HealthState.RUNNING),
+        (replace(ROW, last_status="ok", chunks=12, chunks_done=12), HealthState.RUNNING),
+        (replace(ROW, last_status="error", last_error="x", chunks=12, chunks_done=5), HealthState.FAILED),
+        (replace(ROW, last_status="held", last_run=LONG_AGO, chunks=12, chunks_done=5), HealthState.STUCK),
+        (replace(ROW, last_run=LONG_AGO), HealthState.STUCK),
+        (replace(ROW, last_run=LONG_AGO, last_status="idle"), HealthState.STUCK),
+        (replace(ROW, last_run=LONG_AGO, last_status="error", last_error="x"), HealthState.FAILED),
+        (replace(ROW, last_run=LONG_AGO, lease_holder="host:1"), HealthState.RUNNING),
     ],
 )
-def test_each_situation_has_a_word_of_its_own(row: WatermarkRow | None, state: State) -> None:
-    assert standing_of(row, interval=120, now=NOW).state is state
+def test_each_situation_has_a_word_of_its_own(row: WatermarkRow | None, state: HealthState) -> None:
+    assert health_of(row, interval=120, now=NOW).state is state
 
 
 def test_a_backfill_under_way_tells_how_far_it_is() -> None:
     running = replace(ROW, lease_holder="host:1", chunks=12, chunks_done=5)
-    assert standing_of(running, interval=120, now=NOW).why == "backfill: 5 of 12 chunks are loaded"
+    assert health_of(running, interval=120, now=NOW).why == "backfill: 5 of 12 chunks are loaded"
     timed = replace(running, chunk_rows=12345, chunk_bytes=100 * 1024 * 1024, backfill_seconds=50.0)
-    assert standing_of(timed, interval=120, now=NOW).why == (
+    assert health_of(timed, interval=120, now=NOW).why == (
         "backfill: 5 of 12 chunks are loaded, 12,345 rows, 2.0 MB/s, 70 s left"
     )
 
@@ -67,15 +67,15 @@ def test_a_backfill_under_way_tells_how_far_it_is() -> None:
 def test_rows_that_wait_to_be_loaded_are_told() -> None:
     waiting = replace(ROW, staged_rows=12, staged_bytes=4000, lag_seconds=500.0, read_lag_seconds=30.0)
     told = "12 rows staged, not loaded yet; read lag 30 s"
-    assert standing_of(waiting, interval=120, now=NOW).why == told
+    assert health_of(waiting, interval=120, now=NOW).why == told
 
 
 def test_no_changes_and_stuck_look_different() -> None:
     """Both have nothing to load and no error; only one of them needs a person."""
-    idle = standing_of(replace(ROW, last_status="idle"), interval=120, now=NOW)
-    stuck = standing_of(replace(ROW, last_status="idle", last_run=LONG_AGO), interval=120, now=NOW)
-    assert (idle.state, idle.why) == (State.IDLE, "")
-    assert stuck.state is State.STUCK
+    idle = health_of(replace(ROW, last_status="idle"), interval=120, now=NOW)
+    stuck = health_of(replace(ROW, last_status="idle", last_run=LONG_AGO), interval=120, now=NOW)
+    assert (idle.state, idle.why) == (HealthState.IDLE, "")
+    assert stuck.state is HealthState.STUCK
     assert "3.0 h" in stuck.why
 
 
@@ -83,16 +83,16 @@ def test_no_changes_and_stuck_look_different() -> None:
 def test_a_table_is_not_stuck_before_its_patience_is_over(interval: float, share: float) -> None:
     silent = timedelta(seconds=(PATIENCE * interval + GRACE_SECONDS) * share)
     row = replace(ROW, last_status="idle", last_run=NOW - silent)
-    assert standing_of(row, interval=interval, now=NOW).state is State.IDLE
+    assert health_of(row, interval=interval, now=NOW).state is HealthState.IDLE
 
 
 def test_the_first_line_of_an_error_says_why() -> None:
     row = replace(ROW, last_status="error", last_error="no such column\nmore")
-    assert standing_of(row, interval=120, now=NOW).why == "no such column"
+    assert health_of(row, interval=120, now=NOW).why == "no such column"
 
 
 def test_a_table_that_is_switched_off_says_so() -> None:
-    assert standing_of(ROW, interval=120, now=NOW, enabled=False).state is State.OFF
+    assert health_of(ROW, interval=120, now=NOW, enabled=False).state is HealthState.OFF
 
 
 @pytest.mark.parametrize(

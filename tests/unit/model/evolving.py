@@ -9,7 +9,7 @@ from typing import Any
 
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.evolution.ddl_actions import TargetAction
-from pgsnow.model.evolution.drift import Drift, KnownSource, drift_of
+from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
 from pgsnow.model.plan import FENCE_COLUMN, TablePlan, fields_of, watermark_of
 from pgsnow.model.table import Column, Leaf, SourceName, SourceTable, TargetName
 from pgsnow.model.table_key import key_of
@@ -55,7 +55,7 @@ def plan_of(source: SourceTable, **config: Any) -> TablePlan:
     return TablePlan(made, source, target, fields, fields, watermark_of(made, source), key_of(made, source))
 
 
-def known_after(source: SourceTable, **config: Any) -> KnownSource:
+def known_after(source: SourceTable, **config: Any) -> SourceDefinition:
     """What is remembered once the table was synced as it is."""
     return drift_of(None, plan_of(source, **config)).after
 
@@ -118,7 +118,7 @@ class Evolution:
     source: SourceTable
     config: dict[str, Any] = field(default_factory=dict)
     target: Target = field(default_factory=Target)
-    known: KnownSource | None = None
+    known: SourceDefinition | None = None
     row: dict[int, int] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=lambda: count(10))
 

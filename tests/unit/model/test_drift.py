@@ -11,8 +11,8 @@ from pgsnow.model.errors import TypeChanged
 from pgsnow.model.evolution.drift import (
     AddColumn,
     DropColumn,
-    KnownSource,
     RenameColumn,
+    SourceDefinition,
     WidenColumn,
     drift_of,
 )
@@ -227,6 +227,6 @@ def test_another_target_is_begun_with_the_names_of_the_configuration() -> None:
 
 def test_what_is_known_goes_through_json() -> None:
     known = drift(table(A, B), table(column(3, "a", "text"), leaves=(ONE,), **PARTED), on_drop="keep").after
-    assert KnownSource.from_json(known.to_json()) == known
+    assert SourceDefinition.from_json(known.to_json()) == known
     assert known.present_name("a", table(replace(A, name="z"))) == "z"
     assert known.present_name("a", table(replace(A, name="z"), oid=2)) is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from pgsnow.model.evolution.source_definition import KnownSource
+from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.table import Column
 from tests.unit.model.evolving import TYPES, Cut, Evolution, column, table
 
@@ -48,8 +48,8 @@ def test_values_end_in_their_columns_wherever_runs_are_cut(
         world.check_gone(altered)
 
 
-def _through_the_ledger(known: KnownSource | None) -> KnownSource | None:
-    return KnownSource.from_json(known.to_json()) if known else None
+def _through_the_ledger(known: SourceDefinition | None) -> SourceDefinition | None:
+    return SourceDefinition.from_json(known.to_json()) if known else None
 
 
 def _alter(world: Evolution, kind: str, first: object, second: object) -> set[int]:

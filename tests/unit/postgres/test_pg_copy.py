@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgsnow.postgres.copy.batch import Misshapen
-from pgsnow.postgres.copy.columns import Column
-from pgsnow.postgres.copy.messages import Answer
-from pgsnow.postgres.copy.refusal import Refused
+from pgsnow.postgres.copy.batch import MalformedCopy
+from pgsnow.postgres.copy.columns import CopyColumn
+from pgsnow.postgres.copy.messages import CopyResponse
+from pgsnow.postgres.copy.refusal import ServerError
 from pgsnow.postgres.copy.row_frames import rows
 from tests.unit.postgres.sent import copy_of, message, refusal, sent
 
@@ -66,10 +66,10 @@ def in_pieces(data: bytes, sizes: Iterator[int]) -> Callable[[memoryview], int]:
 
 
 def read(
-    data: bytes, columns: Sequence[Column], sizes: Sequence[int] = (1 << 20,), block: int = 1 << 16
+    data: bytes, columns: Sequence[CopyColumn], sizes: Sequence[int] = (1 << 20,), block: int = 1 << 16
 ) -> pa.Table:
     """All rows of a stream that is cut into pieces of these sizes, over and over."""
-    batches = list(Answer(in_pieces(data, itertools.cycle(sizes)), columns, block))
+    batches = list(CopyResponse(in_pieces(data, itertools.cycle(sizes)), columns, block))
     return pa.Table.from_batches(batches)
 
 
@@ -100,7 +100,7 @@ def test_any_table_comes_as_it_was_sent_in_any_pieces(
     table: tuple[list[int], list[tuple[Any, ...]]], sizes: list[int], block: int
 ) -> None:
     oids, some = table
-    columns = [Column(f"c{at}", oid) for at, oid in enumerate(oids)]
+    columns = [CopyColumn(f"c{at}", oid) for at, oid in enumerate(oids)]
     data = copy_of([[sent(oid, value) for oid, value in zip(oids, row, strict=True)] for row in some])
     found = read(data, columns, sizes, block)
     found.validate(full=True)
@@ -109,12 +109,12 @@ def test_any_table_comes_as_it_was_sent_in_any_pieces(
 
 
 def test_a_stream_may_be_cut_at_every_byte() -> None:
-    columns = [Column("n", 20), Column("t", 25)]
+    columns = [CopyColumn("n", 20), CopyColumn("t", 25)]
     values = [(1, "d"), (None, "dd" * 8), (3, None), (-4, "")]
     data = copy_of([[sent(20, n), sent(25, t)] for n, t in values])
     for cut in range(1, len(data)):
         pieces = iter([cut, len(data)])
-        batches = list(Answer(in_pieces(data, pieces), columns))
+        batches = list(CopyResponse(in_pieces(data, pieces), columns))
         got = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
         assert got == values
 
@@ -136,7 +136,7 @@ def test_numerics_of_up_to_18_digits_are_decimals_to_the_last_digit(
 ) -> None:
     precision, scale, values = given
     data = copy_of([[sent(NUMERIC, value)] for value in values])
-    found = read(data, [Column("n", NUMERIC, typmod(precision, scale))]).column(0)
+    found = read(data, [CopyColumn("n", NUMERIC, typmod(precision, scale))]).column(0)
     assert found.type == pa.decimal128(precision, scale)
     assert found.to_pylist() == values
 
@@ -146,43 +146,43 @@ def test_numerics_of_up_to_18_digits_are_decimals_to_the_last_digit(
     st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=7).map(lambda d: d + 0), min_size=1)
 )
 def test_other_numerics_are_their_exact_text(values: list[Decimal]) -> None:
-    found = read(copy_of([[sent(NUMERIC, value)] for value in values]), [Column("n", NUMERIC)]).column(0)
+    found = read(copy_of([[sent(NUMERIC, value)] for value in values]), [CopyColumn("n", NUMERIC)]).column(0)
     assert [Decimal(text) for text in found.to_pylist()] == values
     assert all("E" not in text for text in found.to_pylist())
 
 
 def test_a_decimal_column_with_a_value_that_is_none_comes_as_text() -> None:
     values = ["NaN", Decimal("-0.50"), None, Decimal("12345678.00"), Decimal("0.00")]
-    found = read(copy_of([[sent(NUMERIC, v)] for v in values]), [Column("n", NUMERIC, typmod(10, 2))]).column(
-        0
-    )
+    found = read(
+        copy_of([[sent(NUMERIC, v)] for v in values]), [CopyColumn("n", NUMERIC, typmod(10, 2))]
+    ).column(0)
     assert found.to_pylist() == ["NaN", "-0.50", None, "12345678.00", "0.00"]
 
 
 def test_infinite_moments_wrap_around_to_years_that_no_calendar_has() -> None:
     """What checks.py relies on."""
     extremes = [struct.pack(">q", number) for number in (2**63 - 1, -(2**63))]
-    found = read(copy_of([[one] for one in extremes]), [Column("t", 1114)]).column(0).cast(pa.int64())
+    found = read(copy_of([[one] for one in extremes]), [CopyColumn("t", 1114)]).column(0).cast(pa.int64())
     epoch = 946_684_800_000_000
     assert [n.as_py() for n in found] == [2**63 - 1 + epoch - 2**64, -(2**63) + epoch]
 
 
 def test_types_that_are_not_known_come_as_the_bytes_that_were_sent() -> None:
-    found = read(copy_of([[b"\0\1"], [None]]), [Column("x", 600)]).column(0)
+    found = read(copy_of([[b"\0\1"], [None]]), [CopyColumn("x", 600)]).column(0)
     assert (found.type, found.to_pylist()) == (pa.binary(), [b"\0\1", None])
 
 
 def test_values_that_look_like_the_beginning_of_a_row_are_not_taken_for_one() -> None:
     trap = b"d" + struct.pack(">Ih", 20, 2) + b"...."
     values = [(trap * n, trap) for n in range(1, 40)]
-    found = read(copy_of(values), [Column("a", 17), Column("b", 17)])
+    found = read(copy_of(values), [CopyColumn("a", 17), CopyColumn("b", 17)])
     assert [tuple(row.values()) for row in found.to_pylist()] == values
 
 
 @pytest.mark.parametrize("tail", [[None], ["y", None], ["yy", "y"]])
 def test_rows_of_one_length_may_be_followed_by_shorter_ones(tail: list[str | None]) -> None:
     values = ["x" * 500] * 20 + tail
-    found = read(copy_of([[sent(25, value)] for value in values]), [Column("t", 25)])
+    found = read(copy_of([[sent(25, value)] for value in values]), [CopyColumn("t", 25)])
     assert found.column(0).to_pylist() == values
 
 
@@ -194,20 +194,20 @@ def test_no_rows_are_no_batches() -> None:
         + message(b"d", b"\xff\xff")
         + message(b"Z", b"T")
     )
-    assert list(Answer(in_pieces(data, itertools.repeat(9)), [Column("a", 17)])) == []
+    assert list(CopyResponse(in_pieces(data, itertools.repeat(9)), [CopyColumn("a", 17)])) == []
 
 
 def test_a_message_much_longer_than_a_block_comes_whole() -> None:
     values = ["a", "b" * 1_000_000, "c"]
     assert (
-        read(copy_of([[v.encode()] for v in values]), [Column("t", 25)], block=4096).column(0).to_pylist()
+        read(copy_of([[v.encode()] for v in values]), [CopyColumn("t", 25)], block=4096).column(0).to_pylist()
         == values
     )
 
 
 def test_a_pause_hands_on_what_has_come() -> None:
     data = copy_of([[sent(20, n)] for n in range(3)])
-    answer = iter(Answer(in_pieces(data, iter([len(data) - 40, 0, 100])), [Column("n", 20)]))
+    answer = iter(CopyResponse(in_pieces(data, iter([len(data) - 40, 0, 100])), [CopyColumn("n", 20)]))
     assert next(answer).num_rows > 0
 
 
@@ -215,39 +215,39 @@ class TestWhatGoesWrong:
     def test_a_refusal_comes_with_its_code_after_the_rows_before_it(self) -> None:
         data = copy_of([[sent(20, n)] for n in range(3)])
         data = data[: data.index(message(b"c"))] + refusal("22012", "division by zero") + message(b"Z", b"E")
-        answer = iter(Answer(in_pieces(data, itertools.repeat(1 << 20)), [Column("n", 20)]))
+        answer = iter(CopyResponse(in_pieces(data, itertools.repeat(1 << 20)), [CopyColumn("n", 20)]))
         assert next(answer).num_rows == 3
-        with pytest.raises(Refused, match="division by zero") as caught:
+        with pytest.raises(ServerError, match="division by zero") as caught:
             next(answer)
         assert caught.value.sqlstate == "22012"
 
     def test_the_servers_last_word_counts_more_than_its_hanging_up(self) -> None:
         data = refusal("57P01", "terminating connection")
-        with pytest.raises(Refused) as caught:
-            list(Answer(in_pieces(data, iter([len(data)])), [Column("n", 20)]))
+        with pytest.raises(ServerError) as caught:
+            list(CopyResponse(in_pieces(data, iter([len(data)])), [CopyColumn("n", 20)]))
         assert caught.value.sqlstate == "57P01"
 
     def test_a_connection_that_ends_within_a_row_is_lost(self) -> None:
         data = copy_of([[sent(25, "x" * 100)]])[:-60]
         with pytest.raises(psycopg.OperationalError, match="closed"):
-            list(Answer(in_pieces(data, itertools.repeat(50)), [Column("t", 25)]))
+            list(CopyResponse(in_pieces(data, itertools.repeat(50)), [CopyColumn("t", 25)]))
 
     @pytest.mark.parametrize(
         "columns",
         [
-            [Column("n", 20)],
-            [Column("n", 23), Column("m", 20)],
-            [Column("n", 20), Column("m", 25), Column("o", 25)],
+            [CopyColumn("n", 20)],
+            [CopyColumn("n", 23), CopyColumn("m", 20)],
+            [CopyColumn("n", 20), CopyColumn("m", 25), CopyColumn("o", 25)],
         ],
     )
-    def test_rows_of_another_make_are_not_guessed_at(self, columns: list[Column]) -> None:
+    def test_rows_of_another_make_are_not_guessed_at(self, columns: list[CopyColumn]) -> None:
         data = copy_of([[sent(20, n), sent(25, "a")] for n in range(50)])
-        with pytest.raises(Misshapen):
+        with pytest.raises(MalformedCopy):
             read(data, columns)
 
     def test_what_is_no_message_at_all_is_not_waited_for(self) -> None:
-        with pytest.raises(Misshapen):
-            read(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3, [Column("n", 20)], sizes=(20, 0))
+        with pytest.raises(MalformedCopy):
+            read(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3, [CopyColumn("n", 20)], sizes=(20, 0))
 
 
 def test_a_row_that_is_not_complete_is_left_for_later() -> None:
@@ -262,5 +262,5 @@ def test_a_row_that_is_not_complete_is_left_for_later() -> None:
 
 def test_dates_and_times_are_those_of_the_calendar() -> None:
     data = copy_of([[sent(1082, date(1970, 1, 1)), sent(1083, 1)]])
-    found = read(data, [Column("d", 1082), Column("t", 1083)]).to_pylist()
+    found = read(data, [CopyColumn("d", 1082), CopyColumn("t", 1083)]).to_pylist()
     assert found == [{"d": date(1970, 1, 1), "t": time(0, 0, 0, 1)}]

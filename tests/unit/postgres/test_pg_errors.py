@@ -7,8 +7,8 @@ import psycopg.errors
 import pytest
 
 from pgsnow.model import errors
-from pgsnow.postgres.copy.refusal import Refused
-from pgsnow.postgres.errors import Role, Trouble, translated, translating, trouble_of
+from pgsnow.postgres.copy.refusal import ServerError
+from pgsnow.postgres.errors import PostgresErrorClass, Role, translated, translating, trouble_of
 
 CODES = sorted(
     {
@@ -19,10 +19,16 @@ CODES = sorted(
 )
 TRANSIENT = ("08", "40", "53", "57", "58")
 KNOWN = {
-    "25P03": Trouble.UNAVAILABLE, "25P04": Trouble.UNAVAILABLE, "55006": Trouble.UNAVAILABLE,
-    "55P03": Trouble.UNAVAILABLE, "3D000": Trouble.NO_DATABASE, "3F000": Trouble.NO_TABLE,
-    "42P01": Trouble.NO_TABLE, "42703": Trouble.NO_COLUMN, "42501": Trouble.DENIED,
-}  # fmt: skip
+    "25P03": PostgresErrorClass.UNAVAILABLE,
+    "25P04": PostgresErrorClass.UNAVAILABLE,
+    "55006": PostgresErrorClass.UNAVAILABLE,
+    "55P03": PostgresErrorClass.UNAVAILABLE,
+    "3D000": PostgresErrorClass.NO_DATABASE,
+    "3F000": PostgresErrorClass.NO_TABLE,
+    "42P01": PostgresErrorClass.NO_TABLE,
+    "42703": PostgresErrorClass.NO_COLUMN,
+    "42501": PostgresErrorClass.DENIED,
+}
 
 
 def test_the_driver_knows_codes_of_every_group() -> None:
@@ -35,11 +41,11 @@ def test_every_code_of_the_driver_is_mapped_as_its_group_says(code: str) -> None
     if code in KNOWN:
         assert trouble_of(code) is KNOWN[code]
     elif code.startswith(TRANSIENT):
-        assert trouble_of(code) is Trouble.UNAVAILABLE
+        assert trouble_of(code) is PostgresErrorClass.UNAVAILABLE
     elif code.startswith("28"):
-        assert trouble_of(code) is Trouble.DENIED
+        assert trouble_of(code) is PostgresErrorClass.DENIED
     else:
-        assert trouble_of(code) is Trouble.REFUSED
+        assert trouble_of(code) is PostgresErrorClass.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_without_a_code_a_mistake_of_ours_is_not_retried() -> None:
 
 
 def test_what_the_server_says_while_rows_come_has_its_code_too() -> None:
-    error = Refused.of(b'SERROR\0VERROR\0C42P01\0Mrelation "t" does not exist\0\0')
+    error = ServerError.of(b'SERROR\0VERROR\0C42P01\0Mrelation "t" does not exist\0\0')
     found = translated(error)
     assert isinstance(found, errors.SourceTableMissing)
     assert (str(found), found.code) == ('relation "t" does not exist', "42P01")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from pgsnow.postgres.read.prefetch import READY, Stream
+from pgsnow.postgres.read.prefetch import READY, Prefetcher
 
 SCHEMA = pa.schema([("n", pa.int64())])
 
@@ -31,8 +31,8 @@ class Source:
         if self._error:
             raise self._error
 
-    def stream(self) -> Stream:
-        return Stream(self.reader(), self.cancelled.set)
+    def stream(self) -> Prefetcher:
+        return Prefetcher(self.reader(), self.cancelled.set)
 
 
 def test_batches_come_in_order() -> None:

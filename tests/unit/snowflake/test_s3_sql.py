@@ -11,8 +11,8 @@ from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.redacted import Confidential
-from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.snowflake.stage.s3_stage import S3Staging
+from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.s3_stage import S3Stage
 
 TARGET = TargetName("DB", "ANALYTICS", "USERS")
 BATCH, FIRST = "public.users/17-3", "public.users/17-0"
@@ -33,10 +33,10 @@ OPTIONS = (
 )
 
 
-def staging(**env: str) -> S3Staging:
+def staging(**env: str) -> S3Stage:
     settings = Settings.from_env({**SERVERS, "S3_BUCKET": "lake", "S3_PREFIX": "team/pgsnow/", **env})
-    chosen = Stagings.of(settings).serving(LoadMethod.S3)
-    assert isinstance(chosen, S3Staging)
+    chosen = Stages.of(settings).serving(LoadMethod.S3)
+    assert isinstance(chosen, S3Stage)
     return chosen
 
 

@@ -7,7 +7,7 @@ from snowflake.connector import errorcode
 from snowflake.connector import errors as driver
 
 from pgsnow.model import errors
-from pgsnow.snowflake.errors import Trouble, as_ours, translating, trouble_of
+from pgsnow.snowflake.errors import SnowflakeErrorClass, as_ours, translating, trouble_of
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ NETWORK = {
 def test_of_the_clients_own_numbers_only_the_networks_are_tried_again() -> None:
     """Whatever numbers a new connector brings, the list of what is retried stays narrow."""
     ours = {name: value for name, value in vars(errorcode).items() if name.startswith("ER_")}
-    retried = {name for name, number in ours.items() if trouble_of(number) is Trouble.UNAVAILABLE}
+    retried = {name for name, number in ours.items() if trouble_of(number) is SnowflakeErrorClass.UNAVAILABLE}
     assert retried - {"ER_HTTP_GENERAL_ERROR"} == NETWORK
 
 
 def test_wrong_settings_of_the_connector_are_for_a_person() -> None:
-    assert trouble_of(errorcode.ER_NO_PASSWORD) is Trouble.DENIED
-    assert trouble_of(errorcode.ER_INVALID_PRIVATE_KEY) is Trouble.DENIED
+    assert trouble_of(errorcode.ER_NO_PASSWORD) is SnowflakeErrorClass.DENIED
+    assert trouble_of(errorcode.ER_INVALID_PRIVATE_KEY) is SnowflakeErrorClass.DENIED
 
 
 def test_a_part_file_that_is_gone_is_written_again() -> None:

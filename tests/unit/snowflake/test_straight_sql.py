@@ -10,7 +10,7 @@ from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.snowflake.load.shadow_table import beside_of
 from pgsnow.snowflake.sql import direct_copy as straight_sql
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.snowflake.stage.stage import INTERNAL
 from tests.unit.snowflake.test_s3_sql import SERVERS
 
@@ -48,10 +48,10 @@ def test_a_copy_selects_what_a_merge_would_and_the_attempts_fence() -> None:
 def test_a_bucket_is_read_through_its_stage_and_never_by_its_url() -> None:
     """COPY takes a SELECT from a stage only (Snowflake docs, "COPY INTO <table>", syntax with transformation)."""
     settings = Settings.from_env({**SERVERS, "S3_BUCKET": "lake", "S3_STORAGE_INTEGRATION": "LAKE"})
-    by_url = Stagings.of(settings).serving(LoadMethod.S3)
+    by_url = Stages.of(settings).serving(LoadMethod.S3)
     assert by_url.origin(TARGET, BATCH) is None
     settings = Settings.from_env({**SERVERS, "S3_BUCKET": "lake", "S3_STAGE": "DB.ANALYTICS.LAKE"})
-    staged = Stagings.of(settings).serving(LoadMethod.S3)
+    staged = Stages.of(settings).serving(LoadMethod.S3)
     assert staged.origin(TARGET, BATCH) == '@"DB"."ANALYTICS"."LAKE"/public.users/17-0/'
 
 

@@ -18,16 +18,16 @@ from rich.text import Text
 from pgsnow.ledger.interface import RunLog
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.duration import approximate_duration
-from pgsnow.operations.status.table_state import State, standing_of
+from pgsnow.operations.status.table_state import HealthState, health_of
 
 LINE_SECONDS = 5.0
 """Between two lines of output that is no terminal."""
 MOST_LOGS = 100_000
 STYLES = {
-    State.FAILED: "bold red",
-    State.STUCK: "bold white on red",
-    State.PARTIAL: "yellow",
-    State.IDLE: "dim green",
+    HealthState.FAILED: "bold red",
+    HealthState.STUCK: "bold white on red",
+    HealthState.PARTIAL: "yellow",
+    HealthState.IDLE: "dim green",
 }
 
 
@@ -36,7 +36,7 @@ class Row:
     """One table, now. seconds_ago: since the end of its last run."""
 
     table: str
-    state: State
+    state: HealthState
     why: str
     lag: float | None
     rows: int
@@ -61,7 +61,7 @@ def rows_of(config: SyncConfig, ledger: RunLog, counts: Mapping[str, int]) -> li
     rows = []
     for table in config.tables:
         mark = marks.get(table.name)
-        standing = standing_of(mark, interval=config.sync_interval_seconds, now=now)
+        standing = health_of(mark, interval=config.sync_interval_seconds, now=now)
         logs = ledger.logs(table=table.name, limit=MOST_LOGS)
         rows.append(
             Row(

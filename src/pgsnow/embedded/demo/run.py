@@ -48,7 +48,7 @@ class Interrupted(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DemoStage:
     """What the running demo works with."""
 
     config: SyncConfig
@@ -99,21 +99,21 @@ def _run(seconds: float, folder: Path, kept: bool, worker_app: str, interruption
 
 
 @contextlib.contextmanager
-def _stage(config: SyncConfig, settings: Settings, workers: Workers, dsn: str) -> Iterator[Stage]:
+def _stage(config: SyncConfig, settings: Settings, workers: Workers, dsn: str) -> Iterator[DemoStage]:
     ledger = PostgresLedger(settings.ledger, config.ledger_schema)
     writers = Writers(dsn)
     try:
         ledger.migrate()
         writers.start()
         with psycopg.connect(dsn, autocommit=True) as conn, screen() as shown:
-            yield Stage(config, settings, ledger, conn, writers, workers, shown)
+            yield DemoStage(config, settings, ledger, conn, writers, workers, shown)
     finally:
         with contextlib.suppress(Exception):  # its failure was raised by _settle, or a signal goes before it
             writers.stop()
         ledger.close()
 
 
-def _show_live(stage: Stage, seconds: float, up_at: float) -> None:
+def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
     end = time.monotonic() + seconds
     first_tick: float | None = None
     while (left := end - time.monotonic()) > 0:
@@ -127,7 +127,7 @@ def _show_live(stage: Stage, seconds: float, up_at: float) -> None:
         time.sleep(min(REFRESH_SECONDS, left))
 
 
-def _settle(stage: Stage) -> None:
+def _settle(stage: DemoStage) -> None:
     """Stop the writers, and wait until every table has had a good run that began after their last commit."""
     stage.writers.stop()
     stopped_at = datetime.now(UTC)  # the ledger is on this machine: one clock
@@ -140,14 +140,14 @@ def _settle(stage: Stage) -> None:
         time.sleep(REFRESH_SECONDS)
 
 
-def _not_run_since(stage: Stage, moment: datetime) -> set[str]:
+def _not_run_since(stage: DemoStage, moment: datetime) -> set[str]:
     """Tables without a good run that began later."""
     marks = stage.ledger.watermarks()
     done = {mark.source_table for mark in marks if mark.last_success and mark.last_success > moment}
     return {table.name for table in stage.config.enabled} - done
 
 
-def _show(stage: Stage, title: str) -> None:
+def _show(stage: DemoStage, title: str) -> None:
     stage.screen(rows_of(stage.config, stage.ledger, count_rows(stage.conn)), title)
 
 

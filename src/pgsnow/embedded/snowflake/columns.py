@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class EmulatedColumn:
     """default: as the engine tells it; a computed column looks as if it had one."""
 
     name: str
@@ -23,10 +23,10 @@ class Column:
         return quoted(self.name)
 
 
-def columns_of(connection: Any, table: str) -> list[Column]:
+def columns_of(connection: Any, table: str) -> list[EmulatedColumn]:
     """table: as the engine writes it. Raises what the engine raises when it is not there."""
     found = connection.execute("SELECT name, type, dflt_value FROM pragma_table_info(?)", [table]).fetchall()
-    return [Column(*row) for row in found]
+    return [EmulatedColumn(*row) for row in found]
 
 
 def quoted(name: str) -> str:

@@ -15,7 +15,7 @@ import sqlglot
 from sqlglot import exp
 
 from pgsnow.embedded.snowflake.clauses import INSERT, UPDATE, Clauses, as_merge, clauses_of
-from pgsnow.embedded.snowflake.columns import Column, columns_of, quoted
+from pgsnow.embedded.snowflake.columns import EmulatedColumn, columns_of, quoted
 from pgsnow.embedded.snowflake.failures import snowflake_error
 
 NONDETERMINISTIC = (100090, "42P18")
@@ -150,7 +150,7 @@ class Replacing:
     def _remove(self) -> None:
         self._run(f"DELETE FROM {self._target} WHERE rowid IN ({GONE})")
 
-    def _write(self, kind: str, columns: list[Column]) -> None:
+    def _write(self, kind: str, columns: list[EmulatedColumn]) -> None:
         written = {name for name, *_ in self._values()}
         found = [quoted(each) for column in columns for each in _names(column, kind) if each in written]
         self._run(
@@ -168,7 +168,7 @@ def _listed(kinds: tuple[str, ...]) -> str:
     return ", ".join(f"'{kind}'" for kind in kinds)
 
 
-def _names(column: Column, kind: str) -> tuple[str, str]:
+def _names(column: EmulatedColumn, kind: str) -> tuple[str, str]:
     return f"{BOTH} {column.key}", f"{kind} {column.key}"
 
 

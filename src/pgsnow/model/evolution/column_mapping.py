@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pgsnow.model.config.options import OnTypeChange
 from pgsnow.model.errors import TypeChanged
-from pgsnow.model.evolution.source_definition import KnownColumn
+from pgsnow.model.evolution.source_definition import ColumnDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column
 from pgsnow.model.types.snowflake_types import can_take, widened
@@ -22,7 +22,7 @@ MOVED = "_PGSNOW_MOVED_"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ColumnMapping:
     """before: the column that its values are in so far (None: another one, or none). filled: why older rows must be
     read for it, or None."""
 
@@ -42,7 +42,7 @@ def shadow_name(base: str, kind: str) -> str:
 
 
 @dataclass(slots=True)
-class Places:
+class ColumnMappings:
     """Finds a place for one column after the other. left: columns that may be taken up, name → type. held: columns
     of those that have no place yet. taken: names in use by others, upper case."""
 
@@ -51,7 +51,7 @@ class Places:
     held: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)
 
-    def find(self, f: Field, known: KnownColumn | None, column: Column | None) -> Place:
+    def find(self, f: Field, known: ColumnDefinition | None, column: Column | None) -> ColumnMapping:
         """Raises TypeChanged. Columns that stay come first, then those that leave theirs, are renamed, are new."""
         if known is None or known.target is None:
             return self._claim(self._new(f))
@@ -67,23 +67,23 @@ class Places:
         self.left[known.target] = known.holds
         return self._claim(self._beside(f, known))
 
-    def _moved(self, f: Field, known: KnownColumn, wide: str | None) -> Place:
+    def _moved(self, f: Field, known: ColumnDefinition, wide: str | None) -> ColumnMapping:
         """The column that it is in, under the name that it has now."""
         holds = wide or known.holds
         if known.base == f.target and known.target is not None and not known.target.startswith(MOVED):
-            return Place(known.target, holds, f.target, known.shadow, known.target, wide)
+            return ColumnMapping(known.target, holds, f.target, known.shadow, known.target, wide)
         wanted = shadow_name(f.target, holds) if known.shadow else f.target
         if self._is_free(wanted, but_for_held=True):
-            return Place(wanted, holds, f.target, known.shadow, known.target, wide)
+            return ColumnMapping(wanted, holds, f.target, known.shadow, known.target, wide)
         if self._may_leave(f, known) and wanted == f.target:
             place = self._taken_up(f, f"column {wanted} was in the target already")
             if place is not None:
                 self.left[str(known.target)] = known.holds
                 return place
         name = self._unused(shadow_name(f.target, holds))
-        return Place(name, holds, f.target, True, known.target, wide)
+        return ColumnMapping(name, holds, f.target, True, known.target, wide)
 
-    def _beside(self, f: Field, known: KnownColumn) -> Place:
+    def _beside(self, f: Field, known: ColumnDefinition) -> ColumnMapping:
         told = f"column {f.source} is {f.type.postgres} now, which {known.target} ({known.holds}) cannot take"
         if f.key:
             raise TypeChanged(
@@ -91,41 +91,41 @@ class Places:
                 advice="Sync the table into another target, or alter the key's column in Snowflake by hand.",
             )
         if known.base != f.target and self._is_free(f.target):
-            return Place(f.target, f.type.snowflake, f.target, is_new=True, filled=told)
+            return ColumnMapping(f.target, f.type.snowflake, f.target, is_new=True, filled=told)
         return self._taken_up(f, told) or self._shadow(f, told, filled=told)
 
-    def _new(self, f: Field) -> Place:
+    def _new(self, f: Field) -> ColumnMapping:
         if self._is_free(f.target):
-            return Place(f.target, f.type.snowflake, f.target, is_new=True)
+            return ColumnMapping(f.target, f.type.snowflake, f.target, is_new=True)
         told = f"column {f.target} was in the target already"
         return self._taken_up(f, told) or self._shadow(f, f"{told}, of another type", filled=None)
 
-    def _taken_up(self, f: Field, told: str) -> Place | None:
+    def _taken_up(self, f: Field, told: str) -> ColumnMapping | None:
         """The name's own column, if it is left and will do: what older rows have in it is overwritten."""
         kind = self.left.get(f.target)
         if kind is None or self._is_taken(f.target) or not can_take(kind, f.type):
             return None
-        return Place(f.target, kind, f.target, filled=told)
+        return ColumnMapping(f.target, kind, f.target, filled=told)
 
-    def _shadow(self, f: Field, told: str, *, filled: str | None) -> Place:
+    def _shadow(self, f: Field, told: str, *, filled: str | None) -> ColumnMapping:
         if self.plan.config.on_type_change is OnTypeChange.FAIL:
             raise TypeChanged(f"{self.plan.source.name}: {told}")
         name = shadow_name(f.target, f.type.snowflake)
         kind = self.left.get(name)
         if kind is not None and not self._is_taken(name) and can_take(kind, f.type):
-            return Place(
+            return ColumnMapping(
                 name, kind, f.target, True, filled=filled or f"column {name} was in the target already"
             )
-        return Place(self._unused(name), f.type.snowflake, f.target, True, is_new=True, filled=filled)
+        return ColumnMapping(self._unused(name), f.type.snowflake, f.target, True, is_new=True, filled=filled)
 
-    def _claim(self, place: Place) -> Place:
+    def _claim(self, place: ColumnMapping) -> ColumnMapping:
         self.taken.add(place.name.upper())
         return place
 
     def _is_taken(self, name: str) -> bool:
         return name.upper() in self.taken
 
-    def _may_leave(self, f: Field, known: KnownColumn) -> bool:
+    def _may_leave(self, f: Field, known: ColumnDefinition) -> bool:
         """A key stays in its column, and so does what must be renamed because another column gets its name."""
         return not f.key and known.target is not None and not self._is_taken(known.target)
 
@@ -139,12 +139,12 @@ class Places:
         return next(candidate for candidate in candidates if self._is_free(candidate))
 
 
-def fits(f: Field, known: KnownColumn, column: Column | None) -> bool:
+def fits(f: Field, known: ColumnDefinition, column: Column | None) -> bool:
     """True if the column that the values are in can take them still, as it is or widened in place."""
     return can_take(known.holds, f.type) or _wider(f, known, column) is not None
 
 
-def _wider(f: Field, known: KnownColumn, column: Column | None) -> str | None:
+def _wider(f: Field, known: ColumnDefinition, column: Column | None) -> str | None:
     is_as_before = known.snowflake == f.type.snowflake and (
         column is None or known.type_text == column.type_text
     )

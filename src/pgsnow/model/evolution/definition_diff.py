@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pgsnow.model.config.digest import config_digest
-from pgsnow.model.evolution.source_definition import KnownColumn, KnownSource
+from pgsnow.model.evolution.source_definition import ColumnDefinition, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column, Leaf, SourceTable
 from pgsnow.model.types.typemap import Field
@@ -26,10 +26,10 @@ class Change:
     outdates: bool = False
 
 
-Pair = tuple[KnownColumn, Column]
+Pair = tuple[ColumnDefinition, Column]
 
 
-def matched(known: KnownSource, source: SourceTable) -> list[Pair]:
+def matched(known: SourceDefinition, source: SourceTable) -> list[Pair]:
     """Each known column with what it is now: by its number in the same table, by its name in another one."""
     if known.oid == source.oid:
         now = {column.attnum: column for column in source.columns}
@@ -38,13 +38,13 @@ def matched(known: KnownSource, source: SourceTable) -> list[Pair]:
     return [(k, named[k.name]) for k in known.columns if k.attnum is not None and k.name in named]
 
 
-def changes_of(known: KnownSource, plan: TablePlan) -> tuple[Change, ...]:
+def changes_of(known: SourceDefinition, plan: TablePlan) -> tuple[Change, ...]:
     """Every change of the source since it was remembered, the table's own first, then by column."""
     source, pairs = plan.source, matched(known, plan.source)
     return (*_of_table(known, source), *_of_key(known, plan, pairs), *_of_columns(known, plan, pairs))
 
 
-def is_rewritten(known: KnownSource, source: SourceTable) -> bool:
+def is_rewritten(known: SourceDefinition, source: SourceTable) -> bool:
     """True if a table that was there then has other storage now. Partitions that came or went do not count."""
     if known.oid != source.oid:
         return False
@@ -55,7 +55,7 @@ def is_rewritten(known: KnownSource, source: SourceTable) -> bool:
     return any(leaf.filenode != before[leaf.oid] for leaf in same)
 
 
-def leaves_apart(known: KnownSource, source: SourceTable) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
+def leaves_apart(known: SourceDefinition, source: SourceTable) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
     """(attached, detached) since then."""
     before, now = {leaf.oid for leaf in known.leaves}, {leaf.oid for leaf in source.leaves}
     return (
@@ -64,7 +64,7 @@ def leaves_apart(known: KnownSource, source: SourceTable) -> tuple[tuple[Leaf, .
     )
 
 
-def _of_table(known: KnownSource, source: SourceTable) -> Iterator[Change]:
+def _of_table(known: SourceDefinition, source: SourceTable) -> Iterator[Change]:
     if known.oid != source.oid:
         told = f"{source.name} is another table now: created anew, or renamed into its place"
         yield Change("re-created", None, told, outdates=True)
@@ -76,7 +76,7 @@ def _of_table(known: KnownSource, source: SourceTable) -> Iterator[Change]:
         yield Change("detached", None, f"{leaf.name} was detached or dropped")
 
 
-def _of_key(known: KnownSource, plan: TablePlan, pairs: Sequence[Pair]) -> Iterator[Change]:
+def _of_key(known: SourceDefinition, plan: TablePlan, pairs: Sequence[Pair]) -> Iterator[Change]:
     now_called = {k.name: column.name for k, column in pairs}
     before = [now_called.get(name, name) for name in known.key]
     now = [field.source for field in plan.key]
@@ -85,7 +85,7 @@ def _of_key(known: KnownSource, plan: TablePlan, pairs: Sequence[Pair]) -> Itera
         yield Change("key", None, told, outdates=True)
 
 
-def _of_columns(known: KnownSource, plan: TablePlan, pairs: Sequence[Pair]) -> Iterator[Change]:
+def _of_columns(known: SourceDefinition, plan: TablePlan, pairs: Sequence[Pair]) -> Iterator[Change]:
     fields = {field.source: field for field in plan.fields}
     types = {field.source: field.type.snowflake for field in plan.output}
     rewritten = is_rewritten(known, plan.source)
@@ -112,7 +112,7 @@ def _added(column: Column, field: Field | None, rewritten: bool) -> Change:
     return Change("added", column.name, told, outdates=filled)
 
 
-def _of_column(k: KnownColumn, column: Column, snowflake: str, rewritten: bool) -> Iterator[Change]:
+def _of_column(k: ColumnDefinition, column: Column, snowflake: str, rewritten: bool) -> Iterator[Change]:
     if k.type_text != column.type_text or k.snowflake != snowflake:
         yield _type_changed(k, column, snowflake, rewritten)
     if k.not_null != column.not_null:
@@ -127,7 +127,7 @@ def _of_column(k: KnownColumn, column: Column, snowflake: str, rewritten: bool) 
         )
 
 
-def _type_changed(k: KnownColumn, column: Column, snowflake: str, rewritten: bool) -> Change:
+def _type_changed(k: ColumnDefinition, column: Column, snowflake: str, rewritten: bool) -> Change:
     was, is_now = k.type_text or k.snowflake, column.type_text or snowflake
     if was == is_now:
         was, is_now = k.snowflake, snowflake
@@ -135,7 +135,7 @@ def _type_changed(k: KnownColumn, column: Column, snowflake: str, rewritten: boo
     return Change("type", column.name, told, outdates=rewritten)
 
 
-def _labels_changed(k: KnownColumn, column: Column) -> Change:
+def _labels_changed(k: ColumnDefinition, column: Column) -> Change:
     if column.kind != "c" and _is_within(k.labels, column.labels):
         new = ", ".join(label for label in column.labels if label not in k.labels)
         return Change("labels", column.name, f"column {column.name} has new labels: {new}")
@@ -149,7 +149,7 @@ def _is_within(few: Sequence[str], many: Iterable[str]) -> bool:
     return all(label in rest for label in few)
 
 
-def known_of(plan: TablePlan, places: Mapping[str, KnownColumn] | None = None) -> KnownSource:
+def known_of(plan: TablePlan, places: Mapping[str, ColumnDefinition] | None = None) -> SourceDefinition:
     """What there is to remember of a plan whose output has been carried out. places: by source column, where the
     target holds it, if that is not simply the plan's own column."""
     source, places = plan.source, places or {}
@@ -157,7 +157,7 @@ def known_of(plan: TablePlan, places: Mapping[str, KnownColumn] | None = None) -
     read = {field.source for field in plan.fields}
     columns = [
         _placed(
-            KnownColumn(
+            ColumnDefinition(
                 c.attnum, c.name, c.type_text, not_null=c.not_null, labels=c.labels,
                 generation=c.generation, is_read=c.name in read,
             ),
@@ -165,8 +165,8 @@ def known_of(plan: TablePlan, places: Mapping[str, KnownColumn] | None = None) -
         )
         for c in source.columns
     ]  # fmt: skip
-    columns += [_placed(KnownColumn(None, f.source), f, places) for f in plan.output if f.computed]
-    return KnownSource(
+    columns += [_placed(ColumnDefinition(None, f.source), f, places) for f in plan.output if f.computed]
+    return SourceDefinition(
         oid=source.oid,
         name=str(source.name),
         relkind=source.relkind,
@@ -179,7 +179,9 @@ def known_of(plan: TablePlan, places: Mapping[str, KnownColumn] | None = None) -
     )
 
 
-def _placed(column: KnownColumn, field: Field | None, places: Mapping[str, KnownColumn]) -> KnownColumn:
+def _placed(
+    column: ColumnDefinition, field: Field | None, places: Mapping[str, ColumnDefinition]
+) -> ColumnDefinition:
     if field is None:
         return column
     kind = field.type.snowflake

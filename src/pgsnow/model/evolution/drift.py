@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pgsnow.model.config.options import OnDetach
 from pgsnow.model.config.sync_config import LateRows, TableMode
-from pgsnow.model.evolution.alignment import Retargeted, retarget
+from pgsnow.model.evolution.alignment import Alignment, retarget
 from pgsnow.model.evolution.ddl_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 from pgsnow.model.evolution.definition_diff import (
     Change,
@@ -18,18 +18,18 @@ from pgsnow.model.evolution.definition_diff import (
     leaves_apart,
     matched,
 )
-from pgsnow.model.evolution.source_definition import KnownColumn, KnownSource
+from pgsnow.model.evolution.source_definition import ColumnDefinition, SourceDefinition
 from pgsnow.model.metadata_columns import RESERVED
 from pgsnow.model.plan import TablePlan
 
 __all__ = [
     "AddColumn",
     "Change",
+    "ColumnDefinition",
     "Drift",
     "DropColumn",
-    "KnownColumn",
-    "KnownSource",
     "RenameColumn",
+    "SourceDefinition",
     "TargetAction",
     "WidenColumn",
     "drift_of",
@@ -48,7 +48,7 @@ class Drift:
     """
 
     plan: TablePlan
-    after: KnownSource
+    after: SourceDefinition
     changes: tuple[Change, ...] = ()
     full_read: str | None = None
     whole_leaves: tuple[int, ...] = ()
@@ -56,7 +56,7 @@ class Drift:
     prune: bool = False
     replace: bool = False
     parting: tuple[TargetAction, ...] = ()
-    parted: KnownSource | None = None
+    parted: SourceDefinition | None = None
     actions: tuple[TargetAction, ...] = ()
 
     @property
@@ -69,7 +69,9 @@ class Drift:
         """True if a run has something to tell, to read or to do on its account."""
         return bool(self.changes or self.alters or self.full_read or self.whole_leaves or self.by_xid)
 
-    def to_remember(self, known: KnownSource | None, target: Mapping[str, str] | None) -> KnownSource | None:
+    def to_remember(
+        self, known: SourceDefinition | None, target: Mapping[str, str] | None
+    ) -> SourceDefinition | None:
         """What the ledger should know once everything is done, or None if it knows that. target: its columns, name →
         type, as far as they are known."""
         after = self.after if target is None else self.after.seen(target, RESERVED)
@@ -81,18 +83,18 @@ class Drift:
         return tuple(change.text for change in self.changes)
 
 
-def drift_of(known: KnownSource | None, plan: TablePlan) -> Drift:
+def drift_of(known: SourceDefinition | None, plan: TablePlan) -> Drift:
     """`plan`: as the configuration and the source's catalog have it, whatever the target has. Pure, and the same
     again until `after` is remembered. Nothing known: nothing has drifted. Raises TypeChanged."""
     if known is None:
         return Drift(plan, known_of(plan))
     changes = changes_of(known, plan)
     if known.into != str(plan.target):
-        return _read(known, plan, changes, Retargeted({}, ()))
+        return _read(known, plan, changes, Alignment({}, ()))
     return _read(known, plan, changes, retarget(known, plan, matched(known, plan.source)))
 
 
-def _read(known: KnownSource, plan: TablePlan, changes: Sequence[Change], target: Retargeted) -> Drift:
+def _read(known: SourceDefinition, plan: TablePlan, changes: Sequence[Change], target: Alignment) -> Drift:
     settled, after = _settled(plan, target)
     kinds = {change.kind for change in changes}
     attached, detached = leaves_apart(known, plan.source) if "re-created" not in kinds else ((), ())
@@ -125,13 +127,13 @@ def _read(known: KnownSource, plan: TablePlan, changes: Sequence[Change], target
     )
 
 
-def _settled(plan: TablePlan, target: Retargeted) -> tuple[TablePlan, KnownSource]:
+def _settled(plan: TablePlan, target: Alignment) -> tuple[TablePlan, SourceDefinition]:
     """The plan with its output in its places, and the memory of them."""
     places = target.places
     output = tuple(replace(f, target=places[f.source].name) if f.source in places else f for f in plan.output)
     settled = replace(plan, output=output)
-    kept: Mapping[str, KnownColumn] = {
-        name: KnownColumn(None, name, target=p.name, holds=p.holds, base=p.base, shadow=p.shadow)
+    kept: Mapping[str, ColumnDefinition] = {
+        name: ColumnDefinition(None, name, target=p.name, holds=p.holds, base=p.base, shadow=p.shadow)
         for name, p in places.items()
     }
     return settled, replace(known_of(settled, kept), left=target.left)

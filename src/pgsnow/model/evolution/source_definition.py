@@ -10,7 +10,7 @@ from pgsnow.model.table import Leaf, SourceTable
 
 
 @dataclass(frozen=True, slots=True)
-class KnownColumn:
+class ColumnDefinition:
     """A column of the source, or one that the transform adds (attnum None).
 
     snowflake: the type that its values need, and base: the name that the configuration gives it in the target.
@@ -33,7 +33,7 @@ class KnownColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSource:
+class SourceDefinition:
     """A source table as it was when its checkpoint moved last.
 
     into: the target. left: columns of the target that no column of the source fills (any more), and their types.
@@ -47,11 +47,11 @@ class KnownSource:
     key: tuple[str, ...]
     filenode: str = ""
     leaves: tuple[Leaf, ...] = ()
-    columns: tuple[KnownColumn, ...] = ()
+    columns: tuple[ColumnDefinition, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
 
-    def column(self, name: str) -> KnownColumn | None:
+    def column(self, name: str) -> ColumnDefinition | None:
         return next((c for c in self.columns if c.name == name and c.attnum is not None), None)
 
     def present_name(self, name: str, source: SourceTable) -> str | None:
@@ -61,7 +61,7 @@ class KnownSource:
             return None
         return next((c.name for c in source.columns if c.attnum == known.attnum and c.name != name), None)
 
-    def seen(self, target: Mapping[str, str], own: frozenset[str]) -> KnownSource:
+    def seen(self, target: Mapping[str, str], own: frozenset[str]) -> SourceDefinition:
         """The same, with the types that the target's columns (name → type) really have, and all of them that nothing
         fills. own: columns that pgsnow itself keeps there."""
         columns = tuple(
@@ -82,7 +82,7 @@ class KnownSource:
         return data
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> KnownSource:
+    def from_json(cls, data: Mapping[str, Any]) -> SourceDefinition:
         return cls(
             oid=int(data["oid"]),
             name=data["name"],
@@ -92,7 +92,7 @@ class KnownSource:
             filenode=data.get("filenode", ""),
             leaves=tuple(Leaf(**leaf) for leaf in data.get("leaves", ())),
             columns=tuple(
-                KnownColumn(**{**column, "labels": tuple(column.get("labels", ()))})
+                ColumnDefinition(**{**column, "labels": tuple(column.get("labels", ()))})
                 for column in data.get("columns", ())
             ),
             left=tuple((name, kind) for name, kind in data.get("left", ())),
@@ -101,4 +101,4 @@ class KnownSource:
 
 
 _NOTHING = object()
-_USUAL = {k: v for k, v in asdict(KnownColumn(None, "")).items() if k not in ("attnum", "name")}
+_USUAL = {k: v for k, v in asdict(ColumnDefinition(None, "")).items() if k not in ("attnum", "name")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgsnow.operations.check.finding import Finding, failed, ok, warning
+from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
 
 KEEPS_TASKS = {
     "amqp": "RabbitMQ hands a killed worker's task on at once; no run may be longer than its consumer_timeout",
@@ -18,7 +18,7 @@ LOSES_TASKS = frozenset(
 FIX = "Set CELERY_BROKER_URL to Redis or Valkey (redis://…) or RabbitMQ (amqp://…)."
 
 
-def check_broker(url: str | None) -> Finding:
+def check_broker(url: str | None) -> CheckResult:
     """`url` is a secret (it may hold a password): only its scheme is told."""
     if not url:
         return warning("broker", "CELERY_BROKER_URL is not set: only `pgsnow run` will sync", FIX)

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError
 from pgsnow.model.settings.settings import S3Settings, Settings
-from pgsnow.operations.check.finding import Finding, failed, ok, warning
+from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.snowflake.stage.s3_stage import S3Staging
+from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.s3_stage import S3Stage
 
 NAME, BODY = "s3 bucket", b"pgsnow check"
 
 
-def check_bucket(session: Session, settings: Settings) -> Iterator[Finding]:
+def check_bucket(session: Session, settings: Settings) -> Iterator[CheckResult]:
     """A small object is put, listed and deleted, with all that the loads of a table need."""
-    staging = Stagings.of(settings).s3
+    staging = Stages.of(settings).s3
     if settings.s3 is None or staging is None:
         return
     folder = f"check-{uuid.uuid4().hex}/"
@@ -29,7 +29,7 @@ def check_bucket(session: Session, settings: Settings) -> Iterator[Finding]:
         yield warning(NAME, text, "See docs/going-live.md, “a bucket of your own”.")
 
 
-def _written(session: Session, settings: S3Settings, staging: S3Staging, folder: str) -> Iterator[Finding]:
+def _written(session: Session, settings: S3Settings, staging: S3Stage, folder: str) -> Iterator[CheckResult]:
     key = f"{settings.prefix}/{folder}object"
     staging.bucket.put(key, BODY)
     try:
@@ -43,8 +43,8 @@ def _written(session: Session, settings: S3Settings, staging: S3Staging, folder:
 
 
 def _seen_by_snowflake(
-    session: Session, settings: S3Settings, staging: S3Staging, folder: str
-) -> Finding | None:
+    session: Session, settings: S3Settings, staging: S3Stage, folder: str
+) -> CheckResult | None:
     """Only a stage can be asked what it holds; an integration shows itself at the first COPY."""
     statement = staging.list_through_stage(folder)
     if statement is None:

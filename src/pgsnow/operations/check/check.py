@@ -9,21 +9,23 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
-from pgsnow.operations.check.finding import Finding, Level, failing_as, ok
+from pgsnow.operations.check.finding import CheckResult, Level, failing_as, ok
 from pgsnow.operations.check.ledger import check_ledger
 from pgsnow.operations.check.source import check_source
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
-from pgsnow.snowflake.schema.dry_run import Foresight
+from pgsnow.snowflake.schema.dry_run import DryRun
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.runtime.planner import Prepared
 
-__all__ = ["Finding", "Level", "run_checks"]
+__all__ = ["CheckResult", "Level", "run_checks"]
 
 
-def run_checks(config: SyncConfig, settings: Settings, names: Sequence[str] | None = None) -> list[Finding]:
+def run_checks(
+    config: SyncConfig, settings: Settings, names: Sequence[str] | None = None
+) -> list[CheckResult]:
     """Every finding, in the order in which to put things right. names: only these tables.
 
     A server that does not answer is one failed finding; what can only be known from it is left out.
@@ -50,7 +52,7 @@ def run_checks(config: SyncConfig, settings: Settings, names: Sequence[str] | No
     ):
         findings.extend(check_account(session, settings.snowflake))
         findings.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
-        foresight = Foresight(session)
+        foresight = DryRun(session)
         findings.extend(check_target(foresight, each.plan) for each in prepared)
         if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
             findings.extend(check_bucket(session, settings))

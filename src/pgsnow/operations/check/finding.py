@@ -21,7 +21,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One check. `fix` says what to do about it, word for word where that can be said; empty when all is well."""
 
     name: str
@@ -33,20 +33,20 @@ class Finding:
         return {"name": self.name, "level": self.level.value, "detail": self.detail, "fix": self.fix}
 
 
-def ok(name: str, detail: str) -> Finding:
-    return Finding(name, Level.OK, detail)
+def ok(name: str, detail: str) -> CheckResult:
+    return CheckResult(name, Level.OK, detail)
 
 
-def warning(name: str, detail: str, fix: str) -> Finding:
-    return Finding(name, Level.WARNING, detail, fix)
+def warning(name: str, detail: str, fix: str) -> CheckResult:
+    return CheckResult(name, Level.WARNING, detail, fix)
 
 
-def failed(name: str, detail: str, fix: str) -> Finding:
-    return Finding(name, Level.FAILED, detail, fix)
+def failed(name: str, detail: str, fix: str) -> CheckResult:
+    return CheckResult(name, Level.FAILED, detail, fix)
 
 
 @contextmanager
-def failing_as(name: str, note: Callable[[Finding], None]) -> Iterator[None]:
+def failing_as(name: str, note: Callable[[CheckResult], None]) -> Iterator[None]:
     """An error of the block becomes a failed finding with the error's own advice; what is after the block goes on."""
     try:
         yield

@@ -10,7 +10,7 @@ import psycopg
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.session import connect
 from pgsnow.model.settings.settings import PostgresSettings
-from pgsnow.operations.check.finding import Finding, failed, ok
+from pgsnow.operations.check.finding import CheckResult, failed, ok
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -26,13 +26,13 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 """
 
 
-def check_ledger(settings: PostgresSettings, schema: str) -> list[Finding]:
+def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
     """Raises LedgerUnavailable, LedgerAccessDenied when it does not answer."""
     with translating(), connect(settings) as one, connect(settings) as two:
         return [*_writable(one, schema, settings.display), _session_kept(one, two)]
 
 
-def _writable(conn: Connection, schema: str, display: str) -> Iterator[Finding]:
+def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResult]:
     row = conn.execute(RIGHTS, {"schema": schema}).fetchone() or {}
     named, role, database = row["named"], row["role"], row["database"]
     if row["read_only"]:
@@ -61,7 +61,7 @@ def _writable(conn: Connection, schema: str, display: str) -> Iterator[Finding]:
         )
 
 
-def _session_kept(one: Connection, two: Connection) -> Finding:
+def _session_kept(one: Connection, two: Connection) -> CheckResult:
     """Two open connections have two servers' processes, unless a pooler lends one process to both in turn."""
     pids = [conn.execute("select pg_backend_pid() as pid").fetchone() for conn in (one, two)]
     if pids[0] == pids[1]:

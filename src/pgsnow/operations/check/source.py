@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from pgsnow.model.duration import approximate_duration
-from pgsnow.operations.check.finding import Finding, failed, ok, warning
+from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
 
 OLDEST_VERSION = 12
 LONG_SECONDS = 3600
@@ -53,7 +53,7 @@ class Facts(NamedTuple):
     xid_age: int
 
 
-def check_source(conn: psycopg.Connection[Any], display: str) -> list[Finding]:
+def check_source(conn: psycopg.Connection[Any], display: str) -> list[CheckResult]:
     """display: the server's name without its password. Raises psycopg.Error."""
     row = conn.execute(FACTS).fetchone()
     facts = Facts(*row) if row else None
@@ -68,14 +68,14 @@ def check_source(conn: psycopg.Connection[Any], display: str) -> list[Finding]:
     ]
 
 
-def _version(facts: Facts, display: str) -> Finding:
+def _version(facts: Facts, display: str) -> CheckResult:
     detail = f"{display}, PostgreSQL {facts.version}"
     if facts.version_number < OLDEST_VERSION * 10_000:
         return warning("postgres", f"{detail}: older than what pgsnow is tested with", "Upgrade Postgres.")
     return ok("postgres", detail)
 
 
-def _clock(conn: psycopg.Connection[Any]) -> Finding:
+def _clock(conn: psycopg.Connection[Any]) -> CheckResult:
     before = time.time()
     row = conn.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
     here = (before + time.time()) / 2
@@ -93,7 +93,7 @@ def _clock(conn: psycopg.Connection[Any]) -> Finding:
     )
 
 
-def _preconditions(facts: Facts) -> Iterator[Finding]:
+def _preconditions(facts: Facts) -> Iterator[CheckResult]:
     if facts.standby:
         yield warning(
             "primary",
@@ -124,7 +124,7 @@ def _preconditions(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _prepared(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+def _prepared(conn: psycopg.Connection[Any]) -> Iterator[CheckResult]:
     rows = conn.execute(PREPARED).fetchall()
     if not rows:
         yield ok("prepared transactions", "none")
@@ -137,7 +137,7 @@ def _prepared(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
         )
 
 
-def _long(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+def _long(conn: psycopg.Connection[Any]) -> Iterator[CheckResult]:
     rows = conn.execute(LONG, (LONG_SECONDS,)).fetchall()
     if not rows:
         yield ok("long transactions", f"none is older than {approximate_duration(LONG_SECONDS)}")

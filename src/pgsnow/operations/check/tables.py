@@ -12,7 +12,7 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import Column, SourceName
-from pgsnow.operations.check.finding import Finding, failed, ok, warning
+from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.sync.runtime.planner import Prepared, prepare
 
@@ -21,7 +21,7 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 
 def check_table(
     conn: psycopg.Connection[Any], table: TableConfig, settings: SnowflakeSettings
-) -> tuple[list[Finding], Prepared | None]:
+) -> tuple[list[CheckResult], Prepared | None]:
     """The table's findings, and its plan unless it has none. Raises psycopg.Error."""
     try:
         prepared = prepare(table, describe(conn, table.source), settings)
@@ -30,7 +30,7 @@ def check_table(
     return list(_findings(table, prepared.plan)), prepared
 
 
-def _findings(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
+def _findings(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     watermark = plan.watermark
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
     key = f"pk {', '.join(plan.pk)}" if plan.pk else "no key"
@@ -61,7 +61,7 @@ def _findings(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
     yield from _sequence(table, plan, watermark)
 
 
-def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
+def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     for name in plan.pk:
         column = plan.source.column(name)
         if column is not None and not column.not_null:
@@ -72,7 +72,7 @@ def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[Finding]:
             )
 
 
-def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterator[Finding]:
+def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterator[CheckResult]:
     if watermark.type_name not in INTEGERS:
         return
     for column, cache, increment in plan.source.sequence_cache:

@@ -8,14 +8,14 @@ from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
-from pgsnow.operations.check.finding import Finding, failed, ok, warning
+from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
 from pgsnow.snowflake.privileges import Rights, rights_of
 from pgsnow.snowflake.quoting import quote
-from pgsnow.snowflake.schema.dry_run import Foresight, schemas_of, use_warehouse
+from pgsnow.snowflake.schema.dry_run import DryRun, schemas_of, use_warehouse
 from pgsnow.snowflake.session import Session
 
 
-def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[Finding]:
+def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[CheckResult]:
     """The login has worked; what about the rest?"""
     yield ok("snowflake", settings.display)
     for text in settings.warnings:
@@ -25,7 +25,7 @@ def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[Fin
     yield _database(session, fold_target(settings.database))
 
 
-def _warehouse(session: Session, name: str) -> Finding:
+def _warehouse(session: Session, name: str) -> CheckResult:
     try:
         use_warehouse(session, name)
     except (TableError, AccessDenied) as error:
@@ -35,7 +35,7 @@ def _warehouse(session: Session, name: str) -> Finding:
     return ok("snowflake warehouse", name)
 
 
-def _database(session: Session, name: str) -> Finding:
+def _database(session: Session, name: str) -> CheckResult:
     if schemas_of(session, name):
         return ok("snowflake database", name)
     role = role_of(session)
@@ -46,14 +46,14 @@ def _database(session: Session, name: str) -> Finding:
     )
 
 
-def check_rights(session: Session, targets: frozenset[TargetName]) -> Iterator[Finding]:
+def check_rights(session: Session, targets: frozenset[TargetName]) -> Iterator[CheckResult]:
     """A finding a schema that targets are in."""
     rights = rights_of(session)
     for target in sorted({target.sibling("") for target in targets}):
         yield _rights_in(session, target, rights)
 
 
-def _rights_in(session: Session, target: TargetName, rights: Rights) -> Finding:
+def _rights_in(session: Session, target: TargetName, rights: Rights) -> CheckResult:
     name = "snowflake rights"
     place = f"{target.database}.{target.schema}"
     if rights.grants is None:
@@ -74,7 +74,7 @@ def role_of(session: Session) -> str:
     return quote(rights_of(session).role)
 
 
-def check_target(foresight: Foresight, plan: TablePlan) -> Finding:
+def check_target(foresight: DryRun, plan: TablePlan) -> CheckResult:
     """Whether the target can take the table; says what the first run would do to it."""
     name = f"target of {plan.config.name}"
     try:

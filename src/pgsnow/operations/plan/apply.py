@@ -21,14 +21,14 @@ from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.sync.engine import holder
 from pgsnow.sync.load.destination import Destination
 from pgsnow.sync.runtime.events import ignore
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.log import logger
 from pgsnow.sync.runtime.planner import prepare, target_of
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.tick.held import held
 from pgsnow.sync.tick.outcomes import status_after
 
@@ -74,9 +74,9 @@ class _Application:
         self._ledger = ledger
         self._conn = conn
 
-    def progress(self, table: str, run_id: str) -> Progress:
+    def progress(self, table: str, run_id: str) -> Recorder:
         target = str(target_of(self._config.table(table), self._settings.snowflake))
-        return Progress(table, target, run_id, ignore)
+        return Recorder(table, target, run_id, ignore)
 
     def table(self, claim: Claim) -> TableReport:
         """Done, noted and released."""
@@ -92,14 +92,14 @@ class _Application:
         self._ledger.release([claim])
         return report
 
-    def _fit(self, claim: Claim, progress: Progress) -> None:
+    def _fit(self, claim: Claim, progress: Recorder) -> None:
         """As a run does it before it reads. The ledger's memory of the target may be why it does not fit: look anew."""
         table, settings = self._config.table(claim.table), self._settings.snowflake
         drift = prepare(table, describe(self._conn, table.source), settings, claim.known).drift
         self._ledger.remember_target(claim, None)
         fresh = replace(claim, target_columns=None)
         destination = Destination(
-            settings, drift.plan, self._ledger, fresh, progress, threading.Event(), Stagings(), applying=True
+            settings, drift.plan, self._ledger, fresh, progress, threading.Event(), Stages(), applying=True
         )
         try:
             destination.target.evolve(drift)

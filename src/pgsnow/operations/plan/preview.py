@@ -8,16 +8,16 @@ from pgsnow.ledger.ledger import PostgresLedger
 from pgsnow.ledger.remembered import remembered
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.plan.result import TablePreview
-from pgsnow.operations.plan.source import Found, SourceLook
-from pgsnow.operations.plan.target import TargetLook
+from pgsnow.operations.plan.source import Found, SourceInspection
+from pgsnow.operations.plan.target import TargetInspection
 from pgsnow.postgres.catalog.privileges import access
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.session import connect
-from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.choose import Stages
 
 
 def preview(
@@ -32,7 +32,7 @@ def preview(
     config.check_staging(bucket=settings.s3 is not None)
     found = _in_source(config, settings, config.select(names or None), full=full_refresh)
     with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
-        target = TargetLook.over(session, Stagings.of(settings))
+        target = TargetInspection.over(session, Stages.of(settings))
         return [target.look(each.preview, each.drift) if each.drift else each.preview for each in found]
 
 
@@ -42,12 +42,12 @@ def _in_source(
     ledger, source = PostgresLedger(settings.ledger, config.ledger_schema), Source(settings.source)
     try:
         checkpoints: dict[str, Checkpoint] = remembered(ledger.checkpoints, {})
-        sources: dict[str, KnownSource] = remembered(ledger.known_sources, {})
+        sources: dict[str, SourceDefinition] = remembered(ledger.known_sources, {})
         listing = remembered(lambda: ledger.virtual_xids(settings.source.display), VirtualXids())
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
             sizes = access(conn, {table.source: table.watermark_column for table in tables})
-            look = SourceLook(conn, horizon, checkpoints, sources, sizes, settings.snowflake, full)
+            look = SourceInspection(conn, horizon, checkpoints, sources, sizes, settings.snowflake, full)
             return [look.look(table) for table in tables]
     finally:
         source.close()

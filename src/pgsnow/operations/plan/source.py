@@ -13,7 +13,7 @@ from pgsnow.model.config.digest import changed_keys, config_digest
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.evolution.drift import Drift, KnownSource
+from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceName
@@ -36,13 +36,13 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceLook:
+class SourceInspection:
     """Looks at tables one by one. full: as a full refresh would."""
 
     conn: psycopg.Connection[Any]
     horizon: Horizon
     checkpoints: Mapping[str, Checkpoint]
-    known: Mapping[str, KnownSource]
+    known: Mapping[str, SourceDefinition]
     access: Mapping[SourceName, Access]
     settings: SnowflakeSettings
     full: bool
@@ -88,7 +88,7 @@ class SourceLook:
         return CHANGES if seen.busy or drift.is_work else NOTHING
 
 
-def _configured(known: KnownSource | None, plan: TablePlan) -> Iterator[str]:
+def _configured(known: SourceDefinition | None, plan: TablePlan) -> Iterator[str]:
     keys = changed_keys(dict(known.settings), config_digest(plan.config)) if known is not None else ()
     if keys:
         yield f"the configuration has other values for {', '.join(keys)}"

@@ -15,10 +15,10 @@ from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, Table
 from pgsnow.snowflake.load.dry_run import foresee_first_load, foresee_load
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.privileges import Lack, Rights, rights_of
-from pgsnow.snowflake.schema.dry_run import Foreseen, Foresight
+from pgsnow.snowflake.schema.dry_run import DryRun, DryRunResult
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.snowflake.stage.stage import Staging
+from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.sync.pipeline.load_batches import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
@@ -31,16 +31,16 @@ GONE = f"{EVERYTHING}: the target is gone"
 
 
 @dataclass(frozen=True, slots=True)
-class TargetLook:
+class TargetInspection:
     """Looks at targets one by one, over one session."""
 
-    foresight: Foresight
+    foresight: DryRun
     rights: Rights
-    stagings: Stagings
+    stagings: Stages
 
     @classmethod
-    def over(cls, session: Session, stagings: Stagings) -> TargetLook:
-        return cls(Foresight(session), rights_of(session), stagings)
+    def over(cls, session: Session, stagings: Stages) -> TargetInspection:
+        return cls(DryRun(session), rights_of(session), stagings)
 
     def look(self, preview: TablePreview, drift: Drift) -> TablePreview:
         """Raises TargetUnavailable and the like; what stops the table is in its preview."""
@@ -62,7 +62,7 @@ class TargetLook:
             first_load=_first_load(plan, staging) if reads in (FIRST, GONE) else (),
         )
 
-    def _lacking(self, plan: TablePlan, foreseen: Foreseen) -> Iterator[Lack]:
+    def _lacking(self, plan: TablePlan, foreseen: DryRunResult) -> Iterator[Lack]:
         """Nothing where grants cannot be told: `pgsnow check` says so."""
         if self.rights.grants is None:
             return
@@ -83,7 +83,7 @@ def _grant(lack: Lack) -> Grant:
     return Grant(Side.SNOWFLAKE, lack.statement, lack.certain)
 
 
-def _action(foreseen: Foreseen) -> Action:
+def _action(foreseen: DryRunResult) -> Action:
     if not foreseen.there:
         return Action.CREATE
     return Action.CHANGE if foreseen.statements else Action.UNCHANGED
@@ -93,13 +93,13 @@ def _sample(plan: TablePlan) -> Content:
     return Content(plan, batch_name(plan, SAMPLE_FENCE, 0), SAMPLE_FENCE, SAMPLE_RUN)
 
 
-def _first_load(plan: TablePlan, staging: Staging) -> tuple[str, ...]:
+def _first_load(plan: TablePlan, staging: Stage) -> tuple[str, ...]:
     if plan.config.load is LoadMethod.INSERT:
         return ()
     return foresee_first_load(_sample(plan), SAMPLE_PART, staging)
 
 
-def _tick(plan: TablePlan, staging: Staging) -> tuple[str, ...]:
+def _tick(plan: TablePlan, staging: Stage) -> tuple[str, ...]:
     method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
     statements = foresee_load(_sample(plan), SAMPLE_PART, method, staging)
     if not plan.config.load_every:

@@ -9,10 +9,10 @@ from typing import Any
 from pgsnow.ledger.interface import RunLog, WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
-from pgsnow.operations.status.table_state import State
+from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import TableStatus, table_statuses
 
-ALARMS = (State.STUCK, State.FAILED, State.PARTIAL, State.NEVER)
+ALARMS = (HealthState.STUCK, HealthState.FAILED, HealthState.PARTIAL, HealthState.NEVER)
 """The word for all tables is the first of these that any table is in; `ok` if none is."""
 RUNS = 20
 

@@ -19,7 +19,7 @@ GRACE_SECONDS = 30.0
 """On top of PATIENCE: with a short interval a slow load alone must not look stuck."""
 
 
-class State(StrEnum):
+class HealthState(StrEnum):
     """What a person needs to know first."""
 
     NEVER = "never-run"
@@ -37,39 +37,45 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TableHealth:
     """A table's state, and why in a line (empty when all is well)."""
 
-    state: State
+    state: HealthState
     why: str = ""
 
 
-def standing_of(
+def health_of(
     row: WatermarkRow | None, *, interval: float, now: datetime, enabled: bool = True
-) -> Standing:
+) -> TableHealth:
     """interval: seconds between two ticks."""
     if not enabled:
-        return Standing(State.OFF, "enabled: false in the table list")
+        return TableHealth(HealthState.OFF, "enabled: false in the table list")
     if row is None or row.last_run is None:
         running = row is not None and row.lease_holder
-        return Standing(State.RUNNING, _backfill(row)) if row and running else Standing(State.NEVER)
+        return (
+            TableHealth(HealthState.RUNNING, _backfill(row))
+            if row and running
+            else TableHealth(HealthState.NEVER)
+        )
     if row.last_status == Status.ERROR:
-        return Standing(State.FAILED, (row.last_error or "").splitlines()[0] if row.last_error else "")
+        return TableHealth(
+            HealthState.FAILED, (row.last_error or "").splitlines()[0] if row.last_error else ""
+        )
     if row.lease_holder:
-        return Standing(State.RUNNING, _backfill(row))
+        return TableHealth(HealthState.RUNNING, _backfill(row))
     silent = (_aware(now) - _aware(row.last_run)).total_seconds()
     if silent > PATIENCE * interval + GRACE_SECONDS:
-        return Standing(
-            State.STUCK,
+        return TableHealth(
+            HealthState.STUCK,
             f"no run for {approximate_duration(silent)}: are the worker and the schedule running?",
         )
     if row.chunks is not None:
-        return Standing(State.RUNNING, _backfill(row))  # whoever loads its chunks
+        return TableHealth(HealthState.RUNNING, _backfill(row))  # whoever loads its chunks
     if row.open_errors:
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
-        return Standing(State.PARTIAL, f"{rows} in quarantine: pgsnow errors list")
-    state = State.IDLE if row.last_status == Status.IDLE else State.SYNCED
-    return Standing(state, _staged(row))
+        return TableHealth(HealthState.PARTIAL, f"{rows} in quarantine: pgsnow errors list")
+    state = HealthState.IDLE if row.last_status == Status.IDLE else HealthState.SYNCED
+    return TableHealth(state, _staged(row))
 
 
 def _backfill(row: WatermarkRow) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.operations.status.table_state import Standing, standing_of
+from pgsnow.operations.status.table_state import TableHealth, health_of
 
 if TYPE_CHECKING:
     from pgsnow.ledger.interface import WatermarkRow
@@ -20,7 +20,7 @@ class TableStatus:
 
     config: TableConfig
     row: WatermarkRow | None
-    standing: Standing
+    standing: TableHealth
 
     def record(self) -> dict[str, Any]:
         """Moments are datetimes, lags seconds; what is not known yet is None, and counts are 0."""
@@ -55,7 +55,7 @@ def table_statuses(
     by_name = {row.source_table: row for row in rows}
     interval = config.sync_interval_seconds
     return [
-        TableStatus(table, row, standing_of(row, interval=interval, now=now, enabled=table.enabled))
+        TableStatus(table, row, health_of(row, interval=interval, now=now, enabled=table.enabled))
         for table in tables
         for row in [by_name.get(table.name)]
     ]

@@ -14,7 +14,7 @@ from pgsnow.ledger.interface import WatermarkRow
 from pgsnow.ledger.remembered import remembered
 from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.source_rows import Expected, Row, expected_rows
@@ -170,7 +170,7 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    sources: dict[str, KnownSource] = remembered(engine.ledger.known_sources, {})
+    sources: dict[str, SourceDefinition] = remembered(engine.ledger.known_sources, {})
     prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
     bad = frozenset(tuple(key.items()) for key in engine.ledger.open_error_keys(table.name))
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)

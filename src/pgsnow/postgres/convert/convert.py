@@ -19,7 +19,7 @@ from pgsnow.postgres.text_values import text_at
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class Converted:
     """rows: the good ones, in the plan's types. good: which of the batch's rows those are (None: all)."""
 
     rows: pa.RecordBatch
@@ -48,7 +48,7 @@ def rows_of_page(plan: TablePlan) -> int:
     return plan.config.batch_size if given else plan.config.max_rows_per_load
 
 
-class Arrival:
+class Converter:
     """Converts the batches of one read. The plan's fields come first in each batch; further columns are left alone.
 
     checks_text: the database's encoding does not vouch for its text.
@@ -59,7 +59,7 @@ class Arrival:
         self._checks_text = checks_text
         self.schema = pa.schema([pa.field(f.source, f.type.arrow) for f in plan.fields])
 
-    def convert(self, batch: pa.RecordBatch) -> Arrived:
+    def convert(self, batch: pa.RecordBatch) -> Converted:
         """Raises SourceQueryFailed if a column is not of the plan's type: the table was altered meanwhile."""
         columns: list[pa.Array] = []
         faults: list[tuple[Field | None, Checked]] = []
@@ -78,7 +78,7 @@ class Arrival:
                 if fault.bad is not None:
                     faults.append((field, fault))
         rows = pa.RecordBatch.from_arrays(columns, schema=self.schema)
-        arrived = self._sift(batch, rows, faults) if faults else Arrived(rows)
+        arrived = self._sift(batch, rows, faults) if faults else Converted(rows)
         return replace(arrived, changed=_counted(changed, arrived.good)) if changed else arrived
 
     def _check(self, field: Field, arrived: pa.Array) -> Checked:
@@ -98,7 +98,7 @@ class Arrival:
 
     def _sift(
         self, batch: pa.RecordBatch, rows: pa.RecordBatch, faults: Sequence[tuple[Field | None, Checked]]
-    ) -> Arrived:
+    ) -> Converted:
         first: dict[int, tuple[Field | None, Checked]] = {}
         for field, fault in faults:
             for row in pc.indices_nonzero(fault.bad).to_pylist():
@@ -113,7 +113,7 @@ class Arrival:
             for row, (field, fault) in sorted(first.items(), key=lambda item: item[0])
         )
         good = pa.array([row not in first for row in range(rows.num_rows)])
-        return Arrived(rows.filter(good), rejected, good)
+        return Converted(rows.filter(good), rejected, good)
 
     def _rejected(self, batch: pa.RecordBatch, row: int, reason: str, column: str | None) -> Rejected:
         if self._plan.pk:

@@ -8,21 +8,23 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from pgsnow.postgres.copy.buffer import Cells, Even, Numbers, Places, Uneven
-from pgsnow.postgres.copy.columns import Column
+from pgsnow.postgres.copy.buffer import Cells, Even, Numbers, Positions, Uneven
+from pgsnow.postgres.copy.columns import CopyColumn
 
 _LENGTH = 4
 _NEGATIVE = 0x80
 """In the first byte of a length: no value, NULL."""
 
 
-class Misshapen(psycopg.DataError):
+class MalformedCopy(psycopg.DataError):
     """The rows are not made as the columns say."""
 
 
-def batch_of(memory: Numbers, fields: Places, ends: Places, columns: Sequence[Column]) -> pa.RecordBatch:
-    """fields: where each row's first field begins with its length. Raises Misshapen if the fields of a row do not end
-    where the row does."""
+def batch_of(
+    memory: Numbers, fields: Positions, ends: Positions, columns: Sequence[CopyColumn]
+) -> pa.RecordBatch:
+    """fields: where each row's first field begins with its length. Raises MalformedCopy if the fields of a row do
+    not end where the row does."""
     arrays = []
     for column in columns:
         cells, fields = (
@@ -30,11 +32,11 @@ def batch_of(memory: Numbers, fields: Places, ends: Places, columns: Sequence[Co
         )
         arrays.append(column.decode(cells))
     if not _are_same(fields, ends):
-        raise Misshapen("a row's fields do not end where the row does")
+        raise MalformedCopy("a row's fields do not end where the row does")
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])
 
 
-def _fixed(memory: Numbers, at: Places, size: int) -> tuple[Cells, Places]:
+def _fixed(memory: Numbers, at: Positions, size: int) -> tuple[Cells, Positions]:
     nulls = at.read(memory, "u1") >= _NEGATIVE
     values = at.moved(_LENGTH)
     if not nulls.any():
@@ -43,7 +45,7 @@ def _fixed(memory: Numbers, at: Places, size: int) -> tuple[Cells, Places]:
     return Cells(memory, values, None, nulls), after
 
 
-def _varying(memory: Numbers, at: Places) -> tuple[Cells, Places]:
+def _varying(memory: Numbers, at: Positions) -> tuple[Cells, Positions]:
     sizes = at.read(memory, ">i4").astype(np.int64)
     values = at.moved(_LENGTH)
     smallest, largest = int(sizes.min()), int(sizes.max())
@@ -57,7 +59,7 @@ def _varying(memory: Numbers, at: Places) -> tuple[Cells, Places]:
     return cells, Uneven(values.listed() + sizes)
 
 
-def _are_same(one: Places, other: Places) -> bool:
+def _are_same(one: Positions, other: Positions) -> bool:
     if isinstance(one, Even) and isinstance(other, Even):
         return one == other
     return bool((one.listed() == other.listed()).all())

@@ -66,7 +66,7 @@ class Uneven:
         return self.at
 
 
-Places = Even | Uneven
+Positions = Even | Uneven
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Cells:
     are not there (None: all are)."""
 
     memory: Numbers
-    values: Places
+    values: Positions
     sizes: Numbers | None
     nulls: Numbers | None
 

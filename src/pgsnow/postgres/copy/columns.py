@@ -44,7 +44,7 @@ _JSONB = 3802
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class CopyColumn:
     """One column of a COPY: its name, its type's oid and modifier as RowDescription tells them."""
 
     name: str

@@ -9,11 +9,11 @@ import psycopg
 import pyarrow as pa
 from psycopg import pq
 
-from pgsnow.postgres.copy.columns import Column
-from pgsnow.postgres.copy.libpq_channel import Driven, failure, result_of, sent
-from pgsnow.postgres.copy.messages import Answer
-from pgsnow.postgres.copy.socket_channel import Direct
-from pgsnow.postgres.copy.tls_channel import Tunnel
+from pgsnow.postgres.copy.columns import CopyColumn
+from pgsnow.postgres.copy.libpq_channel import LibpqChannel, failure, result_of, sent
+from pgsnow.postgres.copy.messages import CopyResponse
+from pgsnow.postgres.copy.socket_channel import SocketChannel
+from pgsnow.postgres.copy.tls_channel import TlsChannel
 
 
 def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Generator[pa.RecordBatch]:
@@ -21,17 +21,21 @@ def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Gener
 
     `conn` is idle, or idle in a transaction; not so again until all was read. Raises psycopg.Error."""
     columns = described(conn.pgconn, query.encode())
-    channel = (Tunnel.through(conn.pgconn) or Driven(conn.pgconn)) if encrypted else Direct(conn.pgconn)
+    channel = (
+        (TlsChannel.through(conn.pgconn) or LibpqChannel(conn.pgconn))
+        if encrypted
+        else SocketChannel(conn.pgconn)
+    )
     try:
         channel.send(f"copy ({query}\n) to stdout (format binary)".encode())
-        yield from Answer(channel.receive, columns)
+        yield from CopyResponse(channel.receive, columns)
     except OSError as error:
         raise psycopg.OperationalError(f"the connection was lost: {error}") from error
     finally:
         channel.close()
 
 
-def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[Column, ...]:
+def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[CopyColumn, ...]:
     """The columns of a query, which is parsed for that, but not planned. Domains tell the type they are made of.
 
     https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY"""
@@ -40,7 +44,7 @@ def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[Column, ...]:
     pgconn.send_describe_prepared(b"")
     found = _checked(pgconn)
     return tuple(
-        Column((found.fname(at) or b"").decode(), found.ftype(at), found.fmod(at))
+        CopyColumn((found.fname(at) or b"").decode(), found.ftype(at), found.fmod(at))
         for at in range(found.nfields)
     )
 

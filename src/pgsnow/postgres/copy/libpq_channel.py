@@ -11,7 +11,7 @@ from psycopg.errors import error_from_result
 from pgsnow.postgres.copy.messages import ENDED, head_of
 
 
-class Driven:
+class LibpqChannel:
     """The same messages as on a connection that is not encrypted, put together again."""
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from pgsnow.postgres.copy.batch import Misshapen, batch_of
+from pgsnow.postgres.copy.batch import MalformedCopy, batch_of
 from pgsnow.postgres.copy.buffer import SPARE
-from pgsnow.postgres.copy.columns import Column
-from pgsnow.postgres.copy.refusal import Refused
+from pgsnow.postgres.copy.columns import CopyColumn
+from pgsnow.postgres.copy.refusal import ServerError
 from pgsnow.postgres.copy.row_frames import HEAD, rows
 
 BLOCK = 2 << 20
@@ -43,13 +43,13 @@ def head_of(size: int) -> bytes:
     return _MESSAGE.pack(ord("d"), size + 4)
 
 
-class Answer:
+class CopyResponse:
     """Iterates over the rows in batches of up to about BLOCK bytes; one message may be longer. Read to its end, it has
     consumed all that the server says up to its being ready for the next query.
 
-    Raises Refused as the server says, psycopg.OperationalError when the connection ends, Misshapen."""
+    Raises Refused as the server says, psycopg.OperationalError when the connection ends, MalformedCopy."""
 
-    def __init__(self, receive: Receive, columns: Sequence[Column], block: int = BLOCK) -> None:
+    def __init__(self, receive: Receive, columns: Sequence[CopyColumn], block: int = BLOCK) -> None:
         self._receive = receive
         self._columns = columns
         self._block = block
@@ -57,7 +57,7 @@ class Answer:
         self._filled = 0
         self._needed = 0
         self._rows_began = False
-        self._refused: Refused | None = None
+        self._refused: ServerError | None = None
         self._ended = False
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -102,7 +102,7 @@ class Answer:
             return None
         kind, length = _MESSAGE.unpack_from(self._memory.data, at)
         if length < 4 or length > LONGEST:
-            raise Misshapen(f"a message of {length} bytes")
+            raise MalformedCopy(f"a message of {length} bytes")
         after = at + 1 + int(length)
         if after > self._filled:
             self._needed = after - at
@@ -111,11 +111,11 @@ class Answer:
             return self._data(at, after)
         said = self._memory[at + _MESSAGE.size : after].tobytes()
         if kind == ord("E"):
-            self._refused = Refused.of(said)
+            self._refused = ServerError.of(said)
         elif kind == ord("Z"):
             self._ended = True
         elif kind not in _OF_NO_INTEREST:
-            raise Misshapen(f"a message of kind {kind}")
+            raise MalformedCopy(f"a message of kind {kind}")
         return after
 
     def _data(self, at: int, after: int) -> int:
@@ -123,10 +123,10 @@ class Answer:
         said = at + _MESSAGE.size
         if self._rows_began:
             if self._memory[said:after].tobytes() != _NO_MORE_ROWS:
-                raise Misshapen("a row with another number of fields")
+                raise MalformedCopy("a row with another number of fields")
             return after
         if self._memory[said : said + len(_SIGNATURE)].tobytes() != _SIGNATURE:
-            raise Misshapen("no COPY in binary format")
+            raise MalformedCopy("no COPY in binary format")
         (further,) = Struct(">I").unpack_from(self._memory.data, said + _HEADER - 4)
         self._rows_began = True
         begin = at + _HEADER + int(further)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 
-class Refused(psycopg.DatabaseError):
+class ServerError(psycopg.DatabaseError):
     """An ErrorResponse.
 
     https://www.postgresql.org/docs/current/protocol-error-fields.html"""
@@ -15,7 +15,7 @@ class Refused(psycopg.DatabaseError):
         self.sqlstate = sqlstate
 
     @classmethod
-    def of(cls, said: bytes) -> Refused:
+    def of(cls, said: bytes) -> ServerError:
         """`said`: the message's fields, each a letter and text that ends with a zero byte."""
         fields = {part[:1]: part[1:].decode(errors="replace") for part in said.split(b"\0") if part}
         return cls(fields.get(b"M", "the server refused"), fields.get(b"C"))

@@ -10,7 +10,7 @@ from struct import Struct
 
 import numpy as np
 
-from pgsnow.postgres.copy.buffer import Even, Numbers, Places, Uneven
+from pgsnow.postgres.copy.buffer import Even, Numbers, Positions, Uneven
 
 HEAD = Struct(">BIh")
 """Kind of the message, its length from here on without the kind, and of a row the number of its fields."""
@@ -23,7 +23,7 @@ _LONG_ROW = 600
 """Bytes from which on walking from row to row is cheaper than looking at each byte."""
 
 
-def rows(memory: Numbers, start: int, end: int, fields: int) -> tuple[Places, Places] | None:
+def rows(memory: Numbers, start: int, end: int, fields: int) -> tuple[Positions, Positions] | None:
     """The rows that are complete between `start` and `end`, the first of them at `start`: where each message begins,
     and where it ends. None if there is no row there. Stops at a message that is no row of so many fields."""
     first = _length(memory, start, end, fields)

@@ -22,7 +22,7 @@ LITTLE = 64 * 1024
 GROWS = 0.0002
 
 
-class Direct:
+class SocketChannel:
     """Both ends of what is said. The descriptor is a duplicate of libpq's, so that closing it here leaves that open."""
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:

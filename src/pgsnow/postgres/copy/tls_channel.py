@@ -14,7 +14,7 @@ from pgsnow.postgres.copy.openssl import WANT_READ, WANT_WRITE, OpenSsl, openssl
 from pgsnow.postgres.copy.socket_channel import FLOWING, GROWS, IDLE, LITTLE
 
 
-class Tunnel:
+class TlsChannel:
     """Both ends of what is said. Reads what OpenSSL may have decrypted already before it looks at the socket."""
 
     def __init__(self, pgconn: pq.abc.PGconn, openssl: OpenSsl, session: int) -> None:
@@ -26,7 +26,7 @@ class Tunnel:
         self._seen = 0
 
     @classmethod
-    def through(cls, pgconn: pq.abc.PGconn) -> Tunnel | None:
+    def through(cls, pgconn: pq.abc.PGconn) -> TlsChannel | None:
         """None where libpq has to do it: another library, another encryption, another kind of driver."""
         openssl = openssl_of(pgconn) if pgconn.ssl_in_use else None
         session = None if openssl is None else openssl.session(pgconn)

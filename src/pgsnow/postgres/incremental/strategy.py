@@ -16,7 +16,7 @@ from pgsnow.postgres.incremental.window import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Approach:
+class ReadStrategy:
     """mode, and why everything must be read (None: `window` will do)."""
 
     mode: ReadMode
@@ -43,7 +43,7 @@ def approach(
     *,
     full: bool = False,
     because: str | None = None,
-) -> Approach:
+) -> ReadStrategy:
     """full: a person asked for everything, which also gives a table in xmin mode another chance.
     because: why everything must be read that this checkpoint does not tell of.
     fetch: asks Postgres about an integer watermark's sequence; not called for other tables."""
@@ -54,11 +54,11 @@ def approach(
         feed = look_at_feed(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if feed is None else mode
     if reason is not None or checkpoint is None:
-        return Approach(mode, plan.shape, reason, None, feed)
+        return ReadStrategy(mode, plan.shape, reason, None, feed)
     bound = _bound(plan, mode, checkpoint, horizon)
     if feed is not None and feed.restarted:
         bound = None  # the sequence has given small values again: by xid alone, this once
-    return Approach(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), feed)
+    return ReadStrategy(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), feed)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:

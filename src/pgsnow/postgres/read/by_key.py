@@ -13,7 +13,7 @@ from pgsnow.model.batch import Page
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.convert.convert import Arrival
+from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import rows_of, select_list, shown
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.read.snapshot import snapshot
@@ -31,7 +31,7 @@ def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[
     Pages come in no order. Raises as Reading.pages does.
     """
     with source.arrow() as connection, snapshot(connection, plan) as now:
-        arrival = Arrival(plan, checks_text=now.any_bytes)
+        arrival = Converter(plan, checks_text=now.any_bytes)
         for some in _chunks(keys, AT_ONCE):
             query = SQL("select {} from {} where {}").format(
                 select_list(plan, guard=now.long_values),

@@ -23,7 +23,7 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.convert.convert import Arrival
+from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import rows_of, select_list
 from pgsnow.postgres.incremental.next_checkpoint import advanced
 from pgsnow.postgres.incremental.read_mode import reason_in_xids
@@ -39,7 +39,7 @@ _WHOLE: tuple[Range, ...] = (Blocks(0, None),)
 
 
 @dataclass(frozen=True, slots=True)
-class Outset:
+class BackfillPlan:
     """What a full read begins with. reason: why everything is read. checkpoint: where to go on from once all `chunks`
     were read, in whatever snapshots after this one. x, xmax: of this one."""
 
@@ -63,7 +63,7 @@ def outset(
     *,
     full: bool,
     because: str | None,
-) -> Outset | None:
+) -> BackfillPlan | None:
     """The outset of a full read, cut into chunks of at most `max_mb_per_chunk`; None if not everything needs to be
     read. One chunk: the table is small, or cannot be read by ranges or not be gone on from (foreign tables, views,
     late_rows other than lossless).
@@ -77,7 +77,7 @@ def outset(
             return None
         step = way.step(now.x, now.xmax, standby=now.standby)
         chunks = _chunks(now, plan) if way.mode in _LOSSLESS else _WHOLE
-        return Outset(reason, advanced(None, horizon, step, full=True), chunks, now.x, now.xmax)
+        return BackfillPlan(reason, advanced(None, horizon, step, full=True), chunks, now.x, now.xmax)
 
 
 def read_chunk(source: Source, plan: TablePlan, of: Range, last: LastWatermark | None) -> Generator[Page]:
@@ -86,7 +86,7 @@ def read_chunk(source: Source, plan: TablePlan, of: Range, last: LastWatermark |
     last: sees their watermarks. Raises as read.Reading does.
     """
     with source.arrow() as connection, snapshot(connection, plan) as now:
-        arrival = Arrival(plan, checks_text=now.any_bytes)
+        arrival = Converter(plan, checks_text=now.any_bytes)
         with closing(now.batches(_query(plan, of, guard=now.long_values))) as batches:
             for batch in batches:
                 arrived = arrival.convert(batch)

@@ -18,7 +18,7 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.convert.convert import Arrival
+from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import rows_of, select_list
 from pgsnow.postgres.incremental.keyset import beyond, order_columns, orderly
 from pgsnow.postgres.incremental.next_checkpoint import Step, advanced
@@ -28,7 +28,7 @@ from pgsnow.postgres.read.one_batch import one_batch
 from pgsnow.postgres.read.snapshot import Snapshot, snapshot
 
 
-class CursorPages:
+class KeysetReader:
     """One read. Resumable: after each page the checkpoint may be saved. See read.Reading."""
 
     resumable = True
@@ -57,7 +57,7 @@ class CursorPages:
         self._open = ExitStack()
         self._pages: Generator[Page] | None = None
 
-    def __enter__(self) -> CursorPages:
+    def __enter__(self) -> KeysetReader:
         self._connection = self._open.enter_context(self._source.arrow())
         return self
 
@@ -105,7 +105,7 @@ class CursorPages:
                 rows_of(self._plan, guard=now.long_values),
                 condition,
             )
-            arrival = Arrival(self._plan, checks_text=now.any_bytes)
+            arrival = Converter(self._plan, checks_text=now.any_bytes)
             for batch in now.batches(query):
                 yield from arrival.convert(batch).pages(self._plan)
 
@@ -117,7 +117,7 @@ class CursorPages:
         if not batches:
             return 0, ()
         batch = one_batch(batches)
-        arrived = Arrival(self._plan, checks_text=now.any_bytes).convert(batch)
+        arrived = Converter(self._plan, checks_text=now.any_bytes).convert(batch)
         fields = len(self._plan.fields)
         self._last.see(batch.column(fields), arrived.good)
         last = batch.slice(batch.num_rows - 1)

@@ -15,7 +15,7 @@ _POLL = 0.1
 """Seconds until a blocked thread looks whether it is still wanted."""
 
 
-class Stream:
+class Prefetcher:
     """The batches of a reader, in order; what the reader raises is raised here. Use as a context manager."""
 
     def __init__(self, reader: Iterable[pa.RecordBatch], cancel: Callable[[], None]) -> None:
@@ -26,7 +26,7 @@ class Stream:
         self._ended = False
         self._thread = threading.Thread(target=self._pump, name="pgsnow-fetch", daemon=True)
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Prefetcher:
         self._thread.start()
         return self
 

@@ -11,13 +11,13 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.read_mode import mode_of
 from pgsnow.postgres.read.by_key import payloads, read_keys
-from pgsnow.postgres.read.keyset_reader import CursorPages
-from pgsnow.postgres.read.snapshot_reader import Changes
+from pgsnow.postgres.read.keyset_reader import KeysetReader
+from pgsnow.postgres.read.snapshot_reader import SnapshotReader
 
-__all__ = ["Reading", "payloads", "read_keys"]
+__all__ = ["Reader", "payloads", "read_keys"]
 
 
-class Reading:
+class Reader:
     """One read of one table. A context manager; leaving it early cancels the query and ends its thread.
 
     checkpoint: where the last read ended (None: there was none). horizon: taken before this is entered. digest: what a
@@ -42,18 +42,18 @@ class Reading:
         whole_leaves: tuple[int, ...] = (),
     ) -> None:
         mode = mode_of(plan, checkpoint)
-        self._read: Changes | CursorPages
+        self._read: SnapshotReader | KeysetReader
         if mode is ReadMode.CURSOR:
-            self._read = CursorPages(
+            self._read = KeysetReader(
                 source, plan, checkpoint, horizon, full=full, because=because, whole_leaves=whole_leaves
             )
         else:
-            self._read = Changes(
+            self._read = SnapshotReader(
                 source, plan, checkpoint, horizon,
                 full=full, digest=digest, because=because, whole_leaves=whole_leaves,
             )  # fmt: skip
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> Reader:
         """Locks the table against changes of its definition, then opens the snapshot. Raises SchemaMoved if the table
         is not any more as `plan.fingerprint` says, SourceUnavailable (also if it stays locked by another session),
         SourceTableMissing, SourceAccessDenied."""

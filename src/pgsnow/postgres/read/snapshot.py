@@ -23,7 +23,7 @@ from pgsnow.postgres.convert.oversize import may_hold_long
 from pgsnow.postgres.copy_connections import ArrowConnection
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.horizon import READER_NAME
-from pgsnow.postgres.read.prefetch import Stream
+from pgsnow.postgres.read.prefetch import Prefetcher
 
 LOCKABLE = frozenset({"r", "p", "v"})
 """Relkinds that LOCK TABLE takes; what is underneath (partitions, inheriting tables, a view's tables) comes with them.
@@ -55,7 +55,7 @@ class Snapshot:
         with (
             translating("source", self.table),
             self.connection.stream(sql.text_of(query)) as (reader, cancel),
-            Stream(reader, cancel) as stream,
+            Prefetcher(reader, cancel) as stream,
         ):
             yield from stream
 

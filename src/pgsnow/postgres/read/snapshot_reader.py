@@ -14,13 +14,13 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.convert.convert import Arrival, Arrived
+from pgsnow.postgres.convert.convert import Converted, Converter
 from pgsnow.postgres.convert.oversize import rows_of, select_list
 from pgsnow.postgres.convert.oversize_split import LEFT_OUT, is_split, long_rows, short_rows
 from pgsnow.postgres.incremental.next_checkpoint import advanced
 from pgsnow.postgres.incremental.read_mode import CONTENT_CHANGED
 from pgsnow.postgres.incremental.seen_xids import SeenXids, seen_xid
-from pgsnow.postgres.incremental.strategy import Approach, approach
+from pgsnow.postgres.incremental.strategy import ReadStrategy, approach
 from pgsnow.postgres.incremental.window import Window
 from pgsnow.postgres.read.last_watermark import LastWatermark
 from pgsnow.postgres.read.snapshot import Snapshot, check_still_there, snapshot
@@ -29,7 +29,7 @@ from pgsnow.postgres.read.watermark_column import place_of_watermark, read_besid
 XID = "__pgsnow_xid"
 
 
-class Changes:
+class SnapshotReader:
     """One read. Use as a context manager; leaving it early cancels the query. See read.Reading."""
 
     resumable = False
@@ -59,7 +59,7 @@ class Changes:
         self._exhausted = False
         self.full_read: str | None = None
 
-    def __enter__(self) -> Changes:
+    def __enter__(self) -> SnapshotReader:
         with ExitStack() as opening:
             connection = opening.enter_context(self._source.arrow())
             self._snapshot = opening.enter_context(snapshot(connection, self._plan))
@@ -76,7 +76,7 @@ class Changes:
         self._open.__exit__(kind, error, trace)
 
     def _decide(self, now: Snapshot) -> None:
-        self._approach: Approach = approach(
+        self._approach: ReadStrategy = approach(
             now.fetch,
             self._plan,
             self._before,
@@ -100,7 +100,7 @@ class Changes:
         return self._pages
 
     def _read(self) -> Generator[Page]:
-        arrival = Arrival(self._plan, checks_text=self._snapshot.any_bytes)
+        arrival = Converter(self._plan, checks_text=self._snapshot.any_bytes)
         for query in self._queries():
             with closing(self._snapshot.batches(query)) as batches:
                 for batch in batches:
@@ -165,7 +165,7 @@ class Changes:
         whole = sql.both([sql.in_leaves(self._whole_leaves), sql.where_given(self._plan)])
         return SQL("({})\n  or ({})").format(condition, whole)
 
-    def _note(self, batch: pa.RecordBatch, arrived: Arrived) -> None:
+    def _note(self, batch: pa.RecordBatch, arrived: Converted) -> None:
         if self._last is not None:
             self._last.see(batch.column(place_of_watermark(self._plan)), arrived.good)
         if (at := batch.schema.get_field_index(XID)) >= 0:

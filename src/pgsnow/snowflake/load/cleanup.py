@@ -10,14 +10,14 @@ from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.stage import INTERNAL, Staging
+from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 
 
 def sweep(
     session: Session,
     target: TargetName,
     batches: Iterable[str],
-    stagings: Sequence[Staging] = (INTERNAL,),
+    stagings: Sequence[Stage] = (INTERNAL,),
     *,
     tables: bool = True,
 ) -> None:
@@ -38,7 +38,7 @@ def prune(session: Session, target: TargetName, fence: int) -> int:
 
 
 def list_orphans(
-    session: Session, target: TargetName, stagings: Sequence[Staging] = (INTERNAL,)
+    session: Session, target: TargetName, stagings: Sequence[Stage] = (INTERNAL,)
 ) -> tuple[str, ...]:
     """All staging there is: names of the target's staging tables, and `<batch>/` of every folder of the stagings,
     which other tables share. Meaningful when nothing is being loaded."""

@@ -16,13 +16,13 @@ from pgsnow.model.errors import StagedRowsLost
 from pgsnow.snowflake.load.merge import Steps, number_in
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.stage import Staging
+from pgsnow.snowflake.stage.stage import Stage
 
 
 def load_staged(
     session: Session,
     into: str,
-    batches: Sequence[tuple[StagedBatch, Staging]],
+    batches: Sequence[tuple[StagedBatch, Stage]],
     *,
     audited: Sequence[sql.Filled],
     notify: Callable[[str], None],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.metadata_columns import FENCE_COLUMN
@@ -21,7 +21,7 @@ from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import direct_copy as straight_sql
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.stage import Staging
+from pgsnow.snowflake.stage.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ def load_straight(
     session: Session,
     plan: TablePlan,
     into: TargetName,
-    unit: LoadUnit,
+    unit: LoadBatch,
     attempt: Try,
     *,
     audited: Sequence[sql.Filled],
-    staging: Staging,
+    staging: Stage,
     origin: str,
     holds: Callable[[], None],
     notify: Callable[[str], None],
@@ -90,7 +90,7 @@ def load_straight(
     return LoadResult(inserted=loaded, query_ids=tuple(step.query_ids), seconds=step.seconds)
 
 
-def _came_through(session: Session, into: TargetName, unit: LoadUnit, before: int | None) -> bool:
+def _came_through(session: Session, into: TargetName, unit: LoadBatch, before: int | None) -> bool:
     ((there,),) = session.execute(straight_sql.count_of(into, unit.fence)).rows
     if before is not None and int(there) in (before, before + unit.rows):
         return bool(int(there) != before)

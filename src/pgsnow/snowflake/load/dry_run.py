@@ -12,10 +12,10 @@ from pgsnow.snowflake.load.replace import Content, filled
 from pgsnow.snowflake.sql import direct_copy as straight_sql
 from pgsnow.snowflake.sql import replace as whole_sql
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.stage import INTERNAL, Staging
+from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 
 
-def foresee_load(content: Content, part: Path, method: str, staging: Staging = INTERNAL) -> tuple[str, ...]:
+def foresee_load(content: Content, part: Path, method: str, staging: Stage = INTERNAL) -> tuple[str, ...]:
     """In order: staging made, filled (from one part file; with method "insert" by bound values), put in place, swept.
 
     A tick without changes sends none. Columns of the target that nobody told us of are left out.
@@ -30,7 +30,7 @@ def foresee_load(content: Content, part: Path, method: str, staging: Staging = I
     )
 
 
-def foresee_first_load(content: Content, part: Path, staging: Staging = INTERNAL) -> tuple[str, ...]:
+def foresee_first_load(content: Content, part: Path, staging: Stage = INTERNAL) -> tuple[str, ...]:
     """In order, of a first load by files that goes straight into the empty target: a look at that, one load unit, a
     look for keys that are there twice, the sweep. Nothing where units are merged."""
     plan, batch = content.plan, content.batch
@@ -47,7 +47,7 @@ def foresee_first_load(content: Content, part: Path, staging: Staging = INTERNAL
     )
 
 
-def _fill(content: Content, part: Path, method: str, staging: Staging) -> tuple[str, ...]:
+def _fill(content: Content, part: Path, method: str, staging: Stage) -> tuple[str, ...]:
     plan, batch = content.plan, content.batch
     if method != "insert":
         put = staging.tell_put(plan.target, batch, part)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pyarrow.parquet as pq
 
-from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field
@@ -19,7 +19,7 @@ from pgsnow.snowflake.load.cleanup import list_orphans, prune, sweep
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import Result, Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.stage import INTERNAL, Staging
+from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 
 __all__ = ["choose_method", "list_orphans", "load", "prune", "sweep"]
 
@@ -39,12 +39,12 @@ def load(
     target: TargetName,
     output: tuple[Field, ...],
     key: tuple[Field, ...],
-    unit: LoadUnit,
+    unit: LoadBatch,
     *,
     method: str,
     notify: Callable[[str], None],
     audited: Sequence[sql.Filled] = (),
-    staging: Staging = INTERNAL,
+    staging: Stage = INTERNAL,
     into: TargetName | None = None,
 ) -> LoadResult:
     """Stage the unit's rows, prove that all of them are there, and merge them in one atomic statement: into the target,
@@ -75,7 +75,7 @@ class Steps:
 
     session: Session
     notify: Callable[[str], None]
-    staging: Staging = INTERNAL
+    staging: Stage = INTERNAL
     query_ids: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -93,7 +93,7 @@ class Steps:
 
 
 def stage_rows(
-    step: Steps, target: TargetName, unit: LoadUnit, into: str, *, method: str, force: bool = False
+    step: Steps, target: TargetName, unit: LoadBatch, into: str, *, method: str, force: bool = False
 ) -> None:
     """The unit's rows into the staging table of the batch `into`, and proof that all of them are there.
 
@@ -105,20 +105,20 @@ def stage_rows(
         _insert(step, target, unit, into)
 
 
-def put_parts(step: Steps, target: TargetName, unit: LoadUnit) -> None:
+def put_parts(step: Steps, target: TargetName, unit: LoadBatch) -> None:
     """The unit's part files, to where COPY finds them."""
     with step.timed("put", "put"):
         step.staging.put(step.session, target, unit.batch, [part.path for part in unit.parts])
 
 
-def _stage(step: Steps, target: TargetName, unit: LoadUnit, into: str, *, force: bool) -> None:
+def _stage(step: Steps, target: TargetName, unit: LoadBatch, into: str, *, force: bool) -> None:
     put_parts(step, target, unit)
     with step.timed("copy", "copied"):
         copied = step.run(step.staging.copy(target, unit.batch, into, force=force))
         _expect(target, unit, sum(int(rows) for rows in copied.column("rows_loaded")))
 
 
-def _insert(step: Steps, target: TargetName, unit: LoadUnit, into: str) -> None:
+def _insert(step: Steps, target: TargetName, unit: LoadBatch, into: str) -> None:
     inserted = 0
     with step.timed("insert", "inserted"):
         for part in unit.parts:
@@ -131,7 +131,7 @@ def _insert(step: Steps, target: TargetName, unit: LoadUnit, into: str) -> None:
         _expect(target, unit, inserted)
 
 
-def _expect(target: TargetName, unit: LoadUnit, loaded: int) -> None:
+def _expect(target: TargetName, unit: LoadBatch, loaded: int) -> None:
     if loaded != unit.rows:
         raise LoadMismatch(f"{target}: batch {unit.batch} has {unit.rows} rows, Snowflake loaded {loaded}")
 

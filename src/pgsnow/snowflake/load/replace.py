@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.metadata_columns import FENCE_COLUMN
@@ -15,7 +15,7 @@ from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import replace as whole_sql
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.stage import INTERNAL, Staging
+from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ def begin(session: Session, content: Content) -> None:
 def gather(
     session: Session,
     content: Content,
-    unit: LoadUnit,
+    unit: LoadBatch,
     *,
     method: str,
     again: bool,
     notify: Callable[[str], None],
-    staging: Staging = INTERNAL,
+    staging: Stage = INTERNAL,
 ) -> LoadResult:
     """Add the rows of one unit, and prove that they are there; the first unit begins the content.
 

@@ -18,7 +18,7 @@ from pgsnow.snowflake.sql import statements as sql
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class DryRunResult:
     """there: the target is. statements: what it needs first, in order."""
 
     there: bool
@@ -26,7 +26,7 @@ class Foreseen:
 
 
 @dataclass(slots=True)
-class Foresight:
+class DryRun:
     """Looks at many targets. What they share (a schema, its stage) is asked once, and told with the first that
     needs it."""
 
@@ -39,7 +39,7 @@ class Foresight:
 
     def target(
         self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False
-    ) -> Foreseen:
+    ) -> DryRunResult:
         """What `evolve` (these actions) and then `ensure_target` would send now; sends none of it.
 
         Raises TargetConflict.
@@ -59,7 +59,7 @@ class Foresight:
             wanted = [*((f.target, f.type.snowflake) for f in plan.output), *own]
             missing = [sql.add_column(target, name, kind) for name, kind in wanted if name not in known]
             statements = [*evolved.statements, *loosening, *missing]
-        return Foreseen(there is not None, (*statements, *self._stage(target)))
+        return DryRunResult(there is not None, (*statements, *self._stage(target)))
 
     def _schema(self, target: TargetName) -> Iterator[str]:
         if not self.saw_schema(target) and schema_of(target) not in self._told:

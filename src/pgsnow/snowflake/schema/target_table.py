@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
-from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, OwnColumn
+from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
 from pgsnow.model.types.typemap import Field
@@ -35,7 +35,7 @@ def ensure_target(
     output: tuple[Field, ...],
     key: tuple[Field, ...],
     cached: Mapping[str, str] | None,
-    own: Sequence[OwnColumn] = (FENCE,),
+    own: Sequence[MetadataColumn] = (FENCE,),
     *,
     relaxed: bool = False,
     creating: Callable[[], None] = lambda: None,
@@ -70,7 +70,7 @@ def created(target: TargetName) -> str:
     return f"created table {target}"
 
 
-def suffices(cached: Mapping[str, str], output: Iterable[Field], own: Iterable[OwnColumn]) -> bool:
+def suffices(cached: Mapping[str, str], output: Iterable[Field], own: Iterable[MetadataColumn]) -> bool:
     """True if a target with these columns, name → type, needs none of the statements of `ensure_target`."""
     return all(column.name in cached for column in own) and all(
         f.target in cached and can_take(cached[f.target], f.type) for f in output
@@ -111,7 +111,7 @@ def _create(
     target: TargetName,
     output: tuple[Field, ...],
     key: tuple[Field, ...],
-    own: Sequence[OwnColumn],
+    own: Sequence[MetadataColumn],
 ) -> list[TargetColumn]:
     """The schema only when the table cannot be had without it: a role may own a schema and not be allowed another."""
     table = sql.create_table(target, output, key, own)
@@ -160,7 +160,7 @@ def refuse_conflicts(
     there: Sequence[TargetColumn],
     output: Sequence[Field],
     key: Sequence[Field],
-    own: Sequence[OwnColumn] = (FENCE,),
+    own: Sequence[MetadataColumn] = (FENCE,),
 ) -> None:
     """Raises TargetConflict unless these columns, with the missing ones added, can take the output."""
     known = {column.name: column for column in there}
@@ -215,7 +215,7 @@ def _add_missing(
     target: TargetName,
     there: Sequence[TargetColumn],
     output: Sequence[Field],
-    own: Sequence[OwnColumn],
+    own: Sequence[MetadataColumn],
 ) -> list[str]:
     known = {column.name for column in there}
     wanted = [*((field.target, field.type.snowflake) for field in output), *own]
@@ -228,7 +228,7 @@ def _add_missing(
 
 
 def _columns(
-    there: Iterable[TargetColumn], output: Iterable[Field], own: Iterable[OwnColumn]
+    there: Iterable[TargetColumn], output: Iterable[Field], own: Iterable[MetadataColumn]
 ) -> dict[str, str]:
     wanted = {field.target: field.type.snowflake for field in output} | dict(own)
     return wanted | {column.name: column.kind for column in there}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.metadata_columns import FENCE_COLUMN, OwnColumn
+from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake.quoting import qualified, quote
@@ -91,7 +91,7 @@ def delete_overtaken(target: TargetName, key: Sequence[Field], since: int) -> st
     )
 
 
-def create_beside(beside: TargetName, output: Sequence[Field], own: Sequence[OwnColumn]) -> str:
+def create_beside(beside: TargetName, output: Sequence[Field], own: Sequence[MetadataColumn]) -> str:
     """Transient, for it holds nothing that the source has not, but not temporary: it outlives the session by days."""
     columns = [(f.target, f.type.snowflake) for f in output] + list(own)
     listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)

@@ -16,7 +16,7 @@ from pgsnow.model.metadata_columns import (
     ORDER_COLUMN,
     RUN_ID_COLUMN,
     SYNCED_AT_COLUMN,
-    OwnColumn,
+    MetadataColumn,
 )
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.typemap import Field
@@ -39,7 +39,10 @@ def create_schema(target: TargetName) -> str:
 
 
 def create_table(
-    target: TargetName, output: Sequence[Field], key: Sequence[Field], own: Sequence[OwnColumn] = (FENCE,)
+    target: TargetName,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    own: Sequence[MetadataColumn] = (FENCE,),
 ) -> str:
     """Only key columns are NOT NULL: a source may drop the constraint, and rows that transforms blank must land."""
     keys = {field.target for field in key}

@@ -9,23 +9,23 @@ from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.stage.s3_stage import S3Staging
-from pgsnow.snowflake.stage.stage import INTERNAL, Staging
+from pgsnow.snowflake.stage.s3_stage import S3Stage
+from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Stagings:
+class Stages:
     """All that the settings offer. Outlives a tick; make it after a fork."""
 
-    s3: S3Staging | None = None
+    s3: S3Stage | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Stagings:
+    def of(cls, settings: Settings) -> Stages:
         if settings.s3 is None:
             return cls()
-        return cls(S3Staging(settings.s3, _stage(settings, settings.s3)))
+        return cls(S3Stage(settings.s3, _stage(settings, settings.s3)))
 
-    def serving(self, load: LoadMethod) -> Staging:
+    def serving(self, load: LoadMethod) -> Stage:
         """Raises ConfigError for `load: s3` without a bucket."""
         if load is not LoadMethod.S3:
             return INTERNAL
@@ -34,7 +34,7 @@ class Stagings:
         return self.s3
 
     @property
-    def all(self) -> tuple[Staging, ...]:
+    def all(self) -> tuple[Stage, ...]:
         """Where an earlier run, under another configuration, may have left files."""
         return (INTERNAL, self.s3) if self.s3 is not None else (INTERNAL,)
 

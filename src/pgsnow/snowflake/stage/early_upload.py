@@ -8,10 +8,10 @@ from pathlib import Path
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.stage.stage import Staging
+from pgsnow.snowflake.stage.stage import Stage
 
 
-class PutAhead:
+class UploadedFiles:
     """Each is believed once: who puts a batch again puts all of it, for nobody knows what has become of the stage."""
 
     def __init__(self) -> None:
@@ -27,10 +27,10 @@ class PutAhead:
         return [part for part in parts if part not in up]
 
 
-class StagingOfTheRest:
+class RemainingFilesStage:
     """A staging that puts what was not put ahead; otherwise the one it stands for."""
 
-    def __init__(self, staging: Staging, ahead: PutAhead) -> None:
+    def __init__(self, staging: Stage, ahead: UploadedFiles) -> None:
         self._staging = staging
         self._ahead = ahead
 

@@ -20,7 +20,7 @@ from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.bucket import Bucket
 
 
-class S3Staging:
+class S3Stage:
     """Below S3_PREFIX, a folder a batch."""
 
     def __init__(self, settings: S3Settings, stage: TargetName | None) -> None:

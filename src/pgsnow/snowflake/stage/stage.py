@@ -15,7 +15,7 @@ from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
 
-class Staging(Protocol):
+class Stage(Protocol):
     """A place for the part files of batches, each batch in a folder of its own name. Every method is idempotent."""
 
     def put(self, session: Session, target: TargetName, batch: str, parts: Sequence[Path]) -> None:
@@ -75,7 +75,7 @@ class InternalStage:
         return sql.remove_batch(target, batch)
 
 
-INTERNAL: Staging = InternalStage()
+INTERNAL: Stage = InternalStage()
 
 
 def _batch_of(name: str) -> str:

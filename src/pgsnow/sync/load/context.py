@@ -6,29 +6,29 @@ import threading
 from dataclasses import dataclass, field
 
 from pgsnow.ledger.interface import Checkpoints, Claim
-from pgsnow.model.batch import LoadUnit
+from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.merge import Method, choose_method
 from pgsnow.snowflake.load.replace import Content
-from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.snowflake.stage.early_upload import PutAhead, StagingOfTheRest
-from pgsnow.snowflake.stage.stage import Staging
+from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.early_upload import RemainingFilesStage, UploadedFiles
+from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.sync.pipeline.load_batches import batch_name
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class LoadContext:
     """The rows of one claim, on their way by one plan."""
 
     plan: TablePlan
     ledger: Checkpoints
     claim: Claim
-    progress: Progress
+    progress: Recorder
     stop: threading.Event
-    stagings: Stagings
-    put_ahead: PutAhead = field(default_factory=PutAhead)
+    stagings: Stages
+    put_ahead: UploadedFiles = field(default_factory=UploadedFiles)
 
     @property
     def content(self) -> Content:
@@ -40,11 +40,11 @@ class Delivery:
         return batch_name(self.plan, fence, 0)
 
     @property
-    def staging(self) -> Staging:
+    def staging(self) -> Stage:
         """Where files go, unless they are there."""
-        return StagingOfTheRest(self.stagings.serving(self.plan.config.load), self.put_ahead)
+        return RemainingFilesStage(self.stagings.serving(self.plan.config.load), self.put_ahead)
 
-    def method(self, unit: LoadUnit) -> Method:
+    def method(self, unit: LoadBatch) -> Method:
         return self.method_of(unit.rows, unit.size)
 
     def method_of(self, rows: int, size: int) -> Method:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from contextlib import suppress
 
 from pgsnow.ledger.interface import Claim, Deferrals
-from pgsnow.model.batch import LoadUnit
+from pgsnow.model.batch import LoadBatch
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.deferred_batch import Layout, StagedBatch, in_loads
 from pgsnow.model.errors import ConfigError, StagedRowsLost
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.deferred import load_staged
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.snowflake.stage.s3_stage import S3Staging
-from pgsnow.snowflake.stage.stage import Staging
+from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.s3_stage import S3Stage
+from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.sync.load.destination import Destination
 from pgsnow.sync.pipeline.load_batches import batch_name
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 
 
 class Staged:
@@ -33,8 +33,8 @@ class Staged:
         ledger: Deferrals,
         claim: Claim,
         destination: Destination,
-        progress: Progress,
-        stagings: Stagings,
+        progress: Recorder,
+        stagings: Stages,
     ) -> None:
         self._plan = plan
         self._ledger = ledger
@@ -60,7 +60,7 @@ class Staged:
         taken = (b.batch.rpartition(ours) for b in (*self.waiting, *self._put))
         return max((int(number) + 1 for _, found, number in taken if found), default=0)
 
-    def put(self, unit: LoadUnit) -> None:
+    def put(self, unit: LoadBatch) -> None:
         """The unit's files into the stage. Through a bucket, Snowflake is not spoken to. Idempotent."""
         plan, method = self._plan, self._plan.config.load
         staging = self._stagings.serving(method)
@@ -71,7 +71,7 @@ class Staged:
             staging.put(session, plan.target, unit.batch, ahead.rest(unit.batch, parts))
 
         with self._progress.timed("put"):
-            if isinstance(staging, S3Staging):
+            if isinstance(staging, S3Stage):
                 self._destination.session.retried(
                     lambda: staging.upload(unit.batch, ahead.rest(unit.batch, parts))
                 )
@@ -85,7 +85,7 @@ class Staged:
             StagedBatch(unit.batch, unit.fence, unit.rows, unit.size, unit.first_row, str(place), layout)
         )
 
-    def keep(self, checkpoint: Checkpoint, source: KnownSource | None) -> bool:
+    def keep(self, checkpoint: Checkpoint, source: SourceDefinition | None) -> bool:
         """What was put waits from now on, and the reading is at `checkpoint`. False: nothing was put."""
         self._read = checkpoint
         if not self._put:
@@ -134,7 +134,7 @@ class Staged:
         self._progress.load_units += 1
         self._progress.applied(result)
 
-    def _place_of(self, batch: StagedBatch) -> Staging:
+    def _place_of(self, batch: StagedBatch) -> Stage:
         if batch.layout.target != self._plan.target:
             raise StagedRowsLost(f"{batch.batch} was staged for another target, {batch.layout.target}")
         with suppress(ConfigError):

@@ -8,16 +8,16 @@ from pgsnow.ledger.interface import Checkpoints, Claim
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.stage.choose import Stagings
-from pgsnow.sync.load.context import Delivery
-from pgsnow.sync.load.early_upload import Ahead
-from pgsnow.sync.load.merge import UnitLoads
+from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.early_upload import EarlyUploader
+from pgsnow.sync.load.merge import BatchLoads
 from pgsnow.sync.load.open_batches import OpenBatches
-from pgsnow.sync.load.replace import WholeContent
+from pgsnow.sync.load.replace import FullReplace
 from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.shadow_table import Beside
+from pgsnow.sync.load.shadow_table import ShadowTable
 from pgsnow.sync.load.target import Target
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 
 
 class Destination:
@@ -29,23 +29,23 @@ class Destination:
         plan: TablePlan,
         ledger: Checkpoints,
         claim: Claim,
-        progress: Progress,
+        progress: Recorder,
         stop: threading.Event,
-        stagings: Stagings,
+        stagings: Stages,
         *,
         applying: bool = False,
         session: Session | None = None,
     ) -> None:
         """applying: a person has seen what is sent. session: one that another destination has handed on."""
-        delivery = Delivery(plan, ledger, claim, progress, stop, stagings)
+        delivery = LoadContext(plan, ledger, claim, progress, stop, stagings)
         self.session = RunSession(settings, delivery, session)
         self.batches = OpenBatches(delivery, self.session)
         self.target = Target(delivery, self.session, applying=applying)
-        self.beside = Beside(delivery, self.session, self.batches, self.target)
+        self.beside = ShadowTable(delivery, self.session, self.batches, self.target)
         self.put_ahead = delivery.put_ahead
-        self.ahead = Ahead(delivery, self.session, self.batches, self.target, self.beside)
-        self.whole = WholeContent(delivery, self.session, self.batches, self.target)
-        self.units = UnitLoads(delivery, self.session, self.batches, self.target, self.beside)
+        self.ahead = EarlyUploader(delivery, self.session, self.batches, self.target, self.beside)
+        self.whole = FullReplace(delivery, self.session, self.batches, self.target)
+        self.units = BatchLoads(delivery, self.session, self.batches, self.target, self.beside)
 
     def close(self) -> None:
         self.session.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.snowflake.load.direct_copy import (
     Try,
@@ -15,23 +15,23 @@ from pgsnow.snowflake.load.direct_copy import (
     load_straight,
 )
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.load.context import Delivery
+from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.shadow_table import Beside
+from pgsnow.sync.load.shadow_table import ShadowTable
 from pgsnow.sync.load.target import Target
 
 
-class Straight:
+class DirectCopy:
     """Of one attempt: a first load, or one at a chunk. Undecided until there is a unit."""
 
     def __init__(
         self,
-        delivery: Delivery,
+        delivery: LoadContext,
         session: RunSession,
         open_batches: OpenBatches,
         target: Target,
-        beside: Beside,
+        beside: ShadowTable,
         not_after: int | None,
         earlier: Sequence[int],
     ) -> None:
@@ -53,7 +53,7 @@ class Straight:
         self.declined = False
         """The target has rows of another time, and was merged into."""
 
-    def load(self, unit: LoadUnit) -> LoadResult | None:
+    def load(self, unit: LoadBatch) -> LoadResult | None:
         """None: the unit is to be merged, and so are those after it."""
         origin = self._delivery.staging.origin(self._delivery.plan.target, unit.batch)
         if self._decided is False or origin is None or self._delivery.method(unit) != "stage":
@@ -68,12 +68,12 @@ class Straight:
             self.batches.discard(unit.batch)
             return None
 
-    def loaded(self, unit: LoadUnit, result: LoadResult) -> None:
+    def loaded(self, unit: LoadBatch, result: LoadResult) -> None:
         """A row that was merged may have come in place of another attempt's."""
         if self._before is not None:
             self._before = self._before + unit.rows if result.inserted == unit.rows else None
 
-    def _try(self, session: Session, unit: LoadUnit, origin: str, *, again: bool) -> LoadResult | None:
+    def _try(self, session: Session, unit: LoadBatch, origin: str, *, again: bool) -> LoadResult | None:
         if not self._beside.in_use:
             self._target.fit(session)
         if not self._decide(session):

@@ -14,11 +14,11 @@ from pathlib import Path
 from pgsnow.model.batch import PartFile
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import PgsnowError, TargetQueryFailed
-from pgsnow.snowflake.stage.s3_stage import S3Staging
-from pgsnow.sync.load.context import Delivery
+from pgsnow.snowflake.stage.s3_stage import S3Stage
+from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.shadow_table import Beside
+from pgsnow.sync.load.shadow_table import ShadowTable
 from pgsnow.sync.load.target import Target
 
 
@@ -33,13 +33,18 @@ class _Unit:
     failed: threading.Event = field(default_factory=threading.Event)
 
 
-class Ahead:
+class EarlyUploader:
     """Of one run, called by the thread that reads. A thread of its own uploads one file after the other, and none
     while no unit is being read. What it does not get there is put with the rest of the unit, and tried again as ever.
     """
 
     def __init__(
-        self, delivery: Delivery, session: RunSession, batches: OpenBatches, target: Target, beside: Beside
+        self,
+        delivery: LoadContext,
+        session: RunSession,
+        batches: OpenBatches,
+        target: Target,
+        beside: ShadowTable,
     ) -> None:
         self._delivery = delivery
         self._session = session
@@ -95,7 +100,7 @@ class Ahead:
         target = self._delivery.plan.target
         staging = self._delivery.stagings.serving(self._delivery.plan.config.load)
         try:
-            if isinstance(staging, S3Staging):
+            if isinstance(staging, S3Stage):
                 staging.upload(batch, [path])
             else:
                 self._session.once(lambda session: staging.put(session, target, batch, [path]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.direct_copy import (
@@ -16,28 +16,33 @@ from pgsnow.snowflake.load.direct_copy import (
 )
 from pgsnow.snowflake.load.merge import load, prune
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.load.context import Delivery
-from pgsnow.sync.load.direct_copy import Straight
+from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.direct_copy import DirectCopy
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.shadow_table import Beside
+from pgsnow.sync.load.shadow_table import ShadowTable
 from pgsnow.sync.load.target import Target
 
 
-class UnitLoads:
+class BatchLoads:
     """One unit after the other."""
 
     def __init__(
-        self, delivery: Delivery, session: RunSession, batches: OpenBatches, target: Target, beside: Beside
+        self,
+        delivery: LoadContext,
+        session: RunSession,
+        batches: OpenBatches,
+        target: Target,
+        beside: ShadowTable,
     ) -> None:
         self._delivery = delivery
         self._session = session
         self._batches = batches
         self._target = target
         self._beside = beside
-        self._straight: Straight | None = None
+        self._straight: DirectCopy | None = None
 
-    def load(self, unit: LoadUnit) -> None:
+    def load(self, unit: LoadBatch) -> None:
         """Stage and merge one unit. Idempotent: a unit tried again, here or by a later run, changes nothing more.
 
         The batch is in the ledger before anything of it is in Snowflake. The unit before is swept first, so that a
@@ -59,7 +64,7 @@ class UnitLoads:
         earlier: the fences of attempts at the same rows; what they have left in the target is deleted first. Ends
         with `settle`.
         """
-        self._straight = Straight(
+        self._straight = DirectCopy(
             self._delivery, self._session, self._batches, self._target, self._beside, not_after, earlier
         )
         self._batches.without_table = self._straight.batches
@@ -79,7 +84,7 @@ class UnitLoads:
         """After a full read: delete the target's rows that no run from this fence on has written. Returns how many."""
         return self._session.do(lambda session: prune(session, self._delivery.plan.target, fence))
 
-    def _attempt(self, unit: LoadUnit) -> LoadResult:
+    def _attempt(self, unit: LoadBatch) -> LoadResult:
         try:
             return self._session.once(lambda session: self._merge(session, unit))
         except TargetQueryFailed as refused:
@@ -91,7 +96,7 @@ class UnitLoads:
             self._target.doubt()
             return self._session.once(lambda session: self._merge(session, unit))
 
-    def _merge(self, session: Session, unit: LoadUnit) -> LoadResult:
+    def _merge(self, session: Session, unit: LoadBatch) -> LoadResult:
         if not self._beside.in_use:
             self._target.fit(session)
         delivery, plan = self._delivery, self._delivery.plan

@@ -9,14 +9,14 @@ from collections.abc import Set as AbstractSet
 from pgsnow.model.errors import PgsnowError
 from pgsnow.snowflake.load.merge import sweep
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.load.context import Delivery
+from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.session import RunSession
 
 
 class OpenBatches:
     """Those that the claim came with, and those of this run. The ledger knows of each before Snowflake does."""
 
-    def __init__(self, delivery: Delivery, session: RunSession) -> None:
+    def __init__(self, delivery: LoadContext, session: RunSession) -> None:
         self._delivery = delivery
         self._session = session
         self._open: list[str] = list(delivery.claim.open_batches)

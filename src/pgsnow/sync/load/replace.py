@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from itertools import count
 
-from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.snowflake.load.replace import append, begin, gather, replace
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.load.context import Delivery
+from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import Target
 
 
-class WholeContent:
+class FullReplace:
     """`gather` each unit, then `replace` or `append` once."""
 
-    def __init__(self, delivery: Delivery, session: RunSession, batches: OpenBatches, target: Target) -> None:
+    def __init__(
+        self, delivery: LoadContext, session: RunSession, batches: OpenBatches, target: Target
+    ) -> None:
         self._delivery = delivery
         self._session = session
         self._batches = batches
@@ -24,7 +26,7 @@ class WholeContent:
         self._content = delivery.content
         self._rows = 0
 
-    def gather(self, unit: LoadUnit) -> None:
+    def gather(self, unit: LoadBatch) -> None:
         """Stage one unit of a content that `replace` or `append` will put in place. Idempotent, in order of reading.
 
         The files of the units before are swept, but for the first, whose staging table holds the content."""
@@ -58,7 +60,7 @@ class WholeContent:
         result = self._session.do(lambda session: append(session, self._content, self._delivery.notify))
         self._delivery.progress.applied(result)
 
-    def _gather(self, session: Session, unit: LoadUnit, *, again: bool) -> LoadResult:
+    def _gather(self, session: Session, unit: LoadBatch, *, again: bool) -> LoadResult:
         self._target.fit(session)
         return gather(
             session,

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.session import Session, connect
-from pgsnow.sync.load.context import Delivery
+from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.runtime.retry import with_retries
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ class RunSession:
     """At most one is open at a time, and does one action at a time, whichever thread it comes from: a second
     login costs more than waiting for an upload does."""
 
-    def __init__(self, settings: SnowflakeSettings, delivery: Delivery, session: Session | None) -> None:
+    def __init__(self, settings: SnowflakeSettings, delivery: LoadContext, session: Session | None) -> None:
         """session: one that another run session has handed on."""
         self._settings = settings
         self._delivery = delivery

@@ -8,16 +8,18 @@ from pgsnow.model.batch import LoadResult
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.shadow_table import beside_of, make_beside, put_in_place
-from pgsnow.sync.load.context import Delivery
+from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import Target
 
 
-class Beside:
+class ShadowTable:
     """Named after a batch, as a staging table is, and swept as one."""
 
-    def __init__(self, delivery: Delivery, session: RunSession, batches: OpenBatches, target: Target) -> None:
+    def __init__(
+        self, delivery: LoadContext, session: RunSession, batches: OpenBatches, target: Target
+    ) -> None:
         self._delivery = delivery
         self._session = session
         self._batches = batches

@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.errors import LeaseLost, SchemaChangePending, TargetQueryFailed
-from pgsnow.model.evolution.drift import Drift, KnownSource
-from pgsnow.snowflake.schema.dry_run import Foresight
+from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.snowflake.schema.dry_run import DryRun
 from pgsnow.snowflake.schema.evolve import Evolved, evolve, outlook
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.schema.target_table import created, describe, ensure_target, suffices
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.load.context import Delivery
+from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.session import RunSession
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Target:
     """Looked at no more often than what the ledger remembers of it demands."""
 
-    def __init__(self, delivery: Delivery, session: RunSession, *, applying: bool) -> None:
+    def __init__(self, delivery: LoadContext, session: RunSession, *, applying: bool) -> None:
         """applying: a person has seen what is sent."""
         self._delivery = delivery
         self._session = session
@@ -59,7 +59,7 @@ class Target:
         self.look_again()
         return self._session.do(lambda session: self._evolve(session, drift))
 
-    def to_remember(self, drift: Drift) -> KnownSource | None:
+    def to_remember(self, drift: Drift) -> SourceDefinition | None:
         """What the ledger should know of the source from now on; None: what it knows already."""
         return drift.to_remember(self.known, self._columns)
 
@@ -91,7 +91,7 @@ class Target:
         """As `ensure`, within an action."""
         plan = self._delivery.plan
         if self._manual and (relaxed or not self._suffices()):
-            self._ask_first(Foresight(session).target(plan, relaxed=relaxed).statements)
+            self._ask_first(DryRun(session).target(plan, relaxed=relaxed).statements)
         columns, events = ensure_target(
             session,
             plan.target,

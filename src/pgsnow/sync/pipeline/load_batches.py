@@ -9,14 +9,14 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from pgsnow.model.batch import LoadUnit, Page, PartFile
+from pgsnow.model.batch import LoadBatch, Page, PartFile
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.errors import ShuttingDown
 from pgsnow.model.plan import TablePlan
 from pgsnow.sync.pipeline.parquet import PartWriter
-from pgsnow.sync.pipeline.rejected_rows import Quarantine
+from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 
 
 class Uploads(Protocol):
@@ -32,7 +32,7 @@ class Uploads(Protocol):
         """The unit was given up; nothing is under way any more. Idempotent."""
 
 
-class UnitWriter:
+class LoadBatchWriter:
     """Cuts one run's rows into load units of at most `max_rows_per_load` rows (and a page more).
 
     batches are named `<slug>/<fence>-<n>`: unique for ever, because the fence is.
@@ -43,8 +43,8 @@ class UnitWriter:
         plan: TablePlan,
         fence: int,
         spool: Spool,
-        quarantine: Quarantine,
-        progress: Progress,
+        quarantine: RejectedRows,
+        progress: Recorder,
         stop: threading.Event,
         *,
         first_batch: int = 0,
@@ -63,7 +63,7 @@ class UnitWriter:
         self._rows = first_row
         self._uploads = uploads
 
-    def units(self, pages: Iterable[Page]) -> Iterator[LoadUnit]:
+    def units(self, pages: Iterable[Page]) -> Iterator[LoadBatch]:
         """Units in the order of reading. Between a unit and the next, nothing of the next has been read, and when the
         next is asked for the files of the one before are removed.
 
@@ -113,18 +113,18 @@ class UnitWriter:
         hashed = self._plan.config.mode is TableMode.APPEND
         return PartWriter(self._spool.unit_folder(), self._plan.output, first_row=self._rows, hashed=hashed)
 
-    def _hand_over(self, writer: PartWriter) -> Iterator[LoadUnit]:
+    def _hand_over(self, writer: PartWriter) -> Iterator[LoadBatch]:
         unit = self._close(writer)
         yield unit
         for part in unit.parts:
             part.path.unlink()
 
-    def _close(self, writer: PartWriter) -> LoadUnit:
+    def _close(self, writer: PartWriter) -> LoadBatch:
         with self._progress.timed("write"):
             parts = writer.finish()
         if self._uploads is not None:
             self._uploads.arrive(self._batch)
-        unit = LoadUnit(self._batch, self._fence, parts, self._rows)
+        unit = LoadBatch(self._batch, self._fence, parts, self._rows)
         self._made += 1
         self._rows += unit.rows
         self._progress.tell("written", rows=unit.rows, size=unit.size)

@@ -18,7 +18,7 @@ from pgsnow.postgres.convert.nameless import without_key
 from pgsnow.postgres.read.reader import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
 from pgsnow.sync.pipeline.row_keys import Key, key_of, rows_with_keys
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.transform.outcome import Outcome, Step, without
 from pgsnow.sync.transform.transform import Transform
 
@@ -27,7 +27,7 @@ NOTE_EVERY = 1_000
 """Rejected rows held in memory before they are written."""
 
 
-class Quarantine:
+class RejectedRows:
     """One run's sieve. What it notes is in the ledger before the checkpoint moves past those rows."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Quarantine:
         transform: Transform,
         ledger: ErrorStore,
         claim: Claim,
-        progress: Progress,
+        progress: Recorder,
         source: psycopg.Connection,
         limits: Callable[[], Sequence[Limit]],
     ) -> None:

@@ -14,13 +14,13 @@ from pgsnow.ledger.interface import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stagings
+from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.planner import Planner
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class EngineContext:
     """Everything here outlives a tick and may be used from several threads."""
 
     config: SyncConfig
@@ -30,7 +30,7 @@ class Means:
     planner: Planner
     observer: Observer
     stop: threading.Event
-    stagings: Stagings
+    stagings: Stages
 
 
 class Connections:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RunOptions:
     """Nothing, by default."""
 
     full_refresh: bool = False
@@ -24,4 +24,4 @@ class Wishes:
         return self.full_refresh or self.resync
 
 
-NONE = Wishes()
+NONE = RunOptions()

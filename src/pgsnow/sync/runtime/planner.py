@@ -8,7 +8,7 @@ import psycopg
 
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import ColumnMissing, SourceTableMissing
-from pgsnow.model.evolution.drift import Drift, KnownSource, drift_of
+from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
 from pgsnow.model.plan import TablePlan, check_kind, check_output, fields_of, watermark_of
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceTable, TargetName
@@ -39,7 +39,7 @@ def prepare(
     config: TableConfig,
     source: SourceTable,
     settings: SnowflakeSettings,
-    known: KnownSource | None = None,
+    known: SourceDefinition | None = None,
     fingerprint: str | None = None,
 ) -> Prepared:
     """known: what the ledger remembers of the source. Raises ColumnMissing, KeyUnusable, WatermarkUnusable,
@@ -64,7 +64,9 @@ def _planned(
     return plan, transform
 
 
-def _with_present_name(error: ColumnMissing, source: SourceTable, known: KnownSource | None) -> ColumnMissing:
+def _with_present_name(
+    error: ColumnMissing, source: SourceTable, known: SourceDefinition | None
+) -> ColumnMissing:
     """The error, and what the column is called now, if the ledger knows which it was."""
     now = known.present_name(error.column, source) if known is not None else None
     if now is None:
@@ -81,14 +83,14 @@ class Planner:
 
     def __init__(self, settings: SnowflakeSettings) -> None:
         self._settings = settings
-        self._made: dict[str, tuple[str, KnownSource | None, Prepared]] = {}
+        self._made: dict[str, tuple[str, SourceDefinition | None, Prepared]] = {}
 
     def plan(
         self,
         conn: psycopg.Connection,
         config: TableConfig,
         fingerprint: str | None,
-        known: KnownSource | None = None,
+        known: SourceDefinition | None = None,
     ) -> Prepared:
         """`fingerprint` stands for the table's catalog entry (None: there is none, look again); known: what the ledger
         remembers of it."""
@@ -105,7 +107,7 @@ class Planner:
         self._made.pop(name, None)
 
     def _describe(
-        self, conn: psycopg.Connection, config: TableConfig, known: KnownSource | None
+        self, conn: psycopg.Connection, config: TableConfig, known: SourceDefinition | None
     ) -> SourceTable:
         """A table that is not there (any more) may be known to have another name now."""
         try:

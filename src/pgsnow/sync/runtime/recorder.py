@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgsnow.model.backfill import ChunkCounts
-from pgsnow.model.batch import LoadResult, LoadUnit
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.events import Event, Observer
@@ -20,7 +20,7 @@ _COUNTS = (
 )  # fmt: skip
 
 
-class Progress:
+class Recorder:
     """The run's tally. One thread writes it: others write one `apart`, which is added once they are done."""
 
     def __init__(self, table: str, target: str, run_id: str, observer: Observer) -> None:
@@ -50,13 +50,13 @@ class Progress:
         self.left_to_others: ChunkCounts | None = None
         """How far the backfill is that keeps this run from going on."""
 
-    def apart(self) -> Progress:
+    def apart(self) -> Recorder:
         """An empty tally of the same run."""
-        part = Progress(self.table, self.target, self.run_id, self._observer)
+        part = Recorder(self.table, self.target, self.run_id, self._observer)
         part._began, part._started_at = self._began, self._started_at
         return part
 
-    def add(self, part: Progress) -> None:
+    def add(self, part: Recorder) -> None:
         """What was counted apart. Seconds of threads that worked side by side add up to more than passed."""
         for phase, seconds in part.phases.items():
             self.spent(phase, seconds)
@@ -84,7 +84,7 @@ class Progress:
         seconds = time.monotonic() - self._began
         self._observer(Event(self.table, self.run_id, phase, rows, seconds, size, detail, done, of))
 
-    def loaded(self, unit: LoadUnit, result: LoadResult) -> None:
+    def loaded(self, unit: LoadBatch, result: LoadResult) -> None:
         self.load_units += 1
         self.bytes_staged += unit.size
         self.applied(result)

@@ -12,18 +12,18 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost
 from pgsnow.sync.load.deferred import Staged
 from pgsnow.sync.load.destination import Destination
-from pgsnow.sync.pipeline.rejected_rows import Quarantine
-from pgsnow.sync.runtime.context import Means
-from pgsnow.sync.runtime.options import Wishes
-from pgsnow.sync.table.chunk_loader import ChunkWorker
-from pgsnow.sync.table.context import TableRun
-from pgsnow.sync.table.inspect import Look
+from pgsnow.sync.pipeline.rejected_rows import RejectedRows
+from pgsnow.sync.runtime.context import EngineContext
+from pgsnow.sync.runtime.options import RunOptions
+from pgsnow.sync.table.chunk_loader import ChunkLoader
+from pgsnow.sync.table.context import RunContext
+from pgsnow.sync.table.inspect import Inspection
 
 
 class Attempt:
     """A context manager: what it opens in Snowflake is closed at its end."""
 
-    def __init__(self, means: Means, look: Look, conn: psycopg.Connection) -> None:
+    def __init__(self, means: EngineContext, look: Inspection, conn: psycopg.Connection) -> None:
         self._means = means
         self._look = look
         self._conn = conn
@@ -51,10 +51,10 @@ class Attempt:
             self._destination.batches.abandon()
         self._destination.close()
 
-    def table_run(self, horizon: Horizon, wishes: Wishes, *, loads: bool) -> TableRun:
+    def table_run(self, horizon: Horizon, wishes: RunOptions, *, loads: bool) -> RunContext:
         """loads: what waits in the stage is to be loaded now."""
         means, look, destination = self._means, self._look, self._destination
-        quarantine = Quarantine(
+        quarantine = RejectedRows(
             look.plan,
             look.prepared.transform,
             means.ledger,
@@ -63,14 +63,14 @@ class Attempt:
             self._conn,
             destination.target.limits,
         )
-        return TableRun(
+        return RunContext(
             look.plan, look.claim, look.checkpoint, horizon, means.source, means.ledger,
             quarantine, destination, look.progress, means.stop, wishes, look.drift,
             look.probe, self._staged, self._chunk_worker, loads=loads, resync=wishes.resync,
         )  # fmt: skip
 
-    def _chunk_worker(self) -> ChunkWorker:
-        return ChunkWorker(self._means, self._look.prepared, self._conn, self._look.claim.run_id)
+    def _chunk_worker(self) -> ChunkLoader:
+        return ChunkLoader(self._means, self._look.prepared, self._conn, self._look.claim.run_id)
 
     def given_up(self) -> Claim:
         """The claim to try again with: its staging is swept, and a run that begins from nothing ends there."""

@@ -12,14 +12,14 @@ from dataclasses import replace
 from pgsnow.model.backfill import Backfill, Chunk, layout_of
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
-from pgsnow.postgres.read.chunk_reader import Outset, outset
+from pgsnow.postgres.read.chunk_reader import BackfillPlan, outset
 from pgsnow.postgres.read.last_watermark import largest
-from pgsnow.sync.table.chunk_pool import ChunkCrew
-from pgsnow.sync.table.context import TableRun
+from pgsnow.sync.table.chunk_pool import ChunkPool
+from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.throttle import MEGABYTE
 
 
-def backfill(run: TableRun) -> TableRun:
+def backfill(run: RunContext) -> RunContext:
     """If everything is to be read, and that is more than a chunk: all of it in the target, and the run that goes on
     from there, unless `progress.left_to_others` tells that others are at work on it. Else the run as it was."""
     if not may_be_due(run):
@@ -39,7 +39,7 @@ def backfill(run: TableRun) -> TableRun:
     return filled
 
 
-def may_be_due(run: TableRun) -> bool:
+def may_be_due(run: RunContext) -> bool:
     """As far as is known before a snapshot."""
     reasons = (run.because, run.probe.full_read if run.probe else None)
     everything = run.checkpoint is None or run.refresh or any(reason is not None for reason in reasons)
@@ -48,7 +48,7 @@ def may_be_due(run: TableRun) -> bool:
     return everything and lossless and not run.plan.whole
 
 
-def gone_on_with(run: TableRun, start: Outset) -> Backfill | None:
+def gone_on_with(run: RunContext, start: BackfillPlan) -> Backfill | None:
     """The backfill that an earlier run has left unfinished, if its chunks are still what there is to be read."""
     known = run.ledger.backfill(run.claim)
     if known is None:
@@ -67,7 +67,7 @@ def gone_on_with(run: TableRun, start: Outset) -> Backfill | None:
     return known
 
 
-def begun(run: TableRun, start: Outset) -> Backfill:
+def begun(run: RunContext, start: BackfillPlan) -> Backfill:
     run.progress.events.append(f"backfill in {len(start.chunks)} chunks: {start.reason}")
     run.destination.target.from_nothing = True
     if run.replaces:
@@ -87,12 +87,12 @@ def begun(run: TableRun, start: Outset) -> Backfill:
     return work
 
 
-def fill(run: TableRun, work: Backfill) -> TableRun | None:
+def fill(run: RunContext, work: Backfill) -> RunContext | None:
     """Load the chunks that are left, or leave them to others. The run that goes on from there, or that cannot yet
     because others are at work on some; None: the target had gone."""
     run.progress.full_read = work.reason
     counts = (
-        run.ledger.chunk_counts(run.claim.table) if run.wishes.leave_chunks else ChunkCrew(run, work).load()
+        run.ledger.chunk_counts(run.claim.table) if run.wishes.leave_chunks else ChunkPool(run, work).load()
     )
     if counts is None:
         return None
@@ -121,7 +121,7 @@ def left_behind(chunks: Iterable[Chunk]) -> list[str]:
     return [batch for chunk in chunks for batch in chunk.open_batches]
 
 
-def newest(run: TableRun, work: Backfill) -> str | None:
+def newest(run: RunContext, work: Backfill) -> str | None:
     """The largest watermark of all chunks, whatever their order."""
     if run.plan.watermark is None:
         return None

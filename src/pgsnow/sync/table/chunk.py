@@ -8,12 +8,12 @@ from dataclasses import replace
 from pgsnow.model.backfill import Chunk
 from pgsnow.postgres.read.chunk_reader import read_chunk
 from pgsnow.postgres.read.last_watermark import LastWatermark
-from pgsnow.sync.pipeline.load_batches import UnitWriter
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.table.chunk_run import ChunkRun
-from pgsnow.sync.table.throttle import Pace
+from pgsnow.sync.table.throttle import Throttle
 
 
-def load_chunk(run: ChunkRun, chunk: Chunk, writer: UnitWriter, pace: Pace) -> Chunk | None:
+def load_chunk(run: ChunkRun, chunk: Chunk, writer: LoadBatchWriter, pace: Throttle) -> Chunk | None:
     """The chunk as it is once all its rows are in the target; None: the target had gone, and the chunks before it."""
     last = LastWatermark(run.plan) if run.plan.watermark else None
     rows, rejected, size = 0, run.progress.rows_rejected, pace.size

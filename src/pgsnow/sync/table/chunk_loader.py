@@ -12,22 +12,24 @@ from pgsnow.ledger.interface import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk
 from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.sync.load.destination import Destination
-from pgsnow.sync.pipeline.load_batches import UnitWriter
-from pgsnow.sync.pipeline.rejected_rows import Quarantine
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
+from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
-from pgsnow.sync.runtime.context import Means
+from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.planner import Prepared
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.table.chunk import load_chunk
 from pgsnow.sync.table.chunk_run import ChunkRun
-from pgsnow.sync.table.throttle import Pace
+from pgsnow.sync.table.throttle import Throttle
 
 
-class ChunkWorker:
+class ChunkLoader:
     """A context manager, for one thread: it has a session in Snowflake and a folder for part files of its own."""
 
-    def __init__(self, means: Means, prepared: Prepared, conn: psycopg.Connection, run_id: str) -> None:
+    def __init__(
+        self, means: EngineContext, prepared: Prepared, conn: psycopg.Connection, run_id: str
+    ) -> None:
         """conn: for small questions; other threads may ask theirs on it too."""
         self._means = means
         self._prepared = prepared
@@ -35,7 +37,7 @@ class ChunkWorker:
         self._spool = Spool(run_id)
         self._destination: Destination | None = None
 
-    def __enter__(self) -> ChunkWorker:
+    def __enter__(self) -> ChunkLoader:
         self._spool.__enter__()
         return self
 
@@ -47,7 +49,7 @@ class ChunkWorker:
         self._spool.__exit__(kind, error, trace)
 
     def load(
-        self, taken: ChunkClaim, tally: Progress, pace: Pace, done: Callable[[Claim, Chunk], None]
+        self, taken: ChunkClaim, tally: Recorder, pace: Throttle, done: Callable[[Claim, Chunk], None]
     ) -> bool:
         """False: the target had gone, and with it what was done of the backfill. done: is called once the chunk is in
         the target, to tell the ledger. Whatever happens, the chunk is given back. Raises what load_chunk raises."""
@@ -58,7 +60,7 @@ class ChunkWorker:
                 if taken.replaces:
                     run.destination.beside.gather(taken.fence)
                 run.destination.units.go_straight(not_after=taken.fence - 1, earlier=taken.chunk.fences[:-1])
-                writer = UnitWriter(
+                writer = LoadBatchWriter(
                     run.plan, run.claim.fence, self._spool, run.quarantine, run.progress, run.stop,
                     uploads=run.destination.ahead,
                 )  # fmt: skip
@@ -79,14 +81,14 @@ class ChunkWorker:
             with contextlib.suppress(PgsnowError):  # a ledger that does not answer finds out by itself
                 self._means.ledger.release([taken.claim])
 
-    def _run(self, claim: Claim, tally: Progress) -> ChunkRun:
+    def _run(self, claim: Claim, tally: Recorder) -> ChunkRun:
         means, plan = self._means, self._prepared.plan
         destination = Destination(
             means.settings.snowflake, plan, means.ledger, claim, tally, means.stop, means.stagings,
             session=self._destination.session.handed_on() if self._destination else None,
         )  # fmt: skip
         self._destination = destination
-        quarantine = Quarantine(
+        quarantine = RejectedRows(
             plan, self._prepared.transform, means.ledger, claim, tally, self._conn, destination.target.limits
         )
         return ChunkRun(plan, claim, means.source, means.ledger, quarantine, destination, tally, means.stop)

@@ -11,19 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pgsnow.ledger.interface import ChunkClaim, Claim
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts
 from pgsnow.model.errors import LeaseLost, ShuttingDown, TooManyRejected
-from pgsnow.sync.runtime.recorder import Progress
-from pgsnow.sync.table.context import TableRun
-from pgsnow.sync.table.throttle import Pace, Speed
+from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.sync.table.context import RunContext
+from pgsnow.sync.table.throttle import RateMeter, Throttle
 
 
-class ChunkCrew:
+class ChunkPool:
     """One use: `load`."""
 
-    def __init__(self, run: TableRun, work: Backfill) -> None:
+    def __init__(self, run: RunContext, work: Backfill) -> None:
         self._run = run
         self._work = work
         self._size = run.plan.config.max_parallel_chunks
-        self._speed = Speed(len(work.left), run.plan.config.max_mb_per_s, run.stop)
+        self._speed = RateMeter(len(work.left), run.plan.config.max_mb_per_s, run.stop)
         self._lock = threading.Lock()
         self._failures: list[Exception] = []
         self._target_gone = False
@@ -59,7 +59,7 @@ class ChunkCrew:
             while self._may_go_on() and (taken := self._next()) is not None:
                 tally = self._run.progress.apart()
                 try:
-                    found = worker.load(taken, tally, Pace(self._speed), self._done)
+                    found = worker.load(taken, tally, Throttle(self._speed), self._done)
                 finally:
                     self._add(tally)
                 if not found:
@@ -91,7 +91,7 @@ class ChunkCrew:
                 "chunk", rows=chunk.rows, size=chunk.size, detail=detail, done=done, of=of
             )
 
-    def _add(self, tally: Progress) -> None:
+    def _add(self, tally: Recorder) -> None:
         """Rejected rows are counted over all chunks of the run."""
         progress, limit = self._run.progress, self._run.plan.config.max_rejected_rows
         with self._lock:

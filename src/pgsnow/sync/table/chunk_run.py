@@ -9,8 +9,8 @@ from pgsnow.ledger.interface import Claim, Ledger
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.sync.load.destination import Destination
-from pgsnow.sync.pipeline.rejected_rows import Quarantine
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.pipeline.rejected_rows import RejectedRows
+from pgsnow.sync.runtime.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class ChunkRun:
     claim: Claim
     source: Source
     ledger: Ledger
-    quarantine: Quarantine
+    quarantine: RejectedRows
     destination: Destination
-    progress: Progress
+    progress: Recorder
     stop: threading.Event

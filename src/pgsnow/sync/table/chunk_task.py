@@ -14,18 +14,20 @@ from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import LeaseLost, SchemaMoved
 from pgsnow.model.report import ChunkReport
 from pgsnow.postgres.catalog.describe import fingerprints
-from pgsnow.sync.runtime.context import Means
+from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.log import logger
 from pgsnow.sync.runtime.planner import Prepared, target_of
-from pgsnow.sync.runtime.recorder import Progress
-from pgsnow.sync.table.throttle import Pace, Speed
+from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.sync.table.throttle import RateMeter, Throttle
 
 
 def new_run_id() -> str:
     return uuid.uuid4().hex[:16]
 
 
-def take_chunk(means: Means, tables: Sequence[TableConfig], holder: str) -> ChunkReport | None:
+def claim_and_load_chunk(
+    means: EngineContext, tables: Sequence[TableConfig], holder: str
+) -> ChunkReport | None:
     """See Engine.take_chunk."""
     wanted = {table.name: table.max_parallel_chunks for table in tables}
     taken = means.ledger.claim_chunk(wanted, run_id=new_run_id(), holder=holder)
@@ -44,23 +46,23 @@ def take_chunk(means: Means, tables: Sequence[TableConfig], holder: str) -> Chun
 class _Taken:
     """A chunk and what is known once it is done."""
 
-    def __init__(self, means: Means, taken: ChunkClaim) -> None:
+    def __init__(self, means: EngineContext, taken: ChunkClaim) -> None:
         self._means = means
         self._taken = taken
         self._began = time.monotonic()
         self._config = means.config.table(taken.claim.table)
         target = str(target_of(self._config, means.settings.snowflake))
-        self._progress = Progress(taken.claim.table, target, taken.claim.run_id, means.observer)
-        self._speed = Speed(1, self._limit, means.stop)
+        self._progress = Recorder(taken.claim.table, target, taken.claim.run_id, means.observer)
+        self._speed = RateMeter(1, self._limit, means.stop)
         self._report: ChunkReport | None = None
 
     def load(self, conn: psycopg.Connection) -> ChunkReport:
-        from pgsnow.sync.table.chunk_loader import ChunkWorker  # Arrow: no chunk, no import
+        from pgsnow.sync.table.chunk_loader import ChunkLoader  # Arrow: no chunk, no import
 
         claim = self._taken.claim
         prepared = self._planned(conn)
-        with ChunkWorker(self._means, prepared, conn, claim.run_id) as worker:
-            found = worker.load(self._taken, self._progress, Pace(self._speed), self._done)
+        with ChunkLoader(self._means, prepared, conn, claim.run_id) as worker:
+            found = worker.load(self._taken, self._progress, Throttle(self._speed), self._done)
         if not found or self._report is None:
             raise LeaseLost(f"{claim.table}: the target was gone; the backfill begins anew")
         return self._report

@@ -15,14 +15,14 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
 from pgsnow.sync.load.deferred import Staged
 from pgsnow.sync.load.destination import Destination
-from pgsnow.sync.pipeline.rejected_rows import Quarantine
-from pgsnow.sync.runtime.options import Wishes
-from pgsnow.sync.runtime.recorder import Progress
-from pgsnow.sync.table.chunk_loader import ChunkWorker
+from pgsnow.sync.pipeline.rejected_rows import RejectedRows
+from pgsnow.sync.runtime.options import RunOptions
+from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.sync.table.chunk_loader import ChunkLoader
 
 
 @dataclass(frozen=True, slots=True)
-class TableRun:
+class RunContext:
     """because: why everything must be read, whatever the checkpoint tells."""
 
     plan: TablePlan
@@ -31,17 +31,17 @@ class TableRun:
     horizon: Horizon
     source: Source
     ledger: Ledger
-    quarantine: Quarantine
+    quarantine: RejectedRows
     destination: Destination
-    progress: Progress
+    progress: Recorder
     stop: threading.Event
-    wishes: Wishes
+    wishes: RunOptions
     drift: Drift
     probe: Probe | None
     """What the look at the table found, before this run."""
     staged: Staged
     """What waits in the stage for the table."""
-    chunk_worker: Callable[[], ChunkWorker]
+    chunk_worker: Callable[[], ChunkLoader]
     loads: bool = False
     """What waits is due, or a person asked for it to be loaded."""
     because: str | None = None

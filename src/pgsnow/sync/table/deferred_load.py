@@ -11,17 +11,17 @@ from dataclasses import replace
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError, StagedRowsLost, StagingRefused, TargetQueryFailed
 from pgsnow.postgres.incremental.bounds import UNBOUNDED
-from pgsnow.postgres.read.reader import Reading
-from pgsnow.sync.pipeline.load_batches import UnitWriter
+from pgsnow.postgres.read.reader import Reader
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.spool import Spool
-from pgsnow.sync.table.context import TableRun
+from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_schedule import is_much
 
 CANNOT_BE_LOADED = (StagedRowsLost, TargetQueryFailed, StagingRefused)
 """What a new read mends, or else tells of itself."""
 
 
-def staged_first(run: TableRun) -> TableRun | None:
+def staged_first(run: RunContext) -> RunContext | None:
     """None: all is done, what changed is staged and what was due is loaded. Else the run that goes on at once, with
     nothing left in the stage that would be older than what it loads."""
     if not may_wait(run):
@@ -38,21 +38,21 @@ def staged_first(run: TableRun) -> TableRun | None:
     return None
 
 
-def may_wait(run: TableRun) -> bool:
+def may_wait(run: RunContext) -> bool:
     """As far as is known before a snapshot: only changes wait, of a table that is as it was."""
     everything = run.refresh or run.checkpoint is None or (run.probe and run.probe.full_read is not None)
     as_it_was = run.because is None and not run.drift.is_work and not run.replaces
     return run.plan.config.load_every > 0 and not run.plan.whole and not everything and as_it_was
 
 
-def stage_changes(run: TableRun) -> bool:
+def stage_changes(run: RunContext) -> bool:
     """False: everything has to be read, and nothing was. The target may turn out to be gone: see `target.made`."""
-    reading = Reading(run.source, run.plan, run.checkpoint, run.horizon)
+    reading = Reader(run.source, run.plan, run.checkpoint, run.horizon)
     staged, rows = run.staged, 0
     with reading, Spool(run.claim.run_id) as spool:
         if reading.full_read is not None:
             return False
-        writer = UnitWriter(
+        writer = LoadBatchWriter(
             run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop,
             first_batch=staged.first_batch, first_row=staged.first_row, uploads=run.destination.ahead,
         )  # fmt: skip
@@ -77,7 +77,7 @@ def stage_changes(run: TableRun) -> bool:
     return True
 
 
-def caught_up(run: TableRun) -> TableRun:
+def caught_up(run: RunContext) -> RunContext:
     """The run that goes on once nothing waits in the stage any more."""
     if not run.staged.waiting:
         return run
@@ -86,7 +86,7 @@ def caught_up(run: TableRun) -> TableRun:
     return loaded(run) or run
 
 
-def loaded(run: TableRun) -> TableRun | None:
+def loaded(run: RunContext) -> RunContext | None:
     """Load what waits. Not None: it could not be loaded, and this run is to read it again."""
     if not run.staged.waiting:
         return None
@@ -97,7 +97,7 @@ def loaded(run: TableRun) -> TableRun | None:
     return None
 
 
-def read_again(run: TableRun, error: PgsnowError) -> TableRun:
+def read_again(run: RunContext, error: PgsnowError) -> RunContext:
     """From where the loading is; from the beginning, if that is because the target has gone."""
     run.destination.target.ensure_anew()
     if run.destination.target.made:
@@ -107,14 +107,14 @@ def read_again(run: TableRun, error: PgsnowError) -> TableRun:
     return gone_back(run, str(error))
 
 
-def gone_back(run: TableRun, why: str) -> TableRun:
+def gone_back(run: RunContext, why: str) -> RunContext:
     checkpoint = run.staged.give_up(why)
     if checkpoint is not None and run.drift.by_xid:
         checkpoint = checkpoint.evolve(low=UNBOUNDED)
     return replace(run, checkpoint=checkpoint)
 
 
-def reads_everything(run: TableRun) -> bool:
+def reads_everything(run: RunContext) -> bool:
     """Then what waits need not be loaded first."""
     found = run.probe.full_read if run.probe else None
     reasons = (run.because, run.drift.full_read, found)

@@ -14,16 +14,16 @@ from pgsnow.postgres.incremental.audit import audit_if_due
 from pgsnow.postgres.incremental.bounds import UNBOUNDED
 from pgsnow.postgres.incremental.probe import Probe, probe
 from pgsnow.sync.runtime.planner import Prepared
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Inspection:
     """What one look found. `checkpoint` is where to go on from: the ledger's, or another after an audit."""
 
     claim: Claim
     prepared: Prepared
-    progress: Progress
+    progress: Recorder
     checkpoint: Checkpoint | None
     probe: Probe
     drift: Drift
@@ -39,8 +39,8 @@ class Look:
 
 
 def look_at(
-    claim: Claim, prepared: Prepared, conn: psycopg.Connection, horizon: Horizon, progress: Progress
-) -> Look:
+    claim: Claim, prepared: Prepared, conn: psycopg.Connection, horizon: Horizon, progress: Recorder
+) -> Inspection:
     """One probe (one statement), and the audit when it is due. Opens no connection to Snowflake."""
     with progress.timed("probe"):
         checkpoint, finding = audit_if_due(conn, prepared.plan, claim.checkpoint, horizon)
@@ -51,7 +51,7 @@ def look_at(
         if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
             checkpoint = checkpoint.evolve(low=UNBOUNDED)
         found = probe(conn, prepared.plan, checkpoint, horizon)
-        return Look(claim, prepared, progress, checkpoint, found, drift)
+        return Inspection(claim, prepared, progress, checkpoint, found, drift)
 
 
 def since(claim: Claim, prepared: Prepared) -> Drift:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pgsnow.postgres.read.reader import read_keys
-from pgsnow.sync.pipeline.load_batches import UnitWriter
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.row_keys import Key
 from pgsnow.sync.pipeline.spool import Spool
-from pgsnow.sync.table.context import TableRun
+from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.deferred_load import caught_up
 from pgsnow.sync.table.run import sync_table
 
 
-def replay_keys(run: TableRun, keys: Sequence[Key]) -> None:
+def replay_keys(run: RunContext, keys: Sequence[Key]) -> None:
     """Load these rows as they are in the source now. The checkpoint does not move.
 
     A row that is rejected again stays open; one that is gone from the source has nothing left to load and is
@@ -30,7 +30,7 @@ def replay_keys(run: TableRun, keys: Sequence[Key]) -> None:
     run = caught_up(run)
     run.destination.target.evolve(run.drift)
     with Spool(run.claim.run_id) as spool:
-        writer = UnitWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
+        writer = LoadBatchWriter(run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop)
         for unit in writer.units(read_keys(run.source, run.plan, keys)):
             run.quarantine.flush()
             run.destination.units.load(unit)
@@ -40,7 +40,7 @@ def replay_keys(run: TableRun, keys: Sequence[Key]) -> None:
     run.destination.batches.sweep()
 
 
-def gives_way(run: TableRun) -> bool:
+def gives_way(run: RunContext) -> bool:
     """Is another content being gathered, which was read without these rows and is to take the place of this one?"""
     work = run.ledger.backfill(run.claim) if run.checkpoint is None else None
     if work is None or not work.replaces:

@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pgsnow.model.batch import LoadUnit
+from pgsnow.model.batch import LoadBatch
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import TableMode
-from pgsnow.model.evolution.drift import KnownSource
+from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
-from pgsnow.postgres.read.reader import Reading
-from pgsnow.sync.pipeline.load_batches import UnitWriter
+from pgsnow.postgres.read.reader import Reader
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.backfill import backfill
-from pgsnow.sync.table.context import TableRun
+from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.deferred_load import staged_first
 
 
-def sync_table(run: TableRun) -> None:
+def sync_table(run: RunContext) -> None:
     """One table, once. Raises what stopped it; the ledger then still tells where to go on from."""
     sweep_but_what_is_gathered(run)
     at_once = staged_first(run)
@@ -38,7 +38,7 @@ def sync_table(run: TableRun) -> None:
     sweep_all(run)
 
 
-def sweep_but_what_is_gathered(run: TableRun) -> None:
+def sweep_but_what_is_gathered(run: RunContext) -> None:
     """Earlier runs may have left what is of no use to anybody, and a content that is not whole yet."""
     if run.checkpoint is None and run.claim.open_batches:
         known = run.ledger.backfill(run.claim)
@@ -47,13 +47,13 @@ def sweep_but_what_is_gathered(run: TableRun) -> None:
     run.destination.batches.sweep()
 
 
-def sweep_all(run: TableRun) -> None:
+def sweep_all(run: RunContext) -> None:
     """Everything is in the target: what it was staged and gathered in is of no use any more."""
     run.destination.beside.keep(None)
     run.destination.batches.sweep()
 
 
-def follow_the_source(run: TableRun) -> TableRun:
+def follow_the_source(run: RunContext) -> RunContext:
     """First the target's columns become those of the source as it is now; what must be read is known then."""
     evolved = run.destination.target.evolve(run.drift)
     if evolved is None:
@@ -62,7 +62,7 @@ def follow_the_source(run: TableRun) -> TableRun:
     return replace(run, because=run.drift.full_read or evolved.incomplete)
 
 
-def nothing_to_load(run: TableRun) -> bool:
+def nothing_to_load(run: RunContext) -> bool:
     """A table that is read as a whole, and was busy with what an earlier run left behind alone."""
     if not run.plan.whole or run.probe is None or run.checkpoint is None:
         return False
@@ -76,21 +76,21 @@ def nothing_to_load(run: TableRun) -> bool:
     return True
 
 
-def others_load_the_rest(run: TableRun) -> bool:
+def others_load_the_rest(run: RunContext) -> bool:
     """Of a backfill: a later tick goes on once they are done."""
     return run.progress.left_to_others is not None
 
 
-def load_changes(run: TableRun) -> bool:
+def load_changes(run: RunContext) -> bool:
     """Everything since the checkpoint, unit by unit. False: the target had gone, and needs everything there is."""
-    reading = Reading(
+    reading = Reader(
         run.source, run.plan, run.checkpoint, run.horizon,
         full=run.everything, because=run.because, digest=run.probe.digest if run.probe else None,
         whole_leaves=run.whole_leaves,
     )  # fmt: skip
     with reading, Spool(run.claim.run_id) as spool:
         run.progress.full_read = reading.full_read or (run.backfill.reason if run.backfill else None)
-        writer = UnitWriter(
+        writer = LoadBatchWriter(
             run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop,
             uploads=run.destination.ahead,
         )  # fmt: skip
@@ -103,12 +103,12 @@ def load_changes(run: TableRun) -> bool:
     return True
 
 
-def load_everything(run: TableRun) -> None:
+def load_everything(run: RunContext) -> None:
     """For a target that was made only now."""
     load_changes(replace(run, checkpoint=None, backfill=None))
 
 
-def load_units(run: TableRun, reading: Reading, units: Iterable[LoadUnit]) -> bool:
+def load_units(run: RunContext, reading: Reader, units: Iterable[LoadBatch]) -> bool:
     """One by one into the target, each remembered where a later run can go on after it. False: as `load_changes`."""
     if is_first_load(run, reading):
         run.destination.units.go_straight()
@@ -126,12 +126,12 @@ def load_units(run: TableRun, reading: Reading, units: Iterable[LoadUnit]) -> bo
     return True
 
 
-def is_first_load(run: TableRun, reading: Reading) -> bool:
+def is_first_load(run: RunContext, reading: Reader) -> bool:
     """Is everything read, through one snapshot, and remembered only once all of it is there?"""
     return reading.full_read is not None and run.checkpoint is None and not reading.resumable
 
 
-def load_whole(run: TableRun, units: Iterable[LoadUnit], *, relaxed: bool) -> None:
+def load_whole(run: RunContext, units: Iterable[LoadBatch], *, relaxed: bool) -> None:
     """All units into one staging table, and from there into the target by one statement."""
     for unit in units:
         run.quarantine.flush()
@@ -144,13 +144,13 @@ def load_whole(run: TableRun, units: Iterable[LoadUnit], *, relaxed: bool) -> No
     run.quarantine.settle()
 
 
-def forget_the_target(run: TableRun) -> None:
+def forget_the_target(run: RunContext) -> None:
     """What was loaded before went with the table that somebody dropped; what changed since is not enough."""
     run.ledger.forget(run.claim)
     run.progress.events.append("the target was gone: everything is read again")
 
 
-def advance(run: TableRun, checkpoint: Checkpoint, source: KnownSource | None = None) -> None:
+def advance(run: RunContext, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
     """Snowflake has everything up to here: remember that, and with the last of it what the source looks like."""
     with run.progress.timed("checkpoint"):
         if is_set_back(run.checkpoint, checkpoint):
@@ -166,7 +166,7 @@ def is_set_back(before: Checkpoint | None, after: Checkpoint) -> bool:
     return before is not None and before.identity == after.identity and after.x < before.x
 
 
-def finish_full_read(run: TableRun) -> None:
+def finish_full_read(run: RunContext) -> None:
     """After a full read the target is there, even if it is empty, and if it prunes it holds nothing else.
 
     Rows that such a read did not write are deleted, unless rows were rejected: their older versions in the target

@@ -12,7 +12,7 @@ from pgsnow.model.duration import approximate_duration
 MEGABYTE = 1024 * 1024
 
 
-class Speed:
+class RateMeter:
     """Of all threads of a run that load chunks of one backfill, together. left: how many chunks there were when it
     began. limit: megabytes of rows a second, or None."""
 
@@ -54,10 +54,10 @@ class Speed:
         return time.monotonic() - self._began
 
 
-class Pace:
+class Throttle:
     """Of one thread."""
 
-    def __init__(self, speed: Speed) -> None:
+    def __init__(self, speed: RateMeter) -> None:
         self._speed = speed
         self.size = 0
         """Bytes of the pages that went by."""

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from pgsnow.ledger.interface import Refusal
 from pgsnow.model.report import Status, TableReport
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 
 
-def held(refusal: Refusal, progress: Progress) -> TableReport:
+def held(refusal: Refusal, progress: Recorder) -> TableReport:
     """Its report: who has it, and since when."""
     who = f" by {refusal.holder}" if refusal.holder else ""
     since = f" since {refusal.since:%Y-%m-%d %H:%M:%S %Z}" if refusal.since else ""

@@ -11,15 +11,17 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.postgres.catalog.describe import fingerprints
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.sync.runtime.context import Connections, Means
-from pgsnow.sync.runtime.recorder import Progress
-from pgsnow.sync.table.inspect import Look, look_at
+from pgsnow.sync.runtime.context import Connections, EngineContext
+from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.sync.table.inspect import Inspection, look_at
 
 
-class TickLooks:
+class TickInspection:
     """Any thread may call; each look has a connection of its own while it lasts."""
 
-    def __init__(self, means: Means, connections: Connections, progress: Mapping[str, Progress]) -> None:
+    def __init__(
+        self, means: EngineContext, connections: Connections, progress: Mapping[str, Recorder]
+    ) -> None:
         """progress: by table."""
         self._means = means
         self._connections = connections
@@ -33,12 +35,12 @@ class TickLooks:
             prints = fingerprints(conn, sources)
         return horizon, {claim.table: prints.get(s) for claim, s in zip(claims, sources, strict=True)}
 
-    def at(self, claim: Claim, horizon: Horizon, mark: str | None) -> Look:
+    def at(self, claim: Claim, horizon: Horizon, mark: str | None) -> Inspection:
         """mark: the table's fingerprint."""
         self._progress[claim.table].tell("started")
         return self._plan_and_look(claim, horizon, mark)
 
-    def again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Look:
+    def again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:
         """The table was altered since the look before: plan it as it is now. An older horizon only reads more."""
         self._progress[claim.table].events.append(f"planned again: {moved}")
         source = self._means.config.table(claim.table).source
@@ -54,7 +56,7 @@ class TickLooks:
             ledger.save_virtual_xids(name, listing)
         return horizon
 
-    def _plan_and_look(self, claim: Claim, horizon: Horizon, mark: str | None) -> Look:
+    def _plan_and_look(self, claim: Claim, horizon: Horizon, mark: str | None) -> Inspection:
         progress = self._progress[claim.table]
         with self._connections.one() as conn:
             with progress.timed("plan"):

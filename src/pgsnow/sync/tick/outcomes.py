@@ -8,20 +8,20 @@ from types import TracebackType
 from pgsnow.ledger.interface import Claim, Refusal
 from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
 from pgsnow.model.report import Status, TableReport
-from pgsnow.sync.runtime.context import Means
+from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.log import logger
 from pgsnow.sync.runtime.planner import target_of
-from pgsnow.sync.runtime.recorder import Progress
+from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.tick.held import held
 
 
-class TickRuns:
+class TickOutcomes:
     """A context manager: the claims are kept alive in it, and those whose runs have not ended are given back at its
     end as if nobody had looked. Any thread may call."""
 
     def __init__(
-        self, means: Means, run_id: str, claims: Sequence[Claim], refusals: Sequence[Refusal]
+        self, means: EngineContext, run_id: str, claims: Sequence[Claim], refusals: Sequence[Refusal]
     ) -> None:
         self._means = means
         self._run_id = run_id
@@ -32,7 +32,7 @@ class TickRuns:
             refusal.table: held(refusal, self._new_progress(refusal.table)) for refusal in refusals
         }
 
-    def __enter__(self) -> TickRuns:
+    def __enter__(self) -> TickOutcomes:
         self._heartbeat.__enter__()
         return self
 
@@ -70,10 +70,10 @@ class TickRuns:
         order = {table.name: at for at, table in enumerate(self._means.config.tables)}
         return tuple(sorted(self._reports.values(), key=lambda report: order[report.table]))
 
-    def _new_progress(self, table: str) -> Progress:
+    def _new_progress(self, table: str) -> Recorder:
         config = self._means.config.table(table)
         target = str(target_of(config, self._means.settings.snowflake))
-        return Progress(table, target, self._run_id, self._means.observer)
+        return Recorder(table, target, self._run_id, self._means.observer)
 
 
 def status_after(error: Exception) -> Status:

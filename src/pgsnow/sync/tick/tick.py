@@ -14,21 +14,21 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.postgres.incremental.probe import idle_checkpoint
-from pgsnow.sync.runtime.context import Connections, Means
-from pgsnow.sync.runtime.options import Wishes
-from pgsnow.sync.table.inspect import Look
+from pgsnow.sync.runtime.context import Connections, EngineContext
+from pgsnow.sync.runtime.options import RunOptions
+from pgsnow.sync.table.inspect import Inspection
 from pgsnow.sync.table.load_schedule import is_due
-from pgsnow.sync.tick.inspection import TickLooks
-from pgsnow.sync.tick.outcomes import TickRuns
+from pgsnow.sync.tick.inspection import TickInspection
+from pgsnow.sync.tick.outcomes import TickOutcomes
 
 if TYPE_CHECKING:
     from pgsnow.sync.pipeline.row_keys import Key
-    from pgsnow.sync.table.context import TableRun
+    from pgsnow.sync.table.context import RunContext
 
 PLANS_A_TICK = 4
 """How often a table is planned at most in one tick, while others keep altering it."""
 
-L = TypeVar("L", Claim, Look)
+L = TypeVar("L", Claim, Inspection)
 R = TypeVar("R")
 
 
@@ -37,11 +37,11 @@ class Tick:
 
     def __init__(
         self,
-        means: Means,
+        means: EngineContext,
         run_id: str,
         claims: Sequence[Claim],
         refusals: Sequence[Refusal],
-        wishes: Wishes,
+        wishes: RunOptions,
     ) -> None:
         self._means = means
         self._run_id = run_id
@@ -51,8 +51,8 @@ class Tick:
         self._started_at = datetime.now(UTC)
         self._connections = Connections(means.source)
         self._pool = ThreadPoolExecutor(means.config.parallel_tables, thread_name_prefix="pgsnow-table")
-        self._runs = TickRuns(means, run_id, claims, refusals)
-        self._looks = TickLooks(means, self._connections, self._runs.progress)
+        self._runs = TickOutcomes(means, run_id, claims, refusals)
+        self._looks = TickInspection(means, self._connections, self._runs.progress)
 
     def __enter__(self) -> Tick:
         self._runs.__enter__()
@@ -72,7 +72,7 @@ class Tick:
             self._each(busy, lambda look: self._sync(look, horizon))
         return self._report()
 
-    def triage(self) -> tuple[SyncReport, list[Look]]:
+    def triage(self) -> tuple[SyncReport, list[Inspection]]:
         """Settle the idle tables. The busy ones are for others to sync: they are in no report, and given back at the
         end as if nobody had looked."""
         _, busy = self._without_the_idle()
@@ -88,7 +88,7 @@ class Tick:
             self._each(looks, lambda look: self._replay(look, horizon, keys[look.claim.table]))
         return self._report()
 
-    def _look(self) -> tuple[Horizon | None, list[Look]]:
+    def _look(self) -> tuple[Horizon | None, list[Inspection]]:
         """At each table; no horizon and no look without a source."""
         if not self._claims:
             return None, []
@@ -102,22 +102,22 @@ class Tick:
             self._claims, lambda claim: self._looks.at(claim, horizon, marks[claim.table])
         )
 
-    def _without_the_idle(self) -> tuple[Horizon | None, list[Look]]:
+    def _without_the_idle(self) -> tuple[Horizon | None, list[Inspection]]:
         """The busy tables; the others are settled."""
         horizon, looks = self._look()
         if horizon is not None:
             self._settle([look for look in looks if not self._is_busy(look)], horizon)
         return horizon, [look for look in looks if self._is_busy(look)]
 
-    def _is_busy(self, look: Look) -> bool:
+    def _is_busy(self, look: Inspection) -> bool:
         return look.busy or self._wishes.refresh or (bool(look.claim.staged) and self._loads(look))
 
-    def _loads(self, look: Look) -> bool:
+    def _loads(self, look: Inspection) -> bool:
         """Is what waits in the stage to be loaded now?"""
         claim = look.claim
         return self._wishes.load or is_due(look.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
-    def _settle(self, idle: Sequence[Look], horizon: Horizon) -> None:
+    def _settle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
         known = {k.claim.table: k.drift.to_remember(k.claim.known, k.claim.target_columns) for k in idle}
@@ -130,17 +130,17 @@ class Tick:
             return
         self._runs.end([(k.claim, _idle_report(k, lost)) for k in idle])
 
-    def _sync(self, look: Look, horizon: Horizon) -> None:
+    def _sync(self, look: Inspection, horizon: Horizon) -> None:
         from pgsnow.sync.table.busy import sync_table  # not before there is one
 
         self._with_run(look, horizon, sync_table)
 
-    def _replay(self, look: Look, horizon: Horizon, keys: Sequence[Key]) -> None:
+    def _replay(self, look: Inspection, horizon: Horizon, keys: Sequence[Key]) -> None:
         from pgsnow.sync.table.busy import replay_keys
 
         self._with_run(look, horizon, lambda run: replay_keys(run, keys))
 
-    def _with_run(self, look: Look, horizon: Horizon, action: Callable[[TableRun], None]) -> None:
+    def _with_run(self, look: Inspection, horizon: Horizon, action: Callable[[RunContext], None]) -> None:
         """The run; again from the planning on if the table turns out to have been altered since."""
         from pgsnow.sync.table.busy import Attempt
 
@@ -162,7 +162,7 @@ class Tick:
         return [result for result in results if result is not None]
 
     def _guarded(self, item: L, action: Callable[[L], R]) -> R | None:
-        claim = item.claim if isinstance(item, Look) else item
+        claim = item.claim if isinstance(item, Inspection) else item
         try:
             return action(item)
         except Exception as error:  # one table's failure, whatever it is, leaves the others running
@@ -174,7 +174,7 @@ class Tick:
         return SyncReport(self._run_id, self._started_at, seconds, self._runs.reports())
 
 
-def _idle_report(look: Look, lost: Sequence[str]) -> TableReport:
+def _idle_report(look: Inspection, lost: Sequence[str]) -> TableReport:
     if look.claim.table in lost:
         error = LeaseLost(f"{look.claim.table}: another run took the table")
         return look.progress.report(Status.HELD, error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgsnow.model.report import SyncReport
 from pgsnow.sync.runtime.log import log_report, logger
-from pgsnow.sync.table.inspect import Look
+from pgsnow.sync.table.inspect import Inspection
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class Triage:
     busy: tuple[str, ...]
 
 
-def smallest_first(looks: Iterable[Look]) -> tuple[str, ...]:
+def smallest_first(looks: Iterable[Inspection]) -> tuple[str, ...]:
     """So that what takes a moment does not wait for what takes an hour."""
     return tuple(look.claim.table for look in sorted(looks, key=_bytes_to_read))
 
 
-def _bytes_to_read(look: Look) -> int:
+def _bytes_to_read(look: Inspection) -> int:
     """As far as a look can tell: of changes since the last run it has seen that there are some, not how many."""
     everything = look.plan.whole or look.probe.full_read is not None or look.drift.full_read is not None
     return look.plan.source.total_bytes if everything else 0
