@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -91,12 +92,14 @@ class Session:
         self.close()
 
 
+@cache
 def begin_import() -> None:
-    """Import the connector in a thread, so that it is there, or nearly, at the first `connect`. Logs in nowhere. A
-    failure is left to `connect`, which meets it again."""
+    """Import the connector in a thread, once per process, so that it is there, or nearly, at the first `connect`. Logs
+    in nowhere. A failure is left to `connect`, which meets it again; so is an import that the end of the process cuts
+    off ("can't register atexit after shutdown")."""
 
     def load() -> None:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError, RuntimeError):
             connection_class()
 
     threading.Thread(target=load, name="pgsnow-import").start()

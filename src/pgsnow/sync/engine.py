@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 from pgsnow.ledger.interface import Ledger
 from pgsnow.ledger.ledger import PostgresLedger
@@ -41,7 +42,9 @@ class Engine:
         *,
         ledger: Ledger | None = None,
         observer: Observer = ignore,
+        destination: Callable[..., Any] | None = None,
     ) -> None:
+        """destination: see EngineContext."""
         config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
         config.check_staging(bucket=settings.s3 is not None)
         self.config = config
@@ -49,6 +52,7 @@ class Engine:
         self.ledger: Ledger = ledger or PostgresLedger(settings.ledger, config.ledger_schema)
         self.source = Source(settings.source)
         self.observer = observer
+        self._destination = destination
         self.planner = Planner(settings.snowflake)
         self.stagings = Stages.of(settings)
         self._stop = threading.Event()
@@ -154,7 +158,7 @@ class Engine:
     def _means(self) -> EngineContext:
         return EngineContext(
             self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop,
-            self.stagings,
+            self.stagings, self._destination,
         )  # fmt: skip
 
     def _prepare(self) -> None:

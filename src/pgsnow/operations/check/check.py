@@ -16,7 +16,7 @@ from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
-from pgsnow.snowflake.schema.dry_run import DryRun
+from pgsnow.snowflake.schema.required_ddl import TargetInspector
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.runtime.planner import Prepared
 
@@ -52,8 +52,8 @@ def run_checks(
     ):
         findings.extend(check_account(session, settings.snowflake))
         findings.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
-        foresight = DryRun(session)
-        findings.extend(check_target(foresight, each.plan) for each in prepared)
+        inspector = TargetInspector(session)
+        findings.extend(check_target(inspector, each.plan) for each in prepared)
         if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
             findings.extend(check_bucket(session, settings))
     findings.append(check_broker(settings.broker_url))

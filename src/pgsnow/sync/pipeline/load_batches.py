@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -30,6 +29,32 @@ class Uploads(Protocol):
 
     def abandon(self) -> None:
         """The unit was given up; nothing is under way any more. Idempotent."""
+
+
+class PageStream:
+    """Pages of one read, in order. The time that they take is counted, and the first one can be waited for."""
+
+    def __init__(self, pages: Iterable[Page], recorder: Recorder) -> None:
+        self._pages = iter(pages)
+        self._recorder = recorder
+        self._first: Page | None = None
+
+    def has_rows(self) -> bool:
+        """Wait for the first page; False: there is none. To be asked once, before the pages are taken."""
+        self._first = next(self, None)
+        if self._first is not None:
+            self._recorder.tell("read")
+        return self._first is not None
+
+    def __iter__(self) -> PageStream:
+        return self
+
+    def __next__(self) -> Page:
+        if (page := self._first) is not None:
+            self._first = None
+            return page
+        with self._recorder.timed("read"):
+            return next(self._pages)
 
 
 class LoadBatchWriter:
@@ -71,7 +96,7 @@ class LoadBatchWriter:
         """
         writer = self._new_writer()
         try:
-            for page in self._timed(pages):
+            for page in pages:
                 self._add(writer, page)
                 if writer.rows >= self._plan.config.max_rows_per_load:
                     yield from self._hand_over(writer)
@@ -94,20 +119,6 @@ class LoadBatchWriter:
         if self._uploads is not None:
             self._uploads.send(self._batch, writer.followed())
         self._progress.tell("page", rows=good.num_rows, size=_size(good))
-
-    def _timed(self, pages: Iterable[Page]) -> Iterator[Page]:
-        reader = iter(pages)
-        first = True
-        while True:
-            began = time.monotonic()
-            page = next(reader, None)
-            self._progress.spent("read", time.monotonic() - began)
-            if page is None:
-                return
-            if first:
-                self._progress.tell("read")
-                first = False
-            yield page
 
     def _new_writer(self) -> PartWriter:
         hashed = self._plan.config.mode is TableMode.APPEND

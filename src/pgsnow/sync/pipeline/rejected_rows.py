@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,12 +38,10 @@ class RejectedRows:
         claim: Claim,
         progress: Recorder,
         source: psycopg.Connection,
-        limits: Callable[[], Sequence[Limit]],
     ) -> None:
         self._plan = plan
         self._transform = transform
-        self._limits = limits
-        self._limited: Transform | None = None
+        self._limited = transform
         self._ledger = ledger
         self._claim = claim
         self._progress = progress
@@ -54,10 +52,16 @@ class RejectedRows:
         """Items of every key rejected in this run."""
         self._open = ledger.open_error_keys(claim.table) if claim.has_open_errors else []
 
+    def apply_limits(self, limits: Sequence[Limit]) -> None:
+        """From now on rows are checked, after the transform, against columns of the target that are shorter than
+        Snowflake's longest."""
+        if limits:
+            self._limited = self._transform.followed_by(within(limits, self._progress.cells_changed))
+
     def sift(self, page: Page) -> pa.RecordBatch:
         """The page's good rows, transformed; the others are noted. Raises TooManyRejected, TransformFailed."""
         with self._progress.timed("transform"):
-            transformed = self._for_the_target().apply(page.rows)
+            transformed = self._limited.apply(page.rows)
         self._progress.rows_read += page.rows.num_rows + len(page.rejected)
         self._progress.rows_dropped += transformed.dropped
         self._progress.cells_changed.update(dict(page.changed))
@@ -100,12 +104,6 @@ class RejectedRows:
         if self._healed:
             self._ledger.resolve_errors(self._claim, self._healed)
             self._healed.clear()
-
-    def _for_the_target(self) -> Transform:
-        """The transform, and then what the target's own columns are too short for. Known with the first page."""
-        if self._limited is None:
-            self._limited = self._transform.followed_by(within(self._limits(), self._progress.cells_changed))
-        return self._limited
 
     def _rejected(self, rows: pa.RecordBatch, index: int, reason: str, column: str | None) -> Rejected:
         if self._plan.pk:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import psycopg
 
@@ -31,6 +32,8 @@ class EngineContext:
     observer: Observer
     stop: threading.Event
     stagings: Stages
+    destination: Callable[..., Any] | None = None
+    """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
 
 
 class Connections:

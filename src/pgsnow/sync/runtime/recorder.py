@@ -43,12 +43,8 @@ class Recorder:
         self.load_units = 0
         self.replaced = False
         """The target's content was replaced, if by nothing."""
-        self.backfilled = False
-        """A backfill has ended, whoever has loaded its rows."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
-        self.left_to_others: ChunkCounts | None = None
-        """How far the backfill is that keeps this run from going on."""
 
     def apart(self) -> Recorder:
         """An empty tally of the same run."""
@@ -97,9 +93,15 @@ class Recorder:
         for phase, seconds in result.seconds.items():
             self.spent(phase, seconds)
 
-    def report(self, status: Status | None = None, error: BaseException | None = None) -> TableReport:
+    def report(
+        self,
+        status: Status | None = None,
+        error: BaseException | None = None,
+        *,
+        left: ChunkCounts | None = None,
+        backfilled: bool = False,
+    ) -> TableReport:
         """The report as of now; without a status: how a run that came to its end without an error ended."""
-        left = self.left_to_others
         if status is None and left is not None:
             return replace(
                 self.report(Status.HELD),
@@ -113,7 +115,7 @@ class Recorder:
             table=self.table,
             target=self.target,
             run_id=self.run_id,
-            status=status or self._good_status(),
+            status=status or self._good_status(backfilled),
             started_at=self._started_at,
             seconds=round(time.monotonic() - self._began, 6),
             phases={phase: round(seconds, 6) for phase, seconds in self.phases.items()},
@@ -141,8 +143,8 @@ class Recorder:
             for column, count in sorted(self.cells_changed.items())
         ]
 
-    def _good_status(self) -> Status:
+    def _good_status(self, backfilled: bool) -> Status:
         if self.rows_rejected:
             return Status.PARTIAL
-        worked = self.rows_read or self.replaced or self.backfilled or self.load_units
+        worked = self.rows_read or self.replaced or backfilled or self.load_units
         return Status.OK if worked else Status.IDLE

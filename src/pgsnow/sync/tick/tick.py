@@ -23,7 +23,7 @@ from pgsnow.sync.tick.outcomes import TickOutcomes
 
 if TYPE_CHECKING:
     from pgsnow.sync.pipeline.row_keys import Key
-    from pgsnow.sync.table.context import RunContext
+    from pgsnow.sync.table.context import RunContext, TableOutcome
 
 PLANS_A_TICK = 4
 """How often a table is planned at most in one tick, while others keep altering it."""
@@ -131,30 +131,36 @@ class Tick:
         self._runs.end([(k.claim, _idle_report(k, lost)) for k in idle])
 
     def _sync(self, look: Inspection, horizon: Horizon) -> None:
-        from pgsnow.sync.table.busy import sync_table  # not before there is one
+        from pgsnow.sync.table.run import sync_table  # not before there is one
 
         self._with_run(look, horizon, sync_table)
 
     def _replay(self, look: Inspection, horizon: Horizon, keys: Sequence[Key]) -> None:
-        from pgsnow.sync.table.busy import replay_keys
+        from pgsnow.sync.table.replay import replay_keys
 
         self._with_run(look, horizon, lambda run: replay_keys(run, keys))
 
-    def _with_run(self, look: Inspection, horizon: Horizon, action: Callable[[RunContext], None]) -> None:
+    def _with_run(
+        self, look: Inspection, horizon: Horizon, action: Callable[[RunContext], TableOutcome]
+    ) -> None:
         """The run; again from the planning on if the table turns out to have been altered since."""
-        from pgsnow.sync.table.busy import Attempt
+        from pgsnow.sync.table.attempt import open_run, retry_claim
 
         for plans in range(1, PLANS_A_TICK + 1):
-            with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
+            loads = self._loads(look)
+            with (
+                self._connections.one() as conn,
+                open_run(self._means, look, conn, horizon, self._wishes, loads_staged=loads) as run,
+            ):
                 try:
-                    run = attempt.table_run(horizon, self._wishes, loads=self._loads(look))
-                    action(run)
+                    outcome = action(run)
                     break
                 except SchemaMoved as moved:
                     if plans == PLANS_A_TICK:
                         raise
-                    look = self._looks.again(attempt.given_up(), horizon, moved)
-        self._runs.end([(look.claim, look.progress.report())])
+                    look = self._looks.again(retry_claim(run), horizon, moved)
+        report = look.progress.report(left=outcome.remaining, backfilled=outcome.backfilled)
+        self._runs.end([(look.claim, report)])
 
     def _each(self, items: Sequence[L], action: Callable[[L], R]) -> list[R]:
         """The action on each item, in threads. One that fails is recorded, and left out of the result."""
