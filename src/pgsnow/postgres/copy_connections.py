@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgsnow.postgres.cancel import Cancellation
 from pgsnow.postgres.errors import sqlstate_of, translated
 from pgsnow.postgres.login_error import sqlstate_of_refusal
 
@@ -21,6 +21,30 @@ if TYPE_CHECKING:
 
 MAX_AGE = 600.0
 """Seconds. The server may have moved since."""
+CANCEL_TIMEOUT = 5.0
+"""Seconds to wait for the server's answer to a cancel request."""
+
+
+class Cancellation:
+    """Of what a connection is doing now. The connection cannot be used again."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._asked = False
+
+    def ask(self) -> None:
+        """First the server is asked to cancel the statement. If asked again, what waits for the server is told that it
+        has hung up: the server cannot be reached, or does not hear. Never raises the driver's errors."""
+        with contextlib.suppress(psycopg.Error, OSError):
+            if self._asked:
+                self._hang_up()
+            else:
+                self._asked = True
+                self._connection.cancel_safe(timeout=CANCEL_TIMEOUT)
+
+    def _hang_up(self) -> None:
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
 
 
 class ArrowConnection:

@@ -29,9 +29,8 @@ from pgsnow.postgres.incremental.next_checkpoint import advanced
 from pgsnow.postgres.incremental.read_mode import reason_in_xids
 from pgsnow.postgres.incremental.strategy import approach
 from pgsnow.postgres.read.key_ranges import in_keys, is_keyed, key_ranges
-from pgsnow.postgres.read.last_watermark import LastWatermark
+from pgsnow.postgres.read.last_watermark import LastWatermark, place_of_watermark, read_besides
 from pgsnow.postgres.read.snapshot import Snapshot, snapshot
-from pgsnow.postgres.read.watermark_column import place_of_watermark, read_besides
 
 MEGABYTE = 1024 * 1024
 _LOSSLESS = frozenset({ReadMode.WATERMARK, ReadMode.XMIN})

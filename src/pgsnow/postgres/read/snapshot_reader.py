@@ -22,9 +22,8 @@ from pgsnow.postgres.incremental.read_mode import CONTENT_CHANGED
 from pgsnow.postgres.incremental.seen_xids import SeenXids, seen_xid
 from pgsnow.postgres.incremental.strategy import ReadStrategy, approach
 from pgsnow.postgres.incremental.window import Window
-from pgsnow.postgres.read.last_watermark import LastWatermark
+from pgsnow.postgres.read.last_watermark import LastWatermark, place_of_watermark, read_besides
 from pgsnow.postgres.read.snapshot import Snapshot, check_still_there, snapshot
-from pgsnow.postgres.read.watermark_column import place_of_watermark, read_besides
 
 XID = "__pgsnow_xid"
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError, StagedRowsLost, StagingRefused, TargetQueryFailed
-from pgsnow.postgres.incremental.bounds import UNBOUNDED
+from pgsnow.postgres.incremental.window import UNBOUNDED
 from pgsnow.postgres.read.reader import Reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.spool import Spool

@@ -11,8 +11,8 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.incremental.audit import audit_if_due
-from pgsnow.postgres.incremental.bounds import UNBOUNDED
 from pgsnow.postgres.incremental.probe import Probe, probe
+from pgsnow.postgres.incremental.window import UNBOUNDED
 from pgsnow.sync.runtime.planner import Prepared
 from pgsnow.sync.runtime.recorder import Recorder
 
