@@ -69,7 +69,7 @@ def outset(
 
     `horizon` was taken before. Raises SchemaMoved and what else `snapshot` raises.
     """
-    with source.arrow() as connection, snapshot(connection, plan) as now:
+    with source.copy_connection() as connection, snapshot(connection, plan) as now:
         way = approach(now.fetch, plan, checkpoint, horizon, full=full, because=because)
         reason = way.full_read_at(checkpoint, now.x, now.xmax)
         if reason is None:
@@ -84,7 +84,7 @@ def read_chunk(source: Source, plan: TablePlan, of: Range, last: LastWatermark |
 
     last: sees their watermarks. Raises as read.Reading does.
     """
-    with source.arrow() as connection, snapshot(connection, plan) as now:
+    with source.copy_connection() as connection, snapshot(connection, plan) as now:
         arrival = Converter(plan, checks_text=now.any_bytes)
         with closing(now.batches(_query(plan, of, guard=now.long_values))) as batches:
             for batch in batches:

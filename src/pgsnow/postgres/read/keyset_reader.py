@@ -58,7 +58,7 @@ class KeysetReader:
         self._pages: Generator[Page] | None = None
 
     def __enter__(self) -> KeysetReader:
-        self._connection = self._open.enter_context(self._source.arrow())
+        self._connection = self._open.enter_context(self._source.copy_connection())
         return self
 
     def __exit__(

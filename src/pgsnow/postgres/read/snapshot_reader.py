@@ -60,7 +60,7 @@ class SnapshotReader:
 
     def __enter__(self) -> SnapshotReader:
         with ExitStack() as opening:
-            connection = opening.enter_context(self._source.arrow())
+            connection = opening.enter_context(self._source.copy_connection())
             self._snapshot = opening.enter_context(snapshot(connection, self._plan))
             self._decide(self._snapshot)
             self._open = opening.pop_all()
