@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import SourceQueryFailed
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.convert.checks import Checked, check, either, invalid_text, null_key
 from pgsnow.postgres.convert.nameless import without_key
 from pgsnow.postgres.convert.oversize import long_ones

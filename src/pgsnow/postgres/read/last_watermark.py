@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field, mapping_of
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_of
 from pgsnow.postgres.convert.checks import check
 from pgsnow.postgres.incremental.bounds import is_integer
 from pgsnow.postgres.text_values import text_of_value
