@@ -14,7 +14,7 @@ from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import SourceQueryFailed
 from pgsnow.model.metadata_columns import HASH_COLUMN
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.convert.checks import Checked, check, either, invalid_text, null_key
 from pgsnow.postgres.convert.oversize import long_ones
 from pgsnow.postgres.text_values import text_at

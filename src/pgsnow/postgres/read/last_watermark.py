@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from psycopg.sql import Composable
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field, mapping_of
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_of
 from pgsnow.postgres import sql
 from pgsnow.postgres.convert.checks import check
 from pgsnow.postgres.incremental.window import is_integer

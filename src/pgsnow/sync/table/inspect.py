@@ -35,7 +35,7 @@ class Inspection:
     @property
     def busy(self) -> bool:
         """True if there are rows to load, the definition has changed, or staging of an earlier run is to be swept."""
-        return self.probe.busy or self.drift.is_work or bool(self.claim.open_batches)
+        return self.probe.busy or self.drift.has_work or bool(self.claim.open_batches)
 
 
 def look_at(
