@@ -13,7 +13,7 @@ from pgsnow.model.errors import TransformFailed
 from pgsnow.model.table import target_column
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.sync.transform.batch_function import BatchFunction, batchwise
+from pgsnow.sync.transform.arrow_function import BatchFunction, batchwise
 from pgsnow.sync.transform.declarative import Declared
 from pgsnow.sync.transform.function import find_function, takes_batches
 from pgsnow.sync.transform.outcome import Outcome, Step, without
