@@ -34,7 +34,9 @@ class CpuTimes:
         self.seconds[item.nodeid] += cpu_of_tree(os.getpid()) - before
         return result
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> None:
         files: Counter[str] = Counter()
         for test, seconds in self.seconds.items():
             files[test.partition("::")[0]] += seconds
