@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan
@@ -122,7 +122,7 @@ def into_files(
     claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
     progress = Recorder("t", "t", "r", lambda _event: None)
     quarantine = RejectedRows(
-        plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ()
+        plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn, lambda: ()
     )
     rows = size = 0
     with Spool("r", folder) as spool:
@@ -134,11 +134,14 @@ def into_files(
     return {"rows": rows, "mb": round(size / 1e6, 1), "phases": phases}
 
 
-class NoErrors:
-    """Nothing is rejected here, so nothing is noted."""
+class _NoLedger:
+    """No row is rejected here, so nothing is written to the ledger."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(f"a row was rejected: {name}")
+
+
+NO_LEDGER: Any = _NoLedger()
 
 
 def measured(source: Source, work: Callable[[], Told]) -> Told:

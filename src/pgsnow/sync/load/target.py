@@ -49,7 +49,7 @@ class Target:
     def look_again(self) -> None:
         """What is known of the target may not be so any more, and the ledger is not to say it either."""
         self.doubt()
-        self._delivery.ledger.remember_target(self._delivery.claim, None)
+        self._delivery.ledger.checkpoints.remember_target(self._delivery.claim, None)
 
     def evolve(self, drift: Drift) -> Evolved | None:
         """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
@@ -106,7 +106,7 @@ class Target:
         if created(plan.target) in events:
             self.made = self.from_nothing = True
         if columns != self._columns:
-            self._delivery.ledger.remember_target(self._delivery.claim, columns)
+            self._delivery.ledger.checkpoints.remember_target(self._delivery.claim, columns)
             self._columns = columns
 
     def read_all(self) -> None:
@@ -116,7 +116,7 @@ class Target:
         if claim.chunk is not None:
             self.gone = True
             self.look_again()
-        self._delivery.ledger.forget(claim)
+        self._delivery.ledger.checkpoints.forget(claim)
         if self.gone:
             raise LeaseLost(f"{claim.table}: the target was gone; the backfill begins anew")
 
@@ -135,6 +135,9 @@ class Target:
         if parting and drift.interim is not None:
             delivery.ledger.remember_source(delivery.claim, drift.interim)
             self.known = drift.interim
+        if parting and drift.parted is not None:
+            delivery.ledger.checkpoints.remember_source(delivery.claim, drift.parted)
+            self.known = drift.parted
             delivery.notify("evolved")
         done = evolve(session, target, drift.actions, notify=delivery.notify)
         found = [evolved for evolved in (parted, done) if evolved is not None]

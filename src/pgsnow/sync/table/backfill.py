@@ -50,7 +50,7 @@ def may_be_due(run: RunContext) -> bool:
 
 def gone_on_with(run: RunContext, start: BackfillPlan) -> Backfill | None:
     """The backfill that an earlier run has left unfinished, if its chunks are still what there is to be read."""
-    known = run.ledger.backfill(run.claim)
+    known = run.ledger.backfills.current(run.claim)
     if known is None:
         return None
     run.destination.batches.take_over(left_behind(known.done))
@@ -72,7 +72,7 @@ def begun(run: RunContext, start: BackfillPlan) -> Backfill:
     run.destination.target.from_nothing = True
     if run.replaces:
         run.destination.target.ensure(relaxed=run.reshaped)
-    work = run.ledger.begin_backfill(
+    work = run.ledger.backfills.begin(
         run.claim,
         layout_of(run.plan),
         start.checkpoint,
@@ -92,14 +92,16 @@ def fill(run: RunContext, work: Backfill) -> RunContext | None:
     because others are at work on some; None: the target had gone."""
     run.progress.full_read = work.reason
     counts = (
-        run.ledger.chunk_counts(run.claim.table) if run.wishes.leave_chunks else ChunkPool(run, work).load()
+        run.ledger.backfills.counts(run.claim.table)
+        if run.wishes.leave_chunks
+        else ChunkPool(run, work).load()
     )
     if counts is None:
         return None
     if counts.left:
         run.progress.left_to_others = counts
         return run
-    done = run.ledger.backfill(run.claim)
+    done = run.ledger.backfills.current(run.claim)
     if done is None or done.id != work.id:
         raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
     run.destination.batches.take_over(left_behind(done.chunks))

@@ -29,7 +29,7 @@ def staged_first(run: RunContext) -> RunContext | None:
     if not stage_changes(run):
         return caught_up(run)
     if run.destination.target.made:
-        run.ledger.forget(run.claim)
+        run.ledger.checkpoints.forget(run.claim)
         run.staged.forgotten()
         run.progress.events.append("the target was gone: everything is read again")
         return replace(run, checkpoint=None)
@@ -70,7 +70,7 @@ def stage_changes(run: RunContext) -> bool:
         if run.destination.target.made:
             return True
         if not staged.keep(reading.checkpoint(), known):
-            run.ledger.advance(run.claim, reading.checkpoint(), known)
+            run.ledger.checkpoints.advance(run.claim, reading.checkpoint(), known)
     if rows:
         within = format_duration(run.plan.config.load_every)
         run.progress.events.append(f"staged {rows} row{'s' * (rows != 1)}, to be loaded within {within}")
