@@ -26,7 +26,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
@@ -106,7 +106,7 @@ def read_to_files(
 ) -> Told:
     """Rows since the checkpoint `before` (None: all) into part files. Tells the next `checkpoint`, too."""
     horizon, _ = take_horizon(conn)
-    with Reader(source, plan, before, horizon) as reading:
+    with open_reader(source, plan, before, horizon) as reading:
         told = into_files(conn, plan, folder, reading.pages(), before)
         return told | {"checkpoint": reading.checkpoint()}
 

@@ -23,7 +23,7 @@ from benchmarks.users import Source
 from pgsnow.ledger.claim import Claim
 from pgsnow.postgres.connection import Source as Postgres
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
@@ -71,7 +71,7 @@ def write_parts(dsn: str, folder: Path) -> list[Path]:
             plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn, lambda: ()
         )
         files: list[Path] = []
-        with Reader(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
+        with open_reader(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
             writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
             for part in (part for unit in writer.units(reading.pages()) for part in unit.parts):
                 files.append(folder / f"part-{len(files)}.parquet")

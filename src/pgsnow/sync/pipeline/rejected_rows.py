@@ -15,8 +15,8 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.convert.convert import without_key
-from pgsnow.postgres.read.reader import payloads
+from pgsnow.postgres.convert.convert import keyless_row
+from pgsnow.postgres.read.by_key import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
 from pgsnow.sync.pipeline.row_keys import Key, key_of, rows_with_keys
 from pgsnow.sync.runtime.recorder import Recorder
@@ -112,7 +112,7 @@ class RejectedRows:
         if self._plan.pk:
             return Rejected(key_of(rows, index, self._plan.pk), reason, column)
         row = key_of(rows, index, rows.schema.names)
-        return without_key(row, reason, column)
+        return keyless_row(row, reason, column)
 
     def _note(self, rejected: Sequence[Rejected]) -> None:
         self._noted.extend(rejected)

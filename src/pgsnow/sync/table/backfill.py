@@ -12,7 +12,7 @@ from dataclasses import replace
 from pgsnow.model.backfill import Backfill, Chunk, layout_of
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
-from pgsnow.postgres.read.chunk_reader import BackfillPlan, outset
+from pgsnow.postgres.read.chunk_reader import BackfillPlan, plan_backfill
 from pgsnow.postgres.read.last_watermark import largest
 from pgsnow.sync.table.chunk_pool import ChunkPool
 from pgsnow.sync.table.context import RunContext
@@ -24,7 +24,9 @@ def backfill(run: RunContext) -> RunContext:
     from there, unless `progress.left_to_others` tells that others are at work on it. Else the run as it was."""
     if not may_be_due(run):
         return run
-    start = outset(run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh, because=run.because)
+    start = plan_backfill(
+        run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh, because=run.because
+    )
     if start is None or len(start.chunks) == 1:
         return run
     run.destination.target.ensure()  # first: a target that has to be made has nothing of the chunks that are done
@@ -54,7 +56,7 @@ def gone_on_with(run: RunContext, start: BackfillPlan) -> Backfill | None:
     if known is None:
         return None
     run.destination.batches.take_over(left_behind(known.done))
-    if known.layout != layout_of(run.plan) or not start.follows(known.checkpoint):
+    if known.layout != layout_of(run.plan) or not start.continues(known.checkpoint):
         run.progress.events.append("the backfill begins anew: the table or its configuration was altered")
         return None
     if (run.refresh and not known.prunes) or (run.replaces and not known.replaces):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError, StagedRowsLost, StagingRefused, TargetQueryFailed
 from pgsnow.postgres.incremental.window import UNBOUNDED
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
@@ -47,7 +47,7 @@ def may_wait(run: RunContext) -> bool:
 
 def stage_changes(run: RunContext) -> bool:
     """False: everything has to be read, and nothing was. The target may turn out to be gone: see `target.made`."""
-    reading = Reader(run.source, run.plan, run.checkpoint, run.horizon)
+    reading = open_reader(run.source, run.plan, run.checkpoint, run.horizon)
     staged, rows = run.staged, 0
     with reading, Spool(run.claim.run_id) as spool:
         if reading.full_read is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pgsnow.postgres.read.reader import read_keys
+from pgsnow.postgres.read.by_key import read_keys
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.row_keys import Key
 from pgsnow.sync.pipeline.spool import Spool

@@ -13,7 +13,7 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import Reader, open_reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.backfill import backfill
@@ -83,9 +83,9 @@ def others_load_the_rest(run: RunContext) -> bool:
 
 def load_changes(run: RunContext) -> bool:
     """Everything since the checkpoint, unit by unit. False: the target had gone, and needs everything there is."""
-    reading = Reader(
+    reading = open_reader(
         run.source, run.plan, run.checkpoint, run.horizon,
-        full=run.everything, because=run.because, digest=run.probe.digest if run.probe else None,
+        full=run.everything, because=run.because, content_hash=run.probe.content_hash if run.probe else None,
         whole_leaves=run.whole_leaves,
     )  # fmt: skip
     with reading, Spool(run.claim.run_id) as spool:
