@@ -20,7 +20,7 @@ from psycopg.types.json import Json, Jsonb
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
 from pgsnow.postgres.read.by_key import payloads, read_keys
-from pgsnow.postgres.read.reader import open_reader, payloads, read_keys
+from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Lab, lab_in
 
 COLUMNS = {

@@ -133,11 +133,8 @@ class Target:
             self.read_all()
         parted = evolve(session, target, parting, there, delivery.notify)
         if parting and drift.interim is not None:
-            delivery.ledger.remember_source(delivery.claim, drift.interim)
+            delivery.ledger.checkpoints.remember_source(delivery.claim, drift.interim)
             self.known = drift.interim
-        if parting and drift.parted is not None:
-            delivery.ledger.checkpoints.remember_source(delivery.claim, drift.parted)
-            self.known = drift.parted
             delivery.notify("evolved")
         done = evolve(session, target, drift.actions, notify=delivery.notify)
         found = [evolved for evolved in (parted, done) if evolved is not None]
