@@ -128,7 +128,7 @@ def layout_of(plan: TablePlan) -> str:
         if c.name in read
     ]
     loaded = [
-        (f.source, f.target, f.type.read, f.type.carried, f.type.snowflake, f.type.merge, str(f.overflow))
+        (f.source, f.target, f.type.read, f.type.carried, f.type.snowflake, f.type.merge, f.overflow.recorded)
         for f in plan.output
     ]
     said = (plan.shape, source.oid, source.filenode, plan.pk, columns, loaded)

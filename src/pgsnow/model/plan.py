@@ -113,7 +113,9 @@ class TablePlan:
 def _overflow_told(config: TableConfig) -> list[object]:
     """Nothing where nothing is set."""
     chosen = config.columns.on_overflow
-    return [[config.on_overflow, chosen]] if chosen or config.on_overflow is not Overflow.QUARANTINE else []
+    if not chosen and config.on_overflow is Overflow.REJECT:
+        return []
+    return [[config.on_overflow.recorded, {name: how.recorded for name, how in chosen.items()}]]
 
 
 def _mode_told(config: TableConfig) -> list[object]:
@@ -162,7 +164,7 @@ def overflow_of(config: TableConfig, column: str, pk: tuple[str, ...]) -> Overfl
     if (own := config.columns.on_overflow.get(column)) is not None:
         return own
     changes_key = column in pk and config.on_overflow in NEVER_OF_KEYS
-    return Overflow.QUARANTINE if changes_key else config.on_overflow
+    return Overflow.REJECT if changes_key else config.on_overflow
 
 
 def target_name(renamed: str | None, source: str) -> str:

@@ -66,7 +66,7 @@ BAD_KEYS = [
     ({"columns": {"exclude": "id"}}, "tables[0].columns.exclude: id belongs to pk"),
     ({"columns": {"exclude": "b", "include": "b"}}, "tables[0].columns.exclude: b is included too"),
     ({"columns": {"exclude": "b", "rename": {"b": "c"}}}, "tables[0].columns.rename: b is excluded"),
-    ({"on_overflow": "clip"}, "tables[0].on_overflow: 'clip' is not known — write quarantine, null, text"),
+    ({"on_overflow": "clip"}, "tables[0].on_overflow: 'clip' is not known — write reject, null, text"),
     ({"on_overflow": 1}, "tables[0].on_overflow: 1 is not known"),
     ({"columns": {"on_overflow": "null"}}, "tables[0].columns.on_overflow: 'null' is not a mapping"),
     ({"columns": {"on_overflow": {"a": "clip"}}}, "tables[0].columns.on_overflow: 'clip' is not known"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgsnow.model.config.interpolation import Path
-from pgsnow.model.config.problems import Problems, written
+from pgsnow.model.config.problems import Problems, display_path
 from pgsnow.model.config.table_config import WHOLE_MODES, LoadMethod, TableMode
 from pgsnow.model.duration import parse_duration
 from pgsnow.model.table import SourceName, TargetName
@@ -40,7 +40,7 @@ def _distinct(
         if value not in first:
             first[value] = at
             continue
-        other = written(("tables", first[value]))
+        other = display_path(("tables", first[value]))
         if key == "name" and table.get("name") is None:
             problems.add(
                 ("tables", at, "source"),
@@ -121,9 +121,7 @@ def _check_columns(table: Table, path: Path, problems: Problems) -> None:
     for name in sorted(excluded & set(overflow)):
         problems.add(here, f"{name} is excluded — remove it here or there")
     for name in sorted(_names(table.get("pk")) & {name for name, how in overflow.items() if how in _NO_KEY}):
-        problems.add(
-            here, f"{name} belongs to pk, and changed keys would be alike — write quarantine or text"
-        )
+        problems.add(here, f"{name} belongs to pk, and changed keys could be equal — write reject or text")
 
 
 def _check_transform(table: Table, path: Path, problems: Problems) -> None:

@@ -7,7 +7,15 @@ from enum import StrEnum
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from pgsnow.model.config.field_types import (
     Duration,
@@ -39,7 +47,7 @@ from pgsnow.model.config.options import (
     choice,
 )
 from pgsnow.model.config.transform_config import TransformConfig
-from pgsnow.model.types.overflow import Overflow
+from pgsnow.model.types.overflow import QUARANTINE, Overflow
 
 
 class TableMode(StrEnum):
@@ -73,7 +81,7 @@ class LoadMethod(StrEnum):
     S3 = "s3"
 
 
-_OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), None]}
+_OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), QUARANTINE, None]}
 # A bare `off` is false to editors that read YAML 1.1.
 _LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
 
@@ -92,14 +100,18 @@ def _load(value: object) -> LoadMethod:
 
 
 def _overflow(value: object) -> Overflow:
-    # YAML reads a bare `null` as nothing; here nothing else can be meant by it.
-    return choice(Overflow, "null" if value is None else value)
+    if value is None:  # YAML's reading of a bare `null`
+        return Overflow.NULL
+    return Overflow.REJECT if value == QUARANTINE else choice(Overflow, value)
 
 
 def _overflow_by_name(value: object) -> dict[str, Overflow]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{shown(value)} is not a mapping — write `{{column: {'|'.join(Overflow)}}}`")
     return {identifier(key): _overflow(item) for key, item in value.items()}
+
+
+_RECORDED = PlainSerializer(lambda choice: choice.recorded)
 
 
 def _time_zone(value: object) -> str:
@@ -125,7 +137,7 @@ class ColumnsConfig(BaseModel):
     rename: TextsByName = Field(default_factory=dict)
     """Source column → name in Snowflake."""
     on_overflow: Annotated[
-        dict[str, Overflow],
+        dict[str, Annotated[Overflow, _RECORDED]],
         BeforeValidator(_overflow_by_name),
         WithJsonSchema({"type": "object", "additionalProperties": _OVERFLOW}),
     ] = Field(default_factory=dict)
@@ -175,8 +187,8 @@ class TableOptions(BaseModel):
     """Chunks of a table that are loaded at once at most, by all workers together."""
     max_rejected_rows: FromZero = 10_000
     """Rejected rows in one run after which the table stops with an error."""
-    on_overflow: Annotated[Overflow, BeforeValidator(_overflow), WithJsonSchema(_OVERFLOW)] = (
-        Overflow.QUARANTINE
+    on_overflow: Annotated[Overflow, BeforeValidator(_overflow), _RECORDED, WithJsonSchema(_OVERFLOW)] = (
+        Overflow.REJECT
     )
     """What becomes of a value that Snowflake's type cannot hold."""
     on_drop: OnDropChoice = OnDrop.KEEP
