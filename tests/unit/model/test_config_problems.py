@@ -52,7 +52,7 @@ BAD_KEYS = [
     ({"load": False}, "tables[0].load: false (YAML's reading"),
     ({"lookback": "ten minutes"}, "tables[0].lookback: 'ten minutes': not a duration"),
     ({"max_skew": -1}, "tables[0].max_skew: -1: a duration cannot be negative"),
-    ({"audit_every": float("inf")}, "tables[0].audit_every: inf: a duration cannot be negative or endless"),
+    ({"audit_every": float("inf")}, "tables[0].audit_every: inf: a duration cannot be negative or infinite"),
     ({"where": ["x"]}, "tables[0].where: a list is not text"),
     ({"load_when_rows": 5}, "tables[0].load_when_rows: needs `load_every:`"),
     ({"load_when_mb": 5}, "tables[0].load_when_mb: needs `load_every:`"),

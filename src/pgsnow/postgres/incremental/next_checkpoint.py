@@ -51,7 +51,7 @@ def advanced(
         audited_at=horizon.taken_at if past is None else past.audited_at,
         cursor=cursor,
         shape=step.shape,
-        digest=digest,
+        content_hash=digest,
         last_watermark=last_watermark or (past.last_watermark if past else None),
     )
 

@@ -64,7 +64,7 @@ def probe(
     step = way.step(x, xmax, standby=standby)
     if not plan.whole:
         return Probe(step, busy=found or reason is not None, full_read=reason)
-    if reason is None and checkpoint is not None and checkpoint.digest != found:
+    if reason is None and checkpoint is not None and checkpoint.content_hash != found:
         reason = CONTENT_CHANGED
     return Probe(step, busy=reason is not None, full_read=reason, digest=found)
 
@@ -85,7 +85,7 @@ def idle_checkpoint(
         found.step,
         seen=checkpoint.seen,
         cursor=checkpoint.cursor,
-        digest=checkpoint.digest,
+        digest=checkpoint.content_hash,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from pgsnow.model.backfill import Keys, between
+from pgsnow.model.backfill import Keys, ranges_between
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.read.snapshot import Snapshot
@@ -24,7 +24,9 @@ def key_ranges(now: Snapshot, plan: TablePlan, chunks: float, size: int) -> tupl
     """About so many ranges of about as many rows each. size: bytes of the table. One range, if a look here and there
     finds no two keys."""
     count = min(MOST, max(2, round(chunks)))
-    return between([str(key) for (key,) in now.fetch(_bounds(plan, count, min(100.0, 100 * SAMPLED / size)))])
+    return ranges_between(
+        [str(key) for (key,) in now.fetch(_bounds(plan, count, min(100.0, 100 * SAMPLED / size)))]
+    )
 
 
 def in_keys(plan: TablePlan, keys: Keys) -> Composable:
