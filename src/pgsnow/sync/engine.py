@@ -161,7 +161,7 @@ class Engine:
             return
         self.ledger.migrate()
         sweep_spool()
-        for warning in (*self.settings.snowflake.warnings, *self._bucket_warnings()):
+        for warning in (*self.config.warnings, *self.settings.snowflake.warnings, *self._bucket_warnings()):
             logger().warning(warning)
         self._migrated = True
 

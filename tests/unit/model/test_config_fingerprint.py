@@ -12,7 +12,7 @@ from pgsnow.model.config.sync_config import TableConfig
 USERS = {"source": "public.users", "target": "users", "pk": "id", "watermark_column": "updated_at"}
 
 
-def digest(**changes: Any) -> dict[str, str]:
+def fingerprint(**changes: Any) -> dict[str, str]:
     return config_fingerprint(TableConfig.model_validate({**USERS, **changes}))
 
 
@@ -26,15 +26,23 @@ def digest(**changes: Any) -> dict[str, str]:
     ],
 )
 def test_exactly_the_changed_keys_are_told(change: dict[str, Any], told: tuple[str, ...]) -> None:
-    assert set(changed_keys(digest(), digest(**change))) == set(told)
-    assert changed_keys(digest(**change), digest(**change)) == ()
+    assert set(changed_keys(fingerprint(), fingerprint(**change))) == set(told)
+    assert changed_keys(fingerprint(**change), fingerprint(**change)) == ()
 
 
 def test_another_salt_is_another_transform() -> None:
     one, other = ({"transform": {"hash": ["name"], "salt": salt}} for salt in ("pepper", "sugar"))
-    assert changed_keys(digest(**one), digest(**other)) == ("transform",)
+    assert changed_keys(fingerprint(**one), fingerprint(**other)) == ("transform",)
 
 
 def test_a_key_that_an_older_version_did_not_know_is_no_change() -> None:
-    older = {key: value for key, value in digest().items() if key != "where"}
-    assert changed_keys(older, digest(where="true")) == ()
+    older = {key: value for key, value in fingerprint().items() if key != "where"}
+    assert changed_keys(older, fingerprint(where="true")) == ()
+
+
+def test_the_older_name_of_reject_means_the_same_and_its_fingerprint_stays() -> None:
+    for name in ("reject", "quarantine"):
+        found = fingerprint(on_overflow="clamp", columns={"on_overflow": {"a": name}})
+        assert (found["on_overflow"], found["columns"]) == ("af7f8384", "0ba2cd85")
+        assert fingerprint(on_overflow=name) == fingerprint()
+    assert fingerprint()["on_overflow"] == "f7532f6a"
