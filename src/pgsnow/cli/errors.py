@@ -17,7 +17,8 @@ from pgsnow.cli.service_log import quiet_log
 from pgsnow.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.interface import ErrorRow, Ledger
+    from pgsnow.ledger.ledger import Ledger
+    from pgsnow.ledger.rows import ErrorRow
 
 app = typer.Typer(
     help="The rows that were refused: see them, load them again, or let them go.", no_args_is_help=True
@@ -70,7 +71,7 @@ def list_errors(
     try:
         name = sync_config.select([table])[0].name if table else None
         wanted = None if state is ErrorState.ALL else state.value
-        rows = or_nothing(lambda: ledger.errors(table=name, state=wanted, limit=limit))
+        rows = or_nothing(lambda: ledger.rejected_rows.listed(table=name, state=wanted, limit=limit))
     finally:
         ledger.close()
     shown = table_of(COLUMNS, [_row(row) for row in rows])
@@ -146,7 +147,7 @@ def dismiss_errors(
             say("no open errors")
             return
         ask(f"leave {len(chosen)} refused rows out of Snowflake", yes=yes)
-        count = ledger.dismiss([row.id for row in chosen])
+        count = ledger.rejected_rows.dismiss([row.id for row in chosen])
     finally:
         ledger.close()
     if output is not Format.TABLE:
@@ -162,11 +163,11 @@ def _chosen(ledger: Ledger, ids: list[int] | None, table: str | None, *, every: 
         raise ConfigError(
             "no errors named", advice="Give ids from `pgsnow errors list`, or --table TABLE, or --all."
         )
-    return or_nothing(lambda: ledger.errors(table=table, state="open", limit=MOST_ERRORS))
+    return or_nothing(lambda: ledger.rejected_rows.listed(table=table, state="open", limit=MOST_ERRORS))
 
 
 def _found(ledger: Ledger, ids: list[int]) -> list[ErrorRow]:
-    rows = or_nothing(lambda: ledger.errors(state=None, ids=ids, limit=len(ids)))
+    rows = or_nothing(lambda: ledger.rejected_rows.listed(state=None, ids=ids, limit=len(ids)))
     if missing := sorted(set(ids) - {row.id for row in rows}):
         raise ConfigError(
             f"no error with id {', '.join(map(str, missing))}", advice="See `pgsnow errors list`."

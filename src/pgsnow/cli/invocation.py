@@ -11,7 +11,7 @@ from pgsnow.cli.options import Format
 from pgsnow.model.errors import ConfigError, PgsnowError
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.ledger import PostgresLedger
+    from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.config.sync_config import SyncConfig
     from pgsnow.model.settings.settings import PostgresSettings, Settings
     from pgsnow.sync.engine import Engine
@@ -71,12 +71,12 @@ class Invocation:
         config, settings = self.load()
         return Engine(config, settings, observer=observer or ignore)
 
-    def ledger(self) -> tuple[SyncConfig, PostgresLedger]:
+    def ledger(self) -> tuple[SyncConfig, Ledger]:
         """The ledger alone, for commands that need neither the source nor Snowflake."""
-        from pgsnow.ledger.ledger import PostgresLedger
+        from pgsnow.ledger.ledger import Ledger
 
         config, settings = self.load()
-        return config, PostgresLedger(settings.ledger, config.ledger_schema)
+        return config, Ledger(settings.ledger, config.ledger_schema)
 
 
 def or_nothing(read: Callable[[], list[T]]) -> list[T]:

@@ -21,7 +21,7 @@ from pgsnow.operations.status.table_status import table_statuses
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pgsnow.ledger.interface import Ledger
+    from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
 STATE_STYLES = {
@@ -72,7 +72,7 @@ def records_of(
     config: SyncConfig, tables: tuple[TableConfig, ...], ledger: Ledger, now: datetime
 ) -> list[dict[str, Any]]:
     """One record a configured table, in the table list's order, whether it ever ran or not."""
-    rows = or_nothing(ledger.watermarks)
+    rows = or_nothing(ledger.run_log.watermarks)
     return [table.record() for table in table_statuses(config, tables, rows, now)]
 
 

@@ -8,8 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from pgsnow.ledger.interface import Ledger
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
@@ -46,7 +45,7 @@ class Engine:
         config.check_staging(bucket=settings.s3 is not None)
         self.config = config
         self.settings = settings
-        self.ledger: Ledger = ledger or PostgresLedger(settings.ledger, config.ledger_schema)
+        self.ledger: Ledger = ledger or Ledger(settings.ledger, config.ledger_schema)
         self.source = Source(settings.source)
         self.observer = observer
         self.planner = Planner(settings.snowflake)
@@ -76,7 +75,7 @@ class Engine:
         wishes = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
         with self._chosen(tables, due_only, wishes) as tick:
             report = tick.run()
-        self.ledger.purge_logs(self.config.log_retention_days)
+        self.ledger.run_log.purge(self.config.log_retention_days)
         log_report(report)
         return report
 
@@ -85,7 +84,7 @@ class Engine:
         synced, by `tick` in whatever process. When this returns nobody holds them. Raises as `tick` does."""
         with self._chosen(tables, due_only) as tick:
             report, busy = tick.triage()
-        self.ledger.purge_logs(self.config.log_retention_days)
+        self.ledger.run_log.purge(self.config.log_retention_days)
         found = Triage(report, smallest_first(busy))
         log_triage(found)
         return found
@@ -107,7 +106,7 @@ class Engine:
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
         """Read the rows of these open quarantine entries from the source again and load them."""
         self._prepare()
-        rows = self.ledger.errors(ids=error_ids, limit=max(len(error_ids), 1))
+        rows = self.ledger.rejected_rows.listed(ids=error_ids, limit=max(len(error_ids), 1))
         names = sorted({row.source_table for row in rows})
         with self._claimed([self.config.table(name).name for name in names], {}) as tick:
             report = tick.replay(rows)
@@ -148,7 +147,7 @@ class Engine:
     def _claimed(self, names: list[str], ages: Mapping[str, float], wishes: RunOptions = NONE) -> Tick:
         self._prepare()
         run_id = new_run_id()
-        claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=ages)
+        claims, refusals = self.ledger.leases.claim(names, run_id=run_id, holder=holder(), min_age=ages)
         return Tick(self._means(), run_id, claims, refusals, wishes)
 
     def _means(self) -> EngineContext:

@@ -108,7 +108,7 @@ def test_every_cell_is_equal_or_its_row_is_listed(every: World) -> None:
         report = engine.tick().tables[0]
         assert (report.status, report.rows_inserted) == (Status.PARTIAL, ROWS + 1)
         listed: dict[str, int] = {}
-        for error in engine.ledger.errors():
+        for error in engine.ledger.rejected_rows.listed():
             listed[str(error.column)] = listed.get(str(error.column), 0) + 1
     assert listed == BAD_CELLS
     assert report.cells_changed == {}
@@ -157,7 +157,7 @@ def test_another_on_overflow_reads_the_table_again(world: World) -> None:
     with world.engine() as engine:
         report = engine.tick().tables[0]
         assert (report.status, report.cells_changed) == (Status.OK, {"seen": 1})
-        assert engine.ledger.errors() == []
+        assert engine.ledger.rejected_rows.listed() == []
     world.assert_equal()
     assert world.snowflake("SELECT SEEN::VARCHAR FROM ANALYTICS.USERS WHERE ID = 2")[0][0].startswith(
         "9999-12-31"

@@ -142,7 +142,7 @@ def test_a_table_taken_by_another_run_is_left_alone_and_its_holder_named(world: 
     world.sql(SOME.format(1, 10))
     with world.engine() as other:
         other.ledger.migrate()
-        other.ledger.claim(["public.users"], run_id="r", holder="elsewhere:1")
+        other.ledger.leases.claim(["public.users"], run_id="r", holder="elsewhere:1")
         with world.engine() as engine:
             report = engine.tick().tables[0]
         assert report.status is Status.HELD

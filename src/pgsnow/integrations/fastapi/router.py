@@ -26,7 +26,7 @@ except ImportError:
     raise MissingExtra("fastapi", "fastapi") from None
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.interface import Ledger
+    from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.config.sync_config import SyncConfig
 
 
@@ -72,13 +72,13 @@ def status_router(
 
 
 def _open_ledger(config: SyncConfig, settings: Settings | None) -> Ledger:
-    from pgsnow.ledger.ledger import PostgresLedger
+    from pgsnow.ledger.ledger import Ledger
 
-    return PostgresLedger((settings or load_settings()).ledger, config.ledger_schema)
+    return Ledger((settings or load_settings()).ledger, config.ledger_schema)
 
 
 def _asked(ledger: Ledger) -> dict[str, Any]:
-    ledger.watermarks()
+    ledger.run_log.watermarks()
     return {"ledger": "ok"}
 
 

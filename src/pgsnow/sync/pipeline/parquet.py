@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pgsnow.model.batch import PartFile
 from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.sync.pipeline.row_hash import row_hashes
 
 ROW_GROUP_ROWS = 100_000

@@ -10,12 +10,13 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from pgsnow.ledger.interface import Claim, ErrorStore
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.convert.nameless import without_key
-from pgsnow.postgres.read.reader import payloads
+from pgsnow.postgres.convert.convert import keyless_row
+from pgsnow.postgres.read.by_key import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
 from pgsnow.sync.pipeline.row_keys import Key, key_of, rows_with_keys
 from pgsnow.sync.runtime.recorder import Recorder
@@ -34,7 +35,7 @@ class RejectedRows:
         self,
         plan: TablePlan,
         transform: Transform,
-        ledger: ErrorStore,
+        ledger: Ledger,
         claim: Claim,
         progress: Recorder,
         source: psycopg.Connection,
@@ -52,7 +53,7 @@ class RejectedRows:
         self._healed: list[Key] = []
         self.rejected_keys: set[tuple[tuple[str, str | None], ...]] = set()
         """Items of every key rejected in this run."""
-        self._open = ledger.open_error_keys(claim.table) if claim.has_open_errors else []
+        self._open = ledger.rejected_rows.open_keys(claim.table) if claim.has_open_errors else []
 
     def sift(self, page: Page) -> pa.RecordBatch:
         """The page's good rows, transformed; the others are noted. Raises TooManyRejected, TransformFailed."""
@@ -75,7 +76,7 @@ class RejectedRows:
                 replace(row, payload=self._redact(payload))
                 for row, payload in zip(self._noted, self._payloads(), strict=True)
             ]
-            self._ledger.quarantine(self._claim, rows)
+            self._ledger.rejected_rows.add(self._claim, rows)
         self._noted.clear()
 
     def _payloads(self) -> list[dict[str, Any] | None]:
@@ -88,17 +89,17 @@ class RejectedRows:
         """After everything was read: what was rejected before and is not now has been loaded, or is gone."""
         done = [key for key in self._open if tuple(key.items()) not in self.rejected_keys]
         if done:
-            self._ledger.resolve_errors(self._claim, done)
+            self._ledger.rejected_rows.resolve(self._claim, done)
         self._healed.clear()
 
     def look_again(self) -> None:
         """Others have rejected rows of this table meanwhile; what is loaded of them from now on closes their errors."""
-        self._open = self._ledger.open_error_keys(self._claim.table)
+        self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
     def resolve(self) -> None:
         """Close the open errors of rows that have now been loaded."""
         if self._healed:
-            self._ledger.resolve_errors(self._claim, self._healed)
+            self._ledger.rejected_rows.resolve(self._claim, self._healed)
             self._healed.clear()
 
     def _for_the_target(self) -> Transform:
@@ -111,7 +112,7 @@ class RejectedRows:
         if self._plan.pk:
             return Rejected(key_of(rows, index, self._plan.pk), reason, column)
         row = key_of(rows, index, rows.schema.names)
-        return without_key(row, reason, column)
+        return keyless_row(row, reason, column)
 
     def _note(self, rejected: Sequence[Rejected]) -> None:
         self._noted.extend(rejected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgsnow.ledger.interface import Refusal
+from pgsnow.ledger.claim import Refusal
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.recorder import Recorder
 

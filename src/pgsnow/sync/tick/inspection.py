@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.postgres.catalog.describe import fingerprints
@@ -51,9 +51,9 @@ class TickInspection:
     def _horizon(self, conn: psycopg.Connection) -> Horizon:
         """Saved listings serve roles that may not see other sessions; see pgsnow.postgres.incremental.horizon."""
         ledger, name = self._means.ledger, self._means.settings.source.display
-        horizon, listing = take_horizon(conn, ledger.virtual_xids(name))
+        horizon, listing = take_horizon(conn, ledger.checkpoints.virtual_xids(name))
         if listing is not None:
-            ledger.save_virtual_xids(name, listing)
+            ledger.checkpoints.save_virtual_xids(name, listing)
         return horizon
 
     def _plan_and_look(self, claim: Claim, horizon: Horizon, mark: str | None) -> Inspection:

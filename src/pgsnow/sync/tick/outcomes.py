@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
-from pgsnow.ledger.interface import Claim, Refusal
+from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.context import EngineContext
@@ -26,7 +26,7 @@ class TickOutcomes:
         self._means = means
         self._run_id = run_id
         self._claims = claims
-        self._heartbeat = Heartbeat(means.ledger, claims)
+        self._heartbeat = Heartbeat(means.ledger.leases, claims)
         self.progress = {claim.table: self._new_progress(claim.table) for claim in claims}
         self._reports = {
             refusal.table: held(refusal, self._new_progress(refusal.table)) for refusal in refusals
@@ -40,7 +40,9 @@ class TickOutcomes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._heartbeat.__exit__(kind, error, trace)
-        self._means.ledger.release([claim for claim in self._claims if claim.table not in self._reports])
+        self._means.ledger.leases.release(
+            [claim for claim in self._claims if claim.table not in self._reports]
+        )
 
     def fail(self, claim: Claim, error: Exception) -> None:
         if not isinstance(error, PgsnowError):
@@ -54,8 +56,8 @@ class TickOutcomes:
             self._heartbeat.forget(claim)
             self._reports[claim.table] = report
         try:
-            self._means.ledger.finish(runs)
-            self._means.ledger.release([claim for claim, _ in runs])
+            self._means.ledger.run_log.finish(runs)
+            self._means.ledger.leases.release([claim for claim, _ in runs])
         except PgsnowError as error:
             for claim, report in runs:
                 if report.ok:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from pgsnow.ledger.interface import Claim, ErrorRow, Refusal
+from pgsnow.ledger.claim import Claim, Refusal
+from pgsnow.ledger.rows import ErrorRow
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
@@ -120,10 +121,12 @@ class Tick:
     def _settle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
-        known = {k.claim.table: k.drift.to_remember(k.claim.known, k.claim.target_columns) for k in idle}
+        known = {
+            k.claim.table: k.drift.definition_to_store(k.claim.known, k.claim.target_columns) for k in idle
+        }
         sources = {table: source for table, source in known.items() if source is not None}
         try:
-            lost = self._means.ledger.advance_idle(moves, sources) if moves else []
+            lost = self._means.ledger.checkpoints.advance_idle(moves, sources) if moves else []
         except PgsnowError as error:
             for look in idle:
                 self._runs.fail(look.claim, error)

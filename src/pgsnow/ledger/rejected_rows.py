@@ -1,13 +1,14 @@
-"""sync_errors: rows that could not go on."""
+"""sync_errors: rows that were rejected, by a transform or because the target cannot hold them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pgsnow.ledger.interface import Claim, ErrorRow
+from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.json_payload import bounded, cut, storable
 from pgsnow.ledger.queries import Statements, as_json
+from pgsnow.ledger.rows import ErrorRow
 from pgsnow.ledger.rules import key_digest
 from pgsnow.model.batch import Rejected
 
@@ -16,36 +17,45 @@ CHUNK = 500
 
 
 class RejectedRowStore:
-    """Opens, lists and closes errors."""
+    """Adds, lists and closes errors."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
     def add(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
-        """CHUNK rows a statement. Raises LeaseLost."""
+        """Store rejected rows. A key that is open already is updated (occurrences + 1), not doubled. One
+        statement per CHUNK rows. Raises LeaseLost.
+        """
         for chunk in _chunks(list(merged(rejected).values())):
             self._statements.fenced_count("quarantine", claim, run_id=claim.run_id, rows=as_json(chunk))
 
     def resolve(self, claim: Claim, keys: Sequence[Mapping[str, str | None]]) -> int:
-        """How many were open. Raises LeaseLost."""
+        """Mark open errors of these keys 'replayed': newer versions of the rows were loaded. Returns how
+        many were open. Raises LeaseLost.
+        """
         return self._statements.fenced_count(
             "resolve_errors", claim, digests=[key_digest(key) for key in keys]
         )
 
     def open_keys(self, table: str) -> list[dict[str, str | None]]:
-        """Oldest first."""
+        """Keys of one table with an open error, oldest first."""
         return [row["key"] for row in self._statements.rows("open_error_keys", table=table)]
 
     def listed(
-        self, *, table: str | None, state: str | None, ids: Sequence[int] | None, limit: int
+        self,
+        *,
+        table: str | None = None,
+        state: str | None = "open",
+        ids: Sequence[int] | None = None,
+        limit: int = 1000,
     ) -> list[ErrorRow]:
-        """Newest first."""
+        """Errors with these properties, newest first; None stands for any."""
         wanted = None if ids is None else [*ids]
         rows = self._statements.rows("errors", table=table, state=state, ids=wanted, limit=limit)
         return [ErrorRow(**{_FIELD.get(name, name): value for name, value in row.items()}) for row in rows]
 
     def dismiss(self, ids: Sequence[int]) -> int:
-        """How many were open."""
+        """Mark open errors 'dismissed'. Returns how many were open."""
         return self._statements.count("dismiss", ids=[*ids])
 
 
