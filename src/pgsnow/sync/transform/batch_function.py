@@ -11,7 +11,7 @@ from pgsnow.model.errors import TransformFailed
 from pgsnow.model.types.typemap import TEXT_LIMIT, Field
 from pgsnow.sync.transform.coerce import Misfit, check_json, is_json
 from pgsnow.sync.transform.function import Function
-from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, in_turn, schema_of
+from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, run_steps, schema_of
 from pgsnow.sync.transform.row_function import reason_of, wrong_columns
 
 
@@ -89,7 +89,7 @@ def batchwise(function: BatchFunction, steps: Sequence[Step], output: Sequence[F
     """
 
     def attempt(rows: pa.RecordBatch) -> Outcome | None:
-        result = in_turn(function(rows), steps)
+        result = run_steps(function(rows), steps)
         if result.rejected and rows.num_rows > 1:
             return None
         rejected = tuple((0, reason, column) for _, reason, column in result.rejected)

@@ -18,7 +18,7 @@ from pgsnow.model.plan import target_name
 from pgsnow.model.types.typemap import Field, TypeMapping, mapping_named
 from pgsnow.sync.transform.cast import as_text, cast, is_possible, keeps_apart, kind_of
 from pgsnow.sync.transform.coerce import Misfit, Misfits
-from pgsnow.sync.transform.outcome import Outcome, batch_of, without
+from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows
 
 MASK = "****"
 """Stands for hidden text of any length, so that the length is hidden too."""
@@ -44,7 +44,7 @@ class Declared:
             columns.append(made)
             for row, reason in misfits.items():
                 bad.setdefault(row, (reason, field.source))
-        return without(batch_of(columns, self.output), bad)
+        return without_rows(batch_of(columns, self.output), bad)
 
 
 def _changed(config: TransformConfig, field: Field) -> tuple[Field, Change | None]:

@@ -35,7 +35,7 @@ def schema_of(fields: Sequence[Field]) -> pa.Schema:
     return pa.schema([(field.source, field.type.arrow) for field in fields])
 
 
-def without(rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str | None]]) -> Outcome:
+def without_rows(rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str | None]]) -> Outcome:
     """`rows` less the bad ones, which are given by row as (reason, column)."""
     if not bad:
         return Outcome(rows)
@@ -44,7 +44,7 @@ def without(rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str | None]]) -> 
     return Outcome(rows.take(pa.array(origin, pa.int64())), origin, rejected)
 
 
-def in_turn(rows: pa.RecordBatch, steps: Sequence[Step]) -> Outcome:
+def run_steps(rows: pa.RecordBatch, steps: Sequence[Step]) -> Outcome:
     """All steps, each on what the one before let through; row numbers are those of `rows`."""
     whole = Outcome(rows)
     for step in steps:

@@ -11,7 +11,7 @@ from pgsnow.model.errors import PgsnowError, TransformFailed
 from pgsnow.model.types.typemap import Field
 from pgsnow.sync.transform.coerce import fitted
 from pgsnow.sync.transform.function import Function
-from pgsnow.sync.transform.outcome import Outcome, batch_of, without
+from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows
 
 _UNREADABLE = object()
 """Stands for a value that Arrow holds and Python cannot, such as a date beyond the year 9999."""
@@ -34,7 +34,7 @@ class RowFunction:
         kept, results, rejected = self._call_all(columns)
         dropped = rows.num_rows - len(kept) - len(rejected)
         built, bad = self._build(rows, columns, kept, results)
-        fit = without(built, bad)
+        fit = without_rows(built, bad)
         origin = kept if fit.origin is None else [kept[at] for at in fit.origin]
         misfits = tuple((kept[at], reason, column) for at, reason, column in fit.rejected)
         return Outcome(fit.rows, origin, tuple(sorted((*rejected, *misfits), key=lambda b: b[0])), dropped)

@@ -15,7 +15,7 @@ from pgsnow.model.types.typemap import Field, mapping_named
 from pgsnow.sync.transform.batch_function import BatchFunction, batchwise
 from pgsnow.sync.transform.declarative import Declared
 from pgsnow.sync.transform.function import find_function, takes_batches
-from pgsnow.sync.transform.outcome import Outcome, Step, without
+from pgsnow.sync.transform.outcome import Outcome, Step, without_rows
 from pgsnow.sync.transform.row_function import RowFunction
 
 
@@ -75,6 +75,6 @@ def _key_check(fields: Sequence[Field]) -> Step:
             if rows.column(at).null_count:
                 for row in pc.indices_nonzero(rows.column(at).is_null()).to_pylist():
                     bad.setdefault(row, ("the transform made a pk column NULL", name))
-        return without(rows, bad)
+        return without_rows(rows, bad)
 
     return check

@@ -46,9 +46,9 @@ class Transform:
 
         Raises TransformFailed if the function breaks its contract; a row that it fails on is rejected.
         """
-        from pgsnow.sync.transform.outcome import in_turn  # Arrow: a plan is made without it
+        from pgsnow.sync.transform.outcome import run_steps  # Arrow: a plan is made without it
 
-        result = in_turn(rows, self.steps)
+        result = run_steps(rows, self.steps)
         return Transformed(
             result.rows, tuple(sorted(result.rejected, key=lambda bad: bad[0])), result.dropped
         )
