@@ -23,7 +23,8 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.merge import load, sweep
 from pgsnow.snowflake.schema.target_table import ensure_target
 from pgsnow.snowflake.session import Session, connect

@@ -68,7 +68,7 @@ def ratios(source: Source, plan: TablePlan) -> dict[str, float]:
         "bare": (bare, sql.table(plan)),
     }
     took: dict[str, list[float]] = {way: [] for way in ways}
-    with source.arrow() as connection, snapshot(connection, plan) as now:
+    with source.copy_connection() as connection, snapshot(connection, plan) as now:
         for _ in range(ROUNDS):
             for way, (columns, rows) in ways.items():
                 took[way].append(seconds(now, columns, rows))

@@ -23,6 +23,7 @@ from pgsnow.ledger.interface import Claim
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.reader import Reader
@@ -37,6 +38,8 @@ Told = dict[str, Any]
 
 
 class Dsn:
+    copy = CopyMode.AUTO
+
     def __init__(self, text: str) -> None:
         self._text = text
 
@@ -73,7 +76,10 @@ def decoder(dsn: str, table: str) -> Told:
 
     def drain() -> Told:
         rows = 0
-        with source.arrow() as connection, connection.stream(f"select * from {table}") as (reader, _cancel):
+        with (
+            source.copy_connection() as connection,
+            connection.stream(f"select * from {table}") as (reader, _cancel),
+        ):
             for batch in reader:
                 rows += batch.num_rows
         return {"rows": rows}
@@ -137,12 +143,12 @@ class NoErrors:
 
 def measured(source: Source, work: Callable[[], Told]) -> Told:
     """On a connection that is open already, as in a warm worker."""
-    with source.arrow() as connection:
+    with source.copy_connection() as connection:
         ((before,),) = connection.rows(STAT)
     used, began = cpu(), time.monotonic()
     told = work()
     took, used = time.monotonic() - began, cpu() - used
-    with source.arrow() as connection:
+    with source.copy_connection() as connection:
         ((after,),) = connection.rows(STAT)
     source.close()
     return {

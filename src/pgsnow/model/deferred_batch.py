@@ -8,7 +8,7 @@ from typing import Any
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, TypeMapping
+from pgsnow.model.types.mapping import Field, TypeMapping
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from pgsnow.model.errors import ColumnMissing, TargetConflict, UnsupportedTable,
 from pgsnow.model.metadata_columns import FENCE_COLUMN, ORDER_COLUMN, RESERVED, MetadataColumn, own_columns
 from pgsnow.model.table import Column, SourceTable, TargetName, target_column
 from pgsnow.model.table_key import key_of
+from pgsnow.model.types.mapping import Field, without_overflow
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
-from pgsnow.model.types.type_mapping import without_overflow
-from pgsnow.model.types.typemap import Field, mapping_of
+from pgsnow.model.types.type_rules import mapping_of
 
 __all__ = [
     "FENCE_COLUMN",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 
 TXIDS = SQL("txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())")
 """The statement's snapshot: every 64-bit xid below the first has ended, none from the second on has begun.

@@ -25,7 +25,8 @@ from pgsnow.model.errors import LeaseLost
 from pgsnow.model.evolution.drift import ColumnDefinition, SourceDefinition
 from pgsnow.model.report import Status, TableReport
 from pgsnow.model.table import Leaf, TargetName
-from pgsnow.model.types.typemap import Field, numeric
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import numeric
 
 HERE = ServerIdentity("7000000000000000001", 1)
 USERS = "public.users"

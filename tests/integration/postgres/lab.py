@@ -14,6 +14,7 @@ from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Horizon, VirtualXids
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
+from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import key_of
 from pgsnow.postgres.catalog.describe import describe
@@ -29,6 +30,7 @@ class Dsn:
     """Settings, as far as Source needs them."""
 
     text: str
+    copy: CopyMode = CopyMode.AUTO
 
     def conninfo(self) -> str:
         return self.text

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
 from pgsnow.postgres.read.reader import read_keys
 from tests.integration.postgres.lab import Lab
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
 from pgsnow.postgres.read.reader import Reader
 from tests.integration.postgres.lab import Lab
 

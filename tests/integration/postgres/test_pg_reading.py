@@ -215,7 +215,7 @@ class TestConnections:
         from tests.integration.postgres.lab import Dsn
 
         source = Source(Dsn(table.dsn.replace("postgres@", "postgres:hushhush@")))
-        with source.arrow() as connection, source.connect() as conn:
+        with source.copy_connection() as connection, source.connect() as conn:
             assert "hushhush" not in "".join(map(repr, (source, connection, conn, vars(connection))))
         source.close()
 

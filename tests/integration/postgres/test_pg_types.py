@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from psycopg.types.json import Json, Jsonb
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
 from pgsnow.postgres.read.reader import Reader, payloads, read_keys
 from tests.integration.postgres.lab import Lab, lab_in
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from pgsnow.model.config.digest import changed_keys, config_digest
+from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.sync_config import TableConfig
 
 USERS = {"source": "public.users", "target": "users", "pk": "id", "watermark_column": "updated_at"}
 
 
 def digest(**changes: Any) -> dict[str, str]:
-    return config_digest(TableConfig.model_validate({**USERS, **changes}))
+    return config_fingerprint(TableConfig.model_validate({**USERS, **changes}))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from pgsnow.postgres.copy.batch import MalformedCopy
 from pgsnow.postgres.copy.columns import CopyColumn
-from pgsnow.postgres.copy.messages import CopyResponse
-from pgsnow.postgres.copy.refusal import ServerError
+from pgsnow.postgres.copy.messages import CopyResponse, ServerError
 from pgsnow.postgres.copy.row_frames import rows
 from tests.unit.postgres.sent import copy_of, message, refusal, sent
 

@@ -7,7 +7,7 @@ import psycopg.errors
 import pytest
 
 from pgsnow.model import errors
-from pgsnow.postgres.copy.refusal import ServerError
+from pgsnow.postgres.copy.messages import ServerError
 from pgsnow.postgres.errors import PostgresErrorClass, Role, translated, translating, trouble_of
 
 CODES = sorted(

@@ -8,7 +8,8 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgsnow.model.types.typemap import Field, array, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import array, mapping_named
 from pgsnow.model.types.variant import misfit
 from pgsnow.postgres.convert.json_scan import suspects
 

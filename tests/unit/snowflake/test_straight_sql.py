@@ -6,7 +6,8 @@ from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.metadata_columns import own_columns
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.shadow_table import beside_of
 from pgsnow.snowflake.sql import direct_copy as straight_sql
 from pgsnow.snowflake.sql import statements as sql

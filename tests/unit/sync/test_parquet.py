@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pgsnow.model.batch import PartFile
 from pgsnow.model.plan import ORDER_COLUMN
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.pipeline import parquet
 from pgsnow.sync.pipeline.parquet import PartWriter, parquet_schema
 

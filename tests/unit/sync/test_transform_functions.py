@@ -11,7 +11,8 @@ import pytest
 
 from pgsnow.model.config.sync_config import TransformConfig
 from pgsnow.model.errors import TransformFailed
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.transform.transform import Transform, Transformed, build_transform
 
 HERE = "tests.unit.sync.transform_examples"

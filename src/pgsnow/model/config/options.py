@@ -10,6 +10,13 @@ from pydantic import BeforeValidator
 from pgsnow.model.config.field_types import shown
 
 
+class Execution(StrEnum):
+    """Whether one Celery task does the whole tick, or sends another task for each busy table."""
+
+    SINGLE = "single"
+    DISTRIBUTED = "distributed"
+
+
 class OnDrop(StrEnum):
     """What becomes of the target's column when the source's is dropped."""
 
@@ -52,6 +59,7 @@ def _of(kind: type[Choice]) -> Any:
     return BeforeValidator(lambda value: choice(kind, value))
 
 
+ExecutionChoice = Annotated[Execution, _of(Execution)]
 OnDropChoice = Annotated[OnDrop, _of(OnDrop)]
 OnDetachChoice = Annotated[OnDetach, _of(OnDetach)]
 OnTypeChangeChoice = Annotated[OnTypeChange, _of(OnTypeChange)]

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pgsnow.model.config.cross_checks import check_tables
-from pgsnow.model.config.execution import Execution, ExecutionChoice
 from pgsnow.model.config.field_types import FromOne, FromZero, Identifier, Positive
 from pgsnow.model.config.interpolation import Path, escape, expand
 from pgsnow.model.config.json_schema import schema_of
+from pgsnow.model.config.options import Execution, ExecutionChoice
 from pgsnow.model.config.problems import Problems
 from pgsnow.model.config.table_config import (
     ColumnsConfig,

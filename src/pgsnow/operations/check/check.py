@@ -11,7 +11,7 @@ from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
 from pgsnow.operations.check.finding import CheckResult, Level, failing_as, ok
 from pgsnow.operations.check.ledger import check_ledger
-from pgsnow.operations.check.source import check_source
+from pgsnow.operations.check.source import check_copy, check_source
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.postgres.connection import Source
@@ -39,6 +39,7 @@ def run_checks(
     source = Source(settings.source)
     with failing_as("postgres", findings.append), translating("source", None), source.connect() as conn:
         findings.extend(check_source(conn, settings.source.display))
+        findings.append(check_copy(source))
         for table in chosen:
             found, plan = check_table(conn, table, settings.snowflake)
             findings.extend(found)

@@ -46,7 +46,7 @@ class TargetInspection:
         """Raises TargetUnavailable and the like; what stops the table is in its preview."""
         plan = drift.plan
         try:
-            foreseen = self.foresight.target(plan, drift.alters, relaxed=drift.replace)
+            foreseen = self.foresight.target(plan, drift.all_actions, relaxed=drift.replace)
             lacking = list(self._lacking(plan, foreseen))
         except PgsnowError as error:
             return preview.stopped(error)

@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.typemap import Field
 from pgsnow.operations.verify.overflow import nearest, overflows
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.overflow import Overflow, beginning
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.variant import misfit
 from pgsnow.postgres.convert.json_scan import suspects
 from pgsnow.postgres.text_values import FIRST_DAY, LAST_DAY, MICROSECONDS_A_DAY, is_before_2000, text_at

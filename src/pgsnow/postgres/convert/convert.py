@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -10,12 +12,15 @@ import pyarrow.compute as pc
 
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import SourceQueryFailed
+from pgsnow.model.metadata_columns import HASH_COLUMN
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.convert.checks import Checked, check, either, invalid_text, null_key
-from pgsnow.postgres.convert.nameless import without_key
 from pgsnow.postgres.convert.oversize import long_ones
 from pgsnow.postgres.text_values import text_at
+
+SHOWN = 10_000
+"""Characters of one value that are kept, as of rows with a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +143,17 @@ def _counted(changed: Sequence[tuple[str, pa.Array]], good: pa.Array | None) -> 
 
 def _plain(array: pa.Array) -> pa.Array:
     return array.storage if isinstance(array.type, pa.BaseExtensionType) else array
+
+
+def without_key(row: Mapping[str, str | None], reason: str, column: str | None) -> Rejected:
+    """`row`: column → text as it was read. The key is a digest of all of it: equal rows are one entry, and a row that
+    was mended is another. The payload is what was read, long texts cut."""
+    told = json.dumps(list(row.items()), ensure_ascii=True)
+    digest = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    return Rejected({HASH_COLUMN: digest}, reason, column, {name: _cut(text) for name, text in row.items()})
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= SHOWN:
+        return text
+    return f"{text[:SHOWN]}… ({len(text)} characters)"

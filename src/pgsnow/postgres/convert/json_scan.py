@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.variant import LONG_NUMBER, SUSPECT
 
 _FOLDED = bytes.maketrans(b"123456789.", b"0000000000")

@@ -17,8 +17,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.postgres import sql
 from pgsnow.postgres.convert.checks import Checked
 

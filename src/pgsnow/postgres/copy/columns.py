@@ -13,9 +13,7 @@ import pyarrow as pa
 
 from pgsnow.postgres.copy.buffer import Cells
 from pgsnow.postgres.copy.numeric import numerics
-from pgsnow.postgres.copy.scalars import boolean, day, moment, number
-from pgsnow.postgres.copy.uuids import uuids
-from pgsnow.postgres.copy.varying import varying
+from pgsnow.postgres.copy.scalars import boolean, day, moment, number, uuids, varying
 
 Decode = Callable[[Cells], pa.Array]
 

@@ -1,31 +1,43 @@
-"""A query's rows over one connection, by the cheapest way that it allows."""
+"""Reading a query's rows with COPY over one connection."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
 
 import psycopg
 import pyarrow as pa
 from psycopg import pq
 
 from pgsnow.postgres.copy.columns import CopyColumn
-from pgsnow.postgres.copy.libpq_channel import LibpqChannel, failure, result_of, sent
+from pgsnow.postgres.copy.libpq_channel import failure, result_of, sent
 from pgsnow.postgres.copy.messages import CopyResponse
-from pgsnow.postgres.copy.socket_channel import SocketChannel
-from pgsnow.postgres.copy.tls_channel import TlsChannel
 
 
-def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Generator[pa.RecordBatch]:
-    """The rows of a SELECT in batches of up to about 1 MB. Its columns and their types are asked for first.
+class CopyChannel(Protocol):
+    """A way to send one COPY and to receive the server's messages."""
 
-    `conn` is idle, or idle in a transaction; not so again until all was read. Raises psycopg.Error."""
+    def send(self, statement: bytes) -> None:
+        """Send a simple query. Raises OSError, psycopg.Error."""
+
+    def receive(self, memory: memoryview) -> int:
+        """Write what has come into `memory`, and return the number of bytes; 0: nothing came for a while.
+        Raises OSError, psycopg.Error."""
+
+    def close(self) -> None:
+        """Release what the channel holds. The connection stays open."""
+
+
+OpenChannel = Callable[[pq.abc.PGconn], CopyChannel]
+
+
+def rows(conn: psycopg.Connection[Any], query: str, open_channel: OpenChannel) -> Generator[pa.RecordBatch]:
+    """The rows of a SELECT in batches of up to about 2 MB. Its columns and their types are asked for first.
+
+    `conn` is idle, or idle in a transaction; nothing else can be sent on it until all rows were read.
+    Raises psycopg.Error."""
     columns = described(conn.pgconn, query.encode())
-    channel = (
-        (TlsChannel.through(conn.pgconn) or LibpqChannel(conn.pgconn))
-        if encrypted
-        else SocketChannel(conn.pgconn)
-    )
+    channel = open_channel(conn.pgconn)
     try:
         channel.send(f"copy ({query}\n) to stdout (format binary)".encode())
         yield from CopyResponse(channel.receive, columns)
@@ -36,7 +48,7 @@ def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Gener
 
 
 def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[CopyColumn, ...]:
-    """The columns of a query, which is parsed for that, but not planned. Domains tell the type they are made of.
+    """The columns of a query, which is parsed for that, but not planned. A domain is reported as its base type.
 
     https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY"""
     pgconn.send_prepare(b"", query)
@@ -50,7 +62,7 @@ def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[CopyColumn, ...]:
 
 
 def _checked(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
-    """Of what was sent. psycopg's describe_prepared would keep Python's lock until the server has answered."""
+    """The result of what was sent. (psycopg's describe_prepared holds the GIL until the server has answered.)"""
     sent(pgconn)
     found = result_of(pgconn)
     while result_of(pgconn) is not None:
@@ -61,7 +73,7 @@ def _checked(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
 
 
 def is_encrypted(conn: psycopg.Connection[Any]) -> bool:
-    """Is it more than the protocol that goes over the socket? libpq does not tell of GSSAPI, the server does.
+    """Is the connection encrypted, by TLS or GSSAPI? libpq does not report GSSAPI, so the server is asked.
 
     https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-GSSAPI-VIEW"""
     if conn.pgconn.ssl_in_use:
@@ -69,5 +81,5 @@ def is_encrypted(conn: psycopg.Connection[Any]) -> bool:
     modes = [option.val for option in conn.pgconn.info if option.keyword == b"gssencmode"]
     if modes in ([], [b"disable"]) or conn.info.server_version < 120000:
         return False
-    told = conn.execute("select encrypted from pg_stat_gssapi where pid = pg_backend_pid()").fetchall()
-    return told == [(True,)]
+    found = conn.execute("select encrypted from pg_stat_gssapi where pid = pg_backend_pid()").fetchall()
+    return found == [(True,)]

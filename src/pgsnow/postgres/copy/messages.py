@@ -16,7 +16,6 @@ import pyarrow as pa
 from pgsnow.postgres.copy.batch import MalformedCopy, batch_of
 from pgsnow.postgres.copy.buffer import SPARE
 from pgsnow.postgres.copy.columns import CopyColumn
-from pgsnow.postgres.copy.refusal import ServerError
 from pgsnow.postgres.copy.row_frames import HEAD, rows
 
 BLOCK = 2 << 20
@@ -36,6 +35,22 @@ _OF_NO_INTEREST = frozenset(b"HcCNSA")
 
 Receive = Callable[[memoryview], int]
 """Puts what has come into the memory and tells how many bytes; 0: nothing came for a while."""
+
+
+class ServerError(psycopg.DatabaseError):
+    """An ErrorResponse.
+
+    https://www.postgresql.org/docs/current/protocol-error-fields.html"""
+
+    def __init__(self, message: str, sqlstate: str | None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+    @classmethod
+    def of(cls, said: bytes) -> ServerError:
+        """`said`: the message's fields, each a letter and text that ends with a zero byte."""
+        fields = {part[:1]: part[1:].decode(errors="replace") for part in said.split(b"\0") if part}
+        return cls(fields.get(b"M", "the server refused"), fields.get(b"C"))
 
 
 def head_of(size: int) -> bytes:

@@ -11,6 +11,11 @@ EPOCH_MICROSECONDS = 946_684_800_000_000
 EPOCH_DAYS = 10_957
 """2000-01-01, where Postgres counts from, since 1970-01-01, where Arrow does."""
 
+_SIZE = 36
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
+_PARTS = ((0, 4, 0), (4, 6, 9), (6, 8, 14), (8, 10, 19), (10, 16, 24))
+"""Bytes from, to, and where their digits begin."""
+
 
 def validity(cells: Cells) -> tuple[pa.Buffer | None, int]:
     """Arrow's bitmap of what is there, and the number of NULLs."""
@@ -49,6 +54,43 @@ def day(cells: Cells) -> pa.Array:
 
 def boolean(cells: Cells) -> pa.Array:
     return array_of(pa.bool_(), cells, bits(cells.read("u1") != 0))
+
+
+def uuids(cells: Cells) -> pa.Array:
+    """Lower case, as Postgres writes them."""
+    count = cells.count
+    sent = np.empty((count, 2), np.uint64)
+    sent[:, 0] = cells.read("<u8")
+    sent[:, 1] = cells.values.moved(8).read(cells.memory, "<u8")
+    pairs = _HEX.take(sent.view(np.uint8))
+    text = np.full((count, _SIZE), ord("-"), np.uint8)
+    for start, end, at in _PARTS:
+        text[:, at : at + 2 * (end - start)] = pairs[:, start:end].copy().view(np.uint8)
+    edges = np.arange(0, _SIZE * (count + 1), _SIZE, dtype=np.int32)
+    bitmap, nulls = validity(cells)
+    return pa.Array.from_buffers(pa.string(), count, [bitmap, pa.py_buffer(edges), pa.py_buffer(text)], nulls)
+
+
+def varying(cells: Cells, kind: pa.DataType, skipped: int = 0) -> pa.Array:
+    """kind: pa.string() or pa.binary(). skipped: bytes at the beginning of each value that are not part of it.
+
+    To Arrow the block is an array of what lies between the values, and the values, by turns; every second one is
+    taken. Whether text is UTF-8 is not looked at: the server converts it, unless the database is in SQL_ASCII."""
+    if cells.sizes is None:
+        raise ValueError("values without sizes")
+    count = cells.count
+    edges = np.empty(2 * count + 1, np.int32)
+    starts = cells.values.listed() + skipped
+    edges[0:-1:2] = starts
+    ends = starts + cells.sizes - skipped
+    edges[1::2] = ends if cells.nulls is None or not skipped else np.maximum(starts, ends)
+    edges[-1] = edges[-2]
+    by_turns = pa.Array.from_buffers(kind, 2 * count, [None, pa.py_buffer(edges), pa.py_buffer(cells.memory)])
+    values = by_turns.take(pa.array(np.arange(0, 2 * count, 2, dtype=np.int32)))
+    bitmap, nulls = validity(cells)
+    if not nulls:
+        return values
+    return pa.Array.from_buffers(kind, count, [bitmap, *values.buffers()[1:]], nulls)
 
 
 def _native(cells: Cells, sent: str) -> Numbers:

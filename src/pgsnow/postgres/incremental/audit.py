@@ -20,9 +20,8 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, Mark, ReadMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.errors import translating
-from pgsnow.postgres.incremental.bounds import UNBOUNDED, lower_bound
 from pgsnow.postgres.incremental.read_mode import reason_to_read_all
-from pgsnow.postgres.incremental.window import EPOCH
+from pgsnow.postgres.incremental.window import EPOCH, UNBOUNDED, lower_bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.incremental.bounds import is_integer
+from pgsnow.postgres.incremental.window import is_integer
 
 Cursor = tuple[str, ...]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pgsnow.model.checkpoint import MAX_SEEN, MAX_TRAIL, Checkpoint, Horizon, Mark, ReadMode
-from pgsnow.postgres.incremental.bounds import UNBOUNDED
 from pgsnow.postgres.incremental.sequence import Feed
+from pgsnow.postgres.incremental.window import UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from psycopg.sql import SQL, Composable, Literal
 from pgsnow.model.checkpoint import MAX_SEEN, Horizon
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.incremental.bounds import is_integer
 from pgsnow.postgres.incremental.sequence import Feed
-from pgsnow.postgres.incremental.window import EPOCH, Window, xid_from
+from pgsnow.postgres.incremental.window import EPOCH, Window, is_integer, xid_from
 
 
 def seen_xid(plan: TablePlan, window: Window, xmax: int, horizon: Horizon, feed: Feed | None) -> Composable:

@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.incremental.bounds import UNBOUNDED, before
+from pgsnow.postgres.incremental.window import UNBOUNDED, before
 
 Fetch = Callable[[Composable], list[tuple[Any, ...]]]
 """Runs one statement outside or inside of a transaction and gives its rows."""

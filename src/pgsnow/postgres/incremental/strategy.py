@@ -8,11 +8,10 @@ from psycopg.sql import Composable
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.incremental.bounds import UNBOUNDED, is_integer, lookback_bound, lower_bound
 from pgsnow.postgres.incremental.next_checkpoint import Step
 from pgsnow.postgres.incremental.read_mode import mode_of, reason_in_xids, reason_to_read_all
 from pgsnow.postgres.incremental.sequence import Feed, Fetch, look_at_feed
-from pgsnow.postgres.incremental.window import Window
+from pgsnow.postgres.incremental.window import UNBOUNDED, Window, is_integer, lookback_bound, lower_bound
 
 
 @dataclass(frozen=True, slots=True)

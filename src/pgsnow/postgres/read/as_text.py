@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.read.snapshot import LOCKABLE
 

@@ -30,7 +30,7 @@ def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[
 
     Pages come in no order. Raises as Reading.pages does.
     """
-    with source.arrow() as connection, snapshot(connection, plan) as now:
+    with source.copy_connection() as connection, snapshot(connection, plan) as now:
         arrival = Converter(plan, checks_text=now.any_bytes)
         for some in _chunks(keys, AT_ONCE):
             query = SQL("select {} from {} where {}").format(

@@ -29,9 +29,8 @@ from pgsnow.postgres.incremental.next_checkpoint import advanced
 from pgsnow.postgres.incremental.read_mode import reason_in_xids
 from pgsnow.postgres.incremental.strategy import approach
 from pgsnow.postgres.read.key_ranges import in_keys, is_keyed, key_ranges
-from pgsnow.postgres.read.last_watermark import LastWatermark
+from pgsnow.postgres.read.last_watermark import LastWatermark, place_of_watermark, read_besides
 from pgsnow.postgres.read.snapshot import Snapshot, snapshot
-from pgsnow.postgres.read.watermark_column import place_of_watermark, read_besides
 
 MEGABYTE = 1024 * 1024
 _LOSSLESS = frozenset({ReadMode.WATERMARK, ReadMode.XMIN})
@@ -70,7 +69,7 @@ def outset(
 
     `horizon` was taken before. Raises SchemaMoved and what else `snapshot` raises.
     """
-    with source.arrow() as connection, snapshot(connection, plan) as now:
+    with source.copy_connection() as connection, snapshot(connection, plan) as now:
         way = approach(now.fetch, plan, checkpoint, horizon, full=full, because=because)
         reason = way.full_read_at(checkpoint, now.x, now.xmax)
         if reason is None:
@@ -85,7 +84,7 @@ def read_chunk(source: Source, plan: TablePlan, of: Range, last: LastWatermark |
 
     last: sees their watermarks. Raises as read.Reading does.
     """
-    with source.arrow() as connection, snapshot(connection, plan) as now:
+    with source.copy_connection() as connection, snapshot(connection, plan) as now:
         arrival = Converter(plan, checks_text=now.any_bytes)
         with closing(now.batches(_query(plan, of, guard=now.long_values))) as batches:
             for batch in batches:

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
+import pyarrow as pa
 from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.batch import Page
@@ -24,7 +25,6 @@ from pgsnow.postgres.incremental.keyset import beyond, order_columns, orderly
 from pgsnow.postgres.incremental.next_checkpoint import Step, advanced
 from pgsnow.postgres.incremental.read_mode import reason_to_read_all
 from pgsnow.postgres.read.last_watermark import LastWatermark
-from pgsnow.postgres.read.one_batch import one_batch
 from pgsnow.postgres.read.snapshot import Snapshot, snapshot
 
 
@@ -58,7 +58,7 @@ class KeysetReader:
         self._pages: Generator[Page] | None = None
 
     def __enter__(self) -> KeysetReader:
-        self._connection = self._open.enter_context(self._source.arrow())
+        self._connection = self._open.enter_context(self._source.copy_connection())
         return self
 
     def __exit__(
@@ -116,7 +116,7 @@ class KeysetReader:
             batches = list(now.batches(self._query(guard=now.long_values)))
         if not batches:
             return 0, ()
-        batch = one_batch(batches)
+        batch = concat(batches)
         arrived = Converter(self._plan, checks_text=now.any_bytes).convert(batch)
         fields = len(self._plan.fields)
         self._last.see(batch.column(fields), arrived.good)
@@ -143,3 +143,15 @@ class KeysetReader:
             SQL(", ").join(SQL("{}.{}").format(sql.table(self._plan), column) for column in order),
             Literal(self._plan.config.batch_size),
         )
+
+
+def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """All their rows. A column that is a decimal in one batch and text in another is text. `batches` is not empty."""
+    columns = [_together([batch.column(at) for batch in batches]) for at in range(batches[0].num_columns)]
+    return pa.RecordBatch.from_arrays(columns, names=batches[0].schema.names)
+
+
+def _together(parts: Sequence[pa.Array]) -> pa.Array:
+    if len({part.type for part in parts}) > 1:
+        parts = [part.cast(pa.string()) for part in parts]
+    return pa.concat_arrays(parts)

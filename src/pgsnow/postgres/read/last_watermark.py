@@ -8,12 +8,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg.sql import Composable
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field, mapping_of
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_of
+from pgsnow.postgres import sql
 from pgsnow.postgres.convert.checks import check
-from pgsnow.postgres.incremental.bounds import is_integer
+from pgsnow.postgres.incremental.window import is_integer
 from pgsnow.postgres.text_values import text_of_value
+
+WATERMARK = "__pgsnow_watermark"
+_AS_IT_IS = "{c}"
 
 
 class LastWatermark:
@@ -51,3 +57,19 @@ def _parsed(plan: TablePlan, text: str) -> Any:
         if plan.watermark_column.type_name == "date"
         else datetime.fromisoformat(text)
     )
+
+
+def place_of_watermark(plan: TablePlan) -> int:
+    """The column's number. A value is sent once only: each costs the server as much as it does us."""
+    if plan.watermark is not None:
+        for at, field in enumerate(plan.fields):
+            if field.source == plan.watermark.name and field.type.read == _AS_IT_IS:
+                return at
+    return len(plan.fields)
+
+
+def read_besides(plan: TablePlan) -> list[tuple[Composable, str]]:
+    """What a SELECT list needs for that after the plan's fields."""
+    if plan.watermark is None or place_of_watermark(plan) < len(plan.fields):
+        return []
+    return [(sql.watermark(plan), WATERMARK)]

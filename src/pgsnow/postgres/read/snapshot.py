@@ -20,7 +20,7 @@ from pgsnow.postgres import sql
 from pgsnow.postgres.catalog.describe import fingerprints_query
 from pgsnow.postgres.connection import bounded_waits, session_settings
 from pgsnow.postgres.convert.oversize import may_hold_long
-from pgsnow.postgres.copy_connections import ArrowConnection
+from pgsnow.postgres.copy_connections import CopyConnection
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.horizon import READER_NAME
 from pgsnow.postgres.read.prefetch import Prefetcher
@@ -35,7 +35,7 @@ https://www.postgresql.org/docs/current/sql-lock.html"""
 class Snapshot:
     """An open READ ONLY transaction. x, xmax: every xid below x has ended, none from xmax on has begun."""
 
-    connection: ArrowConnection
+    connection: CopyConnection
     table: str
     x: int
     xmax: int
@@ -61,7 +61,7 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(connection: ArrowConnection, plan: TablePlan) -> Iterator[Snapshot]:
+def snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snapshot]:
     """A snapshot for this block, of the table that the plan was made for. After a failure inside it the connection is
     spoiled. Raises SchemaMoved if the table's definition is another one by now, SourceUnavailable if another session
     keeps it locked, SourceTableMissing, SourceAccessDenied."""
@@ -81,7 +81,7 @@ def snapshot(connection: ArrowConnection, plan: TablePlan) -> Iterator[Snapshot]
             connection.run("commit")
 
 
-def _opened(connection: ArrowConnection, plan: TablePlan) -> Snapshot:
+def _opened(connection: CopyConnection, plan: TablePlan) -> Snapshot:
     """SET and LOCK take no snapshot; the first SELECT does."""
     connection.run(bounded_waits())
     if plan.source.relkind in LOCKABLE:

@@ -22,9 +22,8 @@ from pgsnow.postgres.incremental.read_mode import CONTENT_CHANGED
 from pgsnow.postgres.incremental.seen_xids import SeenXids, seen_xid
 from pgsnow.postgres.incremental.strategy import ReadStrategy, approach
 from pgsnow.postgres.incremental.window import Window
-from pgsnow.postgres.read.last_watermark import LastWatermark
+from pgsnow.postgres.read.last_watermark import LastWatermark, place_of_watermark, read_besides
 from pgsnow.postgres.read.snapshot import Snapshot, check_still_there, snapshot
-from pgsnow.postgres.read.watermark_column import place_of_watermark, read_besides
 
 XID = "__pgsnow_xid"
 
@@ -61,7 +60,7 @@ class SnapshotReader:
 
     def __enter__(self) -> SnapshotReader:
         with ExitStack() as opening:
-            connection = opening.enter_context(self._source.arrow())
+            connection = opening.enter_context(self._source.copy_connection())
             self._snapshot = opening.enter_context(snapshot(connection, self._plan))
             self._decide(self._snapshot)
             self._open = opening.pop_all()

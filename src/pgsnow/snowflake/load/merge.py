@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.load.bind_values import bind_batches
 from pgsnow.snowflake.load.cleanup import list_orphans, prune, sweep
 from pgsnow.snowflake.redacted import Confidential

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
 from pgsnow.model.types.snowflake_types import ColumnType
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 
 _LONGEST = {"VARCHAR": TEXT_LIMIT, "BINARY": BINARY_LIMIT}
 _LENGTH = {"VARCHAR": pc.utf8_length, "BINARY": pc.binary_length}

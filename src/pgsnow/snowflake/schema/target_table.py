@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
 from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
 from pgsnow.model.table import TargetName
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
-from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 

@@ -54,14 +54,14 @@ class Target:
     def evolve(self, drift: Drift) -> Evolved | None:
         """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
         where nothing is to be done. Raises SchemaChangePending."""
-        if not drift.alters:
+        if not drift.all_actions:
             return Evolved()
         self.look_again()
         return self._session.do(lambda session: self._evolve(session, drift))
 
     def to_remember(self, drift: Drift) -> SourceDefinition | None:
         """What the ledger should know of the source from now on; None: what it knows already."""
-        return drift.to_remember(self.known, self._columns)
+        return drift.definition_to_store(self.known, self._columns)
 
     def ensure(self, *, relaxed: bool = False) -> None:
         """Create the target now, for a table that has no row to load. relaxed: columns that are not of the key may be
@@ -126,15 +126,15 @@ class Target:
         there = describe(session, target)
         if there is None:
             return None
-        parting = drift.parting if self.known != drift.parted else ()
+        parting = drift.pre_actions if self.known != drift.interim else ()
         foreseen = outlook(target, (*parting, *drift.actions), there)
         self._ask_first(foreseen.statements)
         if foreseen.incomplete is not None:
             self.read_all()
         parted = evolve(session, target, parting, there, delivery.notify)
-        if parting and drift.parted is not None:
-            delivery.ledger.remember_source(delivery.claim, drift.parted)
-            self.known = drift.parted
+        if parting and drift.interim is not None:
+            delivery.ledger.remember_source(delivery.claim, drift.interim)
+            self.known = drift.interim
             delivery.notify("evolved")
         done = evolve(session, target, drift.actions, notify=delivery.notify)
         found = [evolved for evolved in (parted, done) if evolved is not None]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pgsnow.model.batch import PartFile
 from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 
 ROW_GROUP_ROWS = 100_000
 ROW_GROUP_BYTES = 16 << 20

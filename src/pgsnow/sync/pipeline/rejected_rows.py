@@ -14,7 +14,7 @@ from pgsnow.ledger.interface import Claim, ErrorStore
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.convert.nameless import without_key
+from pgsnow.postgres.convert.convert import without_key
 from pgsnow.postgres.read.reader import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
 from pgsnow.sync.pipeline.row_keys import Key, key_of, rows_with_keys

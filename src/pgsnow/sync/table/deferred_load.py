@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError, StagedRowsLost, StagingRefused, TargetQueryFailed
-from pgsnow.postgres.incremental.bounds import UNBOUNDED
+from pgsnow.postgres.incremental.window import UNBOUNDED
 from pgsnow.postgres.read.reader import Reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.spool import Spool
@@ -41,7 +41,7 @@ def staged_first(run: RunContext) -> RunContext | None:
 def may_wait(run: RunContext) -> bool:
     """As far as is known before a snapshot: only changes wait, of a table that is as it was."""
     everything = run.refresh or run.checkpoint is None or (run.probe and run.probe.full_read is not None)
-    as_it_was = run.because is None and not run.drift.is_work and not run.replaces
+    as_it_was = run.because is None and not run.drift.has_work and not run.replaces
     return run.plan.config.load_every > 0 and not run.plan.whole and not everything and as_it_was
 
 

@@ -123,7 +123,9 @@ class Tick:
     def _settle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
         """Move the checkpoints of idle tables, or their windows would grow; all of them in one statement."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
-        known = {k.claim.table: k.drift.to_remember(k.claim.known, k.claim.target_columns) for k in idle}
+        known = {
+            k.claim.table: k.drift.definition_to_store(k.claim.known, k.claim.target_columns) for k in idle
+        }
         sources = {table: source for table, source in known.items() if source is not None}
         try:
             lost = self.context.ledger.advance_idle(moves, sources)

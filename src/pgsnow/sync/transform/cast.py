@@ -8,7 +8,7 @@ from datetime import time
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.types.typemap import TypeMapping
+from pgsnow.model.types.mapping import TypeMapping
 from pgsnow.sync.transform.coerce import Misfit, Misfits, check_json, is_json
 
 Cast = Callable[[pa.Array], pa.Array]

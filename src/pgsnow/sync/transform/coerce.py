@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
 from pgsnow.model.types.variant import SUSPECT, misfit
 
 _SUSPECT = re.compile(SUSPECT)

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from pgsnow.model.config.sync_config import MaskRule, TransformConfig
 from pgsnow.model.errors import ColumnMissing, ConfigError, TransformFailed
 from pgsnow.model.plan import target_name
-from pgsnow.model.types.typemap import Field, TypeMapping, mapping_named
+from pgsnow.model.types.mapping import Field, TypeMapping
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.transform.cast import as_text, cast, is_possible, keeps_apart, kind_of
 from pgsnow.sync.transform.coerce import Misfit, Misfits
 from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 
 Bad = tuple[int, str, str | None]
 """(row of the batch that was given, reason, column)."""

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pgsnow.model.errors import PgsnowError, TransformFailed
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.sync.transform.coerce import fitted
 from pgsnow.sync.transform.function import Function
 from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from pgsnow.model.config.sync_config import TransformConfig
 from pgsnow.model.errors import TransformFailed
 from pgsnow.model.table import target_column
-from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.sync.transform.batch_function import BatchFunction, batchwise
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
+from pgsnow.sync.transform.arrow_function import BatchFunction, batchwise
 from pgsnow.sync.transform.declarative import Declared
 from pgsnow.sync.transform.function import find_function, takes_batches
 from pgsnow.sync.transform.outcome import Outcome, Step, without_rows

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgsnow.model.config.sync_config import TransformConfig
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.sync.transform.function import batch_function
 
 if TYPE_CHECKING:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
-from pgsnow.model.types.arrow_types import arrow_type, digits_of
+from pgsnow.model.types.overflow import Overflow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -13,9 +15,8 @@ if TYPE_CHECKING:
 TEXT_LIMIT = 16_777_216
 """Bytes of UTF-8 a VARCHAR or VARIANT holds unless a longer one is declared."""
 BINARY_LIMIT = 8_388_608
-
-
 _TEMPORAL = ("date32", "time64", "timestamp")
+_DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,21 @@ class TypeMapping:
         return self.own_text or f"({self.read})::text"
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column from source to target. `source` is its name in Arrow batches, `target` in Snowflake."""
+
+    source: str
+    target: str
+    type: TypeMapping
+    nullable: bool = True
+    key: bool = False
+    computed: bool = False
+    """True for a column that the transform adds: there is nothing to read."""
+    overflow: Overflow = Overflow.QUARANTINE
+    """What becomes of values that the type cannot hold. TEXT has chosen the type already and does no more."""
+
+
 def as_text(name: str, note: str, *, read: str = "{c}::text", kind: str = "b") -> TypeMapping:
     """A type that travels as text and stays text."""
     return TypeMapping(name, read, "string", "VARCHAR", "VARCHAR", kind=kind, note=note)
@@ -88,3 +104,28 @@ def without_overflow(mapping: TypeMapping) -> TypeMapping:
     if digits_of(mapping.carried) or mapping.carried.startswith(_TEMPORAL):
         return as_text(mapping.postgres, mapping.note)
     return mapping
+
+
+def decimal(precision: int, scale: int) -> str:
+    """The name of a decimal type."""
+    return f"decimal128({precision}, {scale})"
+
+
+def digits_of(name: str) -> tuple[int, int] | None:
+    """(precision, scale) of a decimal; None for other types."""
+    match = _DECIMAL.match(name)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+@cache
+def arrow_type(name: str) -> pa.DataType:
+    """The type that Arrow itself writes so (`str(type)`). Raises KeyError for one that no mapping uses."""
+    import pyarrow as pa  # an idle tick makes plans and has no rows: it is spared this import
+
+    if digits := digits_of(name):
+        return pa.decimal128(*digits)
+    known = (
+        pa.null(), pa.bool_(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.string(),
+        pa.binary(), pa.date32(), pa.time64("us"), pa.timestamp("us"), pa.timestamp("us", tz="UTC"),
+    )  # fmt: skip
+    return {str(kind): kind for kind in known}[name]

@@ -18,7 +18,7 @@ _WITHOUT_EFFECT = {
 """Keys that change neither what a row looks like in the target nor which rows are read."""
 
 
-def config_digest(config: TableConfig) -> dict[str, str]:
+def config_fingerprint(config: TableConfig) -> dict[str, str]:
     """Key → a short digest of its value. A salt is in that of `transform`, and cannot be told from it."""
     said: dict[str, Any] = config.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
     if config.transform is not None and config.transform.salt is not None:

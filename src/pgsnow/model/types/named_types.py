@@ -1,11 +1,11 @@
-"""The types that are known by name, family by family. Everything else is in typemap.py, by its form.
+"""The types that are known by name, family by family. All others are in type_rules.py, by their form.
 
 Sources: PostgreSQL docs, "Data Types"; Snowflake docs, "Summary of data types" and "COPY INTO <table>" (Parquet).
 """
 
 from __future__ import annotations
 
-from pgsnow.model.types.type_mapping import TypeMapping, as_text, as_variant
+from pgsnow.model.types.mapping import TypeMapping, as_text, as_variant
 
 WHOLE = "NUMBER(38,0)"
 _TO_9999 = "Exact from year 1 to 9999{more}. `infinity`, `-infinity`, BC and later years overflow."

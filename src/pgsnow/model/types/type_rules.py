@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pgsnow.model.table import Column
-from pgsnow.model.types.arrow_types import decimal
-from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.type_mapping import BINARY_LIMIT, TEXT_LIMIT, TypeMapping, as_text, as_variant
-from pgsnow.model.types.type_table import BY_NAME
-
-__all__ = [
-    "BINARY_LIMIT",
-    "MAX_PRECISION",
-    "TEXT_LIMIT",
-    "Field",
-    "TypeMapping",
-    "array",
-    "composite",
-    "enum",
-    "mapping_named",
-    "mapping_of",
-    "numeric",
-    "unbounded_numeric",
-    "unknown",
-]
+from pgsnow.model.types.mapping import TypeMapping, as_text, as_variant, decimal
+from pgsnow.model.types.named_types import BY_NAME
 
 MAX_PRECISION = 38
 _DIGITS_OF_64_BITS = 18
@@ -34,21 +16,6 @@ _TO_JSON = (
     "Exact, but what JSON has no word for is a string in it: NaN, infinite numbers, bytes (`\\\\x00ff`), dates and"
     " times (infinite ones too), and all types that are text here. Overflows as json does."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One column from source to target. `source` is its name in Arrow batches, `target` in Snowflake."""
-
-    source: str
-    target: str
-    type: TypeMapping
-    nullable: bool = True
-    key: bool = False
-    computed: bool = False
-    """True for a column that the transform adds: there is nothing to read."""
-    overflow: Overflow = Overflow.QUARANTINE
-    """What becomes of values that the type cannot hold. TEXT has chosen the type already and does no more."""
 
 
 def numeric(precision: int, scale: int) -> TypeMapping:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pgsnow.model.errors import TransformFailed
-from pgsnow.model.types.typemap import TEXT_LIMIT, Field
+from pgsnow.model.types.mapping import TEXT_LIMIT, Field
 from pgsnow.sync.transform.coerce import Misfit, check_json, is_json
 from pgsnow.sync.transform.function import Function
 from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, run_steps, schema_of
