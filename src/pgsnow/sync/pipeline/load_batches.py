@@ -57,6 +57,8 @@ class LoadBatchWriter:
         self._recorder = recorder
         self._stop = stop
         self._batch_number = first_batch
+        self._name = ""
+        """Of the batch that is being written."""
         self._first_row = first_row
         self._uploads = uploads
 
@@ -120,14 +122,11 @@ class LoadBatchWriter:
             part.path.unlink()
 
     def _new_writer(self) -> PartWriter:
+        self._name = batch_name(self._plan, self._fence, self._batch_number)
         hashed = self._plan.config.mode is TableMode.APPEND
         return PartWriter(
             self._spool.batch_folder(), self._plan.output, first_row=self._first_row, hashed=hashed
         )
-
-    @property
-    def _name(self) -> str:
-        return batch_name(self._plan, self._fence, self._batch_number)
 
 
 def batch_name(plan: TablePlan, fence: int, number: int) -> str:

@@ -63,9 +63,8 @@ def log_report(report: SyncReport) -> None:
     for table in report.tables:
         if table.status is not Status.IDLE:
             _log_table(table)
-    metrics = report.metrics() | {
-        "rows_processed": {k: v for k, v in report.metrics()["rows_processed"].items() if v}
-    }
+    metrics = report.metrics()
+    metrics["rows_processed"] = {table: rows for table, rows in metrics["rows_processed"].items() if rows}
     logger(run_id=report.run_id).info(
         "tick", seconds=round(report.seconds, 3), tables=len(report.tables), **metrics
     )

@@ -88,6 +88,7 @@ class Recorder:
         self.started_at = datetime.now(UTC)
         self.clock = clock or PhaseClock()
         self.timed = self.clock.timed
+        self.phases = self.clock.seconds
         self.events: list[str] = []
         self.query_ids: list[str] = []
         self.rows_read = 0
@@ -106,10 +107,6 @@ class Recorder:
         self.last_watermark: str | None = None
         self.left_to_others: ChunkCounts | None = None
         """Progress of the backfill whose chunks other processes are loading; this run goes no further."""
-
-    @property
-    def phases(self) -> dict[str, float]:
-        return self.clock.seconds
 
     def apart(self) -> Recorder:
         """An empty recorder for the calling thread, of the same run."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 
 from pgsnow.ledger.interface import Refusal
@@ -33,12 +32,16 @@ def table_report(
         status=status or _good_status(recorder),
         started_at=recorder.started_at,
         seconds=round(recorder.clock.elapsed, 6),
-        phases=_rounded_down(recorder.phases),
+        # Microseconds, rounded down, or their sum could exceed the run's seconds.
+        phases={phase: math.floor(seconds * 1e6) / 1e6 for phase, seconds in recorder.phases.items()},
         **{name: getattr(recorder, name) for name in COUNTS},
         cells_changed=dict(recorder.cells_changed),
         query_ids=tuple(recorder.query_ids),
         full_read=recorder.full_read,
-        events=(*recorder.events, *_changed_values(recorder.cells_changed)),
+        events=(
+            *recorder.events,
+            *(_change_of(column, count) for column, count in sorted(recorder.cells_changed.items())),
+        ),
         error=None if error is None else (str(known) if known else f"{type(error).__name__}: {error}"),
         error_type=None if error is None else type(error).__name__,
         advice=(known.advice or None) if known else None,
@@ -68,13 +71,5 @@ def _good_status(recorder: Recorder) -> Status:
     return Status.OK if worked else Status.IDLE
 
 
-def _rounded_down(phases: Mapping[str, float]) -> dict[str, float]:
-    """Microseconds; never up, or the sum could exceed the run's seconds."""
-    return {phase: math.floor(seconds * 1e6) / 1e6 for phase, seconds in phases.items()}
-
-
-def _changed_values(cells: Mapping[str, int]) -> list[str]:
-    return [
-        f"changed {count} {'value' if count == 1 else 'values'} of {column}: the target cannot hold them"
-        for column, count in sorted(cells.items())
-    ]
+def _change_of(column: str, count: int) -> str:
+    return f"changed {count} {'value' if count == 1 else 'values'} of {column}: the target cannot hold them"

@@ -16,7 +16,7 @@ from pgsnow.sync.runtime.report import failure_report, locked_report
 
 
 class TickOutcomes:
-    """The recorder of each claimed table, and the report of each run that has ended. Any thread may call."""
+    """The recorder of each table, and the report of each run that has ended. Any thread may call."""
 
     def __init__(
         self,
@@ -30,9 +30,13 @@ class TickOutcomes:
         self._run_id = run_id
         self._claims = claims
         self._heartbeat = heartbeat
-        self.recorders = {claim.table: self._new_recorder(claim.table) for claim in claims}
+        names = [given.table for given in (*claims, *refusals)]
+        targets = {name: target_of(context.config.table(name), context.settings.snowflake) for name in names}
+        self.recorders = {
+            name: Recorder(name, str(targets[name]), run_id, context.observer) for name in names
+        }
         self._reports = {
-            refusal.table: locked_report(self._new_recorder(refusal.table), refusal) for refusal in refusals
+            refusal.table: locked_report(self.recorders[refusal.table], refusal) for refusal in refusals
         }
 
     def fail(self, claim: Claim, error: Exception) -> None:
@@ -68,7 +72,3 @@ class TickOutcomes:
         """The reports so far, those of refused tables included, in the order of the configuration."""
         order = {table.name: index for index, table in enumerate(self._context.config.tables)}
         return tuple(sorted(self._reports.values(), key=lambda report: order[report.table]))
-
-    def _new_recorder(self, table: str) -> Recorder:
-        target = target_of(self._context.config.table(table), self._context.settings.snowflake)
-        return Recorder(table, str(target), self._run_id, self._context.observer)
