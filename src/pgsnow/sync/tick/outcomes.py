@@ -30,7 +30,7 @@ class TickOutcomes:
         self._run_id = run_id
         self._claims = claims
         self._heartbeat = heartbeat
-        names = [given.table for given in (*claims, *refusals)]
+        names = [claim.table for claim in claims] + [refusal.table for refusal in refusals]
         targets = {name: target_of(context.config.table(name), context.settings.snowflake) for name in names}
         self.recorders = {
             name: Recorder(name, str(targets[name]), run_id, context.observer) for name in names
