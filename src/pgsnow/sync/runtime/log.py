@@ -1,7 +1,7 @@
-"""Structured logs: one line a finished table, one a tick, on top of the standard library's logging.
+"""Structured logs through the standard library's logging: one line per finished table, one per tick.
 
-As a library pgsnow only writes to the logger `pgsnow`; the host decides where that goes. `configure` is for the
-command line, the demo and hosts that want the plan's output: one JSON object (or console line) an event.
+As a library pgsnow writes to the logger `pgsnow` alone, and the host decides where that goes. `configure` is for the
+command line, the demo, and hosts that want one JSON object (or console line) per event.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pgsnow.model.report import Status, SyncReport, TableReport
 
 
 def logger(table: str | None = None, run_id: str | None = None) -> Any:
-    """A logger that carries the table and the run."""
-    import structlog  # slow to load, and a command that is not asked to log never does
+    """A logger whose lines carry the table and the run's id."""
+    import structlog  # slow to load; a command that logs nothing does without
 
     bound = {name: value for name, value in (("table", table), ("run_id", run_id)) if value is not None}
     return structlog.wrap_logger(
@@ -31,8 +31,8 @@ def logger(table: str | None = None, run_id: str | None = None) -> Any:
 
 
 def configure(style: str = "json", stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Send the logger `pgsnow` to a stream (stdout by default), as `json` or `console`. Leaves the root alone;
-    calling it again replaces the handler it made before."""
+    """Send the logger `pgsnow` to a stream (stdout by default), as `json` or `console`. The root logger stays as it is.
+    Idempotent: a further call replaces the handler of the one before."""
     import structlog
 
     render = {"json": structlog.processors.JSONRenderer, "console": structlog.dev.ConsoleRenderer}
@@ -57,15 +57,14 @@ def configure(style: str = "json", stream: TextIO | None = None, level: int = lo
 
 
 def log_report(report: SyncReport) -> None:
-    """A line for each table that did something, and the plan's metrics of the tick."""
+    """Log a line for each table that was not idle, and one with the metrics of the tick."""
     if not logging.getLogger("pgsnow").isEnabledFor(logging.ERROR):
         return
     for table in report.tables:
         if table.status is not Status.IDLE:
             _log_table(table)
-    metrics = report.metrics() | {
-        "rows_processed": {k: v for k, v in report.metrics()["rows_processed"].items() if v}
-    }
+    metrics = report.metrics()
+    metrics["rows_processed"] = {table: rows for table, rows in metrics["rows_processed"].items() if rows}
     logger(run_id=report.run_id).info(
         "tick", seconds=round(report.seconds, 3), tables=len(report.tables), **metrics
     )

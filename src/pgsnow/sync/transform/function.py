@@ -1,4 +1,4 @@
-"""Finding a transform's function, and telling its two forms apart: one row at a time, or a batch at a time."""
+"""Finds a transform's function, and its form: one row at a time, or one batch at a time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _FORM = "Write package.module:function, importable from where the worker runs (i
 
 
 def batch_function(function: Decorated) -> Decorated:
-    """Mark a function that takes and returns a pyarrow.RecordBatch, where annotations do not say so."""
+    """Decorator for a function that takes and returns a pyarrow.RecordBatch, where its annotations do not say so."""
     setattr(function, _MARK, True)
     return function
 
 
 def find_function(reference: str) -> Function:
-    """`module:function` or `module.function`. Raises TransformFailed if it cannot be imported or called so."""
+    """Import `module:function` or `module.function`. Raises TransformFailed if it cannot be imported, or not be called
+    with one argument."""
     module_name, _, path = reference.partition(":") if ":" in reference else reference.rpartition(".")
     found: Any = _module(module_name, reference)
     for part in path.split("."):
