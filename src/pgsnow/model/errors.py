@@ -32,7 +32,8 @@ PgsnowError
 ├── LeaseHeld                another run has the table                             never (the next tick)
 ├── LeaseLost                this run is stale; its results are not recorded       never (the next tick)
 ├── ShuttingDown             asked to stop between two load units                  never (the next tick)
-└── MissingExtra             an optional package is not installed                  after a fix
+├── MissingExtra             an optional package is not installed                  after a fix
+└── UnexpectedError          an error that pgsnow does not know                    never
 """
 
 from __future__ import annotations
@@ -93,6 +94,10 @@ class MissingExtra(PgsnowError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed", advice=f"pip install 'pgsnow[{extra}]'")
+
+
+class UnexpectedError(PgsnowError):
+    """An error that pgsnow does not know stopped everything."""
 
 
 class Unavailable(PgsnowError):

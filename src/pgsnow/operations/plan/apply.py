@@ -26,7 +26,7 @@ from pgsnow.sync.engine import holder
 from pgsnow.sync.load.destination import Destination
 from pgsnow.sync.runtime.events import ignore
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import prepare, target_of
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.tick.held import held
@@ -86,7 +86,7 @@ class _Application:
             report = progress.report(Status.APPLIED)
         except Exception as error:  # one table's failure, whatever it is, leaves the others
             if not isinstance(error, PgsnowError):
-                logger(claim.table, claim.run_id).error("unexpected error", exc_info=error)
+                log_unexpected(error, self._settings.secrets(), claim.table, claim.run_id)
             report = progress.report(status_after(error), error)
         self._ledger.note([(claim, report)])
         self._ledger.release([claim])

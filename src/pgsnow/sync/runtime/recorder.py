@@ -13,6 +13,7 @@ from pgsnow.model.backfill import ChunkCounts
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import Status, TableReport
+from pgsnow.model.unexpected import public_advice, public_text
 from pgsnow.sync.runtime.events import Event, Observer
 
 _COUNTS = (
@@ -128,9 +129,9 @@ class Recorder:
             query_ids=tuple(self.query_ids),
             full_read=self.full_read,
             events=(*self.events, *self._told_changes()),
-            error=None if error is None else (str(known) if known else f"{type(error).__name__}: {error}"),
+            error=None if error is None else public_text(error),
             error_type=None if error is None else type(error).__name__,
-            advice=(known.advice or None) if known else None,
+            advice=None if error is None else (public_advice(error) or None),
             transient=bool(known and known.transient),
             last_watermark=self.last_watermark,
         )

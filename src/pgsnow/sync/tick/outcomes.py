@@ -10,7 +10,7 @@ from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import target_of
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.tick.held import held
@@ -44,7 +44,7 @@ class TickOutcomes:
 
     def fail(self, claim: Claim, error: Exception) -> None:
         if not isinstance(error, PgsnowError):
-            logger(claim.table, self._run_id).error("unexpected error", exc_info=error)
+            log_unexpected(error, self._means.settings.secrets(), claim.table, self._run_id)
         self._means.planner.forget(claim.table)
         self.end([(claim, self.progress[claim.table].report(status_after(error), error))])
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pgsnow.model.errors import PgsnowError, TransformFailed
+from pgsnow.model.settings.redaction import redacted
 from pgsnow.model.types.typemap import Field
 from pgsnow.sync.transform.coerce import fitted
 from pgsnow.sync.transform.function import Function
@@ -130,7 +131,7 @@ def reason_of(error: Exception) -> str:
     (a function may stop the table with TransformFailed), lack of memory, Celery's time limits."""
     if isinstance(error, (PgsnowError, MemoryError)) or type(error).__module__.startswith("billiard."):
         raise error
-    return f"{type(error).__name__}: {error}"
+    return redacted(f"{type(error).__name__}: {error}")
 
 
 def wrong_columns(name: str, found: set[str], wanted: set[str]) -> TransformFailed:
