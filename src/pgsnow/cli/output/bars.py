@@ -6,7 +6,7 @@ import threading
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from pgsnow.cli.screen import stderr
+from pgsnow.cli.output.screen import stderr
 from pgsnow.sync.runtime.events import Event
 
 STEPS = {

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgsnow.cli.discover import Exclude, Include, Schemas, TargetSchema, show
+from pgsnow.cli.commands.discover import Exclude, Include, Schemas, TargetSchema, show
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import CONFIG_PLACES, Invocation
 from pgsnow.cli.options import Debug, EnvFile, Format, Yes
-from pgsnow.cli.screen import say
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.screen import say
 from pgsnow.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _write_example(file: Path) -> None:
         return
     try:
         file.write_text(
-            (files(__package__) / "env_example.txt").read_text(encoding="utf-8"), encoding="utf-8"
+            (files("pgsnow.cli") / "env_example.txt").read_text(encoding="utf-8"), encoding="utf-8"
         )
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None

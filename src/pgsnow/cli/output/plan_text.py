@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.text import Text
 
 from pgsnow.cli.options import Format
-from pgsnow.cli.screen import Shown, say, stdout, table_of, write_records
-from pgsnow.cli.sizes import bytes_text, rows_text
+from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
+from pgsnow.cli.output.sizes import bytes_text, rows_text
 from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
 
 SHORT = 20

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pgsnow.cli.options import Debug
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
 
 WORKER_APP = "pgsnow.cli.demo_app"
 

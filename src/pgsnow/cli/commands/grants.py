@@ -10,8 +10,8 @@ import typer
 
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output
-from pgsnow.cli.screen import stdout, table_of, write_records
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.screen import stdout, table_of, write_records
 
 if TYPE_CHECKING:
     from pgsnow.model.config.sync_config import SyncConfig

@@ -7,8 +7,8 @@ import typer
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
-from pgsnow.cli.screen import Shown, say, table_of, write_records
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.screen import Shown, say, table_of, write_records
 
 LEVEL_STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 COLUMNS = (Shown("check"), Shown("result", LEVEL_STYLES), Shown("detail"))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pgsnow.cli.options import Debug
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
 
 app = typer.Typer(
     help="A Postgres and a Snowflake emulator on this machine, to try things on.", no_args_is_help=True

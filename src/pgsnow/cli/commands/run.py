@@ -9,9 +9,9 @@ from pgsnow.cli.consent import ask
 from pgsnow.cli.exits import interrupted
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Yes
-from pgsnow.cli.progress import progress
-from pgsnow.cli.report import exit_code, show_report
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.progress import progress
+from pgsnow.cli.output.report import exit_code, show_report
 from pgsnow.cli.stopping import stopping
 
 
@@ -37,7 +37,7 @@ def run(
     quiet_log(debug=debug)
     invocation = Invocation(config, env_file, output)
     if dry_run:
-        from pgsnow.cli.plan import plan_code, show_plan
+        from pgsnow.cli.commands.plan import plan_code, show_plan
 
         raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh)))
     if full_refresh:

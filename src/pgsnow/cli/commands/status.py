@@ -12,8 +12,8 @@ import typer
 
 from pgsnow.cli.invocation import Invocation, or_nothing
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
-from pgsnow.cli.screen import Shown, stdout, table_of, write_records
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.screen import Shown, stdout, table_of, write_records
 from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses

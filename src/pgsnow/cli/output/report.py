@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.options import Format
-from pgsnow.cli.screen import Shown, say, stdout, table_of, write_json, write_records
+from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_json, write_records
 from pgsnow.model.report import Status, SyncReport, TableReport
 
 STATUS_STYLES = {

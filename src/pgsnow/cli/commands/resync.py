@@ -8,9 +8,9 @@ from pgsnow.cli.consent import ask
 from pgsnow.cli.exits import interrupted
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
-from pgsnow.cli.progress import progress
-from pgsnow.cli.report import exit_code, show_report
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.progress import progress
+from pgsnow.cli.output.report import exit_code, show_report
 from pgsnow.cli.stopping import stopping
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pgsnow.cli.commands.plan import show_plan
 from pgsnow.cli.consent import ask
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose, Yes
-from pgsnow.cli.plan import show_plan
-from pgsnow.cli.report import exit_code
-from pgsnow.cli.screen import say, stdout, table_of, write_records
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.report import exit_code
+from pgsnow.cli.output.screen import say, stdout, table_of, write_records
 from pgsnow.model.report import Status
 
 if TYPE_CHECKING:

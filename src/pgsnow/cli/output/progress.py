@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pgsnow.cli.screen import stderr
+from pgsnow.cli.output.screen import stderr
 from pgsnow.sync.runtime.events import Event, Observer, ignore
 
 TOLD = frozenset({"started", "merged", "chunk", "finished"})
@@ -19,7 +19,7 @@ def progress(*, quiet: bool = False) -> Iterator[Observer]:
     if quiet:
         yield ignore
     elif sys.stderr.isatty():
-        from pgsnow.cli.bars import Bars, bars_on_stderr  # slow to load, and mostly for nothing
+        from pgsnow.cli.output.bars import Bars, bars_on_stderr  # slow to load, and mostly for nothing
 
         with bars_on_stderr() as bars:
             yield Bars(bars)

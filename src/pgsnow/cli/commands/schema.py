@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgsnow.cli.screen import write_json
+from pgsnow.cli.output.screen import write_json
 
 
 def schema() -> None:

@@ -11,9 +11,9 @@ import typer
 from pgsnow.cli.consent import ask
 from pgsnow.cli.invocation import Invocation, or_nothing
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
-from pgsnow.cli.report import exit_code, show_report
-from pgsnow.cli.screen import Shown, say, table_of, write_json, write_records
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.report import exit_code, show_report
+from pgsnow.cli.output.screen import Shown, say, table_of, write_json, write_records
 from pgsnow.model.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import typer
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose
-from pgsnow.cli.plan_text import show, tell
-from pgsnow.cli.service_log import quiet_log
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.plan_text import show, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
