@@ -10,8 +10,8 @@ from snowflake.connector import errors
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from pgsnow.embedded.snowflake.routes import QUERY, Endpoint, replace_route
-from pgsnow.embedded.snowflake.statements import Execute, wrap_execute
+from pgsnow.embedded.snowflake.hooks.cursor import Execute, wrap_execute
+from pgsnow.embedded.snowflake.hooks.routes import QUERY, Endpoint, replace_route
 
 LOCK_TIMEOUT = (625, "57014")
 INVALID_IDENTIFIER = (904, "42000")

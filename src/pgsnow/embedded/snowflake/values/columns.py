@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from pgsnow.embedded.snowflake.statements import rewrite_tree
+from pgsnow.embedded.snowflake.hooks.cursor import rewrite_tree
 
 WHOLE = "DECIMAL(38, 0)"
 WHOLE_NAMES = (

@@ -10,9 +10,9 @@ import fakesnow.server
 from fakesnow.expr import normalise_ident
 from sqlglot import exp
 
-from pgsnow.embedded.snowflake.failures import snowflake_error
-from pgsnow.embedded.snowflake.state import state_of
-from pgsnow.embedded.snowflake.statements import rewrite_text, rewrite_tree
+from pgsnow.embedded.snowflake.hooks.cursor import rewrite_text, rewrite_tree
+from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
+from pgsnow.embedded.snowflake.hooks.session_state import state_of
 
 IDENTIFIER = r"(?:\"(?:[^\"]|\"\")*\"|[\w$]+)"
 STATUS = "SELECT '{}' AS \"status\""

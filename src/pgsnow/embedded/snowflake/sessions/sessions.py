@@ -12,11 +12,11 @@ import fakesnow.server
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from pgsnow.embedded.snowflake.journal import Journal
-from pgsnow.embedded.snowflake.results import NewestResults
-from pgsnow.embedded.snowflake.routes import LOGIN, QUERY, Endpoint, replace_route
-from pgsnow.embedded.snowflake.state import LOCK_SECONDS, state_of
-from pgsnow.embedded.snowflake.transactions import in_transaction
+from pgsnow.embedded.snowflake.hooks.routes import LOGIN, QUERY, Endpoint, replace_route
+from pgsnow.embedded.snowflake.hooks.session_state import LOCK_SECONDS, state_of
+from pgsnow.embedded.snowflake.sessions.journal import Journal
+from pgsnow.embedded.snowflake.sessions.results import NewestResults
+from pgsnow.embedded.snowflake.statements.transactions import in_transaction
 
 KNOWN_USER, ITS_PASSWORD = "PGSNOW", "pgsnow"
 WRONG_PASSWORD = {"code": "390100", "message": "Incorrect username or password was specified."}

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from pgsnow.embedded.snowflake.routes import QUERY, Endpoint, replace_route
+from pgsnow.embedded.snowflake.hooks.routes import QUERY, Endpoint, replace_route
 
 KEPT_ANSWERS = 500
 KEPT_BYTES = 1_000_000

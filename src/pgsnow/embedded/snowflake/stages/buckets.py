@@ -15,10 +15,10 @@ import fakesnow.cursor
 from fakesnow.transforms import stage
 from sqlglot import exp
 
-from pgsnow.embedded.snowflake.failures import snowflake_error
-from pgsnow.embedded.snowflake.stages import LIST, answer_of
-from pgsnow.embedded.snowflake.statements import rewrite_text
-from pgsnow.embedded.snowflake.storage import STAGES
+from pgsnow.embedded.snowflake.hooks.cursor import rewrite_text
+from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
+from pgsnow.embedded.snowflake.stages.stages import LIST, answer_of
+from pgsnow.embedded.snowflake.stages.storage import STAGES
 
 S3 = "s3://"
 NO_ACCESS = (91003, "55000")

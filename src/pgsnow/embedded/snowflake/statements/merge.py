@@ -11,9 +11,9 @@ import fakesnow.transforms
 import sqlglot
 from sqlglot import exp
 
-from pgsnow.embedded.snowflake.failures import snowflake_error
-from pgsnow.embedded.snowflake.replacing import NONDETERMINISTIC, change_rows
-from pgsnow.embedded.snowflake.statements import Execute, wrap_execute
+from pgsnow.embedded.snowflake.hooks.cursor import Execute, wrap_execute
+from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
+from pgsnow.embedded.snowflake.statements.whole_rows import NONDETERMINISTIC, change_rows
 
 MERGE = re.compile(r"\s*merge\b", re.IGNORECASE)
 CHANGES = re.compile(r"\s*(?:merge|update)\b", re.IGNORECASE)

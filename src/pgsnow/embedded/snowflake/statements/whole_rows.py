@@ -14,9 +14,9 @@ import fakesnow.cursor
 import sqlglot
 from sqlglot import exp
 
-from pgsnow.embedded.snowflake.clauses import INSERT, UPDATE, Clauses, as_merge, clauses_of
-from pgsnow.embedded.snowflake.columns import EmulatedColumn, columns_of, quoted
-from pgsnow.embedded.snowflake.failures import snowflake_error
+from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
+from pgsnow.embedded.snowflake.statements.merge_clauses import INSERT, UPDATE, Clauses, as_merge, clauses_of
+from pgsnow.embedded.snowflake.statements.table_columns import EmulatedColumn, columns_of, quoted
 
 NONDETERMINISTIC = (100090, "42P18")
 ROWS, WHAT, ROW = '"_fs_merging"', "_fs_what", "_fs_row"

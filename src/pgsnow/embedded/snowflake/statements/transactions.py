@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 from snowflake.connector import errors
 
-from pgsnow.embedded.snowflake.failures import LOCK_TIMEOUT, not_implemented
-from pgsnow.embedded.snowflake.gaps import DONE
-from pgsnow.embedded.snowflake.state import state_of
-from pgsnow.embedded.snowflake.statements import Execute, wrap_execute
+from pgsnow.embedded.snowflake.hooks.cursor import Execute, wrap_execute
+from pgsnow.embedded.snowflake.hooks.errors import LOCK_TIMEOUT, not_implemented
+from pgsnow.embedded.snowflake.hooks.session_state import state_of
+from pgsnow.embedded.snowflake.statements.gaps import DONE
 
 SEVERAL_STATEMENTS = re.compile(r"\s*(?:merge|update|copy|insert\s+overwrite)\b", re.IGNORECASE)
 UPDATE = re.compile(r"\s*update\b", re.IGNORECASE)

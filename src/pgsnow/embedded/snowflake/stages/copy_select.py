@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from pgsnow.embedded.snowflake.failures import snowflake_error
-from pgsnow.embedded.snowflake.statements import rewrite_tree
+from pgsnow.embedded.snowflake.hooks.cursor import rewrite_tree
+from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
 
 NOT_SUPPORTED = (2065, "42601")
 MAY_BE_SELECTED = (

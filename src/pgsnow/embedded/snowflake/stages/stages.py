@@ -15,8 +15,8 @@ from typing import Any
 import fakesnow.server
 from fakesnow.transforms import stage
 
-from pgsnow.embedded.snowflake.statements import Execute, rewrite_text, wrap_execute
-from pgsnow.embedded.snowflake.storage import STAGES
+from pgsnow.embedded.snowflake.hooks.cursor import Execute, rewrite_text, wrap_execute
+from pgsnow.embedded.snowflake.stages.storage import STAGES
 
 NAME = r"(?:\"(?:[^\"]|\"\")*\"|[\w$%~])+(?:\.(?:\"(?:[^\"]|\"\")*\"|[\w$%])+){0,2}"
 PLACE = rf"'?@(?P<stage>{NAME})(?P<path>/[^\s']*)?'?"
