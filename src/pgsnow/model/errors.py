@@ -34,7 +34,8 @@ PgsnowError
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
 ├── LeaseLost                this run lost its lease; its results are discarded    never (the next tick)
 ├── ShuttingDown             asked to stop between two load batches                never (the next tick)
-└── MissingExtra             an optional package is not installed                  after a fix
+├── MissingExtra             an optional package is not installed                  after a fix
+└── UnexpectedError          an error that pgsnow does not know                    never
 """
 
 from __future__ import annotations
@@ -95,6 +96,10 @@ class MissingExtra(PgsnowError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed", advice=f"pip install 'pgsnow[{extra}]'")
+
+
+class UnexpectedError(PgsnowError):
+    """An error that pgsnow does not know stopped everything."""
 
 
 class Unavailable(PgsnowError):

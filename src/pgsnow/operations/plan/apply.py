@@ -25,7 +25,7 @@ from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.sync.engine import holder
 from pgsnow.sync.load.destination import Destination
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import prepare, target_of
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.runtime.report import failure_report, locked_report, table_report
@@ -84,7 +84,7 @@ class _Application:
             report = table_report(progress, Status.APPLIED)
         except Exception as error:  # one table's failure, whatever it is, leaves the others
             if not isinstance(error, PgsnowError):
-                logger(claim.table, claim.run_id).error("unexpected error", exc_info=error)
+                log_unexpected(error, self._settings.secrets(), claim.table, claim.run_id)
             report = failure_report(progress, error)
         self._ledger.run_log.note([(claim, report)])
         self._ledger.leases.release([claim])

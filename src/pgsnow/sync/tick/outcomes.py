@@ -9,7 +9,7 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import TableReport
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import target_of
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.runtime.report import failure_report, locked_report
@@ -42,7 +42,7 @@ class TickOutcomes:
     def fail(self, claim: Claim, error: Exception) -> None:
         """Record a run that this error ended. An unexpected error's traceback goes to the log."""
         if not isinstance(error, PgsnowError):
-            logger(claim.table, self._run_id).error("unexpected error", exc_info=error)
+            log_unexpected(error, self._context.settings.secrets(), claim.table, self._run_id)
         self._context.planner.forget(claim.table)
         self.end([(claim, failure_report(self.recorders[claim.table], error))])
 
