@@ -23,7 +23,8 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.cleanup import cleanup_steps
 from pgsnow.snowflake.load.execute import execute_all
 from pgsnow.snowflake.load.merge import merge_steps

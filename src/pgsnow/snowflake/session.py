@@ -94,12 +94,15 @@ class Session:
 
 @cache
 def begin_import() -> None:
-    """Import the connector in a thread, once per process, so that it is there, or nearly, at the first `connect`. Logs
-    in nowhere. A failure is left to `connect`, which meets it again; so is an import that the end of the process cuts
-    off ("can't register atexit after shutdown")."""
+    """Import the connector in a thread, so that `connect` waits for it less or not at all. Once per process.
+    Opens no connection.
+
+    A failed import raises nothing here: `connect` repeats it. One reason to fail is that the process is ending: pools
+    of processes, which the connector imports, register with the interpreter's exit and cannot once it has begun.
+    """
 
     def load() -> None:
-        with contextlib.suppress(ImportError, RuntimeError):
+        with contextlib.suppress(Exception):
             connection_class()
 
     threading.Thread(target=load, name="pgsnow-import").start()

@@ -11,7 +11,8 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import LoadMismatch, TargetMissing, WriteConflict
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.query import count_rows, select_all, select_rows
 from pgsnow.snowflake.quoting import qualified
 from pgsnow.snowflake.session import Session, connect

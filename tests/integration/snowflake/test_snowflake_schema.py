@@ -10,7 +10,8 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import TargetConflict, TargetMissing
 from pgsnow.model.plan import FENCE_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.quoting import qualified
 from pgsnow.snowflake.schema.length_limits import limits_of
 from pgsnow.snowflake.session import Session

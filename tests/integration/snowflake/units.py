@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from pgsnow.model.batch import LoadBatch, LoadResult, PartFile
 from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.execute import execute, result_of
 from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit

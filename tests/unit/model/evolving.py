@@ -146,9 +146,9 @@ class Evolution:
             }
             self.target.kinds[FENCE_COLUMN] = "NUMBER(38,0)"
         incomplete = None
-        if found.parting:
-            incomplete = self.target.evolve(found.plan, found.parting)
-            self.known = found.parted
+        if found.pre_actions:
+            incomplete = self.target.evolve(found.plan, found.pre_actions)
+            self.known = found.interim
         incomplete = self.target.evolve(found.plan, found.actions) or incomplete
         if self.known is None or found.full_read or found.by_xid or incomplete:
             for f in found.plan.output:
@@ -157,12 +157,12 @@ class Evolution:
                 self.target.values[f.target] = self.value_of(now)
         if cut_after is not None:
             raise Cut
-        self.known = found.after.seen(self.target.kinds, frozenset({FENCE_COLUMN}))
+        self.known = found.after.with_target_columns(self.target.kinds, frozenset({FENCE_COLUMN}))
 
     def check(self) -> None:
         """Every column's values are where the plan says, in a column that takes them."""
         found = drift_of(self.known, plan_of(self.source, **self.config))
-        assert not found.is_work, found
+        assert not found.has_work, found
         for f in found.plan.output:
             now = self.source.column(f.source)
             assert now is not None

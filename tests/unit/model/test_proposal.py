@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.discovery.proposal import Proposal, propose
 from pgsnow.model.discovery.survey import RowSecurity
-from pgsnow.model.key_choice import choose_key
 from pgsnow.model.table import TargetName
+from pgsnow.model.table_key import choose_key
 from tests.unit.model.surveyed import ID, UPDATED, column, surveyed
 
 

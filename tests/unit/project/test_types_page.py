@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pgsnow.model.types.named_types import BY_NAME, FAMILIES
 from pgsnow.model.types.type_page import page
-from pgsnow.model.types.type_table import BY_NAME, FAMILIES
 from tests.unit.project.markdown import ROOT
 
 

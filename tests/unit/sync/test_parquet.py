@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pgsnow.model.batch import PartFile
 from pgsnow.model.plan import ORDER_COLUMN
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.pipeline import parquet
 from pgsnow.sync.pipeline.parquet import PartWriter, parquet_schema
 
@@ -66,7 +67,7 @@ def test_parts_begin_small_and_grow_with_what_is_before_them(
     told: list[PartFile] = []
     for start in range(0, 600_000, 1000):
         writer.write(rows(start, 1000))
-        told += writer.followed()
+        told += writer.take_finished()
     parts = writer.finish()
     sizes = [part.size for part in parts]
     for number, size in enumerate(sizes[:-1]):

@@ -14,9 +14,9 @@ from pgsnow.model.config.interpolation import escape
 from pgsnow.model.config.table_config import TableConfig, TableMode
 from pgsnow.model.discovery.survey import RowSecurity, SurveyedTable
 from pgsnow.model.discovery.watermark_choice import Candidate, rank
-from pgsnow.model.key_choice import choose_key, key_problem
 from pgsnow.model.plan import RESERVED
 from pgsnow.model.table import SourceName, TargetName, target_column
+from pgsnow.model.table_key import choose_key, key_problem
 
 _KINDS = {
     "v": "a view, whose rows do not tell which transaction wrote them",

@@ -42,6 +42,7 @@ _PLAIN = (
     "PG_PORT",
     "PG_USER",
     "PG_DB",
+    "POSTGRES_COPY",
     "SNOWFLAKE_ACCOUNT",
     "SNOWFLAKE_USER",
     "SNOWFLAKE_WAREHOUSE",

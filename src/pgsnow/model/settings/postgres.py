@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from pgsnow.model.settings.dsn import parse_dsn, write_dsn
 from pgsnow.model.settings.environment import LIBPQ, Environment
@@ -18,11 +19,22 @@ _FORM = (
 )
 
 
+class CopyMode(StrEnum):
+    """How rows are read from the source: POSTGRES_COPY."""
+
+    AUTO = "auto"
+    """Straight from the connection's socket or TLS session where a self-test passes, else through libpq."""
+    LIBPQ = "libpq"
+    """Always through libpq's own PQgetCopyData."""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresSettings:
     """libpq's parameters; those that are secret are kept as Secret."""
 
     parameters: tuple[tuple[str, str | Secret], ...] = field(repr=False)
+    copy: CopyMode = CopyMode.AUTO
+    """How rows are read; of the source's settings only."""
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> PostgresSettings:
@@ -56,7 +68,11 @@ class PostgresSettings:
 
 
 def source_from(env: Environment) -> PostgresSettings:
-    """POSTGRES_DSN, else PG_*, else libpq's own variables. Of no use when problems were noted."""
+    """POSTGRES_DSN, else PG_*, else libpq's own variables; and POSTGRES_COPY. Of no use when problems were noted."""
+    return replace(_connection_from(env), copy=_copy_from(env))
+
+
+def _connection_from(env: Environment) -> PostgresSettings:
     if found := _from_dsn(env, "POSTGRES_DSN"):
         return found
     plan = {key: value for name, key in _PLAN.items() if (value := env.get(name))}
@@ -69,6 +85,14 @@ def source_from(env: Environment) -> PostgresSettings:
             if _PLAN[name] not in parameters:
                 env.need(name, "set it, or POSTGRES_DSN instead of all PG_*")
     return PostgresSettings.of(parameters)
+
+
+def _copy_from(env: Environment) -> CopyMode:
+    value = env.get("POSTGRES_COPY") or CopyMode.AUTO
+    if value not in list(CopyMode):
+        env.refuse("POSTGRES_COPY", f"{value!r} is neither auto nor libpq", "write auto, or libpq")
+        return CopyMode.AUTO
+    return CopyMode(value)
 
 
 def ledger_from(env: Environment) -> PostgresSettings | None:

@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgsnow.model.types.arrow_types import digits_of
-from pgsnow.model.types.typemap import TypeMapping
+from pgsnow.model.types.mapping import TypeMapping, digits_of
 
 FLOAT_DIGITS = 15
 """Decimal digits that a double holds exactly."""

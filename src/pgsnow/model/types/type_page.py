@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from pgsnow.model.types.type_mapping import TypeMapping, without_overflow
-from pgsnow.model.types.type_table import BY_NAME, FAMILIES
-from pgsnow.model.types.typemap import array, composite, enum, numeric, unbounded_numeric, unknown
+from pgsnow.model.types.mapping import TypeMapping, without_overflow
+from pgsnow.model.types.named_types import BY_NAME, FAMILIES
+from pgsnow.model.types.type_rules import array, composite, enum, numeric, unbounded_numeric, unknown
 
 _INTRODUCTION = """# Types
 

@@ -11,6 +11,7 @@ import psycopg
 
 from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
+from pgsnow.postgres.connection import Source
 
 OLDEST_VERSION = 12
 LONG_SECONDS = 3600
@@ -66,6 +67,21 @@ def check_source(conn: psycopg.Connection[Any], display: str) -> list[CheckResul
         *_prepared(conn),
         *_long(conn),
     ]
+
+
+def check_copy(source: Source) -> CheckResult:
+    """Which channel reads rows, after its self-test. Raises SourceUnavailable, SourceAccessDenied."""
+    with source.copy_connection() as connection:
+        channel = connection.channel
+    detail = f"rows are read by: {channel}"
+    if channel.fell_back:
+        return warning(
+            "copy",
+            detail,
+            "Nothing is lost; reading takes more CPU time. Install the tested versions (docs/settings.md), or set"
+            " POSTGRES_COPY=libpq to accept it.",
+        )
+    return ok("copy", detail)
 
 
 def _version(facts: Facts, display: str) -> CheckResult:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.overflow import beginning
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.variant import misfit
 
 _LOWEST: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Literal
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.load.bind_values import BoundInsert
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage

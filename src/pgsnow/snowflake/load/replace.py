@@ -103,7 +103,7 @@ def append_steps(content: Content) -> tuple[Step, ...]:
 
 def foreign_columns(plan: TablePlan, there: Sequence[TargetColumn] | None) -> list[str]:
     """Columns of the target that are not pgsnow's, and have neither a default nor an expression."""
-    known = {f.target for f in plan.output} | {column.name for column in plan.own_columns}
+    known = {f.target for f in plan.output} | {column.name for column in plan.metadata_columns}
     return [
         column.name
         for column in there or ()

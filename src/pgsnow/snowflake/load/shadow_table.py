@@ -19,7 +19,7 @@ def shadow_table(target: TargetName, batch: str) -> TargetName:
 
 def create_shadow(plan: TablePlan, batch: str) -> Step:
     """Create the shadow table. Idempotent; one that is there stays as it is."""
-    return Statement(sql.create_shadow(shadow_table(plan.target, batch), plan.output, plan.own_columns))
+    return Statement(sql.create_shadow(shadow_table(plan.target, batch), plan.output, plan.metadata_columns))
 
 
 def put_in_place(content: Content, batch: str, foreign: Sequence[str]) -> tuple[Step, ...]:

@@ -9,8 +9,8 @@ from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
 from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
-from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
@@ -57,7 +57,7 @@ class Shape:
 
     @classmethod
     def of(cls, plan: TablePlan) -> Shape:
-        return cls(plan.target, plan.output, plan.target_key, plan.own_columns)
+        return cls(plan.target, plan.output, plan.target_key, plan.metadata_columns)
 
     @property
     def create_table(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.quoting import qualified, quote
 from pgsnow.snowflake.sql.statements import FILE_FORMAT, Filled
 

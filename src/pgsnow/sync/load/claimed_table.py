@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pgsnow.ledger.interface import Claim, Ledger
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, Range
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
@@ -26,23 +27,23 @@ class ClaimedTable:
         everything has been read then, and the ledger begins anew."""
         before = self.claim.checkpoint
         if before is not None and before.identity == checkpoint.identity and checkpoint.x < before.x:
-            self.ledger.forget(self.claim)
-        self.ledger.advance(self.claim, checkpoint, source)
+            self.ledger.checkpoints.forget(self.claim)
+        self.ledger.checkpoints.advance(self.claim, checkpoint, source)
         self.claim = replace(self.claim, checkpoint=checkpoint, known=source or self.claim.known)
 
     def forget(self) -> None:
         """Drop the checkpoint, and the backfill under way. Batches that waited in the stage become open ones."""
-        self.ledger.forget(self.claim)
+        self.ledger.checkpoints.forget(self.claim)
         self.claim = replace(self.claim, checkpoint=None, staged=())
 
     def remember_target(self, columns: Mapping[str, str] | None) -> None:
         """Cache the target's columns, name → type; None: they are to be looked up again."""
-        self.ledger.remember_target(self.claim, columns)
+        self.ledger.checkpoints.remember_target(self.claim, columns)
         self.claim = replace(self.claim, target_columns=columns)
 
     def remember_source(self, source: SourceDefinition) -> None:
         """Remember the source's definition where the checkpoint is not to move yet."""
-        self.ledger.remember_source(self.claim, source)
+        self.ledger.checkpoints.remember_source(self.claim, source)
         self.claim = replace(self.claim, known=source)
 
     def begin_backfill(
@@ -56,7 +57,7 @@ class ClaimedTable:
         replaces: bool,
     ) -> Backfill:
         """A new backfill takes the place of the checkpoint and of any backfill under way."""
-        work = self.ledger.begin_backfill(
+        work = self.ledger.backfills.begin(
             self.claim, layout, checkpoint, ranges, prunes=prunes, reason=reason, replaces=replaces
         )
         self.claim = replace(self.claim, checkpoint=None)
@@ -66,7 +67,7 @@ class ClaimedTable:
         self, batches: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None
     ) -> None:
         """These batches wait in the stage, and the reading is at `checkpoint`."""
-        self.ledger.stage(self.claim, batches, checkpoint, source)
+        self.ledger.deferred_loads.stage(self.claim, batches, checkpoint, source)
         staged = (*self.claim.staged, *batches)
         self.claim = replace(
             self.claim, checkpoint=checkpoint, staged=staged, known=source or self.claim.known
@@ -74,10 +75,10 @@ class ClaimedTable:
 
     def staged_loaded(self) -> None:
         """Every batch that waited is in the target: the loading is where the reading is."""
-        self.ledger.staged_loaded(self.claim)
+        self.ledger.deferred_loads.loaded(self.claim)
         self.claim = replace(self.claim, staged=())
 
     def discard_staged(self) -> None:
         """Give up the batches that wait: the reading goes back to where the loading is."""
-        checkpoint = self.ledger.unstage(self.claim)
+        checkpoint = self.ledger.deferred_loads.discard(self.claim)
         self.claim = replace(self.claim, checkpoint=checkpoint, staged=())

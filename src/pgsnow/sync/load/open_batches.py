@@ -41,7 +41,7 @@ class OpenBatches:
 
     def hold(self, batch: str) -> None:
         """Record the batch in the ledger. Raises LeaseLost if another run has claimed the table."""
-        self._table.ledger.open_batch(self._table.claim, batch)
+        self._table.ledger.checkpoints.open_batch(self._table.claim, batch)
 
     def begin(self, batch: str) -> None:
         """Record the batch in the ledger, before anything of it exists; it is cleaned up later. Raises LeaseLost."""
@@ -79,7 +79,7 @@ class OpenBatches:
             return
         with self._recorder.timed("sweep"):
             self._remove(done)
-            self._table.ledger.close_batches(self._table.claim, [batch.name for batch in done])
+            self._table.ledger.checkpoints.close_batches(self._table.claim, [batch.name for batch in done])
         self.forget([batch.name for batch in done])
         self._recorder.tell("swept")
 

@@ -98,14 +98,14 @@ class Target:
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source as it is now; None if there is no target. Opens no connection
         where nothing is to be done. Raises SchemaChangePending."""
-        if not drift.alters:
+        if not drift.all_actions:
             return Evolution()
         self.forget_columns()
         return self._session.do(lambda session: self._evolve(session, drift))
 
     def definition(self, drift: Drift) -> SourceDefinition | None:
         """The source's definition that the ledger is to remember once all is loaded; None: it does already."""
-        return drift.to_remember(self._table.claim.known, self.columns)
+        return drift.definition_to_store(self._table.claim.known, self.columns)
 
     def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
         """Columns whose names others take over are renamed first, and the ledger knows it before those others are."""
@@ -113,15 +113,15 @@ class Target:
         there = describe(session, target)
         if there is None:
             return None
-        interim = drift.parting if table.claim.known != drift.parted else ()
+        interim = drift.pre_actions if table.claim.known != drift.interim else ()
         planned = evolution(target, (*interim, *drift.actions), there)
         self._require_approval([change.statement for change in planned.changes])
         if planned.incomplete is not None:
             self.read_all()
         first = evolution(target, interim, there)
         self._apply(session, first)
-        if interim and drift.parted is not None:
-            table.remember_source(drift.parted)
+        if interim and drift.interim is not None:
+            table.remember_source(drift.interim)
             self._recorder.tell("evolved")
         then = evolution(target, drift.actions, describe(session, target) or ())
         self._apply(session, then)

@@ -1,4 +1,4 @@
-"""While a tick works, its leases are kept alive from a thread of their own."""
+"""Renews the leases of a tick while it works, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import threading
 from collections.abc import Sequence
 from types import TracebackType
 
-from pgsnow.ledger.interface import Claim, Leases
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.leases import Leases
 from pgsnow.model.errors import PgsnowError
 
 EVERY = 60.0
@@ -14,10 +15,10 @@ EVERY = 60.0
 
 
 class Heartbeat:
-    """A context manager that renews the claims every `every` seconds until it is left."""
+    """A context manager that renews these claims every `every` seconds until it is left."""
 
-    def __init__(self, ledger: Leases, claims: Sequence[Claim], every: float = EVERY) -> None:
-        self._ledger = ledger
+    def __init__(self, leases: Leases, claims: Sequence[Claim], every: float = EVERY) -> None:
+        self._leases = leases
         self._claims = {claim.table: claim for claim in claims}
         self._every = every
         self._done = threading.Event()
@@ -29,7 +30,7 @@ class Heartbeat:
         return self
 
     def forget(self, claim: Claim) -> None:
-        """This table's run has ended."""
+        """Renew this claim no more: its run has ended."""
         self._claims.pop(claim.table, None)
 
     def __exit__(
@@ -42,7 +43,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._done.wait(self._every):
             try:
-                self._ledger.renew(list(self._claims.values()))
+                self._leases.renew(list(self._claims.values()))
             except PgsnowError:
-                # The ledger is away for a moment. The lease outlives ten beats, and every write is fenced anyway.
+                # The ledger may be back at the next beat: a lease outlives ten of them, and every write is fenced.
                 continue

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import psycopg
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost
 from pgsnow.snowflake.session import begin_import
@@ -24,6 +24,10 @@ from pgsnow.sync.runtime.options import RunOptions
 from pgsnow.sync.table.chunk_loader import ChunkLoader
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.inspect import Inspection
+from pgsnow.sync.table.replay import replay_keys
+from pgsnow.sync.table.run import sync_table
+
+__all__ = ["open_run", "replay_keys", "retry_claim", "sync_table"]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, layout_of
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
-from pgsnow.postgres.read.chunk_reader import BackfillPlan, outset
+from pgsnow.postgres.read.chunk_reader import BackfillPlan, plan_backfill
 from pgsnow.postgres.read.last_watermark import largest
 from pgsnow.sync.load.choose import BackfillFacts, LoadFacts
 from pgsnow.sync.load.direct_copy import Attempts
@@ -43,7 +43,7 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
     """Begin a backfill, or go on with one, if everything is to be read, and that is more than a chunk; else None."""
     if not may_be_needed(run):
         return None
-    start = outset(
+    start = plan_backfill(
         run.source, run.plan, run.checkpoint, run.horizon, full=run.options.refresh, because=run.because
     )
     if start is None or len(start.chunks) == 1:
@@ -73,11 +73,11 @@ def may_be_needed(run: RunContext) -> bool:
 
 def resume(run: RunContext, start: BackfillPlan) -> Backfill | None:
     """The backfill that an earlier run has left unfinished, if its chunks are still what there is to be read."""
-    known = run.ledger.backfill(run.claim)
+    known = run.ledger.backfills.current(run.claim)
     if known is None:
         return None
     run.destination.batches.inherit(left_behind(known.done))
-    if known.layout != layout_of(run.plan) or not start.follows(known.checkpoint):
+    if known.layout != layout_of(run.plan) or not start.continues(known.checkpoint):
         run.recorder.events.append("the backfill begins anew: the table or its configuration was altered")
         return None
     if (run.options.refresh and not known.prunes) or (run.replaces_content and not known.replaces):
@@ -113,7 +113,7 @@ def load_chunks(run: RunContext, work: Backfill) -> ChunkCounts:
     """Load the chunks that are left, or leave them to other processes; the progress then. Raises TargetGone."""
     if not run.options.leave_chunks:
         return ChunkPool(run, work).load()
-    counts = run.ledger.chunk_counts(run.claim.table)
+    counts = run.ledger.backfills.counts(run.claim.table)
     if counts is None:
         raise TargetGone(f"{run.claim.table}: the backfill is not under way any more")
     return counts
@@ -121,7 +121,7 @@ def load_chunks(run: RunContext, work: Backfill) -> ChunkCounts:
 
 def finish(run: RunContext, work: Backfill) -> BackfillDone:
     """All chunks are done: let the target hold each key once, or the shadow table take its place."""
-    done = run.ledger.backfill(run.claim)
+    done = run.ledger.backfills.current(run.claim)
     if done is None or done.id != work.id:
         raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
     run.destination.batches.inherit(left_behind(done.chunks))

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import psycopg
 
-from pgsnow.ledger.interface import ChunkClaim, Claim
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk
 from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.postgres.read.chunk_reader import read_chunk
@@ -74,7 +74,7 @@ class ChunkLoader:
         )
         self._destination = destination
         try:
-            with Heartbeat(self._engine.ledger, [taken.claim]):
+            with Heartbeat(self._engine.ledger.leases, [taken.claim]):
                 destination.batches.cleanup()  # of earlier attempts
                 finish(taken.claim, self._load(taken, destination, recorder, throttle))
                 destination.batches.cleanup()
@@ -87,7 +87,7 @@ class ChunkLoader:
             raise
         finally:
             with contextlib.suppress(PgsnowError):  # the ledger finds out by itself that the worker is gone
-                self._engine.ledger.release([taken.claim])
+                self._engine.ledger.leases.release([taken.claim])
 
     def _load(
         self, taken: ChunkClaim, destination: Destination, recorder: Recorder, throttle: Throttle
@@ -106,7 +106,7 @@ class ChunkLoader:
         rows = 0
         with closing(read_chunk(engine.source, plan, chunk.range, last)) as read:
             pages = PageStream(throttle.pass_on(read), recorder)
-            if pages.has_rows():
+            if pages.has_pages():
                 rejected.apply_limits(destination.prepare().limits)
             for batch in writer.units(pages):
                 rejected.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from pgsnow.ledger.interface import ChunkClaim, Claim
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts
 from pgsnow.model.errors import LeaseLost, ShuttingDown, TooManyRejected
 from pgsnow.sync.load.target import TargetGone
@@ -24,6 +24,7 @@ class ChunkPool:
         self._run = run
         self._work = work
         self._size = run.plan.config.max_parallel_chunks
+        self._threads = max(1, min(self._size, len(work.left)))
         self._speed = RateMeter(len(work.left), run.plan.config.max_mb_per_s, run.stop)
         self._lock = threading.Lock()
         self._failures: list[Exception] = []
@@ -33,17 +34,16 @@ class ChunkPool:
 
         Raises TargetGone, or else the error of the first thread that failed.
         """
-        threads = max(1, min(self._size, len(self._work.left)))
-        if threads == 1:
+        if self._threads == 1:
             self._guarded()
         else:
-            with ThreadPoolExecutor(threads, thread_name_prefix="pgsnow-chunk") as pool:
-                for _ in range(threads):
+            with ThreadPoolExecutor(self._threads, thread_name_prefix="pgsnow-chunk") as pool:
+                for _ in range(self._threads):
                     pool.submit(self._guarded)
         if self._failures:
             gone = [error for error in self._failures if isinstance(error, TargetGone)]
             raise (gone or self._failures)[0]
-        counts = self._run.ledger.chunk_counts(self._run.claim.table)
+        counts = self._run.ledger.backfills.counts(self._run.claim.table)
         if counts is None:
             raise LeaseLost(f"{self._run.claim.table}: the backfill is not under way any more")
         return counts
@@ -69,16 +69,18 @@ class ChunkPool:
 
     def _next(self) -> ChunkClaim | None:
         claim, ledger = self._run.claim, self._run.ledger
-        taken = ledger.claim_chunk({claim.table: self._size}, run_id=claim.run_id, holder=claim.holder)
+        taken = ledger.backfills.claim_chunk(
+            {claim.table: self._size}, run_id=claim.run_id, holder=claim.holder
+        )
         if taken is not None and (taken.claim.chunk is None or taken.claim.chunk.backfill != self._work.id):
-            ledger.release([taken.claim])
+            ledger.leases.release([taken.claim])
             raise LeaseLost(f"{claim.table}: another run began another backfill")
         return taken
 
     def _finish(self, claim: Claim, chunk: Chunk) -> None:
         """Record the chunk as done. Observers are told in the order in which chunks are done."""
         with self._lock:
-            counts = self._run.ledger.finish_chunk(claim, chunk)
+            counts = self._run.ledger.backfills.finish_chunk(claim, chunk)
             self._speed.chunk_done(counts.left)
             done, of = counts.done, counts.chunks
             detail = f"{done} of {of}, {self._speed.text}"
@@ -90,7 +92,7 @@ class ChunkPool:
         """Rejected rows are counted over all chunks of the run."""
         total, limit = self._run.recorder, self._run.plan.config.max_rejected_rows
         with self._lock:
-            total.add(recorder)
+            total.add(recorder, threads=self._threads)
             rejected = total.rows_rejected
         if rejected > limit:
             raise TooManyRejected(f"{self._run.claim.table}: more than {limit} rows were rejected")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from pgsnow.ledger.interface import ChunkClaim, Claim
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk, layout_of
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import SchemaMoved
@@ -30,7 +30,7 @@ def claim_and_load_chunk(
 ) -> ChunkReport | None:
     """Load one chunk that waits, of any of these tables; None: none does. See Engine.take_chunk."""
     wanted = {table.name: table.max_parallel_chunks for table in tables}
-    taken = engine.ledger.claim_chunk(wanted, run_id=new_run_id(), holder=holder)
+    taken = engine.ledger.backfills.claim_chunk(wanted, run_id=new_run_id(), holder=holder)
     if taken is None:
         return None
     try:
@@ -40,7 +40,9 @@ def claim_and_load_chunk(
         engine.planner.forget(taken.claim.table)
         raise
     finally:
-        engine.ledger.release([taken.claim])  # the loader has released it, unless it failed before that
+        engine.ledger.leases.release(
+            [taken.claim]
+        )  # the loader has released it, unless it failed before that
 
 
 class _Taken:
@@ -78,7 +80,7 @@ class _Taken:
 
     def _finish(self, claim: Claim, chunk: Chunk) -> None:
         """Record the chunk as done, and tell the observer and the log."""
-        counts = self._engine.ledger.finish_chunk(claim, chunk)
+        counts = self._engine.ledger.backfills.finish_chunk(claim, chunk)
         self._report = ChunkReport(
             claim.table, claim.run_id, chunk.number, chunk.rows, chunk.rejected, chunk.size,
             round(time.monotonic() - self._began, 3), counts.done, counts.left, counts.waiting,

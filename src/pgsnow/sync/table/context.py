@@ -6,14 +6,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgsnow.ledger.interface import Claim, Ledger
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import Reader, open_reader
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.destination import Destination
@@ -95,9 +96,9 @@ class RunContext:
 
     def reader(self) -> Reader:
         """The reader of what has changed since the checkpoint, or of everything."""
-        return Reader(
+        return open_reader(
             self.source, self.plan, self.checkpoint, self.horizon,
-            full=self.everything, because=self.because, digest=self.probe.digest if self.probe else None,
+            full=self.everything, because=self.because, content_hash=self.probe.content_hash if self.probe else None,
             whole_leaves=() if self.backfill else self.drift.whole_leaves,
         )  # fmt: skip
 

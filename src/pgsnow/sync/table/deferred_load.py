@@ -14,7 +14,7 @@ from pgsnow.model.deferred_batch import StagedBatch, in_loads
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import StagedRowsLost, StagingRefused, TargetQueryFailed
 from pgsnow.model.evolution.drift import SourceDefinition
-from pgsnow.postgres.incremental.bounds import UNBOUNDED
+from pgsnow.postgres.incremental.window import UNBOUNDED
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.deferred import next_batch, next_row
 from pgsnow.sync.load.outcome import Deferred, TargetRecreated
@@ -49,7 +49,7 @@ def may_wait(run: RunContext) -> bool:
     if run.plan.config.load_every <= 0 or run.plan.whole or run.options.refresh or run.checkpoint is None:
         return False
     everything = run.probe is not None and run.probe.full_read is not None
-    as_it_was = run.because is None and not run.drift.is_work and not run.replaces_content
+    as_it_was = run.because is None and not run.drift.has_work and not run.replaces_content
     return as_it_was and not everything
 
 
@@ -61,7 +61,7 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
         if reader.full_read is not None:
             return None
         pages = PageStream(reader.pages(), run.recorder)
-        if pages.has_rows():
+        if pages.has_pages():
             target = run.destination.prepare()
             if target.created:
                 return TargetRecreated()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pgsnow.model.backfill import ChunkCounts
-from pgsnow.postgres.read.reader import read_keys
+from pgsnow.postgres.read.by_key import read_keys
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.row_keys import Key
@@ -33,7 +33,7 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
     run.destination.evolve(run.drift)
     with Spool(run.claim.run_id) as spool:
         pages = PageStream(read_keys(run.source, run.plan, keys), run.recorder)
-        if pages.has_rows():
+        if pages.has_pages():
             run.rejected.apply_limits(run.destination.prepare().limits)
         loader = run.destination.loader(LoadFacts())
         writer = LoadBatchWriter(run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop)
@@ -42,15 +42,15 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
             loader.load(batch)
         run.rejected.flush()
     bad = run.rejected.rejected_keys
-    run.ledger.resolve_errors(run.claim, [key for key in keys if tuple(key.items()) not in bad])
+    run.ledger.rejected_rows.resolve(run.claim, [key for key in keys if tuple(key.items()) not in bad])
     run.destination.batches.cleanup()
     return TableOutcome()
 
 
 def resync_under_way(run: RunContext) -> ChunkCounts | None:
     """Progress of a resync whose shadow table was read without these rows, and is to take the target's place."""
-    work = run.ledger.backfill(run.claim) if run.checkpoint is None else None
+    work = run.ledger.backfills.current(run.claim) if run.checkpoint is None else None
     if work is None or not work.replaces:
         return None
     run.recorder.events.append("a resync is under way: errors can be replayed once it has ended")
-    return run.ledger.chunk_counts(run.claim.table)
+    return run.ledger.backfills.counts(run.claim.table)

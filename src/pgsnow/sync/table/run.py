@@ -42,7 +42,7 @@ def load_changes(run: RunContext) -> bool:
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
         pages = PageStream(reader.pages(), run.recorder)
-        if pages.has_rows():
+        if pages.has_pages():
             target = run.destination.prepare()
             if target.created and reader.full_read is None:
                 return False

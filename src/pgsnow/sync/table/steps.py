@@ -17,7 +17,7 @@ RECREATED = "the target was gone: everything is read again"
 def clean_up_leftovers(run: RunContext) -> None:
     """Remove what earlier runs have left outside, but the shadow table of a backfill that is not done yet."""
     if run.checkpoint is None and run.claim.open_batches:
-        known = run.ledger.backfill(run.claim)
+        known = run.ledger.backfills.current(run.claim)
         if known is not None and known.replaces:
             run.destination.keep_shadow(known.fence)
     run.destination.batches.cleanup()
