@@ -182,7 +182,7 @@ def value(kind: str, given: str, plain: str, shown: str, exact: str) -> Callable
         lab.make(VALUES, table, kind=kind, value=given, plain=plain)
         with lab.engine(table) as engine:
             ok(engine.tick())
-            rejected = engine.ledger.errors(table=f"public.{table}")
+            rejected = engine.ledger.rejected_rows.listed(table=f"public.{table}")
         found = lab.target(f"select {shown} from LAB.{table} where ID = 1")
         others = lab.count(table, "ID = 2")
         if found:

@@ -19,14 +19,14 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
@@ -106,7 +106,7 @@ def read_to_files(
 ) -> Told:
     """Rows since the checkpoint `before` (None: all) into part files. Tells the next `checkpoint`, too."""
     horizon, _ = take_horizon(conn)
-    with Reader(source, plan, before, horizon) as reading:
+    with open_reader(source, plan, before, horizon) as reading:
         told = into_files(conn, plan, folder, reading.pages(), before)
         return told | {"checkpoint": reading.checkpoint()}
 
@@ -122,7 +122,7 @@ def into_files(
     claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
     progress = Recorder("t", "t", "r", lambda _event: None)
     quarantine = RejectedRows(
-        plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ()
+        plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn, lambda: ()
     )
     rows = size = 0
     with Spool("r", folder) as spool:
@@ -134,11 +134,14 @@ def into_files(
     return {"rows": rows, "mb": round(size / 1e6, 1), "phases": phases}
 
 
-class NoErrors:
-    """Nothing is rejected here, so nothing is noted."""
+class _NoLedger:
+    """No row is rejected here, so nothing is written to the ledger."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(f"a row was rejected: {name}")
+
+
+NO_LEDGER: Any = _NoLedger()
 
 
 def measured(source: Source, work: Callable[[], Told]) -> Told:

@@ -16,14 +16,14 @@ from benchmarks.emulator import Emulator
 from benchmarks.figures import Figures
 from benchmarks.peers.contestant import DATABASE
 from benchmarks.process_tree import cpu_of
-from benchmarks.read_ways import Dsn, NoErrors
+from benchmarks.read_ways import NO_LEDGER, Dsn
 from benchmarks.tables import plan_of
 from benchmarks.target import cursor, wake
 from benchmarks.users import Source
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.postgres.connection import Source as Postgres
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
@@ -68,10 +68,10 @@ def write_parts(dsn: str, folder: Path) -> list[Path]:
         claim = Claim(table="users", run_id="parts", holder="nobody", fence=1, checkpoint=None)
         progress = Recorder("users", "users", "parts", lambda _event: None)
         quarantine = RejectedRows(
-            plan, build_transform(None, plan.fields), NoErrors(), claim, progress, conn, lambda: ()
+            plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn, lambda: ()
         )
         files: list[Path] = []
-        with Reader(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
+        with open_reader(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
             writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
             for part in (part for unit in writer.units(reading.pages()) for part in unit.parts):
                 files.append(folder / f"part-{len(files)}.parquet")

@@ -26,7 +26,16 @@ def test_a_good_set_up_has_nothing_failed_and_nothing_is_written(user: User) -> 
     assert done.code == 0, done.out + done.err
     assert "0 failed" in done.err
     assert user.sql("select to_regclass('public.sync_watermarks')") == [(None,)]
-    for name in ("postgres", "clock", "primary", "activity", "ledger", "public.users", "snowflake", "broker"):
+    for name in (
+        "postgres",
+        "clock",
+        "primary",
+        "activity",
+        "read by: socket",
+        "ledger",
+        "public.users",
+        "broker",
+    ):
         assert name in done.out
 
 

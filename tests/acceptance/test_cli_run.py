@@ -59,13 +59,13 @@ def test_a_run_in_a_pipe_writes_plain_lines_to_stderr_and_the_table_to_stdout(us
 
 
 def test_a_table_held_elsewhere_is_left_alone_and_the_exit_code_is_3(user: User) -> None:
-    from pgsnow.ledger.ledger import PostgresLedger
+    from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.settings.settings import Settings
 
-    ledger = PostgresLedger(Settings.from_env(user.env).ledger)
+    ledger = Ledger(Settings.from_env(user.env).ledger)
     ledger.migrate()
     try:
-        ledger.claim(["public.users"], run_id="other", holder="elsewhere:7")
+        ledger.leases.claim(["public.users"], run_id="other", holder="elsewhere:7")
         done = user.pgsnow("run", "--output", "json")
         held = user.pgsnow("status")
     finally:

@@ -11,7 +11,7 @@ from pgsnow.cli.options import Format
 from pgsnow.model.errors import ConfigError, PgsnowError
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.ledger import PostgresLedger
+    from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.config.sync_config import SyncConfig
     from pgsnow.model.settings.settings import PostgresSettings, Settings
     from pgsnow.sync.engine import Engine
@@ -54,10 +54,16 @@ class Invocation:
     def source(self, beside: Path) -> tuple[PostgresSettings, dict[str, str]]:
         """The source's settings and every variable, for commands that need neither Snowflake nor a table list yet;
         `.env` is looked for as if the table list were `beside`. Raises ConfigError."""
-        from pgsnow.config.load import load_source, variables
+        from pgsnow.config.load import load_source
 
         env_file = self.env_file or _env_beside(beside)
-        return load_source(env_file=env_file), variables(env_file=env_file)
+        return load_source(env_file=env_file), self.variables(beside)
+
+    def variables(self, config_file: Path) -> dict[str, str]:
+        """Every variable of the environment and of the .env file beside `config_file`. Raises ConfigError."""
+        from pgsnow.config.load import variables
+
+        return variables(env_file=self.env_file or _env_beside(config_file))
 
     def config(self) -> SyncConfig:
         from pgsnow.config.load import load_config
@@ -71,12 +77,12 @@ class Invocation:
         config, settings = self.load()
         return Engine(config, settings, observer=observer or ignore)
 
-    def ledger(self) -> tuple[SyncConfig, PostgresLedger]:
+    def ledger(self) -> tuple[SyncConfig, Ledger]:
         """The ledger alone, for commands that need neither the source nor Snowflake."""
-        from pgsnow.ledger.ledger import PostgresLedger
+        from pgsnow.ledger.ledger import Ledger
 
         config, settings = self.load()
-        return config, PostgresLedger(settings.ledger, config.ledger_schema)
+        return config, Ledger(settings.ledger, config.ledger_schema)
 
 
 def or_nothing(read: Callable[[], list[T]]) -> list[T]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.chunk_leases import ChunkLeases
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.ledger.queries import Statements, as_json
 from pgsnow.ledger.ranges import columns_of, range_of
 from pgsnow.ledger.rules import FENCES_OF_A_CLAIM
@@ -16,13 +17,18 @@ from pgsnow.model.checkpoint import Checkpoint
 
 
 class Backfills:
-    """One under way a table at most; its row in sync_watermarks names it."""
+    """Full reads of large tables. A table has a checkpoint, or a backfill under way, or neither; never
+    both: moving the checkpoint ends the backfill, in the same statement.
+    """
 
-    def __init__(self, statements: Statements) -> None:
+    def __init__(self, statements: Statements, leases: ChunkLeases) -> None:
         self._statements = statements
+        self._leases = leases
 
-    def under_way(self, claim: Claim) -> Backfill | None:
-        """Two round trips where there is one."""
+    def current(self, claim: Claim) -> Backfill | None:
+        """The backfill of the claimed table that is under way, its chunks in order. Two round trips if
+        there is one.
+        """
         rows = self._statements.rows("backfill", table=claim.table)
         if not rows:
             return None
@@ -43,7 +49,9 @@ class Backfills:
         reason: str,
         replaces: bool = False,
     ) -> Backfill:
-        """Raises LeaseLost."""
+        """Start a backfill, in place of the checkpoint and of any backfill under way, before anything is
+        read for it. Raises LeaseLost.
+        """
         rows = self._statements.rows(
             "begin_backfill",
             table=claim.table,
@@ -65,8 +73,21 @@ class Backfills:
             rows[0]["backfill"], rows[0]["fence"], layout, checkpoint, prunes, reason, chunks, replaces
         )
 
+    def claim_chunk(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
+        """Claim a chunk that is not done and that no living worker holds, of one of these tables' backfills;
+        None: there is none.
+
+        tables: the largest number of chunks of each that all workers together may hold at once. Low chunk
+        numbers come first, so that tables take turns. Chunks of a paused table wait. The table itself need
+        not be claimed; `leases.renew` and `leases.release` take the chunk's claim. Four round trips.
+        """
+        return self._leases.claim(tables, run_id=run_id, holder=holder)
+
     def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
-        """Two round trips. Raises LeaseLost."""
+        """Store `chunk` once all its rows are in Snowflake; returns how far the backfill is with it. The
+        claim stands until it is released. Two round trips. Raises LeaseLost, also if the backfill is not
+        under way any more.
+        """
         self._statements.fenced(
             "finish_chunk",
             claim,
@@ -81,7 +102,7 @@ class Backfills:
         return counts
 
     def counts(self, table: str) -> ChunkCounts | None:
-        """One round trip."""
+        """How far the backfill under way is; None: there is none."""
         rows = self._statements.rows("chunk_counts", table=table)
         return ChunkCounts(**rows[0]) if rows else None
 

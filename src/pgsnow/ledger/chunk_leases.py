@@ -1,25 +1,31 @@
-"""Who may load a chunk: as with tables (see leases.py), a lease that carries a fence, and an advisory lock that shows
-its holder lives. Who asks for one is not refused while there is another: it gets the next."""
+"""Who may load a chunk: as with tables (see leases.py), a lease that carries a fence, and an advisory lock
+that shows its holder lives. Who asks for one is not refused while there is another: it gets the next.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.ledger.held_claims import HeldClaims
-from pgsnow.ledger.interface import ChunkClaim, Claim
-from pgsnow.ledger.queries import as_json
+from pgsnow.ledger.queries import Statements, as_json
 from pgsnow.ledger.ranges import range_of
 from pgsnow.ledger.session import Link
 from pgsnow.model.backfill import Chunk, ChunkId
 from pgsnow.model.evolution.drift import SourceDefinition
 
 
-class ChunkLeases(HeldClaims):
+class ChunkLeases:
     """Claims, renews and releases chunks of the backfills under way in one ledger."""
 
+    def __init__(self, statements: Statements, lease_seconds: float, held: HeldClaims) -> None:
+        self._statements = statements
+        self._lease_seconds = lease_seconds
+        self._held = held
+
     def claim(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
-        """Four round trips."""
+        """See Backfills.claim_chunk."""
         if not tables:
             return None
         params = {"run_id": run_id, "holder": holder, "lease_seconds": self._lease_seconds}
@@ -28,13 +34,23 @@ class ChunkLeases(HeldClaims):
         if row is None:
             return None
         claimed = _chunk_claim(row, run_id, holder)
-        self._hold([claimed.claim])
+        self._held.add([claimed.claim])
         return claimed
+
+    def renew(self, claims: list[Claim]) -> None:
+        """One round trip."""
+        self._statements.session.run(lambda link: self._renew(link, claims))
+
+    def release(self, claims: list[Claim]) -> None:
+        """One round trip."""
+        self._statements.session.run(lambda link: self._release(link, claims))
 
     def _claim(
         self, link: Link, wanted: list[dict[str, Any]], params: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """A statement sees what was there when it began, so waiting for one's turn is a statement of its own."""
+        """A statement sees what was there when it began, so waiting for one's turn is a statement of its
+        own.
+        """
         queries = self._statements.queries
         with link.connection.transaction():
             link.rows(queries["queue_for_chunks"], {"tables": [table["name"] for table in wanted]})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.queries import Statements, as_json
 from pgsnow.ledger.rules import applied_until
 from pgsnow.model.checkpoint import Checkpoint
@@ -14,8 +14,12 @@ from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import SourceDefinition
 
 
-class Deferrals:
-    """They are part of the table's row, so that each write is one statement under its fence."""
+class DeferredLoads:
+    """Rows that are read and staged now, and loaded later. While any batch waits, the ledger keeps two
+    checkpoints of its table: how far it is read (`Claim.checkpoint`, `checkpoints.all`, moved by
+    `checkpoints.advance`), and how far it is loaded. Both are in the table's row, so that each write is
+    one statement under its fence.
+    """
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
@@ -25,9 +29,12 @@ class Deferrals:
         claim: Claim,
         batches: Sequence[StagedBatch],
         checkpoint: Checkpoint,
-        source: SourceDefinition | None,
+        source: SourceDefinition | None = None,
     ) -> None:
-        """Raises LeaseLost, also for a step back."""
+        """Record that these batches (at least one) wait in the stage and that the reading is at
+        `checkpoint`, in one statement. They are no longer open batches. Idempotent. Raises LeaseLost, also
+        for an earlier checkpoint than the stored one and for a table without a checkpoint.
+        """
         self._statements.fenced(
             "stage",
             claim,
@@ -38,11 +45,15 @@ class Deferrals:
         )
 
     def loaded(self, claim: Claim) -> None:
-        """All of them."""
+        """Record that all waiting batches are in the target: the loading is where the reading is. They
+        become open batches.
+        """
         self._statements.fenced("staged_loaded", claim)
 
-    def unstage(self, claim: Claim) -> Checkpoint | None:
-        """The checkpoint that stands then."""
+    def discard(self, claim: Claim) -> Checkpoint | None:
+        """Give up the waiting batches: the reading goes back to where the loading is, which is returned.
+        They become open batches.
+        """
         rows = self._statements.rows("unstage", table=claim.table, fence=claim.fence)
         if not rows:
             raise self._statements.lost(claim)

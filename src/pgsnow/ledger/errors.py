@@ -1,4 +1,6 @@
-"""What psycopg's errors mean at this edge: the map of pgsnow.postgres, and three codes that mean more in a ledger."""
+"""What psycopg's errors mean at this edge: the map of pgsnow.postgres, and three codes that mean more in a
+ledger.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _OURS = {
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """psycopg's errors leave the block as LedgerUnavailable, LedgerAccessDenied, or PgsnowError for what is neither."""
+    """psycopg's errors leave the block as LedgerUnavailable, LedgerAccessDenied, or PgsnowError for what
+    is neither.
+    """
     try:
         yield
     except psycopg.Error as error:

@@ -1,4 +1,6 @@
-"""What may go into jsonb, and how much of it: rejected rows come as they are, with any values of any length."""
+"""What may go into jsonb, and how much of it: rejected rows come as they are, with any values of any
+length.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def storable(value: Any) -> Any:
 
 
 def bounded(payload: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The payload with long values cut, and the last ones left out where the whole would exceed MAX_PAYLOAD."""
+    """The payload with long values cut, and the last ones left out where the whole would exceed
+    MAX_PAYLOAD.
+    """
     if payload is None:
         return None
     room = MAX_PAYLOAD

@@ -1,37 +1,51 @@
 """Who may sync a table: a lease row that carries the fence, and an advisory lock that shows its holder lives.
 
-The fence alone protects: every write names it. The lock only makes it quick to take over from the dead: Postgres
-drops it with the holder's session, while the lease itself still has minutes to run. A holder whose session is cut
-(its own network, a server restart) loses the lock; until its next renew() anyone may take the table over, and if
-somebody did, everything it still writes raises LeaseLost. If nobody did, it goes on undisturbed.
+The fence alone protects: every write names it. The lock only makes it quick to take over from the dead:
+Postgres drops it with the holder's session, while the lease itself still has minutes to run. A holder whose
+session is cut (its own network, a server restart) loses the lock; until its next renew() anyone may take the
+table over, and if somebody did, everything it still writes raises LeaseLost. If nobody did, it goes on
+undisturbed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 
+from pgsnow.ledger.chunk_leases import ChunkLeases
+from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.ledger.held_claims import HeldClaims
-from pgsnow.ledger.interface import Claim, Refusal
-from pgsnow.ledger.queries import as_json
+from pgsnow.ledger.queries import Statements, as_json
 from pgsnow.ledger.rules import FENCES_OF_A_CLAIM, lock_key
 from pgsnow.ledger.session import Link
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 
 HELD = "held"
 
 
-class Leases(HeldClaims):
-    """Claims, renews and releases the tables of one ledger."""
+class Leases:
+    """Claims tables; renews and releases claims of tables and of chunks."""
+
+    def __init__(self, statements: Statements, lease_seconds: float) -> None:
+        self._statements = statements
+        self._lease_seconds = lease_seconds
+        self._held = HeldClaims()
+        self.chunks = ChunkLeases(statements, lease_seconds, self._held)
 
     def claim(
-        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float]
+        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float] = 0.0
     ) -> tuple[list[Claim], list[Refusal]]:
-        """One round trip; two more if a table has no row yet."""
+        """Claim those tables that nobody holds. One round trip, or three if a table has no row yet.
+
+        A holder whose session is gone (killed, cut off) holds nothing. min_age: seconds since the start of
+        the last run that succeeded, for all tables or by table (missing: 0); a table that ran more recently
+        is refused as 'not due' (a second beat, a repeated message, a table with a longer interval).
+        """
         names = list(dict.fromkeys(tables))
         if not names:
             return [], []
@@ -44,8 +58,33 @@ class Leases(HeldClaims):
         ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
         found = self._statements.session.run(lambda link: self._claim_all(link, ages, params))
         claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
-        self._hold(claims)
+        self._held.add(claims)
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
+
+    def renew(self, claims: Iterable[Claim]) -> None:
+        """Extend these claims. Lost ones are left out silently; their next write raises LeaseLost."""
+        tables, chunks = _by_kind(claims)
+        if tables:
+            self._statements.session.run(lambda link: self._renew(link, tables))
+        if chunks:
+            self.chunks.renew(chunks)
+
+    def release(self, claims: Iterable[Claim]) -> None:
+        """Give these claims back. Never raises LeaseLost."""
+        tables, chunks = _by_kind(claims)
+        if tables:
+            self._statements.session.run(lambda link: self._release(link, tables))
+        if chunks:
+            self.chunks.release(chunks)
+        self._held.remove([*tables, *chunks])
+
+    def release_all(self) -> None:
+        """Release all claims of this process. A server that does not answer has dropped the locks anyway."""
+        held = self._held.of_this_process()
+        try:
+            self.release(held)
+        except PgsnowError:
+            self._held.remove(held)
 
     def _claim_all(
         self, link: Link, ages: Mapping[str, float], params: dict[str, Any]
@@ -106,6 +145,12 @@ class Leases(HeldClaims):
 
     def _key(self, table: str) -> int:
         return lock_key(self._statements.schema, table)
+
+
+def _by_kind(claims: Iterable[Claim]) -> tuple[list[Claim], list[Claim]]:
+    """Claims of tables, and claims of chunks."""
+    every = list(claims)
+    return [c for c in every if c.chunk is None], [c for c in every if c.chunk is not None]
 
 
 def _claim(row: dict[str, Any], run_id: str, holder: str) -> Claim:

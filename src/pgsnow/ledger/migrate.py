@@ -43,8 +43,8 @@ def migrations() -> tuple[Migration, ...]:
 def migrate(settings: HasConninfo, schema: str) -> None:
     """Bring the ledger in `schema` to this version of pgsnow; one cheap query if it is there already.
 
-    Every migration is a transaction under an advisory lock, so processes that start together wait for the first
-    and find nothing left to do. The right to create is needed only when something must be created.
+    Every migration is a transaction under an advisory lock, so processes that start together wait for the
+    first and find nothing left to do. The right to create is needed only when something must be created.
     Raises LedgerUnavailable; LedgerAccessDenied, also for a ledger that a newer pgsnow has upgraded.
     """
     with translating(), connect(settings, statement_timeout=PATIENCE, lock_timeout=PATIENCE) as connection:
@@ -80,7 +80,9 @@ def _step(connection: psycopg.Connection[dict[str, Any]], queries: Queries, sche
 
 
 def _ensure_schema(connection: psycopg.Connection[dict[str, Any]], schema: str) -> None:
-    """CREATE SCHEMA IF NOT EXISTS asks for the right to create even where the schema exists; so look first."""
+    """CREATE SCHEMA IF NOT EXISTS asks for the right to create even where the schema exists; so look
+    first.
+    """
     if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is None:
         connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.queries_more import Queries
 from pgsnow.ledger.session import HasConninfo, LedgerSession
 from pgsnow.model.errors import LeaseLost

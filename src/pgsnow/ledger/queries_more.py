@@ -20,7 +20,9 @@ def statements() -> dict[str, str]:
 
 
 class Queries:
-    """The ledger's statements in one schema: `queries["claim"]`. KeyError for a name that queries.sql has not."""
+    """The ledger's statements in one schema: `queries["claim"]`. KeyError for a name that queries.sql has
+    not.
+    """
 
     def __init__(self, schema: str) -> None:
         self._schema = sql.Identifier(schema)

@@ -1,4 +1,6 @@
-"""Pure rules that both ledgers share: what a checkpoint tells of time, what a run leaves in the log, equal keys."""
+"""Pure rules that both ledgers share: what a checkpoint tells of time, what a run leaves in the log, equal
+keys.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,22 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.json_payload import cut, storable
 from pgsnow.model.checkpoint import Checkpoint, ReadMode
 from pgsnow.model.report import TableReport
 
 FENCES_OF_A_CLAIM = 1_000_000
-"""Fences right below that of a claim which no other claim of the table gets: for the chunks of a backfill it begins."""
+"""Fences right below that of a claim which no other claim of the table gets: for the chunks of a backfill
+it begins.
+"""
 _TIME = re.compile(r"\d{4,6}-\d\d-\d\d([ T]\d\d:\d\d.*)?\Z")
 
 
 def as_time(text: str | None) -> str | None:
-    """The text, if it is a finite date or timestamp as Postgres writes it; integers and infinities are not."""
+    """The text, if it is a finite date or timestamp as Postgres writes it; integers and infinities are
+    not.
+    """
     return text if text is not None and _TIME.match(text) else None
 
 

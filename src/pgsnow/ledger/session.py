@@ -1,4 +1,6 @@
-"""The ledger's one connection a process: opened at first use, shared by all threads, opened again when it breaks."""
+"""The ledger's one connection a process: opened at first use, shared by all threads, opened again when it
+breaks.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ CONNECT_TIMEOUT = 10
 STATEMENT_TIMEOUT = 30
 """Seconds."""
 LOCK_TIMEOUT = 10
-"""Seconds. Rows are locked for one short statement only, so a longer wait is somebody's forgotten transaction."""
+"""Seconds. Rows are locked for one short statement only, so a longer wait is somebody's forgotten
+transaction.
+"""
 
 _CLIENT = {
     "connect_timeout": CONNECT_TIMEOUT,
@@ -46,7 +50,9 @@ _SERVER = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-"""Settings of the session. The server's keepalives let it drop the locks of a worker whose machine vanished."""
+"""Settings of the session. The server's keepalives let it drop the locks of a worker whose machine
+vanished.
+"""
 
 
 class HasConninfo(Protocol):
@@ -56,7 +62,8 @@ class HasConninfo(Protocol):
 
 
 def connect(settings: HasConninfo, **server: str) -> psycopg.Connection[dict[str, Any]]:
-    """A new autocommit connection without prepared statements, rows as dicts. `server` overrides session settings.
+    """A new autocommit connection without prepared statements, rows as dicts. `server` overrides session
+    settings.
 
     Raises LedgerUnavailable, LedgerAccessDenied.
     """
@@ -99,7 +106,9 @@ class Link:
 
 @dataclass(slots=True)
 class _Process:
-    """What belongs to one process. A forked child gets its own and leaves its parent's alone, connection included."""
+    """What belongs to one process. A forked child gets its own and leaves its parent's alone, connection
+    included.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     link: Link | None = None
@@ -158,7 +167,8 @@ def _drop(process: _Process) -> None:
 
 
 def _cut(error: psycopg.Error) -> bool:
-    """The server has ended the session: class 08, or 57P01 to 57P05 (shutdown, crash, idle timeout, no such database).
+    """The server has ended the session: class 08, or 57P01 to 57P05 (shutdown, crash, idle timeout, no such
+    database).
 
     https://www.postgresql.org/docs/current/errcodes-appendix.html
     """

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from pgsnow.ledger.interface import Ledger
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
@@ -56,7 +55,7 @@ class Engine:
         config.check_staging(bucket=settings.s3 is not None)
         self.config = config
         self.settings = settings
-        self.ledger: Ledger = ledger or PostgresLedger(settings.ledger, config.ledger_schema)
+        self.ledger: Ledger = ledger or Ledger(settings.ledger, config.ledger_schema)
         self.source = Source(settings.source)
         self.planner = Planner(settings.snowflake)
         self._stop = threading.Event()
@@ -97,7 +96,7 @@ class Engine:
         chosen = self.config.select(tables)
         with self._claim(chosen, self._pauses(chosen) if due_only else {}, options) as tick:
             report = tick.run()
-        self.ledger.purge_logs(self.config.log_retention_days)
+        self.ledger.run_log.purge(self.config.log_retention_days)
         log_report(report)
         return report
 
@@ -107,7 +106,7 @@ class Engine:
         chosen = self.config.select(tables)
         with self._claim(chosen, self._pauses(chosen) if due_only else {}) as tick:
             report, changed = tick.triage()
-        self.ledger.purge_logs(self.config.log_retention_days)
+        self.ledger.run_log.purge(self.config.log_retention_days)
         found = Triage(report, smallest_first(changed))
         log_triage(found)
         return found
@@ -135,7 +134,7 @@ class Engine:
         that is not in the configuration.
         """
         self._prepare()
-        rows = self.ledger.errors(ids=error_ids, limit=max(len(error_ids), 1))
+        rows = self.ledger.rejected_rows.listed(ids=error_ids, limit=max(len(error_ids), 1))
         names = sorted({row.source_table for row in rows})
         with self._claim([self.config.table(name) for name in names], {}) as tick:
             report = tick.replay(rows)
@@ -176,7 +175,7 @@ class Engine:
         """Claim the tables that are free; min_age: seconds since a table's last run, by name."""
         self._prepare()
         run_id, names = uuid.uuid4().hex[:16], [table.name for table in tables]
-        claims, refusals = self.ledger.claim(names, run_id=run_id, holder=holder(), min_age=min_age)
+        claims, refusals = self.ledger.leases.claim(names, run_id=run_id, holder=holder(), min_age=min_age)
         return open_tick(self._context, run_id, claims, refusals, options)
 
     def _prepare(self) -> None:
@@ -186,7 +185,11 @@ class Engine:
         self.ledger.migrate()
         clean_spool()
         bucket = self.settings.s3 if any(t.load is LoadMethod.S3 for t in self.config.enabled) else None
-        for warning in (*self.settings.snowflake.warnings, *(bucket.warnings if bucket else ())):
+        for warning in (
+            *self.config.warnings,
+            *self.settings.snowflake.warnings,
+            *(bucket.warnings if bucket else ()),
+        ):
             logger().warning(warning)
         self._is_prepared = True
 

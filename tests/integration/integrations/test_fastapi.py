@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from pgsnow.embedded.process import wait_for
 from pgsnow.integrations.fastapi.router import status_router
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Rejected
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.report import Status, TableReport
@@ -38,21 +38,21 @@ def config_of(*tables: str, **top: Any) -> SyncConfig:
 
 
 @pytest.fixture
-def ledger(database: str) -> Iterator[PostgresLedger]:
-    made = PostgresLedger(PostgresSettings.from_dsn(database))
+def ledger(database: str) -> Iterator[Ledger]:
+    made = Ledger(PostgresSettings.from_dsn(database))
     made.migrate()
     yield made
     made.close()
 
 
-def ran(ledger: PostgresLedger, table: str, status: Status, **facts: Any) -> None:
+def ran(ledger: Ledger, table: str, status: Status, **facts: Any) -> None:
     """Record a run as an engine does."""
-    [claim], _ = ledger.claim([f"public.{table}"], run_id="run1", holder="test")
+    [claim], _ = ledger.leases.claim([f"public.{table}"], run_id="run1", holder="test")
     report = TableReport(
         f"public.{table}", f"D.A.{table.upper()}", "run1", status, datetime.now(UTC), seconds=1.5, **facts
     )
-    ledger.finish([(claim, report)])
-    ledger.release([claim])
+    ledger.run_log.finish([(claim, report)])
+    ledger.leases.release([claim])
 
 
 def client_of(config: SyncConfig, database: str, **options: Any) -> TestClient:
@@ -70,9 +70,7 @@ def status_at(config: SyncConfig, database: str) -> dict[str, Any]:
     return document
 
 
-def test_a_sync_that_is_well_is_ok_and_carries_the_plans_metrics(
-    ledger: PostgresLedger, database: str
-) -> None:
+def test_a_sync_that_is_well_is_ok_and_carries_the_plans_metrics(ledger: Ledger, database: str) -> None:
     ran(ledger, "users", Status.OK, rows_read=5, rows_inserted=3, rows_updated=2, lag_seconds=4.0)
     ran(ledger, "checkins", Status.IDLE, lag_seconds=9.0)
     shown = status_at(config_of("users", "checkins"), database)
@@ -91,9 +89,7 @@ def test_a_sync_that_is_well_is_ok_and_carries_the_plans_metrics(
     assert {run["source_table"] for run in shown["runs"]} == {"public.users", "public.checkins"}
 
 
-def test_the_one_word_is_that_of_the_table_that_needs_a_person_most(
-    ledger: PostgresLedger, database: str
-) -> None:
+def test_the_one_word_is_that_of_the_table_that_needs_a_person_most(ledger: Ledger, database: str) -> None:
     config = config_of("good", "bad", "new")
     ran(ledger, "good", Status.OK)
     assert status_at(config, database)["state"] == "never-run", "two tables have not run yet"
@@ -104,24 +100,24 @@ def test_the_one_word_is_that_of_the_table_that_needs_a_person_most(
     assert shown["metrics"]["sync_failure_count"] == 1
 
 
-def test_rows_in_quarantine_show(ledger: PostgresLedger, database: str) -> None:
+def test_rows_in_quarantine_show(ledger: Ledger, database: str) -> None:
     ran(ledger, "users", Status.OK)
-    [claim], _ = ledger.claim(["public.users"], run_id="run2", holder="test")
-    ledger.quarantine(claim, [Rejected({"id": "7"}, "too long", "name", {"id": 7})])
-    ledger.release([claim])
+    [claim], _ = ledger.leases.claim(["public.users"], run_id="run2", holder="test")
+    ledger.rejected_rows.add(claim, [Rejected({"id": "7"}, "too long", "name", {"id": 7})])
+    ledger.leases.release([claim])
     shown = status_at(config_of("users"), database)
     assert shown["state"] == "rows-refused"
     assert shown["tables"][0]["open_errors"] == 1
 
 
-def test_a_sync_that_has_fallen_silent_is_stuck_and_not_idle(ledger: PostgresLedger, database: str) -> None:
+def test_a_sync_that_has_fallen_silent_is_stuck_and_not_idle(ledger: Ledger, database: str) -> None:
     ran(ledger, "users", Status.IDLE)
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("UPDATE sync_watermarks SET last_run = last_run - interval '1 hour'")
     assert status_at(config_of("users"), database)["state"] == "stuck"
 
 
-def test_a_table_that_is_switched_off_alarms_nobody(ledger: PostgresLedger, database: str) -> None:
+def test_a_table_that_is_switched_off_alarms_nobody(ledger: Ledger, database: str) -> None:
     ran(ledger, "users", Status.OK)
     config = parse_config(
         {
@@ -172,7 +168,7 @@ def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, tm
     assert "POSTGRES_DSN" in answer.json()["error"]
 
 
-def test_it_writes_nothing(ledger: PostgresLedger, database: str) -> None:
+def test_it_writes_nothing(ledger: Ledger, database: str) -> None:
     """A role that may only read the ledger's tables is enough."""
     ran(ledger, "users", Status.OK)
     reader = f"reader_{database.rsplit('/', 1)[1]}"
@@ -188,9 +184,7 @@ def test_it_writes_nothing(ledger: PostgresLedger, database: str) -> None:
             conn.execute(f"DROP ROLE {reader}")
 
 
-def test_an_application_may_put_it_behind_its_own_authentication(
-    ledger: PostgresLedger, database: str
-) -> None:
+def test_an_application_may_put_it_behind_its_own_authentication(ledger: Ledger, database: str) -> None:
     def nobody() -> None:
         raise HTTPException(401)
 
@@ -198,7 +192,7 @@ def test_an_application_may_put_it_behind_its_own_authentication(
         assert client.get("/ops/status").status_code == 401
 
 
-def test_its_connection_ends_with_the_application(ledger: PostgresLedger, database: str) -> None:
+def test_its_connection_ends_with_the_application(ledger: Ledger, database: str) -> None:
     def sessions() -> int:
         with psycopg.connect(database) as conn:
             row = conn.execute(
@@ -215,7 +209,7 @@ def test_its_connection_ends_with_the_application(ledger: PostgresLedger, databa
     assert wait_for(lambda: sessions() == 0, 10)
 
 
-def test_a_ledger_that_the_application_gave_is_left_open(ledger: PostgresLedger, database: str) -> None:
+def test_a_ledger_that_the_application_gave_is_left_open(ledger: Ledger, database: str) -> None:
     with client_of(config_of("users"), database, ledger=ledger) as client:
         assert client.get("/sync/ready").json() == {"ledger": "ok"}
-    assert ledger.watermarks() == []
+    assert ledger.run_log.watermarks() == []

@@ -1,4 +1,4 @@
-"""The promises of `Ledger`, run against every implementation: subclass it where a fixture `crew` is."""
+"""The contract of the ledger's stores as tests: subclass LedgerConformance where a fixture `crew` is."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pgsnow.ledger.interface import ChunkClaim, Claim, Ledger, WatermarkRow
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.ledger.json_payload import MAX_PAYLOAD, MAX_TEXT
+from pgsnow.ledger.ledger import Ledger
+from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.backfill import Backfill, Blocks, ChunkCounts
 from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Mark, ReadMode, ServerIdentity, VirtualXids
@@ -94,7 +96,7 @@ def waiting(batch: str, rows: int, first_row: int = 0) -> StagedBatch:
 
 def take(worker: Ledger, table: str = USERS, run_id: str | None = None, min_age: float = 0.0) -> Claim:
     """Claim one table that must be free."""
-    claims, refusals = worker.claim(
+    claims, refusals = worker.leases.claim(
         [table], run_id=run_id or f"run-{next(_serial)}", holder="test", min_age=min_age
     )
     assert refusals == []
@@ -104,26 +106,28 @@ def take(worker: Ledger, table: str = USERS, run_id: str | None = None, min_age:
 def filled(worker: Ledger, table: str = USERS, blocks: tuple[Blocks, ...] = BLOCKS) -> tuple[Claim, Backfill]:
     """A table with a backfill under way, and the claim of the run that began it."""
     claim = take(worker, table)
-    return claim, worker.begin_backfill(
+    return claim, worker.backfills.begin(
         claim, "layout", checkpoint(), blocks, prunes=False, reason="first read"
     )
 
 
 def claim_and_load_chunk(worker: Ledger, table: str = USERS) -> ChunkClaim:
-    taken = worker.claim_chunk({table: 99}, run_id=f"run-{next(_serial)}", holder="somebody")
+    taken = worker.backfills.claim_chunk({table: 99}, run_id=f"run-{next(_serial)}", holder="somebody")
     assert taken is not None
     return taken
 
 
 def refused(worker: Ledger, table: str = USERS, min_age: float = 0.0) -> str:
     """Claim one table that must not be granted; the reason."""
-    claims, refusals = worker.claim([table], run_id=f"run-{next(_serial)}", holder="test", min_age=min_age)
+    claims, refusals = worker.leases.claim(
+        [table], run_id=f"run-{next(_serial)}", holder="test", min_age=min_age
+    )
     assert claims == []
     return refusals[0].reason
 
 
 def row_of(worker: Ledger, table: str = USERS) -> WatermarkRow:
-    return next(row for row in worker.watermarks() if row.source_table == table)
+    return next(row for row in worker.run_log.watermarks() if row.source_table == table)
 
 
 class LedgerConformance:
@@ -145,8 +149,8 @@ class LedgerConformance:
         self, ann: Ledger, bob: Ledger
     ) -> None:
         before = datetime.now(UTC) - timedelta(minutes=1)
-        ann.claim([USERS], run_id="run-a", holder="ann@host", min_age=0)
-        claims, [refusal] = bob.claim([USERS], run_id="run-b", holder="bob@host")
+        ann.leases.claim([USERS], run_id="run-a", holder="ann@host", min_age=0)
+        claims, [refusal] = bob.leases.claim([USERS], run_id="run-b", holder="bob@host")
         assert claims == []
         assert (refusal.table, refusal.reason, refusal.holder) == (USERS, "held", "ann@host")
         assert refusal.since is not None
@@ -161,25 +165,25 @@ class LedgerConformance:
 
         def claim(number: int) -> int:
             start.wait(timeout=30)
-            return len(ann.claim([USERS], run_id=f"run-{number}", holder="ann")[0])
+            return len(ann.leases.claim([USERS], run_id=f"run-{number}", holder="ann")[0])
 
         with ThreadPoolExecutor(8) as threads:
             assert sum(threads.map(claim, range(8))) == 1
 
     def test_claims_come_in_the_order_asked_and_only_once(self, ann: Ledger) -> None:
-        claims, refusals = ann.claim(["c", "a", "b", "a"], run_id="r", holder="ann")
+        claims, refusals = ann.leases.claim(["c", "a", "b", "a"], run_id="r", holder="ann")
         assert [claim.table for claim in claims] == ["c", "a", "b"]
         assert refusals == []
-        assert ann.claim([], run_id="r", holder="ann") == ([], [])
+        assert ann.leases.claim([], run_id="r", holder="ann") == ([], [])
 
     def test_what_is_held_does_not_keep_the_rest_from_being_granted(self, ann: Ledger, bob: Ledger) -> None:
         take(ann, "b")
-        claims, refusals = bob.claim(["a", "b", "c"], run_id="r", holder="bob")
+        claims, refusals = bob.leases.claim(["a", "b", "c"], run_id="r", holder="bob")
         assert [claim.table for claim in claims] == ["a", "c"]
         assert [refusal.table for refusal in refusals] == ["b"]
 
     def test_a_released_table_is_free(self, ann: Ledger, bob: Ledger) -> None:
-        ann.release([take(ann)])
+        ann.leases.release([take(ann)])
         take(bob)
 
     def test_closing_gives_everything_back(self, crew: Crew, bob: Ledger) -> None:
@@ -187,7 +191,7 @@ class LedgerConformance:
         take(ann, "a")
         take(ann, "b")
         ann.close()
-        assert len(bob.claim(["a", "b"], run_id="r", holder="bob")[0]) == 2
+        assert len(bob.leases.claim(["a", "b"], run_id="r", holder="bob")[0]) == 2
 
     def test_closing_gives_back_nothing_of_others(self, crew: Crew, bob: Ledger) -> None:
         ann = crew.worker()
@@ -201,7 +205,7 @@ class LedgerConformance:
         for _ in range(5):
             claim = take(ann)
             fences.append(claim.fence)
-            ann.release([claim])
+            ann.leases.release([claim])
         assert fences == sorted(set(fences))
         assert abs(fences[0] / 1e6 - datetime.now(UTC).timestamp()) < 600
 
@@ -213,42 +217,42 @@ class LedgerConformance:
         new = take(bob)
         assert new.fence > old.fence
         with pytest.raises(LeaseLost):
-            ann.advance(old, checkpoint())
+            ann.checkpoints.advance(old, checkpoint())
 
     def test_who_lost_only_the_session_goes_on_if_nobody_came(
         self, crew: Crew, ann: Ledger, bob: Ledger
     ) -> None:
         claim = take(ann)
         crew.kill(ann)
-        ann.advance(claim, checkpoint(x=7))
-        ann.renew([claim])
+        ann.checkpoints.advance(claim, checkpoint(x=7))
+        ann.leases.renew([claim])
         assert refused(bob) == "held"
 
     def test_an_expired_lease_is_taken_over_and_its_old_holder_can_write_nothing(
         self, crew: Crew, ann: Ledger, bob: Ledger
     ) -> None:
         old = take(ann)
-        ann.advance(old, checkpoint(x=1))
+        ann.checkpoints.advance(old, checkpoint(x=1))
         crew.expire(USERS)
         new = take(bob)
         assert new.fence > old.fence
         rejected = [Rejected({"id": "1"}, "bad")]
         for write in (
-            lambda: ann.advance(old, checkpoint(x=9)),
-            lambda: ann.forget(old),
-            lambda: ann.open_batch(old, "b"),
-            lambda: ann.close_batches(old, ["b"]),
-            lambda: ann.remember_target(old, {"ID": "NUMBER"}),
-            lambda: ann.remember_source(old, SOURCE),
-            lambda: ann.quarantine(old, rejected),
-            lambda: ann.resolve_errors(old, [{"id": "1"}]),
+            lambda: ann.checkpoints.advance(old, checkpoint(x=9)),
+            lambda: ann.checkpoints.forget(old),
+            lambda: ann.checkpoints.open_batch(old, "b"),
+            lambda: ann.checkpoints.close_batches(old, ["b"]),
+            lambda: ann.checkpoints.remember_target(old, {"ID": "NUMBER"}),
+            lambda: ann.checkpoints.remember_source(old, SOURCE),
+            lambda: ann.rejected_rows.add(old, rejected),
+            lambda: ann.rejected_rows.resolve(old, [{"id": "1"}]),
         ):
             with pytest.raises(LeaseLost, match=re.escape(USERS)):
                 write()
-        assert ann.advance_idle([(old, checkpoint(x=9))]) == [USERS]
-        ann.release([old])
+        assert ann.checkpoints.advance_idle([(old, checkpoint(x=9))]) == [USERS]
+        ann.leases.release([old])
         assert refused(ann) == "held"
-        bob.release([new])
+        bob.leases.release([new])
         after = take(bob)
         assert after.checkpoint == checkpoint(x=1)
         assert (after.open_batches, after.target_columns, after.has_open_errors) == ((), None, False)
@@ -258,8 +262,8 @@ class LedgerConformance:
     ) -> None:
         claim = take(ann)
         crew.expire(USERS)
-        ann.advance(claim, checkpoint(x=3))
-        ann.renew([claim])
+        ann.checkpoints.advance(claim, checkpoint(x=3))
+        ann.leases.renew([claim])
         assert refused(bob) == "held"
 
     def test_renewing_does_not_bring_back_a_lost_or_a_released_lease(
@@ -267,10 +271,10 @@ class LedgerConformance:
     ) -> None:
         lost, given = take(ann, "a"), take(ann, "b")
         crew.expire("a")
-        ann.release([given])
+        ann.leases.release([given])
         new = take(bob, "a")
-        ann.renew([lost, given])
-        bob.advance(new, checkpoint())
+        ann.leases.renew([lost, given])
+        bob.checkpoints.advance(new, checkpoint())
         take(bob, "b")
 
     def test_the_old_claim_of_one_worker_cannot_release_its_newer_one(
@@ -279,29 +283,29 @@ class LedgerConformance:
         old = take(ann)
         crew.expire(USERS)
         take(ann)
-        ann.release([old])
+        ann.leases.release([old])
         assert refused(bob) == "held"
 
     def test_a_paused_table_is_granted_to_nobody(self, crew: Crew, ann: Ledger) -> None:
-        ann.release([take(ann)])
+        ann.leases.release([take(ann)])
         crew.pause(USERS)
         assert refused(ann) == "paused"
 
     @pytest.mark.parametrize("status", [Status.OK, Status.IDLE, Status.PARTIAL])
     def test_a_table_that_ran_well_just_now_is_not_due(self, crew: Crew, ann: Ledger, status: Status) -> None:
         claim = take(ann)
-        ann.finish([(claim, report(claim, status))])
-        ann.release([claim])
+        ann.run_log.finish([(claim, report(claim, status))])
+        ann.leases.release([claim])
         assert refused(ann, min_age=60) == "not due"
         crew.age_success(USERS, 61)
-        ann.release([take(ann, min_age=60)])
+        ann.leases.release([take(ann, min_age=60)])
         take(ann)
 
     @pytest.mark.parametrize("status", [Status.ERROR, Status.STOPPED])
     def test_a_table_that_failed_is_due_at_once(self, ann: Ledger, status: Status) -> None:
         claim = take(ann)
-        ann.finish([(claim, report(claim, status))])
-        ann.release([claim])
+        ann.run_log.finish([(claim, report(claim, status))])
+        ann.leases.release([claim])
         take(ann, min_age=60)
 
     # --- checkpoints ---
@@ -318,18 +322,18 @@ class LedgerConformance:
         )
         claim = take(ann)
         assert claim.checkpoint is None
-        ann.advance(claim, saved)
-        ann.release([claim])
+        ann.checkpoints.advance(claim, saved)
+        ann.leases.release([claim])
         assert take(bob).checkpoint == saved
 
     def test_a_checkpoint_never_moves_backward(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(x=10))
-        ann.advance(claim, checkpoint(x=10))
+        ann.checkpoints.advance(claim, checkpoint(x=10))
+        ann.checkpoints.advance(claim, checkpoint(x=10))
         with pytest.raises(LeaseLost):
-            ann.advance(claim, checkpoint(x=9))
-        assert ann.advance_idle([(claim, checkpoint(x=9))]) == [USERS]
-        assert ann.advance_idle([(claim, checkpoint(x=11))]) == []
+            ann.checkpoints.advance(claim, checkpoint(x=9))
+        assert ann.checkpoints.advance_idle([(claim, checkpoint(x=9))]) == [USERS]
+        assert ann.checkpoints.advance_idle([(claim, checkpoint(x=11))]) == []
 
     @pytest.mark.parametrize(
         "elsewhere",
@@ -341,13 +345,13 @@ class LedgerConformance:
     )
     def test_another_server_or_mode_begins_anew(self, ann: Ledger, elsewhere: dict[str, Any]) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(x=10))
-        ann.advance(claim, checkpoint(x=1, **elsewhere))
+        ann.checkpoints.advance(claim, checkpoint(x=10))
+        ann.checkpoints.advance(claim, checkpoint(x=1, **elsewhere))
 
     def test_a_cursor_is_not_bound_to_x(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(x=10, mode=ReadMode.CURSOR, cursor=("a", "1")))
-        ann.advance(claim, checkpoint(x=0, mode=ReadMode.CURSOR, cursor=("b", "1")))
+        ann.checkpoints.advance(claim, checkpoint(x=10, mode=ReadMode.CURSOR, cursor=("a", "1")))
+        ann.checkpoints.advance(claim, checkpoint(x=0, mode=ReadMode.CURSOR, cursor=("b", "1")))
 
     @settings(max_examples=40, deadline=None, suppress_health_check=EXPECTED)
     @given(
@@ -369,15 +373,15 @@ class LedgerConformance:
             allowed = who == 1 and (stands is None or stands.identity != wanted.identity or x >= stands.x)
             assert self._moves(ann, (old, new)[who], wanted, idle) is allowed
             stands = wanted if allowed else stands
-        ann.release([new])
+        ann.leases.release([new])
         assert take(ann, table).checkpoint == stands
 
     @staticmethod
     def _moves(worker: Ledger, claim: Claim, wanted: Checkpoint, idle: bool) -> bool:
         if idle:
-            return worker.advance_idle([(claim, wanted)]) == []
+            return worker.checkpoints.advance_idle([(claim, wanted)]) == []
         try:
-            worker.advance(claim, wanted)
+            worker.checkpoints.advance(claim, wanted)
         except LeaseLost:
             return False
         return True
@@ -385,36 +389,36 @@ class LedgerConformance:
     def test_idle_tables_move_together_and_lost_ones_are_named(
         self, crew: Crew, ann: Ledger, bob: Ledger
     ) -> None:
-        claims, _ = ann.claim(["a", "b", "c"], run_id="r", holder="ann")
+        claims, _ = ann.leases.claim(["a", "b", "c"], run_id="r", holder="ann")
         crew.expire("b")
         take(bob, "b")
-        assert ann.advance_idle([(claim, checkpoint(x=5)) for claim in claims]) == ["b"]
-        assert ann.advance_idle([]) == []
-        ann.release(claims)
-        assert [claim.checkpoint for claim in ann.claim(["a", "c"], run_id="r", holder="ann")[0]] == [
+        assert ann.checkpoints.advance_idle([(claim, checkpoint(x=5)) for claim in claims]) == ["b"]
+        assert ann.checkpoints.advance_idle([]) == []
+        ann.leases.release(claims)
+        assert [claim.checkpoint for claim in ann.leases.claim(["a", "c"], run_id="r", holder="ann")[0]] == [
             checkpoint(x=5),
             checkpoint(x=5),
         ]
 
     def test_how_far_tables_are_can_be_seen_without_a_claim(self, ann: Ledger, bob: Ledger) -> None:
-        [claim, _], _ = ann.claim(["a", "b"], run_id="r", holder="ann")
-        ann.advance(claim, checkpoint(x=5))
-        assert bob.checkpoints() == {"a": checkpoint(x=5)}
+        [claim, _], _ = ann.leases.claim(["a", "b"], run_id="r", holder="ann")
+        ann.checkpoints.advance(claim, checkpoint(x=5))
+        assert bob.checkpoints.all() == {"a": checkpoint(x=5)}
 
     def test_forgetting_makes_the_next_read_a_full_one(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(last_watermark="2026-03-01 09:00:00+00"))
-        ann.forget(claim)
+        ann.checkpoints.advance(claim, checkpoint(last_watermark="2026-03-01 09:00:00+00"))
+        ann.checkpoints.forget(claim)
         assert row_of(ann).last_watermark is None
-        ann.release([claim])
+        ann.leases.release([claim])
         assert take(ann).checkpoint is None
 
     # --- batches, target ---
 
     def test_a_backfill_outlives_its_run_chunk_by_chunk(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
         first = take(ann)
-        ann.advance(first, checkpoint(50))
-        begun = ann.begin_backfill(first, "layout", checkpoint(100), BLOCKS, prunes=True, reason="asked for")
+        ann.checkpoints.advance(first, checkpoint(50))
+        begun = ann.backfills.begin(first, "layout", checkpoint(100), BLOCKS, prunes=True, reason="asked for")
         assert len(begun.left) == 2
         one, two = claim_and_load_chunk(ann), claim_and_load_chunk(ann)
         assert [one.chunk.number, two.chunk.number] == [0, 1]
@@ -422,13 +426,13 @@ class LedgerConformance:
         done = replace(
             one.chunk, done=True, rows=7, rejected=1, size=900, last_watermark="2026-03-01 10:00:00+00"
         )
-        assert ann.finish_chunk(one.claim, done) == ChunkCounts(2, 1, 1)
+        assert ann.backfills.finish_chunk(one.claim, done) == ChunkCounts(2, 1, 1)
         crew.kill(ann)
         second = take(bob)
         assert second.checkpoint is None
-        known = bob.backfill(second)
+        known = bob.backfills.current(second)
         assert known == replace(begun, chunks=(done, two.chunk))
-        (row,) = bob.watermarks()
+        (row,) = bob.run_log.watermarks()
         assert (row.chunks, row.chunks_done, row.chunk_rows, row.chunk_bytes) == (2, 1, 7, 900)
         assert row.backfill_seconds is not None
         assert row.backfill_seconds >= 0
@@ -438,30 +442,30 @@ class LedgerConformance:
     )
     def test_a_backfill_ends_with_whatever_takes_its_place(self, ann: Ledger, ended_by: str) -> None:
         claim = take(ann)
-        begun = ann.begin_backfill(claim, "a", checkpoint(100), BLOCKS, prunes=False, reason="first read")
+        begun = ann.backfills.begin(claim, "a", checkpoint(100), BLOCKS, prunes=False, reason="first read")
         taken = claim_and_load_chunk(ann)
-        ann.open_batch(taken.claim, "left")
+        ann.checkpoints.open_batch(taken.claim, "left")
         if ended_by == "advance":
-            ann.advance(claim, checkpoint(101))
+            ann.checkpoints.advance(claim, checkpoint(101))
         elif ended_by == "advance_idle":
-            assert ann.advance_idle([(claim, checkpoint(101))]) == []
+            assert ann.checkpoints.advance_idle([(claim, checkpoint(101))]) == []
         elif ended_by.startswith("forget"):
-            ann.forget(claim if ended_by == "forget" else taken.claim)
+            ann.checkpoints.forget(claim if ended_by == "forget" else taken.claim)
         else:
-            anew = ann.begin_backfill(
+            anew = ann.backfills.begin(
                 claim, "b", checkpoint(102), BLOCKS[:1], prunes=False, reason="first read"
             )
-            assert ann.backfill(claim) == anew
+            assert ann.backfills.current(claim) == anew
             assert anew.fence > max(begun.fence, *taken.chunk.fences)
         if ended_by != "another":
-            assert ann.backfill(claim) is None
-            assert ann.watermarks()[0].chunks is None
-            assert ann.chunk_counts(USERS) is None
-            assert ann.claim_chunk({USERS: 9}, run_id="r", holder="h") is None
+            assert ann.backfills.current(claim) is None
+            assert ann.run_log.watermarks()[0].chunks is None
+            assert ann.backfills.counts(USERS) is None
+            assert ann.backfills.claim_chunk({USERS: 9}, run_id="r", holder="h") is None
         with pytest.raises(LeaseLost):
-            ann.finish_chunk(taken.claim, taken.chunk)
-        ann.renew([taken.claim])
-        ann.release([claim, taken.claim])
+            ann.backfills.finish_chunk(taken.claim, taken.chunk)
+        ann.leases.renew([taken.claim])
+        ann.leases.release([claim, taken.claim])
         assert take(ann).open_batches == ("left",)
 
     # --- chunks ---
@@ -471,9 +475,9 @@ class LedgerConformance:
     ) -> None:
         filled(ann)
         assert [claim_and_load_chunk(ann).chunk.number, claim_and_load_chunk(bob).chunk.number] == [0, 1]
-        assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 2)
+        assert ann.backfills.counts(USERS) == ChunkCounts(2, 0, 2)
         for worker in (ann, bob):
-            assert worker.claim_chunk({USERS: 9}, run_id="r", holder="h") is None
+            assert worker.backfills.claim_chunk({USERS: 9}, run_id="r", holder="h") is None
 
     def test_of_many_threads_each_is_granted_another_chunk(self, ann: Ledger, bob: Ledger) -> None:
         filled(ann, blocks=tuple(Blocks(n, n + 1) for n in range(12)))
@@ -486,19 +490,19 @@ class LedgerConformance:
         filled(ann, blocks=tuple(Blocks(n, n + 1) for n in range(12)))
 
         def take_few(number: int) -> ChunkClaim | None:
-            return (ann, bob)[number % 2].claim_chunk({USERS: 3}, run_id=f"r{number}", holder="h")
+            return (ann, bob)[number % 2].backfills.claim_chunk({USERS: 3}, run_id=f"r{number}", holder="h")
 
         with ThreadPoolExecutor(8) as pool:
             taken = [one for one in pool.map(take_few, range(12)) if one is not None]
         assert len(taken) == 3
-        ann.finish_chunk(taken[0].claim, taken[0].chunk)
+        ann.backfills.finish_chunk(taken[0].claim, taken[0].chunk)
         assert take_few(0) is not None
 
     def test_fences_of_chunks_lie_between_those_of_the_runs(
         self, crew: Crew, ann: Ledger, bob: Ledger
     ) -> None:
         before = take(ann)
-        ann.release([before])
+        ann.leases.release([before])
         claim, begun = filled(ann)
         fences = [claim_and_load_chunk(ann).claim.fence]
         crew.kill(ann)
@@ -513,26 +517,26 @@ class LedgerConformance:
     ) -> None:
         filled(bob)
         old = claim_and_load_chunk(ann)
-        ann.open_batch(old.claim, "b1")
+        ann.checkpoints.open_batch(old.claim, "b1")
         crew.kill(ann)
-        assert bob.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
+        assert bob.backfills.counts(USERS) == ChunkCounts(2, 0, 0)
         new = claim_and_load_chunk(bob)
         assert (new.chunk.number, new.chunk.attempts, new.claim.open_batches) == (0, 2, ("b1",))
         for write in (
-            lambda: ann.finish_chunk(old.claim, old.chunk),
-            lambda: ann.forget(old.claim),
-            lambda: ann.open_batch(old.claim, "b"),
-            lambda: ann.close_batches(old.claim, ["b1"]),
-            lambda: ann.remember_target(old.claim, {"ID": "NUMBER"}),
-            lambda: ann.quarantine(old.claim, [Rejected({"id": "1"}, "bad")]),
-            lambda: ann.resolve_errors(old.claim, [{"id": "1"}]),
+            lambda: ann.backfills.finish_chunk(old.claim, old.chunk),
+            lambda: ann.checkpoints.forget(old.claim),
+            lambda: ann.checkpoints.open_batch(old.claim, "b"),
+            lambda: ann.checkpoints.close_batches(old.claim, ["b1"]),
+            lambda: ann.checkpoints.remember_target(old.claim, {"ID": "NUMBER"}),
+            lambda: ann.rejected_rows.add(old.claim, [Rejected({"id": "1"}, "bad")]),
+            lambda: ann.rejected_rows.resolve(old.claim, [{"id": "1"}]),
         ):
             with pytest.raises(LeaseLost, match=re.escape(USERS)):
                 write()
-        ann.renew([old.claim])
-        ann.release([old.claim])
-        assert bob.chunk_counts(USERS) == ChunkCounts(2, 0, 1)
-        assert bob.finish_chunk(new.claim, new.chunk) == ChunkCounts(2, 1, 0)
+        ann.leases.renew([old.claim])
+        ann.leases.release([old.claim])
+        assert bob.backfills.counts(USERS) == ChunkCounts(2, 0, 1)
+        assert bob.backfills.finish_chunk(new.claim, new.chunk) == ChunkCounts(2, 1, 0)
 
     def test_who_lost_only_the_session_keeps_the_chunk_if_nobody_came(
         self, crew: Crew, ann: Ledger, bob: Ledger
@@ -540,30 +544,30 @@ class LedgerConformance:
         filled(bob)
         taken = claim_and_load_chunk(ann)
         crew.kill(ann)
-        ann.renew([taken.claim])
+        ann.leases.renew([taken.claim])
         assert claim_and_load_chunk(bob).chunk.number == 1
-        ann.finish_chunk(taken.claim, taken.chunk)
+        ann.backfills.finish_chunk(taken.claim, taken.chunk)
 
     def test_a_chunk_that_is_given_back_waits_and_its_attempts_are_counted(
         self, ann: Ledger, bob: Ledger
     ) -> None:
         filled(ann)
-        ann.release([claim_and_load_chunk(ann).claim])
-        assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
+        ann.leases.release([claim_and_load_chunk(ann).claim])
+        assert ann.backfills.counts(USERS) == ChunkCounts(2, 0, 0)
         assert claim_and_load_chunk(bob).chunk.attempts == 2
 
     def test_what_chunks_have_left_may_be_swept_by_the_tables_run(self, ann: Ledger) -> None:
         claim, _ = filled(ann)
         taken = claim_and_load_chunk(ann)
-        ann.open_batch(taken.claim, "b1")
-        ann.open_batch(taken.claim, "b2")
-        ann.finish_chunk(taken.claim, taken.chunk)
-        known = ann.backfill(claim)
+        ann.checkpoints.open_batch(taken.claim, "b1")
+        ann.checkpoints.open_batch(taken.claim, "b2")
+        ann.backfills.finish_chunk(taken.claim, taken.chunk)
+        known = ann.backfills.current(claim)
         assert known is not None
         assert [chunk.open_batches for chunk in known.chunks] == [("b1", "b2"), ()]
-        ann.close_batches(claim, ["b1"])
-        ann.advance(claim, checkpoint(101))
-        ann.release([claim, taken.claim])
+        ann.checkpoints.close_batches(claim, ["b1"])
+        ann.checkpoints.advance(claim, checkpoint(101))
+        ann.leases.release([claim, taken.claim])
         assert take(ann).open_batches == ("b2",)
 
     def test_closing_gives_back_chunks(self, crew: Crew, ann: Ledger) -> None:
@@ -571,33 +575,33 @@ class LedgerConformance:
         worker = crew.worker()
         claim_and_load_chunk(worker)
         worker.close()
-        assert ann.chunk_counts(USERS) == ChunkCounts(2, 0, 0)
+        assert ann.backfills.counts(USERS) == ChunkCounts(2, 0, 0)
 
     def test_a_chunk_may_be_told_done_twice_and_swept_afterwards(self, ann: Ledger) -> None:
         filled(ann)
         taken = claim_and_load_chunk(ann)
-        ann.open_batch(taken.claim, "b1")
-        counts = ann.finish_chunk(taken.claim, taken.chunk)
-        assert ann.finish_chunk(taken.claim, taken.chunk) == counts == ChunkCounts(2, 1, 0)
-        ann.close_batches(taken.claim, ["b1"])
-        ann.release([taken.claim])
+        ann.checkpoints.open_batch(taken.claim, "b1")
+        counts = ann.backfills.finish_chunk(taken.claim, taken.chunk)
+        assert ann.backfills.finish_chunk(taken.claim, taken.chunk) == counts == ChunkCounts(2, 1, 0)
+        ann.checkpoints.close_batches(taken.claim, ["b1"])
+        ann.leases.release([taken.claim])
 
     def test_what_may_be_written_under_a_chunk(self, ann: Ledger) -> None:
         """Rejected rows and the target's columns are the table's, whoever finds them; the checkpoint is not a
         chunk's to move."""
         claim, _ = filled(ann)
         taken = claim_and_load_chunk(ann)
-        ann.quarantine(taken.claim, [Rejected({"id": "1"}, "bad"), Rejected({"id": "2"}, "bad")])
-        assert ann.resolve_errors(taken.claim, [{"id": "1"}]) == 1
-        ann.remember_target(taken.claim, {"ID": "NUMBER"})
+        ann.rejected_rows.add(taken.claim, [Rejected({"id": "1"}, "bad"), Rejected({"id": "2"}, "bad")])
+        assert ann.rejected_rows.resolve(taken.claim, [{"id": "1"}]) == 1
+        ann.checkpoints.remember_target(taken.claim, {"ID": "NUMBER"})
         for write in (
-            lambda: ann.advance(taken.claim, checkpoint(200)),
-            lambda: ann.remember_source(taken.claim, SOURCE),
-            lambda: ann.begin_backfill(taken.claim, "b", checkpoint(), BLOCKS, prunes=False, reason="r"),
+            lambda: ann.checkpoints.advance(taken.claim, checkpoint(200)),
+            lambda: ann.checkpoints.remember_source(taken.claim, SOURCE),
+            lambda: ann.backfills.begin(taken.claim, "b", checkpoint(), BLOCKS, prunes=False, reason="r"),
         ):
             with pytest.raises(LeaseLost):
                 write()
-        ann.release([claim, taken.claim])
+        ann.leases.release([claim, taken.claim])
         after = take(ann)
         assert (after.target_columns, after.has_open_errors, after.open_batches) == (
             {"ID": "NUMBER"},
@@ -611,7 +615,7 @@ class LedgerConformance:
             filled(ann, table)
         crew.pause("c")
         tables = {"a": 9, "b": 9, "c": 9}
-        taken = [ann.claim_chunk(tables, run_id="r", holder="h") for _ in range(5)]
+        taken = [ann.backfills.claim_chunk(tables, run_id="r", holder="h") for _ in range(5)]
         assert [(one.claim.table, one.chunk.number) for one in taken if one is not None] == [
             ("a", 0), ("b", 0), ("a", 1), ("b", 1),
         ]  # fmt: skip
@@ -621,20 +625,20 @@ class LedgerConformance:
     def test_open_batches_outlive_a_crash(self, crew: Crew, ann: Ledger, bob: Ledger) -> None:
         claim = take(ann)
         for batch in ("users/1-1", "users/1-2", "users/1-2", "users/1-3"):
-            ann.open_batch(claim, batch)
-        ann.close_batches(claim, ["users/1-2", "unknown"])
+            ann.checkpoints.open_batch(claim, batch)
+        ann.checkpoints.close_batches(claim, ["users/1-2", "unknown"])
         crew.kill(ann)
         assert take(bob).open_batches == ("users/1-1", "users/1-3")
 
     def test_the_targets_columns_are_remembered_until_forgotten(self, ann: Ledger) -> None:
         claim = take(ann)
         assert claim.target_columns is None
-        ann.remember_target(claim, {"ID": "NUMBER(38,0)", 'odd "name"': "VARCHAR"})
-        ann.release([claim])
+        ann.checkpoints.remember_target(claim, {"ID": "NUMBER(38,0)", 'odd "name"': "VARCHAR"})
+        ann.leases.release([claim])
         claim = take(ann)
         assert claim.target_columns == {"ID": "NUMBER(38,0)", 'odd "name"': "VARCHAR"}
-        ann.remember_target(claim, None)
-        ann.release([claim])
+        ann.checkpoints.remember_target(claim, None)
+        ann.leases.release([claim])
         assert take(ann).target_columns is None
 
     def test_the_sources_definition_moves_with_the_checkpoint_and_stays_until_told(
@@ -642,26 +646,26 @@ class LedgerConformance:
     ) -> None:
         claim = take(ann)
         assert claim.known is None
-        ann.advance(claim, checkpoint(x=1), SOURCE)
-        ann.advance(claim, checkpoint(x=2))
+        ann.checkpoints.advance(claim, checkpoint(x=1), SOURCE)
+        ann.checkpoints.advance(claim, checkpoint(x=2))
         with pytest.raises(LeaseLost):
-            ann.advance(claim, checkpoint(x=1), replace(SOURCE, oid=2))
-        ann.forget(claim)
-        assert ann.known_sources() == {USERS: SOURCE}
-        ann.release([claim])
+            ann.checkpoints.advance(claim, checkpoint(x=1), replace(SOURCE, oid=2))
+        ann.checkpoints.forget(claim)
+        assert ann.checkpoints.source_definitions() == {USERS: SOURCE}
+        ann.leases.release([claim])
         claim = take(bob)
         assert claim.known == SOURCE
         moved = replace(SOURCE, oid=3)
-        assert bob.advance_idle([(claim, checkpoint(x=3))], {USERS: moved}) == []
-        assert bob.known_sources() == {USERS: moved}
-        bob.remember_source(claim, SOURCE)
-        assert bob.known_sources() == {USERS: SOURCE}
+        assert bob.checkpoints.advance_idle([(claim, checkpoint(x=3))], {USERS: moved}) == []
+        assert bob.checkpoints.source_definitions() == {USERS: moved}
+        bob.checkpoints.remember_source(claim, SOURCE)
+        assert bob.checkpoints.source_definitions() == {USERS: SOURCE}
 
     # --- runs ---
 
     def test_an_ended_run_shows_in_watermarks_and_in_the_log(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(last_watermark="2026-03-01 09:59:59.5+00"))
+        ann.checkpoints.advance(claim, checkpoint(last_watermark="2026-03-01 09:59:59.5+00"))
         done = report(
             claim,
             Status.PARTIAL,
@@ -678,7 +682,7 @@ class LedgerConformance:
             full_read="first run",
             events=("column NICK added",),
         )
-        ann.finish([(claim, done)])
+        ann.run_log.finish([(claim, done)])
         row = row_of(ann)
         assert (row.last_status, row.last_error, row.rows_processed) == ("partial", None, 10)
         assert (row.target_table, row.read_mode) == ("ANALYTICS.PUBLIC.USERS", "watermark")
@@ -687,7 +691,7 @@ class LedgerConformance:
         assert row.last_run == row.last_success
         assert row.last_run is not None
         assert abs(row.last_run - done.started_at) < timedelta(minutes=1)
-        [log] = ann.logs()
+        [log] = ann.run_log.logs()
         assert log == {
             "run_id": claim.run_id,
             "source_table": USERS,
@@ -719,24 +723,24 @@ class LedgerConformance:
         failed = report(
             claim, Status.ERROR, error="users: no column x", error_type="ColumnMissing", advice="Add it."
         )
-        ann.finish([(claim, failed)])
+        ann.run_log.finish([(claim, failed)])
         row = row_of(ann)
         assert (row.last_status, row.last_error, row.last_success) == ("error", "users: no column x", None)
         assert row.last_run is not None
-        assert ann.logs()[0]["advice"] == "Add it."
-        ann.release([claim])
+        assert ann.run_log.logs()[0]["advice"] == "Add it."
+        ann.leases.release([claim])
         claim = take(ann)
-        ann.finish([(claim, report(claim))])
+        ann.run_log.finish([(claim, report(claim))])
         assert row_of(ann).last_error is None
 
     def test_a_run_that_others_held_up_leaves_the_outcome_of_the_one_before(self, ann: Ledger) -> None:
         """A failure must not be hidden by runs that only found others at work."""
         claim = take(ann)
-        ann.finish([(claim, report(claim, Status.ERROR, error="no column x"))])
-        ann.release([claim])
+        ann.run_log.finish([(claim, report(claim, Status.ERROR, error="no column x"))])
+        ann.leases.release([claim])
         began = row_of(ann).last_run
         claim = take(ann)
-        ann.finish([(claim, report(claim, Status.HELD, error="backfill under way"))])
+        ann.run_log.finish([(claim, report(claim, Status.HELD, error="backfill under way"))])
         row = row_of(ann)
         assert (row.last_status, row.last_error, row.last_success) == ("error", "no column x", None)
         assert row.last_run is not None
@@ -745,23 +749,23 @@ class LedgerConformance:
 
     def test_a_run_is_recorded_once_even_if_it_is_told_twice(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.finish([(claim, report(claim, rows_inserted=5))])
-        ann.finish([(claim, report(claim, rows_inserted=5))])
-        assert len(ann.logs()) == 1
+        ann.run_log.finish([(claim, report(claim, rows_inserted=5))])
+        ann.run_log.finish([(claim, report(claim, rows_inserted=5))])
+        assert len(ann.run_log.logs()) == 1
 
     def test_what_was_no_run_is_logged_once_and_leaves_the_table_as_the_last_run_left_it(
         self, ann: Ledger
     ) -> None:
         claim = take(ann)
-        ann.finish([(claim, report(claim, Status.IDLE))])
-        ann.release([claim])
+        ann.run_log.finish([(claim, report(claim, Status.IDLE))])
+        ann.leases.release([claim])
         before = replace(row_of(ann), lag_seconds=None, read_lag_seconds=None)
         applied = take(ann)
         for _ in range(2):
-            ann.note([(applied, report(applied, Status.APPLIED, events=("created table X",)))])
-        ann.release([applied])
+            ann.run_log.note([(applied, report(applied, Status.APPLIED, events=("created table X",)))])
+        ann.leases.release([applied])
         assert replace(row_of(ann), lag_seconds=None, read_lag_seconds=None) == before
-        assert sorted(log["status"] for log in ann.logs()) == ["applied", "idle"]
+        assert sorted(log["status"] for log in ann.run_log.logs()) == ["applied", "idle"]
 
     def test_a_run_that_lost_its_lease_is_logged_and_changes_nothing_else(
         self, crew: Crew, ann: Ledger, bob: Ledger
@@ -769,36 +773,36 @@ class LedgerConformance:
         old = take(ann, run_id="old")
         crew.expire(USERS)
         new = take(bob, run_id="new")
-        bob.finish([(new, report(new, Status.IDLE))])
-        ann.finish([(old, report(old, Status.ERROR, error="late"))])
+        bob.run_log.finish([(new, report(new, Status.IDLE))])
+        ann.run_log.finish([(old, report(old, Status.ERROR, error="late"))])
         row = row_of(ann)
         assert (row.last_status, row.last_error) == ("idle", None)
-        assert {log["run_id"] for log in ann.logs()} == {"old", "new"}
+        assert {log["run_id"] for log in ann.run_log.logs()} == {"old", "new"}
 
     def test_many_runs_end_together(self, ann: Ledger) -> None:
-        claims, _ = ann.claim(["a", "b", "c"], run_id="r", holder="ann")
-        ann.finish([(claim, report(claim, Status.IDLE)) for claim in claims])
-        ann.finish([])
-        assert [row.last_status for row in ann.watermarks()] == ["idle"] * 3
-        assert [log["source_table"] for log in ann.logs(table="b")] == ["b"]
+        claims, _ = ann.leases.claim(["a", "b", "c"], run_id="r", holder="ann")
+        ann.run_log.finish([(claim, report(claim, Status.IDLE)) for claim in claims])
+        ann.run_log.finish([])
+        assert [row.last_status for row in ann.run_log.watermarks()] == ["idle"] * 3
+        assert [log["source_table"] for log in ann.run_log.logs(table="b")] == ["b"]
 
     def test_the_log_shows_the_newest_first_and_is_bounded(self, ann: Ledger) -> None:
         claim = take(ann)
         start = datetime(2026, 3, 1, tzinfo=UTC)
         for hour in (2, 1, 3):
             run = Claim(USERS, f"run at {hour}", "test", claim.fence, None)
-            ann.finish([(run, report(run, started_at=start + timedelta(hours=hour)))])
-        assert [log["run_id"] for log in ann.logs(limit=2)] == ["run at 3", "run at 2"]
+            ann.run_log.finish([(run, report(run, started_at=start + timedelta(hours=hour)))])
+        assert [log["run_id"] for log in ann.run_log.logs(limit=2)] == ["run at 3", "run at 2"]
 
     def test_old_runs_are_purged_at_most_once_an_hour(self, ann: Ledger) -> None:
         claim = take(ann)
         now = datetime.now(UTC)
         for days in (1, 20, 30):
             run = Claim(USERS, f"{days} days ago", "test", claim.fence, None)
-            ann.finish([(run, report(run, started_at=now - timedelta(days=days)))])
-        assert ann.purge_logs(25) == 1
-        assert ann.purge_logs(14) == 0
-        assert [log["run_id"] for log in ann.logs()] == ["1 days ago", "20 days ago"]
+            ann.run_log.finish([(run, report(run, started_at=now - timedelta(days=days)))])
+        assert ann.run_log.purge(25) == 1
+        assert ann.run_log.purge(14) == 0
+        assert [log["run_id"] for log in ann.run_log.logs()] == ["1 days ago", "20 days ago"]
 
     # --- lag ---
 
@@ -806,7 +810,7 @@ class LedgerConformance:
         hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat(sep=" ")
         claim = take(ann)
         assert row_of(ann).lag_seconds is None
-        ann.advance(claim, checkpoint(low=hour_ago))
+        ann.checkpoints.advance(claim, checkpoint(low=hour_ago))
         assert row_of(ann).lag_seconds == pytest.approx(3600, abs=60)
 
     @pytest.mark.parametrize("low", ["-infinity", "20260301"])
@@ -814,10 +818,10 @@ class LedgerConformance:
         self, crew: Crew, ann: Ledger, low: str
     ) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(low=low, last_watermark="20260301"))
+        ann.checkpoints.advance(claim, checkpoint(low=low, last_watermark="20260301"))
         assert row_of(ann).lag_seconds is None
         assert row_of(ann).last_watermark == "20260301"
-        ann.finish([(claim, report(claim))])
+        ann.run_log.finish([(claim, report(claim))])
         crew.age_success(USERS, 1800)
         assert row_of(ann).lag_seconds == pytest.approx(1800, abs=60)
 
@@ -828,7 +832,7 @@ class LedgerConformance:
             for m in (30, 20, 10)
         )
         claim = take(ann)
-        ann.advance(claim, checkpoint(low="970", trail=marks))
+        ann.checkpoints.advance(claim, checkpoint(low="970", trail=marks))
         assert row_of(ann).lag_seconds == pytest.approx(600, abs=60)
 
     # --- rows that are staged now and loaded later ---
@@ -838,20 +842,20 @@ class LedgerConformance:
         now = datetime.now(UTC)
         hour_ago, minute_ago = ((now - timedelta(seconds=s)).isoformat(sep=" ") for s in (3600, 60))
         claim = take(ann)
-        ann.advance(claim, checkpoint(10, low=hour_ago, last_watermark="2026-03-01 10:00:00+00"))
+        ann.checkpoints.advance(claim, checkpoint(10, low=hour_ago, last_watermark="2026-03-01 10:00:00+00"))
         for batch in ("users/1-0", "users/1-1"):
-            ann.open_batch(claim, batch)
+            ann.checkpoints.open_batch(claim, batch)
         read = checkpoint(20, low=minute_ago, last_watermark="2026-03-01 11:00:00+00")
         for _ in range(2):  # the reply may have been lost
-            ann.stage(claim, [waiting("users/1-0", 3)], read, SOURCE)
-        ann.release([claim])
+            ann.deferred_loads.stage(claim, [waiting("users/1-0", 3)], read, SOURCE)
+        ann.leases.release([claim])
         later = take(bob)
         assert later.staged == (waiting("users/1-0", 3),)
         assert 0 <= later.granted_at - later.staged_at < 60
         assert later.granted_at == pytest.approx(now.timestamp(), abs=60)
         assert (later.checkpoint, later.known, later.open_batches) == (read, SOURCE, ("users/1-1",))
-        bob.stage(later, [waiting("users/2-0", 4, first_row=3)], read)
-        assert bob.advance_idle([(later, read.evolve(x=30))]) == []
+        bob.deferred_loads.stage(later, [waiting("users/2-0", 4, first_row=3)], read)
+        assert bob.checkpoints.advance_idle([(later, read.evolve(x=30))]) == []
         row = row_of(bob)
         assert (row.staged_rows, row.staged_bytes, row.last_watermark) == (7, 700, "2026-03-01 10:00:00+00")
         assert row.lag_seconds == pytest.approx(3600, abs=30)
@@ -861,78 +865,80 @@ class LedgerConformance:
         self, ann: Ledger
     ) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(10))
+        ann.checkpoints.advance(claim, checkpoint(10))
         minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(sep=" ")
         read = checkpoint(20, low=minute_ago, last_watermark="2026-03-01 11:00:00+00")
-        ann.stage(claim, [waiting("users/1-0", 3), waiting("users/1-1", 2, first_row=3)], read)
+        ann.deferred_loads.stage(claim, [waiting("users/1-0", 3), waiting("users/1-1", 2, first_row=3)], read)
         for _ in range(2):
-            ann.staged_loaded(claim)
+            ann.deferred_loads.loaded(claim)
         row = row_of(ann)
         assert (row.staged_rows, row.last_watermark) == (0, "2026-03-01 11:00:00+00")
         assert row.lag_seconds == pytest.approx(60, abs=30)
         assert row.read_lag_seconds == pytest.approx(60, abs=30)
-        ann.release([claim])
+        ann.leases.release([claim])
         later = take(ann)
         assert (later.staged, later.open_batches) == ((), ("users/1-0", "users/1-1"))
-        assert later.checkpoint == ann.unstage(later) == read
+        assert later.checkpoint == ann.deferred_loads.discard(later) == read
 
     def test_what_is_given_up_takes_the_reading_back_to_where_the_loading_is(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(10, last_watermark="7"))
-        ann.stage(claim, [waiting("users/1-0", 3)], checkpoint(20, last_watermark="8"))
-        ann.stage(claim, [waiting("users/1-1", 3)], checkpoint(30, last_watermark="9"))
+        ann.checkpoints.advance(claim, checkpoint(10, last_watermark="7"))
+        ann.deferred_loads.stage(claim, [waiting("users/1-0", 3)], checkpoint(20, last_watermark="8"))
+        ann.deferred_loads.stage(claim, [waiting("users/1-1", 3)], checkpoint(30, last_watermark="9"))
         for _ in range(2):
-            assert ann.unstage(claim) == checkpoint(10, last_watermark="7")
-        ann.advance(claim, checkpoint(11, last_watermark="8"))
+            assert ann.deferred_loads.discard(claim) == checkpoint(10, last_watermark="7")
+        ann.checkpoints.advance(claim, checkpoint(11, last_watermark="8"))
         assert row_of(ann).last_watermark == "8"
-        ann.release([claim])
+        ann.leases.release([claim])
         later = take(ann)
         assert (later.staged, later.open_batches) == ((), ("users/1-0", "users/1-1"))
 
     def test_what_waits_goes_with_the_target_it_waited_for(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(10))
-        ann.stage(claim, [waiting("users/1-0", 3)], checkpoint(20))
-        ann.forget(claim)
-        ann.release([claim])
+        ann.checkpoints.advance(claim, checkpoint(10))
+        ann.deferred_loads.stage(claim, [waiting("users/1-0", 3)], checkpoint(20))
+        ann.checkpoints.forget(claim)
+        ann.leases.release([claim])
         later = take(ann)
         assert (later.staged, later.open_batches, later.checkpoint) == ((), ("users/1-0",), None)
-        assert ann.unstage(later) is None
+        assert ann.deferred_loads.discard(later) is None
 
     def test_staging_needs_a_checkpoint_and_never_goes_backward(self, ann: Ledger) -> None:
         claim = take(ann)
         with pytest.raises(LeaseLost):
-            ann.stage(claim, [waiting("users/1-0", 3)], checkpoint(10))
-        ann.advance(claim, checkpoint(10))
+            ann.deferred_loads.stage(claim, [waiting("users/1-0", 3)], checkpoint(10))
+        ann.checkpoints.advance(claim, checkpoint(10))
         with pytest.raises(LeaseLost):
-            ann.stage(claim, [waiting("users/1-0", 3)], checkpoint(9))
+            ann.deferred_loads.stage(claim, [waiting("users/1-0", 3)], checkpoint(9))
         assert row_of(ann).staged_rows == 0
 
-    @pytest.mark.parametrize("write", ["stage", "staged_loaded", "unstage"])
+    @pytest.mark.parametrize("write", ["stage", "loaded", "discard"])
     def test_what_waits_is_fenced(self, crew: Crew, ann: Ledger, bob: Ledger, write: str) -> None:
         stale = take(ann)
-        ann.advance(stale, checkpoint(10))
-        ann.stage(stale, [waiting("users/1-0", 3)], checkpoint(20))
+        ann.checkpoints.advance(stale, checkpoint(10))
+        ann.deferred_loads.stage(stale, [waiting("users/1-0", 3)], checkpoint(20))
         crew.expire(USERS)
         crew.kill(ann)
         take(bob)
         with pytest.raises(LeaseLost):
             if write == "stage":
-                ann.stage(stale, [waiting("users/1-1", 3)], checkpoint(30))
+                ann.deferred_loads.stage(stale, [waiting("users/1-1", 3)], checkpoint(30))
             else:
-                getattr(ann, write)(stale)
+                getattr(ann.deferred_loads, write)(stale)
         assert row_of(bob).staged_rows == 3
 
     # --- quarantine ---
 
     def test_a_refused_row_is_opened_once_and_counted(self, ann: Ledger) -> None:
         first = take(ann, run_id="first")
-        ann.quarantine(first, [Rejected({"id": "1", "at": None}, "too long", "name", {"name": "x", "n": 1})])
-        ann.release([first])
+        ann.rejected_rows.add(
+            first, [Rejected({"id": "1", "at": None}, "too long", "name", {"name": "x", "n": 1})]
+        )
+        ann.leases.release([first])
         again = take(ann, run_id="again")
         assert again.has_open_errors
-        ann.quarantine(again, [Rejected({"at": None, "id": "1"}, "still too long", "name", None)])
-        [error] = ann.errors()
+        ann.rejected_rows.add(again, [Rejected({"at": None, "id": "1"}, "still too long", "name", None)])
+        [error] = ann.rejected_rows.listed()
         assert (error.source_table, error.key, error.column) == (USERS, {"id": "1", "at": None}, "name")
         assert (error.reason, error.payload, error.run_id) == ("still too long", None, "again")
         assert (error.state, error.occurrences) == ("open", 2)
@@ -940,10 +946,12 @@ class LedgerConformance:
 
     def test_one_call_may_name_a_row_twice_and_the_last_reason_stands(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.quarantine(
+        ann.rejected_rows.add(
             claim, [Rejected({"id": "1"}, "a"), Rejected({"id": "2"}, "b"), Rejected({"id": "1"}, "c")]
         )
-        assert {error.key["id"]: (error.reason, error.occurrences) for error in ann.errors()} == {
+        assert {
+            error.key["id"]: (error.reason, error.occurrences) for error in ann.rejected_rows.listed()
+        } == {
             "1": ("c", 2),
             "2": ("b", 1),
         }
@@ -957,45 +965,45 @@ class LedgerConformance:
             {"k": "ä" * 5000},
         ]
         claim = take(ann)
-        ann.quarantine(claim, [Rejected(key, "bad") for key in keys])
-        assert ann.open_error_keys(USERS) == keys
-        assert ann.open_error_keys("public.other") == []
-        assert ann.resolve_errors(claim, [{"k": ""}]) == 1
-        assert ann.open_error_keys(USERS) == [key for key in keys if key != {"k": ""}]
+        ann.rejected_rows.add(claim, [Rejected(key, "bad") for key in keys])
+        assert ann.rejected_rows.open_keys(USERS) == keys
+        assert ann.rejected_rows.open_keys("public.other") == []
+        assert ann.rejected_rows.resolve(claim, [{"k": ""}]) == 1
+        assert ann.rejected_rows.open_keys(USERS) == [key for key in keys if key != {"k": ""}]
 
     def test_many_refused_rows_go_in(self, ann: Ledger) -> None:
         claim = take(ann)
-        ann.quarantine(claim, [Rejected({"id": str(n)}, "bad", None, {"id": n}) for n in range(1201)])
-        ann.quarantine(claim, [])
+        ann.rejected_rows.add(claim, [Rejected({"id": str(n)}, "bad", None, {"id": n}) for n in range(1201)])
+        ann.rejected_rows.add(claim, [])
         assert row_of(ann).open_errors == 1201
-        assert len(ann.errors(limit=5)) == 5
+        assert len(ann.rejected_rows.listed(limit=5)) == 5
 
     def test_resolved_and_dismissed_errors_are_closed_and_may_open_anew(self, ann: Ledger) -> None:
         claim = take(ann)
         keys: list[dict[str, str | None]] = [{"id": "1"}, {"id": "2"}, {"id": "3"}]
-        ann.quarantine(claim, [Rejected(key, "bad") for key in keys])
-        assert ann.resolve_errors(claim, [{"id": "1"}, {"id": "9"}]) == 1
-        assert ann.resolve_errors(claim, [{"id": "1"}]) == 0
-        assert ann.resolve_errors(claim, []) == 0
-        two = next(error.id for error in ann.errors() if error.key == {"id": "2"})
-        assert ann.dismiss([two, two, 999_999]) == 1
-        assert ann.dismiss([two]) == 0
-        states = {error.key["id"]: error.state for error in ann.errors(state=None)}
+        ann.rejected_rows.add(claim, [Rejected(key, "bad") for key in keys])
+        assert ann.rejected_rows.resolve(claim, [{"id": "1"}, {"id": "9"}]) == 1
+        assert ann.rejected_rows.resolve(claim, [{"id": "1"}]) == 0
+        assert ann.rejected_rows.resolve(claim, []) == 0
+        two = next(error.id for error in ann.rejected_rows.listed() if error.key == {"id": "2"})
+        assert ann.rejected_rows.dismiss([two, two, 999_999]) == 1
+        assert ann.rejected_rows.dismiss([two]) == 0
+        states = {error.key["id"]: error.state for error in ann.rejected_rows.listed(state=None)}
         assert states == {"1": "replayed", "2": "dismissed", "3": "open"}
-        assert [error.key["id"] for error in ann.errors(state="dismissed")] == ["2"]
-        ann.quarantine(claim, [Rejected({"id": "1"}, "bad again")])
-        assert [error.occurrences for error in ann.errors() if error.key == {"id": "1"}] == [1]
-        assert len(ann.errors(state=None)) == 4
+        assert [error.key["id"] for error in ann.rejected_rows.listed(state="dismissed")] == ["2"]
+        ann.rejected_rows.add(claim, [Rejected({"id": "1"}, "bad again")])
+        assert [error.occurrences for error in ann.rejected_rows.listed() if error.key == {"id": "1"}] == [1]
+        assert len(ann.rejected_rows.listed(state=None)) == 4
 
     def test_errors_are_found_by_table_and_by_number_the_newest_first(self, ann: Ledger) -> None:
-        claims, _ = ann.claim(["a", "b"], run_id="r", holder="ann")
+        claims, _ = ann.leases.claim(["a", "b"], run_id="r", holder="ann")
         for claim in claims:
-            ann.quarantine(claim, [Rejected({"id": "1"}, "bad")])
-        newest, oldest = ann.errors()
+            ann.rejected_rows.add(claim, [Rejected({"id": "1"}, "bad")])
+        newest, oldest = ann.rejected_rows.listed()
         assert (newest.source_table, oldest.source_table) == ("b", "a")
-        assert ann.errors(table="a") == [oldest]
-        assert ann.errors(ids=[newest.id]) == [newest]
-        assert ann.errors(ids=[]) == []
+        assert ann.rejected_rows.listed(table="a") == [oldest]
+        assert ann.rejected_rows.listed(ids=[newest.id]) == [newest]
+        assert ann.rejected_rows.listed(ids=[]) == []
 
     def test_a_payload_may_hold_anything_and_is_bounded(self, ann: Ledger) -> None:
         claim = take(ann)
@@ -1009,8 +1017,8 @@ class LedgerConformance:
             "long": "z" * 1_000_000,
             **{f"c{n}": "w" * MAX_TEXT for n in range(40)},
         }
-        ann.quarantine(claim, [Rejected({"id": "1"}, "r\0" * MAX_TEXT, None, payload)])
-        [error] = ann.errors()
+        ann.rejected_rows.add(claim, [Rejected({"id": "1"}, "r\0" * MAX_TEXT, None, payload)])
+        [error] = ann.rejected_rows.listed()
         assert error.payload is not None
         assert (error.payload["nul"], error.payload["half"], error.payload["nan"]) == ("a\ufffdb", "?", "nan")
         assert (error.payload["raw"], error.payload["when"]) == ("\\x00ff", "2026-01-01 00:00:00+00:00")
@@ -1022,16 +1030,18 @@ class LedgerConformance:
     # --- horizons ---
 
     def test_the_last_listing_of_each_source_is_kept(self, ann: Ledger, bob: Ledger) -> None:
-        assert ann.virtual_xids("db1") == VirtualXids()
-        ann.save_virtual_xids("db1", VirtualXids("2026-03-01 10:00:00+00", {"3/7": "2026-03-01 09:00:00+00"}))
+        assert ann.checkpoints.virtual_xids("db1") == VirtualXids()
+        ann.checkpoints.save_virtual_xids(
+            "db1", VirtualXids("2026-03-01 10:00:00+00", {"3/7": "2026-03-01 09:00:00+00"})
+        )
         newer = VirtualXids("2026-03-01 10:02:00+00", {"3/8": "-infinity"})
-        bob.save_virtual_xids("db1", newer)
-        assert ann.virtual_xids("db1") == newer
-        assert ann.virtual_xids("db2") == VirtualXids()
+        bob.checkpoints.save_virtual_xids("db1", newer)
+        assert ann.checkpoints.virtual_xids("db1") == newer
+        assert ann.checkpoints.virtual_xids("db2") == VirtualXids()
 
     def test_migrating_again_changes_nothing(self, ann: Ledger, bob: Ledger) -> None:
         claim = take(ann)
-        ann.advance(claim, checkpoint(x=8))
+        ann.checkpoints.advance(claim, checkpoint(x=8))
         bob.migrate()
-        ann.release([claim])
+        ann.leases.release([claim])
         assert take(bob).checkpoint == checkpoint(x=8)

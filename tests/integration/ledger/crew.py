@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgsnow.ledger.ledger import LEASE_SECONDS, PostgresLedger
+from pgsnow.ledger.ledger import LEASE_SECONDS, Ledger
 
 SCHEMA = 'Sync "ledger"'
 
@@ -29,14 +29,14 @@ class PostgresCrew:
     def __init__(self, dsn: str, schema: str) -> None:
         self.dsn = dsn
         self.schema = schema
-        self._workers: list[PostgresLedger] = []
+        self._workers: list[Ledger] = []
 
-    def worker(self, lease_seconds: float = LEASE_SECONDS) -> PostgresLedger:
-        worker = PostgresLedger(Dsn(self.dsn), self.schema, lease_seconds=lease_seconds)
+    def worker(self, lease_seconds: float = LEASE_SECONDS) -> Ledger:
+        worker = Ledger(Dsn(self.dsn), self.schema, lease_seconds=lease_seconds)
         self._workers.append(worker)
         return worker
 
-    def kill(self, worker: PostgresLedger) -> None:
+    def kill(self, worker: Ledger) -> None:
         """As the server sees it: the session ends."""
         pid = session_pid(worker)
         self.sql("select pg_terminate_backend(%s)", pid)
@@ -66,7 +66,7 @@ class PostgresCrew:
         self.sql(f"update sync_watermarks set {change} where source_table = %s", table)
 
 
-def session_pid(worker: PostgresLedger) -> int:
+def session_pid(worker: Ledger) -> int:
     """The server's process behind this worker."""
     return worker._statements.session.run(lambda link: link.connection.info.backend_pid)
 

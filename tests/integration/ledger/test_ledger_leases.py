@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from pgsnow.ledger import session
-from pgsnow.ledger.interface import Claim
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Rejected
 from pgsnow.model.errors import LeaseLost, LedgerUnavailable
 from pgsnow.model.report import Status
@@ -44,7 +44,7 @@ def test_a_killed_process_is_replaced_at_once(crew: PostgresCrew) -> None:
         assert victim.ask(f"claim {USERS}") == "granted"
         assert refused(worker) == "held"
         victim.process.kill()
-        until(lambda: worker.claim([USERS], run_id="r", holder="h")[0])
+        until(lambda: worker.leases.claim([USERS], run_id="r", holder="h")[0])
 
 
 def test_a_frozen_process_keeps_its_table_until_its_lease_runs_out_and_can_write_nothing_afterwards(
@@ -60,14 +60,14 @@ def test_a_frozen_process_keeps_its_table_until_its_lease_runs_out_and_can_write
         claim = take(worker)
         sleeper.process.send_signal(signal.SIGCONT)
         assert sleeper.ask("advance 2") == "LeaseLost"
-        worker.advance(claim, checkpoint(x=3))
+        worker.checkpoints.advance(claim, checkpoint(x=3))
         assert sleeper.ask("release") == "released"
         assert refused(crew.worker()) == "held"
 
 
 def test_a_lease_runs_out_by_the_servers_clock_after_lease_seconds(crew: PostgresCrew) -> None:
     take(crew.worker(lease_seconds=0.2))
-    until(lambda: crew.worker().claim([USERS], run_id="r", holder="h")[0])
+    until(lambda: crew.worker().leases.claim([USERS], run_id="r", holder="h")[0])
 
 
 def test_who_took_over_from_a_frozen_worker_gets_the_lock_once_it_is_free(crew: PostgresCrew) -> None:
@@ -78,7 +78,7 @@ def test_who_took_over_from_a_frozen_worker_gets_the_lock_once_it_is_free(crew: 
     claim = take(second)
     crew.kill(frozen)
     assert refused(third) == "held"
-    second.renew([claim])
+    second.leases.renew([claim])
     crew.kill(second)
     take(third)
 
@@ -86,16 +86,16 @@ def test_who_took_over_from_a_frozen_worker_gets_the_lock_once_it_is_free(crew: 
 def test_a_killed_session_is_replaced_and_its_worker_told(crew: PostgresCrew) -> None:
     ann, bob = crew.worker(), crew.worker()
     old = take(ann)
-    ann.quarantine(old, [Rejected({"id": "1"}, "bad")])
+    ann.rejected_rows.add(old, [Rejected({"id": "1"}, "bad")])
     crew.kill(ann)
     new = take(bob)
     with pytest.raises(LeaseLost, match=r"test has it, since"):
-        ann.advance(old, checkpoint())
+        ann.checkpoints.advance(old, checkpoint())
     with pytest.raises(LeaseLost):
-        ann.resolve_errors(old, [{"id": "1"}])
-    bob.advance(new, checkpoint())
+        ann.rejected_rows.resolve(old, [{"id": "1"}])
+    bob.checkpoints.advance(new, checkpoint())
     assert new.has_open_errors
-    assert len(bob.errors()) == 1
+    assert len(bob.rejected_rows.listed()) == 1
 
 
 def test_a_pooler_that_lends_the_holders_own_session_does_not_let_us_pass_its_lock(
@@ -110,13 +110,13 @@ def test_a_pooler_that_lends_the_holders_own_session_does_not_let_us_pass_its_lo
 
 def test_refused_claims_leave_no_lock_behind(crew: PostgresCrew) -> None:
     ann, bob = crew.worker(), crew.worker()
-    claims, _ = ann.claim(["a", "b", "c"], run_id="r", holder="ann")
-    ann.finish([(claims[0], report(claims[0], Status.IDLE))])
-    ann.release(claims[:1])
-    assert bob.claim(["a", "b", "c"], run_id="s", holder="bob", min_age=600)[0] == []
-    assert ann.claim(["a", "b", "c"], run_id="s", holder="ann", min_age=600)[0] == []
+    claims, _ = ann.leases.claim(["a", "b", "c"], run_id="r", holder="ann")
+    ann.run_log.finish([(claims[0], report(claims[0], Status.IDLE))])
+    ann.leases.release(claims[:1])
+    assert bob.leases.claim(["a", "b", "c"], run_id="s", holder="bob", min_age=600)[0] == []
+    assert ann.leases.claim(["a", "b", "c"], run_id="s", holder="ann", min_age=600)[0] == []
     assert advisory_locks(crew) == 2
-    ann.release(claims)
+    ann.leases.release(claims)
     assert advisory_locks(crew) == 0
 
 
@@ -124,35 +124,37 @@ def test_a_claim_that_fails_half_way_leaves_no_lock_behind(
     crew: PostgresCrew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = crew.worker()
-    earlier.release(earlier.claim(["a", "b"], run_id="r", holder="h")[0])
+    earlier.leases.release(earlier.leases.claim(["a", "b"], run_id="r", holder="h")[0])
     monkeypatch.setitem(session._SERVER, "lock_timeout", "200ms")
     worker = crew.worker()
     with psycopg.connect(crew.dsn) as somebody:
         somebody.execute(f"select from {quoted(crew)}.sync_watermarks where source_table = 'b' for update")
         with pytest.raises(LedgerUnavailable) as caught:
-            worker.claim(["a", "b"], run_id="r", holder="h")
+            worker.leases.claim(["a", "b"], run_id="r", holder="h")
     assert caught.value.code == "55P03"
     assert advisory_locks(crew) == 0
-    assert len(worker.claim(["a", "b"], run_id="r", holder="h")[0]) == 2
+    assert len(worker.leases.claim(["a", "b"], run_id="r", holder="h")[0]) == 2
 
 
 def test_workers_that_name_tables_in_other_orders_never_deadlock(crew: PostgresCrew) -> None:
     names = [f"t{n:02}" for n in range(20)]
     ann, bob = crew.worker(), crew.worker()
-    claims, _ = ann.claim(names, run_id="r", holder="ann")
+    claims, _ = ann.leases.claim(names, run_id="r", holder="ann")
     start = threading.Barrier(2)
 
     def hold() -> None:
         start.wait(timeout=30)
         for x in range(40):
-            assert ann.advance_idle([(claim, checkpoint(x=x)) for claim in reversed(claims)]) == []
-            ann.renew(claims[::2] + claims[1::2])
-            ann.finish([(claim, report(claim, Status.IDLE)) for claim in reversed(claims)])
+            assert (
+                ann.checkpoints.advance_idle([(claim, checkpoint(x=x)) for claim in reversed(claims)]) == []
+            )
+            ann.leases.renew(claims[::2] + claims[1::2])
+            ann.run_log.finish([(claim, report(claim, Status.IDLE)) for claim in reversed(claims)])
 
     def covet() -> None:
         start.wait(timeout=30)
         for _ in range(80):
-            assert bob.claim(names, run_id="s", holder="bob")[0] == []
+            assert bob.leases.claim(names, run_id="s", holder="bob")[0] == []
 
     with ThreadPoolExecutor(2) as threads:
         for done in [threads.submit(hold), threads.submit(covet)]:
@@ -163,11 +165,11 @@ def test_a_cut_connection_is_opened_again_and_the_statement_repeated(crew: Postg
     worker = crew.worker()
     claim = take(worker)
     for act in (
-        lambda: worker.advance(claim, checkpoint(x=5)),
-        lambda: worker.open_batch(claim, "b1"),
-        lambda: worker.finish([(claim, report(claim, rows_inserted=1))]),
-        lambda: worker.watermarks(),
-        lambda: worker.release([claim]),
+        lambda: worker.checkpoints.advance(claim, checkpoint(x=5)),
+        lambda: worker.checkpoints.open_batch(claim, "b1"),
+        lambda: worker.run_log.finish([(claim, report(claim, rows_inserted=1))]),
+        lambda: worker.run_log.watermarks(),
+        lambda: worker.leases.release([claim]),
     ):
         crew.kill(worker)
         act()
@@ -183,12 +185,12 @@ def test_a_server_that_does_not_come_back_is_reported_as_unavailable(crew: Postg
             return self.dsn
 
     settings = Moving()
-    worker = PostgresLedger(settings, crew.schema)
+    worker = Ledger(settings, crew.schema)
     take(worker)
     settings.dsn = psycopg.conninfo.make_conninfo(crew.dsn, port=1)
     crew.kill(worker)
     with pytest.raises(LedgerUnavailable):
-        worker.watermarks()
+        worker.run_log.watermarks()
     worker.close()
 
 
@@ -206,16 +208,16 @@ def test_a_worker_that_is_interrupted_drops_its_connection(crew: PostgresCrew) -
 
     with pytest.raises(TimeLimit):
         worker._statements.session.run(interrupted)
-    assert worker.watermarks() == []
+    assert worker.run_log.watermarks() == []
     assert session_pid(worker) != before
 
 
-def in_child(ledger: PostgresLedger, held: Claim, pids: Any) -> None:
+def in_child(ledger: Ledger, held: Claim, pids: Any) -> None:
     """What a forked worker does: look, claim a table of its own, write under its parent's claim, close."""
     pids.put(session_pid(ledger))
     take(ledger, "child")
     assert refused(ledger, USERS) == "held"
-    ledger.advance(held, checkpoint(x=1))
+    ledger.checkpoints.advance(held, checkpoint(x=1))
     ledger.close()
 
 
@@ -240,8 +242,8 @@ def test_nothing_is_sent_before_the_first_call_and_secrets_are_not_shown() -> No
         def conninfo(self) -> str:
             raise AssertionError("asked too early")
 
-    assert "password" not in repr(PostgresLedger(Secret()))
-    PostgresLedger(Secret()).close()
+    assert "password" not in repr(Ledger(Secret()))
+    Ledger(Secret()).close()
 
 
 def quoted(crew: PostgresCrew) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.migrate import migrations
 from pgsnow.model.errors import LedgerAccessDenied
 from tests.integration.ledger.crew import Dsn, PostgresCrew
@@ -54,11 +54,11 @@ def clerk(public: PostgresCrew) -> Iterator[str]:
 
 def test_eight_processes_may_start_at_once(public: PostgresCrew) -> None:
     start = (
-        "import sys; from pgsnow.ledger.ledger import PostgresLedger;"
+        "import sys; from pgsnow.ledger.ledger import Ledger;"
         "from tests.integration.ledger.crew import Dsn;"
         "print('ready', flush=True); sys.stdin.readline();"
-        "ledger = PostgresLedger(Dsn(sys.argv[1]), 'new');"
-        "ledger.migrate(); ledger.claim([sys.argv[2]], run_id='r', holder='h'); ledger.close()"
+        "ledger = Ledger(Dsn(sys.argv[1]), 'new');"
+        "ledger.migrate(); ledger.leases.claim([sys.argv[2]], run_id='r', holder='h'); ledger.close()"
     )
     processes = [
         subprocess.Popen(
@@ -109,7 +109,7 @@ def test_each_migration_may_run_twice_and_by_hand(public: PostgresCrew, migratio
         (migration.version, migration.version)
     ]
     public.worker().migrate()
-    assert public.worker().watermarks() == []
+    assert public.worker().run_log.watermarks() == []
 
 
 def test_migrations_are_numbered_without_gaps_and_each_statement_says_what_it_is_for() -> None:
@@ -124,10 +124,10 @@ def test_a_table_made_by_hand_from_the_plan_is_adopted_with_its_rows(public: Pos
     public.sql(PLAN)
     ledger = public.worker()
     ledger.migrate()
-    [row] = ledger.watermarks()
+    [row] = ledger.run_log.watermarks()
     assert (row.source_table, row.last_status, row.rows_processed) == ("public.users", "idle", 0)
     assert row.last_watermark == "2026-01-01 00:00:00"
-    [claim], _ = ledger.claim(["public.users"], run_id="r", holder="h")
+    [claim], _ = ledger.leases.claim(["public.users"], run_id="r", holder="h")
     assert claim.checkpoint is None
 
 
@@ -135,10 +135,10 @@ def test_without_the_right_to_create_a_ledger_that_is_there_works(public: Postgr
     public.worker().migrate()
     role = psycopg.conninfo.conninfo_to_dict(clerk)["user"]
     public.sql(f"grant select, insert, update, delete on all tables in schema public to {role}")
-    ledger = PostgresLedger(Dsn(clerk))
+    ledger = Ledger(Dsn(clerk))
     ledger.migrate()
-    [claim], _ = ledger.claim(["t"], run_id="r", holder="h")
-    ledger.release([claim])
+    [claim], _ = ledger.leases.claim(["t"], run_id="r", holder="h")
+    ledger.leases.release([claim])
     ledger.close()
 
 
@@ -147,7 +147,7 @@ def test_without_the_right_to_create_a_missing_ledger_is_reported_with_what_to_g
 ) -> None:
     for schema in ("public", "elsewhere"):
         with pytest.raises(LedgerAccessDenied, match="permission denied") as caught:
-            PostgresLedger(Dsn(clerk), schema).migrate()
+            Ledger(Dsn(clerk), schema).migrate()
         assert "Grant" in caught.value.advice
         assert caught.value.code == "42501"
 
@@ -155,19 +155,19 @@ def test_without_the_right_to_create_a_missing_ledger_is_reported_with_what_to_g
 def test_without_rights_on_the_tables_the_ledger_says_so(public: PostgresCrew, clerk: str) -> None:
     public.worker().migrate()
     with pytest.raises(LedgerAccessDenied):
-        PostgresLedger(Dsn(clerk)).migrate()
+        Ledger(Dsn(clerk)).migrate()
 
 
 def test_an_unknown_role_is_refused_and_a_missing_database_named(public: PostgresCrew) -> None:
     for change in ({"user": "nobody_here"}, {"dbname": "nothing_here"}):
         dsn = psycopg.conninfo.make_conninfo(public.dsn, **change)
         with pytest.raises(LedgerAccessDenied, match="_here"):
-            PostgresLedger(Dsn(dsn)).migrate()
+            Ledger(Dsn(dsn)).migrate()
 
 
 def test_a_ledger_that_was_never_made_is_reported_with_what_makes_it(public: PostgresCrew) -> None:
     with pytest.raises(LedgerAccessDenied) as caught:
-        public.worker().watermarks()
+        public.worker().run_log.watermarks()
     assert "first run" in caught.value.advice
 
 
@@ -175,7 +175,7 @@ def test_a_ledger_on_a_read_only_server_is_reported_with_what_to_do(public: Post
     public.worker().migrate()
     read_only = psycopg.conninfo.make_conninfo(public.dsn, options="-c default_transaction_read_only=on")
     with pytest.raises(LedgerAccessDenied) as caught:
-        PostgresLedger(Dsn(read_only)).claim(["t"], run_id="r", holder="h")
+        Ledger(Dsn(read_only)).leases.claim(["t"], run_id="r", holder="h")
     assert "LEDGER_DSN" in caught.value.advice
 
 

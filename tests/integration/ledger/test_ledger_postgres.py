@@ -1,4 +1,4 @@
-"""The ledger in Postgres keeps the promises of `Ledger`."""
+"""The conformance suite, run against Postgres."""
 
 from __future__ import annotations
 

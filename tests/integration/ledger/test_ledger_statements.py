@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgsnow.ledger.interface import Ledger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.report import Status
 from tests.integration.ledger.conformance import checkpoint, report
 from tests.integration.ledger.crew import PostgresCrew
@@ -28,12 +28,12 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def idle_tick(worker: Ledger, tables: list[str], x: int) -> None:
-    claims, refusals = worker.claim(tables, run_id=f"run-{x}", holder="h", min_age=0)
+    claims, refusals = worker.leases.claim(tables, run_id=f"run-{x}", holder="h", min_age=0)
     assert (len(claims), refusals) == (len(tables), [])
-    assert worker.advance_idle([(claim, checkpoint(x=x)) for claim in claims]) == []
-    worker.renew(claims)
-    worker.finish([(claim, report(claim, Status.IDLE)) for claim in claims])
-    worker.release(claims)
+    assert worker.checkpoints.advance_idle([(claim, checkpoint(x=x)) for claim in claims]) == []
+    worker.leases.renew(claims)
+    worker.run_log.finish([(claim, report(claim, Status.IDLE)) for claim in claims])
+    worker.leases.release(claims)
 
 
 def test_a_tick_of_a_hundred_idle_tables_sends_five_statements(crew: PostgresCrew, sent: list[str]) -> None:
@@ -48,16 +48,16 @@ def test_a_tick_of_a_hundred_idle_tables_sends_five_statements(crew: PostgresCre
 
 def test_the_first_claim_of_new_tables_takes_two_statements_more(crew: PostgresCrew, sent: list[str]) -> None:
     worker = crew.worker()
-    worker.watermarks()
+    worker.run_log.watermarks()
     sent.clear()
-    worker.claim([f"public.t{n}" for n in range(100)], run_id="r", holder="h")
+    worker.leases.claim([f"public.t{n}" for n in range(100)], run_id="r", holder="h")
     assert len(sent) == 3
 
 
 def test_times_are_kept_in_utc_and_odd_watermarks_as_text(crew: PostgresCrew) -> None:
     """last_watermark is NULL where Postgres's timestamp cannot say it; watermark_text always does."""
     worker = crew.worker()
-    [claim], _ = worker.claim(["t"], run_id="r", holder="h")
+    [claim], _ = worker.leases.claim(["t"], run_id="r", holder="h")
     for x, (text, stored) in enumerate(
         [
             ("2026-03-01 10:00:00.123456+02", "2026-03-01 08:00:00.123456"),
@@ -71,7 +71,7 @@ def test_times_are_kept_in_utc_and_odd_watermarks_as_text(crew: PostgresCrew) ->
             (None, None),
         ]
     ):
-        worker.advance(claim, checkpoint(x=x, last_watermark=text))
+        worker.checkpoints.advance(claim, checkpoint(x=x, last_watermark=text))
         assert crew.sql("select last_watermark::text, watermark_text from sync_watermarks") == [
             (stored, text)
         ]
@@ -80,12 +80,12 @@ def test_times_are_kept_in_utc_and_odd_watermarks_as_text(crew: PostgresCrew) ->
 def test_totals_and_failures_are_counted(crew: PostgresCrew) -> None:
     worker = crew.worker()
     for number, status in enumerate([Status.OK, Status.ERROR, Status.STOPPED, Status.ERROR]):
-        [claim], _ = worker.claim(["t"], run_id=f"r{number}", holder="h")
-        worker.finish([(claim, report(claim, status, rows_inserted=2, rows_updated=1))])
-        worker.finish([(claim, report(claim, status, rows_inserted=2, rows_updated=1))])
-        worker.release([claim])
+        [claim], _ = worker.leases.claim(["t"], run_id=f"r{number}", holder="h")
+        worker.run_log.finish([(claim, report(claim, status, rows_inserted=2, rows_updated=1))])
+        worker.run_log.finish([(claim, report(claim, status, rows_inserted=2, rows_updated=1))])
+        worker.leases.release([claim])
     totals = "select rows_processed, rows_total, consecutive_failures from sync_watermarks"
     assert crew.sql(totals) == [(3, 12, 2)]
-    [claim], _ = worker.claim(["t"], run_id="good", holder="h")
-    worker.finish([(claim, report(claim, Status.IDLE))])
+    [claim], _ = worker.leases.claim(["t"], run_id="good", holder="h")
+    worker.run_log.finish([(claim, report(claim, Status.IDLE))])
     assert crew.sql(totals) == [(0, 12, 0)]

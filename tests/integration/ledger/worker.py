@@ -11,8 +11,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from pgsnow.ledger.interface import Claim
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.errors import PgsnowError
 from tests.integration.ledger.conformance import checkpoint
 from tests.integration.ledger.crew import Dsn
@@ -21,23 +21,23 @@ from tests.integration.ledger.crew import Dsn
 class Worker:
     """The inside."""
 
-    def __init__(self, ledger: PostgresLedger) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._claims: list[Claim] = []
 
     def do(self, order: str) -> str:
         match order.split():
             case ["claim", table]:
-                self._claims, _ = self._ledger.claim(
+                self._claims, _ = self._ledger.leases.claim(
                     [table], run_id=f"run-{os.getpid()}", holder=str(os.getpid())
                 )
                 return "granted" if self._claims else "refused"
             case ["release"]:
-                self._ledger.release(self._claims)
+                self._ledger.leases.release(self._claims)
                 return "released"
             case ["advance", x]:
                 try:
-                    self._ledger.advance(self._claims[0], checkpoint(x=int(x)))
+                    self._ledger.checkpoints.advance(self._claims[0], checkpoint(x=int(x)))
                 except PgsnowError as error:
                     return type(error).__name__
                 return "moved"
@@ -79,7 +79,7 @@ class Led:
 
 
 def main(dsn: str, schema: str, lease_seconds: str) -> None:
-    worker = Worker(PostgresLedger(Dsn(dsn), schema, lease_seconds=float(lease_seconds)))
+    worker = Worker(Ledger(Dsn(dsn), schema, lease_seconds=float(lease_seconds)))
     print("ready", flush=True)
     for line in sys.stdin:
         print(worker.do(line), flush=True)

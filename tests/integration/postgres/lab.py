@@ -22,7 +22,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.audit import audit_if_due
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.incremental.probe import idle_checkpoint, probe
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Follower:
             self.full_read = None
             return []
         keys: list[Any] = []
-        with Reader(self.source, self.plan, before, horizon, full=full) as reading:
+        with open_reader(self.source, self.plan, before, horizon, full=full) as reading:
             self.full_read = reading.full_read
             assert bool(found.full_read) == bool(reading.full_read) or full
             for page in reading.pages():

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
-from pgsnow.postgres.read.reader import read_keys
+from pgsnow.postgres.read.by_key import read_keys
 from tests.integration.postgres.lab import Lab
 
 MEGABYTE = 1024 * 1024

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Follower, Lab
 
 
@@ -279,7 +279,7 @@ def test_what_was_written_by_a_rolled_back_transaction_is_never_read(table: Lab,
 
 
 def test_our_own_long_reads_do_not_hold_the_horizon_back(table: Lab, follower: Follower) -> None:
-    with Reader(follower.source, follower.plan, None, follower.horizon()) as reading:
+    with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
         next(iter(reading.pages()))
         reading_since_before = table.one("select clock_timestamp()::text")
         low = follower.horizon().low
@@ -330,7 +330,7 @@ class TestNegativeControls:
     ) -> None:
         late = table.session()
         late.execute("insert into t (id) values (100)")
-        with Reader(follower.source, follower.plan, follower.checkpoint, follower.horizon()) as reading:
+        with open_reader(follower.source, follower.plan, follower.checkpoint, follower.horizon()) as reading:
             list(reading.pages())
             right = reading.checkpoint()
         late.commit()

@@ -17,7 +17,7 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.errors import SchemaMoved, SourceUnavailable
 from pgsnow.postgres import connection
 from pgsnow.postgres.catalog.describe import fingerprints
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Follower, Lab
 
 FILL = (
@@ -31,7 +31,7 @@ REWRITES = {
 
 def read(follower: Follower, checkpoint: Checkpoint | None) -> tuple[list[Any], Checkpoint]:
     """One read without a look before it, as if the lock were taken just after that look."""
-    with Reader(follower.source, follower.plan, checkpoint, follower.horizon()) as reading:
+    with open_reader(follower.source, follower.plan, checkpoint, follower.horizon()) as reading:
         keys = [row["id"] for page in reading.pages() for row in page.rows.to_pylist()]
         return keys, reading.checkpoint()
 

@@ -81,7 +81,7 @@ def change(world: World, name: str, ids: str = "id <= 10") -> None:
 
 def staged_rows(world: World) -> int:
     with world.engine() as engine:
-        (row,) = engine.ledger.watermarks()
+        (row,) = engine.ledger.run_log.watermarks()
     return row.staged_rows
 
 
@@ -260,7 +260,7 @@ def test_a_replayed_row_is_not_overwritten_by_an_older_version_that_waited(stagi
     assert tick(staging).rows_rejected == 1
     staging.sql("update users set name = 'mended' where id = 1")
     with staging.engine() as engine:
-        (error,) = engine.ledger.errors()
+        (error,) = engine.ledger.rejected_rows.listed()
         assert not engine.replay([error.id]).failures
     change(staging, "other", "id = 2")
     tick(staging)

@@ -87,11 +87,11 @@ def test_a_tick_loads_the_chunks_that_nobody_has_and_leaves_the_table_to_those_w
 ) -> None:
     with large.engine() as engine, large.engine() as other:
         engine.tick(leave_chunks=True)
-        taken = other.ledger.claim_chunk({"public.users": 3}, run_id="other", holder="other")
+        taken = other.ledger.backfills.claim_chunk({"public.users": 3}, run_id="other", holder="other")
         assert taken is not None
         report = engine.tick().tables[0]
         assert (report.status, report.chunks_left, report.chunks_waiting) == (Status.HELD, 1, 0)
-        other.ledger.release([taken.claim])
+        other.ledger.leases.release([taken.claim])
         assert engine.tick().tables[0].ok
     assert sorted(tries for _, tries in chunks(large))[-2:] == [1, 2]
     large.assert_equal()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.report import Status
 from pgsnow.operations.plan.apply import apply
 from pgsnow.operations.plan.preview import preview
@@ -94,8 +94,8 @@ def test_a_column_that_was_added_is_one_statement_and_a_table_held_elsewhere_is_
         assert changed.action is Action.CHANGE
         assert len(changed.ddl) == 1
         assert 'ADD COLUMN IF NOT EXISTS "CITY" VARCHAR' in changed.ddl[0]
-        ledger = PostgresLedger(world.settings.ledger, "public")
-        ledger.claim(["public.users"], run_id="other", holder="elsewhere:7")
+        ledger = Ledger(world.settings.ledger, "public")
+        ledger.leases.claim(["public.users"], run_id="other", holder="elsewhere:7")
         [held] = apply(world.config, world.settings, ["public.users"]).tables
         assert held.status is Status.HELD
         assert "elsewhere:7" in str(held.error)

@@ -23,7 +23,7 @@ def test_a_transform_that_raises_on_one_row_of_a_thousand_stops_only_that_row(wo
     with world.engine() as engine:
         report = engine.tick().tables[0]
         assert (report.status, report.rows_inserted, report.rows_rejected) == (Status.PARTIAL, 999, 1)
-        (error,) = engine.ledger.errors()
+        (error,) = engine.ledger.rejected_rows.listed()
     assert error.key == {"id": "500"}
     assert "cannot parse this one" in error.reason
     assert error.payload is not None
@@ -35,14 +35,14 @@ def test_replay_loads_the_row_once_the_transform_is_mended(world: World, monkeyp
     world.sql("insert into users select g, 'n' || g from generate_series(499, 501) g")
     with world.engine() as engine:
         engine.tick()
-        (error,) = engine.ledger.errors()
+        (error,) = engine.ledger.rejected_rows.listed()
         still = engine.replay([error.id]).tables[0]
         assert still.rows_rejected == 1
-        assert engine.ledger.errors()[0].occurrences == 2
+        assert engine.ledger.rejected_rows.listed()[0].occurrences == 2
         monkeypatch.setattr(f"{__name__}.BROKEN", False)
         assert engine.replay([error.id]).tables[0].rows_inserted == 1
-        assert engine.ledger.errors() == []
-        assert [row.state for row in engine.ledger.errors(state=None)] == ["replayed"]
+        assert engine.ledger.rejected_rows.listed() == []
+        assert [row.state for row in engine.ledger.rejected_rows.listed(state=None)] == ["replayed"]
     assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS") == [(3,)]
 
 
@@ -52,13 +52,13 @@ def test_a_newer_good_version_of_a_row_closes_its_error(world: World) -> None:
     with world.engine() as engine:
         report = engine.tick().tables[0]
         assert (report.rows_inserted, report.rows_rejected) == (1, 1)
-        (error,) = engine.ledger.errors()
+        (error,) = engine.ledger.rejected_rows.listed()
         assert error.column == "seen"
         assert error.payload is not None
         assert error.payload["seen"] == "infinity"
         world.sql("update users set seen = now(), updated_at = now() where id = 2")
         assert engine.tick().tables[0].status is Status.OK
-        assert engine.ledger.errors() == []
+        assert engine.ledger.rejected_rows.listed() == []
     world.assert_equal()
 
 
@@ -80,7 +80,7 @@ def test_payloads_do_not_show_what_a_transform_hides(world: World) -> None:
     world.sql("insert into users (id, name, seen) values (1, 'secret name', 'infinity')")
     with world.engine() as engine:
         engine.tick()
-        (error,) = engine.ledger.errors()
+        (error,) = engine.ledger.rejected_rows.listed()
     assert "secret name" not in str(error)
 
 
@@ -94,7 +94,7 @@ def test_a_value_too_long_for_the_targets_own_column_is_rejected_before_it_is_st
     with world.engine() as engine:
         report = engine.tick().tables[0]
         assert (report.rows_inserted, report.rows_rejected) == (1, 1)
-        (error,) = engine.ledger.errors()
+        (error,) = engine.ledger.rejected_rows.listed()
     assert (error.key, error.column) == ({"id": "2"}, "name")
     assert "takes 5" in error.reason
 
@@ -110,7 +110,7 @@ def test_a_transformed_table_is_compared_with_what_its_transform_makes_of_the_so
     with world.engine() as engine:
         report = engine.tick().tables[0]
         assert (report.rows_inserted, report.rows_dropped) == (90, 10)
-    world.assert_equal()
+    assert world.verdicts()[0].equal
     world.snowflake("UPDATE ANALYTICS.USERS SET NAME = 'wrong' WHERE BALANCE = 7")
     (verdict,) = world.verdicts()
     assert [(d.kind, d.column, d.target) for d in verdict.differences] == [("value", "NAME", "wrong")]

@@ -136,13 +136,13 @@ def test_errors_are_not_replayed_into_a_content_that_is_about_to_give_way(live: 
     failed = tick(live, RaiseAt("chunk", SourceUnavailable("cut"), 2), resync=True)
     assert (failed.status, beside(live)) == (Status.ERROR, 1)
     with live.engine() as engine:
-        [error] = engine.ledger.errors()
+        [error] = engine.ledger.rejected_rows.listed()
         report = engine.replay([error.id]).tables[0]
         assert (report.status, beside(live)) == (Status.HELD, 1)
-        assert [row.state for row in engine.ledger.errors(state=None)] == ["open"]
+        assert [row.state for row in engine.ledger.rejected_rows.listed(state=None)] == ["open"]
         live.sql("update users set balance = 1, updated_at = now() where id = 5")
         assert engine.tick().tables[0].status is Status.OK
         assert live.sql("select max(attempts) from sync_chunks where number < 2") == [(1,)]
-        assert [row.state for row in engine.ledger.errors(state=None)] == ["replayed"]
+        assert [row.state for row in engine.ledger.rejected_rows.listed(state=None)] == ["replayed"]
     live.assert_equal()
     assert live.leftovers() == []

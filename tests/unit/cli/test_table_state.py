@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.ledger.interface import WatermarkRow
+from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState, health_of
 

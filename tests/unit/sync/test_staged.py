@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.table import TargetName
 from pgsnow.sync.load.deferred import Staged

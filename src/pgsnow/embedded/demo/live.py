@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pgsnow.ledger.interface import RunLog
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.status.table_state import HealthState, health_of
@@ -54,15 +54,15 @@ class Row:
         )
 
 
-def rows_of(config: SyncConfig, ledger: RunLog, counts: Mapping[str, int]) -> list[Row]:
+def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> list[Row]:
     """A row a configured table, from the ledger; `counts` are the source's rows by table."""
     now = datetime.now(UTC)
-    marks = {mark.source_table: mark for mark in ledger.watermarks()}
+    marks = {mark.source_table: mark for mark in ledger.run_log.watermarks()}
     rows = []
     for table in config.tables:
         mark = marks.get(table.name)
         standing = health_of(mark, interval=config.sync_interval_seconds, now=now)
-        logs = ledger.logs(table=table.name, limit=MOST_LOGS)
+        logs = ledger.run_log.logs(table=table.name, limit=MOST_LOGS)
         rows.append(
             Row(
                 table=table.name,

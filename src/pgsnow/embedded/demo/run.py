@@ -24,7 +24,7 @@ from pgsnow.embedded.demo.verdict import give_verdict
 from pgsnow.embedded.demo.workers import Workers
 from pgsnow.embedded.demo.writers import Writers
 from pgsnow.embedded.stack import Stack
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings.settings import Settings
@@ -53,7 +53,7 @@ class DemoStage:
 
     config: SyncConfig
     settings: Settings
-    ledger: PostgresLedger
+    ledger: Ledger
     conn: psycopg.Connection[tuple[int]]
     writers: Writers
     workers: Workers
@@ -100,7 +100,7 @@ def _run(seconds: float, folder: Path, kept: bool, worker_app: str, interruption
 
 @contextlib.contextmanager
 def _stage(config: SyncConfig, settings: Settings, workers: Workers, dsn: str) -> Iterator[DemoStage]:
-    ledger = PostgresLedger(settings.ledger, config.ledger_schema)
+    ledger = Ledger(settings.ledger, config.ledger_schema)
     writers = Writers(dsn)
     try:
         ledger.migrate()
@@ -119,7 +119,7 @@ def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
     while (left := end - time.monotonic()) > 0:
         stage.workers.check()
         stage.writers.check()
-        if first_tick is None and stage.ledger.logs(limit=1):
+        if first_tick is None and stage.ledger.run_log.logs(limit=1):
             first_tick = time.monotonic() - up_at
         tick = "" if first_tick is None else f", first tick after {first_tick:.1f} s"
         title = f"writing for {left:.0f} s more, {stage.writers.transactions} transactions{tick}"
@@ -142,7 +142,7 @@ def _settle(stage: DemoStage) -> None:
 
 def _not_run_since(stage: DemoStage, moment: datetime) -> set[str]:
     """Tables without a good run that began later."""
-    marks = stage.ledger.watermarks()
+    marks = stage.ledger.run_log.watermarks()
     done = {mark.source_table for mark in marks if mark.last_success and mark.last_success > moment}
     return {table.name for table in stage.config.enabled} - done
 

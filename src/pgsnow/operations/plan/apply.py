@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from pgsnow.ledger.interface import Claim, Ledger
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import Status, SyncReport, TableReport
@@ -25,7 +25,7 @@ from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.sync.engine import holder
 from pgsnow.sync.load.destination import Destination
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import prepare, target_of
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.runtime.report import failure_report, locked_report, table_report
@@ -43,12 +43,12 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
     with ExitStack() as stack:
         source = Source(settings.source)
         stack.callback(source.close)
-        ledger = PostgresLedger(settings.ledger, config.ledger_schema)
+        ledger = Ledger(settings.ledger, config.ledger_schema)
         stack.callback(ledger.close)
         ledger.migrate()
         conn = stack.enter_context(source.connect())
-        claims, refusals = ledger.claim(chosen, run_id=run_id, holder=holder())
-        stack.enter_context(Heartbeat(ledger, claims))
+        claims, refusals = ledger.leases.claim(chosen, run_id=run_id, holder=holder())
+        stack.enter_context(Heartbeat(ledger.leases, claims))
         work = _Application(config, settings, ledger, conn)
         reports = [locked_report(work.progress(refusal.table, run_id), refusal) for refusal in refusals]
         with ThreadPoolExecutor(config.parallel_tables, thread_name_prefix="pgsnow-apply") as pool:
@@ -84,17 +84,17 @@ class _Application:
             report = table_report(progress, Status.APPLIED)
         except Exception as error:  # one table's failure, whatever it is, leaves the others
             if not isinstance(error, PgsnowError):
-                logger(claim.table, claim.run_id).error("unexpected error", exc_info=error)
+                log_unexpected(error, self._settings.secrets(), claim.table, claim.run_id)
             report = failure_report(progress, error)
-        self._ledger.note([(claim, report)])
-        self._ledger.release([claim])
+        self._ledger.run_log.note([(claim, report)])
+        self._ledger.leases.release([claim])
         return report
 
     def _fit(self, claim: Claim, progress: Recorder) -> None:
         """As a run does it before it reads. The ledger's memory of the target may be why it does not fit: look anew."""
         table, settings = self._config.table(claim.table), self._settings.snowflake
         drift = prepare(table, describe(self._conn, table.source), settings, claim.known).drift
-        self._ledger.remember_target(claim, None)
+        self._ledger.checkpoints.remember_target(claim, None)
         fresh = replace(claim, target_columns=None)
         destination = Destination(
             settings, drift.plan, self._ledger, fresh, progress, threading.Event(), Stages(), applying=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.remembered import remembered
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
@@ -39,11 +39,11 @@ def preview(
 def _in_source(
     config: SyncConfig, settings: Settings, tables: Sequence[TableConfig], *, full: bool
 ) -> list[Found]:
-    ledger, source = PostgresLedger(settings.ledger, config.ledger_schema), Source(settings.source)
+    ledger, source = Ledger(settings.ledger, config.ledger_schema), Source(settings.source)
     try:
-        checkpoints: dict[str, Checkpoint] = remembered(ledger.checkpoints, {})
-        sources: dict[str, SourceDefinition] = remembered(ledger.known_sources, {})
-        listing = remembered(lambda: ledger.virtual_xids(settings.source.display), VirtualXids())
+        checkpoints: dict[str, Checkpoint] = remembered(ledger.checkpoints.all, {})
+        sources: dict[str, SourceDefinition] = remembered(ledger.checkpoints.source_definitions, {})
+        listing = remembered(lambda: ledger.checkpoints.virtual_xids(settings.source.display), VirtualXids())
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
             sizes = access(conn, {table.source: table.watermark_column for table in tables})

@@ -21,7 +21,7 @@ from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, S
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.catalog.privileges import Access
 from pgsnow.postgres.incremental.probe import Probe, probe
-from pgsnow.postgres.incremental.read_mode import why_mode
+from pgsnow.postgres.incremental.strategy import why_mode
 from pgsnow.sync.runtime.planner import prepare, target_of
 
 UNKNOWN = Access(None, None, ())
@@ -57,7 +57,7 @@ class SourceInspection:
             seen = probe(self.conn, plan, self.checkpoints.get(table.name), self.horizon)
         except PgsnowError as error:
             return Found(found.stopped(error), None)
-        mode = seen.step.mode
+        mode = seen.point.mode
         told = replace(
             found,
             changes=(*_configured(known, plan), *drift.sentences),

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pgsnow.ledger.interface import RunLog, WatermarkRow
+from pgsnow.ledger.ledger import Ledger
+from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.report import SUCCESS, Status
 from pgsnow.operations.status.table_state import HealthState
@@ -17,14 +18,14 @@ ALARMS = (HealthState.STUCK, HealthState.FAILED, HealthState.PARTIAL, HealthStat
 RUNS = 20
 
 
-def status_of(config: SyncConfig, ledger: RunLog, now: datetime) -> dict[str, Any]:
+def status_of(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, Any]:
     """The state of every configured table, the plan's metrics, and the newest runs. Reads only the ledger.
 
     Raises LedgerUnavailable, LedgerAccessDenied.
     """
-    tables = table_statuses(config, config.tables, ledger.watermarks(), now)
+    tables = table_statuses(config, config.tables, ledger.run_log.watermarks(), now)
     ran = [table.row for table in tables if table.row is not None]
-    logs = ledger.logs(limit=max(RUNS, len(tables)))
+    logs = ledger.run_log.logs(limit=max(RUNS, len(tables)))
     return {
         "state": _word(tables),
         "worst_lag_seconds": max((r.lag_seconds for r in ran if r.lag_seconds is not None), default=None),

@@ -11,7 +11,7 @@ from pgsnow.model.duration import approximate_duration
 from pgsnow.model.report import Status
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.interface import WatermarkRow
+    from pgsnow.ledger.rows import WatermarkRow
 
 PATIENCE = 3.0
 """Ticks that may pass without a success before a table is called stuck."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pgsnow.operations.status.table_state import TableHealth, health_of
 
 if TYPE_CHECKING:
-    from pgsnow.ledger.interface import WatermarkRow
+    from pgsnow.ledger.rows import WatermarkRow
     from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
 

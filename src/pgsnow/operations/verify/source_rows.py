@@ -17,7 +17,7 @@ from pgsnow.operations.verify.canonical import from_postgres, from_snowflake
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.as_text import read_text
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from pgsnow.sync.pipeline.row_keys import key_of
 from pgsnow.sync.runtime.planner import Prepared
 
@@ -50,7 +50,7 @@ def _transformed(
 ) -> Iterator[list[Row]]:
     plan = prepared.plan
     horizon, _ = take_horizon(conn)
-    with Reader(source, plan, None, horizon, full=True) as reading:
+    with open_reader(source, plan, None, horizon, full=True) as reading:
         for page in reading.pages():
             rows = prepared.transform.apply(_without(page, plan, bad)).rows
             values = [

@@ -1,4 +1,4 @@
-"""A piece of memory with rows in it, and where in it one field of each row is."""
+"""Positions of one field of each row in a block of memory."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[Any]
 SPARE = 64
-"""Bytes at the end of a block that hold no rows: what is read at a NULL, and thrown away, may lie there."""
+"""Bytes at the end of a block that hold no rows: a read at the position of a NULL, which is discarded, may
+reach them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Even:
-    """Places at equal distances: reading them needs no list of them."""
+    """Positions at equal distances: they need no array."""
 
     first: int
     step: int
     count: int
 
     def read(self, memory: Numbers, kind: str) -> Numbers:
-        """The number of this numpy dtype at each place; not copied."""
+        """The number of this numpy dtype at each position; a view, not a copy."""
         found: Numbers = np.ndarray((self.count,), kind, memory, self.first, (self.step,))
         return found
 
@@ -39,7 +40,7 @@ class Even:
 
 @dataclass(frozen=True, slots=True)
 class Uneven:
-    """Places, ascending."""
+    """Positions as an ascending int64 array."""
 
     at: Numbers
 
@@ -52,7 +53,7 @@ class Uneven:
         return int(self.at[-1])
 
     def read(self, memory: Numbers, kind: str) -> Numbers:
-        """The number of this numpy dtype at each place. Numbers may lie across each other and at odd places."""
+        """The number of this numpy dtype at each position. Numbers may overlap and need no alignment."""
         size = np.dtype(kind).itemsize
         if size == 1:
             return memory.take(self.at)
@@ -71,8 +72,8 @@ Positions = Even | Uneven
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """One column's values: where they begin. sizes: their bytes, where the type does not tell; nulls: which of them
-    are not there (None: all are)."""
+    """One column's values in a block. values: where each begins. sizes: bytes of each, where the type has no
+    fixed size. nulls: which are NULL (None: none)."""
 
     memory: Numbers
     values: Positions

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 import psycopg
 import pyarrow as pa
 from psycopg import pq
+from psycopg.errors import error_from_result
 
-from pgsnow.postgres.copy.columns import CopyColumn
-from pgsnow.postgres.copy.libpq_channel import failure, result_of, sent
+from pgsnow.postgres.copy.batch import CopyColumn
 from pgsnow.postgres.copy.messages import CopyResponse
 
 
@@ -63,7 +64,7 @@ def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[CopyColumn, ...]:
 
 def _checked(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
     """The result of what was sent. (psycopg's describe_prepared holds the GIL until the server has answered.)"""
-    sent(pgconn)
+    flush(pgconn)
     found = result_of(pgconn)
     while result_of(pgconn) is not None:
         pass
@@ -83,3 +84,29 @@ def is_encrypted(conn: psycopg.Connection[Any]) -> bool:
         return False
     found = conn.execute("select encrypted from pg_stat_gssapi where pid = pg_backend_pid()").fetchall()
     return found == [(True,)]
+
+
+def flush(pgconn: pq.abc.PGconn) -> None:
+    """Wait until everything that was queued has been sent."""
+    while pgconn.flush():
+        select.select([], [pgconn.socket], [])
+
+
+def result_of(pgconn: pq.abc.PGconn) -> pq.abc.PGresult | None:
+    """The next result; None: there are no more. (PQgetResult alone would hold the GIL while it waits.)"""
+    while pgconn.is_busy():
+        wait(pgconn)
+    return pgconn.get_result()
+
+
+def wait(pgconn: pq.abc.PGconn) -> None:
+    """Wait until something comes, and let libpq read it."""
+    select.select([pgconn.socket], [], [])
+    pgconn.consume_input()
+
+
+def failure(pgconn: pq.abc.PGconn, result: pq.abc.PGresult | None) -> psycopg.Error:
+    """The error to raise for a result that is not the expected one."""
+    if result is None:
+        return psycopg.OperationalError(pgconn.get_error_message())
+    return error_from_result(result)

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from pgsnow.postgres.copy.columns import CopyColumn
+from pgsnow.postgres.copy.batch import CopyColumn
 from pgsnow.postgres.copy.copy_out import CopyChannel, OpenChannel, described
 from pgsnow.postgres.copy.libpq_channel import LibpqChannel
 from pgsnow.postgres.copy.messages import CopyResponse, Receive

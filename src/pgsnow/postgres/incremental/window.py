@@ -1,4 +1,4 @@
-"""Which row versions an incremental read must read. The invariants that make it lossless, and where each is kept:
+"""The row versions that an incremental read must read. The invariants that make it lossless, and where each is kept:
 
 I1  A row version that snapshot k does not show has an xid of at least xmin(k): everything below had ended. A
     subtransaction's xid is above its parent's, so it holds for those too.                             (Window.since)
@@ -6,19 +6,21 @@ I2  The transaction that wrote it began at the horizon's `low` or later, and so 
     statement_timestamp() and clock_timestamp().                                                      (horizon.py)
 I3  So reading `watermark >= low and xid >= xmin(k)` after snapshot k misses nothing that k missed. Either term alone
     would do: the xid term trims re-reads, the watermark term lets an index serve.              (Window.condition)
-I4  Xids mean something on one server and timeline only, and 32 bits of them tell an order over a distance of less
-    than 2^31 only; otherwise everything is read.                                                      (reason.py)
-I5  Once (xmin, low) are taken before the first page, later pages may use snapshots of their own.      (cursor.py)
+I4  Xids are comparable on one server and timeline only, and their low 32 bits order them over a distance of less
+    than 2^31 only; otherwise everything is read.                                                    (strategy.py)
+I5  Once (xmin, low) are taken before the first page, later pages may use snapshots of their own.
+                                                                      (read/keyset_reader.py, read/chunk_reader.py)
 I6  I2 fails for watermarks that the application supplies, for logical replicas and for clocks that step back. max_skew
     widens `low`, and so does the newest watermark read, which others may copy; audits find what that does not cover.
                                                                                                         (audit.py)
+
+A bound may always be lower than it need be: the xid term drops what it lets through.
 
 A row's `xmin` is the low half of its xid. https://www.postgresql.org/docs/current/ddl-system-columns.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Literal
@@ -30,6 +32,7 @@ from pgsnow.postgres import sql
 EPOCH = 2**32
 HALF = 2**31
 UNBOUNDED = "-infinity"
+"""A lower bound that every row is above."""
 INTEGERS = frozenset({"int2", "int4", "int8"})
 _UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Universal", "UCT"})
 
@@ -43,7 +46,8 @@ def xid_from(since: int) -> Composed:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Rows written by transactions from `since` on, with a watermark of at least `bound`, not read already."""
+    """Rows written by transactions from `since` on, with a watermark of at least `bound` (None: any), and whose xid is
+    not in `seen`: those were read already."""
 
     plan: TablePlan
     since: int
@@ -51,44 +55,36 @@ class Window:
     seen: frozenset[int] = frozenset()
 
     def condition(self, xmax: Composable) -> Composable:
-        """The WHERE condition. xmax: of the snapshot that reads, as SQL."""
-        return sql.both(
-            [self._not_too_old(), self._in_xids(xmax), self._not_seen(), sql.where_given(self.plan)]
+        """The WHERE condition, with the table's own `where`. xmax: of the snapshot that reads, as SQL."""
+        in_xids = SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
+            Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
         )
+        not_seen = None
+        if self.seen:
+            seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
+            not_seen = SQL("{} <> all ({}::bigint[])").format(xid_from(self.since), seen)
+        return sql.both([self._not_too_old(), in_xids, not_seen, sql.where_given(self.plan)])
 
     def _not_too_old(self) -> Composed | None:
-        """A NULL says nothing of when the row was written, so it passes. (Also where the catalog said NOT NULL: that
-        may have been dropped since, and a planner that knows the constraint drops the term.)"""
+        """A NULL does not tell when the row was written, so it passes. (Also where the catalog said NOT NULL: that may
+        have been dropped since, and a planner that knows the constraint drops the term.)"""
         if self.bound is None:
             return None
         column = sql.watermark(self.plan)
         return SQL("({} >= {} or {} is null)").format(column, self.bound, column)
 
-    def _in_xids(self, xmax: Composable) -> Composed:
-        return SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
-            Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
-        )
-
-    def _not_seen(self) -> Composed | None:
-        if not self.seen:
-            return None
-        return SQL("{} <> all ({}::bigint[])").format(xid_from(self.since), _array(self.seen))
-
-
-def _array(values: Iterable[int]) -> Literal:
-    return Literal("{" + ",".join(str(value) for value in sorted(values)) + "}")
-
 
 def is_integer(plan: TablePlan) -> bool:
+    """Is the watermark an integer column?"""
     return plan.watermark is not None and plan.watermark.type_name in INTEGERS
 
 
 def lower_bound(plan: TablePlan, low: str, *, at_most: str | None = None) -> Composable | None:
-    """What the watermark of a row that began at `low` or later is at least; None: anything.
+    """The lowest watermark that a row whose transaction began at `low` or later can have; None: any.
 
-    low: a moment as timestamptz text, from which max_skew is still to be taken; for an integer column, its value.
-    at_most: a watermark that the bound is not to be above. With the last one that was read, rows that copy it, whenever
-    that is (an import that stamps all it brings alike), are read as well.
+    low: a moment as timestamptz text, from which max_skew is still to be subtracted; for an integer column, its value.
+    at_most: a watermark that the bound must not be above. With the last one that was read, rows that copy it later (an
+    import that stamps all its rows alike) are read as well.
     """
     if low == UNBOUNDED:
         return None
@@ -102,7 +98,7 @@ def lower_bound(plan: TablePlan, low: str, *, at_most: str | None = None) -> Com
 
 
 def before(moment: str, seconds: float) -> Composed:
-    """A timestamptz so many seconds earlier."""
+    """A timestamptz that is `seconds` before the moment (timestamptz text)."""
     return SQL("({}::timestamptz - make_interval(secs => {}))").format(Literal(moment), Literal(seconds))
 
 
@@ -129,9 +125,10 @@ def _local(plan: TablePlan, moment: Composable) -> Composed:
 
 
 def lookback_bound(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
-    """late_rows: lookback. So many seconds (or, for an integer column, units) below the last watermark read.
+    """The bound of `late_rows: lookback`: `lookback` seconds (for an integer column: units) below the last watermark
+    that was read; None if there is none.
 
-    A watermark in the future counts as now: one row that is ahead must not hide all others.
+    A watermark in the future counts as now: one such row must not hide all others.
     """
     last = checkpoint.last_watermark
     if last is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from pgsnow.ledger.interface import Checkpoints, Claim
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.plan import TablePlan
@@ -23,7 +24,7 @@ class LoadContext:
     """The rows of one claim, on their way by one plan."""
 
     plan: TablePlan
-    ledger: Checkpoints
+    ledger: Ledger
     claim: Claim
     progress: Recorder
     stop: threading.Event

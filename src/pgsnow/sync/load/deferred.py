@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from pgsnow.ledger.interface import Claim, Deferrals
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import LoadMethod
@@ -30,7 +31,7 @@ class Staged:
     def __init__(
         self,
         plan: TablePlan,
-        ledger: Deferrals,
+        ledger: Ledger,
         claim: Claim,
         destination: Destination,
         progress: Recorder,
@@ -91,7 +92,7 @@ class Staged:
         if not self._put:
             return False
         with self._progress.timed("checkpoint"):
-            self._ledger.stage(self._claim, self._put, checkpoint, source)
+            self._ledger.deferred_loads.stage(self._claim, self._put, checkpoint, source)
         self._destination.batches.wait([batch.batch for batch in self._put])
         self.waiting += self._put
         self._put = []
@@ -106,7 +107,7 @@ class Staged:
         for at, batches in enumerate(in_loads(self.waiting, most)):
             self._load(batches, batch_name(self._plan, self._claim.fence, number + at))
         with self._progress.timed("checkpoint"):
-            self._ledger.staged_loaded(self._claim)
+            self._ledger.deferred_loads.loaded(self._claim)
         self._progress.last_watermark = self._read.last_watermark if self._read else None
         self._progress.tell("checkpointed")
         self._progress.events.append(f"loaded {_told(rows, len(self.waiting))}")
@@ -115,7 +116,7 @@ class Staged:
     def give_up(self, why: str) -> Checkpoint | None:
         """Nothing of what waits is loaded: the reading goes back to where the loading is, which is returned."""
         rows = sum(batch.rows for batch in self.waiting)
-        self.back_at = self._ledger.unstage(self._claim)
+        self.back_at = self._ledger.deferred_loads.discard(self._claim)
         self._progress.events.append(f"{_told(rows, len(self.waiting))} are read again: {why}")
         self._leave()
         return self.back_at

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from pgsnow.ledger.interface import Checkpoints, Claim
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.session import Session
@@ -27,7 +28,7 @@ class Destination:
         self,
         settings: SnowflakeSettings,
         plan: TablePlan,
-        ledger: Checkpoints,
+        ledger: Ledger,
         claim: Claim,
         progress: Recorder,
         stop: threading.Event,

@@ -28,7 +28,7 @@ class OpenBatches:
 
     def hold(self, batch: str) -> None:
         """The ledger knows of it. Raises LeaseLost if the table is another run's by now."""
-        self._delivery.ledger.open_batch(self._delivery.claim, batch)
+        self._delivery.ledger.checkpoints.open_batch(self._delivery.claim, batch)
 
     def begin(self, batch: str) -> None:
         """The ledger knows of it before anything of it is anywhere; it is swept when it is time. Raises LeaseLost."""
@@ -53,7 +53,7 @@ class OpenBatches:
             return
         with self._delivery.progress.timed("sweep"):
             self._session.do(lambda session: self._sweep(session, swept))
-            self._delivery.ledger.close_batches(self._delivery.claim, swept)
+            self._delivery.ledger.checkpoints.close_batches(self._delivery.claim, swept)
         self._open[:] = [batch for batch in self._open if batch not in swept]
         self._delivery.progress.tell("swept")
 

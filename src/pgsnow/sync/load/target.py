@@ -49,7 +49,7 @@ class Target:
     def look_again(self) -> None:
         """What is known of the target may not be so any more, and the ledger is not to say it either."""
         self.doubt()
-        self._delivery.ledger.remember_target(self._delivery.claim, None)
+        self._delivery.ledger.checkpoints.remember_target(self._delivery.claim, None)
 
     def evolve(self, drift: Drift) -> Evolved | None:
         """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
@@ -98,7 +98,7 @@ class Target:
             plan.output,
             plan.target_key,
             self._columns,
-            plan.own_columns,
+            plan.metadata_columns,
             relaxed=relaxed,
             creating=self.read_all,
         )
@@ -106,7 +106,7 @@ class Target:
         if created(plan.target) in events:
             self.made = self.from_nothing = True
         if columns != self._columns:
-            self._delivery.ledger.remember_target(self._delivery.claim, columns)
+            self._delivery.ledger.checkpoints.remember_target(self._delivery.claim, columns)
             self._columns = columns
 
     def read_all(self) -> None:
@@ -116,7 +116,7 @@ class Target:
         if claim.chunk is not None:
             self.gone = True
             self.look_again()
-        self._delivery.ledger.forget(claim)
+        self._delivery.ledger.checkpoints.forget(claim)
         if self.gone:
             raise LeaseLost(f"{claim.table}: the target was gone; the backfill begins anew")
 
@@ -133,7 +133,7 @@ class Target:
             self.read_all()
         parted = evolve(session, target, parting, there, delivery.notify)
         if parting and drift.interim is not None:
-            delivery.ledger.remember_source(delivery.claim, drift.interim)
+            delivery.ledger.checkpoints.remember_source(delivery.claim, drift.interim)
             self.known = drift.interim
             delivery.notify("evolved")
         done = evolve(session, target, drift.actions, notify=delivery.notify)
@@ -149,4 +149,4 @@ class Target:
 
     def _suffices(self) -> bool:
         plan = self._delivery.plan
-        return self._columns is not None and suffices(self._columns, plan.output, plan.own_columns)
+        return self._columns is not None and suffices(self._columns, plan.output, plan.metadata_columns)

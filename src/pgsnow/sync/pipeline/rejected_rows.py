@@ -10,12 +10,13 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from pgsnow.ledger.interface import Claim, ErrorStore
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.convert.convert import without_key
-from pgsnow.postgres.read.reader import payloads
+from pgsnow.postgres.convert.convert import keyless_row
+from pgsnow.postgres.read.by_key import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
 from pgsnow.sync.pipeline.row_keys import Key, key_of, rows_with_keys
 from pgsnow.sync.runtime.recorder import Recorder
@@ -35,7 +36,7 @@ class RejectedRows:
         self,
         plan: TablePlan,
         transform: Transform,
-        ledger: ErrorStore,
+        ledger: Ledger,
         claim: Claim,
         recorder: Recorder,
         source: psycopg.Connection,
@@ -54,7 +55,7 @@ class RejectedRows:
         self._accepted_again: list[Key] = []
         self.rejected_keys: set[tuple[tuple[str, str | None], ...]] = set()
         """Items of every key rejected in this run."""
-        self._open = ledger.open_error_keys(claim.table) if claim.has_open_errors else []
+        self._open = ledger.rejected_rows.open_keys(claim.table) if claim.has_open_errors else []
 
     def filter_rows(self, page: Page) -> pa.RecordBatch:
         """The page's rows that are not rejected, transformed, in order. Raises TooManyRejected, TransformFailed."""
@@ -83,7 +84,7 @@ class RejectedRows:
                 replace(row, payload=self._redact(payload))
                 for row, payload in zip(self._unwritten, self._payloads(), strict=True)
             ]
-            self._ledger.quarantine(self._claim, rows)
+            self._ledger.rejected_rows.add(self._claim, rows)
         self._unwritten.clear()
 
     def settle(self) -> None:
@@ -91,17 +92,17 @@ class RejectedRows:
         or is gone from the source."""
         done = [key for key in self._open if tuple(key.items()) not in self.rejected_keys]
         if done:
-            self._ledger.resolve_errors(self._claim, done)
+            self._ledger.rejected_rows.resolve(self._claim, done)
         self._accepted_again.clear()
 
     def look_again(self) -> None:
         """Read the open errors again: other processes have rejected rows of this table meanwhile."""
-        self._open = self._ledger.open_error_keys(self._claim.table)
+        self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
     def resolve(self) -> None:
         """Close the open errors of rows that have now been loaded."""
         if self._accepted_again:
-            self._ledger.resolve_errors(self._claim, self._accepted_again)
+            self._ledger.rejected_rows.resolve(self._claim, self._accepted_again)
             self._accepted_again.clear()
 
     def _payloads(self) -> list[dict[str, Any] | None]:
@@ -114,7 +115,7 @@ class RejectedRows:
         if self._plan.pk:
             return Rejected(key_of(rows, index, self._plan.pk), reason, column)
         row = key_of(rows, index, rows.schema.names)
-        return without_key(row, reason, column)
+        return keyless_row(row, reason, column)
 
     def _add(self, rejected: Sequence[Rejected]) -> None:
         self._unwritten.extend(rejected)

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 import psycopg
 
-from pgsnow.ledger.interface import Ledger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source

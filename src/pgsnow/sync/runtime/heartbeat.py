@@ -6,7 +6,8 @@ import threading
 from collections.abc import Sequence
 from types import TracebackType
 
-from pgsnow.ledger.interface import Claim, Leases
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.leases import Leases
 from pgsnow.model.errors import PgsnowError
 
 EVERY = 60.0
@@ -16,8 +17,8 @@ EVERY = 60.0
 class Heartbeat:
     """A context manager that renews these claims every `every` seconds until it is left."""
 
-    def __init__(self, ledger: Leases, claims: Sequence[Claim], every: float = EVERY) -> None:
-        self._ledger = ledger
+    def __init__(self, leases: Leases, claims: Sequence[Claim], every: float = EVERY) -> None:
+        self._leases = leases
         self._claims = {claim.table: claim for claim in claims}
         self._every = every
         self._done = threading.Event()
@@ -42,7 +43,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._done.wait(self._every):
             try:
-                self._ledger.renew(list(self._claims.values()))
+                self._leases.renew(list(self._claims.values()))
             except PgsnowError:
                 # The ledger may be back at the next beat: a lease outlives ten of them, and every write is fenced.
                 continue

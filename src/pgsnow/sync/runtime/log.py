@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, TextIO
 
 from pgsnow.model.report import Status, SyncReport, TableReport
+from pgsnow.model.settings.secret import Secret
+from pgsnow.model.unexpected import public_text, redacted_traceback
 
 
 def logger(table: str | None = None, run_id: str | None = None) -> Any:
@@ -35,7 +39,10 @@ def configure(style: str = "json", stream: TextIO | None = None, level: int = lo
     Idempotent: a further call replaces the handler of the one before."""
     import structlog
 
-    render = {"json": structlog.processors.JSONRenderer, "console": structlog.dev.ConsoleRenderer}
+    render: dict[str, Any] = {
+        "json": structlog.processors.JSONRenderer,
+        "console": partial(structlog.dev.ConsoleRenderer, exception_formatter=structlog.dev.plain_traceback),
+    }
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -54,6 +61,16 @@ def configure(style: str = "json", stream: TextIO | None = None, level: int = lo
     log.handlers = [h for h in log.handlers if h.get_name() != "pgsnow"] + [handler]
     log.setLevel(level)
     log.propagate = False
+
+
+def log_unexpected(
+    error: Exception, secrets: Iterable[Secret], table: str | None = None, run_id: str | None = None
+) -> None:
+    """Log an error that pgsnow does not know: class and place at ERROR, the traceback without secrets at DEBUG."""
+    log = logger(table, run_id)
+    log.error("unexpected error", error=public_text(error), error_type=type(error).__name__)
+    if logging.getLogger("pgsnow").isEnabledFor(logging.DEBUG):
+        log.debug("traceback of an unexpected error", exception=redacted_traceback(error, secrets))
 
 
 def log_report(report: SyncReport) -> None:

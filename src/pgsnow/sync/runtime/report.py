@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from pgsnow.ledger.interface import Refusal
+from pgsnow.ledger.claim import Refusal
 from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
 from pgsnow.model.report import Status, TableReport
+from pgsnow.model.unexpected import public_advice, public_text
 from pgsnow.sync.runtime.recorder import COUNTS, Recorder
 
 
@@ -42,9 +43,9 @@ def table_report(
             *recorder.events,
             *(_change_of(column, count) for column, count in sorted(recorder.cells_changed.items())),
         ),
-        error=None if error is None else (str(known) if known else f"{type(error).__name__}: {error}"),
+        error=None if error is None else public_text(error),
         error_type=None if error is None else type(error).__name__,
-        advice=(known.advice or None) if known else None,
+        advice=None if error is None else (public_advice(error) or None),
         transient=bool(known and known.transient),
         last_watermark=recorder.last_watermark,
     )

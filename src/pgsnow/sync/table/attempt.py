@@ -7,7 +7,7 @@ from types import TracebackType
 
 import psycopg
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost
 from pgsnow.sync.load.deferred import Staged

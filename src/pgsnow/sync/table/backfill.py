@@ -12,7 +12,7 @@ from dataclasses import replace
 from pgsnow.model.backfill import Backfill, Chunk, layout_of
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
-from pgsnow.postgres.read.chunk_reader import BackfillPlan, outset
+from pgsnow.postgres.read.chunk_reader import BackfillPlan, plan_backfill
 from pgsnow.postgres.read.last_watermark import largest
 from pgsnow.sync.table.chunk_pool import ChunkPool
 from pgsnow.sync.table.context import RunContext
@@ -24,7 +24,9 @@ def backfill(run: RunContext) -> RunContext:
     from there, unless `progress.left_to_others` tells that others are at work on it. Else the run as it was."""
     if not may_be_due(run):
         return run
-    start = outset(run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh, because=run.because)
+    start = plan_backfill(
+        run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh, because=run.because
+    )
     if start is None or len(start.chunks) == 1:
         return run
     run.destination.target.ensure()  # first: a target that has to be made has nothing of the chunks that are done
@@ -50,11 +52,11 @@ def may_be_due(run: RunContext) -> bool:
 
 def gone_on_with(run: RunContext, start: BackfillPlan) -> Backfill | None:
     """The backfill that an earlier run has left unfinished, if its chunks are still what there is to be read."""
-    known = run.ledger.backfill(run.claim)
+    known = run.ledger.backfills.current(run.claim)
     if known is None:
         return None
     run.destination.batches.take_over(left_behind(known.done))
-    if known.layout != layout_of(run.plan) or not start.follows(known.checkpoint):
+    if known.layout != layout_of(run.plan) or not start.continues(known.checkpoint):
         run.progress.events.append("the backfill begins anew: the table or its configuration was altered")
         return None
     if (run.refresh and not known.prunes) or (run.replaces and not known.replaces):
@@ -72,7 +74,7 @@ def begun(run: RunContext, start: BackfillPlan) -> Backfill:
     run.destination.target.from_nothing = True
     if run.replaces:
         run.destination.target.ensure(relaxed=run.reshaped)
-    work = run.ledger.begin_backfill(
+    work = run.ledger.backfills.begin(
         run.claim,
         layout_of(run.plan),
         start.checkpoint,
@@ -92,14 +94,16 @@ def fill(run: RunContext, work: Backfill) -> RunContext | None:
     because others are at work on some; None: the target had gone."""
     run.progress.full_read = work.reason
     counts = (
-        run.ledger.chunk_counts(run.claim.table) if run.wishes.leave_chunks else ChunkPool(run, work).load()
+        run.ledger.backfills.counts(run.claim.table)
+        if run.wishes.leave_chunks
+        else ChunkPool(run, work).load()
     )
     if counts is None:
         return None
     if counts.left:
         run.progress.left_to_others = counts
         return run
-    done = run.ledger.backfill(run.claim)
+    done = run.ledger.backfills.current(run.claim)
     if done is None or done.id != work.id:
         raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
     run.destination.batches.take_over(left_behind(done.chunks))

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import psycopg
 
-from pgsnow.ledger.interface import ChunkClaim, Claim
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk
 from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.sync.load.destination import Destination
@@ -55,7 +55,7 @@ class ChunkLoader:
         the target, to tell the ledger. Whatever happens, the chunk is given back. Raises what load_chunk raises."""
         run = self._run(taken.claim, tally)
         try:
-            with Heartbeat(self._means.ledger, [taken.claim]):
+            with Heartbeat(self._means.ledger.leases, [taken.claim]):
                 run.destination.batches.sweep()  # what an earlier attempt has left
                 if taken.replaces:
                     run.destination.beside.gather(taken.fence)
@@ -79,7 +79,7 @@ class ChunkLoader:
             return False
         finally:
             with contextlib.suppress(PgsnowError):  # a ledger that does not answer finds out by itself
-                self._means.ledger.release([taken.claim])
+                self._means.ledger.leases.release([taken.claim])
 
     def _run(self, claim: Claim, tally: Recorder) -> ChunkRun:
         means, plan = self._means, self._prepared.plan

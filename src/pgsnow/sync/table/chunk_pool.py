@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from pgsnow.ledger.interface import ChunkClaim, Claim
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts
 from pgsnow.model.errors import LeaseLost, ShuttingDown, TooManyRejected
 from pgsnow.sync.runtime.recorder import Recorder
@@ -42,7 +42,7 @@ class ChunkPool:
             return None
         if self._failures:
             raise self._failures[0]
-        counts = self._run.ledger.chunk_counts(self._run.claim.table)
+        counts = self._run.ledger.backfills.counts(self._run.claim.table)
         if counts is None:
             raise LeaseLost(f"{self._run.claim.table}: the backfill is not under way any more")
         return counts
@@ -74,16 +74,18 @@ class ChunkPool:
 
     def _next(self) -> ChunkClaim | None:
         claim, ledger = self._run.claim, self._run.ledger
-        taken = ledger.claim_chunk({claim.table: self._size}, run_id=claim.run_id, holder=claim.holder)
+        taken = ledger.backfills.claim_chunk(
+            {claim.table: self._size}, run_id=claim.run_id, holder=claim.holder
+        )
         if taken is not None and (taken.claim.chunk is None or taken.claim.chunk.backfill != self._work.id):
-            ledger.release([taken.claim])
+            ledger.leases.release([taken.claim])
             raise LeaseLost(f"{claim.table}: another run began another backfill")
         return taken
 
     def _done(self, claim: Claim, chunk: Chunk) -> None:
         """Told in the order in which chunks are done."""
         with self._lock:
-            counts = self._run.ledger.finish_chunk(claim, chunk)
+            counts = self._run.ledger.backfills.finish_chunk(claim, chunk)
             self._speed.chunk_done(counts.left)
             done, of = counts.done, counts.chunks
             detail = f"{done} of {of}, {self._speed.text}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from pgsnow.ledger.interface import Claim, Ledger
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.sync.load.destination import Destination

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from pgsnow.ledger.interface import ChunkClaim, Claim
+from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk, ChunkCounts, layout_of
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import LeaseLost, SchemaMoved
@@ -30,7 +30,7 @@ def claim_and_load_chunk(
 ) -> ChunkReport | None:
     """See Engine.take_chunk."""
     wanted = {table.name: table.max_parallel_chunks for table in tables}
-    taken = means.ledger.claim_chunk(wanted, run_id=new_run_id(), holder=holder)
+    taken = means.ledger.backfills.claim_chunk(wanted, run_id=new_run_id(), holder=holder)
     if taken is None:
         return None
     try:
@@ -40,7 +40,9 @@ def claim_and_load_chunk(
         means.planner.forget(taken.claim.table)
         raise
     finally:
-        means.ledger.release([taken.claim])  # a second time, unless it never got as far as to be loaded
+        means.ledger.leases.release(
+            [taken.claim]
+        )  # a second time, unless it never got as far as to be loaded
 
 
 class _Taken:
@@ -76,7 +78,7 @@ class _Taken:
         return prepared
 
     def _done(self, claim: Claim, chunk: Chunk) -> None:
-        counts = self._means.ledger.finish_chunk(claim, chunk)
+        counts = self._means.ledger.backfills.finish_chunk(claim, chunk)
         seconds = time.monotonic() - self._began
         self._report = ChunkReport(
             claim.table, claim.run_id, chunk.number, chunk.rows, chunk.rejected, chunk.size,

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgsnow.ledger.interface import Claim, Ledger
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError, StagedRowsLost, StagingRefused, TargetQueryFailed
 from pgsnow.postgres.incremental.window import UNBOUNDED
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
@@ -29,7 +29,7 @@ def staged_first(run: RunContext) -> RunContext | None:
     if not stage_changes(run):
         return caught_up(run)
     if run.destination.target.made:
-        run.ledger.forget(run.claim)
+        run.ledger.checkpoints.forget(run.claim)
         run.staged.forgotten()
         run.progress.events.append("the target was gone: everything is read again")
         return replace(run, checkpoint=None)
@@ -47,7 +47,7 @@ def may_wait(run: RunContext) -> bool:
 
 def stage_changes(run: RunContext) -> bool:
     """False: everything has to be read, and nothing was. The target may turn out to be gone: see `target.made`."""
-    reading = Reader(run.source, run.plan, run.checkpoint, run.horizon)
+    reading = open_reader(run.source, run.plan, run.checkpoint, run.horizon)
     staged, rows = run.staged, 0
     with reading, Spool(run.claim.run_id) as spool:
         if reading.full_read is not None:
@@ -70,7 +70,7 @@ def stage_changes(run: RunContext) -> bool:
         if run.destination.target.made:
             return True
         if not staged.keep(reading.checkpoint(), known):
-            run.ledger.advance(run.claim, reading.checkpoint(), known)
+            run.ledger.checkpoints.advance(run.claim, reading.checkpoint(), known)
     if rows:
         within = format_duration(run.plan.config.load_every)
         run.progress.events.append(f"staged {rows} row{'s' * (rows != 1)}, to be loaded within {within}")

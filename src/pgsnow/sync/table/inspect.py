@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pgsnow.postgres.read.reader import read_keys
+from pgsnow.postgres.read.by_key import read_keys
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.row_keys import Key
 from pgsnow.sync.pipeline.spool import Spool
@@ -36,15 +36,15 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> None:
             run.destination.units.load(unit)
         run.quarantine.flush()
     bad = run.quarantine.rejected_keys
-    run.ledger.resolve_errors(run.claim, [key for key in keys if tuple(key.items()) not in bad])
+    run.ledger.rejected_rows.resolve(run.claim, [key for key in keys if tuple(key.items()) not in bad])
     run.destination.batches.sweep()
 
 
 def gives_way(run: RunContext) -> bool:
     """Is another content being gathered, which was read without these rows and is to take the place of this one?"""
-    work = run.ledger.backfill(run.claim) if run.checkpoint is None else None
+    work = run.ledger.backfills.current(run.claim) if run.checkpoint is None else None
     if work is None or not work.replaces:
         return False
     run.progress.events.append("a resync is under way: errors can be replayed once it has ended")
-    run.progress.left_to_others = run.ledger.chunk_counts(run.claim.table)
+    run.progress.left_to_others = run.ledger.backfills.counts(run.claim.table)
     return True

@@ -13,7 +13,7 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import Reader, open_reader
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.backfill import backfill
@@ -41,7 +41,7 @@ def sync_table(run: RunContext) -> None:
 def sweep_but_what_is_gathered(run: RunContext) -> None:
     """Earlier runs may have left what is of no use to anybody, and a content that is not whole yet."""
     if run.checkpoint is None and run.claim.open_batches:
-        known = run.ledger.backfill(run.claim)
+        known = run.ledger.backfills.current(run.claim)
         if known is not None and known.replaces:
             run.destination.beside.keep(known.fence)
     run.destination.batches.sweep()
@@ -83,9 +83,9 @@ def others_load_the_rest(run: RunContext) -> bool:
 
 def load_changes(run: RunContext) -> bool:
     """Everything since the checkpoint, unit by unit. False: the target had gone, and needs everything there is."""
-    reading = Reader(
+    reading = open_reader(
         run.source, run.plan, run.checkpoint, run.horizon,
-        full=run.everything, because=run.because, digest=run.probe.digest if run.probe else None,
+        full=run.everything, because=run.because, content_hash=run.probe.content_hash if run.probe else None,
         whole_leaves=run.whole_leaves,
     )  # fmt: skip
     with reading, Spool(run.claim.run_id) as spool:
@@ -146,7 +146,7 @@ def load_whole(run: RunContext, units: Iterable[LoadBatch], *, relaxed: bool) ->
 
 def forget_the_target(run: RunContext) -> None:
     """What was loaded before went with the table that somebody dropped; what changed since is not enough."""
-    run.ledger.forget(run.claim)
+    run.ledger.checkpoints.forget(run.claim)
     run.progress.events.append("the target was gone: everything is read again")
 
 
@@ -154,8 +154,8 @@ def advance(run: RunContext, checkpoint: Checkpoint, source: SourceDefinition | 
     """Snowflake has everything up to here: remember that, and with the last of it what the source looks like."""
     with run.progress.timed("checkpoint"):
         if is_set_back(run.checkpoint, checkpoint):
-            run.ledger.forget(run.claim)
-        run.ledger.advance(run.claim, checkpoint, source)
+            run.ledger.checkpoints.forget(run.claim)
+        run.ledger.checkpoints.advance(run.claim, checkpoint, source)
     run.progress.last_watermark = checkpoint.last_watermark
     run.progress.tell("checkpointed")
 

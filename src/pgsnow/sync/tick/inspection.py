@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pgsnow.ledger.interface import Claim
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.postgres.catalog.describe import fingerprints
@@ -32,9 +32,9 @@ class TickInspection:
         ledger, source = self.context.ledger, self.context.settings.source.display
         sources = [self.context.config.table(claim.table).source for claim in claims]
         with self.connections.one() as conn:
-            horizon, listing = take_horizon(conn, ledger.virtual_xids(source))
+            horizon, listing = take_horizon(conn, ledger.checkpoints.virtual_xids(source))
             if listing is not None:
-                ledger.save_virtual_xids(source, listing)
+                ledger.checkpoints.save_virtual_xids(source, listing)
             found = fingerprints(conn, sources)
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.ledger.interface import Claim, Refusal
+from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import TableReport
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import target_of
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.runtime.report import failure_report, locked_report
@@ -42,7 +42,7 @@ class TickOutcomes:
     def fail(self, claim: Claim, error: Exception) -> None:
         """Record a run that this error ended. An unexpected error's traceback goes to the log."""
         if not isinstance(error, PgsnowError):
-            logger(claim.table, self._run_id).error("unexpected error", exc_info=error)
+            log_unexpected(error, self._context.settings.secrets(), claim.table, self._run_id)
         self._context.planner.forget(claim.table)
         self.end([(claim, failure_report(self.recorders[claim.table], error))])
 
@@ -53,8 +53,8 @@ class TickOutcomes:
             self._heartbeat.forget(claim)
             self._reports[claim.table] = report
         try:
-            self._context.ledger.finish(runs)
-            self._context.ledger.release([claim for claim, _ in runs])
+            self._context.ledger.run_log.finish(runs)
+            self._context.ledger.leases.release([claim for claim, _ in runs])
         except PgsnowError as error:
             for claim, report in runs:
                 if report.ok:
@@ -66,7 +66,9 @@ class TickOutcomes:
 
     def release_rest(self) -> None:
         """Release the claims of tables that have no report, as if they had not been inspected."""
-        self._context.ledger.release([claim for claim in self._claims if claim.table not in self._reports])
+        self._context.ledger.leases.release(
+            [claim for claim in self._claims if claim.table not in self._reports]
+        )
 
     def reports(self) -> tuple[TableReport, ...]:
         """The reports so far, those of refused tables included, in the order of the configuration."""

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from pgsnow.ledger.interface import Claim, ErrorRow, Refusal
+from pgsnow.ledger.claim import Claim, Refusal
+from pgsnow.ledger.rows import ErrorRow
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
@@ -45,7 +46,7 @@ def open_tick(
 ) -> Iterator[Tick]:
     """A tick for one use. Its claims are renewed while it is open, and all of them are released at its end."""
     with ExitStack() as stack:
-        heartbeat = Heartbeat(context.ledger, claims)
+        heartbeat = Heartbeat(context.ledger.leases, claims)
         outcomes = TickOutcomes(context, run_id, claims, refusals, heartbeat)
         stack.callback(outcomes.release_rest)
         stack.enter_context(heartbeat)
@@ -128,7 +129,7 @@ class Tick:
         }
         sources = {table: source for table, source in known.items() if source is not None}
         try:
-            lost = self.context.ledger.advance_idle(moves, sources)
+            lost = self.context.ledger.checkpoints.advance_idle(moves, sources)
         except PgsnowError as error:
             for found in idle:
                 self.outcomes.fail(found.claim, error)

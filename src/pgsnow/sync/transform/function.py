@@ -43,9 +43,10 @@ def _module(name: str, reference: str) -> ModuleType:
         what = f"there is no module {error.name}"
         raise TransformFailed(f"transform {reference}: {what}", advice=_FORM) from error
     except Exception as error:  # a module may raise anything while it is imported
-        what = f"importing {name} raised {type(error).__name__}: {error}"
+        what = f"importing {name} raised {type(error).__name__}"
         raise TransformFailed(
-            f"transform {reference}: {what}", advice=f"Make `import {name}` work."
+            f"transform {reference}: {what}",
+            advice=f"Make `import {name}` work; `python -c 'import {name}'` shows what it raises.",
         ) from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pgsnow.model.errors import PgsnowError, TransformFailed
+from pgsnow.model.settings.redaction import redacted
 from pgsnow.model.types.mapping import Field
 from pgsnow.sync.transform.coerce import coerced
 from pgsnow.sync.transform.function import Function
@@ -131,7 +132,7 @@ def rejection_reason(error: Exception) -> str:
     function may stop the table with TransformFailed), lack of memory, Celery's time limits."""
     if isinstance(error, (PgsnowError, MemoryError)) or type(error).__module__.startswith("billiard."):
         raise error
-    return f"{type(error).__name__}: {error}"
+    return redacted(f"{type(error).__name__}: {error}")
 
 
 def wrong_columns(name: str, found: set[str], wanted: set[str]) -> TransformFailed:

@@ -1,0 +1,56 @@
+"""Rows of sync_watermarks and sync_errors, as commands and the status document show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkRow:
+    """One row of sync_watermarks, for people to read."""
+
+    source_table: str
+    target_table: str | None
+    last_watermark: str | None
+    last_run: datetime | None
+    last_success: datetime | None
+    last_status: str | None
+    last_error: str | None
+    rows_processed: int
+    read_mode: str | None
+    lease_holder: str | None
+    open_errors: int = 0
+    lag_seconds: float | None = None
+    chunks: int | None = None
+    """Of the backfill under way; None: there is none."""
+    chunks_done: int | None = None
+    chunk_rows: int | None = None
+    """Of those that are done."""
+    chunk_bytes: int | None = None
+    backfill_seconds: float | None = None
+    """Since it began."""
+    staged_rows: int = 0
+    """Read and staged, not loaded yet; `lag_seconds` counts until they are."""
+    staged_bytes: int = 0
+    read_lag_seconds: float | None = None
+    """Now − the newest source commit known to be read: in Snowflake, or staged for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One row of sync_errors."""
+
+    id: int
+    source_table: str
+    key: dict[str, str | None]
+    column: str | None
+    reason: str
+    payload: dict[str, Any] | None
+    run_id: str
+    state: str
+    """open, replayed or dismissed."""
+    occurrences: int
+    created_at: datetime
+    updated_at: datetime
