@@ -1,4 +1,4 @@
-"""Batches that wait in the stage, and the two checkpoints of a table while any do."""
+"""Batches that wait in the stage to be loaded later."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from psycopg.types.json import Jsonb
 
+from pgsnow.ledger.checkpoints import applied_until
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries import Statements, as_json
-from pgsnow.ledger.rules import applied_until
+from pgsnow.ledger.queries import Queries, as_json
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import SourceDefinition
@@ -21,8 +21,8 @@ class DeferredLoads:
     one statement under its fence.
     """
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
 
     def stage(
         self,
@@ -35,7 +35,7 @@ class DeferredLoads:
         `checkpoint`, in one statement. They are no longer open batches. Idempotent. Raises LeaseLost, also
         for an earlier checkpoint than the stored one and for a table without a checkpoint.
         """
-        self._statements.fenced(
+        self._queries.fenced(
             "stage",
             claim,
             batches=as_json(batch.to_json() for batch in batches),
@@ -48,14 +48,11 @@ class DeferredLoads:
         """Record that all waiting batches are in the target: the loading is where the reading is. They
         become open batches.
         """
-        self._statements.fenced("staged_loaded", claim)
+        self._queries.fenced("staged_loaded", claim)
 
     def discard(self, claim: Claim) -> Checkpoint | None:
         """Give up the waiting batches: the reading goes back to where the loading is, which is returned.
         They become open batches.
         """
-        rows = self._statements.rows("unstage", table=claim.table, fence=claim.fence)
-        if not rows:
-            raise self._statements.lost(claim)
-        stands = rows[0]["checkpoint"]
-        return None if stands is None else Checkpoint.from_json(stands)
+        [row] = self._queries.fenced("discard_staged", claim)
+        return None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"])

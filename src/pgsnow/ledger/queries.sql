@@ -258,7 +258,7 @@ set staged = null, loaded_checkpoint = null,
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
--- name: unstage
+-- name: discard_staged
 -- What waited is given up, and the reading goes back to where the loading is.
 update {schema}.sync_watermarks
 set checkpoint = case when staged is null or checkpoint is null then checkpoint else loaded_checkpoint end,
@@ -470,7 +470,7 @@ from {schema}.sync_watermarks w join {schema}.sync_chunks c on c.backfill = w.ba
 where w.source_table = %(table)s
 having count(*) > 0;
 
--- name: finish
+-- name: record_runs
 -- Logs runs, and notes the outcome of those that still hold their lease. A run that is logged already is left
 -- alone, so that sending this twice counts nothing twice. With only_log, sync_watermarks is left as it is. A run that was
 -- held up by others who load the table tells no outcome: the last one stands.
@@ -521,7 +521,7 @@ join mine on mine.source_table = runs.source_table
 where w.source_table = runs.source_table and w.fence = runs.fence
 returning w.source_table;
 
--- name: quarantine
+-- name: add_rejected_rows
 -- Opens errors, or counts them up. Tells whether the lease was still ours: if not, nothing was written.
 with mine as (
     select source_table from {schema}.sync_watermarks w
@@ -546,7 +546,7 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
--- name: resolve_errors
+-- name: resolve_rejected_rows
 -- Marks open errors replayed. Tells whether the lease was still ours.
 with mine as (
     select source_table from {schema}.sync_watermarks w
@@ -564,13 +564,13 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
--- name: open_error_keys
+-- name: open_keys
 -- Keys with an open error, oldest first.
 select key from {schema}.sync_errors where source_table = %(table)s and state = 'open' order by id;
 
--- name: errors
--- Quarantined rows, the newest first; NULL asks for all.
-select id, source_table, key, column_name, reason, payload, run_id, state, occurrences, created_at, updated_at
+-- name: rejected_rows
+-- Rejected rows, newest first. A parameter that is NULL stands for any.
+select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at
 from {schema}.sync_errors
 where (%(table)s::text is null or source_table = %(table)s)
     and (%(state)s::text is null or state = %(state)s)
@@ -624,8 +624,8 @@ order by w.source_table;
 -- How far each table is.
 select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
 
--- name: known_sources
--- What is known of each source.
+-- name: source_definitions
+-- The stored definition of each source.
 select source_table, source_schema from {schema}.sync_watermarks where source_schema is not null;
 
 -- name: logs

@@ -68,7 +68,7 @@ class PostgresCrew:
 
 def session_pid(worker: Ledger) -> int:
     """The server's process behind this worker."""
-    return worker._statements.session.run(lambda link: link.connection.info.backend_pid)
+    return worker._session.run(lambda connection: connection.info.backend_pid)
 
 
 def until(true: Callable[[], object], seconds: float = 30.0) -> None:
