@@ -6,6 +6,7 @@ while there is another: it gets the next.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -19,14 +20,13 @@ from pgsnow.model.evolution.drift import SourceDefinition
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
 class ChunkLeases:
     """Claims, renews and releases chunks of the backfills under way in one ledger."""
 
-    def __init__(self, queries: Queries, lease_seconds: float, held: HeldClaims) -> None:
-        self._session = queries.session
-        self._schema = queries.schema
-        self._lease_seconds = lease_seconds
-        self._held = held
+    queries: Queries
+    lease_seconds: float
+    held: HeldClaims
 
     def claim(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
         """Claim a chunk that is not done and that no living worker holds, of one of these tables' backfills;
@@ -38,20 +38,20 @@ class ChunkLeases:
         """
         if not tables:
             return None
-        row = self._session.run(lambda connection: self._claim(connection, tables, run_id, holder))
+        row = self.queries.session.run(lambda connection: self._claim(connection, tables, run_id, holder))
         if row is None:
             return None
         claimed = _chunk_claim(row, run_id, holder)
-        self._held.add([claimed.claim])
+        self.held.add([claimed.claim])
         return claimed
 
     def renew(self, claims: list[Claim]) -> None:
         """One round trip."""
-        self._session.run(lambda connection: self._renew(connection, claims))
+        self.queries.session.run(lambda connection: self._renew(connection, claims))
 
     def release(self, claims: list[Claim]) -> None:
         """One round trip."""
-        self._session.run(lambda connection: self._release(connection, claims))
+        self.queries.session.run(lambda connection: self._release(connection, claims))
 
     def _claim(
         self, connection: LedgerConnection, tables: Mapping[str, int], run_id: str, holder: str
@@ -64,19 +64,19 @@ class ChunkLeases:
             "locked": list(connection.locked_chunks),
             "run_id": run_id,
             "holder": holder,
-            "lease_seconds": self._lease_seconds,
+            "lease_seconds": self.lease_seconds,
         }
         with connection.transaction():
-            connection.execute(statement("queue_for_chunks", self._schema), {"tables": list(tables)})
-            row = connection.execute(statement("claim_chunk", self._schema), params).fetchone()
+            connection.execute(statement("queue_for_chunks", self.queries.schema), {"tables": list(tables)})
+            row = connection.execute(statement("claim_chunk", self.queries.schema), params).fetchone()
         if row is not None and row["has_lock"]:
             connection.locked_chunks[row["lock_key"]] = (_id(row), row["fences"][-1])
         return row
 
     def _renew(self, connection: LedgerConnection, claims: list[Claim]) -> None:
         fences = {claim.chunk: claim.fence for claim in claims}
-        params = {"claims": _as_json(connection, claims), "lease_seconds": self._lease_seconds}
-        for row in connection.execute(statement("renew_chunks", self._schema), params):
+        params = {"claims": _as_json(connection, claims), "lease_seconds": self.lease_seconds}
+        for row in connection.execute(statement("renew_chunks", self.queries.schema), params):
             if row["has_lock"]:
                 connection.locked_chunks[row["lock_key"]] = (_id(row), fences[_id(row)])
 
@@ -84,7 +84,7 @@ class ChunkLeases:
         ours = {(claim.chunk, claim.fence) for claim in claims}
         locked = [key for key, held in connection.locked_chunks.items() if held in ours]
         params = {"claims": _as_json(connection, claims), "locked": locked}
-        connection.execute(statement("release_chunks", self._schema), params)
+        connection.execute(statement("release_chunks", self.queries.schema), params)
         for key in locked:
             del connection.locked_chunks[key]
 

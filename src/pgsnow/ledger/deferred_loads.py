@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
@@ -14,15 +15,16 @@ from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import SourceDefinition
 
 
+@dataclass(frozen=True, slots=True)
 class DeferredLoads:
-    """Rows that are read and staged now, and loaded later. While any batch waits, the ledger keeps two
-    checkpoints of its table: how far it is read (`Claim.checkpoint`, `checkpoints.all`, moved by
-    `checkpoints.advance`), and how far it is loaded. Both are in the table's row, so that each write is
-    one statement under its fence.
+    """Rows that are read and staged now, and loaded later.
+
+    While any batch waits, the ledger keeps two checkpoints of the table: how far it is read
+    (`Claim.checkpoint`, `checkpoints.all`, moved by `checkpoints.advance`), and how far it is loaded. Both
+    are in the table's row of sync_watermarks, so that each write is one fenced statement.
     """
 
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
+    queries: Queries
 
     def stage(
         self,
@@ -35,7 +37,7 @@ class DeferredLoads:
         `checkpoint`, in one statement. They are no longer open batches. Idempotent. Raises LeaseLost, also
         for an earlier checkpoint than the stored one and for a table without a checkpoint.
         """
-        self._queries.fenced(
+        self.queries.fenced(
             "stage",
             claim,
             batches=as_json(batch.to_json() for batch in batches),
@@ -48,11 +50,11 @@ class DeferredLoads:
         """Record that all waiting batches are in the target: the loading is where the reading is. They
         become open batches.
         """
-        self._queries.fenced("staged_loaded", claim)
+        self.queries.fenced("staged_loaded", claim)
 
     def discard(self, claim: Claim) -> Checkpoint | None:
         """Give up the waiting batches: the reading goes back to where the loading is, which is returned.
         They become open batches.
         """
-        [row] = self._queries.fenced("discard_staged", claim)
+        [row] = self.queries.fenced("discard_staged", claim)
         return None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"])

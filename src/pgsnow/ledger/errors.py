@@ -1,9 +1,12 @@
 """Errors of the ledger's connection and statements, by SQLSTATE: the retry rule and the advice of each.
 
-LedgerUnavailable   the same statement may succeed later: connection lost, deadlock, lock or statement timeout,
-                    server out of disk, memory or connections
-LedgerAccessDenied  the ledger cannot be used as configured: login, privileges, read-only server, missing tables
-LedgerQueryFailed   a statement does not fit the tables: a missing column, a constraint added by hand
+LedgerUnavailable: the same statement may succeed later (connection lost, deadlock, lock or statement timeout,
+server out of disk, memory or connections).
+
+LedgerAccessDenied: the ledger cannot be used as configured (login, privileges, read-only server, missing
+tables).
+
+LedgerQueryFailed: a statement does not fit the tables (a missing column, a constraint added by hand).
 
 Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -31,8 +34,9 @@ TABLE = re.compile(r"\b(sync_(?:watermarks|errors|logs|horizon|backfills|chunks)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The error for one SQLSTATE or class of them, and its advice, with {place} for the table concerned and {schema}
-    for the ledger's schema. Without advice the error's default is used."""
+    """The error for one SQLSTATE or class of them, and its advice, with {place} for the table concerned
+    and {schema} for the ledger's schema. Without advice the error's default is used.
+    """
 
     error: type[PgsnowError]
     advice: str = ""
@@ -41,8 +45,8 @@ class Rule:
 _NEXT_TICK = "Nothing is lost; the next tick tries again."
 _MISSING = Rule(
     LedgerAccessDenied,
-    "The first run creates the ledger's tables in schema {schema}: start a worker, or run `pgsnow run`. If one of"
-    " them was dropped later, drop {schema}.pgsnow_migrations too: the next run then creates what is missing.",
+    "The first run creates the ledger's tables in schema {schema}: start a worker, or run `pgsnow run`. If one"
+    " was dropped later, drop {schema}.pgsnow_migrations too: the next run then creates what is missing.",
 )
 _LOCKED = Rule(
     LedgerUnavailable,
@@ -58,8 +62,8 @@ RULES = {
     ),
     "25006": Rule(  # read-only transaction
         LedgerAccessDenied,
-        "The ledger must be writable: point LEDGER_DSN at a primary, not at a standby, and at a role and database"
-        " without default_transaction_read_only.",
+        "The ledger must be writable: point LEDGER_DSN at a primary, not at a standby, and at a role and"
+        " database without default_transaction_read_only.",
     ),
     "25P03": _TIMED_OUT,  # idle_in_transaction_session_timeout
     "25P04": _TIMED_OUT,  # transaction_timeout
@@ -76,8 +80,9 @@ RULES = {
     ),
     "42501": Rule(  # insufficient privilege
         LedgerAccessDenied,
-        "Grant the ledger's role USAGE on schema {schema} and SELECT, INSERT, UPDATE and DELETE on its tables."
-        " To create or upgrade them it needs CREATE on the schema (on the database, if there is no schema yet).",
+        "Grant the ledger's role USAGE on schema {schema} and SELECT, INSERT, UPDATE and DELETE on its"
+        " tables. To create or upgrade them it needs CREATE on the schema (on the database, if there is no"
+        " schema yet).",
     ),
     "42P01": _MISSING,  # table
     "53": Rule(  # insufficient resources

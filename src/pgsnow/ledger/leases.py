@@ -180,6 +180,6 @@ def _claim(row: Row, run_id: str, holder: str) -> Claim:
 
 
 def _refusal(row: Row) -> Refusal:
-    if row["barred"]:
-        return Refusal(row["source_table"], row["barred"])
+    if row["refusal"]:
+        return Refusal(row["source_table"], row["refusal"])
     return Refusal(row["source_table"], HELD, row["lease_holder"], row["lease_since"])

@@ -21,7 +21,7 @@ TIMEOUT = "300s"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Migration:
-    """One file: idempotent SQL, each statement commented, the last one recording the version."""
+    """One migration file: idempotent SQL whose last statement records the version."""
 
     version: int
     name: str
@@ -40,7 +40,7 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def migrate(settings: HasConninfo, schema: str) -> None:
-    """Bring the ledger in `schema` to this version of pgsnow; one cheap query if it is there already.
+    """Bring the ledger in `schema` to this version of pgsnow; one cheap query if it has that version.
 
     Every migration is a transaction under an advisory lock, so processes that start together wait for the
     first and find nothing left to do. The privilege to create is needed only when something must be created.
@@ -79,9 +79,7 @@ def _step(connection: LedgerConnection, schema: str) -> int:
 
 
 def _ensure_schema(connection: LedgerConnection, schema: str) -> None:
-    """CREATE SCHEMA IF NOT EXISTS needs the privilege to create even where the schema exists, so check
-    first.
-    """
+    """Check first: CREATE SCHEMA IF NOT EXISTS needs the privilege to create even if the schema exists."""
     if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is None:
         connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pgsnow.ledger.claim import Claim
@@ -17,30 +18,30 @@ CHUNK = 500
 """Rows per statement; with the longest payloads that is some 32 MB."""
 
 
+@dataclass(frozen=True, slots=True)
 class RejectedRowStore:
-    """Adds, lists and closes errors."""
+    """Adds, lists and closes rejected rows. An error is open until it is replayed or dismissed."""
 
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
+    queries: Queries
 
     def add(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
         """Store rejected rows. A key that is open already is updated (occurrences + 1), not doubled. One
         statement per CHUNK rows. Raises LeaseLost.
         """
         for chunk in _chunks(list(merged(rejected).values())):
-            self._queries.fenced_count("add_rejected_rows", claim, run_id=claim.run_id, rows=as_json(chunk))
+            self.queries.fenced_count("add_rejected_rows", claim, run_id=claim.run_id, rows=as_json(chunk))
 
     def resolve(self, claim: Claim, keys: Sequence[Mapping[str, str | None]]) -> int:
         """Mark open errors of these keys 'replayed': newer versions of the rows were loaded. Returns how
         many were open. Raises LeaseLost.
         """
-        return self._queries.fenced_count(
+        return self.queries.fenced_count(
             "resolve_rejected_rows", claim, digests=[key_digest(key) for key in keys]
         )
 
     def open_keys(self, table: str) -> list[dict[str, str | None]]:
         """Keys of one table with an open error, oldest first."""
-        return [row["key"] for row in self._queries.execute("open_keys", table=table)]
+        return [row["key"] for row in self.queries.execute("open_keys", table=table)]
 
     def listed(
         self,
@@ -52,12 +53,12 @@ class RejectedRowStore:
     ) -> list[ErrorRow]:
         """Errors with these properties, newest first; None stands for any."""
         wanted = None if ids is None else [*ids]
-        rows = self._queries.execute("rejected_rows", table=table, state=state, ids=wanted, limit=limit)
+        rows = self.queries.execute("rejected_rows", table=table, state=state, ids=wanted, limit=limit)
         return [ErrorRow(**row) for row in rows]
 
     def dismiss(self, ids: Sequence[int]) -> int:
         """Mark open errors 'dismissed'. Returns how many were open."""
-        return self._queries.execute("dismiss", ids=[*ids]).rowcount
+        return self.queries.execute("dismiss", ids=[*ids]).rowcount
 
 
 def merged(rejected: Sequence[Rejected]) -> dict[str, dict[str, Any]]:

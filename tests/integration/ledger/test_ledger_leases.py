@@ -1,4 +1,4 @@
-"""Who gets a table when workers race, die, freeze, or lose their connection."""
+"""Leases when workers race, die, freeze, or lose their connection."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_a_worker_that_is_interrupted_drops_its_connection(crew: PostgresCrew) -
 
 
 def in_child(ledger: Ledger, held: Claim, pids: Any) -> None:
-    """What a forked worker does: look, claim a table of its own, write under its parent's claim, close."""
+    """A forked worker: it claims a table of its own, writes under its parent's claim, and closes."""
     pids.put(session_pid(ledger))
     take(ledger, "child")
     assert refused(ledger, USERS) == "held"
