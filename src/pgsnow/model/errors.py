@@ -13,6 +13,7 @@ PgsnowError
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
 │   ├── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
 │   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
+├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
 ├── TableError               stops one table; the others go on
 │   ├── SourceTableMissing   the table does not exist, or is not visible           after a fix
 │   ├── ColumnMissing        a configured column does not exist                    after a fix
@@ -170,6 +171,12 @@ class StagingAccessDenied(AccessDenied):
     default_advice = (
         "Check S3_ACCESS_KEY and S3_SECRET (or this machine's role), and the policy in docs/going-live.md."
     )
+
+
+class LedgerQueryFailed(PgsnowError):
+    """Postgres rejected a statement on the ledger's tables."""
+
+    retry = Retry.AFTER_FIX
 
 
 class TableError(PgsnowError):

@@ -52,11 +52,11 @@ SOURCE = SourceDefinition(
 BLOCKS = (Blocks(0, 10), Blocks(10, None))
 _serial = count(1)
 EXPECTED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow]
-"""Each example takes a table of its own, and an example means the same to every ledger."""
+"""Each example uses a table of its own, so a fixture that is shared among examples does no harm."""
 
 
 class Crew(Protocol):
-    """Several workers over one ledger, and the ways of fate."""
+    """Several workers that share one ledger, and the failures that may happen to them."""
 
     def worker(self) -> Ledger:
         """Another worker, with a session of its own."""
@@ -68,10 +68,10 @@ class Crew(Protocol):
         """Let the lease of this table run out."""
 
     def age_success(self, table: str, seconds: float) -> None:
-        """Move the last success this far into the past."""
+        """Move the last success this many seconds into the past."""
 
     def pause(self, table: str) -> None:
-        """As a person would."""
+        """Pause the table, as an operator would."""
 
 
 def checkpoint(x: int = 100, **changes: Any) -> Checkpoint:
@@ -118,7 +118,7 @@ def claim_and_load_chunk(worker: Ledger, table: str = USERS) -> ChunkClaim:
 
 
 def refused(worker: Ledger, table: str = USERS, min_age: float = 0.0) -> str:
-    """Claim one table that must not be granted; the reason."""
+    """Claim one table that must not be granted; returns the reason."""
     claims, refusals = worker.leases.claim(
         [table], run_id=f"run-{next(_serial)}", holder="test", min_age=min_age
     )
@@ -838,7 +838,7 @@ class LedgerConformance:
     # --- rows that are staged now and loaded later ---
 
     def test_while_batches_wait_only_the_reading_moves(self, ann: Ledger, bob: Ledger) -> None:
-        """Whoever claims the table next knows what waits and since when; status tells both lags."""
+        """The next claim lists the waiting batches and since when they wait; status shows both lags."""
         now = datetime.now(UTC)
         hour_ago, minute_ago = ((now - timedelta(seconds=s)).isoformat(sep=" ") for s in (3600, 60))
         claim = take(ann)
@@ -927,7 +927,7 @@ class LedgerConformance:
                 getattr(ann.deferred_loads, write)(stale)
         assert row_of(bob).staged_rows == 3
 
-    # --- quarantine ---
+    # --- rejected rows ---
 
     def test_a_refused_row_is_opened_once_and_counted(self, ann: Ledger) -> None:
         first = take(ann, run_id="first")

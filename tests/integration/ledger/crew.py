@@ -1,4 +1,4 @@
-"""Workers over one ledger in Postgres, and the ways of fate."""
+"""Workers that share one ledger in Postgres, and the failures that may happen to them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PostgresCrew:
         return worker
 
     def kill(self, worker: Ledger) -> None:
-        """As the server sees it: the session ends."""
+        """End the worker's session on the server."""
         pid = session_pid(worker)
         self.sql("select pg_terminate_backend(%s)", pid)
         until(lambda: not self.sql("select from pg_stat_activity where pid = %s", pid))
@@ -68,11 +68,11 @@ class PostgresCrew:
 
 def session_pid(worker: Ledger) -> int:
     """The server's process behind this worker."""
-    return worker._statements.session.run(lambda link: link.connection.info.backend_pid)
+    return worker._session.run(lambda connection: connection.info.backend_pid)
 
 
 def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for it."""
+    """Wait until `true` returns something true."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -1,4 +1,4 @@
-"""Who gets a table when workers race, die, freeze, or lose their connection."""
+"""Leases when workers race, die, freeze, or lose their connection."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_pooler_that_lends_the_holders_own_session_does_not_let_us_pass_its_lo
     """Advisory locks may be taken twice by one session; the row remembers whose session it was."""
     ann, bob = crew.worker(), crew.worker()
     take(ann)
-    bob._statements.session = ann._statements.session
+    bob.leases._session = ann._session
     assert refused(bob) == "held"
 
 
@@ -202,18 +202,18 @@ def test_a_worker_that_is_interrupted_drops_its_connection(crew: PostgresCrew) -
     class TimeLimit(Exception):
         pass
 
-    def interrupted(link: session.Link) -> None:
-        link.connection.pgconn.send_query(b"select pg_sleep(30)")
+    def interrupted(connection: session.LedgerConnection) -> None:
+        connection.pgconn.send_query(b"select pg_sleep(30)")
         raise TimeLimit
 
     with pytest.raises(TimeLimit):
-        worker._statements.session.run(interrupted)
+        worker._session.run(interrupted)
     assert worker.run_log.watermarks() == []
     assert session_pid(worker) != before
 
 
 def in_child(ledger: Ledger, held: Claim, pids: Any) -> None:
-    """What a forked worker does: look, claim a table of its own, write under its parent's claim, close."""
+    """A forked worker: it claims a table of its own, writes under its parent's claim, and closes."""
     pids.put(session_pid(ledger))
     take(ledger, "child")
     assert refused(ledger, USERS) == "held"

@@ -1,4 +1,4 @@
-"""The ledger's tables: made once, however many ask; adopted where they are; described as they are."""
+"""The ledger's tables: created once by concurrent processes, adopted if they exist, documented as they are."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def public(database: str) -> Iterator[PostgresCrew]:
 
 @pytest.fixture
 def clerk(public: PostgresCrew) -> Iterator[str]:
-    """DSN of a role that may use the ledger's tables and make none."""
+    """DSN of a role that may use the ledger's tables and create none."""
     role = f"clerk_{public.dsn.split('/')[-1].split('?')[0][-8:]}"
     public.sql(f"create role {role} login")
     yield psycopg.conninfo.make_conninfo(public.dsn, user=role)

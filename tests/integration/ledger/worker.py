@@ -1,4 +1,4 @@
-"""A worker in a process of its own, led from outside.
+"""A worker in a process of its own, controlled through its standard input.
 
 `python -m tests.integration.ledger.worker DSN SCHEMA LEASE_SECONDS` reads a line, does it, and answers with a line:
 `claim TABLE` → granted or refused; `release` → released; `advance X` → moved or the name of the error.
@@ -19,7 +19,7 @@ from tests.integration.ledger.crew import Dsn
 
 
 class Worker:
-    """The inside."""
+    """The side inside the process: does what each line says."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -46,7 +46,7 @@ class Worker:
 
 @dataclass
 class Led:
-    """The outside. Ends the process when the block ends."""
+    """The controlling side. Ends the process when the block ends."""
 
     process: subprocess.Popen[str]
 

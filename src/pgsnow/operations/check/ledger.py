@@ -28,7 +28,7 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 
 def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
     """Raises LedgerUnavailable, LedgerAccessDenied when it does not answer."""
-    with translating(), connect(settings) as one, connect(settings) as two:
+    with translating(schema), connect(settings, schema) as one, connect(settings, schema) as two:
         return [*_writable(one, schema, settings.display), _session_kept(one, two)]
 
 

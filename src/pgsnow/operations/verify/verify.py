@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.ledger.remembered import remembered
+from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
@@ -162,7 +162,7 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
     tag = "pgsnow:verify"
     with engine.source.connect() as conn, connect(engine.settings.snowflake, query_tag=tag) as session:
         verdicts = [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
-    rows: list[WatermarkRow] = remembered(engine.ledger.run_log.watermarks, [])
+    rows: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     waiting = {row.source_table: row.staged_rows for row in rows}
     for verdict in verdicts:
         verdict.staged = waiting.get(verdict.table, 0)
@@ -170,7 +170,7 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    sources: dict[str, SourceDefinition] = remembered(engine.ledger.checkpoints.source_definitions, {})
+    sources: dict[str, SourceDefinition] = unless_missing(engine.ledger.checkpoints.source_definitions, {})
     prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
     bad = frozenset(tuple(key.items()) for key in engine.ledger.rejected_rows.open_keys(table.name))
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)
