@@ -18,6 +18,7 @@ import psycopg
 from psycopg import pq
 
 from pgsnow.model.settings.postgres import CopyMode
+from pgsnow.postgres.copy.copy_out import OpenChannel
 from pgsnow.postgres.copy.libpq_channel import LibpqChannel
 from pgsnow.postgres.copy.openssl import openssl_of
 from pgsnow.postgres.copy.self_test import difference
@@ -50,12 +51,17 @@ class ChannelChoice:
     def __str__(self) -> str:
         return f"{self.channel.value}: {self.reason}" if self.reason else self.channel.value
 
-    def open(self, pgconn: pq.abc.PGconn) -> SocketChannel | TlsChannel | LibpqChannel:
-        """The channel on this connection; LibpqChannel where TLS is not as it was at the self-test."""
-        if self.channel is Channel.SOCKET:
-            return SocketChannel(pgconn)
-        tls = TlsChannel.through(pgconn) if self.channel is Channel.TLS else None
-        return tls or LibpqChannel(pgconn)
+    @property
+    def open(self) -> OpenChannel:
+        """Opens the channel on a connection; LibpqChannel where TLS is not as it was at the self-test."""
+        return _OPENERS[self.channel]
+
+
+_OPENERS: dict[Channel, OpenChannel] = {
+    Channel.SOCKET: SocketChannel,
+    Channel.TLS: lambda pgconn: TlsChannel.through(pgconn) or LibpqChannel(pgconn),
+    Channel.LIBPQ: LibpqChannel,
+}
 
 
 class ChannelChoices:
@@ -96,8 +102,8 @@ class ChannelChoices:
     def _note_failure(self, encrypted: bool, error: Exception) -> None:
         self._failures[encrypted] += 1
         if self._failures[encrypted] >= _TRIES:
-            told = f"self-test failed: {type(error).__name__}"
-            self._keep(encrypted, ChannelChoice(Channel.LIBPQ, told, fell_back=True))
+            reason = f"self-test failed: {type(error).__name__}"
+            self._keep(encrypted, ChannelChoice(Channel.LIBPQ, reason, fell_back=True))
 
     def _keep(self, encrypted: bool, choice: ChannelChoice) -> None:
         self._made[encrypted] = choice
