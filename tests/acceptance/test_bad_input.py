@@ -15,8 +15,8 @@ USERS_ENTRY = "source: public.users, target: a.users, pk: id, watermark_column: 
 GOOD = f"tables:\n  - {{{USERS_ENTRY}}}\n"
 
 BAD_FILES = {
-    "no YAML": ("tables:\n  - source: [public.users\n", "is not YAML"),
-    "a tab": ("tables:\n\t- source: x\n", "is not YAML"),
+    "no YAML": ("tables:\n  - source: [public.users\n", "is not valid YAML"),
+    "a tab": ("tables:\n\t- source: x\n", "is not valid YAML"),
     "a text": ("just some words\n", "is not a mapping"),
     "nothing": ("", "tables"),
     "no table": ("tables: []\n", "tables"),

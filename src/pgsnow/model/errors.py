@@ -257,7 +257,7 @@ class TargetQueryFailed(TableError):
 class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
 
-    default_advice = "Nothing to do for a table that pgsnow created: it is created again. Otherwise check the role's grants."
+    default_advice = "Nothing to do for a table that pgsnow created. Otherwise check the role's grants."
 
 
 class StagingRefused(TableError):

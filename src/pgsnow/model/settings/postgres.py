@@ -1,4 +1,4 @@
-"""How to reach a Postgres server."""
+"""Connection settings of a Postgres server."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ _FORM = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresSettings:
-    """libpq's parameters; those that are secret are kept as Secret."""
+    """libpq's connection parameters; the secret ones are Secret values."""
 
     parameters: tuple[tuple[str, str | Secret], ...] = field(repr=False)
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> PostgresSettings:
-        """From parameters by libpq's names."""
+        """Settings from parameters by libpq's names."""
         return cls(tuple((k, Secret(v) if k in _SECRET else v) for k, v in parameters.items()))
 
     @classmethod
     def from_dsn(cls, dsn: str) -> PostgresSettings:
-        """From a URI or key=value pairs. ValueError, without the text, if malformed."""
+        """Settings from a URI or key=value pairs. Raises ValueError, without the text, if it is malformed."""
         return cls.of(parse_dsn(dsn))
 
     def conninfo(self) -> str:
-        """libpq's key=value form, with the password: secret."""
+        """The connection string in libpq's key=value form. It contains the password: secret."""
         return write_dsn({k: v.reveal() if isinstance(v, Secret) else v for k, v in self.parameters})
 
     def get(self, name: str, default: str = "") -> str:
-        """A parameter that is not secret."""
+        """A parameter that is not secret, or `default`."""
         return next((v for k, v in self.parameters if k == name and isinstance(v, str)), default)
 
     @property
     def display(self) -> str:
-        """`host:port/db as user`, for people."""
+        """`host:port/db as user`, for messages."""
         if service := self.get("service"):
             return f"service {service}"
         host = self.get("host") or self.get("hostaddr") or "local socket"
@@ -56,7 +56,7 @@ class PostgresSettings:
 
 
 def source_from(env: Environment) -> PostgresSettings:
-    """POSTGRES_DSN, else PG_*, else libpq's own variables. Of no use when problems were noted."""
+    """The source, from POSTGRES_DSN, else PG_*, else libpq's own variables. Unusable if problems were added."""
     if found := _from_dsn(env, "POSTGRES_DSN"):
         return found
     plan = {key: value for name, key in _PLAN.items() if (value := env.get(name))}
@@ -72,7 +72,7 @@ def source_from(env: Environment) -> PostgresSettings:
 
 
 def ledger_from(env: Environment) -> PostgresSettings | None:
-    """LEDGER_DSN if set."""
+    """The ledger's server, from LEDGER_DSN; None if it is not set."""
     return _from_dsn(env, "LEDGER_DSN")
 
 

@@ -1,4 +1,4 @@
-"""How pgsnow proves to Snowflake who it is: the first of these that the environment offers.
+"""Authentication to Snowflake: the first method for which the environment has credentials.
 
 Source: Snowflake docs, "Connecting to Snowflake with the Python Connector"; parameter names and the list of
 authenticators as in snowflake-connector-python 4.8 (connection.py, DEFAULT_CONFIGURATION).
@@ -15,7 +15,7 @@ from pgsnow.model.settings.secret import Secret
 
 
 class AuthMethod(StrEnum):
-    """In the order of preference."""
+    """Authentication methods, in order of preference."""
 
     KEY_PAIR = "key pair"
     PAT = "programmatic access token"
@@ -28,7 +28,7 @@ class AuthMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """A method and its connector arguments. `pem` is turned into the form the connector takes when it is used."""
+    """A method with its connector arguments. pem: a private key, converted for the connector when it connects."""
 
     method: AuthMethod
     arguments: tuple[tuple[str, str | Secret], ...] = field(default=(), repr=False)
@@ -65,7 +65,7 @@ _OFFERED_BY = (
 
 
 def auth_from(env: Environment) -> Auth | None:
-    """The method named by SNOWFLAKE_AUTHENTICATOR, else the first offered. None after noting problems."""
+    """The method named by SNOWFLAKE_AUTHENTICATOR, else the first one with credentials. None if problems were added."""
     method = _chosen(env)
     return _MAKERS[method](env) if method else None
 
@@ -78,8 +78,8 @@ def _chosen(env: Environment) -> AuthMethod | None:
             return offered[0]
         env.refuse(
             "SNOWFLAKE_PRIVATE_KEY_FILE",
-            "is not set, nor any other credential",
-            "set it to a key pair's private key file, or set SNOWFLAKE_PAT, or another of docs/settings.md",
+            "is not set, and there are no other credentials",
+            "name the private key file of a key pair, or set SNOWFLAKE_PAT, or see docs/settings.md for other methods",
         )
         return None
     if named.lower().startswith("https://"):
@@ -146,7 +146,7 @@ def _oauth(env: Environment) -> Auth:
 
 
 def _client_credentials(env: Environment) -> Auth:
-    fix = "set it; client id, client secret and token request URL go together"
+    fix = "set it; client id, client secret and token request URL are all required"
     arguments = _arguments(
         "OAUTH_CLIENT_CREDENTIALS",
         oauth_client_id=env.need("SNOWFLAKE_OAUTH_CLIENT_ID", fix),

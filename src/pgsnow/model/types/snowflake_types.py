@@ -1,4 +1,4 @@
-"""Which column of a target can take which values, and what it would cost them.
+"""Types of Snowflake columns: which values they can hold, and how they can be widened.
 
 Source: Snowflake docs, "Summary of data types"; types are as DESCRIBE TABLE writes them.
 """
@@ -14,7 +14,7 @@ from pgsnow.model.types.mapping import TypeMapping, digits_of
 FLOAT_DIGITS = 15
 """Decimal digits that a double holds exactly."""
 MICROSECONDS = 6
-"""Digits of a second that Postgres keeps."""
+"""Fractional digits of a second that Postgres stores."""
 _FORM = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*)?\Z")
 _SYNONYMS = {
     "NUMBER": ("DECIMAL", "DEC", "NUMERIC", "INT", "INTEGER", "BIGINT", "SMALLINT", "TINYINT", "BYTEINT"),
@@ -36,7 +36,8 @@ _INTEGER_DIGITS = {"int16": 5, "int32": 10, "int64": 19}
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """`NUMBER(38,0)` → ("NUMBER", (38, 0)). A type of another form is a family of its own, which takes nothing."""
+    """`NUMBER(38,0)` → ("NUMBER", (38, 0)). A type in an unknown form is a family of its own, which can hold
+    nothing."""
 
     family: str
     arguments: tuple[int, ...] = ()
@@ -53,15 +54,15 @@ class ColumnType:
 
 
 def can_take(column: str, mapping: TypeMapping) -> bool:
-    """True if every value of the mapping lands in a column of this type unchanged. Texts and binaries longer than
-    the column are another matter: see limits.py."""
+    """True if a column of this type can hold every value of the mapping unchanged. The length of texts and binaries
+    is not considered; the loader checks it row by row."""
     have, need = ColumnType.parse(column), ColumnType.parse(mapping.snowflake)
     rule = _RULES.get((need.family, have.family))
     return rule is not None and rule(have, mapping)
 
 
 def _digits(mapping: TypeMapping) -> tuple[int, int]:
-    """(before, after) the decimal point."""
+    """Number of digits (before, after) the decimal point."""
     if decimal := digits_of(mapping.carried):
         precision, scale = decimal
         return precision - scale, scale
@@ -105,10 +106,11 @@ _RULES: dict[tuple[str, str], Callable[[ColumnType, TypeMapping], bool]] = {
 
 
 def widened(column: str, mapping: TypeMapping, length: int | None = None) -> str | None:
-    """The type that a column of this type can be altered to in place so that it takes the mapping's values as well,
-    or None. Snowflake docs, "ALTER TABLE … ALTER COLUMN": more digits with the same scale, a longer text.
+    """The type to which a column of this type can be altered in place so that it holds the mapping's values too, or
+    None.
 
-    length: the most characters that the source's type holds (None: not told).
+    Snowflake allows more digits with the same scale, and longer texts (Snowflake docs, "ALTER TABLE … ALTER COLUMN").
+    length: maximum number of characters of the source's type, None if it has none.
     """
     have, need = ColumnType.parse(column), ColumnType.parse(mapping.snowflake)
     if have.family == need.family == "VARCHAR":
@@ -123,7 +125,7 @@ def widened(column: str, mapping: TypeMapping, length: int | None = None) -> str
 
 
 def is_wider(column: str, than: str) -> bool:
-    """True if a column of this type is `than`'s, widened as above, or the same."""
+    """True if a column of this type is as wide as one of type `than`, or wider, in the sense of `widened`."""
     have, other = ColumnType.parse(column), ColumnType.parse(than)
     if have.family != other.family or have.arguments[1:] != other.arguments[1:]:
         return False
