@@ -28,7 +28,7 @@ BAD_FILES = {
     "no table name": (GOOD.replace("public.users", "a.b.c"), "a.b.c"),
     "an unknown choice": (GOOD.replace("pk:", "late_rows: sometimes, pk:"), "late_rows"),
     "no path of a function": (GOOD.replace("pk:", "transform: not a path, pk:"), "not a path"),
-    "a key twice": (GOOD + "tables: []\n", "twice"),
+    "a key twice": (GOOD + "tables: []\n", "duplicate"),
     "a missing variable": (GOOD.replace("a.users", '"${NO_SUCH_SCHEMA}.users"'), "NO_SUCH_SCHEMA"),
     "one target twice": (
         GOOD + "  - {source: public.checkins, target: A.USERS, pk: id, watermark_column: last_modified}\n",

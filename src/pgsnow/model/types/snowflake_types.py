@@ -6,7 +6,6 @@ Source: Snowflake docs, "Summary of data types"; types are as DESCRIBE TABLE wri
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgsnow.model.types.mapping import TypeMapping, digits_of
@@ -31,6 +30,17 @@ _DEFAULTS = {
     "TIMESTAMP_LTZ": (9,),
     "TIMESTAMP_TZ": (9,),
 }
+_ANY_VALUE = frozenset({"FLOAT", "BOOLEAN", "VARCHAR", "BINARY", "DATE", "VARIANT"})
+"""Families whose columns can hold every value of a mapping to the same family."""
+_TIMES = frozenset(
+    {
+        ("TIME", "TIME"),
+        ("TIMESTAMP_NTZ", "TIMESTAMP_NTZ"),
+        ("TIMESTAMP_TZ", "TIMESTAMP_TZ"),
+        ("TIMESTAMP_TZ", "TIMESTAMP_LTZ"),
+    }
+)
+"""(needed, existing) families of times, which differ only in the digits of a second."""
 _INTEGER_DIGITS = {"int16": 5, "int32": 10, "int64": 19}
 
 
@@ -54,11 +64,21 @@ class ColumnType:
 
 
 def can_take(column: str, mapping: TypeMapping) -> bool:
-    """True if a column of this type can hold every value of the mapping unchanged. The length of texts and binaries
-    is not considered; the loader checks it row by row."""
+    """True if a column of this type can hold every value of the mapping unchanged. The length of texts and binaries is
+    not considered; the loader checks it row by row."""
     have, need = ColumnType.parse(column), ColumnType.parse(mapping.snowflake)
-    rule = _RULES.get((need.family, have.family))
-    return rule is not None and rule(have, mapping)
+    if (need.family, have.family) in _TIMES:
+        return have.arguments[0] >= MICROSECONDS
+    if need.family != "NUMBER":
+        return have.family == need.family and need.family in _ANY_VALUE
+    before, after = _digits(mapping)
+    if have.family == "FLOAT":
+        return after == 0 and before <= FLOAT_DIGITS
+    return (
+        have.family == "NUMBER"
+        and have.arguments[0] - have.arguments[1] >= before
+        and have.arguments[1] >= after
+    )
 
 
 def _digits(mapping: TypeMapping) -> tuple[int, int]:
@@ -67,42 +87,6 @@ def _digits(mapping: TypeMapping) -> tuple[int, int]:
         precision, scale = decimal
         return precision - scale, scale
     return _INTEGER_DIGITS.get(mapping.carried, 38), 0
-
-
-def _number(have: ColumnType, mapping: TypeMapping) -> bool:
-    before, after = _digits(mapping)
-    precision, scale = have.arguments
-    return precision - scale >= before and scale >= after
-
-
-def _float_of_integer(_: ColumnType, mapping: TypeMapping) -> bool:
-    before, after = _digits(mapping)
-    return after == 0 and before <= FLOAT_DIGITS
-
-
-def _microseconds(have: ColumnType, _: TypeMapping) -> bool:
-    return have.arguments[0] >= MICROSECONDS
-
-
-def _always(_: ColumnType, __: TypeMapping) -> bool:
-    return True
-
-
-_RULES: dict[tuple[str, str], Callable[[ColumnType, TypeMapping], bool]] = {
-    ("NUMBER", "NUMBER"): _number,
-    ("NUMBER", "FLOAT"): _float_of_integer,
-    ("FLOAT", "FLOAT"): _always,
-    ("BOOLEAN", "BOOLEAN"): _always,
-    ("VARCHAR", "VARCHAR"): _always,
-    ("BINARY", "BINARY"): _always,
-    ("DATE", "DATE"): _always,
-    ("TIME", "TIME"): _microseconds,
-    ("TIMESTAMP_NTZ", "TIMESTAMP_NTZ"): _microseconds,
-    ("TIMESTAMP_TZ", "TIMESTAMP_TZ"): _microseconds,
-    ("TIMESTAMP_TZ", "TIMESTAMP_LTZ"): _microseconds,
-    ("VARIANT", "VARIANT"): _always,
-}
-"""(needed, there) → whether it will do."""
 
 
 def widened(column: str, mapping: TypeMapping, length: int | None = None) -> str | None:
