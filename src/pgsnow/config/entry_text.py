@@ -46,7 +46,7 @@ def block(proposal: Proposal, indent: int, inner: int = 2) -> list[str]:
     keys."""
     margin = " " * indent
     if proposal.entry is None:
-        return [f"{margin}# {line}".rstrip() for line in _refused(proposal)]
+        return [f"{margin}# {line}".rstrip() for line in _unsynced(proposal)]
     comments = [f"{margin}# {line}" for reason in proposal.reasons for line in _folded(reason)]
     return [*comments, *(margin + line for line in _item(proposal.entry, inner))]
 
@@ -71,8 +71,8 @@ def _folded(text: str) -> list[str]:
     return wrap(one_line(text), WIDTH, break_long_words=False, subsequent_indent="  ")
 
 
-def _refused(proposal: Proposal) -> list[str]:
-    told = _folded(f"Not synced: {proposal.refusal}")
+def _unsynced(proposal: Proposal) -> list[str]:
+    lines = _folded(f"Not synced: {proposal.refusal}")
     if proposal.fix:
-        told.append(f"→ {one_line(proposal.fix)}")
-    return [*told, *_item({"source": one_line(str(proposal.name))}, 2)]
+        lines.append(f"→ {one_line(proposal.fix)}")
+    return [*lines, *_item({"source": one_line(str(proposal.name))}, 2)]

@@ -7,7 +7,7 @@ PgsnowError
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
 │   ├── StagingUnavailable   the bucket's store does not answer                    now
-│   └── WriteConflict        another Snowflake transaction is in the way           now
+│   └── WriteConflict        another Snowflake transaction blocks the statement     now
 ├── AccessDenied
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix

@@ -70,9 +70,9 @@ def propose(
 
 def _proposal(table: SurveyedTable, target: str) -> Proposal:
     candidates = rank(table)
-    refused = _unreadable(table) or _unloadable(table)
-    if refused is not None:
-        refusal, fix = refused
+    problem = _unreadable(table) or _unloadable(table)
+    if problem is not None:
+        refusal, fix = problem
         return Proposal(table, refusal=refusal, fix=fix, candidates=candidates)
     key = None if _untraceable(table) else choose_key(table.source)
     best = candidates[0] if candidates and candidates[0].is_watermark else None
@@ -159,9 +159,9 @@ def _reasons(
     best: Candidate | None,
     candidates: Sequence[Candidate],
 ) -> tuple[str, ...]:
-    notes = [_of_mode(table, candidates, key)] if key is None or best is None else []
+    notes = [_mode_reason(table, candidates, key)] if key is None or best is None else []
     if key is not None:
-        notes.insert(0, _of_key(table, key))
+        notes.insert(0, _key_reason(table, key))
         if best is not None:
             notes.append(f"watermark_column: {', '.join(best.reasons)}")
             if best.type_name in ("timestamp", "date"):
@@ -173,12 +173,12 @@ def _reasons(
     return tuple(notes)
 
 
-def _of_key(table: SurveyedTable, key: tuple[str, ...]) -> str:
+def _key_reason(table: SurveyedTable, key: tuple[str, ...]) -> str:
     primary = table.has_primary_key and key == table.source.unique_keys[0]
     return f"pk: {'primary key' if primary else 'unique, never NULL'}"
 
 
-def _of_mode(table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None) -> str:
+def _mode_reason(table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None) -> str:
     if kind := _untraceable(table):
         return f"mode: {kind}; read as a whole when its content has changed"
     if key is None:

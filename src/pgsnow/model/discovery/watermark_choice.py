@@ -116,8 +116,8 @@ def _points(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[i
         (facts.ascending is not None and facts.ascending > ASCENDING, 1, "ascends in the data", ""),
     )
     points = _TYPE_POINTS[column.type_name] + sum(worth for holds, worth, _, _ in judged if holds)
-    said = [good if holds else bad for holds, _, good, bad in judged]
-    return points, [column.type_name, *(text for text in said if text)]
+    texts = [good if holds else bad for holds, _, good, bad in judged]
+    return points, [column.type_name, *(text for text in texts if text)]
 
 
 def _null_text(facts: ColumnFacts) -> str:

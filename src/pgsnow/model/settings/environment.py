@@ -112,7 +112,7 @@ class Environment:
         """The value. If it is not set, adds a problem and returns ''."""
         value = self.get(name)
         if value is None:
-            self.refuse(name, "is not set", fix)
+            self.add_problem(name, "is not set", fix)
         return value or ""
 
     def port(self, name: str) -> int | None:
@@ -122,10 +122,10 @@ class Environment:
             return None
         if value.isascii() and value.isdigit() and 0 < int(value) < 65536:
             return int(value)
-        self.refuse(name, f"{value!r} is not a port", "write a number from 1 to 65535")
+        self.add_problem(name, f"{value!r} is not a port", "write a number from 1 to 65535")
         return None
 
-    def refuse(self, name: str, what: str, fix: str) -> None:
+    def add_problem(self, name: str, what: str, fix: str) -> None:
         """Adds a problem. `what` must not contain a secret."""
         self.problems.append(f"environment: {name}: {what} — {fix}")
 

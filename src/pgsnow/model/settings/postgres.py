@@ -63,7 +63,7 @@ def source_from(env: Environment) -> PostgresSettings:
     parameters = _libpq(env) | plan
     env.port("PG_PORT")
     if not parameters.keys() & {"host", "hostaddr", "service", "dbname"}:
-        env.refuse("POSTGRES_DSN", "is not set", "set it, or PG_HOST, PG_USER, PG_PASS and PG_DB")
+        env.add_problem("POSTGRES_DSN", "is not set", "set it, or PG_HOST, PG_USER, PG_PASS and PG_DB")
     elif plan and "service" not in parameters:
         for name in ("PG_HOST", "PG_USER", "PG_DB"):
             if _PLAN[name] not in parameters:
@@ -83,7 +83,7 @@ def _from_dsn(env: Environment, name: str) -> PostgresSettings | None:
     try:
         found = parse_dsn(dsn)
     except ValueError as error:
-        env.refuse(name, f"cannot be read: {error}", _FORM)
+        env.add_problem(name, f"cannot be read: {error}", _FORM)
         return PostgresSettings.of({})
     return PostgresSettings.of(_libpq(env) | found)
 

@@ -66,7 +66,9 @@ def s3_from(env: Environment) -> S3Settings | None:
     if bucket is None:
         return None
     if not _BUCKET.match(bucket):
-        env.refuse("S3_BUCKET", f"{bucket!r} is not a bucket's name", "write the name alone, without s3://")
+        env.add_problem(
+            "S3_BUCKET", f"{bucket!r} is not a bucket's name", "write the name alone, without s3://"
+        )
     settings = S3Settings(
         bucket=bucket,
         prefix=_prefix(env),
@@ -78,13 +80,13 @@ def s3_from(env: Environment) -> S3Settings | None:
         warnings=tuple(_warnings(env)),
     )
     if _is_google(settings.endpoint_url) and not (settings.stage or settings.integration):
-        env.refuse(
+        env.add_problem(
             "S3_STORAGE_INTEGRATION",
             "is not set, and Snowflake can only read gcs:// through an integration",
             "name a storage integration with STORAGE_PROVIDER = 'GCS', or an external stage that has one in S3_STAGE",
         )
     elif not (settings.stage or settings.integration or settings.keys):
-        env.refuse(
+        env.add_problem(
             "S3_STORAGE_INTEGRATION",
             "is not set, and Snowflake has no other way to read the bucket",
             "name a storage integration, or an external stage in S3_STAGE, or set S3_ACCESS_KEY and S3_SECRET",
@@ -99,7 +101,7 @@ def _is_google(endpoint: str) -> bool:
 def _prefix(env: Environment) -> str:
     prefix = (env.get("S3_PREFIX") or PREFIX).strip("/")
     if not _PREFIX.match(prefix):
-        env.refuse(
+        env.add_problem(
             "S3_PREFIX",
             f"{prefix!r} cannot be used",
             "write folders of letters, digits and . _ = - such as a/b",
@@ -119,7 +121,7 @@ def _endpoint(env: Environment) -> str:
         or parts.path.strip("/")
         or "@" in parts.netloc
     ):
-        env.refuse("S3_ENDPOINT_URL", "is not an address", "write https://host or https://host:port")
+        env.add_problem("S3_ENDPOINT_URL", "is not an address", "write https://host or https://host:port")
     return endpoint.rstrip("/")
 
 
@@ -129,14 +131,14 @@ def _stage(env: Environment) -> str:
         if name:
             TargetName.parse(name)
     except ValueError:
-        env.refuse("S3_STAGE", f"{name!r} is not a name", "write database.schema.stage, without @")
+        env.add_problem("S3_STAGE", f"{name!r} is not a name", "write database.schema.stage, without @")
     return name
 
 
 def _integration(env: Environment) -> str:
     name = env.get("S3_STORAGE_INTEGRATION") or ""
     if name and not _IDENTIFIER.match(name):
-        env.refuse(
+        env.add_problem(
             "S3_STORAGE_INTEGRATION", f"{name!r} is not a name", "write it as in CREATE STORAGE INTEGRATION"
         )
     return name
@@ -148,7 +150,7 @@ def _keys(env: Environment) -> S3Keys | None:
         return None
     both = "set both, or neither to use AWS's default credentials (a role, a profile)"
     if access is None or secret is None:
-        env.refuse("S3_SECRET" if secret is None else "S3_ACCESS_KEY", "is not set", both)
+        env.add_problem("S3_SECRET" if secret is None else "S3_ACCESS_KEY", "is not set", both)
         return None
     return S3Keys(Secret(access.strip()), Secret(secret.strip()), Secret(token.strip()) if token else None)
 

@@ -97,7 +97,7 @@ def _account(env: Environment, *, needed: bool) -> str:
             else ""
         )
     if "/" in account or "snowflakecomputing" in account.lower():
-        env.refuse(
+        env.add_problem(
             "SNOWFLAKE_ACCOUNT",
             f"{account!r} is an address",
             "write the identifier alone, such as myorg-account1",
@@ -114,7 +114,7 @@ def _user(env: Environment, auth: Auth | None) -> str:
 def _protocol(env: Environment) -> str:
     protocol = env.get("SNOWFLAKE_PROTOCOL") or ""
     if protocol not in ("", "http", "https"):
-        env.refuse("SNOWFLAKE_PROTOCOL", f"{protocol!r} is not known", "write https, or leave it out")
+        env.add_problem("SNOWFLAKE_PROTOCOL", f"{protocol!r} is not known", "write https, or leave it out")
     return protocol
 
 

@@ -70,7 +70,7 @@ class Field:
     computed: bool = False
     """True for a column that the transform adds; it is not read."""
     overflow: Overflow = Overflow.REJECT
-    """What to do with values that the type cannot hold. TEXT only affects the choice of the type."""
+    """Handling of values that the type cannot hold. TEXT only affects the choice of the type."""
 
 
 def as_text(name: str, note: str, *, read: str = "{c}::text", kind: str = "b") -> TypeMapping:
