@@ -15,8 +15,8 @@ USERS_ENTRY = "source: public.users, target: a.users, pk: id, watermark_column: 
 GOOD = f"tables:\n  - {{{USERS_ENTRY}}}\n"
 
 BAD_FILES = {
-    "no YAML": ("tables:\n  - source: [public.users\n", "is not YAML"),
-    "a tab": ("tables:\n\t- source: x\n", "is not YAML"),
+    "no YAML": ("tables:\n  - source: [public.users\n", "is not valid YAML"),
+    "a tab": ("tables:\n\t- source: x\n", "is not valid YAML"),
     "a text": ("just some words\n", "is not a mapping"),
     "nothing": ("", "tables"),
     "no table": ("tables: []\n", "tables"),
@@ -28,7 +28,7 @@ BAD_FILES = {
     "no table name": (GOOD.replace("public.users", "a.b.c"), "a.b.c"),
     "an unknown choice": (GOOD.replace("pk:", "late_rows: sometimes, pk:"), "late_rows"),
     "no path of a function": (GOOD.replace("pk:", "transform: not a path, pk:"), "not a path"),
-    "a key twice": (GOOD + "tables: []\n", "twice"),
+    "a key twice": (GOOD + "tables: []\n", "duplicate"),
     "a missing variable": (GOOD.replace("a.users", '"${NO_SUCH_SCHEMA}.users"'), "NO_SUCH_SCHEMA"),
     "one target twice": (
         GOOD + "  - {source: public.checkins, target: A.USERS, pk: id, watermark_column: last_modified}\n",

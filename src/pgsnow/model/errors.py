@@ -7,7 +7,7 @@ PgsnowError
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
 │   ├── StagingUnavailable   the bucket's store does not answer                    now
-│   └── WriteConflict        another Snowflake transaction is in the way           now
+│   └── WriteConflict        another Snowflake transaction blocks the statement     now
 ├── AccessDenied
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
@@ -269,10 +269,7 @@ class TargetQueryFailed(TableError):
 class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
 
-    default_advice = (
-        "Nothing to do for a table that pgsnow created: it is created again."
-        " Otherwise check the role's grants."
-    )
+    default_advice = "Nothing to do for a table that pgsnow created. Otherwise check the role's grants."
 
 
 class StagingRefused(TableError):

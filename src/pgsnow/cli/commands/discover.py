@@ -151,9 +151,9 @@ def _record(proposal: Proposal, state: str) -> dict[str, Any]:
                 "type": candidate.type_name,
                 "trust": candidate.trust.name.lower(),
                 "reasons": list(candidate.reasons),
-                "null_share": table.of(candidate.column).null_share,
-                "ascending": table.of(candidate.column).ascending,
-                "distinct": table.of(candidate.column).distinct,
+                "null_share": table.facts_of(candidate.column).null_share,
+                "ascending": table.facts_of(candidate.column).ascending,
+                "distinct": table.facts_of(candidate.column).distinct,
             }
             for candidate in proposal.candidates
         ],

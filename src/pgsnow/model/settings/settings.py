@@ -1,4 +1,4 @@
-"""Where the servers are and how to log in, from the environment. What each variable means: docs/settings.md."""
+"""All connection settings, from the environment. docs/settings.md describes each variable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["PostgresSettings", "S3Settings", "Settings", "SnowflakeSettings"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All connections. Nothing here shows a secret by itself, and it cannot be pickled with one."""
+    """All connections. Secrets in it are not shown by repr, and it cannot be pickled with one."""
 
     source: PostgresSettings
     ledger: PostgresSettings
@@ -29,7 +29,7 @@ class Settings:
 
     @property
     def broker_url(self) -> str | None:
-        """CELERY_BROKER_URL: secret."""
+        """CELERY_BROKER_URL, which may contain a password: secret."""
         return self.broker.reveal() if self.broker else None
 
     def secrets(self) -> tuple[Secret, ...]:
@@ -46,7 +46,8 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Raises ConfigError with everything that is missing or wrong, each with its fix and no secret."""
+        """Settings from environment variables. Raises ConfigError with everything that is missing or wrong, each with a
+        fix and without secrets."""
         read = Environment(env)
         source, ledger, snowflake = source_from(read), ledger_from(read), snowflake_from(read)
         s3 = s3_from(read)
