@@ -7,7 +7,7 @@ workers cannot be told apart, so run it with `-n 0`.
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class CpuTimes:
     """Seconds of CPU by test, user and system."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -37,12 +37,13 @@ class CpuTimes:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> None:
-        files: Counter[str] = Counter()
+        files: defaultdict[str, float] = defaultdict(float)
         for test, seconds in self.seconds.items():
             files[test.partition("::")[0]] += seconds
         for title, counter in (("tests", self.seconds), ("files", files)):
             terminalreporter.section(f"CPU seconds of {title}")
-            for name, seconds in counter.most_common(config.getoption("--cpu")):
+            dearest = sorted(counter.items(), key=lambda item: -item[1])
+            for name, seconds in dearest[: config.getoption("--cpu")]:
                 terminalreporter.write_line(f"{seconds:8.2f}  {name}")
         terminalreporter.write_line(f"{cpu_of_tree(os.getpid()):8.2f}  the whole session")
 

@@ -16,7 +16,7 @@ from pgsnow.config.load import load_config, load_settings
 
 if TYPE_CHECKING:
     from pgsnow.model.report import SyncReport
-    from pgsnow.model.settings.settings import Settings
+    from pgsnow.model.settings import Settings
 
 BACKEND = Path(__file__).parent.parent
 LOCAL_BROKER = "redis://127.0.0.1:6379/0"

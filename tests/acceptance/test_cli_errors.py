@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli_user import User
+from tests.acceptance.cli_user import TIMEOUT, User
 
 TRANSFORM = """
 def strict(row):
@@ -82,3 +84,34 @@ def test_status_shows_that_rows_wait(refused: User) -> None:
 
 def test_list_before_anything_ran_is_empty(user: User, tmp_path: Path) -> None:
     assert user.pgsnow("errors", "list", "--output", "json").json == []
+
+
+REPLAY = """
+import sys, threading
+class AtExit:
+    def find_spec(self, name, path, target=None):
+        if name == "concurrent.futures.process" and threading.current_thread().name == "pgsnow-import":
+            threading.main_thread().join()
+            print("imported at exit")
+sys.meta_path.insert(0, AtExit())
+from pgsnow.cli.entry import run
+sys.exit(run(["errors", "replay", "--all"]))
+"""
+
+
+def test_a_command_that_ends_before_the_driver_is_imported_says_nothing_of_it(refused: User) -> None:
+    """The rows are gone from the source, so nothing is loaded. The import that began meanwhile ends with the
+    interpreter, which lets no pool of processes be set up any more."""
+    refused.sql("delete from public.users where id in (5, 6)")
+    done = subprocess.run(
+        [sys.executable, "-c", REPLAY],
+        env=refused.env,
+        cwd=refused.folder,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert "imported at exit" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert "atexit" not in done.stderr
+    assert done.returncode == 0

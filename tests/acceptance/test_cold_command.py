@@ -13,7 +13,7 @@ import sys
 from pgsnow.cli.entry import run
 code = run(["run", "--quiet", "--output", "jsonl"])
 heavy = {"pyarrow", "numpy", "pandas", "snowflake", "boto3", "botocore", "celery", "structlog", "pygments"}
-heavy |= {"pgsnow.cli.apply", "pgsnow.cli.status", "pgsnow.sync.table.busy", "pgsnow.embedded"}
+heavy |= {"pgsnow.cli.commands.apply", "pgsnow.cli.commands.status", "pgsnow.sync.table.busy", "pgsnow.embedded"}
 print(*sorted(heavy & set(sys.modules)), file=sys.stderr)
 sys.exit(code)
 """

@@ -34,7 +34,7 @@ def app_with(names: Sequence[str]) -> typer.Typer:
     )
     app.callback()(_nothing)
     for name in names:
-        module = import_module(f"pgsnow.cli.{name}")
+        module = import_module(f"pgsnow.cli.commands.{name}")
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:

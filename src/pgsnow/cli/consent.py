@@ -7,7 +7,7 @@ import sys
 import typer
 
 from pgsnow.cli.exits import ExitCode
-from pgsnow.cli.screen import say
+from pgsnow.cli.output.screen import say
 
 
 def ask(what: str, *, yes: bool) -> None:

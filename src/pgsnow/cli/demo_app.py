@@ -9,7 +9,7 @@ from celery import Celery
 from celery.signals import worker_process_init
 
 from pgsnow.embedded.child import die_with_parent
-from pgsnow.integrations.celery.install import install
+from pgsnow.integrations.celery import install
 
 app = Celery("pgsnow-demo", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.broker_connection_retry_on_startup = True

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
-import traceback
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.model.errors import ConfigError, PgsnowError
+
+if TYPE_CHECKING:
+    from pgsnow.model.settings.secret import Secret
 
 
 def run(argv: Sequence[str]) -> int:
@@ -26,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
         _mute_stdout()
         return ExitCode.SOME_FAILED
     except Exception as error:
-        print(_unexpected(error, debug="--debug" in argv), file=sys.stderr)  # noqa: T201
+        print(_unexpected(error, argv), file=sys.stderr)  # noqa: T201
         return ExitCode.UNUSABLE
     return ExitCode.OK
 
@@ -41,13 +46,41 @@ def message_of(error: PgsnowError) -> str:
     return "\n".join([*lines, f"  → {error.advice}"] if error.advice else lines)
 
 
-def _unexpected(error: Exception, *, debug: bool) -> str:
-    """The text of an unknown error may quote anything, a connection string too, so only its type is shown."""
-    if debug:
-        return "".join(traceback.format_exception(error)).rstrip()
-    return (
-        f"error: unexpected {type(error).__name__}\n  → run the command again with --debug for the traceback"
-    )
+def _unexpected(error: Exception, argv: Sequence[str]) -> str:
+    """The class and the place alone, because the text of an unknown error may quote a secret; with --debug the
+    traceback, without secrets."""
+    from pgsnow.model.unexpected import public_text, redacted_traceback
+
+    if "--debug" not in argv:
+        return f"error: {public_text(error)}\n  → run the command again with --debug for the traceback"
+    return redacted_traceback(error, _secrets(argv))
+
+
+def _secrets(argv: Sequence[str]) -> tuple[Secret, ...]:
+    """Secrets of the environment, and of the .env file that the command would read."""
+    from pgsnow.cli.invocation import CONFIG_PLACES, Invocation
+    from pgsnow.model.settings.redaction import secrets_in
+
+    places = [Path(file) for file in (_option(argv, "--config", "-c"), *CONFIG_PLACES) if file is not None]
+    env_file = _option(argv, "--env-file")
+    found = [secrets_in(os.environ)]
+    for place in places:
+        try:
+            found.append(
+                secrets_in(Invocation(env_file=Path(env_file) if env_file else None).variables(place))
+            )
+        except PgsnowError:
+            continue  # the file is not there: it holds no secret
+    return tuple(itertools.chain.from_iterable(found))
+
+
+def _option(argv: Sequence[str], *names: str) -> str | None:
+    """The value of an option as it is written: `--name value` or `--name=value`."""
+    for at, word in enumerate(argv):
+        name, sign, value = word.partition("=")
+        if name in names:
+            return value if sign else next(iter(argv[at + 1 :]), None)
+    return None
 
 
 def _code(end: SystemExit) -> int:

@@ -54,10 +54,16 @@ class Invocation:
     def source(self, beside: Path) -> tuple[PostgresSettings, dict[str, str]]:
         """The source's settings and every variable, for commands that need neither Snowflake nor a table list yet;
         `.env` is looked for as if the table list were `beside`. Raises ConfigError."""
-        from pgsnow.config.load import load_source, variables
+        from pgsnow.config.load import load_source
 
         env_file = self.env_file or _env_beside(beside)
-        return load_source(env_file=env_file), variables(env_file=env_file)
+        return load_source(env_file=env_file), self.variables(beside)
+
+    def variables(self, config_file: Path) -> dict[str, str]:
+        """Every variable of the environment and of the .env file beside `config_file`. Raises ConfigError."""
+        from pgsnow.config.load import variables
+
+        return variables(env_file=self.env_file or _env_beside(config_file))
 
     def config(self) -> SyncConfig:
         from pgsnow.config.load import load_config

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pgsnow.cli.options import Format
-from pgsnow.cli.report import exit_code, show_report
+from pgsnow.cli.output.report import exit_code, show_report
 from pgsnow.model.report import Status, SyncReport, TableReport
 
 AT = datetime(2024, 5, 1, tzinfo=UTC)

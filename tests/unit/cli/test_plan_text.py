@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pgsnow.cli.options import Format
-from pgsnow.cli.plan_text import SHORT, show, tell
-from pgsnow.cli.sizes import bytes_text, rows_text
+from pgsnow.cli.output.plan_text import SHORT, show, tell
+from pgsnow.cli.output.sizes import bytes_text, rows_text
 from pgsnow.operations.plan.result import Action, Grant, Side, TablePreview
 
 TICK = ('CREATE OR REPLACE TRANSIENT TABLE "T"', 'MERGE INTO "T"')

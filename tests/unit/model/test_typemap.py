@@ -108,7 +108,7 @@ def test_a_columns_own_choice_stands_and_the_tables_holds_for_the_others() -> No
 
 @pytest.mark.parametrize("how", ["null", "clamp"])
 def test_a_tables_choice_changes_no_key(how: str) -> None:
-    assert types(on_overflow=how)["id"] == ("DATE", Overflow.QUARANTINE)
+    assert types(on_overflow=how)["id"] == ("DATE", Overflow.REJECT)
     assert types(on_overflow="text")["id"] == ("VARCHAR", Overflow.TEXT)
 
 

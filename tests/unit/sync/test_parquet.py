@@ -67,7 +67,7 @@ def test_parts_begin_small_and_grow_with_what_is_before_them(
     told: list[PartFile] = []
     for start in range(0, 600_000, 1000):
         writer.write(rows(start, 1000))
-        told += writer.followed()
+        told += writer.take_finished()
     parts = writer.finish()
     sizes = [part.size for part in parts]
     for number, size in enumerate(sizes[:-1]):

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pgsnow.sync.pipeline.row_hash import row_hashes
+from pgsnow.sync.pipeline.parquet import row_hashes
 
 TYPES: list[tuple[pa.DataType, Any, Any]] = [
     (pa.int64(), 1, 2),

@@ -71,9 +71,7 @@ def test_a_function_that_cannot_serve_stops_the_table_when_it_is_planned(referen
 def test_a_module_that_fails_to_import_is_told_with_its_error(tmp_path: Any, monkeypatch: Any) -> None:
     (tmp_path / "broken_transforms.py").write_text("raise RuntimeError('half written')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(
-        TransformFailed, match="importing broken_transforms raised RuntimeError: half written"
-    ):
+    with pytest.raises(TransformFailed, match="importing broken_transforms raised RuntimeError"):
         build_transform(TransformConfig(function="broken_transforms:f"), (ID, TEXT))
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of sync_config.yaml. It helps editors; parse_config is what decides."""
+"""The JSON Schema of sync_config.yaml, for editors. What is valid is decided by parse_config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCALARS = ("integer", "number", "boolean")
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Draft 2020-12; numbers and booleans may also be `${VAR}`."""
+    """The schema of a model (draft 2020-12), in which numbers and booleans may also be written as `${VAR}`."""
     schema = model.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "sync_config.yaml"
@@ -31,7 +31,7 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _describe(model: type[BaseModel], parts: list[dict[str, Any]]) -> None:
-    """Each property gets the text below its field."""
+    """Adds to each property the text below its field as description."""
     models = {each.__name__: each for each in _inside(BaseModel)}
     for part, named in zip(parts, [model, *map(models.get, list(parts[0]["$defs"]))], strict=True):
         for key, text in (field_docs(named) if named else {}).items():
@@ -57,7 +57,10 @@ def _property(key: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def field_docs(model: type[BaseModel]) -> dict[str, str]:
-    """Field → the text below it, in the class or in one that it inherits from."""
+    """Field → the string literal below it, in the class or in one of its bases.
+
+    Pydantic could read these texts while classes are created, but that would take a tenth of each command's start.
+    """
     docs: dict[str, str] = {}
     for each in reversed(model.__mro__):
         if issubclass(each, BaseModel) and each is not BaseModel:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pgsnow.model.settings.environment import Environment
 from pgsnow.model.settings.postgres import PostgresSettings, ledger_from, source_from
+from pgsnow.model.settings.redaction import password_in
 from pgsnow.model.settings.s3 import S3Settings, s3_from
 from pgsnow.model.settings.secret import Secret
 from pgsnow.model.settings.snowflake import SnowflakeSettings, snowflake_from
@@ -30,6 +31,18 @@ class Settings:
     def broker_url(self) -> str | None:
         """CELERY_BROKER_URL: secret."""
         return self.broker.reveal() if self.broker else None
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret of all connections, for taking them out of what is shown."""
+        auth = self.snowflake.credentials
+        values: list[object] = [value for _, value in self.source.parameters + self.ledger.parameters]
+        values += [value for _, value in auth.arguments]
+        values += [auth.pem, auth.passphrase]
+        if self.s3 is not None and self.s3.keys is not None:
+            values += [self.s3.keys.access, self.s3.keys.secret, self.s3.keys.token]
+        if self.broker is not None:
+            values.append(Secret(password_in(self.broker.reveal())))
+        return tuple(value for value in values if isinstance(value, Secret))
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:

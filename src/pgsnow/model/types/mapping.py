@@ -66,7 +66,7 @@ class Field:
     key: bool = False
     computed: bool = False
     """True for a column that the transform adds: there is nothing to read."""
-    overflow: Overflow = Overflow.QUARANTINE
+    overflow: Overflow = Overflow.REJECT
     """What becomes of values that the type cannot hold. TEXT has chosen the type already and does no more."""
 
 

@@ -9,7 +9,7 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
-from pgsnow.operations.check.finding import CheckResult, Level, failing_as, ok
+from pgsnow.operations.check.finding import CheckResult, Level, failing_as, ok, warning
 from pgsnow.operations.check.ledger import check_ledger
 from pgsnow.operations.check.source import check_copy, check_source
 from pgsnow.operations.check.tables import check_table
@@ -35,6 +35,7 @@ def run_checks(
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)
     findings = [ok("configuration", f"{len(config.tables)} tables, {len(config.enabled)} enabled")]
+    findings.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
     prepared: list[Prepared] = []
     source = Source(settings.source)
     with failing_as("postgres", findings.append), translating("source", None), source.connect() as conn:

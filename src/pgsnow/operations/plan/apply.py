@@ -24,13 +24,11 @@ from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.sync.engine import holder
 from pgsnow.sync.load.destination import Destination
-from pgsnow.sync.runtime.events import ignore
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import prepare, target_of
 from pgsnow.sync.runtime.recorder import Recorder
-from pgsnow.sync.tick.held import held
-from pgsnow.sync.tick.outcomes import status_after
+from pgsnow.sync.runtime.report import failure_report, locked_report, table_report
 
 
 def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncReport:
@@ -52,7 +50,7 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
         claims, refusals = ledger.leases.claim(chosen, run_id=run_id, holder=holder())
         stack.enter_context(Heartbeat(ledger.leases, claims))
         work = _Application(config, settings, ledger, conn)
-        reports = [held(refusal, work.progress(refusal.table, run_id)) for refusal in refusals]
+        reports = [locked_report(work.progress(refusal.table, run_id), refusal) for refusal in refusals]
         with ThreadPoolExecutor(config.parallel_tables, thread_name_prefix="pgsnow-apply") as pool:
             reports += pool.map(work.table, claims)
     reports.sort(key=lambda report: chosen.index(report.table))
@@ -76,18 +74,18 @@ class _Application:
 
     def progress(self, table: str, run_id: str) -> Recorder:
         target = str(target_of(self._config.table(table), self._settings.snowflake))
-        return Recorder(table, target, run_id, ignore)
+        return Recorder(table, target, run_id)
 
     def table(self, claim: Claim) -> TableReport:
         """Done, noted and released."""
         progress = self.progress(claim.table, claim.run_id)
         try:
             self._fit(claim, progress)
-            report = progress.report(Status.APPLIED)
+            report = table_report(progress, Status.APPLIED)
         except Exception as error:  # one table's failure, whatever it is, leaves the others
             if not isinstance(error, PgsnowError):
-                logger(claim.table, claim.run_id).error("unexpected error", exc_info=error)
-            report = progress.report(status_after(error), error)
+                log_unexpected(error, self._settings.secrets(), claim.table, claim.run_id)
+            report = failure_report(progress, error)
         self._ledger.run_log.note([(claim, report)])
         self._ledger.leases.release([claim])
         return report

@@ -24,7 +24,7 @@ from pgsnow.sync.pipeline.load_batches import batch_name
 SAMPLE_FENCE = 1_800_000_000_000_000
 """A fence is about the microseconds since 1970."""
 SAMPLE_RUN = "0123456789abcdef"
-SAMPLE_PART = Path("/tmp/pgsnow/unit-0000/part-0000.parquet")
+SAMPLE_PART = Path("/tmp/pgsnow/batch-0000/part-0000.parquet")
 """Shown, never opened."""
 FIRST = f"{EVERYTHING}: first read"
 GONE = f"{EVERYTHING}: the target is gone"

@@ -62,7 +62,7 @@ def next_checkpoint(
         audited_at=horizon.taken_at if past is None else past.audited_at,
         cursor=cursor,
         shape=point.shape,
-        digest=content_hash,
+        content_hash=content_hash,
         last_watermark=last_watermark or (past.last_watermark if past else None),
     )
 

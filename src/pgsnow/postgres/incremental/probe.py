@@ -59,7 +59,7 @@ def probe(
     point = strategy.read_point(x, xmax, standby=standby)
     if not plan.whole:
         return Probe(point, busy=found or reason is not None, full_read=reason)
-    if reason is None and checkpoint is not None and checkpoint.digest != found:
+    if reason is None and checkpoint is not None and checkpoint.content_hash != found:
         reason = CONTENT_CHANGED
     return Probe(point, busy=reason is not None, full_read=reason, content_hash=found)
 
@@ -78,5 +78,5 @@ def idle_checkpoint(
         found.point,
         seen=checkpoint.seen,
         cursor=checkpoint.cursor,
-        content_hash=checkpoint.digest,
+        content_hash=checkpoint.content_hash,
     )

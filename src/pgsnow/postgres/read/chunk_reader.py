@@ -17,7 +17,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composed, Literal
 
-from pgsnow.model.backfill import Blocks, Keys, Range, cut
+from pgsnow.model.backfill import Blocks, Keys, Range, block_ranges
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.plan import TablePlan
@@ -128,7 +128,7 @@ def _chunks(snap: Snapshot, plan: TablePlan) -> tuple[Range, ...]:
         return _WHOLE
     if all(by_blocks for *_, by_blocks, _ in stored):
         blocks = [blocks for blocks, *_ in stored]
-        return cut(blocks, max(1, int(sum(blocks) * limit / size)))
+        return block_ranges(blocks, max(1, int(sum(blocks) * limit / size)))
     return key_ranges(snap, plan, size / limit, size) if all(by_key for *_, by_key in stored) else _WHOLE
 
 

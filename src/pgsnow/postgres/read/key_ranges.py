@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from pgsnow.model.backfill import Keys, between
+from pgsnow.model.backfill import Keys, ranges_between
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.read.snapshot import Snapshot
@@ -24,7 +24,7 @@ def key_ranges(snap: Snapshot, plan: TablePlan, chunks: float, size: int) -> tup
     """About `chunks` ranges with about the same number of rows each. size: bytes of the table. One range if the sample
     holds no two keys."""
     count = min(MOST, max(2, round(chunks)))
-    return between(
+    return ranges_between(
         [str(key) for (key,) in snap.fetch(_bounds(plan, count, min(100.0, 100 * SAMPLED / size)))]
     )
 

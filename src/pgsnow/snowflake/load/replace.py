@@ -94,7 +94,7 @@ def replace(session: Session, content: Content, rows: int, notify: Callable[[str
 
 def columns_of_others(session: Session, plan: TablePlan) -> list[str]:
     """Columns of the target that are not pgsnow's, and that nothing but a row's writer fills."""
-    known = {f.target for f in plan.output} | {column.name for column in plan.own_columns}
+    known = {f.target for f in plan.output} | {column.name for column in plan.metadata_columns}
     return [
         column.name
         for column in describe(session, plan.target) or []

@@ -22,7 +22,9 @@ def beside_of(target: TargetName, batch: str) -> TargetName:
 def make_beside(session: Session, content: Content, batch: str) -> None:
     """Idempotent; one that is there stays as it is."""
     plan = content.plan
-    session.execute(straight_sql.create_beside(beside_of(plan.target, batch), plan.output, plan.own_columns))
+    session.execute(
+        straight_sql.create_beside(beside_of(plan.target, batch), plan.output, plan.metadata_columns)
+    )
 
 
 def put_in_place(

@@ -44,7 +44,7 @@ class DryRun:
 
         Raises TargetConflict.
         """
-        target, own = plan.target, plan.own_columns
+        target, own = plan.target, plan.metadata_columns
         there = describe(self.session, target)
         if there is None:
             statements = [*self._schema(target), sql.create_table(target, plan.output, plan.target_key, own)]

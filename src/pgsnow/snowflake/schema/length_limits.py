@@ -30,7 +30,7 @@ class Limit:
     target: str
     family: str
     length: int
-    overflow: Overflow = Overflow.QUARANTINE
+    overflow: Overflow = Overflow.REJECT
     """What becomes of longer values: NULL and CLAMP change them, else their rows are rejected."""
 
     @property

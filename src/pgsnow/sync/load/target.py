@@ -98,7 +98,7 @@ class Target:
             plan.output,
             plan.target_key,
             self._columns,
-            plan.own_columns,
+            plan.metadata_columns,
             relaxed=relaxed,
             creating=self.read_all,
         )
@@ -149,4 +149,4 @@ class Target:
 
     def _suffices(self) -> bool:
         plan = self._delivery.plan
-        return self._columns is not None and suffices(self._columns, plan.output, plan.own_columns)
+        return self._columns is not None and suffices(self._columns, plan.output, plan.metadata_columns)

@@ -23,6 +23,7 @@ class ChunkPool:
         self._run = run
         self._work = work
         self._size = run.plan.config.max_parallel_chunks
+        self._threads = max(1, min(self._size, len(work.left)))
         self._speed = RateMeter(len(work.left), run.plan.config.max_mb_per_s, run.stop)
         self._lock = threading.Lock()
         self._failures: list[Exception] = []
@@ -31,12 +32,11 @@ class ChunkPool:
     def load(self) -> ChunkCounts | None:
         """Load chunks until there is none to take; how far the backfill is then, for others may be at work on it too.
         None: the target had gone. Raises what the first thread that failed has raised."""
-        threads = max(1, min(self._size, len(self._work.left)))
-        if threads == 1:
+        if self._threads == 1:
             self._guarded()
         else:
-            with ThreadPoolExecutor(threads, thread_name_prefix="pgsnow-chunk") as pool:
-                for _ in range(threads):
+            with ThreadPoolExecutor(self._threads, thread_name_prefix="pgsnow-chunk") as pool:
+                for _ in range(self._threads):
                     pool.submit(self._guarded)
         if self._target_gone:
             return None
@@ -97,7 +97,7 @@ class ChunkPool:
         """Rejected rows are counted over all chunks of the run."""
         progress, limit = self._run.progress, self._run.plan.config.max_rejected_rows
         with self._lock:
-            progress.add(tally)
+            progress.add(tally, threads=self._threads)
             rejected = progress.rows_rejected
         if rejected > limit:
             raise TooManyRejected(f"{self._run.claim.table}: more than {limit} rows were rejected")

@@ -33,12 +33,12 @@ class Inspection:
         return self.prepared.plan
 
     @property
-    def busy(self) -> bool:
+    def has_changes(self) -> bool:
         """True if there are rows to load, the definition has changed, or staging of an earlier run is to be swept."""
         return self.probe.busy or self.drift.has_work or bool(self.claim.open_batches)
 
 
-def look_at(
+def inspect_table(
     claim: Claim, prepared: Prepared, conn: psycopg.Connection, horizon: Horizon, progress: Recorder
 ) -> Inspection:
     """One probe (one statement), and the audit when it is due. Opens no connection to Snowflake."""

@@ -1,4 +1,4 @@
-"""A transform's function that is given a RecordBatch at a time, and finding the rows that it fails on."""
+"""Transform functions that take a RecordBatch, and the search for the rows that such a function fails on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pyarrow.compute as pc
 
 from pgsnow.model.errors import TransformFailed
 from pgsnow.model.types.mapping import TEXT_LIMIT, Field
-from pgsnow.sync.transform.coerce import Misfit, check_json, is_json
+from pgsnow.sync.transform.coerce import CoercionError, check_json, is_json
 from pgsnow.sync.transform.function import Function
-from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, in_turn, schema_of
-from pgsnow.sync.transform.row_function import reason_of, wrong_columns
+from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, run_steps, schema_of
+from pgsnow.sync.transform.row_function import rejection_reason, wrong_columns
 
 
 class BatchFunction:
-    """Calls the function and holds it to its contract: same columns plus `adds`, same types, no more rows."""
+    """Calls the function and checks its contract: the same columns plus `adds`, the same types, no more rows."""
 
     def __init__(self, function: Function, name: str, output: Sequence[Field]) -> None:
         self._function = function
@@ -25,7 +25,8 @@ class BatchFunction:
         self._schema = schema_of(output)
 
     def __call__(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Raises TransformFailed for a broken contract, Misfit for a bad value, or what the function raised."""
+        """The function's result. Raises TransformFailed for a broken contract, CoercionError for a bad value, and
+        whatever the function raises."""
         result = self._function(rows)
         if not isinstance(result, pa.RecordBatch):
             raise TransformFailed(
@@ -57,39 +58,39 @@ class BatchFunction:
 
 
 def _check_values(field: Field, column: pa.Array, given: pa.RecordBatch) -> None:
-    """What Snowflake would refuse is found here, while the row can still be told apart."""
+    """Raise BadValueError for a value that Snowflake would reject: here its row can still be found."""
     if not pa.types.is_string(field.type.arrow):
         return
     if not field.computed and column.equals(given.column(field.source)):
         return
     longest = pc.max(pc.binary_length(column)).as_py() or 0
     if longest > TEXT_LIMIT:
-        raise BadValue(f"a text is longer than {TEXT_LIMIT} bytes", field.source)
+        raise BadValueError(f"a text is longer than {TEXT_LIMIT} bytes", field.source)
     if is_json(field.type):
         for text in column.drop_null().to_pylist():
             try:
                 check_json(text)
-            except Misfit as misfit:
-                raise BadValue(str(misfit), field.source) from None
+            except CoercionError as error:
+                raise BadValueError(str(error), field.source) from None
 
 
-class BadValue(Misfit):
-    """A row that a batch function made unfit."""
+class BadValueError(CoercionError):
+    """A value of a batch function's result that its column cannot hold."""
 
     def __init__(self, reason: str, column: str) -> None:
         super().__init__(reason)
         self.column = column
 
 
-def batchwise(function: BatchFunction, steps: Sequence[Step], output: Sequence[Field]) -> Step:
-    """The function and the steps after it as one step that names every bad row.
+def build_batch_step(function: BatchFunction, steps: Sequence[Step], output: Sequence[Field]) -> Step:
+    """The function and the steps after it as one step, which rejects the rows that any of them fails on.
 
-    A failing batch is halved until single rows are left, so the function sees a row more than once, in smaller
+    A failing batch is halved until single rows are left, so the function may get a row more than once, in smaller
     batches: it must treat each row by itself.
     """
 
     def attempt(rows: pa.RecordBatch) -> Outcome | None:
-        result = in_turn(function(rows), steps)
+        result = run_steps(function(rows), steps)
         if result.rejected and rows.num_rows > 1:
             return None
         rejected = tuple((0, reason, column) for _, reason, column in result.rejected)
@@ -102,17 +103,17 @@ def batchwise(function: BatchFunction, steps: Sequence[Step], output: Sequence[F
         try:
             result = attempt(rows)
         except Exception as error:
-            reason = str(error) if isinstance(error, BadValue) else reason_of(error)
+            reason = str(error) if isinstance(error, BadValueError) else rejection_reason(error)
             if rows.num_rows == 1:
-                column = error.column if isinstance(error, BadValue) else None
+                column = error.column if isinstance(error, BadValueError) else None
                 return Outcome(_empty(output), (), ((0, reason, column),))
             result = None
-        return result or _halves(apply, rows)
+        return result or _apply_halves(apply, rows)
 
     return apply
 
 
-def _halves(apply: Step, rows: pa.RecordBatch) -> Outcome:
+def _apply_halves(apply: Step, rows: pa.RecordBatch) -> Outcome:
     middle = rows.num_rows // 2
     first, second = apply(rows.slice(0, middle)), apply(rows.slice(middle))
     rejected = first.rejected + tuple((at + middle, reason, column) for at, reason, column in second.rejected)
