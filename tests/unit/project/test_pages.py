@@ -1,4 +1,4 @@
-"""What the pages say is true of the code beside them."""
+"""Statements of the pages that are compared with the code."""
 
 from __future__ import annotations
 
