@@ -226,7 +226,7 @@ def one_row_is_refused(user: User, reason: str) -> None:
     found = {t["table"]: t for t in done.json["tables"]}
     assert (found["public.users"]["status"], found["public.users"]["rows_inserted"]) == ("partial", 999)
     assert found["public.checkins"]["rows_inserted"] == 500
-    assert "1 row refused" in done.err
+    assert "1 row rejected" in done.err
     [error] = user.pgsnow("errors", "list", "--output", "json").json
     assert error["key"] == {"id": "500"}
     assert reason in error["reason"]

@@ -196,7 +196,7 @@ def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
     interrupt(running, number)
     done = ended(running)
     assert done.code == code, done.err
-    assert "stopping after the current load unit" in done.err
+    assert "stopping after the current load batch" in done.err
     assert rows(user) < 11_000
     user.options = {}
     user.save()

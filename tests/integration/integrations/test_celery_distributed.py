@@ -1,4 +1,5 @@
-"""`execution: distributed`: a tick settles what is idle and sends a message a busy table; whoever takes it runs it."""
+"""`execution: distributed`: a tick settles what is idle and sends a message a busy table; whoever takes it
+runs it."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def tick(app: Celery) -> dict[str, Any]:
 
 
 def run(app: Celery, table: str) -> dict[str, Any]:
-    """What a worker does with a table's message."""
+    """Run a table's message as a worker does."""
     ended = app.tasks[f"{TASK_NAME}.table"].apply(kwargs={"table": table})
     assert ended.successful(), ended.result
     return dict(ended.result)
@@ -178,7 +179,7 @@ def chunks(source: Any) -> list[tuple[str, int]]:
 
 
 def load(app: Celery, message: Message | None = None) -> None:
-    """What a worker does with a chunk's message."""
+    """Run a chunk's message as a worker does."""
     expires = message.headers["expires"] if message else None
     task = app.tasks[f"{TASK_NAME}.chunk"]
     task.push_request(args=(), kwargs={}, expires=expires, called_directly=False, retries=0, hostname="here")

@@ -1,4 +1,4 @@
-"""What the task does with a failure: five tries more for one that may pass, none for one that a person must mend."""
+"""The task retries an error that may pass five times, and an error that needs a fix not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an application does to its tables, concurrently: the habits that lose rows for a naive reader."""
+"""Concurrent writers of the demo, with the patterns of transactions that lose rows for a naive reader."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ HABITS: dict[Operation, int] = {
     roll_back: 2,
     save_points: 3,
 }
-"""How often each is picked, relative to the others."""
+"""Relative frequency of each."""
 
 
 class Writers:

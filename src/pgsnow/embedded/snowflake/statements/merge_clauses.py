@@ -25,7 +25,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Clauses:
-    """Of one statement, in their order: for a row the first one counts that applies to it."""
+    """The clauses of one statement, in their order: the first one that applies to a row counts."""
 
     all: tuple[Clause, ...]
 

@@ -1,8 +1,8 @@
 # ruff: noqa: S608  (names are quoted, and the rest was written by the engine's own generator)
-"""MERGE and UPDATE by whole rows: those that change are deleted and written anew, with those that are new.
+"""MERGE and UPDATE by whole rows: changed rows are deleted and inserted again, together with the new ones.
 
-The engine below stores columns, and an UPDATE of a few rows all over a table rewrites a piece of every column for each
-of them. A row in another place is the same row to Snowflake's clients.
+The engine below stores columns, and an UPDATE of a few rows all over a table rewrites a piece of every column
+for each of them. A row in another place is the same row to Snowflake's clients.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Replacing:
 
     @property
     def possible(self) -> bool:
-        """All columns named are there, told apart and written; none hides the number that the engine gives a row."""
+        """All columns named are there, told apart and written; none hides the number that the engine gives a
+        row."""
         there = {column.key for column in self._columns}
         named = {*self._inserted, *(self._updated or ())}
         kept = [column for column in self._columns if column.key not in (self._updated or ())]
@@ -119,7 +120,8 @@ class Replacing:
         return case
 
     def _for(self, kinds: tuple[str, ...], value: exp.Expression) -> exp.Expression:
-        """Computed for the rows of these clauses only: another one's may be nothing that it can be computed from."""
+        """Computed for the rows of these clauses only: another one's may be nothing that it can be computed
+        from."""
         if isinstance(value, exp.Column | exp.Literal):
             return value.copy()
         return exp.Case().when(self._case().isin(*kinds), value.copy())
@@ -183,7 +185,7 @@ def _answer(columns: list[str], counts: dict[str, int]) -> exp.Expression:
 
 
 def _column(table: exp.Expression, name: str) -> exp.Column:
-    """Of the target, by the name that the statement has for it."""
+    """A column of the target, by the name that the statement has for the target."""
     alias = table.args.get("alias")
     known = (alias.this if alias is not None else table.this).copy()
     return exp.column(exp.to_identifier(name, quoted=True), table=known)
