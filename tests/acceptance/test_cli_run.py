@@ -150,7 +150,7 @@ def test_with_manual_changes_a_table_waits_for_apply_and_its_neighbour_does_not(
     assert applied.code == 0, applied.err
     assert "+ CREATE TABLE" in applied.out
     assert "public.users: created table" in applied.out
-    assert "Rows are loaded by the next run." in applied.err
+    assert "The next run loads the rows." in applied.err
     assert rows(user) == 0
     again = user.here("run")
     assert again.code == 0, again.err

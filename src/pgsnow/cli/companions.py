@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -61,19 +62,19 @@ class _Finder(MetaPathFinder):
         return spec
 
 
+@dataclass(frozen=True)
 class _Options(Loader):
     """Loader of the connector's options that marks its thread while it runs."""
 
-    def __init__(self, loader: Loader, importing: threading.local) -> None:
-        self._loader = loader
-        self._importing = importing
+    loader: Loader
+    importing: threading.local
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
+        return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        self._importing.options = True
+        self.importing.options = True
         try:
-            self._loader.exec_module(module)
+            self.loader.exec_module(module)
         finally:
-            self._importing.options = False
+            self.importing.options = False
