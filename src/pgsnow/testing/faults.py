@@ -85,7 +85,7 @@ class PauseAt(AtPhase):
     def _hold(self) -> None:
         self.reached.set()
         if not self._resumed.wait(self._seconds):
-            raise TimeoutError(f"nobody resumed the run that was paused at {self.phase!r}")
+            raise TimeoutError(f"the run was paused at {self.phase!r} and not resumed")
 
 
 def _kill_myself() -> None:

@@ -156,7 +156,7 @@ class Writers:
                 while not self._stop.is_set():
                     self._once(conn, dice, dice.choices(operations, weights)[0])
                     self._stop.wait(dice.uniform(0, 2 * PAUSE_SECONDS))
-        except Exception as error:  # a thread has nobody to raise to
+        except Exception as error:  # kept for the main thread
             self._failures.append(error)
 
     def _once(self, conn: Connection[Any], dice: random.Random, operation: Operation) -> None:

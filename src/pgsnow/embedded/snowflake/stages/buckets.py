@@ -27,7 +27,7 @@ UNSIGNED = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator"
 
 
 class Buckets:
-    """Fetches objects into a folder. `endpoint`: the store that has them; without one nobody is asked."""
+    """Fetches objects into a folder. `endpoint`: the store that has them; without one no store is asked."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
