@@ -26,8 +26,8 @@ LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Run:
-    """One row of sync_logs; times are seconds since 1970. `granted` is the ledger's own time of the lease: fences
-    are its microseconds."""
+    """One row of sync_logs; times are seconds since 1970. `granted` is the ledger's own time of the lease:
+    fences are its microseconds."""
 
     table: str
     status: str
@@ -57,7 +57,7 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What the sync has logged under this name: a JSON object a line, on stdout."""
+        """The log entries of the sync with this name: a JSON object a line, on stdout."""
         lines = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == name]
 
@@ -82,7 +82,8 @@ class Process:
 
 
 class Backend:
-    """The backend over one World: its tables, its environment, its processes. A context manager that ends them."""
+    """The backend over one World: its tables, its environment, its processes. A context manager that ends
+    them."""
 
     def __init__(self, world: World, broker_url: str) -> None:
         self.world = world

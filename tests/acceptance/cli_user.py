@@ -24,10 +24,11 @@ import yaml
 from tests.forked import run_forked
 
 SECRET = "pg-s3cr3t-w0rd"
-"""The password in this user's POSTGRES_DSN. The server trusts, so it does no good; it must not be seen either."""
+"""The password in this user's POSTGRES_DSN. The server trusts, so it does no good; it must not be seen
+either."""
 TIMEOUT = 120.0
 LOGGERS = ("pgsnow", "snowflake.connector")
-"""What a command silences for the rest of its process."""
+"""Loggers that a command silences for the rest of its process."""
 USERS = """
 create table public.users (
     id bigint primary key, name text, balance numeric(12,2), profile jsonb,
@@ -63,7 +64,8 @@ class Done:
 
 
 class User:
-    """Has a folder with a table list, a source with users and checkins, and an empty database in Snowflake."""
+    """Has a folder with a table list, a source with users and checkins, and an empty database in
+    Snowflake."""
 
     def __init__(self, folder: Path, dsn: str, snowflake: Mapping[str, str]) -> None:
         self.folder = folder
@@ -108,7 +110,8 @@ class User:
         return seen(Done(code, *running.output()))
 
     def here(self, *args: str, **env: str) -> Done:
-        """The same in this process, which need not start; for what does not hang on signals or terminals."""
+        """Run a command in this process, without a start; for tests that need neither signals nor a
+        terminal."""
         from pgsnow.cli.entry import run
 
         out, err, levels = (
@@ -159,7 +162,7 @@ class User:
 
 
 def seen(done: Done) -> Done:
-    """What every user may rely on, whatever the command."""
+    """Assertions that hold for every command."""
     for text in (done.out, done.err):
         assert SECRET not in text
         assert "Traceback" not in text, text

@@ -150,7 +150,7 @@ def test_with_manual_changes_a_table_waits_for_apply_and_its_neighbour_does_not(
     assert applied.code == 0, applied.err
     assert "+ CREATE TABLE" in applied.out
     assert "public.users: created table" in applied.out
-    assert "Rows are loaded by the next run." in applied.err
+    assert "The next run loads the rows." in applied.err
     assert rows(user) == 0
     again = user.here("run")
     assert again.code == 0, again.err
@@ -196,7 +196,7 @@ def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
     interrupt(running, number)
     done = ended(running)
     assert done.code == code, done.err
-    assert "stopping after the current load unit" in done.err
+    assert "stopping after the current load batch" in done.err
     assert rows(user) < 11_000
     user.options = {}
     user.save()

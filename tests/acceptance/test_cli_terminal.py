@@ -67,7 +67,7 @@ def test_a_destructive_command_asks_and_obeys_the_answer(user: User) -> None:
     user.sql("delete from public.users where id = 1")
     code, shown = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="n\n")
     assert code == 1
-    assert "nothing was done" in shown
+    assert "cancelled, nothing was changed" in shown
     assert user.pgsnow("verify", "--select", "public.users").code == 4
     code, _ = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="y\n")
     assert code == 0

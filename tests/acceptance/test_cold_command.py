@@ -1,4 +1,5 @@
-"""What a command that finds nothing to do does without. It starts from nothing each time, so each import counts."""
+"""A command with nothing to do imports nothing heavy: it is a new process each time, so each import
+counts."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ sys.exit(code)
 
 
 def run_alone(user: User) -> tuple[list[str], set[str]]:
-    """`pgsnow run` in an interpreter that has loaded nothing yet: the tables' states, and what is heavy of the modules
-    that are loaded at its end."""
+    """`pgsnow run` in an interpreter that has loaded nothing yet: the tables' states, and what is heavy of
+    the modules that are loaded at its end."""
     done = subprocess.run(
         [sys.executable, "-c", RUN],
         env=user.env,

@@ -23,7 +23,8 @@ pytestmark = [
 
 
 class Demo:
-    """One demo in a process of its own. Every process that descends from it carries a mark in its environment."""
+    """One demo in a process of its own. Every process that descends from it carries a mark in its
+    environment."""
 
     def __init__(self, folder: Path, *args: str) -> None:
         self.mark = f"PGSNOW_TEST_MARK={secrets.token_hex(8)}"
@@ -63,8 +64,8 @@ class Demo:
     def descendants(self) -> list[str]:
         """Command lines of every process that this demo started and that is alive, the demo itself left out.
 
-        Those seen below it in an earlier call count, whoever is their parent now, and so does whatever carries the
-        mark. (Postgres writes its title over its environment.)
+        Those seen below it in an earlier call count, whoever is their parent now, and so does whatever
+        carries the mark. (Postgres writes its title over its environment.)
         """
         running = processes()
         below = {self.process.pid}
@@ -80,7 +81,7 @@ class Demo:
 
 @dataclass(frozen=True)
 class Process:
-    """What /proc tells of a process."""
+    """A process as described in /proc."""
 
     parent: int
     born: str

@@ -89,7 +89,7 @@ def test_a_sync_that_is_well_is_ok_and_carries_the_plans_metrics(ledger: Ledger,
     assert {run["source_table"] for run in shown["runs"]} == {"public.users", "public.checkins"}
 
 
-def test_the_one_word_is_that_of_the_table_that_needs_a_person_most(ledger: Ledger, database: str) -> None:
+def test_the_state_of_all_is_that_of_the_worst_table(ledger: Ledger, database: str) -> None:
     config = config_of("good", "bad", "new")
     ran(ledger, "good", Status.OK)
     assert status_at(config, database)["state"] == "never-run", "two tables have not run yet"
@@ -100,7 +100,7 @@ def test_the_one_word_is_that_of_the_table_that_needs_a_person_most(ledger: Ledg
     assert shown["metrics"]["sync_failure_count"] == 1
 
 
-def test_rows_in_quarantine_show(ledger: Ledger, database: str) -> None:
+def test_rejected_rows_show(ledger: Ledger, database: str) -> None:
     ran(ledger, "users", Status.OK)
     [claim], _ = ledger.leases.claim(["public.users"], run_id="run2", holder="test")
     ledger.rejected_rows.add(claim, [Rejected({"id": "7"}, "too long", "name", {"id": 7})])

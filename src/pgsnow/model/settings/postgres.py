@@ -90,7 +90,7 @@ def _connection_from(env: Environment) -> PostgresSettings:
 def _copy_from(env: Environment) -> CopyMode:
     value = env.get("POSTGRES_COPY") or CopyMode.AUTO
     if value not in list(CopyMode):
-        env.refuse("POSTGRES_COPY", f"{value!r} is neither auto nor libpq", "write auto, or libpq")
+        env.add_problem("POSTGRES_COPY", f"{value!r} is neither auto nor libpq", "write auto, or libpq")
         return CopyMode.AUTO
     return CopyMode(value)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from pgsnow.model.settings.environment import Environment
 from pgsnow.model.settings.postgres import PostgresSettings, ledger_from, source_from
-from pgsnow.model.settings.redaction import password_in
 from pgsnow.model.settings.s3 import S3Settings, s3_from
 from pgsnow.model.settings.secret import Secret
 from pgsnow.model.settings.snowflake import SnowflakeSettings, snowflake_from
@@ -34,6 +33,8 @@ class Settings:
 
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret of all connections, for taking them out of what is shown."""
+        from pgsnow.model.settings.redaction import password_in  # only for an error that nobody expected
+
         auth = self.snowflake.credentials
         values: list[object] = [value for _, value in self.source.parameters + self.ledger.parameters]
         values += [value for _, value in auth.arguments]
