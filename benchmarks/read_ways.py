@@ -27,7 +27,7 @@ from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.reader import open_reader
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.recorder import Recorder
@@ -121,13 +121,11 @@ def into_files(
     """Pages through the transform into part files."""
     claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
     progress = Recorder("t", "t", "r", lambda _event: None)
-    quarantine = RejectedRows(
-        plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn, lambda: ()
-    )
+    quarantine = RejectedRows(plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn)
     rows = size = 0
     with Spool("r", folder) as spool:
         writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
-        for unit in writer.units(pages):
+        for unit in writer.units(PageStream(pages, progress)):
             rows += unit.rows
             size += unit.size
     phases = {phase: round(seconds, 2) for phase, seconds in progress.phases.items()}

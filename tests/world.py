@@ -137,7 +137,7 @@ class World:
     def leftovers(self) -> list[str]:
         """Staging tables and staged files that are still there."""
         from pgsnow.model.table import TargetName
-        from pgsnow.snowflake.load.merge import list_orphans
+        from pgsnow.snowflake.load.cleanup import list_orphans
         from pgsnow.snowflake.stage.choose import Stages
 
         with connect(self.settings.snowflake, query_tag="test") as session:

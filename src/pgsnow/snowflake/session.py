@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -91,8 +92,10 @@ class Session:
         self.close()
 
 
+@cache
 def begin_import() -> None:
-    """Import the connector in a thread, so that `connect` waits for it less or not at all. Opens no connection.
+    """Import the connector in a thread, so that `connect` waits for it less or not at all. Once per process.
+    Opens no connection.
 
     A failed import raises nothing here: `connect` repeats it. One reason to fail is that the process is ending: pools
     of processes, which the connector imports, register with the interpreter's exit and cannot once it has begun.

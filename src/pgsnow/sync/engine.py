@@ -6,9 +6,10 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
+from typing import Any
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
@@ -45,9 +46,10 @@ class Engine:
         *,
         ledger: Ledger | None = None,
         observer: Observer | None = None,
+        destination: Callable[..., Any] | None = None,
     ) -> None:
         """Opens no connection. ledger: by default the one in Postgres that the settings name. observer: called with
-        each event of a run, see pgsnow.sync.runtime.events.
+        each event of a run, see pgsnow.sync.runtime.events. destination: see EngineContext.
 
         Raises ConfigError if two tables have one target, or `load: s3` is set without a bucket in the settings.
         """
@@ -69,6 +71,7 @@ class Engine:
             observer,
             self._stop,
             Stages.of(settings),
+            destination,
         )
 
     def tick(

@@ -14,10 +14,18 @@ from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.quoting import qualified
 from pgsnow.snowflake.schema.length_limits import limits_of
-from pgsnow.snowflake.schema.target_table import ensure_target
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from tests.integration.snowflake.units import ID, NAME, OUTPUT, column, load_unit, rows_of, write_unit
+from tests.integration.snowflake.units import (
+    ID,
+    NAME,
+    OUTPUT,
+    column,
+    ensure_target,
+    load_unit,
+    rows_of,
+    write_unit,
+)
 
 KEY = (ID,)
 

@@ -13,7 +13,7 @@ from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
 from pgsnow.model.plan import FENCE_COLUMN, TablePlan, fields_of, watermark_of
 from pgsnow.model.table import Column, Leaf, SourceName, SourceTable, TargetName
 from pgsnow.model.table_key import key_of
-from pgsnow.snowflake.schema.evolve import evolve
+from pgsnow.snowflake.schema.evolve import evolution
 from pgsnow.snowflake.schema.target_table import TargetColumn
 
 TYPES = {
@@ -106,9 +106,10 @@ class Target:
         there = [
             TargetColumn(name, kind, required=False, computed=False) for name, kind in self.kinds.items()
         ]
-        done = evolve(self, plan.target, actions, there)  # type: ignore[arg-type]
-        assert done is not None
-        return done.incomplete
+        evolved = evolution(plan.target, actions, there)
+        for change in evolved.changes:
+            self.execute(change.statement)
+        return evolved.incomplete
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
-from pgsnow.snowflake.schema.dry_run import DryRun
+from pgsnow.snowflake.schema.required_ddl import TargetInspector
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.runtime.planner import Prepared
 
@@ -56,8 +56,8 @@ def run_checks(
     ):
         results.extend(check_account(session, settings.snowflake))
         results.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
-        dry_run = DryRun(session)
-        results.extend(check_target(dry_run, each.plan) for each in prepared)
+        inspector = TargetInspector(session)
+        results.extend(check_target(inspector, each.plan) for each in prepared)
         if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
             results.extend(check_bucket(session, settings))
     results.append(check_broker(settings.broker_url))

@@ -11,7 +11,7 @@ from pgsnow.model.table import TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.snowflake.privileges import Rights, rights_of
 from pgsnow.snowflake.quoting import quote
-from pgsnow.snowflake.schema.dry_run import DryRun, schemas_of, use_warehouse
+from pgsnow.snowflake.schema.required_ddl import TargetInspector, schemas_of, use_warehouse
 from pgsnow.snowflake.session import Session
 
 
@@ -74,11 +74,11 @@ def role_of(session: Session) -> str:
     return quote(rights_of(session).role)
 
 
-def check_target(dry_run: DryRun, plan: TablePlan) -> CheckResult:
+def check_target(inspector: TargetInspector, plan: TablePlan) -> CheckResult:
     """Check that the target can take the table, and count the statements that the first run would send."""
     name = f"target of {plan.config.name}"
     try:
-        statements = dry_run.target(plan).statements
+        statements = inspector.required(plan).statements
     except TargetMissing as error:
         return failed(
             name, str(error), error.advice or "Check SNOWFLAKE_DATABASE and the grants of SNOWFLAKE_ROLE."

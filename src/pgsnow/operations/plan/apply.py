@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -21,9 +20,10 @@ from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.sync.engine import holder
-from pgsnow.sync.load.destination import Destination
+from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.load.session import RunSession
+from pgsnow.sync.load.target import Target
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import prepare, target_of
@@ -91,16 +91,16 @@ class _Application:
         return report
 
     def _fit(self, claim: Claim, progress: Recorder) -> None:
-        """As a run does it before it reads. The ledger's memory of the target may be why it does not fit: look anew."""
-        table, settings = self._config.table(claim.table), self._settings.snowflake
-        drift = prepare(table, describe(self._conn, table.source), settings, claim.known).drift
-        self._ledger.checkpoints.remember_target(claim, None)
-        fresh = replace(claim, target_columns=None)
-        destination = Destination(
-            settings, drift.plan, self._ledger, fresh, progress, threading.Event(), Stages(), applying=True
-        )
+        """Make the target fit, as a run does before it reads. The columns that the ledger remembers may be out of date,
+        so the target is looked up."""
+        config, settings = self._config.table(claim.table), self._settings.snowflake
+        drift = prepare(config, describe(self._conn, config.source), settings, claim.known).drift
+        table = ClaimedTable(self._ledger, claim)
+        table.remember_target(None)
+        session = RunSession(settings, progress, threading.Event())
+        target = Target(drift.plan, table, session, progress, approved=True)
         try:
-            destination.target.evolve(drift)
-            destination.target.ensure(relaxed=drift.replace)
+            target.evolve(drift)
+            target.make_fit(relaxed=drift.replace)
         finally:
-            destination.close()
+            session.close()

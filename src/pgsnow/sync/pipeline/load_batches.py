@@ -29,6 +29,33 @@ class Uploads(Protocol):
         """The batch will not be loaded: wait until none of its files is under way. Idempotent."""
 
 
+class PageStream:
+    """The pages of one read, in order. Waiting for them is the phase `read`; the first one can be waited for before the
+    pages are taken."""
+
+    def __init__(self, pages: Iterable[Page], recorder: Recorder) -> None:
+        self._pages = iter(pages)
+        self._recorder = recorder
+        self._first: Page | None = None
+
+    def has_pages(self) -> bool:
+        """Wait for the first page; False: there is none. To be called once."""
+        self._first = next(self, None)
+        if self._first is not None:
+            self._recorder.tell("read")
+        return self._first is not None
+
+    def __iter__(self) -> PageStream:
+        return self
+
+    def __next__(self) -> Page:
+        if (page := self._first) is not None:
+            self._first = None
+            return page
+        with self._recorder.timed("read"):
+            return next(self._pages)
+
+
 class LoadBatchWriter:
     """Writes the load batches of one run, each of at most `max_rows_per_load` rows (and a page more).
 
@@ -71,7 +98,7 @@ class LoadBatchWriter:
         """
         writer = self._new_writer()
         try:
-            for page in self._read(pages):
+            for page in pages:
                 self._write(writer, page)
                 if writer.rows >= self._plan.config.max_rows_per_load:
                     yield from self._complete(writer)
@@ -82,18 +109,6 @@ class LoadBatchWriter:
             writer.abandon()
             if self._uploads is not None:
                 self._uploads.abandon()
-
-    def _read(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """The pages; waiting for them is the phase `read`."""
-        reader = iter(pages)
-        with self._recorder.timed("read"):
-            page = next(reader, None)
-        if page is not None:
-            self._recorder.tell("read")
-        while page is not None:
-            yield page
-            with self._recorder.timed("read"):
-                page = next(reader, None)
 
     def _write(self, writer: PartWriter, page: Page) -> None:
         if self._stop.is_set():

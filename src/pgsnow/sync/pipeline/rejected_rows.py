@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,13 +40,10 @@ class RejectedRows:
         claim: Claim,
         recorder: Recorder,
         source: psycopg.Connection,
-        limits: Callable[[], Sequence[Limit]],
     ) -> None:
-        """limits: what the target's columns hold; called with the first page, and may create the target."""
         self._plan = plan
         self._transform = transform
-        self._limits = limits
-        self._limited: Transform | None = None
+        self._limited = transform
         self._ledger = ledger
         self._claim = claim
         self._recorder = recorder
@@ -57,12 +54,14 @@ class RejectedRows:
         """Items of every key rejected in this run."""
         self._open = ledger.rejected_rows.open_keys(claim.table) if claim.has_open_errors else []
 
+    def apply_limits(self, limits: Sequence[Limit]) -> None:
+        """From now on check rows, after the transform, against these columns of the target, which are shorter than
+        Snowflake's longest."""
+        if limits:
+            self._limited = self._transform.followed_by(within(limits, self._recorder.cells_changed))
+
     def filter_rows(self, page: Page) -> pa.RecordBatch:
         """The page's rows that are not rejected, transformed, in order. Raises TooManyRejected, TransformFailed."""
-        if self._limited is None:
-            with self._recorder.timed("prepare"):
-                limits = self._limits()
-            self._limited = self._transform.followed_by(within(limits, self._recorder.cells_changed))
         with self._recorder.timed("transform"):
             transformed = self._limited.apply(page.rows)
             rejected = [self._rejected(page.rows, *entry) for entry in transformed.rejected]

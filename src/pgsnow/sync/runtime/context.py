@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import psycopg
 
@@ -32,6 +33,8 @@ class EngineContext:
     stop: threading.Event
     """Set once the engine was asked to stop."""
     stagings: Stages
+    destination: Callable[..., Any] | None = None
+    """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from pgsnow.model.backfill import ChunkCounts
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.sync.runtime.events import Event, Observer
 
@@ -101,12 +100,8 @@ class Recorder:
         self.load_units = 0
         self.replaced = False
         """True once the target's content has been replaced, if by no row."""
-        self.backfilled = False
-        """True once a backfill has ended, whichever process loaded its rows."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
-        self.left_to_others: ChunkCounts | None = None
-        """Progress of the backfill whose chunks other processes are loading; this run goes no further."""
 
     def apart(self) -> Recorder:
         """An empty recorder for the calling thread, of the same run."""

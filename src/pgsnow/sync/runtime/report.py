@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from pgsnow.ledger.claim import Refusal
+from pgsnow.model.backfill import ChunkCounts
 from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
 from pgsnow.model.report import Status, TableReport
 from pgsnow.model.unexpected import public_advice, public_text
@@ -13,10 +14,18 @@ from pgsnow.sync.runtime.recorder import COUNTS, Recorder
 
 
 def table_report(
-    recorder: Recorder, status: Status | None = None, error: BaseException | None = None
+    recorder: Recorder,
+    status: Status | None = None,
+    error: BaseException | None = None,
+    *,
+    left: ChunkCounts | None = None,
+    backfilled: bool = False,
 ) -> TableReport:
-    """The report as of now. status: derived from the counts when it is not given and no error ended the run."""
-    left = recorder.left_to_others
+    """The report as of now. status: derived from the counts when it is not given and no error ended the run.
+
+    left: progress of the backfill whose chunks other processes are loading; the run went no further. backfilled: the
+    run has ended a backfill, whichever process loaded its rows.
+    """
     if status is None and left is not None:
         return replace(
             table_report(recorder, Status.HELD),
@@ -30,7 +39,7 @@ def table_report(
         table=recorder.table,
         target=recorder.target,
         run_id=recorder.run_id,
-        status=status or _good_status(recorder),
+        status=status or _good_status(recorder, backfilled),
         started_at=recorder.started_at,
         seconds=round(recorder.clock.elapsed, 6),
         # Microseconds, rounded down, or their sum could exceed the run's seconds.
@@ -65,10 +74,10 @@ def locked_report(recorder: Recorder, refusal: Refusal) -> TableReport:
     return replace(report, error=f"{refusal.reason}{holder}{since}", error_type="LeaseHeld")
 
 
-def _good_status(recorder: Recorder) -> Status:
+def _good_status(recorder: Recorder, backfilled: bool) -> Status:
     if recorder.rows_rejected:
         return Status.PARTIAL
-    worked = recorder.rows_read or recorder.replaced or recorder.backfilled or recorder.load_units
+    worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
     return Status.OK if worked else Status.IDLE
 
 

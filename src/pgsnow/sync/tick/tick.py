@@ -151,22 +151,23 @@ class Tick:
     ) -> None:
         """One table's run, or the replay of these keys; planned again if the table was altered meanwhile."""
         # Arrow and the Snowflake driver: an idle tick does without them.
-        from pgsnow.sync.table.busy import Attempt, replay_keys, sync_table
+        from pgsnow.sync.table.attempt import open_run, replay_keys, retry_claim, sync_table
 
         for plans in range(1, PLANS_A_TICK + 1):
-            with self.connections.one() as conn, Attempt(self.context, found, conn) as attempt:
+            loads = self._loads_staged(found)
+            with (
+                self.connections.one() as conn,
+                open_run(self.context, found, conn, horizon, self.options, loads_staged=loads) as run,
+            ):
                 try:
-                    run = attempt.table_run(horizon, self.options, loads=self._loads_staged(found))
-                    if keys is None:
-                        sync_table(run)
-                    else:
-                        replay_keys(run, keys[found.claim.table])
+                    outcome = sync_table(run) if keys is None else replay_keys(run, keys[found.claim.table])
                     break
                 except SchemaMoved as moved:
                     if plans == PLANS_A_TICK:
                         raise
-                    found = self.inspection.inspect_again(attempt.given_up(), horizon, moved)
-        self.outcomes.end([(found.claim, table_report(found.progress))])
+                    found = self.inspection.inspect_again(retry_claim(run), horizon, moved)
+        report = table_report(found.progress, left=outcome.remaining, backfilled=outcome.backfilled)
+        self.outcomes.end([(found.claim, report)])
 
     def _each(self, action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """The action's results, in order, from threads. An item whose action fails is recorded and left out."""
