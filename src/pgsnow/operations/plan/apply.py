@@ -95,7 +95,7 @@ class _Application:
     def _fit(self, claim: Claim, progress: Recorder) -> None:
         """As a run does it before it reads. The ledger's memory of the target may be why it does not fit: look anew."""
         table, settings = self._config.table(claim.table), self._settings.snowflake
-        drift = prepare(table, describe(self._conn, table.source), settings, claim.known).drift
+        drift = prepare(table, describe(self._conn, table.source), settings, claim.stored_definition).drift
         self._ledger.checkpoints.remember_target(claim, None)
         fresh = replace(claim, target_columns=None)
         destination = Destination(

@@ -28,7 +28,7 @@ class Target:
         self._session = session
         self._manual = delivery.plan.config.schema_changes is SchemaChanges.MANUAL and not applying
         self._columns = delivery.claim.target_columns
-        self.known = delivery.claim.known
+        self.known = delivery.claim.stored_definition
         """What the ledger remembers of the source."""
         self.made = False
         """True once this run had to create the target."""

@@ -78,7 +78,11 @@ class Attempt:
         known = self._destination.target.known
         staged = self._staged
         claim = replace(
-            self._look.claim, open_batches=(), target_columns=None, known=known, staged=tuple(staged.waiting)
+            self._look.claim,
+            open_batches=(),
+            target_columns=None,
+            stored_definition=known,
+            staged=tuple(staged.waiting),
         )
         if self._destination.target.from_nothing:
             return replace(claim, checkpoint=None)

@@ -61,5 +61,5 @@ class TickInspection:
         with self._connections.one() as conn:
             with progress.timed("plan"):
                 config = self._means.config.table(claim.table)
-                prepared = self._means.planner.plan(conn, config, mark, claim.known)
+                prepared = self._means.planner.plan(conn, config, mark, claim.stored_definition)
             return look_at(claim, prepared, conn, horizon, progress)

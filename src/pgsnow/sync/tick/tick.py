@@ -121,7 +121,10 @@ class Tick:
     def _settle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
         """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
-        known = {k.claim.table: k.drift.to_remember(k.claim.known, k.claim.target_columns) for k in idle}
+        known = {
+            k.claim.table: k.drift.to_remember(k.claim.stored_definition, k.claim.target_columns)
+            for k in idle
+        }
         sources = {table: source for table, source in known.items() if source is not None}
         try:
             lost = self._means.ledger.checkpoints.advance_idle(moves, sources) if moves else []
