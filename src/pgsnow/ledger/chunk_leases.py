@@ -96,6 +96,12 @@ def range_of(row: Row) -> Range:
     return Blocks(row["first_block"], row["end_block"])
 
 
+def definition_of(row: Row) -> SourceDefinition | None:
+    """The source's definition from the column source_schema."""
+    stored = row["source_schema"]
+    return None if stored is None else SourceDefinition.from_json(stored)
+
+
 def _as_json(connection: LedgerConnection, claims: list[Claim]) -> Jsonb:
     locked = set(connection.locked_chunks.values())
     return as_json(
@@ -125,7 +131,7 @@ def _chunk_claim(row: Row, run_id: str, holder: str) -> ChunkClaim:
         open_batches=batches,
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        known=None if row["source_schema"] is None else SourceDefinition.from_json(row["source_schema"]),
+        stored_definition=definition_of(row),
         chunk=_id(row),
     )
     chunk = Chunk(row["number"], range_of(row), attempts=row["attempts"], fences=fences, open_batches=batches)

@@ -36,7 +36,7 @@ class Claim:
     target_columns: Mapping[str, str] | None = None
     """The target's columns (name → type) as last seen; None: not cached, ask Snowflake."""
     has_open_errors: bool = False
-    known: SourceDefinition | None = None
+    stored_definition: SourceDefinition | None = None
     """The source's definition as stored with the checkpoint; None: none is stored."""
     chunk: ChunkId | None = None
     """Set for the right to one chunk of the backfill under way, which ends when another attempt at the

@@ -16,14 +16,13 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.chunk_leases import ChunkLeases
+from pgsnow.ledger.chunk_leases import ChunkLeases, definition_of
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, HeldClaims, Refusal
 from pgsnow.ledger.queries import Queries, as_json, statement
 from pgsnow.ledger.session import LedgerConnection, lock_key
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.evolution.drift import SourceDefinition
 
 HELD = "held"
 
@@ -172,7 +171,7 @@ def _claim(row: Row, run_id: str, holder: str) -> Claim:
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        known=None if row["source_schema"] is None else SourceDefinition.from_json(row["source_schema"]),
+        stored_definition=definition_of(row),
         staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
         staged_at=row["staged_at"] or 0.0,
         granted_at=row["granted_at"],

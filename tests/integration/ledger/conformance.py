@@ -645,7 +645,7 @@ class LedgerConformance:
         self, ann: Ledger, bob: Ledger
     ) -> None:
         claim = take(ann)
-        assert claim.known is None
+        assert claim.stored_definition is None
         ann.checkpoints.advance(claim, checkpoint(x=1), SOURCE)
         ann.checkpoints.advance(claim, checkpoint(x=2))
         with pytest.raises(LeaseLost):
@@ -654,7 +654,7 @@ class LedgerConformance:
         assert ann.checkpoints.source_definitions() == {USERS: SOURCE}
         ann.leases.release([claim])
         claim = take(bob)
-        assert claim.known == SOURCE
+        assert claim.stored_definition == SOURCE
         moved = replace(SOURCE, oid=3)
         assert bob.checkpoints.advance_idle([(claim, checkpoint(x=3))], {USERS: moved}) == []
         assert bob.checkpoints.source_definitions() == {USERS: moved}
@@ -853,7 +853,11 @@ class LedgerConformance:
         assert later.staged == (waiting("users/1-0", 3),)
         assert 0 <= later.granted_at - later.staged_at < 60
         assert later.granted_at == pytest.approx(now.timestamp(), abs=60)
-        assert (later.checkpoint, later.known, later.open_batches) == (read, SOURCE, ("users/1-1",))
+        assert (later.checkpoint, later.stored_definition, later.open_batches) == (
+            read,
+            SOURCE,
+            ("users/1-1",),
+        )
         bob.deferred_loads.stage(later, [waiting("users/2-0", 4, first_row=3)], read)
         assert bob.checkpoints.advance_idle([(later, read.evolve(x=30))]) == []
         row = row_of(bob)

@@ -57,5 +57,5 @@ class TickInspection:
         with self.connections.one() as conn:
             with recorder.timed("plan"):
                 config = self.context.config.table(claim.table)
-                prepared = self.context.planner.plan(conn, config, fingerprint, claim.known)
+                prepared = self.context.planner.plan(conn, config, fingerprint, claim.stored_definition)
             return inspect_table(claim, prepared, conn, horizon, recorder)
