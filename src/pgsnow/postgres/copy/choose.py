@@ -42,7 +42,8 @@ class Channel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChannelChoice:
-    """A channel, and for LIBPQ the reason why it was chosen. `fell_back`: the reason is not the setting."""
+    """A channel, and for LIBPQ the reason why it was chosen. `fell_back`: the reason is a failed self-test or
+    an untested version, not the setting or the kind of encryption."""
 
     channel: Channel
     reason: str = ""
@@ -93,8 +94,10 @@ class ChannelChoices:
         if self._mode is CopyMode.LIBPQ:
             return ChannelChoice(Channel.LIBPQ, f"POSTGRES_COPY={CopyMode.LIBPQ}")
         fast = ChannelChoice(Channel.TLS if encrypted else Channel.SOCKET)
-        if reason := unexpected(conn.pgconn, encrypted=encrypted):
+        if reason := untested_version():
             return ChannelChoice(Channel.LIBPQ, reason, fell_back=True)
+        if reason := unexpected(conn.pgconn, encrypted=encrypted):
+            return ChannelChoice(Channel.LIBPQ, reason)
         if reason := difference(conn, fast.open):
             return ChannelChoice(Channel.LIBPQ, f"self-test failed: {reason}", fell_back=True)
         return fast
@@ -112,13 +115,18 @@ class ChannelChoices:
         logging.getLogger("pgsnow").log(level, "COPY is read on %s connections by: %s", kind, choice)
 
 
-def unexpected(pgconn: pq.abc.PGconn, *, encrypted: bool) -> str | None:
-    """The first thing that is not as it was when reading past libpq was tested; None: nothing. Sends no statement."""
+def untested_version() -> str | None:
+    """The installed psycopg or libpq that reading past libpq was not tested with; None: both are tested."""
     libpq = pq.version()
     if psycopg.__version__.split(".")[:2] != PSYCOPG_VERSION.split("."):
         return f"psycopg {psycopg.__version__} instead of {PSYCOPG_VERSION}"
     if libpq // 10_000 != LIBPQ_VERSION:
         return f"libpq {libpq // 10_000}.{libpq % 10_000} instead of {LIBPQ_VERSION}"
+    return None
+
+
+def unexpected(pgconn: pq.abc.PGconn, *, encrypted: bool) -> str | None:
+    """Why this connection cannot be read past libpq; None: it can. Sends no statement."""
     if pgconn.transaction_status != pq.TransactionStatus.IDLE:
         return "the connection is not idle"
     return _unexpected_tls(pgconn) if encrypted else _unexpected_socket(pgconn)
