@@ -19,7 +19,7 @@ SECONDS = 60.0
 
 
 def on_terminal(
-    user: User, *args: str, typed: str = "", question: str = "Go on?", **env: str
+    user: User, *args: str, typed: str = "", question: str = "Continue?", **env: str
 ) -> tuple[int, str]:
     """Run a command with a terminal for all three streams; (exit code, all that was shown)."""
     leader, follower = pty.openpty()

@@ -11,7 +11,7 @@ from pgsnow.cli.output.screen import say
 
 
 def ask(what: str, *, yes: bool) -> None:
-    """Go on only with `--yes` or a yes typed on a terminal; otherwise exit with code 2 (1 for a typed no)."""
+    """Return only with `--yes` or after a typed yes; else exit with code 2 (1 for a typed no)."""
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -79,14 +79,14 @@ def discover(
     """List the source's tables, each with a proposed entry or why it has none."""
     from pgsnow.config.edit import listed
     from pgsnow.operations.discover.discover import Choice, read_text, write_table_list
-    from pgsnow.operations.discover.discover import discover as look
+    from pgsnow.operations.discover.discover import discover as make_proposals
 
     quiet_log(debug=debug)
     file = write or config or next((place for place in CONFIG_PLACES if place.is_file()), CONFIG_PLACES[0])
     settings, env = Invocation(config, env_file, output).source(file)
     known = listed(read_text(file), env)
     choice = Choice(tuple(schema or ()), tuple(include or ()), tuple(exclude or ()))
-    found = look(settings, choice, scan=profile, target_schema=target_schema, known=known)
+    found = make_proposals(settings, choice, scan=profile, target_schema=target_schema, known=known)
     show(found, known, output)
     if write is not None:
         changed = write_table_list(write, found, env)
