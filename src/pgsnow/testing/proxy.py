@@ -82,7 +82,7 @@ class FaultProxy:
         """Lets the replies that are held back through."""
         self._call(self._release())
 
-    def wait_until_holding(self, seconds: float = 30.0) -> bool:
+    def wait_until_holding(self, seconds: float = 300.0) -> bool:
         """True once a reply to a request with the wanted bytes has come and is held back."""
         return self._holding.wait(seconds)
 
@@ -93,7 +93,7 @@ class FaultProxy:
         self.stop()
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(300)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
