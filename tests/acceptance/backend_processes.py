@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +15,11 @@ from typing import Any, Self
 
 from celery import Celery
 
-from pgsnow.embedded.process import wait_for
+from tests.progress import CEILING, wait_until
 from tests.world import World
 
 BACKEND = Path(__file__).parents[2] / "backend"
 FROM_OUTSIDE = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-DEADLINE = 90.0
 LOOK_SECONDS = 0.1
 """Between two looks at the target: each takes time from the workers that are watched."""
 
@@ -63,15 +63,13 @@ class Process:
 
     def say(self, text: str) -> None:
         """Wait until it has written this. Fails, with all it has written, when it does not."""
-        assert wait_for(lambda: text in self.output or self._process.poll() is not None, DEADLINE), (
-            self.output
-        )
+        wait_until(lambda: text in self.output or self._process.poll() is not None, lambda: self.output)
         assert text in self.output, self.output
 
     def terminate(self) -> None:
         self._process.terminate()
 
-    def wait(self, seconds: float = DEADLINE) -> int:
+    def wait(self, seconds: float = CEILING) -> int:
         return self._process.wait(seconds)
 
     def end(self) -> None:
@@ -149,10 +147,12 @@ class Backend:
         )
         return [Run(*row) for row in found]
 
-    def until(self, promise: Any, seconds: float = DEADLINE) -> None:
+    def until(self, promise: Callable[[], object]) -> None:
         """Wait until `promise()` holds; fails with the end of every log when it does not."""
-        held = wait_for(promise, seconds, pause=LOOK_SECONDS)
-        assert held, "\n".join(f"--- {p.log.name}\n{p.output[-4000:]}" for p in self._processes)
+        wait_until(promise, self._logs, pause=LOOK_SECONDS)
+
+    def _logs(self) -> str:
+        return "\n".join(f"--- {p.log.name}\n{p.output[-4000:]}" for p in self._processes)
 
     def target_count(self, table: str = "USERS") -> int:
         """Rows in the target; 0 while it is not there yet."""

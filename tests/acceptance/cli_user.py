@@ -10,9 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,11 @@ import psycopg
 import yaml
 
 from tests.forked import run_forked
+from tests.progress import CEILING
 
 SECRET = "pg-s3cr3t-w0rd"
-"""The password in this user's POSTGRES_DSN. The server trusts, so it does no good; it must not be seen
-either."""
-TIMEOUT = 120.0
+"""The password in this user's POSTGRES_DSN. The server trusts every login, so it has no effect; it must still not
+be seen."""
 LOGGERS = ("pgsnow", "snowflake.connector")
 """Loggers that a command silences for the rest of its process."""
 USERS = """
@@ -169,7 +167,7 @@ def seen(done: Done) -> Done:
     return done
 
 
-def ended(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> Done:
+def ended(process: subprocess.Popen[str], timeout: float = CEILING) -> Done:
     """Wait for a started command."""
     out, err = process.communicate(timeout=timeout)
     return seen(Done(process.returncode, out, err))
@@ -178,12 +176,3 @@ def ended(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> Done:
 def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> None:
     """As Ctrl-C does."""
     process.send_signal(number)
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """Polls; fails when it has not come true in time."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        pause.wait(0.05)

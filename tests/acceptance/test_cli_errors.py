@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli_user import TIMEOUT, User
+from tests.acceptance.cli_user import User
+from tests.progress import CEILING
 
 TRANSFORM = """
 def strict(row):
@@ -109,7 +110,7 @@ def test_a_command_that_ends_before_the_driver_is_imported_says_nothing_of_it(re
         cwd=rejected.folder,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=CEILING,
     )
     assert "imported at exit" in done.stdout
     assert "Traceback" not in done.stderr

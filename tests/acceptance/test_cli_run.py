@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
-from tests.acceptance.cli_user import User, ended, interrupt, until
+from tests.acceptance.cli_user import User, ended, interrupt
+from tests.progress import wait_until
 
 
 def rows(user: User, table: str = "USERS") -> int:
@@ -192,7 +193,7 @@ def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
     user.options = {"defaults": {"max_rows_per_load": 200}}
     user.save()
     running = user.start("run", "--select", "public.users")
-    until(lambda: _merges(user) > 0, "the first load unit is in")
+    wait_until(lambda: _merges(user) > 0, "the first load unit is in")
     interrupt(running, number)
     done = ended(running)
     assert done.code == code, done.err

@@ -12,10 +12,11 @@ import time
 
 import pytest
 
-from tests.acceptance.cli_user import SECRET, User, until
+from tests.acceptance.cli_user import SECRET, User
+from tests.progress import CEILING, wait_until
 
 ESCAPE = "\x1b["
-SECONDS = 60.0
+SECONDS = CEILING
 
 
 def on_terminal(
@@ -93,7 +94,7 @@ def test_watch_redraws_one_table(user: User) -> None:
         return shown.count(b"public.users") >= 3 and b"\x1b[1A" in shown
 
     try:
-        until(redrawn, "the table was drawn over itself")
+        wait_until(redrawn, "the table was drawn over itself")
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(SECONDS)

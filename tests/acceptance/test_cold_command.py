@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 
-from tests.acceptance.cli_user import TIMEOUT, User
+from tests.acceptance.cli_user import User
+from tests.progress import CEILING
 
 RUN = """
 import sys
@@ -29,7 +30,7 @@ def run_alone(user: User) -> tuple[list[str], set[str]]:
         cwd=user.folder,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=CEILING,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line)["status"] for line in done.stdout.splitlines()], set(done.stderr.split())

@@ -7,7 +7,14 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 from pgsnow.embedded.child import Child
-from pgsnow.embedded.process import START_SECONDS, EmbeddedServerFailed, free_port, port_in_use, wait_for
+from pgsnow.embedded.process import (
+    START_SECONDS,
+    EmbeddedServerFailed,
+    cpu_seconds,
+    free_port,
+    port_in_use,
+    wait_for,
+)
 
 
 class EmbeddedServer(ABC):
@@ -67,12 +74,14 @@ class EmbeddedServer(ABC):
         self._child = self._spawn()
 
     def wait(self, seconds: float = START_SECONDS) -> None:
-        """Wait until it answers. Raises EmbeddedServerFailed, with the end of its log, if it ends or is too
-        slow."""
+        """Wait until it answers. Raises EmbeddedServerFailed, with the end of its log, if it ends, or if it has used
+        no CPU for so many seconds and does not answer."""
         child = self._child
         if child is None:
             raise EmbeddedServerFailed(f"{self.name} was not launched")
-        answered = wait_for(lambda: not child.running or self._ready(), seconds)
+        answered = wait_for(
+            lambda: not child.running or self._ready(), seconds, progress=lambda: cpu_seconds(child.pid)
+        )
         if not child.running or not answered:
             self.kill()
             raise EmbeddedServerFailed(

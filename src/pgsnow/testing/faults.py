@@ -73,7 +73,7 @@ class PauseAt(AtPhase):
     After `seconds` it raises TimeoutError, so that a test without `resume()` fails with a clear error.
     """
 
-    def __init__(self, phase: str, nth: int = 1, *, table: str | None = None, seconds: float = 60.0) -> None:
+    def __init__(self, phase: str, nth: int = 1, *, table: str | None = None, seconds: float = 300.0) -> None:
         super().__init__(phase, self._hold, nth, table)
         self.reached = threading.Event()
         self._resumed = threading.Event()

@@ -83,7 +83,7 @@ class FaultProxy:
         """Forward the held replies."""
         self._call(self._release())
 
-    def wait_until_holding(self, seconds: float = 30.0) -> bool:
+    def wait_until_holding(self, seconds: float = 300.0) -> bool:
         """True once a reply to a request with the given bytes is held; False after `seconds`."""
         return self._holding.wait(seconds)
 
@@ -94,7 +94,7 @@ class FaultProxy:
         self.stop()
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(300)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)

@@ -11,13 +11,13 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
-from pgsnow.embedded.process import wait_for
 from pgsnow.integrations.fastapi.router import status_router
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Rejected
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.report import Status, TableReport
 from pgsnow.model.settings.settings import PostgresSettings, Settings
+from tests.progress import wait_until
 
 SNOWFLAKE = {
     "SNOWFLAKE_ACCOUNT": "acct",
@@ -206,7 +206,7 @@ def test_its_connection_ends_with_the_application(ledger: Ledger, database: str)
     with client_of(config_of("users"), database) as client:
         client.get("/sync/ready")
         assert sessions() == 1
-    assert wait_for(lambda: sessions() == 0, 10)
+    wait_until(lambda: sessions() == 0, "no session is left")
 
 
 def test_a_ledger_that_the_application_gave_is_left_open(ledger: Ledger, database: str) -> None:

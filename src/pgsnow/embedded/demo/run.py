@@ -31,7 +31,9 @@ from pgsnow.model.settings.settings import Settings
 
 REFRESH_SECONDS = 0.5
 SETTLE_SECONDS = 120.0
-"""Time limit of the last ticks."""
+"""Seconds that the last ticks may take without any progress."""
+LONGEST_SETTLING = 900.0
+"""Seconds that the last ticks may take in all, on any machine."""
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -131,15 +133,25 @@ def _settle(stage: DemoStage) -> None:
     """Stop the writers, and wait for a successful run of every table that started after their last commit."""
     stage.writers.stop()
     stopped_at = datetime.now(UTC)  # the ledger is on this machine: one clock
-    deadline = time.monotonic() + SETTLE_SECONDS
+    began = moved_at = time.monotonic()
+    progress: object = None
     while waiting := _not_run_since(stage, stopped_at):
         stage.workers.check()
         _show(stage, f"writers stopped after {stage.writers.transactions} transactions, last ticks")
-        if time.monotonic() > deadline:
-            raise NotSettled(
-                f"no successful run of {', '.join(sorted(waiting))} within {SETTLE_SECONDS:.0f} s"
-            )
+        now = time.monotonic()
+        if (seen := _progress(stage)) != progress:
+            progress, moved_at = seen, now
+        if now > min(moved_at + SETTLE_SECONDS, began + LONGEST_SETTLING):
+            raise NotSettled(f"no successful run of {', '.join(sorted(waiting))} within {now - began:.0f} s")
         time.sleep(REFRESH_SECONDS)
+
+
+def _progress(stage: DemoStage) -> object:
+    """Another value whenever a run has begun, has loaded something or has ended."""
+    return [
+        (mark.last_run, mark.last_status, mark.lease_holder, mark.rows_processed, mark.chunks_done)
+        for mark in stage.ledger.run_log.watermarks()
+    ]
 
 
 def _not_run_since(stage: DemoStage, moment: datetime) -> set[str]:
