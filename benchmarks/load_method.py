@@ -23,9 +23,12 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake.load.merge import load, sweep
-from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
+from pgsnow.snowflake.load.cleanup import cleanup_steps
+from pgsnow.snowflake.load.execute import execute_all
+from pgsnow.snowflake.load.merge import merge_steps
+from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session, connect
 from tests.integration.snowflake.units import write_unit
 
@@ -53,15 +56,11 @@ def user(number: int) -> tuple[Any, ...]:
     return number, f"u{number}@example.org", f"User {number}", balance, True, profile, at.date(), at, at
 
 
-def untold(_: str) -> None:
-    """Nobody watches the steps."""
-
-
 def seconds_of(session: Session, target: TargetName, unit: LoadBatch, method: str) -> float:
     began = time.monotonic()
-    load(session, target, OUTPUT, KEY, unit, method=method, notify=untold)
+    execute_all(session, merge_steps(target, OUTPUT, KEY, unit, method=method))
     took = time.monotonic() - began
-    sweep(session, target, [unit.batch])
+    execute_all(session, cleanup_steps(target, unit.batch))
     return took
 
 
@@ -87,7 +86,7 @@ def main() -> None:
         env = {"POSTGRES_DSN": "postgresql://nobody@127.0.0.1/none", **server.settings_env("BENCH")}
         with connect(Settings.from_env(env).snowflake, query_tag="benchmark") as session:
             target = TargetName("BENCH", "PUBLIC", "USERS")
-            ensure_target(session, target, OUTPUT, KEY, None)
+            make_fit(session, Shape(target, OUTPUT, KEY), describe(session, target))
             measure(session, target, Path(name), 2, 1)
             print(f"{'rows':>7} {'insert ms':>10} {'stage ms':>10} {'insert/stage':>13}")
             for rows in chosen.rows:

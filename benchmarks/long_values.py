@@ -25,9 +25,9 @@ from pgsnow.model.table import TargetName
 from pgsnow.postgres import sql
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.convert.oversize import rows_of, select_list
-from pgsnow.postgres.convert.oversize_split import short_rows
-from pgsnow.postgres.read.snapshot import Snapshot, snapshot
+from pgsnow.postgres.convert.oversize import from_clause, select_list
+from pgsnow.postgres.convert.oversize_split import fitting_rows
+from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 
 ROUNDS = 9
 TEXTS = [f"c{n}" for n in range(40)]
@@ -63,12 +63,12 @@ def seconds(now: Snapshot, columns: Composable, rows: Composable) -> float:
 def ratios(source: Source, plan: TablePlan) -> dict[str, float]:
     bare = sql.named((sql.value_of(field), field.source) for field in plan.fields)
     ways = {
-        "guarded": (select_list(plan, guard=True), rows_of(plan, guard=True)),
-        "split": (bare, SQL("{} where {}").format(sql.table(plan), short_rows(plan))),
+        "guarded": (select_list(plan, guard=True), from_clause(plan, guard=True)),
+        "split": (bare, SQL("{} where {}").format(sql.table(plan), fitting_rows(plan))),
         "bare": (bare, sql.table(plan)),
     }
     took: dict[str, list[float]] = {way: [] for way in ways}
-    with source.arrow() as connection, snapshot(connection, plan) as now:
+    with source.copy_connection() as connection, open_snapshot(connection, plan) as now:
         for _ in range(ROUNDS):
             for way, (columns, rows) in ways.items():
                 took[way].append(seconds(now, columns, rows))

@@ -36,7 +36,7 @@ class Half:
         self._server_before = self._server()
 
     def _server(self) -> float:
-        with self._source.arrow() as connection:
+        with self._source.copy_connection() as connection:
             ((stat,),) = connection.rows(STAT)
         return server_seconds(stat)
 

@@ -23,10 +23,11 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.read.reader import Reader
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
+from pgsnow.postgres.read.reader import open_reader
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.recorder import Recorder
@@ -37,6 +38,8 @@ Told = dict[str, Any]
 
 
 class Dsn:
+    copy = CopyMode.AUTO
+
     def __init__(self, text: str) -> None:
         self._text = text
 
@@ -73,7 +76,10 @@ def decoder(dsn: str, table: str) -> Told:
 
     def drain() -> Told:
         rows = 0
-        with source.arrow() as connection, connection.stream(f"select * from {table}") as (reader, _cancel):
+        with (
+            source.copy_connection() as connection,
+            connection.stream(f"select * from {table}") as (reader, _cancel),
+        ):
             for batch in reader:
                 rows += batch.num_rows
         return {"rows": rows}
@@ -100,7 +106,7 @@ def read_to_files(
 ) -> Told:
     """Rows since the checkpoint `before` (None: all) into part files. Tells the next `checkpoint`, too."""
     horizon, _ = take_horizon(conn)
-    with Reader(source, plan, before, horizon) as reading:
+    with open_reader(source, plan, before, horizon) as reading:
         told = into_files(conn, plan, folder, reading.pages(), before)
         return told | {"checkpoint": reading.checkpoint()}
 
@@ -115,13 +121,11 @@ def into_files(
     """Pages through the transform into part files."""
     claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
     progress = Recorder("t", "t", "r", lambda _event: None)
-    quarantine = RejectedRows(
-        plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn, lambda: ()
-    )
+    quarantine = RejectedRows(plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn)
     rows = size = 0
     with Spool("r", folder) as spool:
         writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
-        for unit in writer.units(pages):
+        for unit in writer.units(PageStream(pages, progress)):
             rows += unit.rows
             size += unit.size
     phases = {phase: round(seconds, 2) for phase, seconds in progress.phases.items()}
@@ -140,12 +144,12 @@ NO_LEDGER: Any = _NoLedger()
 
 def measured(source: Source, work: Callable[[], Told]) -> Told:
     """On a connection that is open already, as in a warm worker."""
-    with source.arrow() as connection:
+    with source.copy_connection() as connection:
         ((before,),) = connection.rows(STAT)
     used, began = cpu(), time.monotonic()
     told = work()
     took, used = time.monotonic() - began, cpu() - used
-    with source.arrow() as connection:
+    with source.copy_connection() as connection:
         ((after,),) = connection.rows(STAT)
     source.close()
     return {

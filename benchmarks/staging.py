@@ -21,15 +21,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.load_method import KEY, OUTPUT, untold, user
+from benchmarks.load_method import KEY, OUTPUT, user
 from pgsnow.embedded.process import accepts, free_port, wait_for
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.merge import load, sweep
-from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.snowflake.load.cleanup import cleanup_steps
+from pgsnow.snowflake.load.execute import execute_all
+from pgsnow.snowflake.load.merge import merge_steps
+from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.snowflake.stage.stage import Stage
@@ -68,8 +70,8 @@ def store() -> Iterator[dict[str, str]]:
 def once(session: Session, unit: LoadBatch, staging: Stage) -> tuple[float, float, float]:
     """Seconds of uploading, of COPY, of everything."""
     began = time.monotonic()
-    done = load(session, TARGET, OUTPUT, KEY, unit, method="stage", notify=untold, staging=staging)
-    sweep(session, TARGET, [unit.batch], [staging])
+    done = execute_all(session, merge_steps(TARGET, OUTPUT, KEY, unit, method="stage", stage=staging))
+    execute_all(session, cleanup_steps(TARGET, unit.batch, [staging]))
     return done.seconds["put"], done.seconds["copy"], time.monotonic() - began
 
 
@@ -92,7 +94,7 @@ def main() -> None:
         settings = Settings.from_env({**postgres, **server.settings_env("BENCH"), **s3})
         stagings = Stages.of(settings)
         with connect(settings.snowflake, query_tag="benchmark") as session:
-            ensure_target(session, TARGET, OUTPUT, KEY, None)
+            make_fit(session, Shape(TARGET, OUTPUT, KEY), describe(session, TARGET))
             print(f"{'rows':>7} {'staging':>8} {'put ms':>8} {'copy ms':>8} {'all ms':>8}")
             for rows in chosen.rows:
                 unit = write_unit(Path(name), OUTPUT, [user(n) for n in range(rows)], fence=rows)

@@ -23,8 +23,8 @@ from benchmarks.users import Source
 from pgsnow.ledger.claim import Claim
 from pgsnow.postgres.connection import Source as Postgres
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.read.reader import Reader
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
+from pgsnow.postgres.read.reader import open_reader
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.recorder import Recorder
@@ -67,13 +67,13 @@ def write_parts(dsn: str, folder: Path) -> list[Path]:
         horizon, _ = take_horizon(conn)
         claim = Claim(table="users", run_id="parts", holder="nobody", fence=1, checkpoint=None)
         progress = Recorder("users", "users", "parts", lambda _event: None)
-        quarantine = RejectedRows(
-            plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn, lambda: ()
-        )
+        quarantine = RejectedRows(plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn)
         files: list[Path] = []
-        with Reader(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
+        with open_reader(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
             writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
-            for part in (part for unit in writer.units(reading.pages()) for part in unit.parts):
+            for part in (
+                part for unit in writer.units(PageStream(reading.pages(), progress)) for part in unit.parts
+            ):
                 files.append(folder / f"part-{len(files)}.parquet")
                 files[-1].hardlink_to(part.path)  # the spool's own name goes with the next unit
     source.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from celery import Celery
 
-from pgsnow.integrations.celery.install import install
+from pgsnow.integrations.celery import install
 from pgsnow.sync.runtime.log import configure
 
 from .sync_utils import broker_url, config_file, load_environment

@@ -20,8 +20,8 @@ from sqlglot.tokens import TokenType
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from pgsnow.embedded.snowflake.routes import QUERY, Endpoint, replace_route
-from pgsnow.embedded.snowflake.sessions import body_of
+from pgsnow.embedded.snowflake.hooks.routes import QUERY, Endpoint, replace_route
+from pgsnow.embedded.snowflake.sessions.sessions import body_of
 
 DESCRIBED = re.compile(
     r'\s*DESCRIBE TABLE "(?P<schema>[^"]+)"\."(?P<table>[^"]+)" ->> SELECT "name", "type", "null\?" FROM \$1',

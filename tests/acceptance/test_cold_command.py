@@ -1,4 +1,5 @@
-"""What a command that finds nothing to do does without. It starts from nothing each time, so each import counts."""
+"""A command with nothing to do imports nothing heavy: it is a new process each time, so each import
+counts."""
 
 from __future__ import annotations
 
@@ -6,29 +7,30 @@ import json
 import subprocess
 import sys
 
-from tests.acceptance.cli_user import TIMEOUT, User
+from tests.acceptance.cli_user import User
+from tests.progress import CEILING
 
 RUN = """
 import sys
 from pgsnow.cli.entry import run
 code = run(["run", "--quiet", "--output", "jsonl"])
 heavy = {"pyarrow", "numpy", "pandas", "snowflake", "boto3", "botocore", "celery", "structlog", "pygments"}
-heavy |= {"pgsnow.cli.apply", "pgsnow.cli.status", "pgsnow.sync.table.busy", "pgsnow.embedded"}
+heavy |= {"pgsnow.cli.commands.apply", "pgsnow.cli.commands.status", "pgsnow.sync.table.attempt", "pgsnow.embedded"}
 print(*sorted(heavy & set(sys.modules)), file=sys.stderr)
 sys.exit(code)
 """
 
 
 def run_alone(user: User) -> tuple[list[str], set[str]]:
-    """`pgsnow run` in an interpreter that has loaded nothing yet: the tables' states, and what is heavy of the modules
-    that are loaded at its end."""
+    """`pgsnow run` in an interpreter that has loaded nothing yet: the tables' states, and what is heavy of
+    the modules that are loaded at its end."""
     done = subprocess.run(
         [sys.executable, "-c", RUN],
         env=user.env,
         cwd=user.folder,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=CEILING,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line)["status"] for line in done.stdout.splitlines()], set(done.stderr.split())
@@ -37,5 +39,5 @@ def run_alone(user: User) -> tuple[list[str], set[str]]:
 def test_an_idle_run_imports_neither_arrow_nor_the_driver_and_a_busy_one_nothing_besides(user: User) -> None:
     states, heavy = run_alone(user)
     assert states == ["ok", "ok"]
-    assert heavy == {"pyarrow", "numpy", "snowflake", "pgsnow.sync.table.busy"}
+    assert heavy == {"pyarrow", "numpy", "snowflake", "pgsnow.sync.table.attempt"}
     assert run_alone(user) == (["idle", "idle"], set())

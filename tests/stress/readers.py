@@ -16,7 +16,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.audit import audit
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.incremental.probe import idle_checkpoint, probe
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 
 CRASHES = 0.1
 """Share of reads whose rows arrive but whose checkpoint is never saved."""
@@ -78,7 +78,7 @@ class ProductReader(PollingReader):
         if not found.busy:
             self.checkpoint = idle_checkpoint(found, self.plan, self.checkpoint, horizon)
             return
-        with Reader(self.source, self.plan, self.checkpoint, horizon) as reading:
+        with open_reader(self.source, self.plan, self.checkpoint, horizon) as reading:
             for page in reading.pages():
                 ids, values = (page.rows.column(name).to_pylist() for name in ("id", "v"))
                 self.copy.update(zip(ids, values, strict=True))

@@ -25,6 +25,7 @@ from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 from pgsnow.model.checkpoint import ReadMode
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
+from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import key_of
 from pgsnow.postgres.catalog.describe import describe
@@ -42,6 +43,7 @@ class Dsn:
     """Settings as Source wants them."""
 
     text: str
+    copy: CopyMode = CopyMode.AUTO
 
     def conninfo(self) -> str:
         return self.text

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from backend.worker.sync_utils import BACKEND
-from pgsnow.model.settings.settings import Settings
+from pgsnow.model.settings import Settings
 from pgsnow.snowflake.session import Session, connect
 from tests.forked import run_forked
 

@@ -1,4 +1,4 @@
-"""The demo's Celery application, as a host would write it: a broker, and `install`."""
+"""Celery application of the demo, written as a host would: a broker and `install`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from celery import Celery
 from celery.signals import worker_process_init
 
 from pgsnow.embedded.child import die_with_parent
-from pgsnow.integrations.celery.install import install
+from pgsnow.integrations.celery import install
 
 app = Celery("pgsnow-demo", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.broker_connection_retry_on_startup = True
@@ -20,6 +20,6 @@ _end_with_worker = die_with_parent(signal.SIGKILL)
 
 @worker_process_init.connect  # type: ignore[untyped-decorator, unused-ignore]
 def _bind_life(**_: object) -> None:
-    """A pool process may outlive a worker that is killed; nothing of a demo may."""
+    """End each pool process with its worker, also when the worker is killed."""
     if _end_with_worker:
         _end_with_worker()

@@ -1,1 +1,1 @@
-"""How a team's own application gets the sync: a Celery task with its beat entry, and a status page's JSON."""
+"""Integrations with an application of the user's own: Celery tasks and beat, a FastAPI status router."""

@@ -1,4 +1,4 @@
-"""The ways in which an application may hand over its table list."""
+"""The forms in which an application passes its configuration and settings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from pgsnow.config.load import load_config
 from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.model.settings.redaction import secrets_in
+from pgsnow.model.settings.secret import Secret
+from pgsnow.model.settings.settings import Settings
 
 GivenConfig = SyncConfig | str | os.PathLike[str] | Callable[[], SyncConfig]
 """The configuration itself, the path of a sync_config.yaml, or a function that returns the configuration."""
@@ -17,3 +20,8 @@ def resolve(config: GivenConfig) -> SyncConfig:
     if isinstance(config, SyncConfig):
         return config
     return config() if callable(config) else load_config(config)
+
+
+def known_secrets(settings: Settings | None) -> tuple[Secret, ...]:
+    """The secrets to take out of logs: those of the settings, or of the environment that settings are read from."""
+    return secrets_in(os.environ) if settings is None else settings.secrets()

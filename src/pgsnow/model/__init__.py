@@ -1,1 +1,1 @@
-"""The ground floor: frozen values and pure functions. Nothing here talks to a network, a file or a clock."""
+"""Frozen values and pure functions, without I/O: no network, no files, no clock."""

@@ -1,4 +1,4 @@
-"""A backfill: a full read of a large table, cut into chunks that are read, loaded and remembered one by one."""
+"""A backfill: a full read of a large table in chunks, each of them read, loaded and recorded on its own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pgsnow.model.plan import TablePlan
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Pages of a table's file, and of that of each table below it: from `first` up to `end`, which is not of them
-    (None: all there are)."""
+    """A range of blocks (pages of the table's file, and of each of its partitions' files): `first` up to, but without,
+    `end`; None means up to the last one."""
 
     first: int
     end: int | None
@@ -21,8 +21,8 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Rows by the first column of their key, its values as text: from `first` (None: with the smallest, and with those
-    that have none) up to `end`, which is not of them (None: up to the largest)."""
+    """A range of rows by the first column of their key, its values as text: `first` (None: from the smallest, NULL
+    included) up to, but without, `end` (None: up to the largest)."""
 
     first: str | None
     end: str | None
@@ -33,7 +33,7 @@ Range = Blocks | Keys
 
 @dataclass(frozen=True, slots=True)
 class ChunkId:
-    """Which chunk: the ledger's id of its backfill, and its number there."""
+    """Identifies a chunk: the ledger's id of its backfill, and its number within it."""
 
     backfill: int
     number: int
@@ -41,10 +41,11 @@ class ChunkId:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One chunk as the ledger has it. attempts: how often it was begun. rows, rejected, size (bytes in memory as read)
-    and last_watermark (the largest of its own) are known once it is done.
+    """One chunk as the ledger stores it.
 
-    fences: of its attempts, in their order; the last one is that of the attempt under way, or of the one that is done.
+    attempts: how often it was started. rows, rejected, size (bytes in memory as read) and last_watermark (its largest)
+    are known once it is done. fences: the fences of its attempts, in order; the last one belongs to the attempt in
+    progress, or to the successful one.
     """
 
     number: int
@@ -57,12 +58,12 @@ class Chunk:
     last_watermark: str | None = None
     fences: tuple[int, ...] = ()
     open_batches: tuple[str, ...] = ()
-    """Of all its attempts: their staging may be left in Snowflake."""
+    """Load batches of all its attempts; their staging tables and files may still be in Snowflake."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkCounts:
-    """How far a backfill is. held: chunks that somebody alive is loading."""
+    """Progress of a backfill. held: chunks that a live worker is loading."""
 
     chunks: int
     done: int
@@ -74,19 +75,19 @@ class ChunkCounts:
 
     @property
     def waiting(self) -> int:
-        """Chunks that anybody may take."""
+        """Chunks that a worker may claim."""
         return self.left - self.held
 
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """One backfill as the ledger has it.
+    """One backfill as the ledger stores it.
 
-    id: the ledger's own. fence: whatever was written for it has a larger one, whatever was written before it a smaller
-    one; the run that reads what has changed meanwhile has a larger one than all attempts at chunks.
-    layout: `layout_of` the plan it was cut for. checkpoint: captured before the first chunk was read.
-    prunes: rows that were not read are to be deleted at its end. reason: why everything is read.
-    replaces: its rows are gathered beside the target, and take the place of what that holds at its end, all at once.
+    id: the ledger's. fence: everything written for the backfill has a larger one, everything written before it a
+    smaller one; the closing run, which reads what changed meanwhile, has a larger one than every attempt at a chunk.
+    layout: `layout_of` the plan that the chunks were made for. checkpoint: captured before the first chunk was read.
+    prunes: rows that were not read are deleted at the end. reason: why everything is read.
+    replaces: the rows are collected in a shadow table, which is swapped with the target at the end.
     """
 
     id: int
@@ -108,18 +109,18 @@ class Backfill:
 
     @property
     def given_up(self) -> tuple[int, ...]:
-        """The fences of attempts at chunks that other attempts came after."""
+        """Fences of attempts at chunks that failed and were followed by another attempt."""
         return tuple(fence for chunk in self.chunks for fence in chunk.fences[:-1])
 
     @property
     def rejected(self) -> int:
-        """Rows that went to quarantine."""
+        """Number of rejected rows."""
         return sum(chunk.rejected for chunk in self.chunks)
 
 
 def layout_of(plan: TablePlan) -> str:
-    """A digest of what a chunk's rows depend on: where the rows are stored, and what becomes of each. With another one
-    the chunks that are done are of no use."""
+    """A hash of everything that a chunk's rows depend on: where the source stores them, and how they are loaded. If it
+    changes, chunks that are done cannot be used any more."""
     source = plan.source
     read = {field.source for field in plan.fields}
     columns = [
@@ -128,17 +129,19 @@ def layout_of(plan: TablePlan) -> str:
         if c.name in read
     ]
     loaded = [
-        (f.source, f.target, f.type.read, f.type.carried, f.type.snowflake, f.type.merge, str(f.overflow))
+        (f.source, f.target, f.type.read, f.type.carried, f.type.snowflake, f.type.merge, f.overflow.recorded)
         for f in plan.output
     ]
-    said = (plan.shape, source.oid, source.filenode, plan.pk, columns, loaded)
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+    values = (plan.shape, source.oid, source.filenode, plan.pk, columns, loaded)
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
-def cut(tables: Sequence[int], limit: int) -> tuple[Blocks, ...]:
-    """Ranges of blocks that cover all tables, of sizes (in blocks) that are given, side by side: in order, without gap
-    or overlap, the last one open. None but the last has more than `limit` blocks in all tables together, or more than
-    one block of each where even that is above the limit."""
+def block_ranges(tables: Sequence[int], limit: int) -> tuple[Blocks, ...]:
+    """Ranges of blocks that cover all tables at once, in order, without gap or overlap; the last one is open.
+
+    tables: the size of each, in blocks. Each range but the last has at most `limit` blocks, summed over all tables, or
+    one block of each table if even that is more.
+    """
     ends: list[int] = []
     at = filled = 0
     wide = len(tables)
@@ -154,6 +157,6 @@ def cut(tables: Sequence[int], limit: int) -> tuple[Blocks, ...]:
     return tuple(Blocks(*pair) for pair in zip([0, *ends], [*ends, None], strict=True))
 
 
-def between(bounds: Sequence[str]) -> tuple[Keys, ...]:
-    """Ranges of keys that cover all there can be, in order, without gap or overlap. bounds: ascending, none twice."""
+def ranges_between(bounds: Sequence[str]) -> tuple[Keys, ...]:
+    """Ranges that cover all possible keys, in order, without gap or overlap. bounds: ascending and distinct."""
     return tuple(Keys(*pair) for pair in zip([None, *bounds], [*bounds, None], strict=True))

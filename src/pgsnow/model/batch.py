@@ -1,4 +1,4 @@
-"""Rows on their way: pages read from Postgres, the rows that were refused, the part files of a load unit."""
+"""Rows between source and target: pages read from Postgres, rejected rows, the part files of a load batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One row that could not go on. `key` maps each pk column to its value as text (None where NULL)."""
+    """One row that cannot be loaded. `key` maps each pk column to its value as text (None where NULL)."""
 
     key: dict[str, str | None]
     reason: str
@@ -22,13 +22,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in the read's column order (names of the source, types of the type map): at most `batch_size` where a
-    function is given them, else a batch as it came."""
+    """Rows in the order of the plan's fields, with the source's column names and the Arrow types of the type map. At
+    most `batch_size` rows where a transform's function receives them, else a batch as it was read."""
 
     rows: pa.RecordBatch
     rejected: tuple[Rejected, ...] = ()
     changed: tuple[tuple[str, int], ...] = ()
-    """(column, cells that were changed so that the target holds them)."""
+    """(column, number of values that `on_overflow` changed so that the target can hold them)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True)
 class LoadBatch:
-    """What one COPY + MERGE applies: all part files of one unique batch."""
+    """The part files that one COPY and one MERGE apply."""
 
     batch: str
-    """Unique for ever: `<table slug>/<fence>-<unit number>`; names the stage path and the staging table."""
+    """Never used twice: `<table slug>/<fence>-<number>`. It names the path in the stage, and the staging table."""
     fence: int
     parts: tuple[PartFile, ...]
     first_row: int = 0
-    """How many rows the run's units before this one have: what ORDER_COLUMN begins with."""
+    """Number of rows in the run's earlier load batches: the first value of ORDER_COLUMN."""
 
     @property
     def rows(self) -> int:
@@ -63,10 +63,10 @@ class LoadBatch:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What Snowflake said of one load unit."""
+    """Snowflake's counts for one load batch."""
 
     inserted: int = 0
     updated: int = 0
     query_ids: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    """By phase: put, copy (or insert), merge."""
+    """Phase → seconds: put, copy (or insert), merge."""

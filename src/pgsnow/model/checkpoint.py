@@ -1,4 +1,4 @@
-"""What is remembered of a table's reads: the lossless watermark's (X, L), the seen xids, the trail for audits."""
+"""A table's checkpoint: its horizon (X, L), the transactions already read, and past reads for the audit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_TRAIL = 64
 
 
 class ReadMode(StrEnum):
-    """How changed rows are found. The ledger keeps it: an audit may move a table from WATERMARK to XMIN."""
+    """How changed rows are found. It is stored, because an audit may switch a table from WATERMARK to XMIN."""
 
     WATERMARK = "watermark"
     XMIN = "xmin"
@@ -24,7 +24,8 @@ class ReadMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """Which server's xids these are. A restore, a failover or another server makes old ones meaningless."""
+    """Identifies the server that transaction ids (xids) belong to. After a restore or a failover, or on another server,
+    stored xids are meaningless."""
 
     system_identifier: str
     timeline: int
@@ -32,11 +33,11 @@ class ServerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """One listing of running transactions, taken before every snapshot that relies on it.
+    """One listing of running transactions, taken before the snapshots that rely on it.
 
-    `low` is the lower bound, as timestamptz text in UTC, on the start of any transaction not yet visible to a
-    snapshot taken later ('-infinity': unknown). With `prepared`, a prepared transaction was about, whose start
-    Postgres does not tell: a table's own bound then stays where it was.
+    low: lower bound, as timestamptz text in UTC, on the start of every transaction that is not visible to a later
+    snapshot ('-infinity': unknown). prepared: there was a prepared transaction, whose start Postgres does not show; a
+    table's own bound then stays where it was.
     """
 
     identity: ServerIdentity
@@ -48,8 +49,8 @@ class Horizon:
 
 @dataclass(frozen=True, slots=True)
 class VirtualXids:
-    """Running virtual transactions and the earliest moment each may have begun, for roles that may not read
-    pg_stat_activity. Any saved listing is a valid base for the next one."""
+    """Running virtual transactions and the earliest time at which each may have begun, for roles that may not read
+    pg_stat_activity. Any stored listing is a valid base for the next one."""
 
     taken_at: str = "-infinity"
     begun: Mapping[str, str] = field(default_factory=dict)
@@ -57,8 +58,8 @@ class VirtualXids:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A past read. For integer watermarks: their sequence gives more than `value` after `at`. For audits: what a
-    transaction with xid ≥ xmax wrote has a watermark ≥ `low` (as in Checkpoint.low)."""
+    """A past read. For integer watermarks: after `at`, the sequence only gives values above `value`. For audits: rows
+    written by a transaction with xid ≥ xmax have a watermark ≥ `low` (as in Checkpoint.low)."""
 
     at: str
     xmax: int
@@ -68,17 +69,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Saved only after the target has committed all that it stands for.
+    """How far a table has been read. Stored only after the target has committed everything up to it.
 
-    x: xmin of the snapshot that was read (64 bits). Row versions invisible to it have xid ≥ x (I1).
+    x: xmin of the snapshot that was read (64 bits). Row versions that it did not see have xid ≥ x (I1).
     low: their watermark is ≥ low (I2): a timestamptz as text, or an integer for integer watermarks ('-infinity':
-    unknown). max_skew is not taken from it yet.
-    seen: xids ≥ x whose rows were read already. Dropping any is safe; re-reads are all it costs.
+    unknown). max_skew is not subtracted yet.
+    seen: xids ≥ x whose rows were already read. Dropping any of them is safe and only causes rows to be read again.
     audit_x, audited_at: x and time of the last audit.
     cursor: (watermark, *key) as text, of the last row read, for ReadMode.CURSOR.
-    shape: TablePlan.shape of the read; another one asks for a full read (None, from older ledgers: any).
-    digest: of the content last loaded, for FULL and APPEND.
-    last_watermark: the largest finite watermark loaded, as text; shown to people, and the base of a lookback.
+    shape: TablePlan.shape of the read; a different one requires a full read (None, from older ledgers: any will do).
+    content_hash: hash of the content last loaded, for FULL and APPEND.
+    last_watermark: the largest finite watermark loaded, as text; it is displayed, and a lookback starts from it.
     """
 
     mode: ReadMode
@@ -92,7 +93,7 @@ class Checkpoint:
     cursor: tuple[str, ...] | None = None
     last_watermark: str | None = None
     shape: str | None = None
-    digest: str | None = None
+    content_hash: str | None = None
 
     def evolve(self, **changes: Any) -> Checkpoint:
         return replace(self, **changes)
@@ -111,7 +112,7 @@ class Checkpoint:
             "cursor": None if self.cursor is None else list(self.cursor),
             "last_watermark": self.last_watermark,
             "shape": self.shape,
-            "digest": self.digest,
+            "digest": self.content_hash,
         }
 
     @classmethod
@@ -129,5 +130,5 @@ class Checkpoint:
             cursor=None if cursor is None else tuple(cursor),
             last_watermark=data.get("last_watermark"),
             shape=data.get("shape"),
-            digest=data.get("digest"),
+            content_hash=data.get("digest"),
         )

@@ -1,4 +1,4 @@
-"""Batches that wait in a stage: what the ledger knows of them, enough to load them whatever the plan is by then."""
+"""Load batches that wait in a stage, as the ledger stores them: complete enough to be loaded under a later plan."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, TypeMapping
+from pgsnow.model.types.mapping import Field, TypeMapping
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The target, and the loaded columns as they are in the files, with all that COPY and MERGE need of them."""
+    """The target and the columns of the files, with everything that COPY and MERGE need to know about them."""
 
     target: TargetName
     columns: tuple[Field, ...]
@@ -31,7 +31,7 @@ class Layout:
 
     @property
     def key(self) -> tuple[Field, ...]:
-        """By which rows are merged."""
+        """The columns that rows are merged by."""
         return tuple(column for column in self.columns if column.key)
 
     def to_json(self) -> dict[str, Any]:
@@ -49,8 +49,11 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class StagedBatch:
-    """One batch that waits. first_row: as in LoadBatch, counted over all that wait. size: bytes.
-    place: the staging that has its files, by the `load` that chooses it."""
+    """One load batch that waits in a stage.
+
+    first_row: as in LoadBatch, counted over all waiting batches. size: bytes. place: the stage that holds its files, by
+    the value of `load` that chooses it.
+    """
 
     batch: str
     fence: int
@@ -73,13 +76,13 @@ class StagedBatch:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StagedBatch:
-        known = {name: data[name] for name in ("batch", "fence", "rows", "size", "first_row", "place")}
-        return cls(**known, layout=Layout.from_json(data["layout"]))
+        values = {name: data[name] for name in ("batch", "fence", "rows", "size", "first_row", "place")}
+        return cls(**values, layout=Layout.from_json(data["layout"]))
 
 
 def in_loads(batches: Sequence[StagedBatch], most: int) -> list[list[StagedBatch]]:
-    """What one MERGE applies at a time, in order: batches of one layout, of at most `most` rows unless one batch alone
-    has more."""
+    """Consecutive batches that one MERGE can apply together: equal layouts, and at most `most` rows, unless a single
+    batch has more."""
     loads: list[list[StagedBatch]] = []
     for batch in batches:
         last = loads[-1] if loads else []
@@ -92,5 +95,5 @@ def in_loads(batches: Sequence[StagedBatch], most: int) -> list[list[StagedBatch
 
 
 def _column(target: str, snowflake: str, staged: str, merge: str, key: bool) -> Field:
-    """What it was in Postgres and in Arrow is of no matter any more."""
+    """A field for a column of a file. Its types in Postgres and Arrow do not matter any more."""
     return Field(target, target, TypeMapping("", "", "null", snowflake, staged, merge), key=key)

@@ -1,4 +1,4 @@
-"""Spans of time as people write them: `30s`, `10m`, `1h30m`, `2d`, or a number of seconds."""
+"""Durations in text: `30s`, `10m`, `1h30m`, `2d`, or a number of seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def parse_duration(value: object) -> float:
-    """Seconds, from a number of seconds or text of terms (`1h30m`). ValueError for anything else or below 0."""
+    """Seconds, from a number of seconds or from text such as `1h30m`. Raises ValueError for anything else, and for
+    negative values."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value)
     elif isinstance(value, str):
@@ -20,7 +21,7 @@ def parse_duration(value: object) -> float:
     else:
         raise ValueError("not a duration")
     if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError("a duration cannot be negative or endless")
+        raise ValueError("a duration cannot be negative or infinite")
     return seconds
 
 
@@ -33,7 +34,7 @@ def _seconds_of(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Short text that parse_duration reads back as the same whole milliseconds: `1h30m`, `250ms`, `0s`."""
+    """Short text such as `1h30m`, `250ms` or `0s`, which parse_duration reads back exactly, to the millisecond."""
     left = round(seconds * 1000)
     terms = []
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
@@ -44,7 +45,7 @@ def format_duration(seconds: float) -> str:
 
 
 def approximate_duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min`, `2.5 h`, `4 d`: short enough for a table's cell."""
+    """Rounded text that fits a table's cell: `0.4 s`, `12 s`, `3 min`, `2.5 h`, `4 d`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

@@ -1,4 +1,4 @@
-"""One tree of errors; every leaf knows what happens next and what the operator should do.
+"""All errors in one tree. Each leaf states when a retry may succeed, and how the operator can fix the cause.
 
 PgsnowError
 ├── ConfigError              sync_config.yaml or the environment is wrong          after a fix
@@ -7,18 +7,18 @@ PgsnowError
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
 │   ├── StagingUnavailable   the bucket's store does not answer                    now
-│   └── WriteConflict        another Snowflake transaction is in the way           now
+│   └── WriteConflict        another Snowflake transaction blocks the statement     now
 ├── AccessDenied
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
 │   ├── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
 │   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
 ├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
-├── TableError               stops one table, never its neighbours
-│   ├── SourceTableMissing   the table is not there (or not visible)               after a fix
-│   ├── ColumnMissing        a configured column is not there                      after a fix
-│   ├── KeyUnusable          pk columns are not unique or not there                after a fix
-│   ├── WatermarkUnusable    the watermark column cannot serve                     after a fix
+├── TableError               stops one table; the others go on
+│   ├── SourceTableMissing   the table does not exist, or is not visible           after a fix
+│   ├── ColumnMissing        a configured column does not exist                    after a fix
+│   ├── KeyUnusable          pk columns are not unique, or do not exist            after a fix
+│   ├── WatermarkUnusable    the watermark column cannot be used                   after a fix
 │   ├── UnsupportedTable     a kind of table that this mode cannot read            after a fix
 │   ├── SchemaMoved          the source's columns changed since the plan was made  now
 │   ├── TypeChanged          a column's type changed to one the target cannot take after a fix
@@ -26,14 +26,17 @@ PgsnowError
 │   ├── TargetConflict       the target has a column that cannot take the source's after a fix
 │   ├── TransformFailed      the transform itself is broken (not one row)          after a fix
 │   ├── TooManyRejected      more bad rows than `max_rejected_rows`                after a fix
-│   ├── SourceQueryFailed    Postgres refused a statement                          after a fix
-│   ├── TargetQueryFailed    Snowflake refused a statement                         after a fix
-│   ├── StagingRefused       the bucket is not there, or its store refused         after a fix
-│   └── LoadMismatch         Snowflake loaded another number of rows than written  now
-├── LeaseHeld                another run has the table                             never (the next tick)
-├── LeaseLost                this run is stale; its results are not recorded       never (the next tick)
-├── ShuttingDown             asked to stop between two load units                  never (the next tick)
-└── MissingExtra             an optional package is not installed                  after a fix
+│   ├── SourceQueryFailed    Postgres rejected a statement                         after a fix
+│   ├── TargetQueryFailed    Snowflake rejected a statement                        after a fix
+│   │   └── TargetMissing    a table, schema or stage does not exist               after a fix
+│   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
+│   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
+│   └── StagedRowsLost       files that waited in the stage are gone               after a fix
+├── LeaseHeld                another run is syncing the table                      never (the next tick)
+├── LeaseLost                this run lost its lease; its results are discarded    never (the next tick)
+├── ShuttingDown             asked to stop between two load batches                never (the next tick)
+├── MissingExtra             an optional package is not installed                  after a fix
+└── UnexpectedError          an error that pgsnow does not know                    never
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ from typing import ClassVar
 
 
 class Retry(Enum):
-    """What may be done about a failure without a person."""
+    """When trying again may succeed."""
 
     NOW = "now"
     AFTER_FIX = "after a fix"
@@ -51,10 +54,10 @@ class Retry(Enum):
 
 
 class PgsnowError(Exception):
-    """Something went wrong.
+    """An error of pgsnow.
 
-    `str(error)` is one line that names the thing concerned; `advice` says how to fix it. Neither ever
-    holds a secret. `exit_code` is what the command line ends with when this error ends it.
+    `str(error)` is one line that names the object concerned (by default the first line of the class's docstring);
+    `advice` says how to fix it. Neither contains a secret. exit_code: the command line's, if this error ends it.
     """
 
     retry: ClassVar[Retry] = Retry.NEVER
@@ -70,14 +73,14 @@ class PgsnowError(Exception):
 
     @property
     def transient(self) -> bool:
-        """True if the same thing, tried again now, may work."""
+        """True if trying again now may succeed."""
         return self.retry is Retry.NOW
 
 
 class ConfigError(PgsnowError):
     """The configuration is wrong.
 
-    `problems` lists every problem found, each `file: key path: what is wrong — how to fix it`.
+    `problems` lists every problem found, each as `file: key path: what is wrong — how to fix it`.
     """
 
     retry = Retry.AFTER_FIX
@@ -94,6 +97,10 @@ class MissingExtra(PgsnowError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed", advice=f"pip install 'pgsnow[{extra}]'")
+
+
+class UnexpectedError(PgsnowError):
+    """An error that pgsnow does not know stopped everything."""
 
 
 class Unavailable(PgsnowError):
@@ -127,19 +134,19 @@ class StagingUnavailable(Unavailable):
 
 
 class WriteConflict(Unavailable):
-    """Another Snowflake transaction holds what this statement needs."""
+    """Another Snowflake transaction blocks this statement."""
 
-    default_advice = "Nothing to do: the load unit is tried again."
+    default_advice = "Nothing to do: the load batch is retried."
 
 
 class AccessDenied(PgsnowError):
-    """Credentials or rights are missing."""
+    """Credentials or privileges are missing."""
 
     retry = Retry.AFTER_FIX
 
 
 class SourceAccessDenied(AccessDenied):
-    """Postgres refused the role."""
+    """Postgres denied access to the role."""
 
     default_advice = "Check the user and password in POSTGRES_DSN, and that the role may SELECT the table."
 
@@ -153,13 +160,13 @@ class LedgerAccessDenied(AccessDenied):
 
 
 class TargetAccessDenied(AccessDenied):
-    """Snowflake refused the user or the role."""
+    """Snowflake denied access to the user or the role."""
 
     default_advice = "Check SNOWFLAKE_USER and its key or token, and the grants of SNOWFLAKE_ROLE."
 
 
 class StagingAccessDenied(AccessDenied):
-    """The bucket's store refused the keys, or what they may do."""
+    """The bucket's store denied access to the keys."""
 
     default_advice = (
         "Check S3_ACCESS_KEY and S3_SECRET (or this machine's role), and the policy in docs/going-live.md."
@@ -173,20 +180,20 @@ class LedgerQueryFailed(PgsnowError):
 
 
 class TableError(PgsnowError):
-    """One table cannot go on; the others can."""
+    """One table cannot be synced; the others can."""
 
     retry = Retry.AFTER_FIX
     exit_code = 1
 
 
 class SourceTableMissing(TableError):
-    """The source table is not there, or the role cannot see it."""
+    """The source table does not exist, or the role cannot see it."""
 
     default_advice = "Correct `source:` in sync_config.yaml, or grant the role USAGE on the schema."
 
 
 class ColumnMissing(TableError):
-    """A configured column is not in the source table."""
+    """A configured column does not exist in the source table."""
 
     default_advice = "Correct the column's name in sync_config.yaml."
 
@@ -195,7 +202,7 @@ class ColumnMissing(TableError):
     ) -> None:
         super().__init__(message, advice=advice, code=code)
         self.column = column
-        """Its name in the configuration, where it is known."""
+        """The column's name in the configuration; '' if unknown."""
 
 
 class KeyUnusable(TableError):
@@ -205,7 +212,7 @@ class KeyUnusable(TableError):
 
 
 class WatermarkUnusable(TableError):
-    """The watermark column cannot serve."""
+    """The watermark column cannot be used."""
 
     default_advice = "Name a timestamptz, timestamp, date or integer column in `watermark_column:`."
 
@@ -215,24 +222,24 @@ class UnsupportedTable(TableError):
 
 
 class SchemaMoved(TableError):
-    """The source table's definition changed between the plan and the read; nothing of the read was used."""
+    """The source table's definition changed between the plan and the read; nothing was loaded."""
 
     retry = Retry.NOW
-    default_advice = "Nothing to do: the table is planned again."
+    default_advice = "Nothing to do: the table is planned and read again."
 
 
 class TypeChanged(TableError):
     """A column's type changed to one that its column in the target cannot take."""
 
     default_advice = (
-        "Set `on_type_change: shadow` to have a new column beside the old one, or exclude the column."
+        "Set `on_type_change: shadow` to load the values into a new column, or exclude the column."
     )
 
 
 class SchemaChangePending(TableError):
-    """`schema_changes: manual`: the target needs statements that only `pgsnow apply` may send."""
+    """`schema_changes: manual`: the target needs DDL that only `pgsnow apply` may run."""
 
-    default_advice = "Look at them with `pgsnow plan` and send them with `pgsnow apply`."
+    default_advice = "Review the statements with `pgsnow plan` and run them with `pgsnow apply`."
 
 
 class TargetConflict(TableError):
@@ -252,23 +259,21 @@ class TooManyRejected(TableError):
 
 
 class SourceQueryFailed(TableError):
-    """Postgres refused a statement."""
+    """Postgres rejected a statement."""
 
 
 class TargetQueryFailed(TableError):
-    """Snowflake refused a statement."""
+    """Snowflake rejected a statement."""
 
 
 class TargetMissing(TargetQueryFailed):
-    """A table, schema, database or stage is not there, or the role cannot see it."""
+    """A table, schema, database or stage does not exist, or the role cannot see it."""
 
-    default_advice = (
-        "Nothing to do for a table that pgsnow made: it is made again. Else check the role's grants."
-    )
+    default_advice = "Nothing to do for a table that pgsnow created. Otherwise check the role's grants."
 
 
 class StagingRefused(TableError):
-    """The bucket is not there, or its store refused a request."""
+    """The bucket does not exist, or its store rejected a request."""
 
     default_advice = "Check S3_BUCKET and S3_REGION."
 
@@ -281,24 +286,24 @@ class LoadMismatch(TableError):
 
 
 class StagedRowsLost(TableError):
-    """Files that waited in the stage are not all there any more, or hold other rows than was recorded."""
+    """Files that waited in the stage are gone, or contain other rows than was recorded."""
 
     default_advice = "Nothing is lost: the rows are read again from Postgres."
 
 
 class LeaseHeld(PgsnowError):
-    """Another run has the table."""
+    """Another run is syncing the table."""
 
     exit_code = 3
 
 
 class LeaseLost(PgsnowError):
-    """This run lost its lease on the table; what it did is not recorded and will be done again."""
+    """This run lost its lease on the table; its results are discarded, and the work is done again."""
 
     exit_code = 1
 
 
 class ShuttingDown(PgsnowError):
-    """Asked to stop; the table goes on from its checkpoint at the next tick."""
+    """Asked to stop; the next tick continues from the table's checkpoint."""
 
     exit_code = 1

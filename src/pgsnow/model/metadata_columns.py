@@ -1,21 +1,21 @@
-"""Columns that pgsnow keeps in its targets for itself, beside those of the source."""
+"""pgsnow's own columns in target tables, in addition to those of the source."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 FENCE_COLUMN = "_PGSNOW_FENCE"
-"""Column of every target: the fencing token of the run that wrote the row."""
+"""In every target: the fence (fencing token) of the run that wrote the row."""
 SYNCED_AT_COLUMN = "_PGSNOW_SYNCED_AT"
 """When the row was loaded, in UTC, by Snowflake's clock."""
 RUN_ID_COLUMN = "_PGSNOW_RUN_ID"
 """The run that loaded it, as in sync_logs."""
 HASH_COLUMN = "_PGSNOW_HASH"
-"""With `mode: append`: a digest of the row as it was loaded."""
+"""With `mode: append`: a hash of the row as it was loaded."""
 OCCURRENCE_COLUMN = "_PGSNOW_OCCURRENCE"
-"""With `mode: append`: 1 for the first of all rows that are alike, 2 for the second."""
+"""With `mode: append`: numbers equal rows, 1 for the first, 2 for the second."""
 ORDER_COLUMN = "_PGSNOW_ROW"
-"""Column of every staging table: rows in the order they were read; of two rows with one key the later wins."""
+"""In every staging table: the order in which rows were read; of two rows with the same key the later one wins."""
 RESERVED = frozenset(
     {FENCE_COLUMN, SYNCED_AT_COLUMN, RUN_ID_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN}
 )
@@ -31,8 +31,3 @@ class MetadataColumn(NamedTuple):
 FENCE = MetadataColumn(FENCE_COLUMN, "NUMBER(38,0)")
 AUDIT = (MetadataColumn(SYNCED_AT_COLUMN, "TIMESTAMP_TZ"), MetadataColumn(RUN_ID_COLUMN, "VARCHAR"))
 IDENTITY = (MetadataColumn(HASH_COLUMN, "VARCHAR"), MetadataColumn(OCCURRENCE_COLUMN, "NUMBER(38,0)"))
-
-
-def own_columns(*, audit: bool, append: bool) -> tuple[MetadataColumn, ...]:
-    """In the order in which a new target has them, after the source's."""
-    return (FENCE, *(AUDIT if audit else ()), *(IDENTITY if append else ()))

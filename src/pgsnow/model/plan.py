@@ -1,4 +1,4 @@
-"""What one table's run will do, decided before anything is read: fields, key, watermark, target."""
+"""The plan of one table: fields to read, key, watermark and target, decided before anything is read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.model.errors import ColumnMissing, TargetConflict, UnsupportedTable, WatermarkUnusable
-from pgsnow.model.metadata_columns import FENCE_COLUMN, ORDER_COLUMN, RESERVED, MetadataColumn, own_columns
+from pgsnow.model.metadata_columns import (
+    AUDIT,
+    FENCE,
+    FENCE_COLUMN,
+    IDENTITY,
+    ORDER_COLUMN,
+    RESERVED,
+    MetadataColumn,
+)
 from pgsnow.model.table import Column, SourceTable, TargetName, target_column
 from pgsnow.model.table_key import key_of
+from pgsnow.model.types.mapping import Field, without_overflow
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
-from pgsnow.model.types.type_mapping import without_overflow
-from pgsnow.model.types.typemap import Field, mapping_of
+from pgsnow.model.types.type_rules import mapping_of
 
 __all__ = [
     "FENCE_COLUMN",
@@ -35,7 +43,7 @@ WATERMARK_TYPES = frozenset({"timestamptz", "timestamp", "date", "int2", "int4",
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """fields: what is read, in order. output: what is loaded, after the transform."""
+    """fields: the columns to read, in order. output: the columns to load, after the transform."""
 
     config: TableConfig
     source: SourceTable
@@ -43,16 +51,16 @@ class TablePlan:
     fields: tuple[Field, ...]
     output: tuple[Field, ...]
     watermark: Column | None
-    """None in the modes that go by no column."""
+    """None in modes that use no watermark."""
     pk: tuple[str, ...]
-    """The key's columns in the source, in order; empty for rows without a key."""
+    """The key's columns in the source, in order; empty if rows have no key."""
     fingerprint: str | None = None
-    """Of the source's catalog entry when the plan was made; a read of another one raises SchemaMoved. None: not
-    checked."""
+    """Hash of the source's catalog entry when the plan was made. A read that finds another one raises SchemaMoved.
+    None: not checked."""
 
     @property
     def watermark_column(self) -> Column:
-        """The watermark, for the modes that read by one. Raises ValueError in the others."""
+        """The watermark, in modes that use one. Raises ValueError in the others."""
         if self.watermark is None:
             raise ValueError(f"{self.config.name} has no watermark")
         return self.watermark
@@ -65,28 +73,29 @@ class TablePlan:
 
     @property
     def target_key(self) -> tuple[Field, ...]:
-        """The key in the target: none where rows that the source has changed or forgotten stay."""
+        """The key's fields in the target; empty in mode append, where old versions of rows stay."""
         return () if self.config.mode is TableMode.APPEND else self.key
 
     @property
-    def own_columns(self) -> tuple[MetadataColumn, ...]:
-        """What the target holds besides the output."""
-        return own_columns(audit=self.config.audit_columns, append=self.config.mode is TableMode.APPEND)
+    def metadata_columns(self) -> tuple[MetadataColumn, ...]:
+        """pgsnow's own columns of the target, in the order in which a new target has them, after the source's."""
+        audit = AUDIT if self.config.audit_columns else ()
+        return (FENCE, *audit, *(IDENTITY if self.config.mode is TableMode.APPEND else ()))
 
     @property
     def whole(self) -> bool:
-        """Read as a whole, whenever the content is another."""
+        """True if the table is read as a whole, whenever its content has changed."""
         return self.config.mode in WHOLE_MODES
 
     @property
     def shape(self) -> str:
-        """A digest of what the configuration makes of the table: target, pk, watermark, columns, where, transform
-        (its salt is in it, and cannot be told from it). With another shape, rows loaded before are out of date."""
+        """A hash of how the configuration has the table loaded: target, pk, watermark, columns, where, transform (with
+        its salt, which cannot be recovered). If it changes, rows loaded before are out of date."""
         return self._shape([])
 
     @property
     def older_shape(self) -> str:
-        """The same as it was before the ledger remembered the source's columns: with those added with a default."""
+        """The shape as older versions computed it, with columns that were added with a default. For old checkpoints."""
         read = {field.source for field in self.fields}
         stored = self.source.columns if self.source.relkind != "p" else ()
         found = [c.attnum for c in stored if c.has_missing and c.name in read]
@@ -95,7 +104,7 @@ class TablePlan:
     def _shape(self, more: list[object]) -> str:
         config, transform = self.config, self.config.transform
         salt = transform.salt.get_secret_value() if transform and transform.salt else None
-        said = [
+        values: list[object] = [
             str(self.target),
             config.pk,
             [config.watermark_column, config.watermark_timezone],
@@ -103,28 +112,22 @@ class TablePlan:
             config.where,
             transform.model_dump(mode="json", exclude={"salt"}) if transform else None,
             hashlib.sha256(salt.encode()).hexdigest() if salt else None,
-            *_overflow_told(config),
-            *_mode_told(config),
-            *more,
         ]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _overflow_told(config: TableConfig) -> list[object]:
-    """Nothing where nothing is set."""
-    chosen = config.columns.on_overflow
-    return [[config.on_overflow, chosen]] if chosen or config.on_overflow is not Overflow.QUARANTINE else []
-
-
-def _mode_told(config: TableConfig) -> list[object]:
-    return [] if config.mode is TableMode.WATERMARK else [{"mode": str(config.mode)}]
+        # Only what is set, so that a key that is new to pgsnow changes no shape.
+        if config.columns.on_overflow or config.on_overflow is not Overflow.REJECT:
+            own = {name: how.recorded for name, how in config.columns.on_overflow.items()}
+            values.append([config.on_overflow.recorded, own])
+        if config.mode is not TableMode.WATERMARK:
+            values.append({"mode": str(config.mode)})
+        values.extend(more)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def fields_of(
     config: TableConfig, source: SourceTable, pk: tuple[str, ...] | None = None
 ) -> tuple[Field, ...]:
-    """The fields to read, after include, exclude and rename. pk: what `key_of` gave. Raises ColumnMissing, KeyUnusable,
-    UnsupportedTable if there is nothing to read."""
+    """The fields to read, after include, exclude and rename. pk: the result of `key_of`. Raises ColumnMissing,
+    KeyUnusable, or UnsupportedTable if no column is left to read."""
     pk = key_of(config, source) if pk is None else pk
     chosen = config.columns
     named = {*chosen.include, *chosen.exclude, *chosen.rename, *chosen.on_overflow, *pk}
@@ -138,7 +141,7 @@ def fields_of(
     ]
     if not wanted:
         raise UnsupportedTable(
-            f"{source.name} has no column that could be read",
+            f"{source.name} has no column to read",
             advice="Set `enabled: false`, or remove the entry.",
         )
     return tuple(_field(config, column, pk) for column in wanted)
@@ -158,22 +161,22 @@ def _field(config: TableConfig, column: Column, pk: tuple[str, ...]) -> Field:
 
 
 def overflow_of(config: TableConfig, column: str, pk: tuple[str, ...]) -> Overflow:
-    """The column's own `on_overflow`, or its table's, as far as that may change a key."""
+    """The `on_overflow` of a column: its own, else the table's, unless that would change a key."""
     if (own := config.columns.on_overflow.get(column)) is not None:
         return own
     changes_key = column in pk and config.on_overflow in NEVER_OF_KEYS
-    return Overflow.QUARANTINE if changes_key else config.on_overflow
+    return Overflow.REJECT if changes_key else config.on_overflow
 
 
 def target_name(renamed: str | None, source: str) -> str:
-    """The Snowflake column for a source column, `renamed` as written in the configuration (quoted: to the letter)."""
+    """The Snowflake column for a source column. renamed: as written in the configuration; quotes keep its case."""
     if renamed is None:
         return target_column(source)
     return renamed[1:-1].replace('""', '"') if renamed.startswith('"') else target_column(renamed)
 
 
 def watermark_of(config: TableConfig, source: SourceTable) -> Column | None:
-    """The watermark column; None in the modes that go by none. Raises ColumnMissing, WatermarkUnusable."""
+    """The watermark column; None in modes that use none. Raises ColumnMissing, WatermarkUnusable."""
     if config.mode is not TableMode.WATERMARK:
         return None
     if config.watermark_column is None:
@@ -188,20 +191,20 @@ _WITHOUT_XMIN = {"v": "a view", "m": "a materialized view", "f": "a foreign tabl
 
 
 def check_kind(config: TableConfig, source: SourceTable) -> None:
-    """Raises UnsupportedTable if rows of this kind of relation do not tell what the mode needs to know."""
+    """Raises UnsupportedTable if the mode needs transaction ids, and this kind of relation has none."""
     kind = _WITHOUT_XMIN.get(source.relkind)
     if kind is None or config.mode in WHOLE_MODES:
         return
     if config.mode is TableMode.WATERMARK and config.late_rows is LateRows.OFF:
         return
     raise UnsupportedTable(
-        f"{source.name} is {kind}; its rows do not tell which transaction wrote them",
+        f"{source.name} is {kind}; its rows do not show which transaction wrote them",
         advice="Write `mode: full`, or `late_rows: off` if rows never become visible behind the newest watermark.",
     )
 
 
 def check_output(source: SourceTable, output: Sequence[Field]) -> None:
-    """Raises TargetConflict when two columns would be one in Snowflake, or one is pgsnow's own."""
+    """Raises TargetConflict if two columns would be the same one in Snowflake, or one has a reserved name."""
     seen: dict[str, str] = {}
     for field in output:
         folded = field.target.upper()
@@ -209,7 +212,7 @@ def check_output(source: SourceTable, output: Sequence[Field]) -> None:
             raise TargetConflict(f"{source.name}: column {field.source} has a name that pgsnow uses itself")
         if folded in seen:
             raise TargetConflict(
-                f"{source.name}: columns {seen[folded]} and {field.source} are one column in Snowflake ({folded})"
+                f"{source.name}: columns {seen[folded]} and {field.source} are the same column in Snowflake ({folded})"
             )
         seen[folded] = field.source
 

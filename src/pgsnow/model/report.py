@@ -1,4 +1,5 @@
-"""What happened: one TableReport a table-run, one SyncReport a tick. CLI, Celery, logs, metrics and page read these."""
+"""Results of syncing: a TableReport for each table's run, a SyncReport for each tick. CLI, Celery, logs, metrics and
+the status page are made from them."""
 
 from __future__ import annotations
 
@@ -9,18 +10,18 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """How a table-run ended; the first three count as success."""
+    """How a table's run ended; the first three count as success."""
 
     OK = "ok"
     IDLE = "idle"
     PARTIAL = "partial"
-    """Loaded, but some rows went to quarantine."""
+    """Loaded, but some rows were rejected."""
     ERROR = "error"
     HELD = "held"
-    """Another run has the table, or it is not due yet."""
+    """Another run is syncing the table, or the table is not due yet."""
     STOPPED = "stopped"
     APPLIED = "applied"
-    """Not a run: `pgsnow apply` sent the target's statements. Nothing was loaded."""
+    """`pgsnow apply` sent the target's DDL; nothing was loaded."""
 
 
 SUCCESS = frozenset({Status.OK, Status.IDLE, Status.PARTIAL})
@@ -28,7 +29,7 @@ SUCCESS = frozenset({Status.OK, Status.IDLE, Status.PARTIAL})
 
 @dataclass(frozen=True, slots=True)
 class TableReport:
-    """One table in one tick. Seconds are wall seconds; `phases` maps a phase's name to its seconds."""
+    """One table in one tick. Seconds are wall-clock seconds; `phases` maps the name of a phase to its seconds."""
 
     table: str
     target: str
@@ -40,18 +41,18 @@ class TableReport:
     rows_read: int = 0
     rows_rejected: int = 0
     rows_dropped: int = 0
-    """Dropped by the transform (it returned None)."""
+    """Rows that the transform dropped (it returned None)."""
     cells_changed: dict[str, int] = field(default_factory=dict)
-    """By source column: values that `on_overflow` has changed."""
+    """Source column → number of values that `on_overflow` changed."""
     rows_inserted: int = 0
     rows_updated: int = 0
     bytes_staged: int = 0
     load_units: int = 0
     query_ids: tuple[str, ...] = ()
     full_read: str | None = None
-    """Why everything was read (first run, another server …), or None for an incremental read."""
+    """Why everything was read (first run, another server, …); None for an incremental read."""
     events: tuple[str, ...] = ()
-    """Things a person should know: a column added, a table switched to xmin mode …"""
+    """Noteworthy events: a column was added, a table switched to xmin mode, …"""
     error: str | None = None
     error_type: str | None = None
     advice: str | None = None
@@ -59,9 +60,9 @@ class TableReport:
     last_watermark: str | None = None
     lag_seconds: float | None = None
     chunks_left: int = 0
-    """Chunks of the table's backfill that are not loaded yet; the rest of the table's work waits for them."""
+    """Chunks of the table's backfill that are not loaded yet. The backfill ends after the last of them."""
     chunks_waiting: int = 0
-    """Those of them that nobody is loading."""
+    """The chunks left that no worker is loading."""
 
     @property
     def ok(self) -> bool:
@@ -79,8 +80,11 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReport:
-    """One chunk of a table's backfill that is in the target now. size: bytes of its rows in memory. left: chunks of the
-    backfill that are not; waiting: those of them that nobody is loading."""
+    """One loaded chunk of a table's backfill.
+
+    size: bytes of its rows in memory. left: chunks of the backfill that are not loaded yet. waiting: those of them that
+    no worker is loading.
+    """
 
     table: str
     run_id: str
@@ -109,7 +113,7 @@ class SyncReport:
 
     @property
     def transient(self) -> bool:
-        """True if something failed and everything that failed may work when tried again now."""
+        """True if something failed, and every failure may succeed if it is retried now."""
         return bool(self.failures) and all(t.transient for t in self.failures)
 
     def metrics(self) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What a table is, on either side. Identifiers here are raw (unquoted); quoting is done where SQL is composed."""
+"""Tables on both sides: names, and the source table as its catalog describes it.
+
+Identifiers are raw (unquoted); they are quoted where SQL is composed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".\s]+)')
 
 
 def split_name(text: str) -> tuple[tuple[str, bool], ...]:
-    """`a."B.c"` → (("a", False), ("B.c", True)): each part and whether it was quoted. ValueError if malformed."""
+    """`a."B.c"` → (("a", False), ("B.c", True)): each part, and whether it was quoted. Raises ValueError."""
     parts: list[tuple[str, bool]] = []
     at = 0
     while True:
@@ -29,14 +32,15 @@ def split_name(text: str) -> tuple[tuple[str, bool], ...]:
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourceName:
-    """A Postgres table: `schema.table`, case as Postgres keeps it."""
+    """The name of a Postgres table: schema and table, in the case that Postgres stores."""
 
     schema: str
     table: str
 
     @classmethod
     def parse(cls, text: str) -> SourceName:
-        """`users`, `public.users`, `public."Users"`. Unquoted parts fold to lower case, as in Postgres."""
+        """From `users`, `public.users` or `public."Users"`; unquoted parts fold to lower case, as in Postgres. Raises
+        ValueError."""
         parts = [part if quoted else part.lower() for part, quoted in split_name(text)]
         if len(parts) > 2:
             raise ValueError(f"{text!r} has {len(parts)} parts; write schema.table")
@@ -50,7 +54,8 @@ class SourceName:
 
 @dataclass(frozen=True, slots=True, order=True)
 class TargetName:
-    """A Snowflake table: `database.schema.table`, case as Snowflake keeps it (unquoted names are upper case)."""
+    """The name of a Snowflake table: database, schema and table, in the case that Snowflake stores (upper, if
+    unquoted)."""
 
     database: str
     schema: str
@@ -58,7 +63,8 @@ class TargetName:
 
     @classmethod
     def parse(cls, text: str, *, database: str = "", schema: str = "") -> TargetName:
-        """`users`, `analytics.users`, `db.analytics."Users"`; missing parts come from the settings."""
+        """From `users`, `analytics.users` or `db.analytics."Users"`; database and schema stand in for missing parts.
+        Raises ValueError."""
         parts = [part if quoted else part.upper() for part, quoted in split_name(text)]
         if len(parts) > 3:
             raise ValueError(f"{text!r} has {len(parts)} parts; write database.schema.table at most")
@@ -66,7 +72,7 @@ class TargetName:
         return cls(*missing, *parts)
 
     def sibling(self, table: str) -> TargetName:
-        """Another table of the same schema."""
+        """The name of another table in the same schema."""
         return TargetName(self.database, self.schema, table)
 
     def __str__(self) -> str:
@@ -81,14 +87,15 @@ def fold_target(name: str) -> str:
 
 
 def target_column(source: str) -> str:
-    """The Snowflake column for a Postgres one: plain lower-case names become upper case, so that analysts
-    never need quotes; any other name is kept to the letter."""
+    """The Snowflake column for a Postgres one. Plain lower-case names become upper case, so that queries need no
+    quotes; any other name is kept exactly."""
     return source.upper() if _PLAIN.match(source) else source
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a source table. `type_name` is the base type's (domains are resolved), e.g. `int4`, `_text`."""
+    """A column of a source table. `type_name` is that of the base type, such as `int4` or `_text`: domains are
+    resolved."""
 
     name: str
     attnum: int
@@ -102,30 +109,31 @@ class Column:
     not_null: bool
     has_default: bool = False
     has_missing: bool = False
-    """pg_attribute.atthasmissing, of the table or of any leaf of its tree: older rows take its value from the catalog
+    """pg_attribute.atthasmissing of the table or of any of its leaves: older rows take their value from the catalog
     (ADD COLUMN … DEFAULT)."""
     type_text: str = ""
-    """format_type of the declared type, such as `numeric(10,2)` or the name of a domain; for people and messages."""
+    """format_type of the declared type, such as `numeric(10,2)` or a domain's name, for messages."""
     labels: tuple[str, ...] = ()
-    """Of an enum (or an array of one) its labels in order; of a composite its attributes, each `name type`."""
+    """For an enum (or an array of one) its labels in order; for a composite type its attributes, each as `name
+    type`."""
     generation: str | None = None
-    """A digest of the expression of a generated column, which changes when that does; None for other columns."""
+    """For a generated column a hash of its expression; None for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A table that a root's rows are in: a partition, an inheriting table, at any depth."""
+    """A table that holds rows of another one: a partition or a child table, at any depth."""
 
     oid: int
     name: str
-    """`schema.table`, for people."""
+    """`schema.table`, for messages."""
     filenode: str = ""
-    """Its own relfilenode: another one after a rewrite."""
+    """Its relfilenode, which a rewrite changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """A source table as its catalog describes it, in the order of attnum."""
+    """A source table as the catalog describes it; columns are in the order of attnum."""
 
     name: SourceName
     oid: int
@@ -137,14 +145,14 @@ class SourceTable:
     has_primary_key: bool = False
     """The first of `unique_keys` is the primary key."""
     indexed_first: frozenset[str] = frozenset()
-    """Columns that lead a valid, non-partial btree index."""
+    """First columns of valid, non-partial btree indexes."""
     sequence_cache: tuple[tuple[str, int, int], ...] = ()
     """(column, CACHE, INCREMENT) of each column fed by a sequence."""
     leaves: tuple[Leaf, ...] = ()
-    """Of a partitioned table the leaves of its tree, of another one the tables that inherit from it; by oid."""
+    """For a partitioned table its leaf partitions, for another one its child tables; ordered by oid."""
     filenode: str = ""
-    """A digest of the relfilenodes of the table and its leaves: another one after a rewrite, a TRUNCATE, a VACUUM FULL.
-    Empty for what has no storage."""
+    """A hash of the relfilenodes of the table and its leaves, which a rewrite, TRUNCATE or VACUUM FULL changes. Empty
+    for relations without storage."""
     estimated_rows: int = -1
     total_bytes: int = 0
 

@@ -1,33 +1,40 @@
-"""The key of a configured table: what `pk` names, or, where it is left out, what the table itself has."""
+"""The key of a configured table: the columns that `pk` names, or a unique key that the table itself has."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pgsnow.model.config.table_config import WHOLE_MODES, TableConfig
 from pgsnow.model.errors import ColumnMissing, KeyUnusable
-from pgsnow.model.key_choice import choose_key, has_children
-from pgsnow.model.table import SourceTable
+from pgsnow.model.table import Column, SourceTable
 from pgsnow.model.types.overflow import NEVER_OF_KEYS
+from pgsnow.model.types.type_rules import mapping_of
 
 UNPROVEN = frozenset({"v", "m", "f"})
-"""Kinds of relation in which no index need prove that a key is one: a person's word is taken for it."""
+"""Kinds of relation that have no unique indexes: a configured key is trusted."""
+_SMALLEST_FIRST = ("int2", "int4", "int8", "uuid", "date", "timestamptz", "timestamp", "varchar", "text")
+NO_KEY_TYPES = frozenset({"VARIANT", "FLOAT"})
+"""Snowflake types that cannot identify rows: JSON compares differently than in Postgres, floats not exactly."""
+_LOSSY = frozenset({"geometry", "geography"})
+"""Postgres types whose distinct values may become equal: a MERGE by them could make one row of several."""
 
 
 def key_of(config: TableConfig, source: SourceTable) -> tuple[str, ...]:
     """The key's columns, in order; empty for a table that is read as a whole and has none.
 
-    Raises ColumnMissing, and KeyUnusable where a key is needed and nothing stands for it.
+    Raises ColumnMissing, and KeyUnusable if the mode needs a key and there is none that can be used.
     """
     if config.pk is not None:
         _check(config.pk, config, source)
         return config.pk
-    found = choose_key(source, _spoiled(config))
+    found = choose_key(source, _altered(config))
     if found is None and config.mode not in WHOLE_MODES:
         raise KeyUnusable(f"{source.name}: no pk is given, and {_why_none(source)}")
     return found or ()
 
 
-def _spoiled(config: TableConfig) -> frozenset[str]:
-    """Columns that are not read, or not loaded as they are. (Hashed ones still tell rows apart.)"""
+def _altered(config: TableConfig) -> frozenset[str]:
+    """Columns that are not read, or whose values are changed. (Hashed columns still identify rows.)"""
     changed = {name for name, how in config.columns.on_overflow.items() if how in NEVER_OF_KEYS}
     transform = config.transform
     hidden = {*transform.set_null, *transform.mask} if transform else set()
@@ -53,7 +60,7 @@ def _check(pk: tuple[str, ...], config: TableConfig, source: SourceTable) -> Non
 
 
 def _own_rows_only(config: TableConfig) -> bool:
-    """A `where` that looks at tableoid is there to tell a parent's own rows from its children's."""
+    """True if `where` mentions tableoid, which separates a parent's own rows from those of its child tables."""
     return "tableoid" in (config.where or "").lower()
 
 
@@ -61,7 +68,7 @@ def _why_none(source: SourceTable) -> str:
     if has_children(source):
         return _why_children(source)
     keys = " or ".join(f"[{', '.join(key)}]" for key in source.unique_keys) or "none"
-    return f"the table has no primary key, nor another that tells rows apart in Snowflake; its unique keys: {keys}"
+    return f"the table has no primary key, nor another key that identifies rows in Snowflake; its unique keys: {keys}"
 
 
 def _why_children(source: SourceTable) -> str:
@@ -71,3 +78,51 @@ def _why_children(source: SourceTable) -> str:
         f" hold for their rows: read its own rows by `where: \"tableoid = '{name}'::regclass\"`, or all of them by"
         " `mode: full`"
     )
+
+
+def choose_key(table: SourceTable, altered: frozenset[str] = frozenset()) -> tuple[str, ...] | None:
+    """The columns that identify a row: the primary key, else the smallest unique key that is never NULL. None if no
+    unique index can be used. altered: columns whose values are not loaded unchanged."""
+    if has_children(table):
+        return None
+    usable = [
+        key for key in table.unique_keys if not key_problem(table, key) and not altered.intersection(key)
+    ]
+    if not usable:
+        return None
+    if table.has_primary_key and table.unique_keys[0] in usable:
+        return table.unique_keys[0]
+    return min(usable, key=lambda key: _size(table, key))
+
+
+def has_children(table: SourceTable) -> bool:
+    """True if the table has child tables (other than partitions). Its keys do not apply to their rows, which a query of
+    the table returns with its own. PostgreSQL docs, "Inheritance", Caveats."""
+    return table.relkind == "r" and bool(table.leaves)
+
+
+def key_problem(table: SourceTable, key: Sequence[str]) -> str:
+    """The reason why this unique key does not identify rows in Snowflake; '' if it does."""
+    columns = _columns(table, key)
+    if nullable := [column.name for column in columns if not column.not_null]:
+        return f"{', '.join(nullable)} may be NULL"
+    if unfit := [column.name for column in columns if mapping_of(column).snowflake in NO_KEY_TYPES]:
+        return f"{', '.join(unfit)} has a type that Snowflake does not compare exactly"
+    if lossy := [column.name for column in columns if column.type_name in _LOSSY]:
+        return f"{', '.join(lossy)} has a type whose distinct values may become equal"
+    return ""
+
+
+def _columns(table: SourceTable, key: Sequence[str]) -> list[Column]:
+    found = (table.column(name) for name in key)
+    return [column for column in found if column is not None]
+
+
+def _size(table: SourceTable, key: Sequence[str]) -> tuple[int, int, tuple[str, ...]]:
+    ranks = [
+        _SMALLEST_FIRST.index(column.type_name)
+        if column.type_name in _SMALLEST_FIRST
+        else len(_SMALLEST_FIRST)
+        for column in _columns(table, key)
+    ]
+    return len(key), sum(ranks), tuple(key)

@@ -1,15 +1,15 @@
-"""Connections to the source: one for small questions, and others for rows."""
+"""Connections to the source: one for catalog queries and probes, others that read rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgsnow.postgres.copy_connections import ArrowCache, ArrowConnection
+from pgsnow.model.settings.postgres import CopyMode
+from pgsnow.postgres.copy_connections import CopyConnection, CopyConnections
 from pgsnow.postgres.errors import sqlstate_of, translated
 from pgsnow.postgres.login_error import sqlstate_of_refusal
 
@@ -21,7 +21,8 @@ _CLIENT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""libpq's own; those of the settings come first. A server that vanished is noticed within about a minute."""
+"""Connection parameters of libpq; those in the settings take precedence. A server that vanished is noticed within about
+a minute."""
 
 SESSION = (
     ("TimeZone", "UTC"),
@@ -32,29 +33,38 @@ SESSION = (
     ("row_security", "off"),
     ("standard_conforming_strings", "on"),
 )
-"""What the text of a value depends on, set the same everywhere. With row_security off a policy that would hide
-rows from us is an error, not a loss: https://www.postgresql.org/docs/current/ddl-rowsecurity.html"""
+"""Settings of a session that the text of a value depends on. With row_security off, a policy that would hide rows
+from us is an error, not a loss: https://www.postgresql.org/docs/current/ddl-rowsecurity.html"""
 
 LOCK_TIMEOUT = "10s"
-"""How long a statement of ours waits for a table that another session has locked. Longer would hold up the tick's other
-tables; nothing is lost by trying again at the next tick."""
+"""How long a statement waits for a table that another session has locked. Longer would delay the tick's other tables;
+the next tick tries again."""
 
 
 class HasConninfo(Protocol):
-    """What is needed of the settings: libpq's connection string, with the password."""
+    """Settings of a connection; PostgresSettings has them."""
 
-    def conninfo(self) -> str: ...
+    def conninfo(self) -> str:
+        """libpq's connection string, with the password: secret."""
+
+
+class SourceSettings(HasConninfo, Protocol):
+    """Settings that a Source needs; PostgresSettings has them."""
+
+    @property
+    def copy(self) -> CopyMode:
+        """How rows are read."""
 
 
 class Source:
-    """The source database. May be used from several threads, and after a fork."""
+    """The source database. Safe for several threads, and after a fork."""
 
-    def __init__(self, settings: HasConninfo) -> None:
-        given = conninfo_to_dict(settings.conninfo())
-        chosen = {name: value for name, value in _CLIENT.items() if name not in given}
+    def __init__(self, settings: SourceSettings) -> None:
+        parameters = conninfo_to_dict(settings.conninfo())
+        defaults = {name: value for name, value in _CLIENT.items() if name not in parameters}
         fixed = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
-        self._conninfo = make_conninfo("", **{**given, **chosen, **fixed})
-        self._arrow = ArrowCache(self._conninfo)
+        self._conninfo = make_conninfo("", **{**parameters, **defaults, **fixed})
+        self._copy_connections = CopyConnections(self._conninfo, settings.copy)
 
     def connect(self) -> psycopg.Connection:
         """A new connection: autocommit, no prepared statements (so that poolers work), everything in UTC.
@@ -69,28 +79,26 @@ class Source:
             raise translated(error, "source", sqlstate=code) from error
         return conn
 
-    @contextmanager
-    def arrow(self) -> Iterator[ArrowConnection]:
-        """A connection for rows, for this block alone; kept for the next one unless the block fails.
+    def copy_connection(self) -> AbstractContextManager[CopyConnection]:
+        """A connection that reads rows, for the length of a `with` block; kept for the next block unless that fails.
 
-        Raises SourceUnavailable.
+        Entering it raises SourceUnavailable, SourceAccessDenied.
         """
-        with self._arrow.lease() as connection:
-            yield connection
+        return self._copy_connections.lease()
 
     def close(self) -> None:
         """Close idle connections. The source can be used again afterwards."""
-        self._arrow.close()
+        self._copy_connections.close()
 
 
 def bounded_waits() -> str:
-    """LOCK_TIMEOUT until the end of the transaction, by a SET: unlike a SELECT it takes no snapshot."""
+    """A SET of LOCK_TIMEOUT until the end of the transaction. Unlike a SELECT it takes no snapshot."""
     return f"set local lock_timeout = '{LOCK_TIMEOUT}'"
 
 
 def session_settings(*, local: bool, **more: str) -> str:
-    """One SELECT that sets SESSION and `more`. local: until the end of the transaction, which is all that is
-    sure behind a pooler in transaction mode."""
+    """A SELECT that sets SESSION and `more`. local: until the end of the transaction, which is all that can be relied
+    on behind a pooler in transaction mode."""
     pairs = [*SESSION, *more.items()]
     calls = (f"set_config('{name}', '{value}', {str(local).lower()})" for name, value in pairs)
     return "select " + ", ".join(calls)

@@ -1,9 +1,10 @@
-"""Exclusive connections for rows, out of a small cache: a login is not done each time."""
+"""Connections that read rows with COPY, kept in a small cache so that not each read logs in."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,37 +13,72 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgsnow.postgres.cancel import Cancellation
+from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.errors import sqlstate_of, translated
 from pgsnow.postgres.login_error import sqlstate_of_refusal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pgsnow.postgres.copy.choose import ChannelChoice, ChannelChoices
+
 MAX_AGE = 600.0
-"""Seconds. The server may have moved since."""
+"""Seconds after which a connection is not used again: the server may have moved since."""
+CANCEL_TIMEOUT = 5.0
+"""Seconds to wait for the server's answer to a cancel request."""
 
 
-class ArrowConnection:
-    """One connection in autocommit mode. Not for several threads at once; one stream at a time."""
+class Cancellation:
+    """Cancels the statement that a connection runs, from another thread. The connection cannot be used again."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._asked = False
+
+    def ask(self) -> None:
+        """Ask the server to cancel the statement; at the second call shut the socket down, so that whatever waits for
+        a server that cannot be reached ends. Never raises the driver's errors."""
+        with contextlib.suppress(psycopg.Error, OSError):
+            if not self._asked:
+                self._asked = True
+                self._connection.cancel_safe(timeout=CANCEL_TIMEOUT)
+                return
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as duplicate:
+                duplicate.shutdown(socket.SHUT_RDWR)
+
+
+class CopyConnection:
+    """One connection in autocommit mode, for one thread and one stream at a time.
+
+    `spoiled`: it must not be used again. `channel`: how it reads COPY, once `prepare` has been called."""
+
+    channel: ChannelChoice
 
     def __init__(self, conninfo: str) -> None:
-        from pgsnow.postgres.copy.copy_out import is_encrypted  # Arrow: an idle tick opens none of these
-
         self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
-        self._encrypted = is_encrypted(self._connection)
         self.opened = time.monotonic()
         self.spoiled = False
-        """Set when the connection must not be used again."""
+
+    def prepare(self, choices: ChannelChoices) -> bool:
+        """Choose the channel; at the first connection of a process that tests it. False: the test failed, and the
+        connection must be closed. Raises psycopg.Error."""
+        from pgsnow.postgres.copy.copy_out import is_encrypted
+
+        choice = choices.choose(self._connection, encrypted=is_encrypted(self._connection))
+        if choice is None:
+            return False
+        self.channel, self._open_channel = choice, choice.open
+        return True
 
     def run(self, statement: str) -> None:
-        """One statement whose rows nobody wants. Raises psycopg.Error."""
+        """Run a statement and drop its rows. Raises psycopg.Error."""
         self._connection.execute(statement.encode())
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """One statement and its rows. Raises psycopg.Error."""
+        """Run a statement and return its rows. Raises psycopg.Error."""
         found = self._connection.execute(statement.encode()).fetchall()
-        return [tuple(_text(value) for value in row) for row in found]
+        # psycopg leaves text as bytes where the client's encoding is SQL_ASCII
+        return [tuple(v.decode() if isinstance(v, bytes) else v for v in row) for row in found]
 
     @contextmanager
     def stream(self, query: str) -> Iterator[tuple[Iterator[pa.RecordBatch], Callable[[], None]]]:
@@ -50,11 +86,11 @@ class ArrowConnection:
 
         Until all were fetched nothing else can be done with the connection; if not all were, it is spoiled.
         The iterator raises psycopg.Error."""
-        from pgsnow.postgres.copy.copy_out import rows  # as above
+        from pgsnow.postgres.copy.copy_out import rows  # imports Arrow, which an idle tick must not
 
         was_spoiled, self.spoiled = self.spoiled, True
         cancellation = Cancellation(self._connection)
-        with closing(rows(self._connection, query, encrypted=self._encrypted)) as batches:
+        with closing(rows(self._connection, query, self._open_channel)) as batches:
             yield self._all_of(batches, was_spoiled), cancellation.ask
 
     def _all_of(self, batches: Iterator[pa.RecordBatch], was_spoiled: bool) -> Iterator[pa.RecordBatch]:
@@ -62,27 +98,31 @@ class ArrowConnection:
         self.spoiled = was_spoiled
 
     def close(self) -> None:
-        """Idempotent; never raises the driver's errors."""
+        """Close the connection. Idempotent; never raises the driver's errors."""
         with contextlib.suppress(psycopg.Error, OSError):
             self._connection.close()
 
 
-class ArrowCache:
-    """Idle connections of this process. A forked child leaves its parent's alone and opens its own."""
+class CopyConnections:
+    """The idle connections of this process. A forked child leaves its parent's alone and opens its own."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, copy: CopyMode = CopyMode.AUTO) -> None:
         self._conninfo = conninfo
-        self._inherited: list[ArrowConnection] = []
+        self._copy = copy
+        self._inherited: list[CopyConnection] = []
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._idle: list[ArrowConnection] = []
+        self._idle: list[CopyConnection] = []
+        self._choices: ChannelChoices | None = None
 
     @contextmanager
-    def lease(self) -> Iterator[ArrowConnection]:
-        """A connection that answered just now, for this block alone. One that failed in the block is closed."""
+    def lease(self) -> Iterator[CopyConnection]:
+        """A connection that answers, for the length of the block. One that failed in the block is closed.
+
+        Raises SourceUnavailable, SourceAccessDenied."""
         connection = self._take()
         try:
             yield connection
@@ -90,56 +130,66 @@ class ArrowCache:
             connection.spoiled = True
             raise
         finally:
-            self._give_back(connection)
+            if connection.spoiled or _is_old(connection):
+                connection.close()
+            else:
+                with self._lock:
+                    self._idle.append(connection)
 
     def close(self) -> None:
-        """Close what is idle. What is leased is closed when it is given back too old."""
-        self._own()
+        """Close the idle connections. Those in use are cached when they are given back, for later reads."""
+        self._forget_parents()
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
 
-    def _own(self) -> None:
+    def _forget_parents(self) -> None:
         if self._pid != os.getpid():
-            # Closing them here would say goodbye on the parent's sockets; they are kept, unused, for ever.
+            # Closing them here would end the parent's sessions on the same sockets; they are kept, unused, for ever.
             self._inherited.extend(self._idle)
             self._reset()
 
-    def _take(self) -> ArrowConnection:
-        self._own()
-        while (connection := self._pop()) is not None:
+    def _take(self) -> CopyConnection:
+        self._forget_parents()
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return self._opened()
             if _answers(connection):
                 return connection
             connection.close()
+
+    def _opened(self) -> CopyConnection:
+        choices = self._channel_choices()
         try:
-            return ArrowConnection(self._conninfo)
+            while True:
+                connection, ready = CopyConnection(self._conninfo), False
+                try:
+                    if ready := connection.prepare(choices):
+                        return connection
+                finally:
+                    if not ready:
+                        connection.close()
         except (psycopg.Error, OSError) as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
             raise translated(error, "source", sqlstate=code) from error
 
-    def _pop(self) -> ArrowConnection | None:
+    def _channel_choices(self) -> ChannelChoices:
+        from pgsnow.postgres.copy.choose import ChannelChoices
+
         with self._lock:
-            return self._idle.pop() if self._idle else None
-
-    def _give_back(self, connection: ArrowConnection) -> None:
-        if connection.spoiled or _is_old(connection):
-            connection.close()
-            return
-        with self._lock:
-            self._idle.append(connection)
+            if self._choices is None:
+                self._choices = ChannelChoices(self._copy)
+            return self._choices
 
 
-def _text(value: Any) -> Any:
-    """psycopg leaves text as bytes where the client's encoding is SQL_ASCII."""
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _is_old(connection: ArrowConnection) -> bool:
+def _is_old(connection: CopyConnection) -> bool:
     return time.monotonic() - connection.opened > MAX_AGE
 
 
-def _answers(connection: ArrowConnection) -> bool:
+def _answers(connection: CopyConnection) -> bool:
     if _is_old(connection):
         return False
     try:

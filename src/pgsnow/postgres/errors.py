@@ -1,4 +1,4 @@
-"""Drivers' errors become the errors of model/errors.py here, once, by sqlstate and never by message text.
+"""Translation of drivers' errors into those of model/errors.py, in this one place, by SQLSTATE and never by message.
 
 Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -16,11 +16,11 @@ from pgsnow.model import errors
 
 Role = Literal["source", "ledger"]
 DRIVER_ERRORS: tuple[type[Exception], ...] = (psycopg.Error, OSError)
-"""What a statement may raise."""
+"""Errors that a statement may raise."""
 
 
 class PostgresErrorClass(Enum):
-    """What a sqlstate means for us."""
+    """Class of a SQLSTATE, by the error of ours that it becomes."""
 
     UNAVAILABLE = "unavailable"
     DENIED = "denied"
@@ -75,20 +75,20 @@ _ADVICE = {
 
 
 _ADVICE_BY_CODE = {
-    "55P03": "Another session keeps the table locked (ALTER TABLE, TRUNCATE, VACUUM FULL, or a transaction that is left"
-    " open; pg_locks and pg_blocking_pids tell which). The next tick tries again; nothing is lost.",
+    "55P03": "Another session keeps the table locked (ALTER TABLE, TRUNCATE, VACUUM FULL, or a transaction left open;"
+    " pg_locks and pg_blocking_pids show which). The next tick tries again; nothing is lost.",
     "57014": "The statement was cancelled: by a statement_timeout (`ALTER ROLE … SET statement_timeout = 0` for"
     " pgsnow's role), or by an administrator. The next tick tries again.",
 }
 
 
-def trouble_of(sqlstate: str) -> PostgresErrorClass:
-    """What this sqlstate means for us."""
+def error_class_of(sqlstate: str) -> PostgresErrorClass:
+    """The class of this SQLSTATE; REFUSED if it has no other."""
     return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], PostgresErrorClass.REFUSED)
 
 
 def sqlstate_of(error: BaseException) -> str | None:
-    """The driver's sqlstate, where it tells one."""
+    """The SQLSTATE of a driver's error, if it has one."""
     code = getattr(error, "sqlstate", None)
     return code if isinstance(code, str) and len(code) == 5 and code != "00000" else None
 
@@ -96,21 +96,21 @@ def sqlstate_of(error: BaseException) -> str | None:
 def translated(
     error: Exception, role: Role = "source", table: str | None = None, *, sqlstate: str | None = None
 ) -> errors.PgsnowError:
-    """The error to raise in place of a driver's. `sqlstate`: found out by other means, where the driver has none."""
+    """The error of model/errors.py to raise in place of a driver's. `sqlstate`: where the driver's error has none."""
     code = sqlstate or sqlstate_of(error)
-    trouble = trouble_of(code) if code else _without_code(error)
-    kind = (_SOURCE if role == "source" else _LEDGER)[trouble]
+    error_class = error_class_of(code) if code else _without_code(error)
+    kind = (_SOURCE if role == "source" else _LEDGER)[error_class]
     message = _first_line(error)
     return kind(
         f"{table}: {message}" if table else message,
-        advice=(role == "source" and _ADVICE_BY_CODE.get(code or "")) or _ADVICE.get((trouble, role), ""),
+        advice=(role == "source" and _ADVICE_BY_CODE.get(code or "")) or _ADVICE.get((error_class, role), ""),
         code=code,
     )
 
 
 @contextmanager
 def translating(role: Role, table: str | None = None) -> Iterator[None]:
-    """Driver errors of the block leave it as errors of model/errors.py; any other error passes."""
+    """Translates drivers' errors that are raised in a `with` block; any other error passes."""
     try:
         yield
     except DRIVER_ERRORS as error:

@@ -1,4 +1,4 @@
-"""Why a connection was refused. libpq keeps the sqlstate of a failed login to itself; its protocol trace shows it.
+"""The SQLSTATE of a failed login, from libpq's protocol trace: libpq itself does not report it.
 
 https://www.postgresql.org/docs/current/libpq-control.html (PQtrace)
 """
@@ -18,10 +18,10 @@ _REFUSAL = re.compile(rb'^B\t[^\t]*\tErrorResponse\t.*? C "([0-9A-Z]{5})"', re.M
 
 
 def sqlstate_of_refusal(conninfo: str, *, seconds: float = 10.0) -> str | None:
-    """Log in once more, watching: the sqlstate of the server's refusal.
+    """Log in once more with a trace, and return the SQLSTATE of the server's error. seconds: for all of it.
 
-    None if the server does not answer, does not refuse this time, or this platform cannot trace. The trace
-    holds what was sent, so it is kept in memory that no other process can open, and only the code leaves it.
+    None if the server does not answer, accepts the login this time, or this platform cannot trace. The trace holds what
+    was sent, so it is kept in memory that no other process can open, and only the code is taken from it.
     """
     if not sys.platform.startswith("linux"):
         return None

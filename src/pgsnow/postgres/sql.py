@@ -1,4 +1,4 @@
-"""Pieces of SQL that all reads share, composed and quoted in this one place."""
+"""Pieces of SQL that all reads share, composed and quoted here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 
 TXIDS = SQL("txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())")
 """The statement's snapshot: every 64-bit xid below the first has ended, none from the second on has begun.
@@ -20,12 +20,12 @@ def text_of(query: Composable) -> str:
 
 
 def raw(predicate: str) -> SQL:
-    """SQL that a person wrote. Not to be formatted: it may hold braces."""
+    """SQL that a person wrote, as it is. It must not be formatted: it may hold braces."""
     return SQL(predicate)
 
 
 def both(conditions: Iterable[Composable | None]) -> Composable:
-    """All of them; `true` if there are none."""
+    """The conditions that are not None, joined by AND; `true` if there are none."""
     present = [condition for condition in conditions if condition is not None]
     return SQL("\n  and ").join(present) if present else SQL("true")
 
@@ -36,7 +36,7 @@ def table(plan: TablePlan) -> Identifier:
 
 
 def value_of(field: Field) -> Composed:
-    """How a column is read: as its type's mapping says."""
+    """The expression that a column is read with, by its type's mapping."""
     return SQL(field.type.read).format(c=Identifier(field.source))
 
 
@@ -46,17 +46,18 @@ def named(expressions: Iterable[tuple[Composable, str]]) -> Composed:
 
 
 def where_given(plan: TablePlan) -> Composed | None:
-    """The table's own `where:`. The line break ends a comment that it may end in."""
+    """The table's own `where:`, if any. The line break ends a comment that it may end with."""
     return None if plan.config.where is None else Composed([SQL("("), raw(plan.config.where), SQL("\n)")])
 
 
 def watermark(plan: TablePlan) -> Identifier:
-    """Raises ValueError for a plan without one."""
+    """The watermark column. Raises ValueError for a plan without one."""
     return Identifier(plan.watermark_column.name)
 
 
 def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:
-    """The row with this key. Values are untyped literals, so Postgres reads them as the column's own type."""
+    """A condition: the row has this key. Values are untyped literals, so Postgres reads them as the column's
+    own type."""
     terms = []
     for name in plan.pk:
         value = key.get(name)
@@ -70,5 +71,5 @@ def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:
 
 
 def in_leaves(leaves: Sequence[int]) -> Composed:
-    """Rows that are stored in one of these tables (by oid)."""
+    """A condition: the row is stored in one of these tables (oids)."""
     return SQL("tableoid = any ({}::oid[])").format(Literal("{" + ",".join(str(oid) for oid in leaves) + "}"))

@@ -1,4 +1,4 @@
-"""Values as the text that Postgres reads back as the same value: keys, watermarks, and what Arrow cannot hold."""
+"""Text of values that Postgres reads back as the same value: keys, watermarks, and values that Arrow cannot hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 
 
 def text_of_value(value: object) -> str | None:
-    """The text of a Python value out of Arrow."""
+    """The text of a Python value that came out of Arrow; None for None."""
     if value is None:
         return None
     if isinstance(value, bytes):
@@ -34,7 +34,8 @@ def text_of_value(value: object) -> str | None:
 
 
 def text_at(array: pa.Array, row: int) -> str | None:
-    """The text of one value of an array that came from the driver, garbage for infinity included."""
+    """The text of one value of an array that the COPY decoder made, where infinity has wrapped around; None
+    for NULL."""
     if not array[row].is_valid:
         return None
     if pa.types.is_timestamp(array.type):
@@ -48,8 +49,9 @@ def text_at(array: pa.Array, row: int) -> str | None:
 
 
 def is_before_2000(array: pa.Array) -> pa.Array:
-    """Which dates, timestamps and times of day that came from the driver lie before the epoch of Postgres (the last
-    never do), garbage for infinity included. The subtraction overflows as the driver's addition did."""
+    """Booleans: which dates or timestamps of the COPY decoder lie before 2000-01-01, infinity included, or
+    which times of day are negative (none should be). The subtraction overflows as the decoder's addition
+    did."""
     whole, epoch = (
         (pa.int32(), _EPOCH_DAYS) if pa.types.is_date32(array.type) else (pa.int64(), _EPOCH_MICROSECONDS)
     )
@@ -60,7 +62,7 @@ def is_before_2000(array: pa.Array) -> pa.Array:
 
 
 def _text_of_moment(micros: int, zone: str) -> str:
-    """The driver adds the distance between the epochs and lets 64 bits overflow: taking it off again, modulo 2^64,
+    """The decoder adds the distance between the epochs and lets 64 bits overflow: subtracting it again, modulo 2^64,
     gives what Postgres sent. Its largest and smallest values are the infinities."""
     sent = _signed(micros - _EPOCH_MICROSECONDS, 64)
     if infinity := _infinity(sent, 64):

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.quoting import text
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql

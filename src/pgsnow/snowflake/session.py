@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -91,12 +92,17 @@ class Session:
         self.close()
 
 
+@cache
 def begin_import() -> None:
-    """Import the connector in a thread, so that it is there, or nearly, at the first `connect`. Logs in nowhere. A
-    failure is left to `connect`, which meets it again."""
+    """Import the connector in a thread, so that `connect` waits for it less or not at all. Once per process.
+    Opens no connection.
+
+    A failed import raises nothing here: `connect` repeats it. One reason to fail is that the process is ending: pools
+    of processes, which the connector imports, register with the interpreter's exit and cannot once it has begun.
+    """
 
     def load() -> None:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):
             connection_class()
 
     threading.Thread(target=load, name="pgsnow-import").start()

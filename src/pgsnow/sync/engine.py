@@ -1,12 +1,15 @@
-"""One tick: claim what is due, find out in Postgres what is busy, sync that, and remember."""
+"""The engine that a host makes: claims tables, finds out in Postgres which have changed, and syncs those."""
 
 from __future__ import annotations
 
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
+from typing import Any
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
@@ -14,24 +17,27 @@ from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stage.choose import Stages
-from pgsnow.sync.pipeline.spool import sweep_spool
+from pgsnow.sync.pipeline.spool import clean_spool
 from pgsnow.sync.runtime.context import EngineContext
-from pgsnow.sync.runtime.events import Observer, ignore
+from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.log import log_report, logger
-from pgsnow.sync.runtime.options import NONE, RunOptions
+from pgsnow.sync.runtime.options import DEFAULT, RunOptions
 from pgsnow.sync.runtime.planner import Planner
-from pgsnow.sync.table.chunk_task import claim_and_load_chunk, new_run_id
-from pgsnow.sync.tick.tick import Tick
+from pgsnow.sync.table.chunk_task import claim_and_load_chunk
+from pgsnow.sync.tick.tick import Tick, open_tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
 
 DUE_SHARE = 0.8
-"""Of the interval: a table that ran less long ago is not due. Beats drift; a second beat must change nothing."""
+"""A table is due once this share of its interval has passed. Beats drift, and a repeated beat must change nothing."""
 
 
 class Engine:
-    """Keeps what outlives a tick: the configuration, the ledger, connections, plans. One a process; make it after a
-    fork. `tick` may be called again and again, from several threads too: who claims a table first has it. `stop` asks
-    all of them."""
+    """Syncs the tables of one configuration. Keeps what outlives a tick: the ledger, connections, plans.
+
+    Make one per process, after any fork. Every method may be called again and from several threads; a table that two
+    calls want goes to the one that claims it first, and is `held` in the other's report. A context manager, which
+    closes the engine at its end.
+    """
 
     def __init__(
         self,
@@ -39,19 +45,34 @@ class Engine:
         settings: Settings,
         *,
         ledger: Ledger | None = None,
-        observer: Observer = ignore,
+        observer: Observer | None = None,
+        destination: Callable[..., Any] | None = None,
     ) -> None:
+        """Opens no connection. ledger: by default the one in Postgres that the settings name. observer: called with
+        each event of a run, see pgsnow.sync.runtime.events. destination: see EngineContext.
+
+        Raises ConfigError if two tables have one target, or `load: s3` is set without a bucket in the settings.
+        """
         config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
         config.check_staging(bucket=settings.s3 is not None)
         self.config = config
         self.settings = settings
         self.ledger: Ledger = ledger or Ledger(settings.ledger, config.ledger_schema)
         self.source = Source(settings.source)
-        self.observer = observer
         self.planner = Planner(settings.snowflake)
-        self.stagings = Stages.of(settings)
         self._stop = threading.Event()
-        self._migrated = False
+        self._is_prepared = False
+        self._context = EngineContext(
+            config,
+            settings,
+            self.ledger,
+            self.source,
+            self.planner,
+            observer,
+            self._stop,
+            Stages.of(settings),
+            destination,
+        )
 
     def tick(
         self,
@@ -63,66 +84,77 @@ class Engine:
         leave_chunks: bool = False,
         load: bool = False,
     ) -> SyncReport:
-        """Sync these tables (all enabled ones by default), each as far as Postgres has committed now.
+        """Sync these tables (all enabled ones by default) up to what Postgres has committed when this is called.
 
-        full_refresh: read everything, and delete what the source no longer has. resync: the same, but the target keeps
-        what it has until all of it is there, and then has that alone, at once. load: tables with `load_every` too are
-        loaded now, with all that waits.
-        leave_chunks: backfills are begun and ended here, and their chunks are left to `take_chunk`.
-        A failed table is in the report and leaves the others running. Raises ConfigError for an unknown table,
-        LedgerUnavailable or LedgerAccessDenied when nothing could be claimed.
+        due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows that
+        the source no longer has. resync: read everything into a shadow table, and swap it with the target's content
+        once all of it is there. load: load what tables with `load_every` have staged, whether it is due or not.
+        leave_chunks: begin and end backfills, and leave their chunks to calls of `take_chunk`.
+
+        Idempotent: what an interrupted tick left undone is done by the next one. A table that fails is in the report,
+        and the others go on. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied if
+        no table could be claimed.
         """
-        wishes = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
-        with self._chosen(tables, due_only, wishes) as tick:
+        options = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
+        chosen = self.config.select(tables)
+        with self._claim(chosen, self._pauses(chosen) if due_only else {}, options) as tick:
             report = tick.run()
         self.ledger.run_log.purge(self.config.log_retention_days)
         log_report(report)
         return report
 
     def triage(self, tables: Sequence[str] | None = None, *, due_only: bool = False) -> Triage:
-        """The first half of a tick: look at these tables in Postgres, settle the idle ones, and tell which are to be
-        synced, by `tick` in whatever process. When this returns nobody holds them. Raises as `tick` does."""
-        with self._chosen(tables, due_only) as tick:
-            report, busy = tick.triage()
+        """Inspect these tables in Postgres, settle the idle ones, and return which are to be synced, by a `tick` in any
+        process. When this returns no table is locked. Idempotent; raises what `tick` raises."""
+        chosen = self.config.select(tables)
+        with self._claim(chosen, self._pauses(chosen) if due_only else {}) as tick:
+            report, changed = tick.triage()
         self.ledger.run_log.purge(self.config.log_retention_days)
-        found = Triage(report, smallest_first(busy))
+        found = Triage(report, smallest_first(changed))
         log_triage(found)
         return found
 
     def take_chunk(self, table: str | None = None) -> ChunkReport | None:
-        """Load one chunk that waits, of this table's backfill or of any table's; None: none waits, or as many are being
-        loaded as `max_parallel_chunks` allows. It needs no lease of the table. May be called from several threads.
+        """Claim one waiting chunk of a backfill (of this table, or of any), load it, and report it. None: no chunk
+        waits, or `max_parallel_chunks` of them are being loaded. The table itself need not be claimed.
 
-        What is left undone, by a failure or by `stop`, is given back at once; a chunk of a worker that died is given to
-        the next who asks. Raises SchemaMoved if the table or its configuration was altered, LeaseLost if the backfill
-        was begun anew or ended or its target is gone: in both cases the table's next tick knows what to do; and what
-        else a run of the table raises.
+        A chunk that fails or is stopped is released at once; the chunk of a process that died is claimed again when its
+        lease ends. Loading a chunk twice leaves the same rows.
+
+        Raises SchemaMoved if the table or its configuration was altered since the backfill began, and LeaseLost if the
+        backfill has ended, was started over, or lost its target: the table's next tick handles both. Raises also what
+        stops a run: ConfigError for an unknown table, SourceUnavailable, TargetUnavailable and other PgsnowErrors.
         """
         self._prepare()
-        return claim_and_load_chunk(
-            self._means(), self.config.select(None if table is None else [table]), holder()
-        )
+        chosen = self.config.select(None if table is None else [table])
+        return claim_and_load_chunk(self._context, chosen, holder())
 
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
-        """Read the rows of these open quarantine entries from the source again and load them."""
+        """Read the rows of these open `sync_errors` entries from the source again, by key, and load them.
+
+        Entries whose rows are loaded, or are gone from the source, are closed; those of rows that are rejected again
+        stay open. Idempotent. Raises LedgerUnavailable or LedgerAccessDenied, and ConfigError for an entry of a table
+        that is not in the configuration.
+        """
         self._prepare()
         rows = self.ledger.rejected_rows.listed(ids=error_ids, limit=max(len(error_ids), 1))
         names = sorted({row.source_table for row in rows})
-        with self._claimed([self.config.table(name).name for name in names], {}) as tick:
+        with self._claim([self.config.table(name) for name in names], {}) as tick:
             report = tick.replay(rows)
         log_report(report)
         return report
 
     def stop(self) -> None:
-        """Ask a running tick to end after the load unit under way. Safe in a signal handler."""
+        """Ask running calls to end after the load batch under way; for good. Safe in a signal handler."""
         self._stop.set()
 
     @property
     def stopping(self) -> bool:
+        """True once `stop` was called."""
         return self._stop.is_set()
 
     def close(self) -> None:
-        """Give back every connection and lease."""
+        """Close every connection and release every lease. Not to be called while another call is running."""
         self.source.close()
         self.ledger.close()
 
@@ -134,42 +166,37 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _pause(self, table: TableConfig) -> float:
-        """Seconds since a table's last run before which it is not due. A beat may come a little early."""
+    def _pauses(self, tables: Sequence[TableConfig]) -> dict[str, float]:
+        """By table: seconds since its last run before which it is not due. A beat may come a little early."""
         interval = self.config.sync_interval_seconds
-        return max(interval * DUE_SHARE, table.every - interval * (1 - DUE_SHARE))
+        early = interval * (1 - DUE_SHARE)
+        return {table.name: max(interval * DUE_SHARE, table.every - early) for table in tables}
 
-    def _chosen(self, tables: Sequence[str] | None, due_only: bool, wishes: RunOptions = NONE) -> Tick:
-        chosen = self.config.select(tables)
-        ages = {table.name: self._pause(table) for table in chosen} if due_only else {}
-        return self._claimed([table.name for table in chosen], ages, wishes)
-
-    def _claimed(self, names: list[str], ages: Mapping[str, float], wishes: RunOptions = NONE) -> Tick:
+    def _claim(
+        self, tables: Sequence[TableConfig], min_age: Mapping[str, float], options: RunOptions = DEFAULT
+    ) -> AbstractContextManager[Tick]:
+        """Claim the tables that are free; min_age: seconds since a table's last run, by name."""
         self._prepare()
-        run_id = new_run_id()
-        claims, refusals = self.ledger.leases.claim(names, run_id=run_id, holder=holder(), min_age=ages)
-        return Tick(self._means(), run_id, claims, refusals, wishes)
-
-    def _means(self) -> EngineContext:
-        return EngineContext(
-            self.config, self.settings, self.ledger, self.source, self.planner, self.observer, self._stop,
-            self.stagings,
-        )  # fmt: skip
+        run_id, names = uuid.uuid4().hex[:16], [table.name for table in tables]
+        claims, refusals = self.ledger.leases.claim(names, run_id=run_id, holder=holder(), min_age=min_age)
+        return open_tick(self._context, run_id, claims, refusals, options)
 
     def _prepare(self) -> None:
-        if self._migrated:
+        """At the first call: migrate the ledger, clean the spool, log the settings' warnings."""
+        if self._is_prepared:
             return
         self.ledger.migrate()
-        sweep_spool()
-        for warning in (*self.settings.snowflake.warnings, *self._bucket_warnings()):
+        clean_spool()
+        bucket = self.settings.s3 if any(t.load is LoadMethod.S3 for t in self.config.enabled) else None
+        for warning in (
+            *self.config.warnings,
+            *self.settings.snowflake.warnings,
+            *(bucket.warnings if bucket else ()),
+        ):
             logger().warning(warning)
-        self._migrated = True
-
-    def _bucket_warnings(self) -> tuple[str, ...]:
-        used = any(table.load is LoadMethod.S3 for table in self.config.enabled)
-        return self.settings.s3.warnings if used and self.settings.s3 is not None else ()
+        self._is_prepared = True
 
 
 def holder() -> str:
-    """Who we are, for the one who finds a table taken."""
+    """Host and process id, by which a lock's holder is named to others."""
     return f"{socket.gethostname()}:{os.getpid()}"

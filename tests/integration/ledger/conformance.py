@@ -27,7 +27,9 @@ from pgsnow.model.errors import LeaseLost
 from pgsnow.model.evolution.drift import ColumnDefinition, SourceDefinition
 from pgsnow.model.report import Status, TableReport
 from pgsnow.model.table import Leaf, TargetName
-from pgsnow.model.types.typemap import Field, numeric
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import numeric
+from tests.progress import CEILING
 
 HERE = ServerIdentity("7000000000000000001", 1)
 USERS = "public.users"
@@ -163,7 +165,7 @@ class LedgerConformance:
         start = threading.Barrier(8)
 
         def claim(number: int) -> int:
-            start.wait(timeout=30)
+            start.wait(timeout=CEILING)
             return len(ann.leases.claim([USERS], run_id=f"run-{number}", holder="ann")[0])
 
         with ThreadPoolExecutor(8) as threads:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from pgsnow.ledger.ledger import LEASE_SECONDS, Ledger
+from tests.progress import wait_until
 
 SCHEMA = 'Sync "ledger"'
 
@@ -40,7 +39,9 @@ class PostgresCrew:
         """End the worker's session on the server."""
         pid = session_pid(worker)
         self.sql("select pg_terminate_backend(%s)", pid)
-        until(lambda: not self.sql("select from pg_stat_activity where pid = %s", pid))
+        wait_until(
+            lambda: not self.sql("select from pg_stat_activity where pid = %s", pid), "the session has ended"
+        )
 
     def expire(self, table: str) -> None:
         self._set(table, "lease_expires = clock_timestamp() - interval '1 s'")
@@ -69,11 +70,3 @@ class PostgresCrew:
 def session_pid(worker: Ledger) -> int:
     """The server's process behind this worker."""
     return worker._session.run(lambda connection: connection.info.backend_pid)
-
-
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait until `true` returns something true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)

@@ -16,6 +16,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.migrate import migrations
 from pgsnow.model.errors import LedgerAccessDenied
 from tests.integration.ledger.crew import Dsn, PostgresCrew
+from tests.progress import CEILING
 
 DOCS = Path(__file__).parents[3] / "docs" / "ledger.md"
 PLAN = """
@@ -77,7 +78,7 @@ def test_eight_processes_may_start_at_once(public: PostgresCrew) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        process.communicate(timeout=120)
+        process.communicate(timeout=CEILING)
     assert [process.returncode for process in processes] == [0] * 8
     assert public.sql("select version from new.pgsnow_migrations order by 1") == [
         (migration.version,) for migration in migrations()

@@ -16,6 +16,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.errors import PgsnowError
 from tests.integration.ledger.conformance import checkpoint
 from tests.integration.ledger.crew import Dsn
+from tests.progress import CEILING
 
 
 class Worker:
@@ -75,7 +76,7 @@ class Led:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=CEILING)
 
 
 def main(dsn: str, schema: str, lease_seconds: str) -> None:

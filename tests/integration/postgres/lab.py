@@ -14,6 +14,7 @@ from pgsnow.model.batch import Rejected
 from pgsnow.model.checkpoint import Checkpoint, Horizon, VirtualXids
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.plan import TablePlan, fields_of, watermark_of
+from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import key_of
 from pgsnow.postgres.catalog.describe import describe
@@ -21,7 +22,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.audit import audit_if_due
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.incremental.probe import idle_checkpoint, probe
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Dsn:
     """Settings, as far as Source needs them."""
 
     text: str
+    copy: CopyMode = CopyMode.AUTO
 
     def conninfo(self) -> str:
         return self.text
@@ -115,7 +117,7 @@ class Follower:
             self.full_read = None
             return []
         keys: list[Any] = []
-        with Reader(self.source, self.plan, before, horizon, full=full) as reading:
+        with open_reader(self.source, self.plan, before, horizon, full=full) as reading:
             self.full_read = reading.full_read
             assert bool(found.full_read) == bool(reading.full_read) or full
             for page in reading.pages():

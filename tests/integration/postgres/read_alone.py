@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from pgsnow.postgres.read.reader import payloads
+from pgsnow.postgres.read.by_key import payloads
 from tests.integration.postgres.lab import lab_in
 
 

@@ -86,7 +86,7 @@ def open_by(source: Source, way: str) -> None:
     if way == "connect":
         source.connect().close()
     else:
-        with source.arrow():
+        with source.copy_connection():
             pass
 
 

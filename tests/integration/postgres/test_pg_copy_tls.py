@@ -12,17 +12,20 @@ import pytest
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.copy import openssl
+from pgsnow.postgres.copy.choose import Channel, ChannelChoice, ChannelChoices
 from pgsnow.postgres.copy.copy_out import described, is_encrypted, rows
 from pgsnow.postgres.copy.libpq_channel import LibpqChannel
 from pgsnow.postgres.copy.messages import CopyResponse
 from pgsnow.postgres.copy.tls_channel import TlsChannel
-from pgsnow.postgres.copy_connections import ArrowConnection
+from pgsnow.postgres.copy_connections import CopyConnection
 from pgsnow.postgres.read.prefetch import Prefetcher
 from tests.integration.postgres.lab import Lab
 from tests.integration.postgres.terminator import Terminator, tls_before
 from tests.integration.postgres.test_pg_copy_ways import VALUES
 
+TLS = ChannelChoice(Channel.TLS)
 MANY = "select g, repeat('x', 200) as t from generate_series(1, 500000) g"
 
 
@@ -57,14 +60,14 @@ def test_with_tls_rows_go_past_libpq(conn: psycopg.Connection) -> None:
 
 
 def test_every_row_is_the_one_that_comes_through_libpq(conn: psycopg.Connection) -> None:
-    found = pa.Table.from_batches(rows(conn, VALUES, encrypted=True))
+    found = pa.Table.from_batches(rows(conn, VALUES, TLS.open))
     found.validate(full=True)
     assert found.combine_chunks().equals(through_libpq(conn, VALUES).combine_chunks())
 
 
 @pytest.mark.parametrize("size", [0, 1, 8191, 16384, 40 << 20])
 def test_a_value_of_any_size_comes_whole(conn: psycopg.Connection, size: int) -> None:
-    found = pa.Table.from_batches(rows(conn, f"select repeat('y', {size}) as t", encrypted=True))
+    found = pa.Table.from_batches(rows(conn, f"select repeat('y', {size}) as t", TLS.open))
     assert found.column("t").to_pylist() == ["y" * size]
 
 
@@ -72,13 +75,13 @@ def test_the_connection_serves_on_when_all_was_read(conn: psycopg.Connection) ->
     with conn.transaction():
         for count in (0, 1, 100_000):
             query = f"select g from generate_series(1, {count}) g"
-            assert sum(batch.num_rows for batch in rows(conn, query, encrypted=True)) == count
+            assert sum(batch.num_rows for batch in rows(conn, query, TLS.open)) == count
             assert conn.execute("select %s", [count]).fetchone() == (count,)
 
 
 def test_a_statement_longer_than_a_record_is_sent_whole(conn: psycopg.Connection) -> None:
     query = f"select length('{'z' * 3_000_000}') as n"
-    assert pa.Table.from_batches(rows(conn, query, encrypted=True)).to_pydict() == {"n": [3_000_000]}
+    assert pa.Table.from_batches(rows(conn, query, TLS.open)).to_pydict() == {"n": [3_000_000]}
 
 
 @pytest.mark.parametrize(
@@ -91,13 +94,13 @@ def test_a_statement_longer_than_a_record_is_sent_whole(conn: psycopg.Connection
 )
 def test_a_refusal_tells_its_code(conn: psycopg.Connection, query: str, sqlstate: str) -> None:
     with pytest.raises(psycopg.Error) as caught:
-        list(rows(conn, query, encrypted=True))
+        list(rows(conn, query, TLS.open))
     assert caught.value.sqlstate == sqlstate
 
 
 def test_after_an_error_among_the_rows_the_connection_serves_on(conn: psycopg.Connection) -> None:
     with pytest.raises(psycopg.Error):
-        list(rows(conn, "select 1 / (9999 - g) from generate_series(1, 10000) g", encrypted=True))
+        list(rows(conn, "select 1 / (9999 - g) from generate_series(1, 10000) g", TLS.open))
     assert conn.execute("select 1").fetchone() == (1,)
 
 
@@ -105,13 +108,15 @@ def test_a_cut_among_the_rows_is_a_lost_connection(terminator: Terminator, dsn: 
     with psycopg.connect(dsn, autocommit=True) as conn:
         terminator.cut_after = 1_000_000
         with pytest.raises(psycopg.OperationalError):
-            list(rows(conn, MANY, encrypted=True))
+            list(rows(conn, MANY, TLS.open))
         with pytest.raises(psycopg.OperationalError):
             conn.execute("select 1")
 
 
 def test_a_read_that_is_left_is_cancelled_and_its_thread_ends(dsn: str) -> None:
-    connection = ArrowConnection(dsn)
+    connection = CopyConnection(dsn)
+    assert connection.prepare(ChannelChoices(CopyMode.AUTO))
+    assert connection.channel == TLS
     with connection.stream(MANY) as (reader, cancel), Prefetcher(reader, cancel) as stream:
         assert next(iter(stream)).num_rows > 0
     assert connection.spoiled
@@ -121,7 +126,7 @@ def test_a_read_that_is_left_is_cancelled_and_its_thread_ends(dsn: str) -> None:
 
 def test_a_closed_connection_is_not_read_from(dsn: str) -> None:
     conn = psycopg.connect(dsn, autocommit=True)
-    batches = rows(conn, MANY, encrypted=True)
+    batches = rows(conn, MANY, TLS.open)
     next(batches)
     conn.close()
     with pytest.raises(psycopg.OperationalError):
@@ -134,7 +139,7 @@ def test_without_the_librarys_functions_rows_go_through_libpq(
     monkeypatch.setitem(openssl._SIGNATURES, "SSL_that_is_not", (None, []))
     openssl._loaded.cache_clear()
     assert TlsChannel.through(conn.pgconn) is None
-    assert pa.Table.from_batches(rows(conn, "select 7 as n", encrypted=True)).to_pydict() == {"n": [7]}
+    assert pa.Table.from_batches(rows(conn, "select 7 as n", TLS.open)).to_pydict() == {"n": [7]}
     monkeypatch.undo()
     openssl._loaded.cache_clear()
 

@@ -8,7 +8,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from pgsnow.postgres.copy.copy_out import is_encrypted, rows
+from pgsnow.postgres.copy.copy_out import OpenChannel, is_encrypted, rows
+from pgsnow.postgres.copy.libpq_channel import LibpqChannel
+from pgsnow.postgres.copy.socket_channel import SocketChannel
 from tests.integration.postgres.lab import Lab
 
 VALUES = """
@@ -24,9 +26,10 @@ from generate_series(1, 20000) g
 """
 
 
-@pytest.fixture(params=[False, True], ids=["past libpq", "through libpq"])
-def through(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
+@pytest.fixture(params=[SocketChannel, LibpqChannel], ids=["past libpq", "through libpq"])
+def through(request: pytest.FixtureRequest) -> OpenChannel:
+    opener: OpenChannel = request.param
+    return opener
 
 
 @pytest.fixture
@@ -37,8 +40,8 @@ def conn(lab: Lab) -> Iterator[psycopg.Connection]:
     conn.close()
 
 
-def test_every_value_is_the_one_that_psycopg_gives(conn: psycopg.Connection, through: bool) -> None:
-    found = pa.Table.from_batches(rows(conn, VALUES, encrypted=through))
+def test_every_value_is_the_one_that_psycopg_gives(conn: psycopg.Connection, through: OpenChannel) -> None:
+    found = pa.Table.from_batches(rows(conn, VALUES, through))
     found.validate(full=True)
     shown = VALUES.replace("md5(g::text)::uuid as", "md5(g::text)::uuid::text as")
     shown = shown.replace("jsonb_build_object('g', g)", "jsonb_build_object('g', g)::text")
@@ -48,11 +51,11 @@ def test_every_value_is_the_one_that_psycopg_gives(conn: psycopg.Connection, thr
         assert found.column(at).to_pylist() == [row[at] for row in wanted]
 
 
-def test_the_connection_serves_on_when_all_was_read(conn: psycopg.Connection, through: bool) -> None:
+def test_the_connection_serves_on_when_all_was_read(conn: psycopg.Connection, through: OpenChannel) -> None:
     with conn.transaction():
         for count in (0, 1, 100_000):
             query = f"select g from generate_series(1, {count}) g"
-            assert sum(batch.num_rows for batch in rows(conn, query, encrypted=through)) == count
+            assert sum(batch.num_rows for batch in rows(conn, query, through)) == count
         assert conn.execute("select 1").fetchone() == (1,)
 
 
@@ -64,9 +67,11 @@ def test_the_connection_serves_on_when_all_was_read(conn: psycopg.Connection, th
         ("select pg_terminate_backend(pg_backend_pid())", "57P01"),
     ],
 )
-def test_a_refusal_tells_its_code(conn: psycopg.Connection, through: bool, query: str, sqlstate: str) -> None:
+def test_a_refusal_tells_its_code(
+    conn: psycopg.Connection, through: OpenChannel, query: str, sqlstate: str
+) -> None:
     with pytest.raises(psycopg.Error) as caught:
-        list(rows(conn, query, encrypted=through))
+        list(rows(conn, query, through))
     assert caught.value.sqlstate == sqlstate
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Follower, Lab
 
 
@@ -26,7 +26,7 @@ def test_ties_at_the_end_of_a_page_are_not_lost(table: Lab, follower: Follower) 
 
 def test_a_read_that_stopped_after_a_page_goes_on_from_there(table: Lab, follower: Follower) -> None:
     table.run("insert into t (id) select generate_series(1, 95)")
-    with Reader(follower.source, follower.plan, None, follower.horizon()) as reading:
+    with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
         assert reading.resumable
         pages = reading.pages()
         read = [key for _ in range(3) for key in next(pages).rows.column("id").to_pylist()]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pgsnow.model.types.type_table import BY_NAME
-from pgsnow.model.types.typemap import mapping_of
+from pgsnow.model.types.named_types import BY_NAME
+from pgsnow.model.types.type_rules import mapping_of
 from tests.integration.postgres.lab import Lab
 
 FORMS = {"numeric"}

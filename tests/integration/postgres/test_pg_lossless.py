@@ -9,8 +9,9 @@ import psycopg
 import pytest
 
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Follower, Lab
+from tests.progress import wait_until
 
 
 @pytest.fixture
@@ -125,11 +126,7 @@ def call_procedure(lab: Lab, *, user: str | None = None) -> threading.Thread:
 
 
 def wait_for(lab: Lab, condition: str) -> None:
-    for _ in range(1000):
-        if lab.one(condition):
-            return
-        lab.run("select pg_sleep(0.01)")
-    raise AssertionError(f"never became true: {condition}")
+    wait_until(lambda: lab.one(condition), condition, pause=0.01)
 
 
 def test_the_statement_that_is_running_counts_not_only_its_transaction(
@@ -279,7 +276,7 @@ def test_what_was_written_by_a_rolled_back_transaction_is_never_read(table: Lab,
 
 
 def test_our_own_long_reads_do_not_hold_the_horizon_back(table: Lab, follower: Follower) -> None:
-    with Reader(follower.source, follower.plan, None, follower.horizon()) as reading:
+    with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
         next(iter(reading.pages()))
         reading_since_before = table.one("select clock_timestamp()::text")
         low = follower.horizon().low
@@ -330,7 +327,7 @@ class TestNegativeControls:
     ) -> None:
         late = table.session()
         late.execute("insert into t (id) values (100)")
-        with Reader(follower.source, follower.plan, follower.checkpoint, follower.horizon()) as reading:
+        with open_reader(follower.source, follower.plan, follower.checkpoint, follower.horizon()) as reading:
             list(reading.pages())
             right = reading.checkpoint()
         late.commit()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT
-from pgsnow.postgres.read.reader import Reader
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
+from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Lab
 
 FIRST, LAST = datetime.min, datetime.max
@@ -47,7 +47,7 @@ def arrived(lab: Lab, how: str, kind: str, value: str) -> tuple[Any, int, int]:
         f"insert into t values (1, null), (2, {value}), (3, null)",
     )
     follower = lab.follow(columns={"on_overflow": {"v": how}})
-    with Reader(follower.source, follower.plan, None, follower.horizon()) as reading:
+    with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
         pages = list(reading.pages())
     rows = {row["id"]: row["v"] for page in pages for row in page.rows.to_pylist()}
     changed: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def test_cells_of_rows_that_are_rejected_are_not_counted(lab: Lab) -> None:
         "insert into t values (1, 'infinity', '24:00'), (2, 'infinity', null), (3, '-infinity', '12:00')",
     )
     follower = lab.follow(columns={"on_overflow": {"a": "null"}}, max_rows_per_load=1)
-    with Reader(follower.source, follower.plan, None, follower.horizon()) as reading:
+    with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
         pages = list(reading.pages())
     assert [page.changed for page in pages] == [(("a", 2),), ()]
     assert [row.key for page in pages for row in page.rejected] == [{"id": "1"}]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +16,11 @@ from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.model.errors import ColumnMissing, SourceAccessDenied, SourceQueryFailed, SourceUnavailable
 from pgsnow.postgres import copy_connections as arrow
 from pgsnow.postgres.incremental.probe import probe
-from pgsnow.postgres.read.reader import Reader, payloads, read_keys
+from pgsnow.postgres.read.by_key import payloads, read_keys
+from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Lab, lab_in
 from tests.integration.postgres.servers import CONFIG
+from tests.progress import wait_until
 
 TABLE = "create table t (id int primary key, v text, updated_at timestamptz default now())"
 MANY = "insert into t (id, v) select g, repeat('y', 200) from generate_series(1, 200000) g"
@@ -35,20 +36,18 @@ class TestLeavingEarly:
     def test_the_query_is_cancelled_and_its_thread_has_ended(self, table: Lab) -> None:
         table.run(MANY)
         follower = table.follow()
-        with Reader(follower.source, follower.plan, None, follower.horizon()) as reading:
+        with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
             next(reading.pages())
         assert "pgsnow-fetch" not in {thread.name for thread in threading.enumerate()}
         busy = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-        deadline = time.monotonic() + 10  # the server takes a moment to see that a session was closed
-        while table.one(f"{busy} and state <> 'idle'") and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert table.one(f"{busy} and state <> 'idle'") == 0
+        # The server takes a moment to see that a session was closed.
+        wait_until(lambda: table.one(f"{busy} and state <> 'idle'") == 0, "every session is idle")
         assert len(follower.tick()) == 200_000
 
     def test_even_when_the_pages_are_still_in_somebodys_hands(self, table: Lab) -> None:
         table.run(MANY)
         follower = table.follow()
-        with Reader(follower.source, follower.plan, None, follower.horizon()) as reading:
+        with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
             pages = reading.pages()
             next(pages)
         assert next(pages, None) is None
@@ -58,7 +57,7 @@ class TestLeavingEarly:
         follower = table.follow()
         with (
             pytest.raises(ZeroDivisionError),
-            Reader(follower.source, follower.plan, None, follower.horizon()) as reading,
+            open_reader(follower.source, follower.plan, None, follower.horizon()) as reading,
         ):
             for _ in reading.pages():
                 raise ZeroDivisionError
@@ -67,7 +66,7 @@ class TestLeavingEarly:
     def test_there_is_no_checkpoint_before_the_last_page(self, table: Lab) -> None:
         table.run(MANY)
         follower = table.follow()
-        with Reader(follower.source, follower.plan, None, follower.horizon()) as reading:
+        with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
             next(reading.pages())
             assert not reading.resumable
             with pytest.raises(RuntimeError):
@@ -82,7 +81,7 @@ class TestLosingTheServer:
             follower = lab.follow()
             with (
                 pytest.raises(SourceUnavailable) as caught,
-                Reader(follower.source, follower.plan, None, follower.horizon()) as reading,
+                open_reader(follower.source, follower.plan, None, follower.horizon()) as reading,
             ):
                 for _ in reading.pages():
                     server.kill()
@@ -110,7 +109,7 @@ class TestLosingTheServer:
         follower = table.follow()
         with (
             pytest.raises(SourceUnavailable),
-            Reader(follower.source, follower.plan, None, follower.horizon()) as reading,
+            open_reader(follower.source, follower.plan, None, follower.horizon()) as reading,
         ):
             for _ in reading.pages():
                 table.run(
@@ -124,7 +123,7 @@ class TestLosingTheServer:
         follower = table.follow(where="1 / (id - 150000) is not null")
         with (
             pytest.raises(SourceQueryFailed) as caught,
-            Reader(follower.source, follower.plan, None, follower.horizon()) as reading,
+            open_reader(follower.source, follower.plan, None, follower.horizon()) as reading,
         ):
             list(reading.pages())
         assert not caught.value.transient
@@ -157,10 +156,8 @@ class TestLosingTheServer:
 class TestConnections:
     def connections(self, lab: Lab) -> set[int]:
         """The one that stays. The server takes a moment to see that a session was closed."""
-        deadline = time.monotonic() + 10
-        while len(found := self.listed(lab)) > 1 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return found
+        wait_until(lambda: len(self.listed(lab)) <= 1, lambda: f"one session of {self.listed(lab)}")
+        return self.listed(lab)
 
     def listed(self, lab: Lab) -> set[int]:
         rows = lab.admin.execute(
@@ -205,8 +202,8 @@ class TestConnections:
         follower = table.follow()
         horizon = follower.horizon()
         with (
-            Reader(follower.source, follower.plan, None, horizon) as one,
-            Reader(follower.source, follower.plan, None, horizon) as other,
+            open_reader(follower.source, follower.plan, None, horizon) as one,
+            open_reader(follower.source, follower.plan, None, horizon) as other,
         ):
             assert [len(list(reading.pages())) for reading in (one, other)] == [1, 1]
 
@@ -215,7 +212,7 @@ class TestConnections:
         from tests.integration.postgres.lab import Dsn
 
         source = Source(Dsn(table.dsn.replace("postgres@", "postgres:hushhush@")))
-        with source.arrow() as connection, source.connect() as conn:
+        with source.copy_connection() as connection, source.connect() as conn:
             assert "hushhush" not in "".join(map(repr, (source, connection, conn, vars(connection))))
         source.close()
 
@@ -276,7 +273,7 @@ class TestWhatIsRead:
         leaf = lab.one("select 't2'::regclass::oid::int")
         before = follower.checkpoint
         horizon = follower.horizon()
-        with Reader(lab.source, lab.plan(late_rows=late_rows, lookback=0, where="id <> 13"), before, horizon,
+        with open_reader(lab.source, lab.plan(late_rows=late_rows, lookback=0, where="id <> 13"), before, horizon,
                      whole_leaves=(leaf,)) as reading:  # fmt: skip
             assert reading.full_read is None
             found = [key for page in reading.pages() for key in page.rows.column("id").to_pylist()]
@@ -343,7 +340,7 @@ class TestProbes:
             horizon = follower.horizon()
             with table.source.connect() as conn:
                 found = probe(conn, follower.plan, follower.checkpoint, horizon)
-            with Reader(follower.source, follower.plan, follower.checkpoint, horizon) as reading:
+            with open_reader(follower.source, follower.plan, follower.checkpoint, horizon) as reading:
                 rows = sum(page.rows.num_rows for page in reading.pages())
                 follower.checkpoint = reading.checkpoint()
             assert found.busy == (rows > 0)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from psycopg.types.json import Json, Jsonb
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT
-from pgsnow.postgres.read.reader import Reader, payloads, read_keys
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
+from pgsnow.postgres.read.by_key import payloads, read_keys
+from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Lab, lab_in
 
 COLUMNS = {
@@ -132,7 +133,7 @@ def test_pages_have_the_plans_names_and_types_and_nothing_else(typed: Lab, optio
     follower = typed.follow(**options)
     for full in (True, False):
         typed.run("update t set updated_at = now()")
-        with Reader(
+        with open_reader(
             follower.source, plan, None if full else follower.checkpoint, follower.horizon()
         ) as reading:
             pages = list(reading.pages())

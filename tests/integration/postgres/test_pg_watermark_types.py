@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from pgsnow.model.checkpoint import ReadMode
-from pgsnow.postgres.incremental.bounds import lower_bound
+from pgsnow.postgres.incremental.window import lower_bound
 from pgsnow.postgres.sql import text_of
 from tests.integration.postgres.lab import Follower, Lab
 

@@ -10,10 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.merge import load
-from pgsnow.snowflake.schema.target_table import ensure_target
 from pgsnow.snowflake.session import Session
-from tests.integration.snowflake.units import ID, OUTPUT, rows_of, write_unit
+from tests.integration.snowflake.units import ID, OUTPUT, ensure_target, load, rows_of, write_unit
 
 RUNS = st.lists(
     st.lists(

@@ -11,14 +11,23 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import LoadMismatch, TargetMissing, WriteConflict
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake.load.merge import load
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.query import count_rows, select_all, select_rows
 from pgsnow.snowflake.quoting import qualified
-from pgsnow.snowflake.schema.target_table import ensure_target
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.sql import statements as sql
-from tests.integration.snowflake.units import ID, NAME, OUTPUT, column, load_unit, rows_of, write_unit
+from tests.integration.snowflake.units import (
+    ID,
+    NAME,
+    OUTPUT,
+    column,
+    ensure_target,
+    load,
+    load_unit,
+    rows_of,
+    write_unit,
+)
 
 BOTH = pytest.mark.parametrize("method", ["stage", "insert"])
 

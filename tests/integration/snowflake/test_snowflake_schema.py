@@ -10,13 +10,22 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import TargetConflict, TargetMissing
 from pgsnow.model.plan import FENCE_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.quoting import qualified
 from pgsnow.snowflake.schema.length_limits import limits_of
-from pgsnow.snowflake.schema.target_table import ensure_target
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from tests.integration.snowflake.units import ID, NAME, OUTPUT, column, load_unit, rows_of, write_unit
+from tests.integration.snowflake.units import (
+    ID,
+    NAME,
+    OUTPUT,
+    column,
+    ensure_target,
+    load_unit,
+    rows_of,
+    write_unit,
+)
 
 KEY = (ID,)
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.merge import list_orphans, prune, sweep
-from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.snowflake.load.cleanup import cleanup_steps, list_orphans, prune
+from pgsnow.snowflake.load.execute import execute_all
 from pgsnow.snowflake.session import Session
-from tests.integration.snowflake.units import ID, OUTPUT, load_unit, rows_of, write_unit
+from tests.integration.snowflake.units import ID, OUTPUT, ensure_target, load_unit, rows_of, write_unit
+
+
+def sweep(session: Session, target: TargetName, batches: list[str]) -> None:
+    for batch in batches:
+        execute_all(session, cleanup_steps(target, batch))
 
 
 def test_a_swept_batch_leaves_nothing_and_its_neighbours_are_untouched(

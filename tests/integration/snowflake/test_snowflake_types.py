@@ -12,7 +12,8 @@ import pytest
 
 from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.table import Column, TargetName
-from pgsnow.model.types.typemap import Field, TypeMapping, mapping_named, mapping_of
+from pgsnow.model.types.mapping import Field, TypeMapping
+from pgsnow.model.types.type_rules import mapping_named, mapping_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from tests.integration.snowflake.units import ID, exact_json, load_unit, rows_of, write_unit

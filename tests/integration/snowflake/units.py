@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 from pgsnow.model.batch import LoadBatch, LoadResult, PartFile
 from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake.load.merge import load
-from pgsnow.snowflake.schema.target_table import ensure_target
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
+from pgsnow.snowflake.load.execute import execute, result_of
+from pgsnow.snowflake.load.merge import merge_steps
+from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
@@ -59,6 +61,39 @@ def write_unit(
         pq.write_table(pa.table(columns, schema=schema), path, compression="zstd", use_dictionary=False)
         parts.append(PartFile(path, len(numbered), path.stat().st_size))
     return LoadBatch(f"users/{fence}-{number}", fence, tuple(parts))
+
+
+def ensure_target(
+    session: Session,
+    target: TargetName,
+    output: tuple[Field, ...],
+    key: tuple[Field, ...],
+    cached: dict[str, str] | None,
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Make the target fit, as a run does that remembers its columns (None: nothing of them)."""
+    shape = Shape(target, output, key)
+    if cached is not None and shape.suffices(cached):
+        return cached, ()
+    return make_fit(session, shape, describe(session, target))
+
+
+def load(
+    session: Session,
+    target: TargetName,
+    output: tuple[Field, ...],
+    key: tuple[Field, ...],
+    unit: LoadBatch,
+    *,
+    method: str,
+    notify: Callable[[str], None],
+) -> LoadResult:
+    """Execute the steps that merge the unit. notify: is told of each phase."""
+    phases = []
+    for done in execute(session, merge_steps(target, output, key, unit, method=method)):
+        if done.event is not None:
+            notify(done.event)
+        phases.append(done)
+    return result_of(phases)
 
 
 def load_unit(

@@ -18,7 +18,7 @@ LOADING = ("DESCRIBE", "CREATE", "INSERT", "PUT", "COPY", "MERGE", "DROP", "REMO
 CLIENTS = "PUT 'file://part-"
 """The client asks once more, with the file's bare name, where to upload to."""
 RUN = re.compile(r"'[0-9a-f]{16}'")
-PATH = re.compile(r"file://\S+/(?=unit-)")
+PATH = re.compile(r"file://\S+/(?=batch-)")
 
 
 def looked(world: World) -> TablePreview:

@@ -11,7 +11,7 @@ import typer
 
 from pgsnow.cli.consent import ask
 from pgsnow.cli.options import Format
-from pgsnow.cli.screen import Shown, table_of, write_records
+from pgsnow.cli.output.screen import Shown, table_of, write_records
 
 RECORDS: list[dict[str, Any]] = [
     {"name": "a [b] ☕", "at": datetime(2024, 5, 1, tzinfo=UTC)},

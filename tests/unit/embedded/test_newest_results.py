@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.embedded.snowflake.results import NewestResults
+from pgsnow.embedded.snowflake.sessions.results import NewestResults
 
 
 def result(bytes_: int) -> tuple[pa.Table, int]:

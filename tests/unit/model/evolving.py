@@ -13,7 +13,7 @@ from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
 from pgsnow.model.plan import FENCE_COLUMN, TablePlan, fields_of, watermark_of
 from pgsnow.model.table import Column, Leaf, SourceName, SourceTable, TargetName
 from pgsnow.model.table_key import key_of
-from pgsnow.snowflake.schema.evolve import evolve
+from pgsnow.snowflake.schema.evolve import evolution
 from pgsnow.snowflake.schema.target_table import TargetColumn
 
 TYPES = {
@@ -106,9 +106,10 @@ class Target:
         there = [
             TargetColumn(name, kind, required=False, computed=False) for name, kind in self.kinds.items()
         ]
-        done = evolve(self, plan.target, actions, there)  # type: ignore[arg-type]
-        assert done is not None
-        return done.incomplete
+        evolved = evolution(plan.target, actions, there)
+        for change in evolved.changes:
+            self.execute(change.statement)
+        return evolved.incomplete
 
 
 @dataclass(slots=True)
@@ -145,9 +146,9 @@ class Evolution:
             }
             self.target.kinds[FENCE_COLUMN] = "NUMBER(38,0)"
         incomplete = None
-        if found.parting:
-            incomplete = self.target.evolve(found.plan, found.parting)
-            self.known = found.parted
+        if found.pre_actions:
+            incomplete = self.target.evolve(found.plan, found.pre_actions)
+            self.known = found.interim
         incomplete = self.target.evolve(found.plan, found.actions) or incomplete
         if self.known is None or found.full_read or found.by_xid or incomplete:
             for f in found.plan.output:
@@ -156,12 +157,12 @@ class Evolution:
                 self.target.values[f.target] = self.value_of(now)
         if cut_after is not None:
             raise Cut
-        self.known = found.after.seen(self.target.kinds, frozenset({FENCE_COLUMN}))
+        self.known = found.after.with_target_columns(self.target.kinds, frozenset({FENCE_COLUMN}))
 
     def check(self) -> None:
         """Every column's values are where the plan says, in a column that takes them."""
         found = drift_of(self.known, plan_of(self.source, **self.config))
-        assert not found.is_work, found
+        assert not found.has_work, found
         for f in found.plan.output:
             now = self.source.column(f.source)
             assert now is not None

@@ -6,7 +6,7 @@ import pytest
 
 from pgsnow.model.table import Column
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
-from pgsnow.model.types.typemap import mapping_named, mapping_of
+from pgsnow.model.types.type_rules import mapping_named, mapping_of
 
 
 @pytest.mark.parametrize(

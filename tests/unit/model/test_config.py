@@ -60,20 +60,20 @@ def test_the_plan_s_file_parses_as_written() -> None:
 def test_what_is_left_out_has_the_documented_defaults() -> None:
     config = parse("tables: [{source: a, target: b, pk: id, watermark_column: u}]")
     assert (config.parallel_tables, config.ledger_schema, config.log_retention_days) == (4, "public", 14)
-    assert (config.max_rejected_rows, config.task_time_limit_seconds) == (10_000, 21_600)
+    assert config.task_time_limit_seconds == 21_600
     table = config.tables[0]
+    assert (table.batch_size, table.max_rejected_rows) == (1000, 10_000)
     assert (table.late_rows, table.lookback, table.max_skew) == (LateRows.LOSSLESS, 300.0, 10.0)
     assert (table.audit_every, table.load, table.max_rows_per_load) == (3600.0, LoadMethod.AUTO, 1_000_000)
     assert (table.where, table.enabled, table.watermark_timezone) == (None, True, None)
     assert (table.columns.include, table.columns.exclude, table.columns.rename) == ((), (), {})
 
 
-def test_top_level_numbers_reach_tables_and_defaults_go_before_them() -> None:
+def test_the_default_batch_size_reaches_tables_and_defaults_go_before_it() -> None:
     config = parse(
         """
         default_batch_size: 7
-        max_rejected_rows: 5
-        defaults: {batch_size: 8, pk: [a, b], watermark_column: changed}
+        defaults: {batch_size: 8, max_rejected_rows: 5, pk: [a, b], watermark_column: changed}
         tables:
           - {source: one, target: one}
           - {source: two, target: two, batch_size: 9, pk: id, max_rejected_rows: 0}
@@ -83,6 +83,24 @@ def test_top_level_numbers_reach_tables_and_defaults_go_before_them() -> None:
     assert (first.batch_size, first.max_rejected_rows, first.pk) == (8, 5, ("a", "b"))
     assert (second.batch_size, second.max_rejected_rows, second.pk) == (9, 0, ("id",))
     assert first.watermark_column == second.watermark_column == "changed"
+    assert config.warnings == ()
+
+
+def test_a_top_level_default_of_old_still_holds_with_a_warning() -> None:
+    text = """
+        max_rejected_rows: 5
+        {}
+        tables: [{{source: one, target: one, watermark_column: changed}}]
+        """
+    config = parse(text.format(""))
+    assert config.tables[0].max_rejected_rows == 5
+    assert config.warnings == (
+        "sync_config.yaml: max_rejected_rows: is deprecated at the top level — write it under `defaults:`",
+    )
+    both = parse(text.format("defaults: {max_rejected_rows: 6}"))
+    assert both.tables[0].max_rejected_rows == 6
+    with pytest.raises(ConfigError, match="max_rejected_rows: -1 is too small"):
+        parse(text.format("").replace("5", "-1"))
 
 
 def test_a_table_s_own_key_replaces_that_of_defaults_whole() -> None:

@@ -64,9 +64,9 @@ def _value(text: str) -> Any:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_keys_without_a_default_are_marked_as_needed(section: str) -> None:
-    needed = {key for key, field in SECTIONS[section].model_fields.items() if field.is_required()}
-    assert {key for key, (written, _) in rows(section).items() if written == "needed"} == needed
+def test_keys_without_a_default_are_marked_as_required(section: str) -> None:
+    required = {key for key, field in SECTIONS[section].model_fields.items() if field.is_required()}
+    assert {key for key, (written, _) in rows(section).items() if written == "required"} == required
 
 
 @pytest.mark.parametrize("page", ["configuration.md", "transforms.md"])

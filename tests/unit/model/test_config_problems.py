@@ -26,7 +26,7 @@ BAD_KEYS = [
     ({"pk": []}, "tables[0].pk: is empty"),
     ({"pk": 5}, "tables[0].pk: 5 is not a column name"),
     ({"pk": ["a", "a"]}, "tables[0].pk: a is named twice"),
-    ({"pk": ["a", True]}, "tables[0].pk: true (YAML's reading"),
+    ({"pk": ["a", True]}, "tables[0].pk: true (in YAML"),
     ({"source": "a.b.c"}, "tables[0].source: 'a.b.c' is not a table's name"),
     ({"source": 1}, "tables[0].source: 1 is not text"),
     ({"source": "a" * 64}, "tables[0].source: is longer than 63 bytes"),
@@ -41,32 +41,32 @@ BAD_KEYS = [
     ({"batch_size": -1}, "tables[0].batch_size: -1 is too small"),
     ({"batch_size": "500"}, "tables[0].batch_size: '500' is not a whole number"),
     ({"batch_size": 1.5}, "tables[0].batch_size: 1.5 is not a whole number"),
-    ({"batch_size": True}, "tables[0].batch_size: true (YAML's reading"),
+    ({"batch_size": True}, "tables[0].batch_size: true (in YAML"),
     ({"enabled": 1}, "tables[0].enabled: 1 is not true or false"),
     ({"enabled": "no"}, "tables[0].enabled: 'no' is not true or false"),
     (
         {"late_rows": "sometimes"},
         "tables[0].late_rows: 'sometimes' is not known — write lossless, lookback, off",
     ),
-    ({"late_rows": True}, "tables[0].late_rows: true (YAML's reading"),
-    ({"load": False}, "tables[0].load: false (YAML's reading"),
+    ({"late_rows": True}, "tables[0].late_rows: true (in YAML"),
+    ({"load": False}, "tables[0].load: false (in YAML"),
     ({"lookback": "ten minutes"}, "tables[0].lookback: 'ten minutes': not a duration"),
     ({"max_skew": -1}, "tables[0].max_skew: -1: a duration cannot be negative"),
-    ({"audit_every": float("inf")}, "tables[0].audit_every: inf: a duration cannot be negative or endless"),
+    ({"audit_every": float("inf")}, "tables[0].audit_every: inf: a duration cannot be negative or infinite"),
     ({"where": ["x"]}, "tables[0].where: a list is not text"),
     ({"load_when_rows": 5}, "tables[0].load_when_rows: needs `load_every:`"),
     ({"load_when_mb": 5}, "tables[0].load_when_mb: needs `load_every:`"),
-    ({"load_every": "10m", "mode": "full"}, "tables[0].load_every: is of no use with mode full"),
-    ({"load_every": "10m", "mode": "append"}, "tables[0].load_every: is of no use with mode append"),
-    ({"load_every": "10m", "load": "insert"}, "tables[0].load_every: needs files that wait"),
+    ({"load_every": "10m", "mode": "full"}, "tables[0].load_every: cannot be used with mode full"),
+    ({"load_every": "10m", "mode": "append"}, "tables[0].load_every: cannot be used with mode append"),
+    ({"load_every": "10m", "load": "insert"}, "tables[0].load_every: needs files in a stage"),
     ({"load_every": "rarely", "mode": "full"}, "tables[0].load_every: 'rarely': not a duration"),
     ({"columns": "id"}, "tables[0].columns: is not a mapping"),
     ({"columns": {"inclde": ["a"]}}, "tables[0].columns.inclde: is not a known key — did you mean include?"),
     ({"columns": {"rename": {"a": 1}}}, "tables[0].columns.rename: 1 is not text"),
     ({"columns": {"exclude": "id"}}, "tables[0].columns.exclude: id belongs to pk"),
-    ({"columns": {"exclude": "b", "include": "b"}}, "tables[0].columns.exclude: b is included too"),
+    ({"columns": {"exclude": "b", "include": "b"}}, "tables[0].columns.exclude: b is also included"),
     ({"columns": {"exclude": "b", "rename": {"b": "c"}}}, "tables[0].columns.rename: b is excluded"),
-    ({"on_overflow": "clip"}, "tables[0].on_overflow: 'clip' is not known — write quarantine, null, text"),
+    ({"on_overflow": "clip"}, "tables[0].on_overflow: 'clip' is not known — write reject, null, text"),
     ({"on_overflow": 1}, "tables[0].on_overflow: 1 is not known"),
     ({"columns": {"on_overflow": "null"}}, "tables[0].columns.on_overflow: 'null' is not a mapping"),
     ({"columns": {"on_overflow": {"a": "clip"}}}, "tables[0].columns.on_overflow: 'clip' is not known"),
@@ -183,7 +183,7 @@ def test_all_problems_come_at_once() -> None:
 @pytest.mark.parametrize("same", ["s.a", "S.A", "s.A", '"S"."A"'])
 def test_targets_are_compared_as_snowflake_folds_them(same: str) -> None:
     found = problems({"tables": [TABLE, {**TABLE, "source": "b", "target": same}]})
-    assert found == ("f.yaml: tables[1].target: is the target of tables[0] too — change one of them",)
+    assert found == ("f.yaml: tables[1].target: is also the target of tables[0] — change one of them",)
 
 
 def test_a_quoted_target_of_another_case_is_another_table() -> None:

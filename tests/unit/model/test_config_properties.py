@@ -79,7 +79,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         optional(
             sync_interval_seconds=st.floats(0.1, 10**6),
             default_batch_size=st.integers(1, 10**6),
-            max_rejected_rows=st.integers(0, 10**6),
+            defaults=optional(max_rejected_rows=st.integers(0, 10**6)),
             parallel_tables=st.integers(1, 64),
             ledger_schema=NAME,
         )

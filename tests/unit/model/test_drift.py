@@ -27,12 +27,12 @@ PARTED: dict[str, Any] = {"relkind": "p", "filenode": "x"}
 
 def test_an_unchanged_table_has_no_drift_and_remembers_the_same() -> None:
     found = drift(table(A, B), table(A, B))
-    assert not found.is_work
+    assert not found.has_work
     assert found.after == known_after(table(A, B))
 
 
 def test_nothing_known_is_no_drift() -> None:
-    assert not drift_of(None, plan_of(table(A, B))).is_work
+    assert not drift_of(None, plan_of(table(A, B))).has_work
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_a_column_left_out_by_the_configuration_is_told_of_and_no_more() -> None
 def test_a_renamed_column_is_renamed_in_the_target_and_nothing_is_read() -> None:
     found = drift(table(A), table(replace(A, name="z")))
     assert found.actions == (RenameColumn("A", "Z", "NUMBER(38,0)"),)
-    assert (found.parting, found.full_read) == ((), None)
+    assert (found.pre_actions, found.full_read) == ((), None)
 
 
 def test_swapped_names_are_parted_before_either_is_taken() -> None:
     found = drift(table(A, B), table(replace(A, name="b"), replace(B, name="a")))
-    assert {action.new for action in found.parting if isinstance(action, RenameColumn)} == {
+    assert {action.new for action in found.pre_actions if isinstance(action, RenameColumn)} == {
         "_PGSNOW_MOVED_2", "_PGSNOW_MOVED_3",
     }  # fmt: skip
     assert found.actions == (
@@ -80,7 +80,7 @@ def test_swapped_names_are_parted_before_either_is_taken() -> None:
 
 def test_a_dropped_column_is_left_with_its_values_unless_it_is_to_be_dropped() -> None:
     kept = drift(table(A, B), table(B))
-    assert (kept.actions, kept.full_read, kept.after.left) == ((), None, (("A", "NUMBER(38,0)"),))
+    assert (kept.actions, kept.full_read, kept.after.orphan_columns) == ((), None, (("A", "NUMBER(38,0)"),))
     assert drift(table(A, B), table(B), on_drop="drop").actions == (DropColumn("A"),)
 
 
@@ -125,7 +125,9 @@ def test_the_old_type_goes_back_into_the_old_column() -> None:
 
 
 def test_a_shorter_text_of_the_targets_own_is_widened_with_the_source() -> None:
-    known = known_after(table(column(3, "a", "varchar(10)"))).seen({"A": "VARCHAR(10)"}, frozenset())
+    known = known_after(table(column(3, "a", "varchar(10)"))).with_target_columns(
+        {"A": "VARCHAR(10)"}, frozenset()
+    )
     found = drift_of(known, plan_of(table(column(3, "a", "varchar(50)"))))
     assert found.actions == (WidenColumn("A", "VARCHAR(50)"),)
 
@@ -158,14 +160,14 @@ def test_labels_that_only_came_need_no_read(
     before: tuple[str, ...], now: tuple[str, ...], is_read: bool
 ) -> None:
     found = drift(table(replace(A, labels=before)), table(replace(A, labels=now)))
-    assert found.is_work
+    assert found.has_work
     assert (found.full_read is not None) is is_read
 
 
 def test_a_computed_column_is_read_when_its_expression_changes_and_not_when_that_goes() -> None:
     assert drift(table(replace(A, generation="1")), table(replace(A, generation="2"))).full_read
     gone = drift(table(replace(A, generation="1")), table(A))
-    assert gone.is_work
+    assert gone.has_work
     assert gone.full_read is None
 
 
@@ -177,7 +179,7 @@ def test_not_null_is_told_of_and_no_more() -> None:
 
 def test_a_rewrite_alone_is_read_by_transaction_id_where_a_watermark_would_hide_it() -> None:
     assert drift(table(A), table(A, **REWRITTEN)).by_xid
-    assert not drift(table(A), table(A, **REWRITTEN), late_rows="off").is_work
+    assert not drift(table(A), table(A, **REWRITTEN), late_rows="off").has_work
 
 
 def test_attached_leaves_are_read_whole_and_are_no_rewrite() -> None:
@@ -221,7 +223,7 @@ def test_another_key_replaces_the_content_and_a_renamed_one_does_not() -> None:
 
 def test_another_target_is_begun_with_the_names_of_the_configuration() -> None:
     found = drift_of(known_after(table(A)), plan_of(table(column(3, "a", "text")), target="db.s.fresh"))
-    assert found.alters == ()
+    assert found.all_actions == ()
     assert [f.target for f in found.plan.output] == ["ID", "AT", "A"]
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.discovery.proposal import Proposal, propose
 from pgsnow.model.discovery.survey import RowSecurity
-from pgsnow.model.key_choice import choose_key
 from pgsnow.model.table import TargetName
+from pgsnow.model.table_key import choose_key
 from tests.unit.model.surveyed import ID, UPDATED, column, surveyed
 
 
@@ -71,7 +71,7 @@ def test_rows_that_do_not_tell_what_is_needed_are_read_as_a_whole(more: Any, rea
 def test_rows_with_a_key_and_no_watermark_are_found_by_transaction_id(columns: Any) -> None:
     proposal = one(*columns)
     assert proposal.entry == {"source": "public.t", "target": "t", "pk": "id", "mode": "xmin"}
-    assert "no column is sure to show" in proposal.reasons[1]
+    assert "no column shows reliably" in proposal.reasons[1]
 
 
 def test_a_table_without_columns_is_refused() -> None:

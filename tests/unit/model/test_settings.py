@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.environment import VARIABLES
+from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.model.settings.settings import Settings
 
 POSTGRES = {"POSTGRES_DSN": "postgresql://app:secret@db.example:5433/shop"}
@@ -94,6 +95,15 @@ def test_libpq_s_password_completes_a_dsn_without_one() -> None:
     assert "password='p'" in found.conninfo()
 
 
+def test_reading_past_libpq_is_the_default_and_can_be_switched_off() -> None:
+    assert settings().source.copy is CopyMode.AUTO
+    assert settings(POSTGRES_COPY="libpq").source.copy is CopyMode.LIBPQ
+    assert (
+        settings(POSTGRES_COPY="auto", POSTGRES_DSN="", PG_HOST="h", PG_USER="u", PG_DB="d").source.copy
+        == "auto"
+    )
+
+
 def test_the_ledger_may_live_elsewhere() -> None:
     found = settings(LEDGER_DSN="host=ledger dbname=l user=u")
     assert found.ledger.display == "ledger:5432/l as u"
@@ -127,6 +137,7 @@ def test_everything_missing_is_told_at_once_with_its_fix() -> None:
             {"POSTGRES_DSN": "postgresql://u:hunter@h:port/d"},
             "POSTGRES_DSN: cannot be read: a port is not a number",
         ),
+        ({"POSTGRES_COPY": "fast"}, "POSTGRES_COPY: 'fast' is neither auto nor libpq"),
         ({"LEDGER_DSN": "hunter"}, "LEDGER_DSN: cannot be read"),
         ({"SNOWFLAKE_PORT": "0"}, "SNOWFLAKE_PORT: '0' is not a port"),
         ({"SNOWFLAKE_PROTOCOL": "ftp"}, "SNOWFLAKE_PROTOCOL: 'ftp' is not known"),

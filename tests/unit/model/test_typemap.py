@@ -10,9 +10,9 @@ import pytest
 from pgsnow.model.config.sync_config import TableConfig, parse_config
 from pgsnow.model.plan import fields_of
 from pgsnow.model.table import Column, SourceName, SourceTable
+from pgsnow.model.types.mapping import TypeMapping
 from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.type_mapping import TypeMapping
-from pgsnow.model.types.typemap import mapping_of
+from pgsnow.model.types.type_rules import mapping_of
 
 LOADED: dict[str, Any] = {"source": "public.t", "target": "t", "pk": "id", "watermark_column": "at"}
 
@@ -108,7 +108,7 @@ def test_a_columns_own_choice_stands_and_the_tables_holds_for_the_others() -> No
 
 @pytest.mark.parametrize("how", ["null", "clamp"])
 def test_a_tables_choice_changes_no_key(how: str) -> None:
-    assert types(on_overflow=how)["id"] == ("DATE", Overflow.QUARANTINE)
+    assert types(on_overflow=how)["id"] == ("DATE", Overflow.REJECT)
     assert types(on_overflow="text")["id"] == ("VARCHAR", Overflow.TEXT)
 
 

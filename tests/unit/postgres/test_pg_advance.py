@@ -9,11 +9,17 @@ from hypothesis import strategies as st
 
 from pgsnow.model.checkpoint import MAX_SEEN, MAX_TRAIL, Checkpoint, Mark, ReadMode
 from pgsnow.postgres.incremental.audit import AuditResult, after_audit, is_due
-from pgsnow.postgres.incremental.next_checkpoint import Step, advanced, next_low, still_open, with_mark
-from pgsnow.postgres.incremental.sequence import Feed
+from pgsnow.postgres.incremental.next_checkpoint import (
+    ReadPoint,
+    next_checkpoint,
+    next_low,
+    still_open,
+    with_mark,
+)
+from pgsnow.postgres.incremental.sequence import SequenceState
 from tests.unit.postgres.plans import checkpoint, horizon, plan
 
-STEP = Step(ReadMode.WATERMARK, x=2000, xmax=2010)
+STEP = ReadPoint(ReadMode.WATERMARK, x=2000, xmax=2010)
 
 
 def test_the_bound_becomes_the_horizons() -> None:
@@ -31,27 +37,29 @@ def test_on_a_standby_there_is_none() -> None:
 
 
 def test_an_integer_watermarks_is_its_sequences() -> None:
-    step = Step(ReadMode.WATERMARK, 2000, 2010, Feed("50", "now", low="40"))
+    step = ReadPoint(ReadMode.WATERMARK, 2000, 2010, SequenceState("50", "now", low="40"))
     assert next_low(checkpoint(), horizon(), step) == "40"
-    assert advanced(checkpoint(), horizon(), step).trail[-1] == Mark("now", 2010, "40", "50")
+    assert next_checkpoint(checkpoint(), horizon(), step).trail[-1] == Mark("now", 2010, "40", "50")
 
 
 def test_after_its_sequence_went_back_nothing_older_counts() -> None:
-    step = Step(ReadMode.WATERMARK, 2000, 2010, Feed("1", "now", low="-infinity", restarted=True))
-    after = advanced(checkpoint(low="40"), horizon(prepared=True), step)
+    step = ReadPoint(
+        ReadMode.WATERMARK, 2000, 2010, SequenceState("1", "now", low="-infinity", restarted=True)
+    )
+    after = next_checkpoint(checkpoint(low="40"), horizon(prepared=True), step)
     assert after.low == "-infinity"
     assert [mark.value for mark in after.trail] == ["1"]
 
 
 def test_a_full_read_starts_the_trail_and_the_audits_afresh() -> None:
-    after = advanced(checkpoint(), horizon(), STEP, full=True, last_watermark="w")
+    after = next_checkpoint(checkpoint(), horizon(), STEP, full=True, last_watermark="w")
     assert (after.audit_x, after.audited_at) == (2000, horizon().taken_at)
     assert len(after.trail) == 1
     assert after.last_watermark == "w"
 
 
 def test_an_incremental_one_carries_them_on() -> None:
-    after = advanced(checkpoint(last_watermark="before"), horizon(), STEP)
+    after = next_checkpoint(checkpoint(last_watermark="before"), horizon(), STEP)
     assert (after.audit_x, after.last_watermark) == (900, "before")
     assert [mark.xmax for mark in after.trail] == [1001, 2010]
     assert Checkpoint.from_json(after.to_json()) == after

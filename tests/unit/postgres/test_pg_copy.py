@@ -15,11 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgsnow.postgres.copy.batch import MalformedCopy
-from pgsnow.postgres.copy.columns import CopyColumn
-from pgsnow.postgres.copy.messages import CopyResponse
-from pgsnow.postgres.copy.refusal import ServerError
-from pgsnow.postgres.copy.row_frames import rows
+from pgsnow.postgres.copy.batch import CopyColumn, MalformedCopy
+from pgsnow.postgres.copy.messages import CopyResponse, ServerError
+from pgsnow.postgres.copy.positions import find_rows
 from tests.unit.postgres.sent import copy_of, message, refusal, sent
 
 NUMERIC = 1700
@@ -256,7 +254,7 @@ def test_a_row_that_is_not_complete_is_left_for_later() -> None:
     data = message(b"d", struct.pack(">hi", 1, -1)) * 20
     for cut in range(len(data)):
         memory = np.frombuffer(data[:cut] + bytes(64), np.uint8)
-        found = rows(memory, 0, cut, 1)
+        found = find_rows(memory, 0, cut, 1)
         assert (0 if found is None else found[0].count) == cut // 11
 
 

@@ -7,8 +7,8 @@ import psycopg.errors
 import pytest
 
 from pgsnow.model import errors
-from pgsnow.postgres.copy.refusal import ServerError
-from pgsnow.postgres.errors import PostgresErrorClass, Role, translated, translating, trouble_of
+from pgsnow.postgres.copy.messages import ServerError
+from pgsnow.postgres.errors import PostgresErrorClass, Role, error_class_of, translated, translating
 
 CODES = sorted(
     {
@@ -39,13 +39,13 @@ def test_the_driver_knows_codes_of_every_group() -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_of_the_driver_is_mapped_as_its_group_says(code: str) -> None:
     if code in KNOWN:
-        assert trouble_of(code) is KNOWN[code]
+        assert error_class_of(code) is KNOWN[code]
     elif code.startswith(TRANSIENT):
-        assert trouble_of(code) is PostgresErrorClass.UNAVAILABLE
+        assert error_class_of(code) is PostgresErrorClass.UNAVAILABLE
     elif code.startswith("28"):
-        assert trouble_of(code) is PostgresErrorClass.DENIED
+        assert error_class_of(code) is PostgresErrorClass.DENIED
     else:
-        assert trouble_of(code) is PostgresErrorClass.REFUSED
+        assert error_class_of(code) is PostgresErrorClass.REFUSED
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgsnow.model.types.typemap import Field, array, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import array, mapping_named
 from pgsnow.model.types.variant import misfit
-from pgsnow.postgres.convert.json_scan import suspects
+from pgsnow.postgres.convert.json_scan import rows_to_inspect
 
 JSONB = Field("j", "J", mapping_named("jsonb"))
 JSON = Field("j", "J", mapping_named("json"))
@@ -43,10 +44,10 @@ def test_nothing_in_arrays_of_texts_and_numbers_is_overlooked(arrays: list[list[
 
 def check(field: Field, column: pa.Array) -> None:
     bad = {at for at, text in enumerate(column.to_pylist()) if text is not None and misfit(text) is not None}
-    assert bad <= set(suspects(field, column))
+    assert bad <= set(rows_to_inspect(field, column))
 
 
 def test_a_uuid_is_no_suspect() -> None:
     """Each suspect is parsed in Python; identifiers and hashes must not be."""
     texts = [json.dumps({"id": "81e72f3a-0e12-4e5e-9e99-12e3a0e45e67", "of": ["3e8", "c4e"]})]
-    assert suspects(JSON, pa.array(texts)) == suspects(JSONB, pa.array(texts)) == []
+    assert rows_to_inspect(JSON, pa.array(texts)) == rows_to_inspect(JSONB, pa.array(texts)) == []

@@ -1,4 +1,4 @@
-"""What the tests read out of the project's pages."""
+"""Reads the project's Markdown pages: blocks, links, headings, prose."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> list[Path]:
@@ -21,5 +22,32 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def links(page: Path) -> list[str]:
-    """Targets of links that are not addresses on the web."""
-    return [link for link in _LINK.findall(page.read_text()) if "://" not in link]
+    """Paths of the links to other files of the repository, without their anchors."""
+    return [path for path, _ in _links(page) if path]
+
+
+def anchors(page: Path) -> list[tuple[Path, str]]:
+    """Page and anchor of each link that names an anchor."""
+    return [
+        ((page.parent / path).resolve() if path else page, anchor) for path, anchor in _links(page) if anchor
+    ]
+
+
+def _links(page: Path) -> list[tuple[str, str]]:
+    return [(path, anchor) for path, anchor in _LINK.findall(page.read_text()) if "://" not in path]
+
+
+def headings(page: Path) -> list[str]:
+    """Anchors of the page's headings, in the form that GitHub gives them."""
+    found = re.findall(r"^#+ (.+)$", _FENCED.sub("", page.read_text()), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", _plain(heading).lower()).replace(" ", "-") for heading in found]
+
+
+def _plain(heading: str) -> str:
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+
+
+def prose(page: Path) -> str:
+    """The page without fenced blocks, code, and the addresses of links."""
+    text = _FENCED.sub("", page.read_text())
+    return re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)

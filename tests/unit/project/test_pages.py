@@ -1,4 +1,4 @@
-"""What the pages say is true of the code beside them."""
+"""Statements of the pages that are compared with the code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typer.main import get_command
 from pgsnow.cli.app import app_of
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.settings.settings import Settings
-from tests.unit.project.markdown import ROOT, blocks, links, pages
+from tests.unit.project.markdown import ROOT, anchors, blocks, headings, links, pages
 
 README = ROOT / "README.md"
 PLAN = ROOT / "plan/snowflake_sync_plan.md"
@@ -28,12 +28,20 @@ PLAN_VARIABLES = {
     *("SNOWFLAKE_WAREHOUSE", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA"),
     *("S3_ACCESS_KEY", "S3_SECRET", "S3_BUCKET"),
 }
+GLOSSARY = ROOT / "docs/glossary.md"
+WITHOUT_TERMS = {"CHANGELOG.md", "types.md", "glossary.md"}
+"""Pages without links to the glossary: lists, the glossary itself, and one that is generated."""
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page: Path) -> None:
     assert [link for link in links(page) if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_anchor_is_a_heading_of_its_page(page: Path) -> None:
+    assert [f"{to.name}#{anchor}" for to, anchor in anchors(page) if anchor not in headings(to)] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -105,7 +113,17 @@ def test_the_plan_names_only_files_that_are_there() -> None:
 
 def test_every_decision_is_listed() -> None:
     folder = ROOT / "docs/decisions"
-    assert {p.name for p in folder.glob("[0-9]*.md")} == set(links(folder / "README.md"))
+    listed = {link for link in links(folder / "README.md") if "/" not in link}
+    assert {p.name for p in folder.glob("[0-9]*.md")} == listed
+
+
+def test_the_list_of_decisions_has_their_titles() -> None:
+    folder = ROOT / "docs/decisions"
+    listed = dict(
+        re.findall(r"^\| \[\d+\]\((.+?)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    )
+    titles = {p.name: p.read_text().split("\n")[0].split(". ", 1)[1] for p in folder.glob("[0-9]*.md")}
+    assert listed == titles
 
 
 def test_every_page_is_reachable_from_the_index() -> None:
@@ -114,3 +132,32 @@ def test_every_page_is_reachable_from_the_index() -> None:
     assert [
         str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("*.md")) if p not in listed | {index}
     ] == []
+
+
+def test_each_glossary_entry_says_in_a_few_sentences_what_the_term_means_and_where_to_read_more() -> None:
+    for entry in re.split(r"^### ", GLOSSARY.read_text(), flags=re.MULTILINE)[1:]:
+        text = re.split(r"^## ", entry, flags=re.MULTILINE)[0].partition("\n")[2].strip()
+        explained, arrow, more = text.rpartition("→")
+        assert arrow, entry
+        assert re.fullmatch(r"\s*\[.+\]\(.+\)", more), entry
+        assert 1 <= len(re.findall(r"\.(?:\s|$)", explained)) <= 3, entry
+
+
+def test_every_page_links_its_terms_to_the_glossary() -> None:
+    pages_of_terms = [p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")] if p.name not in WITHOUT_TERMS]
+    assert [
+        str(p.relative_to(ROOT))
+        for p in pages_of_terms
+        if not any(GLOSSARY.name in link for link in links(p))
+    ] == []
+
+
+def test_where_is_names_files_and_packages_that_exist() -> None:
+    """Questions of the form "where would … go" name places that are still to be made."""
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("### Where is")[2].partition("\n## ")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "would" not in line]
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/)?)`", row)} - {
+        "sync_errors"
+    }
+    assert "sync/pipeline/rejected_rows.py" in named
+    assert [name for name in sorted(named) if not (ROOT / "src/pgsnow" / name).exists()] == []

@@ -1,9 +1,9 @@
-"""docs/types.md says what the type map does, of every type that it knows."""
+"""docs/types.md is generated from the type map and covers every type."""
 
 from __future__ import annotations
 
+from pgsnow.model.types.named_types import BY_NAME, FAMILIES
 from pgsnow.model.types.type_page import page
-from pgsnow.model.types.type_table import BY_NAME, FAMILIES
 from tests.unit.project.markdown import ROOT
 
 

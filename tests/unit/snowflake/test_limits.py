@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.schema.length_limits import limits_of, over_limit, shortened
 
 NAME = Field("name", "NAME", mapping_named("text"))

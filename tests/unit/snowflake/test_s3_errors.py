@@ -6,7 +6,7 @@ import pytest
 from botocore import exceptions as driver
 
 from pgsnow.model import errors
-from pgsnow.snowflake.stage.s3_errors import translating_s3
+from pgsnow.snowflake.stage.bucket import translating_s3
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 

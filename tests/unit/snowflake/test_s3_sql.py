@@ -81,11 +81,9 @@ def test_another_batchs_staging_table_may_take_the_rows_again() -> None:
 def test_what_is_not_a_statement_is_told_as_a_comment() -> None:
     place = staging(**KEYS)
     where = "s3://lake/team/pgsnow/public.users/17-3/"
-    assert (
-        place.tell_put(TARGET, BATCH, Path("/tmp/part-0000.parquet"))
-        == f"-- upload part-0000.parquet to {where}"
-    )
-    assert place.tell_remove(TARGET, BATCH) == f"-- delete {where}"
+    (upload,) = place.put(TARGET, BATCH, [Path("/tmp/part-0000.parquet")])
+    assert upload.text == f"-- upload part-0000.parquet to {where}"
+    assert place.remove(TARGET, BATCH).text == f"-- delete {where}"
 
 
 @pytest.mark.parametrize("shown", [f"unexpected '{SECRET}'", f"unexpected '{SECRET[:9]}…", f"at {SECRET}'…"])

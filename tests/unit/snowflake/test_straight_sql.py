@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pgsnow.model.config.sync_config import LoadMethod
-from pgsnow.model.metadata_columns import own_columns
+from pgsnow.model.metadata_columns import AUDIT, FENCE
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.snowflake.load.shadow_table import beside_of
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
+from pgsnow.snowflake.load.shadow_table import shadow_table
 from pgsnow.snowflake.sql import direct_copy as straight_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.choose import Stages
@@ -90,8 +91,8 @@ def test_rows_that_came_late_give_way_to_newer_ones_of_their_key() -> None:
 
 
 def test_what_was_gathered_beside_takes_the_place_of_all_rows_unless_a_later_run_has_been_there() -> None:
-    beside = beside_of(TARGET, "public.users/14-0")
-    assert straight_sql.create_beside(beside, OUTPUT[:3:2], own_columns(audit=True, append=False)) == (
+    beside = shadow_table(TARGET, "public.users/14-0")
+    assert straight_sql.create_shadow(beside, OUTPUT[:3:2], (FENCE, *AUDIT)) == (
         'CREATE TRANSIENT TABLE IF NOT EXISTS "DB"."ANALYTICS"."Us""ers__PGSNOW_14_0" ("ID" NUMBER(38,0),'
         ' "DOC" VARIANT, "_PGSNOW_FENCE" NUMBER(38,0), "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ, "_PGSNOW_RUN_ID" VARCHAR)'
         " DATA_RETENTION_TIME_IN_DAYS=0"

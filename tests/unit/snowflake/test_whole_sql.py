@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pgsnow.model.metadata_columns import own_columns
+from pgsnow.model.metadata_columns import AUDIT, FENCE, IDENTITY
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.sql import replace as whole_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL
@@ -63,7 +64,7 @@ def test_a_unit_that_is_tried_again_begins_where_the_one_before_it_ended() -> No
 
 
 def test_a_target_has_our_columns_last_and_without_a_key_no_primary_key() -> None:
-    assert sql.create_table(TARGET, (N,), (), own_columns(audit=True, append=True)) == (
+    assert sql.create_table(TARGET, (N,), (), (FENCE, *AUDIT, *IDENTITY)) == (
         'CREATE TABLE IF NOT EXISTS "DB"."ANALYTICS"."LOG" ("N" NUMBER(38,0), "_PGSNOW_FENCE" NUMBER(38,0),'
         ' "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ, "_PGSNOW_RUN_ID" VARCHAR, "_PGSNOW_HASH" VARCHAR,'
         ' "_PGSNOW_OCCURRENCE" NUMBER(38,0))'

@@ -8,8 +8,9 @@ from decimal import Decimal
 
 import pytest
 
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.operations.verify.canonical import from_postgres, from_snowflake
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.ledger.claim import Claim
 from pgsnow.model.deferred_batch import Layout, StagedBatch
 from pgsnow.model.table import TargetName
-from pgsnow.sync.load.deferred import Staged
+from pgsnow.sync.load.deferred import next_batch, next_row
 
 LAYOUT = Layout(TargetName("D", "S", "T"), ())
-NOTHING: Any = None
-"""What counting has no use for."""
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 12), st.integers(1, 50)), max_size=8))
@@ -36,8 +31,6 @@ def test_names_and_rows_of_what_is_staged_next_are_above_all_that_waits(
             )
         )
         rows += count
-    claim = Claim("a-1", "run", "holder", 2, None, staged=tuple(batches))
-    staged = Staged(NOTHING, NOTHING, claim, NOTHING, NOTHING, NOTHING)
-    assert staged.first_row == rows
+    assert next_row(batches) == rows
     ours = [number for fence, number, _ in waiting if fence == 2]
-    assert staged.first_batch == max(ours, default=-1) + 1
+    assert next_batch(batches, 2) == max(ours, default=-1) + 1

@@ -13,7 +13,8 @@ import pytest
 
 from pgsnow.model.config.sync_config import TransformConfig
 from pgsnow.model.errors import ColumnMissing, ConfigError, TransformFailed
-from pgsnow.model.types.typemap import Field, mapping_named
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.transform.transform import Transformed, build_transform
 
 ID = Field("id", "ID", mapping_named("bigint"), nullable=False, key=True)

@@ -13,7 +13,8 @@ from hypothesis import settings as settings_of_runs
 from hypothesis import strategies as st
 
 from pgsnow.model.config.sync_config import MaskRule, TransformConfig
-from pgsnow.model.types.typemap import Field, TypeMapping, mapping_named
+from pgsnow.model.types.mapping import Field, TypeMapping
+from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.transform.transform import build_transform
 
 UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])

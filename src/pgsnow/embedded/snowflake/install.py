@@ -1,29 +1,18 @@
-"""All repairs, in the order they wrap one another."""
+"""Installs all repairs, in the order in which they wrap one another."""
 
 from __future__ import annotations
 
-from pgsnow.embedded.snowflake import (
-    bindings,
-    buckets,
-    copying,
-    failures,
-    gaps,
-    lists,
-    merging,
-    overwriting,
-    retries,
-    sessions,
-    stages,
-    tables,
-    timestamps,
-    transactions,
-    transforming,
-)
-from pgsnow.embedded.snowflake.journal import Journal
+from pgsnow.embedded.snowflake.hooks import errors
+from pgsnow.embedded.snowflake.sessions import retries, sessions
+from pgsnow.embedded.snowflake.sessions.journal import Journal
+from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
+from pgsnow.embedded.snowflake.statements import gaps, insert_overwrite, literal_lists, merge, transactions
+from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
 
 def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> None:
-    """Repairs fakesnow in this process. Call once, with the server's store in place, before the first request."""
+    """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
+    request."""
     _values()
     _statements()
     buckets.copy_from_buckets(stores)
@@ -35,21 +24,21 @@ def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> N
 def _values() -> None:
     timestamps.keep_null_timestamps()
     bindings.bind_exactly()
-    tables.keep_38_digits()
-    tables.keep_json_digits()
-    tables.enforce_no_keys()
+    columns.keep_38_digits()
+    columns.keep_json_digits()
+    columns.enforce_no_keys()
 
 
 def _statements() -> None:
-    copying.honour_copy_flags()
-    copying.find_named_files()
-    copying.describe_quoted_tables()
-    copying.note_loads_beside_the_table()
-    transforming.copy_transformed()
-    merging.write_no_metadata_of_merge_tables()
-    merging.refuse_ambiguous_merges()
-    merging.replace_changed_rows()
-    overwriting.select_before_emptying()
+    copy.honour_copy_flags()
+    copy.find_named_files()
+    copy.describe_quoted_tables()
+    copy.note_loads_beside_the_table()
+    copy_select.copy_transformed()
+    merge.write_no_metadata_of_merge_tables()
+    merge.refuse_ambiguous_merges()
+    merge.replace_changed_rows()
+    insert_overwrite.select_before_emptying()
     stages.describe_stages_fully()
     stages.put_to_quoted_places()
     stages.list_below_a_path()
@@ -62,16 +51,17 @@ def _statements() -> None:
     gaps.create_databases_with_public()
     gaps.drop_databases()
     gaps.use_public()
-    lists.pass_by_long_lists()
+    literal_lists.pass_by_long_lists()
 
 
 def _whole_statements() -> None:
-    """Inside out: a transaction for each, its failure told as Snowflake's, and tried again while a lock is held."""
+    """From the inside out: a transaction for each statement, Snowflake's error for its failure, and a retry
+    while a lock is held."""
     transactions.run_several_statements_in_one_transaction()
     transactions.commit_before_ddl()
     transactions.follow_transactions()
     transactions.refuse_to_commit_what_was_lost()
-    failures.answer_failures_as_errors()
+    errors.answer_failures_as_errors()
     transactions.wait_for_locks()
 
 

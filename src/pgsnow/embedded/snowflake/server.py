@@ -1,4 +1,4 @@
-"""The emulator's HTTP application: fakesnow's, repaired, and a few addresses of our own below /pgsnow/."""
+"""HTTP application of the emulator: that of fakesnow with repairs, and additional routes below /pgsnow/."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pgsnow.embedded.snowflake.buckets import Buckets
 from pgsnow.embedded.snowflake.install import install
-from pgsnow.embedded.snowflake.journal import Journal
-from pgsnow.embedded.snowflake.storage import StoredSnowflake
+from pgsnow.embedded.snowflake.sessions.journal import Journal
+from pgsnow.embedded.snowflake.stages.buckets import Buckets
+from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
 
 
 def create_app(directory: Path, idle_seconds: float) -> Starlette:

@@ -1,78 +1,124 @@
-"""A tick in many processes: one finds out what is to be done and sends it, any number of others do it."""
+"""A tick in many processes: one finds out what is to be done and sends a message for each table and each chunk, and
+any worker takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.integrations.celery.engine_task import Jobs, task_options
+from pgsnow.integrations.celery.engine_task import EngineTasks, task_options
 from pgsnow.integrations.celery.messages import Messages
-from pgsnow.integrations.celery.next_step import NextStep, after_chunk
+from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved, ShuttingDown
 from pgsnow.model.report import Status, TableReport
-from pgsnow.sync.runtime.log import logger
+from pgsnow.model.unexpected import public_text
+from pgsnow.sync.runtime.log import log_unexpected, logger
 
 if TYPE_CHECKING:
     from celery import Celery
 
+    from pgsnow.sync.engine import Engine
+
 
 def add_distributed_tasks(
-    app: Celery, jobs: Jobs, task_name: str, table_queue: str | None, chunk_queue: str | None
+    app: Celery, tasks: EngineTasks, task_name: str, table_queue: str | None, chunk_queue: str | None
 ) -> Any:
     """Registers `task_name`, `task_name.table` and `task_name.chunk`; returns the first."""
     messages = Messages(
-        app, jobs.config, f"{task_name}.table", f"{task_name}.chunk", table_queue, chunk_queue
+        app, tasks.config, f"{task_name}.table", f"{task_name}.chunk", table_queue, chunk_queue
     )
-    _add_table_task(app, jobs, messages)
-    _add_chunk_task(app, jobs, messages)
-    return _add_tick_task(app, jobs, messages, task_name)
+    _add_table_task(app, tasks, messages)
+    _add_chunk_task(app, tasks, messages)
+    return _add_tick_task(app, tasks, messages, task_name)
 
 
-def _add_tick_task(app: Celery, jobs: Jobs, messages: Messages, name: str) -> Any:
-    @app.task(name=name, **task_options(jobs.config))  # type: ignore[misc, untyped-decorator, unused-ignore]
+def _add_tick_task(app: Celery, tasks: EngineTasks, messages: Messages, name: str) -> Any:
+    @app.task(name=name, **task_options(tasks.config))  # type: ignore[misc, untyped-decorator, unused-ignore]
     def sync_postgres_to_snowflake(self: Any, tables: Sequence[str] | None = None) -> dict[str, Any]:
-        """Find out which of these tables, or of all that are due, have something new, and have them synced."""
-        found = jobs.run(self, "tick", lambda engine: engine.triage(tables, due_only=True))
+        """Find the tables with changes, among these or among all that are due, and send a message for each."""
+        found = tasks.run(self, "tick", lambda engine: engine.triage(tables, due_only=True))
         for table in found.busy:
             messages.table(table)
-        return jobs.told(self, "tick", found.report)
+        return tasks.metrics(self, "tick", found.report)
 
     return sync_postgres_to_snowflake
 
 
-def _add_table_task(app: Celery, jobs: Jobs, messages: Messages) -> None:
+def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None:
     @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
-        name=messages.table_task, **task_options(jobs.config)
+        name=messages.table_task, **task_options(tasks.config)
     )
     def sync_table(self: Any, table: str) -> dict[str, Any]:
-        """Bring one table up to date, or begin its backfill and have it loaded. Does nothing if another worker has the
-        table, or it is not due any more."""
+        """Sync one table, or begin its backfill and send messages for its chunks. Does nothing if another worker has
+        the table, or if it is no longer due."""
         logger(table).info("table taken", worker=self.request.hostname)
-        report = jobs.run(
+        report = tasks.run(
             self, "table", lambda engine: engine.tick([table], due_only=True, leave_chunks=True)
         )
         for done in report.tables:
-            if jobs.flag and done.status is Status.STOPPED:
+            if tasks.flag and done.status is Status.STOPPED:
                 messages.table(table)  # this worker leaves; another one goes on
-            for _ in range(lacking(done, jobs.config.table(table).max_parallel_chunks)):
+            for _ in range(missing_workers(done, tasks.config.table(table).max_parallel_chunks)):
                 messages.chunk(table)
-        return jobs.told(self, "table", report)
+        return tasks.metrics(self, "table", report)
 
 
-def _add_chunk_task(app: Celery, jobs: Jobs, messages: Messages) -> None:
+def _add_chunk_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None:
     @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
-        name=messages.chunk_task, **task_options(jobs.config)
+        name=messages.chunk_task, **task_options(tasks.config)
     )
     def sync_chunk(self: Any, table: str) -> None:
-        """Load one chunk of the table's backfill, and ask for the next one."""
+        """Load one chunk of the table's backfill, and send a message for what comes next."""
         logger(table).info("chunk taken", worker=self.request.hostname)
-        step = jobs.run(self, "chunk", lambda engine: after_chunk(engine, table))
+        step = tasks.run(self, "chunk", lambda engine: load_next_chunk(engine, table))
         if step is NextStep.TABLE:
             messages.table(table)
         elif step is NextStep.CHUNK:
             messages.chunk(table, self.request.expires)
 
 
-def lacking(report: TableReport, at_once: int) -> int:
-    """How many more may load chunks of the table's backfill now."""
+def missing_workers(report: TableReport, max_parallel: int) -> int:
+    """How many more workers may load chunks of the table's backfill now."""
     loading = report.chunks_left - report.chunks_waiting
-    return max(0, min(report.chunks_waiting, at_once - loading))
+    return max(0, min(report.chunks_waiting, max_parallel - loading))
+
+
+class NextStep(Enum):
+    """The message to send after a chunk. TABLE: a run of the table, which ends the backfill or restarts it. CHUNK: the
+    next chunk. NONE: other workers have what is left."""
+
+    TABLE = auto()
+    CHUNK = auto()
+    NONE = auto()
+
+
+def load_next_chunk(engine: Engine, table: str) -> NextStep:
+    """Load a chunk, if there is one to claim. Raises errors that may pass when tried again.
+
+    A chunk has no place in the ledger for an error that needs a fix. So the table is run, which meets the same error
+    and records it.
+    """
+    try:
+        loaded = engine.take_chunk(table)
+    except (SchemaMoved, LeaseLost) as moved:
+        logger(table).info("chunk given up", reason=str(moved))
+        return NextStep.TABLE
+    except ShuttingDown:
+        return NextStep.CHUNK
+    except Exception as error:
+        if isinstance(error, PgsnowError) and error.transient:
+            raise
+        _log_failed_chunk(engine, table, error)
+        engine.tick([table])
+        return NextStep.NONE
+    if loaded is None:
+        return NextStep.NONE
+    if loaded.left == 0:
+        return NextStep.TABLE
+    return NextStep.CHUNK if loaded.waiting else NextStep.NONE
+
+
+def _log_failed_chunk(engine: Engine, table: str, error: Exception) -> None:
+    logger(table).error("chunk failed", error=public_text(error), error_type=type(error).__name__)
+    if not isinstance(error, PgsnowError):
+        log_unexpected(error, engine.settings.secrets(), table)

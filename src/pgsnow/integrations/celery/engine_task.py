@@ -1,4 +1,5 @@
-"""The work of a message: done by this process's engine, stopped in time, its failure handled."""
+"""The work of a task: done by this process's engine, stopped in time, and retried after a failure that may
+pass."""
 
 from __future__ import annotations
 
@@ -7,16 +8,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.utils.time import get_exponential_backoff_interval
 
 from pgsnow.config.load import load_settings
-from pgsnow.integrations.celery.after_failure import MAX_RETRIES, after_failure
 from pgsnow.integrations.celery.shutdown import SharedFlag, run_stoppable
+from pgsnow.integrations.config_source import known_secrets
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.model.errors import PgsnowError, Unavailable
+from pgsnow.model.errors import PgsnowError, Unavailable, UnexpectedError
 from pgsnow.model.report import SyncReport
 from pgsnow.model.settings.settings import Settings
-from pgsnow.sync.runtime.log import logger
+from pgsnow.model.unexpected import ADVICE, public_text
+from pgsnow.sync.runtime.log import log_unexpected, logger
 
 if TYPE_CHECKING:
     from pgsnow.sync.engine import Engine
@@ -24,19 +27,24 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 
 GRACE_SECONDS = 300
-"""From the soft time limit, which asks a job to stop after its load unit, to the hard one, which kills."""
+"""From the soft time limit, which asks a task to stop after its load batch, to the hard one, which kills."""
+MAX_RETRIES = 5
+BACKOFF_SECONDS = 2
+BACKOFF_LIMIT = 60
 
 
-class Jobs:
-    """One engine a process, made at the first job."""
+class EngineTasks:
+    """Runs the work of every task on one engine a process, which is made by the first task."""
 
     def __init__(self, config: SyncConfig, settings: Settings | None) -> None:
         self.config = config
         self.flag = SharedFlag()
         self.engines = OnePerProcess(partial(_make_engine, config, settings))
+        self._settings = settings
 
     def run(self, task: Any, what: str, work: Callable[[Engine], Done]) -> Done:
-        """What `work` returns. Raises what the task is to raise."""
+        """Run `work` and return its result. Raises Celery's Retry for an error that may pass, else a
+        PgsnowError."""
         try:
             engine = self.engines.get()
             return run_stoppable(partial(work, engine), engine.stop, self.flag)
@@ -46,17 +54,38 @@ class Jobs:
             raise
         except PgsnowError as error:
             raise after_failure(task, what, error) from None
+        except Exception as error:
+            log_unexpected(error, known_secrets(self._settings))
+            raise UnexpectedError(public_text(error), advice=ADVICE) from None
 
-    def told(self, task: Any, what: str, report: SyncReport) -> dict[str, Any]:
-        """The metrics, for whoever called the task. Raises what the task is to raise if trying again now may help."""
+    def metrics(self, task: Any, what: str, report: SyncReport) -> dict[str, Any]:
+        """The task's result. Raises Celery's Retry if tables failed and all of them may work when tried again
+        now."""
         if not report.transient:
             return report.metrics()
         failed = "; ".join(f"{table.table}: {table.error}" for table in report.failures)
         raise after_failure(task, what, Unavailable(failed)) from None
 
 
+def after_failure(task: Any, what: str, error: PgsnowError) -> Exception:
+    """The exception for the task to raise: Celery's Retry, or the error itself. what: the work's name in the
+    log."""
+    log = logger().bind(error=str(error), error_type=type(error).__name__, advice=error.advice)
+    if not error.transient:
+        log.error(f"{what} failed")
+        return error
+    retries = task.request.retries
+    if task.request.called_directly or retries >= MAX_RETRIES:
+        log.error(f"{what} failed; the next one tries again", retries=retries)
+        return error
+    delay = get_exponential_backoff_interval(BACKOFF_SECONDS, retries, BACKOFF_LIMIT, full_jitter=True)
+    log.warning(f"{what} failed and is tried again", retries=retries, retry_in_seconds=delay)
+    retry: Exception = task.retry(exc=error, countdown=delay, throw=False)
+    return retry
+
+
 def task_options(config: SyncConfig) -> dict[str, Any]:
-    """Of every task of ours; the application's own defaults are left alone."""
+    """Celery's options of every task of pgsnow; the application's own defaults are left alone."""
     return {
         "shared": False,
         "bind": True,

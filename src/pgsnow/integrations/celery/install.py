@@ -1,6 +1,6 @@
-"""The sync as a Celery task and a beat entry, added to an application that is already there.
+"""Adds the sync to an existing Celery application, as a task and a beat entry.
 
-    from pgsnow.integrations.celery.install import install
+    from pgsnow.integrations.celery import install
     install(app, "sync_config.yaml")
 
 Broker and workers stay the host's own, and so does its configuration: every option below is the task's.
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.integrations.celery.beat_entry import add_beat_entry, beat_entry_of
 from pgsnow.integrations.config_source import GivenConfig, resolve
 from pgsnow.model.config.sync_config import Execution
 from pgsnow.model.errors import MissingExtra
@@ -21,7 +20,7 @@ from pgsnow.model.settings.settings import Settings
 
 try:
     from pgsnow.integrations.celery.distributed import add_distributed_tasks
-    from pgsnow.integrations.celery.engine_task import GRACE_SECONDS, Jobs, task_options
+    from pgsnow.integrations.celery.engine_task import GRACE_SECONDS, EngineTasks, task_options
     from pgsnow.integrations.celery.worker_signals import follow_worker
 except ImportError:
     raise MissingExtra("celery", "celery") from None
@@ -52,8 +51,8 @@ def install(
     the environment by the process that runs the first tick, so beat and web processes need no credentials.
 
     A tick takes the tables that are due (a table that failed always is), logs a SyncReport, and returns its
-    metrics. A failure that may pass is retried five times with exponential backoff and full jitter, until the
-    message expires at the next beat; any other is logged, stays in the ledger, and waits for a person. The
+    metrics. An error that may pass is retried five times with exponential backoff and full jitter, until the
+    message expires at the next beat; any other is logged and recorded in the ledger, and needs a fix. The
     message is acknowledged at the end, and a tick is idempotent: a killed worker's is delivered again, a
     duplicate does nothing. A beat entry of this name that the application has written itself is left as it
     is.
@@ -64,22 +63,37 @@ def install(
     chunk_queue or table_queue, else to queue, else where the application's task_routes lead.
     """
     sync_config = resolve(config)
-    jobs = Jobs(sync_config, settings)
+    tasks = EngineTasks(sync_config, settings)
     if sync_config.execution is Execution.DISTRIBUTED:
         table_queue = table_queue or queue
-        task = add_distributed_tasks(app, jobs, task_name, table_queue, chunk_queue or table_queue)
+        task = add_distributed_tasks(app, tasks, task_name, table_queue, chunk_queue or table_queue)
     else:
-        task = _add_single_task(app, jobs, task_name)
-    add_beat_entry(app, beat_entry, beat_entry_of(task_name, sync_config.sync_interval_seconds, queue))
-    follow_worker(app, jobs, settings)
+        task = _add_single_task(app, tasks, task_name)
+    _add_beat_entry(app, beat_entry, task_name, sync_config.sync_interval_seconds, queue)
+    follow_worker(app, tasks, settings)
     return task
 
 
-def _add_single_task(app: Celery, jobs: Jobs, task_name: str) -> Any:
-    @app.task(name=task_name, **task_options(jobs.config))  # type: ignore[misc, untyped-decorator, unused-ignore]
+def _add_single_task(app: Celery, tasks: EngineTasks, task_name: str) -> Any:
+    @app.task(name=task_name, **task_options(tasks.config))  # type: ignore[misc, untyped-decorator, unused-ignore]
     def sync_postgres_to_snowflake(self: Any, tables: Sequence[str] | None = None) -> dict[str, Any]:
-        """Bring Snowflake up to date with Postgres, for these tables or all that are due."""
-        report = jobs.run(self, "tick", lambda engine: engine.tick(tables, due_only=True))
-        return jobs.told(self, "tick", report)
+        """Sync these tables, or all that are due, from Postgres to Snowflake."""
+        report = tasks.run(self, "tick", lambda engine: engine.tick(tables, due_only=True))
+        return tasks.metrics(self, "tick", report)
 
     return sync_postgres_to_snowflake
+
+
+def _add_beat_entry(app: Celery, name: str, task_name: str, interval: float, queue: str | None) -> None:
+    """Added once the application is complete, whatever it does to its configuration after `install`. A message expires
+    when the next one is sent: it has nothing left to do then."""
+    options = {"expires": interval} | ({"queue": queue} if queue else {})
+    entry = {"task": task_name, "schedule": interval, "options": options}
+
+    def add(**_: Any) -> None:
+        app.conf.beat_schedule = {name: entry, **(app.conf.beat_schedule or {})}
+
+    if app.finalized:
+        add()
+    else:
+        app.on_after_finalize.connect(add, weak=False)

@@ -1,4 +1,4 @@
-"""What is done when the worker that runs the tasks starts, shuts down, and is gone."""
+"""Handlers of Celery's signals: when a worker starts, is asked to shut down, and has ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from celery import signals
 
 from pgsnow.config.load import load_settings
-from pgsnow.integrations.celery.engine_task import Jobs
+from pgsnow.integrations.celery.engine_task import EngineTasks
 from pgsnow.model.config.sync_config import Execution
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.settings import Settings
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
-def follow_worker(app: Celery, jobs: Jobs, settings: Settings | None) -> None:
-    """For as long as this process lives."""
+def follow_worker(app: Celery, tasks: EngineTasks, settings: Settings | None) -> None:
+    """Connect the handlers, for as long as this process lives."""
 
     def check(**named: Any) -> None:
         if named["instance"].app is not app:
             return
         if settings is None:
             _report_settings()
-        if jobs.config.execution is Execution.DISTRIBUTED:
+        if tasks.config.execution is Execution.DISTRIBUTED:
             _report_prefetch(app)
 
     def ask_to_stop(**_: Any) -> None:
-        jobs.flag.set()
+        tasks.flag.set()
 
     def close(**_: Any) -> None:
-        jobs.engines.close()
+        tasks.engines.close()
 
     signals.celeryd_after_setup.connect(check, weak=False)
     signals.worker_shutting_down.connect(ask_to_stop, weak=False)
@@ -41,7 +41,7 @@ def follow_worker(app: Celery, jobs: Jobs, settings: Settings | None) -> None:
 
 
 def _report_settings() -> None:
-    """Say what is missing when the worker starts, not first at a tick. The host's other tasks go on."""
+    """Log missing settings when the worker starts, before the first tick. The host's other tasks go on."""
     try:
         load_settings()
     except ConfigError as error:
@@ -49,12 +49,12 @@ def _report_settings() -> None:
 
 
 def _report_prefetch(app: Celery) -> None:
-    """A message that a busy worker has put by is no use to an idle one.
+    """Warn about prefetching: an idle worker cannot take a message that a busy one has prefetched.
     https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits"""
     multiplier = app.conf.worker_prefetch_multiplier
     if multiplier != 1:
         logger().warning(
-            "busy workers put messages by that idle ones could take",
+            "busy workers prefetch messages that idle ones could take",
             worker_prefetch_multiplier=multiplier,
             advice="Set worker_prefetch_multiplier = 1 for the workers that take the sync's messages.",
         )

@@ -1,6 +1,6 @@
-"""The sync's state over HTTP, for an application that is already there.
+"""Status of the sync over HTTP, as a router for an existing FastAPI application.
 
-from pgsnow.integrations.fastapi.router import status_router
+from pgsnow.integrations.fastapi import status_router
 app.include_router(status_router("sync_config.yaml"))
 """
 
@@ -13,11 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgsnow.config.load import load_settings
-from pgsnow.integrations.config_source import GivenConfig, resolve
+from pgsnow.integrations.config_source import GivenConfig, known_secrets, resolve
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.errors import MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
+from pgsnow.model.unexpected import public_advice, public_text
 from pgsnow.operations.status.summary import status_of
+from pgsnow.sync.runtime.log import log_unexpected
 
 try:
     from fastapi import APIRouter
@@ -38,13 +40,12 @@ def status_router(
     prefix: str = "/sync",
     dependencies: Sequence[Any] | None = None,
 ) -> APIRouter:
-    """A read-only router. It asks the ledger alone: neither the source tables nor Snowflake, and it holds no
-    secret.
+    """Read-only router. It reads the ledger alone, neither the source tables nor Snowflake, and shows no secret.
 
     GET {prefix}/status  200 with the document of `status_of`; 503 with `error` and `advice` when the ledger
-                         cannot be read. A table that fails is a 200: the page works, its `state` says what
-                         does not.
-    GET {prefix}/ready   200 when the ledger answers, else 503.
+                         cannot be read, 500 for an error that pgsnow does not know. A table that fails is a 200:
+                         the document's `state` shows it.
+    GET {prefix}/ready   200 when the ledger answers, else 503 or 500 with `error` and `advice`.
 
     config is read here; raises ConfigError. settings default to the environment, read at the first request;
     ledger to the one they name, closed with the application (one that is given is left open). dependencies
@@ -58,15 +59,24 @@ def status_router(
         yield
         ledgers.close()
 
+    def answer(make: Callable[[], dict[str, Any]]) -> JSONResponse:
+        try:
+            return _response(200, make())
+        except PgsnowError as error:
+            return _response(503, _unknown(error))
+        except Exception as error:
+            log_unexpected(error, known_secrets(settings))
+            return _response(500, _unknown(error))
+
     router = APIRouter(prefix=prefix, tags=["sync"], dependencies=list(dependencies or ()), lifespan=lifespan)
 
     @router.get("/status")
     def status() -> JSONResponse:
-        return _answer(lambda: status_of(sync_config, ledger or ledgers.get(), datetime.now(UTC)))
+        return answer(lambda: status_of(sync_config, ledger or ledgers.get(), datetime.now(UTC)))
 
     @router.get("/ready")
     def ready() -> JSONResponse:
-        return _answer(lambda: _asked(ledger or ledgers.get()))
+        return answer(lambda: _ready(ledger or ledgers.get()))
 
     return router
 
@@ -77,14 +87,14 @@ def _open_ledger(config: SyncConfig, settings: Settings | None) -> Ledger:
     return Ledger((settings or load_settings()).ledger, config.ledger_schema)
 
 
-def _asked(ledger: Ledger) -> dict[str, Any]:
+def _ready(ledger: Ledger) -> dict[str, Any]:
     ledger.run_log.watermarks()
     return {"ledger": "ok"}
 
 
-def _answer(make: Callable[[], dict[str, Any]]) -> JSONResponse:
-    try:
-        return JSONResponse(make(), headers={"Cache-Control": "no-store"})
-    except PgsnowError as error:
-        unknown = {"state": "unknown", "error": str(error), "advice": error.advice}
-        return JSONResponse(unknown, status_code=503, headers={"Cache-Control": "no-store"})
+def _response(code: int, document: dict[str, Any]) -> JSONResponse:
+    return JSONResponse(document, code, headers={"Cache-Control": "no-store"})
+
+
+def _unknown(error: Exception) -> dict[str, Any]:
+    return {"state": "unknown", "error": public_text(error), "advice": public_advice(error)}

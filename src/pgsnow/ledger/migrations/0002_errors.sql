@@ -20,20 +20,20 @@ create unique index if not exists sync_errors_open on sync_errors (source_table,
 -- The newest errors of a table, and of all.
 create index if not exists sync_errors_newest on sync_errors (source_table, updated_at);
 
--- What a person sees of it in psql (\d+); docs/ledger.md says the same.
-comment on table sync_errors is 'Quarantine: source rows that could not be loaded, with the reason. The rest of their table went on.';
-comment on column sync_errors.id is 'Number of the error; `pgsnow errors show`, `replay` and `dismiss` take it.';
+-- Descriptions, shown by \d+ in psql and in docs/ledger.md.
+comment on table sync_errors is 'Rejected rows: source rows that could not be loaded, with the reason. The other rows of their table were loaded.';
+comment on column sync_errors.id is 'Number of the error, for `pgsnow errors show`, `replay` and `dismiss`.';
 comment on column sync_errors.source_table is 'Name of the table, as in sync_watermarks.';
-comment on column sync_errors.key is 'The row''s primary key: each column''s value as text.';
-comment on column sync_errors.key_digest is 'SHA-256 of the key, by which an open error of the same row is found.';
-comment on column sync_errors.column_name is 'The column at fault, where it is known.';
-comment on column sync_errors.payload is 'The row as it was read; long values are cut, and say so.';
-comment on column sync_errors.reason is 'Why the row was refused.';
-comment on column sync_errors.run_id is 'The run that refused it last.';
-comment on column sync_errors.state is 'open, replayed (a newer version of the row was loaded) or dismissed (by a person).';
-comment on column sync_errors.occurrences is 'How often the row was refused while this error was open.';
-comment on column sync_errors.created_at is 'When it was refused first.';
-comment on column sync_errors.updated_at is 'When it was refused last, replayed or dismissed.';
+comment on column sync_errors.key is 'Primary key of the row: each column''s value as text.';
+comment on column sync_errors.key_digest is 'SHA-256 of the key, to find an open error of the same row.';
+comment on column sync_errors.column_name is 'Column that caused the error, if known.';
+comment on column sync_errors.payload is 'The row as it was read; long values are cut and marked as cut.';
+comment on column sync_errors.reason is 'Why the row was rejected.';
+comment on column sync_errors.run_id is 'Last run that rejected it.';
+comment on column sync_errors.state is 'open, replayed (a newer version of the row was loaded) or dismissed (by an operator).';
+comment on column sync_errors.occurrences is 'How often the row was rejected while this error was open.';
+comment on column sync_errors.created_at is 'When it was first rejected.';
+comment on column sync_errors.updated_at is 'When it was last rejected, or was replayed or dismissed.';
 
 -- Done.
 insert into pgsnow_migrations (version, name) values (2, 'errors') on conflict (version) do nothing;

@@ -32,31 +32,31 @@ create index if not exists sync_logs_started on sync_logs (started_at);
 -- The newest runs of one table.
 create index if not exists sync_logs_table on sync_logs (source_table, started_at);
 
--- What a person sees of it in psql (\d+); docs/ledger.md says the same.
+-- Descriptions, shown by \d+ in psql and in docs/ledger.md.
 comment on table sync_logs is 'One row for each run of each table, kept for `log_retention_days`.';
 comment on column sync_logs.run_id is 'The run; all tables of one tick share it.';
 comment on column sync_logs.source_table is 'Name of the table, as in sync_watermarks.';
 comment on column sync_logs.target_table is 'The Snowflake table.';
-comment on column sync_logs.started_at is 'When the table''s run began, by the worker''s clock.';
+comment on column sync_logs.started_at is 'When the table''s run started, by the worker''s clock.';
 comment on column sync_logs.ended_at is 'started_at plus seconds.';
-comment on column sync_logs.seconds is 'How long it took.';
-comment on column sync_logs.phases is 'Seconds of each phase (read, put, copy, merge …).';
+comment on column sync_logs.seconds is 'Duration of the run.';
+comment on column sync_logs.phases is 'Seconds per phase (read, put, copy, merge …).';
 comment on column sync_logs.rows_read is 'Rows read from Postgres.';
-comment on column sync_logs.rows_rejected is 'Rows put into sync_errors.';
-comment on column sync_logs.rows_dropped is 'Rows that the transform left out.';
+comment on column sync_logs.rows_rejected is 'Rows rejected, recorded in sync_errors.';
+comment on column sync_logs.rows_dropped is 'Rows that the transform dropped.';
 comment on column sync_logs.rows_inserted is 'Rows inserted in Snowflake.';
 comment on column sync_logs.rows_updated is 'Rows updated in Snowflake.';
-comment on column sync_logs.bytes_staged is 'Bytes of the Parquet files sent to the stage.';
-comment on column sync_logs.load_units is 'How many COPY and MERGE pairs it took.';
-comment on column sync_logs.query_ids is 'Snowflake''s ids of the statements, for its query history.';
-comment on column sync_logs.status is 'How it ended: ok, idle, partial, error or stopped.';
+comment on column sync_logs.bytes_staged is 'Bytes of the Parquet files uploaded to the stage.';
+comment on column sync_logs.load_units is 'Number of load batches, each with one COPY and one MERGE.';
+comment on column sync_logs.query_ids is 'Snowflake''s query ids of the statements, for its query history.';
+comment on column sync_logs.status is 'How it ended: ok, idle, partial, error or stopped; applied: not a run, pgsnow apply sent DDL.';
 comment on column sync_logs.full_read is 'Why the whole table was read; NULL for an incremental read.';
-comment on column sync_logs.events is 'Things a person should know: a column added, a change of read mode …';
-comment on column sync_logs.error is 'Why it failed; NULL if it did not.';
-comment on column sync_logs.error_type is 'The kind of error, a class of pgsnow.model.errors.';
+comment on column sync_logs.events is 'What an operator should know: a column was added, the read mode changed …';
+comment on column sync_logs.error is 'Error that stopped the run; NULL if it did not fail.';
+comment on column sync_logs.error_type is 'Class of the error in pgsnow.model.errors.';
 comment on column sync_logs.advice is 'How to fix it.';
 comment on column sync_logs.last_watermark is 'Largest watermark in Snowflake after the run, as Postgres writes it.';
-comment on column sync_logs.fence is 'The lease under which it ran; rows it wrote carry this number in Snowflake.';
+comment on column sync_logs.fence is 'Fence of the run''s lease; rows it wrote have this number in Snowflake.';
 
 -- Done.
 insert into pgsnow_migrations (version, name) values (3, 'logs') on conflict (version) do nothing;

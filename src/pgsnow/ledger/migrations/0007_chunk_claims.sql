@@ -16,17 +16,17 @@ alter table sync_backfills add column if not exists last_fence bigint;
 -- Those that are there already: no attempt had one of its own.
 update sync_backfills set last_fence = fence where last_fence is null;
 
--- What a person sees of it in psql (\d+); docs/ledger.md says the same.
-comment on column sync_watermarks.last_status is 'How the last run ended: ok, idle (nothing had changed), partial (rows went to sync_errors), error, stopped, or held (others load the chunks of its backfill).';
-comment on column sync_backfills.fence is 'Whatever the backfill wrote into the target has a larger fence than this, or the same; whatever was written before it a smaller one.';
-comment on column sync_backfills.last_fence is 'The fence of the newest attempt at one of its chunks; those of later runs are larger.';
+-- Descriptions, shown by \d+ in psql and in docs/ledger.md.
+comment on column sync_watermarks.last_status is 'How the last run ended: ok, idle (nothing had changed), partial (rows were rejected), error, stopped, or held (other workers load the chunks of its backfill).';
+comment on column sync_backfills.fence is 'Rows written by the backfill have this fence or a larger one; rows written before it have a smaller one.';
+comment on column sync_backfills.last_fence is 'Fence of the newest attempt at one of its chunks; later runs have larger fences.';
 comment on column sync_chunks.last_watermark is 'Largest watermark of this chunk.';
-comment on column sync_chunks.fences is 'The fences of the attempts at it, in their order. Only the last one may still write.';
-comment on column sync_chunks.open_batches is 'Load units of its attempts whose staging table or staged files may still be in Snowflake.';
-comment on column sync_chunks.lease_holder is 'The worker that loads this chunk now; NULL when nobody does.';
-comment on column sync_chunks.lease_expires is 'From then on anyone may take the chunk, unless the lease is renewed first; NULL when nobody holds it.';
-comment on column sync_chunks.lease_session is 'The database session (process id @ server start) whose advisory lock shows that the holder lives; NULL if it holds none.';
-comment on column sync_chunks.lock_key is 'That advisory lock.';
+comment on column sync_chunks.fences is 'Fences of all attempts, in order. Only the last one may still write.';
+comment on column sync_chunks.open_batches is 'Load batches of its attempts whose staging table or staged files may still be in Snowflake.';
+comment on column sync_chunks.lease_holder is 'Worker that loads this chunk now; NULL if none does.';
+comment on column sync_chunks.lease_expires is 'When the lease expires unless it is renewed; then any worker may take over the chunk. NULL if no worker holds it.';
+comment on column sync_chunks.lease_session is 'Database session (process id @ server start) whose advisory lock proves that the holder is alive; NULL if there is none.';
+comment on column sync_chunks.lock_key is 'Key of that advisory lock.';
 
 -- Done.
 insert into pgsnow_migrations (version, name) values (7, 'chunk_claims') on conflict (version) do nothing;

@@ -4,11 +4,11 @@ alter table sync_watermarks
     add column if not exists loaded_checkpoint jsonb,
     add column if not exists read_until timestamptz;
 
--- What a person sees of it in psql (\d+); docs/ledger.md says the same.
-comment on column sync_watermarks.checkpoint is 'Where the next read begins; NULL makes it a full read. Moves only after Snowflake committed, or after the rows were staged, and never backward but to where the loading is.';
-comment on column sync_watermarks.staged is 'Batches that wait in the stage to be loaded (load_every), in order: name, fence, rows, bytes, columns, since when; NULL: none.';
-comment on column sync_watermarks.loaded_checkpoint is 'While batches wait: where the loading is. If their files are lost, the reading goes back to it.';
-comment on column sync_watermarks.read_until is 'Every change that was committed before this moment is in Snowflake or waits in the stage.';
+-- Descriptions, shown by \d+ in psql and in docs/ledger.md.
+comment on column sync_watermarks.checkpoint is 'Position where the next read starts; NULL means a full read. It moves only after Snowflake committed or the rows were staged, and goes back only to loaded_checkpoint.';
+comment on column sync_watermarks.staged is 'Batches staged for a deferred load (load_every), in order: name, fence, rows, bytes, columns, time; NULL: none.';
+comment on column sync_watermarks.loaded_checkpoint is 'While batches are staged: position up to which the target is loaded. If staged files are lost, reading goes back to it.';
+comment on column sync_watermarks.read_until is 'Every change committed before this time is in Snowflake or staged for it.';
 
 -- Done.
 insert into pgsnow_migrations (version, name) values (9, 'staged') on conflict (version) do nothing;

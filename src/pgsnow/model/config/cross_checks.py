@@ -1,5 +1,7 @@
-"""What must hold between keys and between tables. Works on data that may be wrong in other ways, so that all
-problems are told at once."""
+"""Rules between keys of a table, and between tables.
+
+They also accept data with other problems, so that all problems can be reported at once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgsnow.model.config.interpolation import Path
-from pgsnow.model.config.problems import Problems, written
+from pgsnow.model.config.problems import Problems, display_path
 from pgsnow.model.config.table_config import WHOLE_MODES, LoadMethod, TableMode
 from pgsnow.model.duration import parse_duration
 from pgsnow.model.table import SourceName, TargetName
@@ -18,7 +20,7 @@ _NO_KEY = {None, *(str(choice) for choice in NEVER_OF_KEYS)}
 
 
 def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
-    """Reports to `problems`; `tables` maps the place in the file to an entry with its defaults."""
+    """Adds violations to `problems`. tables: index in the file → entry, defaults included."""
     _distinct(tables, "name", _name_of, "name", problems)
     _distinct(tables, "target", _target_of, "target", problems)
     for at, table in tables.items():
@@ -40,14 +42,14 @@ def _distinct(
         if value not in first:
             first[value] = at
             continue
-        other = written(("tables", first[value]))
+        other = display_path(("tables", first[value]))
         if key == "name" and table.get("name") is None:
             problems.add(
                 ("tables", at, "source"),
-                f"is the source of {other} too — remove one, or give this one its own `name:`",
+                f"is also the source of {other} — remove one, or give this one its own `name:`",
             )
         else:
-            problems.add(("tables", at, key), f"is the {what} of {other} too — change one of them")
+            problems.add(("tables", at, key), f"is also the {what} of {other} — change one of them")
 
 
 def _name_of(table: Table) -> object:
@@ -84,7 +86,7 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
         if table.get(key) is not None and table.get("load_every") is None:
             problems.add(
                 (*path, key),
-                "needs `load_every:`, the longest that rows may wait — write it too, such as `load_every: 10m`",
+                "needs `load_every:`, the longest time that rows may wait — add it, such as `load_every: 10m`",
             )
     if not _is_deferred(table):
         return
@@ -92,17 +94,17 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
     if (mode := table.get("mode")) in {str(mode) for mode in WHOLE_MODES}:
         problems.add(
             here,
-            f"is of no use with mode {mode}, which loads all or nothing — write `every:` instead, or `0`",
+            f"cannot be used with mode {mode}, which loads everything at once — write `every:` instead, or `0`",
         )
     if table.get("load") == str(LoadMethod.INSERT):
-        problems.add(here, "needs files that wait in a stage — write `load: stage` or `load: s3`")
+        problems.add(here, "needs files in a stage — write `load: stage` or `load: s3`")
 
 
 def _is_deferred(table: Table) -> bool:
     try:
         return parse_duration(table.get("load_every", 0)) > 0
     except ValueError:
-        return False  # refused with its own message
+        return False  # the value is reported on its own
 
 
 def _check_columns(table: Table, path: Path, problems: Problems) -> None:
@@ -110,10 +112,11 @@ def _check_columns(table: Table, path: Path, problems: Problems) -> None:
     excluded = _names(columns.get("exclude"))
     for name in sorted(excluded & _names(table.get("pk"))):
         problems.add(
-            (*path, "columns", "exclude"), f"{name} belongs to pk — keep it; hash it if it must not be read"
+            (*path, "columns", "exclude"),
+            f"{name} belongs to pk — keep it, and hash it if its values are secret",
         )
     for name in sorted(excluded & _names(columns.get("include"))):
-        problems.add((*path, "columns", "exclude"), f"{name} is included too — name it in one of both")
+        problems.add((*path, "columns", "exclude"), f"{name} is also included — name it in one of them")
     for name in sorted(excluded & set(_mapping(columns.get("rename")))):
         problems.add((*path, "columns", "rename"), f"{name} is excluded — remove it here or there")
     overflow = _mapping(columns.get("on_overflow"))
@@ -121,9 +124,7 @@ def _check_columns(table: Table, path: Path, problems: Problems) -> None:
     for name in sorted(excluded & set(overflow)):
         problems.add(here, f"{name} is excluded — remove it here or there")
     for name in sorted(_names(table.get("pk")) & {name for name, how in overflow.items() if how in _NO_KEY}):
-        problems.add(
-            here, f"{name} belongs to pk, and changed keys would be alike — write quarantine or text"
-        )
+        problems.add(here, f"{name} belongs to pk, and changed keys could be equal — write reject or text")
 
 
 def _check_transform(table: Table, path: Path, problems: Problems) -> None:
@@ -137,7 +138,7 @@ def _check_transform(table: Table, path: Path, problems: Problems) -> None:
             "is missing, and hash needs it — write `salt: ${PGSNOW_HASH_SALT}` and set that variable",
         )
     for name in sorted(masked & key):
-        problems.add((*here, "mask"), f"{name} belongs to pk, and masked keys would be alike — use hash")
+        problems.add((*here, "mask"), f"{name} belongs to pk, and masked keys could be equal — use hash")
     for name in sorted(emptied & key):
         problems.add((*here, "set_null"), f"{name} belongs to pk, which cannot be NULL — use hash")
     for name in sorted((hashed & masked) | (hashed & emptied) | (masked & emptied)):
@@ -159,7 +160,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _names(value: object) -> set[str]:
-    """Names in a text, a list or the keys of a mapping; nothing of anything else."""
+    """Names in a text, in a list, or in the keys of a mapping; empty for anything else."""
     if isinstance(value, str):
         return {value}
     if isinstance(value, (list, tuple, Mapping)):

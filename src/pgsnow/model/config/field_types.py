@@ -1,7 +1,7 @@
-"""What a configuration value may be: one checked type a kind of value, each refusal with its fix.
+"""Types of configuration values, one for each kind. They reject wrong values with a message that says how to fix them.
 
-Everything is strict: a number is not taken from quoted text nor a name from a number, because YAML makes
-such slips easy (`no` is false, `007` is seven). Only text from `${VAR}` may stand for a number or a boolean.
+They are strict: a number is not accepted as text, nor quoted text as a number, because YAML converts values silently
+(`no` is false, `007` is seven). Only text from `${VAR}` is converted to a number or a boolean.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _LONGEST = 255
 _ONE_NAME_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
 
-def shown(value: object) -> str:
-    """A value as a message may show it: never what came from the environment, never long."""
+def display(value: object) -> str:
+    """A value as messages show it: shortened, and as `${VAR}` where it came from the environment."""
     if isinstance(value, Expanded):
         return repr(value.written)
     if isinstance(value, bool):
-        return f"{str(value).lower()} (YAML's reading of a bare yes, no, on or off; quotes make it text)"
+        return f"{str(value).lower()} (in YAML, a bare yes, no, on or off is a boolean)"
     if value is None:
         return "nothing"
     if isinstance(value, (Mapping, list, tuple)):
@@ -37,40 +37,42 @@ def shown(value: object) -> str:
 
 
 def text(value: object) -> str:
-    """Text with something in it."""
+    """Non-empty text."""
     if not isinstance(value, str):
-        raise ValueError(f"{shown(value)} is not text — write text, in quotes if need be")
+        raise ValueError(f"{display(value)} is not text — quote the value")
     if not value.strip():
         raise ValueError("is empty — write a value or leave the key out")
     if "\0" in value:
-        raise ValueError("holds a NUL character — remove it")
+        raise ValueError("contains a NUL character — remove it")
     return str(value)
 
 
 def name(value: object) -> str:
-    """One short line of text, kept to the letter."""
+    """One line of printable text, unchanged; at most 255 characters."""
     found = text(value)
     if found != found.strip() or not found.isprintable():
-        raise ValueError(f"{shown(value)} has blanks around it or unprintable characters — remove them")
+        raise ValueError(
+            f"{display(value)} has leading or trailing blanks, or unprintable characters — remove them"
+        )
     if len(found) > _LONGEST:
         raise ValueError(f"is longer than {_LONGEST} characters — shorten it")
     return found
 
 
 def identifier(value: object) -> str:
-    """A Postgres identifier, raw: case kept, no quotes."""
+    """A Postgres identifier without quotes, its case kept."""
     found = name(value)
     if len(found.encode("utf-8", "surrogatepass")) > _IDENTIFIER_LIMIT:
-        raise ValueError(f"is longer than {_IDENTIFIER_LIMIT} bytes — Postgres has no such name")
+        raise ValueError(f"is longer than {_IDENTIFIER_LIMIT} bytes — Postgres names are shorter")
     return found
 
 
 def names(value: object) -> tuple[str, ...]:
-    """A column name or a list of them, without repeats."""
+    """A column name, or a list of distinct ones."""
     if isinstance(value, str):
         return (identifier(value),)
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"{shown(value)} is not a column name or a list of them — write `id` or `[a, b]`")
+        raise ValueError(f"{display(value)} is not a column name or a list of them — write `id` or `[a, b]`")
     found = tuple(identifier(item) for item in value)
     repeated = sorted({item for item in found if found.count(item) > 1})
     if repeated:
@@ -79,7 +81,7 @@ def names(value: object) -> tuple[str, ...]:
 
 
 def key_names(value: object) -> tuple[str, ...]:
-    """`names`, at least one."""
+    """One or more column names."""
     found = names(value)
     if not found:
         raise ValueError("is empty — name the columns that identify a row")
@@ -87,7 +89,7 @@ def key_names(value: object) -> tuple[str, ...]:
 
 
 def source_name(value: object) -> SourceName:
-    """`schema.table`, parts quoted where needed."""
+    """A source table: `schema.table`, with quotes where needed."""
     if isinstance(value, SourceName):
         return value
     try:
@@ -102,7 +104,7 @@ def source_name(value: object) -> SourceName:
 
 
 def target_name(value: object) -> str:
-    """`table`, `schema.table` or `database.schema.table`, as written."""
+    """A target table: `table`, `schema.table` or `database.schema.table`; kept as written."""
     try:
         TargetName.parse(name(value))
     except ValueError as error:
@@ -117,27 +119,27 @@ def target_name(value: object) -> str:
 def _table_advice(value: object, error: ValueError, form: str) -> str:
     if " — " in str(error):
         return str(error)
-    return f"{shown(value)} is not a table's name — write {form}"
+    return f"{display(value)} is not a table's name — write {form}"
 
 
 def switch(value: object) -> bool:
-    """true or false, nothing else."""
+    """true or false."""
     if isinstance(value, Expanded) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
-        raise ValueError(f"{shown(value)} is not true or false — write true or false")
+        raise ValueError(f"{display(value)} is not true or false — write true or false")
     return value
 
 
 def _number(value: object, what: str, least: float, above: bool) -> float:
-    """A finite number, not a boolean; `what` names it in refusals."""
+    """A finite number, not a boolean. what: its name in messages. above: `least` itself is rejected."""
     if isinstance(value, Expanded):
         value = _number_of(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{shown(value)} is not a {what} — write a {what}, without quotes")
+        raise ValueError(f"{display(value)} is not a {what} — write a {what}, without quotes")
     if value < least or (above and value == least):
         bound = "more than" if above else "at least"
-        raise ValueError(f"{shown(value)} is too small — write {bound} {least:g}")
+        raise ValueError(f"{display(value)} is too small — write {bound} {least:g}")
     return value
 
 
@@ -151,19 +153,19 @@ def _number_of(value: Expanded) -> object:
 
 
 def whole(least: int) -> Callable[[object], int]:
-    """A whole number of at least `least`."""
+    """A validator for whole numbers of at least `least`."""
 
     def check(value: object) -> int:
         found = _number(value, "whole number", least, above=False)
         if not isinstance(found, int):
-            raise ValueError(f"{shown(value)} is not a whole number — leave the fraction out")
+            raise ValueError(f"{display(value)} is not a whole number — leave the fraction out")
         return found
 
     return check
 
 
 def positive(value: object) -> float:
-    """A number above zero."""
+    """A number greater than zero."""
     return float(_number(value, "number", 0, above=True))
 
 
@@ -173,14 +175,14 @@ def duration(value: object) -> float:
         return parse_duration(value)
     except ValueError as error:
         raise ValueError(
-            f"{shown(value)}: {error} — write seconds, or text such as 30s, 10m, 1h30m, 2d"
+            f"{display(value)}: {error} — write seconds, or text such as 30s, 10m, 1h30m, 2d"
         ) from None
 
 
 def texts_by_name(value: object) -> dict[str, str]:
     """Column name → text."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"{shown(value)} is not a mapping — write `{{column: value}}`")
+        raise ValueError(f"{display(value)} is not a mapping — write `{{column: value}}`")
     return {identifier(key): name(item) for key, item in value.items()}
 
 

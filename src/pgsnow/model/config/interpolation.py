@@ -1,4 +1,4 @@
-"""`${VAR}` and `${VAR:-default}` in a configuration that is already parsed, in string values only."""
+"""Replacement of `${VAR}` and `${VAR:-default}` in the string values of a parsed configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Path = tuple[str | int, ...]
 
 
 class Expanded(str):
-    """Text that came (in part) from the environment. `written` is what the file says, fit for messages."""
+    """Text that came, at least in part, from the environment. written: the text in the file, which messages show."""
 
     __slots__ = ("written",)
     written: str
@@ -29,8 +29,8 @@ def expand(
 ) -> Any:
     """`value` with every reference in its strings replaced; `$${` stands for a literal `${`.
 
-    A default is used when the variable is unset or empty, as in a shell. What is missing or malformed goes to
-    `report(path, message)`, and the text is kept as it stands.
+    A default is used if the variable is unset or empty, as in a shell. Missing variables and malformed references are
+    reported by `report(path, message)`, and their text stays unchanged.
     """
     if isinstance(value, str):
         return _expand_text(value, env, lambda message: report(path, message))
@@ -67,7 +67,7 @@ def _replacement(match: re.Match[str], env: Mapping[str, str], report: Callable[
 
 
 def escape(value: Any) -> Any:
-    """The inverse for plain data: what `expand` gives back unchanged."""
+    """The inverse of `expand` for plain data: text that `expand` turns back into `value`."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, Mapping):

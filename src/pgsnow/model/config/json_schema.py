@@ -1,20 +1,22 @@
-"""The JSON Schema of sync_config.yaml. It helps editors; parse_config is what decides."""
+"""The JSON Schema of sync_config.yaml, for editors. What is valid is decided by parse_config."""
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
-
-from pgsnow.model.config.field_docs import field_docs
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}
 _SCALARS = ("integer", "number", "boolean")
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Draft 2020-12; numbers and booleans may also be `${VAR}`."""
+    """The schema of a model (draft 2020-12), in which numbers and booleans may also be written as `${VAR}`."""
     schema = model.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "sync_config.yaml"
@@ -29,7 +31,7 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _describe(model: type[BaseModel], parts: list[dict[str, Any]]) -> None:
-    """Each property gets the text below its field."""
+    """Adds to each property the text below its field as description."""
     models = {each.__name__: each for each in _inside(BaseModel)}
     for part, named in zip(parts, [model, *map(models.get, list(parts[0]["$defs"]))], strict=True):
         for key, text in (field_docs(named) if named else {}).items():
@@ -52,3 +54,26 @@ def _property(key: str, value: dict[str, Any]) -> dict[str, Any]:
     if key == "transform":
         return {**value, "anyOf": [{"type": "string"}, *value["anyOf"]]}
     return value
+
+
+def field_docs(model: type[BaseModel]) -> dict[str, str]:
+    """Field → the string literal below it, in the class or in one of its bases.
+
+    Pydantic could read these texts while classes are created, but that would take a tenth of each command's start.
+    """
+    docs: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if issubclass(each, BaseModel) and each is not BaseModel:
+            docs |= dict(_below(each))
+    return docs
+
+
+def _below(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    (defined,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    if not isinstance(defined, ast.ClassDef):
+        return
+    for field, text in pairwise(defined.body):
+        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+            continue
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            yield field.target.id, inspect.cleandoc(str(text.value.value))

@@ -1,4 +1,4 @@
-"""What a table's configuration says of changes to the source's definition. docs/evolution.md tells users."""
+"""Options with a fixed set of values."""
 
 from __future__ import annotations
 
@@ -7,32 +7,39 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 
-from pgsnow.model.config.field_types import shown
+from pgsnow.model.config.field_types import display
+
+
+class Execution(StrEnum):
+    """Whether one Celery task does the whole tick, or sends another task for each busy table."""
+
+    SINGLE = "single"
+    DISTRIBUTED = "distributed"
 
 
 class OnDrop(StrEnum):
-    """What becomes of the target's column when the source's is dropped."""
+    """Handling of the target's column when the source's column is dropped."""
 
     KEEP = "keep"
     DROP = "drop"
 
 
 class OnDetach(StrEnum):
-    """What becomes of the target's rows when the partition they came from is detached or dropped."""
+    """Handling of the target's rows when their partition is detached or dropped in the source."""
 
     DELETE = "delete"
     KEEP = "keep"
 
 
 class OnTypeChange(StrEnum):
-    """What is done when a column's type changes to one that the target's column cannot take."""
+    """Handling of a column whose type changes to one that the target's column cannot hold."""
 
     SHADOW = "shadow"
     FAIL = "fail"
 
 
 class SchemaChanges(StrEnum):
-    """Who sends DDL to the target: every run, or `pgsnow apply` alone."""
+    """When DDL is sent to the target: by every run, or only by `pgsnow apply`."""
 
     AUTO = "auto"
     MANUAL = "manual"
@@ -42,16 +49,17 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def choice(kind: type[Choice], value: object) -> Choice:
-    """The choice so written, or a ValueError that lists them."""
+    """The member of `kind` with this value. Raises a ValueError that lists all of them."""
     if isinstance(value, str) and str(value) in set(kind):
         return kind(str(value))
-    raise ValueError(f"{shown(value)} is not known — write {', '.join(kind)}")
+    raise ValueError(f"{display(value)} is not known — write {', '.join(kind)}")
 
 
 def _of(kind: type[Choice]) -> Any:
     return BeforeValidator(lambda value: choice(kind, value))
 
 
+ExecutionChoice = Annotated[Execution, _of(Execution)]
 OnDropChoice = Annotated[OnDrop, _of(OnDrop)]
 OnDetachChoice = Annotated[OnDetach, _of(OnDetach)]
 OnTypeChangeChoice = Annotated[OnTypeChange, _of(OnTypeChange)]

@@ -1,17 +1,19 @@
-"""All that is wrong with a configuration, each with file, line, key path and fix."""
+"""Collection of everything that is wrong with a configuration, each problem with file, line, key path and fix."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from pgsnow.model.config.interpolation import Path
 from pgsnow.model.errors import ConfigError
 
-_OTHER_WORDS = {
+Model = TypeVar("Model", bound=BaseModel)
+_SYNONYMS = {
     "primary_key": "pk",
     "key": "pk",
     "keys": "pk",
@@ -30,21 +32,24 @@ _OTHER_WORDS = {
 }
 
 
-def written(path: Path) -> str:
-    """`tables[1].pk`."""
+def display_path(path: Path) -> str:
+    """A key path as messages show it: `tables[1].pk`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 
 
+@dataclass(frozen=True, slots=True)
 class Problems:
-    """Collects problems, one a key path: the first one found there is the one worth reading."""
+    """Collects problems. Only the first one at each key path is kept, because later ones tend to follow from it.
 
-    def __init__(self, file: str, lines: Mapping[Path, int]) -> None:
-        self._file = file
-        self._lines = lines
-        self._found: dict[Path, str] = {}
+    file and lines (key path → line, from 1) serve the messages.
+    """
+
+    file: str
+    lines: Mapping[Path, int]
+    _found: dict[Path, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._found)
@@ -54,29 +59,34 @@ class Problems:
         return list(self._found)
 
     def add(self, path: Path, message: str) -> None:
-        """`message`: what is wrong — how to fix it."""
+        """Adds a problem. `message` has the form: what is wrong — how to fix it."""
         self._found.setdefault(path, message)
 
-    def add_all(self, kind: type[BaseModel], error: ValidationError, path: Path) -> None:
-        """What pydantic found in a value for `kind` at `path`, in our words."""
-        for each in error.errors(include_url=False, include_input=False):
-            self.add((*path, *each["loc"]), _message(kind, each))
+    def validate(self, kind: type[Model], data: object, path: Path) -> Model | None:
+        """`data` as a `kind`, or None after adding everything that is wrong with it. path: of `data` in the file."""
+        try:
+            return kind.model_validate(data)
+        except ValidationError as error:
+            for each in error.errors(include_url=False, include_input=False):
+                self.add((*path, *each["loc"]), _message(kind, each))
+            return None
 
     def error(self) -> ConfigError:
-        """In the order of the file where lines are known, else in the order of finding."""
+        """All problems, in the order of the file where lines are known, else in the order of finding."""
         ordered = sorted(self._found.items(), key=lambda item: self._line(item[0]) or 0)
-        return ConfigError([self._sentence(path, message) for path, message in ordered])
+        return ConfigError([self.sentence(path, message) for path, message in ordered])
 
-    def _sentence(self, path: Path, message: str) -> str:
+    def sentence(self, path: Path, message: str) -> str:
+        """`message` with the file, line and key path that it is about."""
         line = self._line(path)
-        place = f"{self._file}:{line}" if line else self._file
-        return f"{place}: {written(path)}: {message}" if path else f"{place}: {message}"
+        place = f"{self.file}:{line}" if line else self.file
+        return f"{place}: {display_path(path)}: {message}" if path else f"{place}: {message}"
 
     def _line(self, path: Path) -> int | None:
-        """The line of the path, or of the nearest thing around it that the file holds."""
+        """The line of the path, or of the nearest enclosing one that is known."""
         for end in range(len(path), -1, -1):
-            if path[:end] in self._lines:
-                return self._lines[path[:end]]
+            if path[:end] in self.lines:
+                return self.lines[path[:end]]
         return None
 
 
@@ -101,14 +111,14 @@ _MISSING = {
 
 def _unknown_key(key: str, kind: type[BaseModel] | None) -> str:
     known = sorted(kind.model_fields) if kind else []
-    meant = _OTHER_WORDS.get(key)
+    meant = _SYNONYMS.get(key)
     close = [meant] if meant in known else get_close_matches(key, known, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]}?" if close else f"remove it, or use one of {', '.join(known)}"
     return f"is not a known key — {hint}"
 
 
 def _model_at(kind: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseModel] | None:
-    """The model that stands at `loc` inside `kind`."""
+    """The model at `loc` inside `kind`."""
     at: type[BaseModel] | None = kind
     for part in loc:
         if at is None:

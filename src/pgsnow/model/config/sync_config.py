@@ -1,20 +1,22 @@
 """sync_config.yaml as frozen values.
 
-`parse_config` takes what YAML gave and returns a SyncConfig, or tells all that is wrong with it at once."""
+`parse_config` turns parsed YAML into a SyncConfig, or raises one error that lists everything that is wrong with it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from pgsnow.model.config.cross_checks import check_tables
-from pgsnow.model.config.execution import Execution, ExecutionChoice
+from pgsnow.model.config.defaults import MOVED, deprecations, table_defaults
 from pgsnow.model.config.field_types import FromOne, FromZero, Identifier, Positive
 from pgsnow.model.config.interpolation import Path, escape, expand
 from pgsnow.model.config.json_schema import schema_of
+from pgsnow.model.config.options import Execution, ExecutionChoice
 from pgsnow.model.config.problems import Problems
 from pgsnow.model.config.table_config import (
     ColumnsConfig,
@@ -43,11 +45,8 @@ __all__ = [
 ]
 
 
-Model = TypeVar("Model", bound=BaseModel)
-
-
 class SyncConfig(BaseModel):
-    """The whole file; `default_batch_size`, `max_rejected_rows` and `defaults:` are merged into `tables`."""
+    """The whole file. `default_batch_size` and `defaults:` are already merged into `tables`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,19 +55,29 @@ class SyncConfig(BaseModel):
     default_batch_size: FromOne = 1000
     """`batch_size` of tables that set none."""
     parallel_tables: FromOne = 4
-    """Busy tables of a tick that are synced at the same time."""
+    """Tables with changes that a tick syncs at the same time."""
     execution: ExecutionChoice = Execution.SINGLE
-    """Who does a tick's work under Celery: one task, or a task for each busy table, on any worker."""
+    """How a tick runs under Celery: as one task, or as a task for each table with changes, on any worker."""
     ledger_schema: Identifier = "public"
     """Postgres schema of pgsnow's own tables (sync_watermarks, sync_errors, sync_logs and others)."""
     log_retention_days: FromOne = 14
     """Days that sync_logs rows are kept."""
-    max_rejected_rows: FromZero = 10_000
-    """`max_rejected_rows` of tables that set none."""
     task_time_limit_seconds: FromOne = 21_600
     """Seconds after which Celery ends a tick that hangs."""
     tables: tuple[TableConfig, ...]
-    """What is synced, one entry a table."""
+    """The tables to sync, one entry each."""
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Accepted but deprecated keys in the file, one sentence each. `check` and the log show them."""
+        return self._warnings
+
+    def with_tables(self, tables: Iterable[TableConfig], warnings: tuple[str, ...]) -> SyncConfig:
+        """A copy with these tables and warnings."""
+        copy = self.model_copy(update={"tables": tuple(tables)})
+        copy._warnings = warnings
+        return copy
 
     @property
     def enabled(self) -> tuple[TableConfig, ...]:
@@ -85,19 +94,19 @@ class SyncConfig(BaseModel):
     def select(self, names: Iterable[str] | None) -> tuple[TableConfig, ...]:
         """Tables by name, source or target, in the file's order; None selects the enabled ones.
 
-        A table that is named is selected even when it is not enabled. Raises ConfigError for unknown names.
+        A table that is named is selected even if it is not enabled. Raises ConfigError for unknown names.
         """
         if names is None:
             return self.enabled
         wanted = list(names)
-        found = [(asked, table) for asked in wanted for table in self.tables if _is_meant(asked, table)]
+        found = [(asked, table) for asked in wanted for table in self.tables if _is_named(asked, table)]
         if missing := [asked for asked in wanted if asked not in {name for name, _ in found}]:
             raise _unknown(missing, self.tables)
         chosen = {table.name for _, table in found}
         return tuple(table for table in self.tables if table.name in chosen)
 
     def check_targets(self, *, database: str, schema: str) -> None:
-        """Raises ConfigError when two tables have one target once missing parts come from the settings."""
+        """Raises ConfigError if two tables have the same target, once the settings have filled in its missing parts."""
         seen: dict[TargetName, str] = {}
         problems = []
         for table in self.tables:
@@ -109,7 +118,7 @@ class SyncConfig(BaseModel):
             raise ConfigError(problems)
 
     def check_staging(self, *, bucket: bool) -> None:
-        """Raises ConfigError when an enabled table goes through a bucket and the settings have none."""
+        """Raises ConfigError if an enabled table is loaded through a bucket and the settings name none."""
         lacking = [table.name for table in self.enabled if table.load is LoadMethod.S3]
         if lacking and not bucket:
             raise ConfigError(
@@ -121,16 +130,18 @@ class SyncConfig(BaseModel):
             )
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data that parse_config reads back as the same config. Salts are left as asterisks."""
+        """Plain data that parse_config reads back as an equal configuration. Salts are replaced by asterisks."""
         data: dict[str, Any] = escape(self.model_dump(mode="json"))
         return data
 
 
 class _File(SyncConfig):
-    """The file as written, for editors: with `defaults:`."""
+    """The file as written, for editors: with `defaults:` and the deprecated keys."""
 
     defaults: TableDefaults | None = None
-    """Keys for tables that do not set them themselves."""
+    """Values for keys that a table does not set itself."""
+    max_rejected_rows: FromZero = Field(default=10_000, deprecated=True)
+    """Deprecated: write it under `defaults:`."""
 
 
 def parse_config(
@@ -141,9 +152,9 @@ def parse_config(
     lines: Mapping[Path, int] | None = None,
     found: Iterable[tuple[Path, str]] = (),
 ) -> SyncConfig:
-    """The configuration in `data`, `${VAR}` taken from `env`.
+    """The configuration in `data`, with `${VAR}` taken from `env`.
 
-    `file` and `lines` (key path → line, from 1) only serve messages; `found` are problems seen while reading.
+    file and lines (key path → line, from 1) serve the messages. found: problems that reading the YAML showed.
     Raises ConfigError with every problem.
     """
     problems = Problems(file, lines or {})
@@ -156,46 +167,18 @@ def parse_config(
         )
         raise problems.error()
     expanded = expand(data, env, report=problems.add)
-    defaults = _defaults(expanded, problems)
-    top = {key: value for key, value in expanded.items() if key not in ("defaults", "tables")}
-    tables = _tables(expanded.get("tables"), _base(top) | defaults, problems)
-    parsed = [_validated(TableConfig, table, ("tables", at), problems) for at, table in tables.items()]
+    top = {key: value for key, value in expanded.items() if key not in ("defaults", "tables", *MOVED)}
+    tables = _tables(expanded.get("tables"), table_defaults(expanded, problems), problems)
+    parsed = [problems.validate(TableConfig, table, ("tables", at)) for at, table in tables.items()]
     check_tables(tables, problems)
-    config = _validated(SyncConfig, {**top, "tables": []}, (), problems)
+    config = problems.validate(SyncConfig, {**top, "tables": []}, ())
     if problems or config is None:
         raise problems.error()
-    return config.model_copy(update={"tables": tuple(table for table in parsed if table is not None)})
-
-
-def _base(top: Mapping[str, Any]) -> dict[str, Any]:
-    """What the top level sets for tables; a wrong value is reported there, once, and not merged."""
-    base = {}
-    for outer, inner in (("default_batch_size", "batch_size"), ("max_rejected_rows", "max_rejected_rows")):
-        if outer in top:
-            try:
-                SyncConfig.model_validate({outer: top[outer], "tables": []})
-            except ValidationError:
-                continue
-            base[inner] = top[outer]
-    return base
-
-
-def _defaults(data: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    """`defaults:` without its wrong keys, which are reported."""
-    given = data.get("defaults")
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        problems.add(("defaults",), "is not a mapping — write keys that every table may have")
-        return {}
-    before = len(problems)
-    _validated(TableDefaults, given, ("defaults",), problems)
-    wrong = {path[1] for path in problems.paths[before:] if len(path) > 1}
-    return {key: value for key, value in given.items() if key not in wrong}
+    return config.with_tables(filter(None, parsed), deprecations(expanded, problems))
 
 
 def _tables(given: object, defaults: Mapping[str, Any], problems: Problems) -> dict[int, dict[str, Any]]:
-    """Each entry that is a mapping, by its place, with the defaults it does not set itself."""
+    """Each entry that is a mapping, by its index in the file, with defaults for what it does not set."""
     if not isinstance(given, (list, tuple)) or not given:
         problems.add(("tables",), "names no table — list at least one, with source, target, watermark_column")
         return {}
@@ -208,15 +191,7 @@ def _tables(given: object, defaults: Mapping[str, Any], problems: Problems) -> d
     return found
 
 
-def _validated(kind: type[Model], data: Mapping[str, Any], path: Path, problems: Problems) -> Model | None:
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        problems.add_all(kind, error, path)
-        return None
-
-
-def _is_meant(asked: str, table: TableConfig) -> bool:
+def _is_named(asked: str, table: TableConfig) -> bool:
     if asked in (table.name, str(table.source), table.target):
         return True
     try:

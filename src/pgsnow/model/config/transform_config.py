@@ -1,4 +1,4 @@
-"""What a table's `transform:` says."""
+"""The configuration of a table's transform."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 
-from pgsnow.model.config.field_types import FromZero, Names, TextsByName, identifier, names, shown, text
+from pgsnow.model.config.field_types import FromZero, Names, TextsByName, display, identifier, names, text
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*|\.[^\W\d]\w*)\Z")
 
@@ -16,7 +16,7 @@ _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*|\
 def _reference(value: object) -> str:
     found = text(value)
     if not _REFERENCE.match(found):
-        raise ValueError(f"{shown(value)} does not name a function — write package.module:function")
+        raise ValueError(f"{display(value)} does not name a function — write package.module:function")
     return found
 
 
@@ -29,7 +29,7 @@ def _salt(value: object) -> SecretStr:
 
 
 class MaskRule(BaseModel):
-    """How much of a text stays readable: its first and last characters; 0 and 0 hide all of it."""
+    """How much of a text stays readable. With 0 and 0 all of it is hidden."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,16 +44,16 @@ def _rule(value: object) -> object:
         return {}
     if isinstance(value, (Mapping, MaskRule)):
         return value
-    raise ValueError(f"{shown(value)} is not a mask — write all, {{keep_first: 2}} or {{keep_last: 4}}")
+    raise ValueError(f"{display(value)} is not a mask — write all, {{keep_first: 2}} or {{keep_last: 4}}")
 
 
 def _masks(value: object) -> object:
-    """`[a, b]` hides all of both; a mapping gives each column its rule."""
+    """`[a, b]` hides both columns completely; a mapping gives each column its rule."""
     if isinstance(value, (str, list, tuple)):
         return {name: {} for name in names(value)}
     if not isinstance(value, Mapping):
         raise ValueError(
-            f"{shown(value)} is not a mapping — write {{column: all}} or {{column: {{keep_last: 4}}}}"
+            f"{display(value)} is not a mapping — write {{column: all}} or {{column: {{keep_last: 4}}}}"
         )
     return {identifier(key): rule for key, rule in value.items()}
 
@@ -83,22 +83,22 @@ Masks = Annotated[dict[str, Rule], BeforeValidator(_masks), WithJsonSchema(_MASK
 
 
 class TransformConfig(BaseModel):
-    """`function` runs first; then set_null, hash, mask, cast and rename, on what the function returned."""
+    """`function` runs first; set_null, hash, mask, cast and rename are then applied to its result."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     function: Annotated[str, BeforeValidator(_reference)] | None = None
-    """package.module:function, given each row (or each batch)."""
+    """Function to call with each row, or with each batch: package.module:function."""
     adds: TextsByName = Field(default_factory=dict)
-    """New column that the function fills → its type."""
+    """Columns that the function adds: name → type."""
     set_null: Names = ()
     """Columns loaded as NULL."""
     hash: Names = ()
-    """Columns loaded as HMAC-SHA256 of their text, in hex."""
+    """Columns loaded as the HMAC-SHA256 of their text, in hexadecimal."""
     salt: Annotated[SecretStr, BeforeValidator(_salt)] | None = Field(default=None, repr=False)
-    """The key of `hash`."""
+    """The secret key of `hash`."""
     mask: Masks = Field(default_factory=dict)
-    """Column → all, or how much stays readable."""
+    """Columns to mask: name → all, or how much stays readable."""
     cast: TextsByName = Field(default_factory=dict)
     """Column → the type it is loaded as."""
     rename: TextsByName = Field(default_factory=dict)
@@ -111,5 +111,5 @@ class TransformConfig(BaseModel):
 
     @property
     def sensitive(self) -> frozenset[str]:
-        """Source columns whose clear values must not leave Postgres."""
+        """Source columns whose original values must not leave Postgres."""
         return frozenset({*self.set_null, *self.hash, *self.mask})

@@ -1,4 +1,4 @@
-"""From what is remembered of a target's columns to what its plan needs of them, and the actions in between."""
+"""Alignment of a target's columns with what the plan needs: the column for each field, and the actions to get there."""
 
 from __future__ import annotations
 
@@ -6,125 +6,128 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pgsnow.model.config.options import OnDrop
-from pgsnow.model.evolution.column_mapping import MOVED, ColumnMapping, ColumnMappings, fits
+from pgsnow.model.evolution.column_mapping import INTERIM_PREFIX, ColumnMapper, ColumnMapping, fits
 from pgsnow.model.evolution.ddl_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 from pgsnow.model.evolution.definition_diff import Pair
 from pgsnow.model.evolution.source_definition import ColumnDefinition, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """places: by source column. parting: actions that must be over, and `parted` remembered in the ledger, before
-    `actions` begin: they get names out of the way that others are to have. left: what nothing fills afterwards."""
+    """column_mapping: by source column. actions: what the target needs, in order.
 
-    places: Mapping[str, ColumnMapping]
+    pre_actions: actions that free names which `actions` reuse (two columns that swap names). They must be complete,
+    and `interim` stored in the ledger, before `actions` begin. orphan_columns: (name, type) of the target's columns
+    that nothing fills afterwards.
+    """
+
+    column_mapping: Mapping[str, ColumnMapping]
     actions: tuple[TargetAction, ...]
-    parting: tuple[TargetAction, ...] = ()
-    parted: SourceDefinition | None = None
-    left: tuple[tuple[str, str], ...] = ()
+    pre_actions: tuple[TargetAction, ...] = ()
+    interim: SourceDefinition | None = None
+    orphan_columns: tuple[tuple[str, str], ...] = ()
 
 
-def retarget(known: SourceDefinition, plan: TablePlan, pairs: list[Pair]) -> Alignment:
-    """Raises TypeChanged."""
-    now = {k.attnum: column for k, column in pairs}
-    places, left = _places(known, plan, pairs)
-    drops = [k for k in known.columns if _is_to_drop(k, now, plan)]
-    aims = {p.name for p in places.values() if p.is_new or p.before not in (None, p.name)}
-    leaving = {p.before for p in places.values() if p.before is not None and p.before != p.name}
-    if not aims & (leaving | {k.target for k in drops}):
-        return Alignment(places, tuple(_actions(places, drops)), left=left)
-    columns, parting = _part(known, aims, leaving, drops)
-    parted = replace(known, columns=columns)
+def align(stored_definition: SourceDefinition, plan: TablePlan, pairs: list[Pair]) -> Alignment:
+    """The alignment of the stored target columns with the plan. pairs: `match_columns` of both. Raises TypeChanged."""
+    now = {stored.attnum: column for stored, column in pairs}
+    mapping, orphans = _map_columns(stored_definition, plan, pairs)
+    drops = [stored for stored in stored_definition.columns if _is_to_drop(stored, now, plan)]
+    wanted = {m.name for m in mapping.values() if m.is_new or m.before not in (None, m.name)}
+    renamed = {m.before for m in mapping.values() if m.before is not None and m.before != m.name}
+    if not wanted & (renamed | {stored.target for stored in drops}):
+        return Alignment(mapping, tuple(_actions(mapping, drops)), orphan_columns=orphans)
+    columns, pre_actions = _free_names(stored_definition, wanted, renamed, drops)
+    interim = replace(stored_definition, columns=columns)
     kept = {new.attnum: new for new in columns if new.attnum is not None}
-    rest = retarget(parted, plan, [(kept[k.attnum], column) for k, column in pairs if k.attnum is not None])
-    return replace(rest, parting=parting, parted=parted)
+    rest = align(
+        interim,
+        plan,
+        [(kept[stored.attnum], column) for stored, column in pairs if stored.attnum is not None],
+    )
+    return replace(rest, pre_actions=pre_actions, interim=interim)
 
 
-def _part(
-    known: SourceDefinition, aims: set[str], leaving: set[str], drops: list[ColumnDefinition]
+def _free_names(
+    stored_definition: SourceDefinition, wanted: set[str], renamed: set[str], drops: list[ColumnDefinition]
 ) -> tuple[tuple[ColumnDefinition, ...], tuple[TargetAction, ...]]:
+    """Columns that are in the way of wanted names are dropped, or renamed to an interim name."""
     columns: list[ColumnDefinition] = []
-    parting: list[TargetAction] = []
-    for at, k in enumerate(known.columns):
-        if k.target is None or k.target not in aims:
-            columns.append(k)
-        elif k in drops:
-            columns.append(replace(k, target=None))
-            parting.append(DropColumn(k.target))
-        elif k.target in leaving:
-            columns.append(replace(k, target=f"{MOVED}{at}"))
-            parting.append(RenameColumn(k.target, f"{MOVED}{at}", k.holds))
+    pre_actions: list[TargetAction] = []
+    for at, stored in enumerate(stored_definition.columns):
+        if stored.target is None or stored.target not in wanted:
+            columns.append(stored)
+        elif stored in drops:
+            columns.append(replace(stored, target=None))
+            pre_actions.append(DropColumn(stored.target))
+        elif stored.target in renamed:
+            columns.append(replace(stored, target=f"{INTERIM_PREFIX}{at}"))
+            pre_actions.append(RenameColumn(stored.target, f"{INTERIM_PREFIX}{at}", stored.holds))
         else:
-            columns.append(k)
-    return tuple(columns), tuple(parting)
+            columns.append(stored)
+    return tuple(columns), tuple(pre_actions)
 
 
-def _places(
-    known: SourceDefinition, plan: TablePlan, pairs: list[Pair]
+def _map_columns(
+    stored_definition: SourceDefinition, plan: TablePlan, pairs: list[Pair]
 ) -> tuple[dict[str, ColumnMapping], tuple[tuple[str, str], ...]]:
-    """The place of each field of the output, and what is left then."""
-    now = {k.attnum: column for k, column in pairs}
-    by_name = {column.name: k for k, column in pairs}
-    computed = {k.name: k for k in known.columns if k.attnum is None}
+    """(the mapping of each output field by its source column, the orphan columns that remain)."""
+    now = {stored.attnum: column for stored, column in pairs}
+    by_name = {column.name: stored for stored, column in pairs}
+    computed = {stored.name: stored for stored in stored_definition.columns if stored.attnum is None}
     output = {f.source for f in plan.output}
-    left = dict(known.left)
-    for k in known.columns:
-        if k.target is not None and not _goes_on(k, now, output) and not _is_to_drop(k, now, plan):
-            left[k.target] = k.holds
-    wanted = [(f, *_of_field(f, plan, by_name, computed)) for f in plan.output]
-    held = {k.target for _, k, _ in wanted if k is not None and k.target is not None}
-    finder = ColumnMappings(plan, left, held)
-    found = {f.source: finder.find(f, k, c) for f, k, c in sorted(wanted, key=lambda item: _rank(*item))}
-    filled = {place.name for place in found.values()}
-    return found, tuple(sorted((n, kind) for n, kind in finder.left.items() if n not in filled))
+    orphans = dict(stored_definition.orphan_columns)
+    for stored in stored_definition.columns:
+        is_gone = not _is_still_loaded(stored, now, output) and not _is_to_drop(stored, now, plan)
+        if stored.target is not None and is_gone:
+            orphans[stored.target] = stored.holds
+    wanted = [
+        (f, computed.get(f.source), None)
+        if f.computed
+        else (f, by_name.get(f.source), plan.source.column(f.source))
+        for f in plan.output
+    ]
+    pending = {stored.target for _, stored, _ in wanted if stored is not None and stored.target is not None}
+    mapper = ColumnMapper(plan, orphans, pending)
+    found = {f.source: mapper.map(f, stored, c) for f, stored, c in sorted(wanted, key=lambda w: _rank(*w))}
+    filled = {mapping.name for mapping in found.values()}
+    return found, tuple(sorted((n, kind) for n, kind in mapper.orphans.items() if n not in filled))
 
 
-def _of_field(
-    f: Field,
-    plan: TablePlan,
-    by_name: Mapping[str, ColumnDefinition],
-    computed: Mapping[str, ColumnDefinition],
-) -> tuple[ColumnDefinition | None, Column | None]:
-    if f.computed:
-        return computed.get(f.source), None
-    return by_name.get(f.source), plan.source.column(f.source)
-
-
-def _rank(f: Field, known: ColumnDefinition | None, column: Column | None) -> int:
-    """Who stays in a column comes first, then who leaves one, who takes one along, who has none."""
-    if known is None or known.target is None:
+def _rank(f: Field, stored: ColumnDefinition | None, column: Column | None) -> int:
+    """The order of mapping: fields that keep their column, that leave it, that rename it, that have none yet."""
+    if stored is None or stored.target is None:
         return 3
-    if not fits(f, known, column):
+    if not fits(f, stored, column):
         return 1
-    return 0 if known.base == f.target and not known.target.startswith(MOVED) else 2
+    return 0 if stored.base == f.target and not stored.target.startswith(INTERIM_PREFIX) else 2
 
 
-def _goes_on(k: ColumnDefinition, now: Mapping[int | None, Column], output: set[str]) -> bool:
-    """True if the column is loaded still."""
-    if k.attnum is None:
-        return k.name in output
-    return k.attnum in now and now[k.attnum].name in output
+def _is_still_loaded(stored: ColumnDefinition, now: Mapping[int | None, Column], output: set[str]) -> bool:
+    if stored.attnum is None:
+        return stored.name in output
+    return stored.attnum in now and now[stored.attnum].name in output
 
 
-def _is_to_drop(k: ColumnDefinition, now: Mapping[int | None, Column], plan: TablePlan) -> bool:
-    is_gone = k.attnum is not None and k.attnum not in now and k.target is not None
+def _is_to_drop(stored: ColumnDefinition, now: Mapping[int | None, Column], plan: TablePlan) -> bool:
+    is_gone = stored.attnum is not None and stored.attnum not in now and stored.target is not None
     return is_gone and plan.config.on_drop is OnDrop.DROP
 
 
-def _actions(places: Mapping[str, ColumnMapping], drops: list[ColumnDefinition]) -> Iterator[TargetAction]:
-    """Names first, types then; what is new, and at last what goes."""
-    for place in places.values():
-        if place.before is not None and place.before != place.name:
-            yield RenameColumn(place.before, place.name, place.holds)
-    for place in places.values():
-        if place.widen_to is not None:
-            yield WidenColumn(place.name, place.widen_to)
-    for place in places.values():
-        if place.is_new:
-            yield AddColumn(place.name, place.holds)
-    for k in drops:
-        if k.target is not None:
-            yield DropColumn(k.target)
+def _actions(mapping: Mapping[str, ColumnMapping], drops: list[ColumnDefinition]) -> Iterator[TargetAction]:
+    """Renames first, then types, then new columns, and drops last."""
+    for m in mapping.values():
+        if m.before is not None and m.before != m.name:
+            yield RenameColumn(m.before, m.name, m.holds)
+    for m in mapping.values():
+        if m.widen_to is not None:
+            yield WidenColumn(m.name, m.widen_to)
+    for m in mapping.values():
+        if m.is_new:
+            yield AddColumn(m.name, m.holds)
+    for stored in drops:
+        if stored.target is not None:
+            yield DropColumn(stored.target)

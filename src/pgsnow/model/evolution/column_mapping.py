@@ -1,6 +1,7 @@
-"""Where in the target each column of the source is kept as the source changes: renamed, widened, beside the old one.
+"""Which column of the target holds each source column as the source changes: renamed, widened, or a shadow column.
 
-A column that nothing fills any more is left as it is, and is taken up again when its name and type fit.
+A column of the target that nothing fills any more (an orphan) is left as it is; it is used again when a field with its
+name and a fitting type appears.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ from pgsnow.model.errors import TypeChanged
 from pgsnow.model.evolution.source_definition import ColumnDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.snowflake_types import can_take, widened
-from pgsnow.model.types.typemap import Field
 
 _VARYING = frozenset({"varchar", "bpchar"})
-MOVED = "_PGSNOW_MOVED_"
-"""Begin of the names that columns have while others take theirs."""
+INTERIM_PREFIX = "_PGSNOW_MOVED_"
+"""Prefix of the names that columns have while their own names pass to other columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """before: the column that its values are in so far (None: another one, or none). filled: why older rows must be
-    read for it, or None."""
+    """The target's column for one field.
+
+    holds: its type. base: its name according to the configuration. before: the column that held the values so far
+    (None: a different one, or none). filled: why older rows must be read again for it, or None.
+    """
 
     name: str
     holds: str
@@ -42,96 +46,104 @@ def shadow_name(base: str, kind: str) -> str:
 
 
 @dataclass(slots=True)
-class ColumnMappings:
-    """Finds a place for one column after the other. left: columns that may be taken up, name → type. held: columns
-    of those that have no place yet. taken: names in use by others, upper case."""
+class ColumnMapper:
+    """Maps one field after the other.
+
+    orphans: columns that may be used again, name → type. pending: current columns of fields that are not mapped yet.
+    taken: names in use by mapped fields, upper case.
+    """
 
     plan: TablePlan
-    left: dict[str, str]
-    held: set[str] = field(default_factory=set)
+    orphans: dict[str, str]
+    pending: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)
 
-    def find(self, f: Field, known: ColumnDefinition | None, column: Column | None) -> ColumnMapping:
-        """Raises TypeChanged. Columns that stay come first, then those that leave theirs, are renamed, are new."""
-        if known is None or known.target is None:
+    def map(self, f: Field, stored: ColumnDefinition | None, column: Column | None) -> ColumnMapping:
+        """The column for a field. Fields that keep their column must be mapped first, then those that leave theirs,
+        those that are renamed, and new ones. Raises TypeChanged."""
+        if stored is None or stored.target is None:
             return self._claim(self._new(f))
-        self.held.discard(known.target)
-        changed = known.snowflake != f.type.snowflake
-        if changed and known.shadow and self._may_leave(f, known):
-            back = self._taken_up(f, f"column {f.target} takes the values again")
+        self.pending.discard(stored.target)
+        changed = stored.snowflake != f.type.snowflake
+        if changed and stored.shadow and self._may_leave(f, stored):
+            back = self._reused(f, f"column {f.target} takes the values again")
             if back is not None:
-                self.left[known.target] = known.holds
+                self.orphans[stored.target] = stored.holds
                 return self._claim(back)
-        if fits(f, known, column):
-            return self._claim(self._moved(f, known, _wider(f, known, column)))
-        self.left[known.target] = known.holds
-        return self._claim(self._beside(f, known))
+        if fits(f, stored, column):
+            return self._claim(self._kept(f, stored, _wider(f, stored, column)))
+        self.orphans[stored.target] = stored.holds
+        return self._claim(self._replaced(f, stored))
 
-    def _moved(self, f: Field, known: ColumnDefinition, wide: str | None) -> ColumnMapping:
-        """The column that it is in, under the name that it has now."""
-        holds = wide or known.holds
-        if known.base == f.target and known.target is not None and not known.target.startswith(MOVED):
-            return ColumnMapping(known.target, holds, f.target, known.shadow, known.target, wide)
-        wanted = shadow_name(f.target, holds) if known.shadow else f.target
-        if self._is_free(wanted, but_for_held=True):
-            return ColumnMapping(wanted, holds, f.target, known.shadow, known.target, wide)
-        if self._may_leave(f, known) and wanted == f.target:
-            place = self._taken_up(f, f"column {wanted} was in the target already")
-            if place is not None:
-                self.left[str(known.target)] = known.holds
-                return place
+    def _kept(self, f: Field, stored: ColumnDefinition, wide: str | None) -> ColumnMapping:
+        """The column that already holds the values, under the name that it must have now."""
+        holds = wide or stored.holds
+        is_named = stored.target is not None and not stored.target.startswith(INTERIM_PREFIX)
+        if stored.base == f.target and stored.target is not None and is_named:
+            return ColumnMapping(stored.target, holds, f.target, stored.shadow, stored.target, wide)
+        wanted = shadow_name(f.target, holds) if stored.shadow else f.target
+        if self._is_free(wanted, ignore_pending=True):
+            return ColumnMapping(wanted, holds, f.target, stored.shadow, stored.target, wide)
+        if self._may_leave(f, stored) and wanted == f.target:
+            reused = self._reused(f, f"column {wanted} was in the target already")
+            if reused is not None:
+                self.orphans[str(stored.target)] = stored.holds
+                return reused
         name = self._unused(shadow_name(f.target, holds))
-        return ColumnMapping(name, holds, f.target, True, known.target, wide)
+        return ColumnMapping(name, holds, f.target, True, stored.target, wide)
 
-    def _beside(self, f: Field, known: ColumnDefinition) -> ColumnMapping:
-        told = f"column {f.source} is {f.type.postgres} now, which {known.target} ({known.holds}) cannot take"
+    def _replaced(self, f: Field, stored: ColumnDefinition) -> ColumnMapping:
+        """Another column, because the stored one cannot take the values."""
+        reason = (
+            f"column {f.source} is {f.type.postgres} now, which {stored.target} ({stored.holds}) cannot take"
+        )
         if f.key:
             raise TypeChanged(
-                f"{self.plan.source.name}: key {told}",
+                f"{self.plan.source.name}: key {reason}",
                 advice="Sync the table into another target, or alter the key's column in Snowflake by hand.",
             )
-        if known.base != f.target and self._is_free(f.target):
-            return ColumnMapping(f.target, f.type.snowflake, f.target, is_new=True, filled=told)
-        return self._taken_up(f, told) or self._shadow(f, told, filled=told)
+        if stored.base != f.target and self._is_free(f.target):
+            return ColumnMapping(f.target, f.type.snowflake, f.target, is_new=True, filled=reason)
+        return self._reused(f, reason) or self._shadow(f, reason, filled=reason)
 
     def _new(self, f: Field) -> ColumnMapping:
         if self._is_free(f.target):
             return ColumnMapping(f.target, f.type.snowflake, f.target, is_new=True)
-        told = f"column {f.target} was in the target already"
-        return self._taken_up(f, told) or self._shadow(f, f"{told}, of another type", filled=None)
+        reason = f"column {f.target} was in the target already"
+        return self._reused(f, reason) or self._shadow(f, f"{reason}, of another type", filled=None)
 
-    def _taken_up(self, f: Field, told: str) -> ColumnMapping | None:
-        """The name's own column, if it is left and will do: what older rows have in it is overwritten."""
-        kind = self.left.get(f.target)
+    def _reused(self, f: Field, reason: str) -> ColumnMapping | None:
+        """The orphan column of the field's name, if its type fits; the values of older rows in it are overwritten."""
+        kind = self.orphans.get(f.target)
         if kind is None or self._is_taken(f.target) or not can_take(kind, f.type):
             return None
-        return ColumnMapping(f.target, kind, f.target, filled=told)
+        return ColumnMapping(f.target, kind, f.target, filled=reason)
 
-    def _shadow(self, f: Field, told: str, *, filled: str | None) -> ColumnMapping:
+    def _shadow(self, f: Field, reason: str, *, filled: str | None) -> ColumnMapping:
         if self.plan.config.on_type_change is OnTypeChange.FAIL:
-            raise TypeChanged(f"{self.plan.source.name}: {told}")
+            raise TypeChanged(f"{self.plan.source.name}: {reason}")
         name = shadow_name(f.target, f.type.snowflake)
-        kind = self.left.get(name)
+        kind = self.orphans.get(name)
         if kind is not None and not self._is_taken(name) and can_take(kind, f.type):
             return ColumnMapping(
                 name, kind, f.target, True, filled=filled or f"column {name} was in the target already"
             )
         return ColumnMapping(self._unused(name), f.type.snowflake, f.target, True, is_new=True, filled=filled)
 
-    def _claim(self, place: ColumnMapping) -> ColumnMapping:
-        self.taken.add(place.name.upper())
-        return place
+    def _claim(self, mapping: ColumnMapping) -> ColumnMapping:
+        self.taken.add(mapping.name.upper())
+        return mapping
 
     def _is_taken(self, name: str) -> bool:
         return name.upper() in self.taken
 
-    def _may_leave(self, f: Field, known: ColumnDefinition) -> bool:
-        """A key stays in its column, and so does what must be renamed because another column gets its name."""
-        return not f.key and known.target is not None and not self._is_taken(known.target)
+    def _may_leave(self, f: Field, stored: ColumnDefinition) -> bool:
+        """False for a key, and for a column that must be renamed because another field takes its name."""
+        return not f.key and stored.target is not None and not self._is_taken(stored.target)
 
-    def _is_free(self, name: str, *, but_for_held: bool = False) -> bool:
-        """but_for_held: who holds it will be renamed, since all that stay have their places."""
-        others = self.left if but_for_held else {*self.left, *self.held}
+    def _is_free(self, name: str, *, ignore_pending: bool = False) -> bool:
+        """ignore_pending: a pending field's column will be renamed, since all that keep theirs are mapped."""
+        others = self.orphans if ignore_pending else {*self.orphans, *self.pending}
         return not self._is_taken(name) and name.upper() not in {other.upper() for other in others}
 
     def _unused(self, name: str) -> str:
@@ -139,16 +151,16 @@ class ColumnMappings:
         return next(candidate for candidate in candidates if self._is_free(candidate))
 
 
-def fits(f: Field, known: ColumnDefinition, column: Column | None) -> bool:
-    """True if the column that the values are in can take them still, as it is or widened in place."""
-    return can_take(known.holds, f.type) or _wider(f, known, column) is not None
+def fits(f: Field, stored: ColumnDefinition, column: Column | None) -> bool:
+    """True if the stored column can take the field's values, as it is or widened in place."""
+    return can_take(stored.holds, f.type) or _wider(f, stored, column) is not None
 
 
-def _wider(f: Field, known: ColumnDefinition, column: Column | None) -> str | None:
-    is_as_before = known.snowflake == f.type.snowflake and (
-        column is None or known.type_text == column.type_text
+def _wider(f: Field, stored: ColumnDefinition, column: Column | None) -> str | None:
+    is_unchanged = stored.snowflake == f.type.snowflake and (
+        column is None or stored.type_text == column.type_text
     )
-    return None if is_as_before else widened(known.holds, f.type, _length(column))
+    return None if is_unchanged else widened(stored.holds, f.type, _length(column))
 
 
 def _length(column: Column | None) -> int | None:

@@ -1,4 +1,4 @@
-"""What a target's columns need before rows can be loaded. Each action may be done twice, or be half done already."""
+"""Changes of a target's columns. Each action is idempotent: it may run twice, or finish what an earlier run began."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AddColumn:
-    """A column that is not there yet; nothing if it is."""
+    """Adds a column; does nothing if it exists."""
 
     name: str
     kind: str
@@ -15,7 +15,7 @@ class AddColumn:
 
 @dataclass(frozen=True, slots=True)
 class RenameColumn:
-    """Nothing where only the new name is there: that has been done. With neither, the column is added."""
+    """Renames a column; does nothing if only the new name exists. If neither exists, the column is added."""
 
     old: str
     new: str
@@ -24,7 +24,7 @@ class RenameColumn:
 
 @dataclass(frozen=True, slots=True)
 class WidenColumn:
-    """Another type in place that holds all values of the old one; nothing where the column holds as much already."""
+    """Alters a column in place to a type that holds all values of the old one; does nothing if it already does."""
 
     name: str
     kind: str
@@ -32,7 +32,7 @@ class WidenColumn:
 
 @dataclass(frozen=True, slots=True)
 class DropColumn:
-    """Nothing if it is gone already."""
+    """Drops a column; does nothing if it is gone."""
 
     name: str
 

@@ -1,23 +1,23 @@
-"""What changed in a source table's definition, told column by column, and what of it makes old rows out of date."""
+"""Changes of a source table's definition, column by column, and which of them make loaded rows out of date."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pgsnow.model.config.digest import config_digest
+from pgsnow.model.config.fingerprint import config_fingerprint
 from pgsnow.model.evolution.source_definition import ColumnDefinition, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column, Leaf, SourceTable
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change. kind: added, dropped, renamed, type, not null, labels, generation, key, re-created, attached,
-    detached, rewritten, or target (of the target alone). column: its name now, or as it was.
+    detached, rewritten, or target (of the target alone). column: its current name, or its last one.
 
-    outdates: True if rows that were loaded before may be different now without having been written.
+    outdates: True if rows loaded before may have other values now although nothing wrote them.
     """
 
     kind: str
@@ -29,75 +29,91 @@ class Change:
 Pair = tuple[ColumnDefinition, Column]
 
 
-def matched(known: SourceDefinition, source: SourceTable) -> list[Pair]:
-    """Each known column with what it is now: by its number in the same table, by its name in another one."""
-    if known.oid == source.oid:
+def match_columns(stored_definition: SourceDefinition, source: SourceTable) -> list[Pair]:
+    """Each stored column with its current one: by number in the same table, by name in a re-created one."""
+    if stored_definition.oid == source.oid:
         now = {column.attnum: column for column in source.columns}
-        return [(k, now[k.attnum]) for k in known.columns if k.attnum in now]
+        return [(stored, now[stored.attnum]) for stored in stored_definition.columns if stored.attnum in now]
     named = {column.name: column for column in source.columns}
-    return [(k, named[k.name]) for k in known.columns if k.attnum is not None and k.name in named]
+    return [
+        (stored, named[stored.name])
+        for stored in stored_definition.columns
+        if stored.attnum is not None and stored.name in named
+    ]
 
 
-def changes_of(known: SourceDefinition, plan: TablePlan) -> tuple[Change, ...]:
-    """Every change of the source since it was remembered, the table's own first, then by column."""
-    source, pairs = plan.source, matched(known, plan.source)
-    return (*_of_table(known, source), *_of_key(known, plan, pairs), *_of_columns(known, plan, pairs))
-
-
-def is_rewritten(known: SourceDefinition, source: SourceTable) -> bool:
-    """True if a table that was there then has other storage now. Partitions that came or went do not count."""
-    if known.oid != source.oid:
-        return False
-    before = {leaf.oid: leaf.filenode for leaf in known.leaves}
-    same = [leaf for leaf in source.leaves if leaf.oid in before]
-    if len(same) == len(before) == len(source.leaves):
-        return known.filenode != source.filenode
-    return any(leaf.filenode != before[leaf.oid] for leaf in same)
-
-
-def leaves_apart(known: SourceDefinition, source: SourceTable) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
-    """(attached, detached) since then."""
-    before, now = {leaf.oid for leaf in known.leaves}, {leaf.oid for leaf in source.leaves}
+def changes_of(stored_definition: SourceDefinition, plan: TablePlan) -> tuple[Change, ...]:
+    """Every change since the definition was stored: those of the table first, then column by column."""
+    source, pairs = plan.source, match_columns(stored_definition, plan.source)
     return (
-        tuple(leaf for leaf in source.leaves if leaf.oid not in before),
-        tuple(leaf for leaf in known.leaves if leaf.oid not in now),
+        *_table_changes(stored_definition, source),
+        *_key_changes(stored_definition, plan, pairs),
+        *_column_changes(stored_definition, plan, pairs),
     )
 
 
-def _of_table(known: SourceDefinition, source: SourceTable) -> Iterator[Change]:
-    if known.oid != source.oid:
-        told = f"{source.name} is another table now: created anew, or renamed into its place"
-        yield Change("re-created", None, told, outdates=True)
+def is_rewritten(stored_definition: SourceDefinition, source: SourceTable) -> bool:
+    """True if the table, or a partition that it still has, has other storage now. Attached and detached partitions do
+    not count."""
+    if stored_definition.oid != source.oid:
+        return False
+    before = {leaf.oid: leaf.filenode for leaf in stored_definition.leaves}
+    same = [leaf for leaf in source.leaves if leaf.oid in before]
+    if len(same) == len(before) == len(source.leaves):
+        return stored_definition.filenode != source.filenode
+    return any(leaf.filenode != before[leaf.oid] for leaf in same)
+
+
+def leaf_changes(
+    stored_definition: SourceDefinition, source: SourceTable
+) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
+    """(attached, detached) since the definition was stored."""
+    before = {leaf.oid for leaf in stored_definition.leaves}
+    now = {leaf.oid for leaf in source.leaves}
+    return (
+        tuple(leaf for leaf in source.leaves if leaf.oid not in before),
+        tuple(leaf for leaf in stored_definition.leaves if leaf.oid not in now),
+    )
+
+
+def _table_changes(stored_definition: SourceDefinition, source: SourceTable) -> Iterator[Change]:
+    if stored_definition.oid != source.oid:
+        text = f"{source.name} is another table now: re-created, or another one was renamed to its name"
+        yield Change("re-created", None, text, outdates=True)
         return
-    attached, detached = leaves_apart(known, source)
+    attached, detached = leaf_changes(stored_definition, source)
     for leaf in attached:
         yield Change("attached", None, f"{leaf.name} was attached: all of its rows are read")
     for leaf in detached:
         yield Change("detached", None, f"{leaf.name} was detached or dropped")
 
 
-def _of_key(known: SourceDefinition, plan: TablePlan, pairs: Sequence[Pair]) -> Iterator[Change]:
-    now_called = {k.name: column.name for k, column in pairs}
-    before = [now_called.get(name, name) for name in known.key]
+def _key_changes(
+    stored_definition: SourceDefinition, plan: TablePlan, pairs: Sequence[Pair]
+) -> Iterator[Change]:
+    now_called = {stored.name: column.name for stored, column in pairs}
+    before = [now_called.get(name, name) for name in stored_definition.key]
     now = [field.source for field in plan.key]
     if set(before) != set(now):
-        told = f"the key was [{', '.join(known.key)}] and is [{', '.join(now)}]"
-        yield Change("key", None, told, outdates=True)
+        text = f"the key was [{', '.join(stored_definition.key)}] and is [{', '.join(now)}]"
+        yield Change("key", None, text, outdates=True)
 
 
-def _of_columns(known: SourceDefinition, plan: TablePlan, pairs: Sequence[Pair]) -> Iterator[Change]:
+def _column_changes(
+    stored_definition: SourceDefinition, plan: TablePlan, pairs: Sequence[Pair]
+) -> Iterator[Change]:
     fields = {field.source: field for field in plan.fields}
     types = {field.source: field.type.snowflake for field in plan.output}
-    rewritten = is_rewritten(known, plan.source)
-    there = {k.name for k, _ in pairs}
-    for k in known.columns:
-        if k.attnum is not None and k.name not in there:
-            yield Change("dropped", k.name, f"column {k.name} was dropped")
-    for k, column in pairs:
-        if k.name != column.name:
-            yield Change("renamed", column.name, f"column {k.name} was renamed to {column.name}")
-        if k.is_read and column.name in fields:
-            yield from _of_column(k, column, types.get(column.name, k.snowflake), rewritten)
+    rewritten = is_rewritten(stored_definition, plan.source)
+    present = {stored.name for stored, _ in pairs}
+    for stored in stored_definition.columns:
+        if stored.attnum is not None and stored.name not in present:
+            yield Change("dropped", stored.name, f"column {stored.name} was dropped")
+    for stored, column in pairs:
+        if stored.name != column.name:
+            yield Change("renamed", column.name, f"column {stored.name} was renamed to {column.name}")
+        if stored.is_read and column.name in fields:
+            yield from _changes_within(stored, column, types.get(column.name, stored.snowflake), rewritten)
     paired = {column.name for _, column in pairs}
     for column in plan.source.columns:
         if column.name not in paired:
@@ -105,54 +121,58 @@ def _of_columns(known: SourceDefinition, plan: TablePlan, pairs: Sequence[Pair])
 
 
 def _added(column: Column, field: Field | None, rewritten: bool) -> Change:
-    told = f"column {column.name} {column.type_text}".rstrip() + " was added"
+    text = f"column {column.name} {column.type_text}".rstrip() + " was added"
     if field is None:
-        return Change("added", column.name, f"{told}; the configuration leaves it out")
+        return Change("added", column.name, f"{text}; the configuration leaves it out")
     filled = column.has_default or column.has_missing or column.generation is not None or rewritten
-    return Change("added", column.name, told, outdates=filled)
+    return Change("added", column.name, text, outdates=filled)
 
 
-def _of_column(k: ColumnDefinition, column: Column, snowflake: str, rewritten: bool) -> Iterator[Change]:
-    if k.type_text != column.type_text or k.snowflake != snowflake:
-        yield _type_changed(k, column, snowflake, rewritten)
-    if k.not_null != column.not_null:
-        told = "may not be NULL any more" if column.not_null else "may be NULL now"
-        yield Change("not null", column.name, f"column {column.name} {told}")
-    if k.labels != column.labels and k.type_text == column.type_text:
-        yield _labels_changed(k, column)
-    if k.generation != column.generation:
+def _changes_within(
+    stored: ColumnDefinition, column: Column, snowflake: str, rewritten: bool
+) -> Iterator[Change]:
+    if stored.type_text != column.type_text or stored.snowflake != snowflake:
+        yield _type_changed(stored, column, snowflake, rewritten)
+    if stored.not_null != column.not_null:
+        text = "may not be NULL any more" if column.not_null else "may be NULL now"
+        yield Change("not null", column.name, f"column {column.name} {text}")
+    if stored.labels != column.labels and stored.type_text == column.type_text:
+        yield _labels_changed(stored, column)
+    if stored.generation != column.generation:
         outdates = column.generation is not None
         yield Change(
             "generation", column.name, f"column {column.name} is computed in another way", outdates=outdates
         )
 
 
-def _type_changed(k: ColumnDefinition, column: Column, snowflake: str, rewritten: bool) -> Change:
-    was, is_now = k.type_text or k.snowflake, column.type_text or snowflake
+def _type_changed(stored: ColumnDefinition, column: Column, snowflake: str, rewritten: bool) -> Change:
+    was, is_now = stored.type_text or stored.snowflake, column.type_text or snowflake
     if was == is_now:
-        was, is_now = k.snowflake, snowflake
-    told = f"column {column.name} was {was} and is {is_now}"
-    return Change("type", column.name, told, outdates=rewritten)
+        was, is_now = stored.snowflake, snowflake
+    text = f"column {column.name} was {was} and is {is_now}"
+    return Change("type", column.name, text, outdates=rewritten)
 
 
-def _labels_changed(k: ColumnDefinition, column: Column) -> Change:
-    if column.kind != "c" and _is_within(k.labels, column.labels):
-        new = ", ".join(label for label in column.labels if label not in k.labels)
+def _labels_changed(stored: ColumnDefinition, column: Column) -> Change:
+    if column.kind != "c" and _is_subsequence(stored.labels, column.labels):
+        new = ", ".join(label for label in column.labels if label not in stored.labels)
         return Change("labels", column.name, f"column {column.name} has new labels: {new}")
-    told = f"the labels or attributes of column {column.name} were changed"
-    return Change("labels", column.name, told, outdates=True)
+    text = f"the labels or attributes of column {column.name} were changed"
+    return Change("labels", column.name, text, outdates=True)
 
 
-def _is_within(few: Sequence[str], many: Iterable[str]) -> bool:
-    """True if `few` is `many` with some left out: labels only came."""
+def _is_subsequence(few: Sequence[str], many: Iterable[str]) -> bool:
+    """True if `few` is `many` with some left out: labels were only added."""
     rest = iter(many)
     return all(label in rest for label in few)
 
 
-def known_of(plan: TablePlan, places: Mapping[str, ColumnDefinition] | None = None) -> SourceDefinition:
-    """What there is to remember of a plan whose output has been carried out. places: by source column, where the
-    target holds it, if that is not simply the plan's own column."""
-    source, places = plan.source, places or {}
+def definition_of(plan: TablePlan, placed: Mapping[str, ColumnDefinition] | None = None) -> SourceDefinition:
+    """The definition to store once the plan's output is in place.
+
+    placed: by source column, where the target holds it, if that is not simply the plan's own column.
+    """
+    source, placed = plan.source, placed or {}
     output = {field.source: field for field in plan.output}
     read = {field.source for field in plan.fields}
     columns = [
@@ -161,32 +181,32 @@ def known_of(plan: TablePlan, places: Mapping[str, ColumnDefinition] | None = No
                 c.attnum, c.name, c.type_text, not_null=c.not_null, labels=c.labels,
                 generation=c.generation, is_read=c.name in read,
             ),
-            output.get(c.name), places,
+            output.get(c.name), placed,
         )
         for c in source.columns
     ]  # fmt: skip
-    columns += [_placed(ColumnDefinition(None, f.source), f, places) for f in plan.output if f.computed]
+    columns += [_placed(ColumnDefinition(None, f.source), f, placed) for f in plan.output if f.computed]
     return SourceDefinition(
         oid=source.oid,
         name=str(source.name),
         relkind=source.relkind,
-        into=str(plan.target),
+        target=str(plan.target),
         key=tuple(field.source for field in plan.key),
         filenode=source.filenode,
         leaves=source.leaves,
         columns=tuple(columns),
-        settings=tuple(config_digest(plan.config).items()),
+        config_fingerprint=tuple(config_fingerprint(plan.config).items()),
     )
 
 
 def _placed(
-    column: ColumnDefinition, field: Field | None, places: Mapping[str, ColumnDefinition]
+    column: ColumnDefinition, field: Field | None, placed: Mapping[str, ColumnDefinition]
 ) -> ColumnDefinition:
     if field is None:
         return column
     kind = field.type.snowflake
-    if (place := places.get(field.source)) is not None:
+    if (at := placed.get(field.source)) is not None:
         return replace(
-            column, snowflake=kind, target=place.target, holds=place.holds, base=place.base, shadow=place.shadow
+            column, snowflake=kind, target=at.target, holds=at.holds, base=at.base, shadow=at.shadow
         )  # fmt: skip
     return replace(column, snowflake=kind, target=field.target, holds=kind, base=field.target)

@@ -1,5 +1,5 @@
-"""Drift: what changed in a source table since the ledger remembered it, what of it must be read, and what the target
-needs first. docs/evolution.md tells users."""
+"""Drift: the difference between a source table and its definition in the ledger, which rows must be read because of it,
+and which changes the target needs first. docs/evolution.md describes it for users."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pgsnow.model.config.options import OnDetach
-from pgsnow.model.config.sync_config import LateRows, TableMode
-from pgsnow.model.evolution.alignment import Alignment, retarget
+from pgsnow.model.config.table_config import LateRows, TableMode
+from pgsnow.model.evolution.alignment import Alignment, align
 from pgsnow.model.evolution.ddl_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 from pgsnow.model.evolution.definition_diff import (
     Change,
     changes_of,
+    definition_of,
     is_rewritten,
-    known_of,
-    leaves_apart,
-    matched,
+    leaf_changes,
+    match_columns,
 )
 from pgsnow.model.evolution.source_definition import ColumnDefinition, SourceDefinition
 from pgsnow.model.metadata_columns import RESERVED
@@ -32,19 +32,20 @@ __all__ = [
     "SourceDefinition",
     "TargetAction",
     "WidenColumn",
+    "definition_of",
     "drift_of",
-    "known_of",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """plan: the plan to go on with, its output in the columns where the target has it.
-    after: what is to be remembered once everything is done.
-    full_read: why everything must be read. whole_leaves: of these tables (oids) every row must be.
+    """plan: the plan with its output in the columns where the target holds it.
+
+    after: the definition to store once everything is done.
+    full_read: why everything must be read. whole_leaves: partitions (oids) of which every row must be read.
     by_xid: every row version written since the last read must be read, whatever its watermark.
     prune: rows that a full read did not find are to be deleted. replace: the content is replaced as a whole.
-    parting, parted, actions: see Retargeted; all of them empty if the target is as it should be.
+    pre_actions, interim, actions: as in Alignment; all of them empty if the target is as it should be.
     """
 
     plan: TablePlan
@@ -55,65 +56,77 @@ class Drift:
     by_xid: bool = False
     prune: bool = False
     replace: bool = False
-    parting: tuple[TargetAction, ...] = ()
-    parted: SourceDefinition | None = None
+    pre_actions: tuple[TargetAction, ...] = ()
+    interim: SourceDefinition | None = None
     actions: tuple[TargetAction, ...] = ()
 
     @property
-    def alters(self) -> tuple[TargetAction, ...]:
-        """All that the target needs, in order."""
-        return (*self.parting, *self.actions)
+    def all_actions(self) -> tuple[TargetAction, ...]:
+        """Every change that the target needs, in order."""
+        return (*self.pre_actions, *self.actions)
 
     @property
-    def is_work(self) -> bool:
-        """True if a run has something to tell, to read or to do on its account."""
-        return bool(self.changes or self.alters or self.full_read or self.whole_leaves or self.by_xid)
+    def has_work(self) -> bool:
+        """True if a run must report, read or alter anything because of it."""
+        return bool(
+            self.changes
+            or self.pre_actions
+            or self.actions
+            or self.full_read
+            or self.whole_leaves
+            or self.by_xid
+        )
 
-    def to_remember(
-        self, known: SourceDefinition | None, target: Mapping[str, str] | None
+    def definition_to_store(
+        self, stored_definition: SourceDefinition | None, target: Mapping[str, str] | None
     ) -> SourceDefinition | None:
-        """What the ledger should know once everything is done, or None if it knows that. target: its columns, name →
-        type, as far as they are known."""
-        after = self.after if target is None else self.after.seen(target, RESERVED)
-        return None if after == known else after
+        """The definition for the ledger once everything is done, or None if the ledger has it already.
+
+        target: the target's columns, name → type, None if they are not known.
+        """
+        after = self.after if target is None else self.after.with_target_columns(target, RESERVED)
+        return None if after == stored_definition else after
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Each change, for people."""
+        """One sentence for each change."""
         return tuple(change.text for change in self.changes)
 
 
-def drift_of(known: SourceDefinition | None, plan: TablePlan) -> Drift:
-    """`plan`: as the configuration and the source's catalog have it, whatever the target has. Pure, and the same
-    again until `after` is remembered. Nothing known: nothing has drifted. Raises TypeChanged."""
-    if known is None:
-        return Drift(plan, known_of(plan))
-    changes = changes_of(known, plan)
-    if known.into != str(plan.target):
-        return _read(known, plan, changes, Alignment({}, ()))
-    return _read(known, plan, changes, retarget(known, plan, matched(known, plan.source)))
+def drift_of(stored_definition: SourceDefinition | None, plan: TablePlan) -> Drift:
+    """The drift between a stored definition and `plan`, which has what the configuration and the source's catalog say.
+
+    Pure: the result stays the same until `after` is stored. Without a stored definition nothing has drifted. Raises
+    TypeChanged.
+    """
+    if stored_definition is None:
+        return Drift(plan, definition_of(plan))
+    changes = changes_of(stored_definition, plan)
+    if stored_definition.target != str(plan.target):
+        return _drift(stored_definition, plan, changes, Alignment({}, ()))
+    alignment = align(stored_definition, plan, match_columns(stored_definition, plan.source))
+    return _drift(stored_definition, plan, changes, alignment)
 
 
-def _read(known: SourceDefinition, plan: TablePlan, changes: Sequence[Change], target: Alignment) -> Drift:
-    settled, after = _settled(plan, target)
+def _drift(
+    stored_definition: SourceDefinition, plan: TablePlan, changes: Sequence[Change], alignment: Alignment
+) -> Drift:
+    aligned, after = _aligned(plan, alignment)
     kinds = {change.kind for change in changes}
-    attached, detached = leaves_apart(known, plan.source) if "re-created" not in kinds else ((), ())
-    is_pruned = "re-created" in kinds or (bool(detached) and plan.config.on_detach is OnDetach.DELETE)
+    is_new = "re-created" in kinds
+    attached, detached = ((), ()) if is_new else leaf_changes(stored_definition, plan.source)
+    is_pruned = is_new or (bool(detached) and plan.config.on_detach is OnDetach.DELETE)
     reason = next((change.text for change in changes if change.outdates), None)
     if reason is None and is_pruned:
         reason = f"{detached[0].name} was detached or dropped"
     if reason is None:
-        reason = next((place.filled for place in target.places.values() if place.filled), None)
-    config = plan.config
-    goes_by_watermark = config.mode is TableMode.WATERMARK and config.late_rows is LateRows.LOSSLESS
-    by_xid = reason is None and goes_by_watermark and is_rewritten(known, plan.source)
+        reason = next((m.filled for m in alignment.column_mapping.values() if m.filled), None)
+    by_xid = reason is None and _must_read_by_xid(stored_definition, plan)
     if by_xid:
-        told = (
-            f"{plan.source.name} was rewritten: rows are looked for by transaction, whatever their watermark"
-        )
-        changes = [*changes, Change("rewritten", None, told)]
+        text = f"{plan.source.name} was rewritten: rows are found by transaction, whatever their watermark"
+        changes = [*changes, Change("rewritten", None, text)]
     return Drift(
-        plan=settled,
+        plan=aligned,
         after=after,
         changes=tuple(changes),
         full_read=reason,
@@ -121,19 +134,27 @@ def _read(known: SourceDefinition, plan: TablePlan, changes: Sequence[Change], t
         by_xid=by_xid,
         prune=is_pruned and "key" not in kinds,
         replace="key" in kinds,
-        parting=target.parting,
-        parted=target.parted,
-        actions=target.actions,
+        pre_actions=alignment.pre_actions,
+        interim=alignment.interim,
+        actions=alignment.actions,
     )
 
 
-def _settled(plan: TablePlan, target: Alignment) -> tuple[TablePlan, SourceDefinition]:
-    """The plan with its output in its places, and the memory of them."""
-    places = target.places
-    output = tuple(replace(f, target=places[f.source].name) if f.source in places else f for f in plan.output)
-    settled = replace(plan, output=output)
-    kept: Mapping[str, ColumnDefinition] = {
-        name: ColumnDefinition(None, name, target=p.name, holds=p.holds, base=p.base, shadow=p.shadow)
-        for name, p in places.items()
+def _must_read_by_xid(stored_definition: SourceDefinition, plan: TablePlan) -> bool:
+    """True for a rewritten table whose reader relies on the watermark to find what changed."""
+    lossless = plan.config.mode is TableMode.WATERMARK and plan.config.late_rows is LateRows.LOSSLESS
+    return lossless and is_rewritten(stored_definition, plan.source)
+
+
+def _aligned(plan: TablePlan, alignment: Alignment) -> tuple[TablePlan, SourceDefinition]:
+    """(the plan with its output in the mapped columns, the definition that stores where they are)."""
+    mapping = alignment.column_mapping
+    output = tuple(
+        replace(f, target=mapping[f.source].name) if f.source in mapping else f for f in plan.output
+    )
+    aligned = replace(plan, output=output)
+    placed: Mapping[str, ColumnDefinition] = {
+        name: ColumnDefinition(None, name, target=m.name, holds=m.holds, base=m.base, shadow=m.shadow)
+        for name, m in mapping.items()
     }
-    return settled, replace(known_of(settled, kept), left=target.left)
+    return aligned, replace(definition_of(aligned, placed), orphan_columns=alignment.orphan_columns)

@@ -1,4 +1,4 @@
-"""What the ledger remembers of a source table's definition, and where in the target its columns are."""
+"""The definition of a source table as the ledger stores it, and which column of the target holds each source column."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pgsnow.model.table import Leaf, SourceTable
 class ColumnDefinition:
     """A column of the source, or one that the transform adds (attnum None).
 
-    snowflake: the type that its values need, and base: the name that the configuration gives it in the target.
-    target: the column that its values are in (None: they are not loaded), and holds: that column's type.
-    shadow: True if that is not the base's column, because that could not take them.
+    snowflake: the type that its values need. base: its name in the target according to the configuration.
+    target: the target's column that holds its values (None: not loaded). holds: that column's type.
+    shadow: True if `target` is a shadow column, made because the base column cannot take the values.
     """
 
     attnum: int | None
@@ -34,51 +34,56 @@ class ColumnDefinition:
 
 @dataclass(frozen=True, slots=True)
 class SourceDefinition:
-    """A source table as it was when its checkpoint moved last.
+    """A source table as it was when its checkpoint last moved.
 
-    into: the target. left: columns of the target that no column of the source fills (any more), and their types.
-    settings: a digest of each key of the table's configuration.
+    target: the target table's name. orphan_columns: (name, type) of the target's columns that no source column fills.
+    config_fingerprint: (key, hash of its value) for each key of the table's configuration.
     """
 
     oid: int
     name: str
     relkind: str
-    into: str
+    target: str
     key: tuple[str, ...]
     filenode: str = ""
     leaves: tuple[Leaf, ...] = ()
     columns: tuple[ColumnDefinition, ...] = ()
-    left: tuple[tuple[str, str], ...] = ()
-    settings: tuple[tuple[str, str], ...] = ()
+    orphan_columns: tuple[tuple[str, str], ...] = ()
+    config_fingerprint: tuple[tuple[str, str], ...] = ()
 
     def column(self, name: str) -> ColumnDefinition | None:
+        """The source column of this name, None if there is none."""
         return next((c for c in self.columns if c.name == name and c.attnum is not None), None)
 
     def present_name(self, name: str, source: SourceTable) -> str | None:
-        """What the column that had this name is called now, if it is another name and the same table."""
-        known = self.column(name)
-        if known is None or source.oid != self.oid:
+        """The current name of a column that was renamed since; None if it was not, or if the table is another one."""
+        stored = self.column(name)
+        if stored is None or source.oid != self.oid:
             return None
-        return next((c.name for c in source.columns if c.attnum == known.attnum and c.name != name), None)
+        return next((c.name for c in source.columns if c.attnum == stored.attnum and c.name != name), None)
 
-    def seen(self, target: Mapping[str, str], own: frozenset[str]) -> SourceDefinition:
-        """The same, with the types that the target's columns (name → type) really have, and all of them that nothing
-        fills. own: columns that pgsnow itself keeps there."""
+    def with_target_columns(self, target: Mapping[str, str], reserved: frozenset[str]) -> SourceDefinition:
+        """A copy with the actual column types of the target, and with its orphan columns.
+
+        target: column name → type. reserved: names of pgsnow's metadata columns, which are never orphans.
+        """
         columns = tuple(
             replace(c, holds=target[c.target]) if c.target is not None and c.target in target else c
             for c in self.columns
         )
-        filled = {c.target for c in columns} | own
-        left = {name: kind for name, kind in target.items() if name not in filled}
-        return replace(self, columns=columns, left=tuple(sorted(left.items())))
+        filled = {c.target for c in columns} | reserved
+        orphans = {name: kind for name, kind in target.items() if name not in filled}
+        return replace(self, columns=columns, orphan_columns=tuple(sorted(orphans.items())))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data. What a column has as most columns have it is left out."""
+        """Plain data for the ledger. Column fields that have their default value are left out."""
         data = asdict(self)
+        for field, key in _JSON_KEYS.items():
+            data[key] = data.pop(field)
         data["columns"] = [
-            {k: v for k, v in column.items() if v != _USUAL.get(k, _NOTHING)} for column in data["columns"]
+            {k: v for k, v in column.items() if v != _DEFAULTS.get(k, _NO_DEFAULT)}
+            for column in data["columns"]
         ]
-        data["leaves"] = [asdict(leaf) for leaf in self.leaves]
         return data
 
     @classmethod
@@ -87,7 +92,7 @@ class SourceDefinition:
             oid=int(data["oid"]),
             name=data["name"],
             relkind=data["relkind"],
-            into=data["into"],
+            target=data["into"],
             key=tuple(data["key"]),
             filenode=data.get("filenode", ""),
             leaves=tuple(Leaf(**leaf) for leaf in data.get("leaves", ())),
@@ -95,10 +100,12 @@ class SourceDefinition:
                 ColumnDefinition(**{**column, "labels": tuple(column.get("labels", ()))})
                 for column in data.get("columns", ())
             ),
-            left=tuple((name, kind) for name, kind in data.get("left", ())),
-            settings=tuple((key, digest) for key, digest in data.get("settings", ())),
+            orphan_columns=tuple((name, kind) for name, kind in data.get("left", ())),
+            config_fingerprint=tuple((key, value) for key, value in data.get("settings", ())),
         )
 
 
-_NOTHING = object()
-_USUAL = {k: v for k, v in asdict(ColumnDefinition(None, "")).items() if k not in ("attnum", "name")}
+_JSON_KEYS = {"target": "into", "orphan_columns": "left", "config_fingerprint": "settings"}
+"""Fields that have another name in the ledger, which existing ledgers already use."""
+_NO_DEFAULT = object()
+_DEFAULTS = {k: v for k, v in asdict(ColumnDefinition(None, "")).items() if k not in ("attnum", "name")}

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -21,16 +20,15 @@ from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.sync.engine import holder
-from pgsnow.sync.load.destination import Destination
-from pgsnow.sync.runtime.events import ignore
+from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.load.session import RunSession
+from pgsnow.sync.load.target import Target
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import prepare, target_of
 from pgsnow.sync.runtime.recorder import Recorder
-from pgsnow.sync.tick.held import held
-from pgsnow.sync.tick.outcomes import status_after
+from pgsnow.sync.runtime.report import failure_report, locked_report, table_report
 
 
 def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncReport:
@@ -52,7 +50,7 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
         claims, refusals = ledger.leases.claim(chosen, run_id=run_id, holder=holder())
         stack.enter_context(Heartbeat(ledger.leases, claims))
         work = _Application(config, settings, ledger, conn)
-        reports = [held(refusal, work.progress(refusal.table, run_id)) for refusal in refusals]
+        reports = [locked_report(work.progress(refusal.table, run_id), refusal) for refusal in refusals]
         with ThreadPoolExecutor(config.parallel_tables, thread_name_prefix="pgsnow-apply") as pool:
             reports += pool.map(work.table, claims)
     reports.sort(key=lambda report: chosen.index(report.table))
@@ -76,33 +74,33 @@ class _Application:
 
     def progress(self, table: str, run_id: str) -> Recorder:
         target = str(target_of(self._config.table(table), self._settings.snowflake))
-        return Recorder(table, target, run_id, ignore)
+        return Recorder(table, target, run_id)
 
     def table(self, claim: Claim) -> TableReport:
         """Done, noted and released."""
         progress = self.progress(claim.table, claim.run_id)
         try:
             self._fit(claim, progress)
-            report = progress.report(Status.APPLIED)
+            report = table_report(progress, Status.APPLIED)
         except Exception as error:  # one table's failure, whatever it is, leaves the others
             if not isinstance(error, PgsnowError):
-                logger(claim.table, claim.run_id).error("unexpected error", exc_info=error)
-            report = progress.report(status_after(error), error)
+                log_unexpected(error, self._settings.secrets(), claim.table, claim.run_id)
+            report = failure_report(progress, error)
         self._ledger.run_log.note([(claim, report)])
         self._ledger.leases.release([claim])
         return report
 
     def _fit(self, claim: Claim, progress: Recorder) -> None:
-        """As a run does it before it reads. The ledger's memory of the target may be why it does not fit: look anew."""
-        table, settings = self._config.table(claim.table), self._settings.snowflake
-        drift = prepare(table, describe(self._conn, table.source), settings, claim.stored_definition).drift
-        self._ledger.checkpoints.remember_target(claim, None)
-        fresh = replace(claim, target_columns=None)
-        destination = Destination(
-            settings, drift.plan, self._ledger, fresh, progress, threading.Event(), Stages(), applying=True
-        )
+        """Make the target fit, as a run does before it reads. The columns that the ledger remembers may be out of date,
+        so the target is looked up."""
+        config, settings = self._config.table(claim.table), self._settings.snowflake
+        drift = prepare(config, describe(self._conn, config.source), settings, claim.stored_definition).drift
+        table = ClaimedTable(self._ledger, claim)
+        table.remember_target(None)
+        session = RunSession(settings, progress, threading.Event())
+        target = Target(drift.plan, table, session, progress, approved=True)
         try:
-            destination.target.evolve(drift)
-            destination.target.ensure(relaxed=drift.replace)
+            target.evolve(drift)
+            target.make_fit(relaxed=drift.replace)
         finally:
-            destination.close()
+            session.close()

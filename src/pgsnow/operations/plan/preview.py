@@ -12,10 +12,12 @@ from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.plan.result import TablePreview
 from pgsnow.operations.plan.source import Found, SourceInspection
-from pgsnow.operations.plan.target import TargetInspection
+from pgsnow.operations.plan.target import TargetPreview
 from pgsnow.postgres.catalog.privileges import access
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.snowflake.privileges import rights_of
+from pgsnow.snowflake.schema.required_ddl import TargetInspector
 from pgsnow.snowflake.session import connect
 from pgsnow.snowflake.stage.choose import Stages
 
@@ -32,8 +34,8 @@ def preview(
     config.check_staging(bucket=settings.s3 is not None)
     found = _in_source(config, settings, config.select(names or None), full=full_refresh)
     with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
-        target = TargetInspection.over(session, Stages.of(settings))
-        return [target.look(each.preview, each.drift) if each.drift else each.preview for each in found]
+        target = TargetPreview(TargetInspector(session), rights_of(session), Stages.of(settings))
+        return [target.complete(each.preview, each.drift) if each.drift else each.preview for each in found]
 
 
 def _in_source(

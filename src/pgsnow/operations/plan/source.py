@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon
-from pgsnow.model.config.digest import changed_keys, config_digest
+from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import PgsnowError
@@ -21,7 +21,7 @@ from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, S
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.catalog.privileges import Access
 from pgsnow.postgres.incremental.probe import Probe, probe
-from pgsnow.postgres.incremental.why import why_mode
+from pgsnow.postgres.incremental.strategy import why_mode
 from pgsnow.sync.runtime.planner import prepare, target_of
 
 UNKNOWN = Access(None, None, ())
@@ -57,7 +57,7 @@ class SourceInspection:
             seen = probe(self.conn, plan, self.checkpoints.get(table.name), self.horizon)
         except PgsnowError as error:
             return Found(found.stopped(error), None)
-        mode = seen.step.mode
+        mode = seen.point.mode
         told = replace(
             found,
             changes=(*_configured(known, plan), *drift.sentences),
@@ -85,10 +85,14 @@ class SourceInspection:
             return f"{EVERYTHING}: {reason}"
         if drift.whole_leaves:
             return f"{CHANGES}, and every row of {len(drift.whole_leaves)} new partitions"
-        return CHANGES if seen.busy or drift.is_work else NOTHING
+        return CHANGES if seen.busy or drift.has_work else NOTHING
 
 
 def _configured(known: SourceDefinition | None, plan: TablePlan) -> Iterator[str]:
-    keys = changed_keys(dict(known.settings), config_digest(plan.config)) if known is not None else ()
+    keys = (
+        changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.config))
+        if known is not None
+        else ()
+    )
     if keys:
         yield f"the configuration has other values for {', '.join(keys)}"

@@ -1,109 +1,137 @@
-"""The part of a preview that Snowflake tells."""
+"""The part of a preview that Snowflake tells: DDL, missing privileges, and the statements of a run, composed by the
+functions that compose them for a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.batch import LoadBatch, PartFile
+from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
-from pgsnow.snowflake.load.dry_run import foresee_first_load, foresee_load
-from pgsnow.snowflake.load.replace import Content
-from pgsnow.snowflake.privileges import Lack, Rights, rights_of
-from pgsnow.snowflake.schema.dry_run import DryRun, DryRunResult
-from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.load.cleanup import cleanup_steps
+from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
+from pgsnow.snowflake.load.merge import merge_steps
+from pgsnow.snowflake.load.replace import Content, append_steps, gather_steps, replace_steps
+from pgsnow.snowflake.privileges import Rights
+from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
+from pgsnow.snowflake.sql import direct_copy as copy_sql
+from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.snowflake.stage.stage import Stage
+from pgsnow.snowflake.statement import Step
 from pgsnow.sync.pipeline.load_batches import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
 """A fence is about the microseconds since 1970."""
 SAMPLE_RUN = "0123456789abcdef"
-SAMPLE_PART = Path("/tmp/pgsnow/unit-0000/part-0000.parquet")
+SAMPLE_PART = Path("/tmp/pgsnow/batch-0000/part-0000.parquet")
 """Shown, never opened."""
 FIRST = f"{EVERYTHING}: first read"
 GONE = f"{EVERYTHING}: the target is gone"
 
 
 @dataclass(frozen=True, slots=True)
-class TargetInspection:
-    """Looks at targets one by one, over one session."""
+class TargetPreview:
+    """Previews targets one by one, over one session."""
 
-    foresight: DryRun
+    inspector: TargetInspector
     rights: Rights
-    stagings: Stages
+    stages: Stages
 
-    @classmethod
-    def over(cls, session: Session, stagings: Stages) -> TargetInspection:
-        return cls(DryRun(session), rights_of(session), stagings)
-
-    def look(self, preview: TablePreview, drift: Drift) -> TablePreview:
-        """Raises TargetUnavailable and the like; what stops the table is in its preview."""
+    def complete(self, preview: TablePreview, drift: Drift) -> TablePreview:
+        """The preview with all that Snowflake tells. Raises TargetUnavailable and the like; an error that stops the
+        table is in its preview."""
         plan = drift.plan
         try:
-            foreseen = self.foresight.target(plan, drift.alters, relaxed=drift.replace)
-            lacking = list(self._lacking(plan, foreseen))
+            required = self.inspector.required(plan, drift.all_actions, relaxed=drift.replace)
+            lacking = self._lacking(plan, required)
         except PgsnowError as error:
             return preview.stopped(error)
-        reads = preview.reads if foreseen.there or preview.reads.startswith(EVERYTHING) else GONE
-        staging = self.stagings.serving(plan.config.load)
+        reads = preview.reads if required.exists or preview.reads.startswith(EVERYTHING) else GONE
+        stage = self.stages.serving(plan.config.load)
         return replace(
             preview,
             reads=reads,
-            action=_action(foreseen),
-            ddl=foreseen.statements,
-            grants=(*preview.grants, *(_grant(lack) for lack in lacking)),
-            tick=_tick(plan, staging),
-            first_load=_first_load(plan, staging) if reads in (FIRST, GONE) else (),
+            action=_action(required),
+            ddl=required.statements,
+            grants=(*preview.grants, *lacking),
+            tick=_tick(plan, stage),
+            first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
         )
 
-    def _lacking(self, plan: TablePlan, foreseen: DryRunResult) -> Iterator[Lack]:
-        """Nothing where grants cannot be told: `pgsnow check` says so."""
+    def _lacking(self, plan: TablePlan, required: RequiredDdl) -> list[Grant]:
+        """Privileges that the role lacks. None where grants cannot be told: `pgsnow check` says so."""
         if self.rights.grants is None:
-            return
-        if foreseen.there:
-            alter = bool(foreseen.statements)
-            yield from _present(self.rights.lacking_on(plan.target, alter=alter))
+            return []
+        if required.exists:
+            lack = self.rights.lacking_on(plan.target, alter=bool(required.statements))
         else:
-            there = self.foresight.saw_schema(plan.target)
-            yield from _present(self.rights.lacking_in(plan.target, schema_there=there))
+            there = self.inspector.sees_schema(plan.target)
+            lack = self.rights.lacking_in(plan.target, schema_there=there)
+        return [Grant(Side.SNOWFLAKE, lack.statement, lack.certain)] if lack is not None else []
 
 
-def _present(lack: Lack | None) -> Iterator[Lack]:
-    if lack is not None:
-        yield lack
-
-
-def _grant(lack: Lack) -> Grant:
-    return Grant(Side.SNOWFLAKE, lack.statement, lack.certain)
-
-
-def _action(foreseen: DryRunResult) -> Action:
-    if not foreseen.there:
+def _action(required: RequiredDdl) -> Action:
+    if not required.exists:
         return Action.CREATE
-    return Action.CHANGE if foreseen.statements else Action.UNCHANGED
+    return Action.CHANGE if required.statements else Action.UNCHANGED
 
 
-def _sample(plan: TablePlan) -> Content:
-    return Content(plan, batch_name(plan, SAMPLE_FENCE, 0), SAMPLE_FENCE, SAMPLE_RUN)
-
-
-def _first_load(plan: TablePlan, staging: Stage) -> tuple[str, ...]:
-    if plan.config.load is LoadMethod.INSERT:
+def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
+    """The statements of a first load that goes straight into its target, if that is empty; none if it is merged."""
+    content, batch = _sample(plan)
+    origin = stage.origin(plan.target, batch.batch)
+    if plan.config.load is LoadMethod.INSERT or origin is None or not can_copy_directly(plan):
         return ()
-    return foresee_first_load(_sample(plan), SAMPLE_PART, staging)
+    copy = copy_steps(plan, plan.target, batch, stage=stage, origin=origin, audited=content.audited)
+    return (
+        copy_sql.any_row(plan.target, not_after=None),
+        *_texts(copy),
+        copy_sql.any_twice(plan.target, plan.key),
+        *_texts(cleanup_steps(plan.target, batch.batch, (stage,), table=False)),
+    )
 
 
-def _tick(plan: TablePlan, staging: Stage) -> tuple[str, ...]:
+def _tick(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
+    """The statements of a tick that finds changes: those of one load batch, and of its cleanup."""
     method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
-    statements = foresee_load(_sample(plan), SAMPLE_PART, method, staging)
+    content, batch = _sample(plan)
+    cleanup = _texts(cleanup_steps(plan.target, batch.batch, (stage,)))
+    if plan.whole:
+        gather = _texts(gather_steps(content, batch, method=method, stage=stage))
+        return (*gather, *_put_in_place(content), *cleanup)
+    merge = merge_steps(
+        plan.target, plan.output, plan.key, batch, method=method, audited=content.audited, stage=stage
+    )
+    statements = _texts(merge)
     if not plan.config.load_every:
-        return statements
-    made, put, *rest = statements
+        return (*statements, *cleanup)
+    created, put, *rest = statements
     later = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
-    return (put, later, made, *rest)
+    return (put, later, created, *rest, *cleanup)
+
+
+def _put_in_place(content: Content) -> tuple[str, ...]:
+    """Columns of the target that are neither the source's nor pgsnow's are left out."""
+    if content.plan.config.mode is TableMode.APPEND:
+        return _texts(append_steps(content))
+    describe, stage = sql.describe_table(content.plan.target), sql.create_stage(content.plan.target)
+    return (describe, stage, describe, *_texts(replace_steps(content, ())))
+
+
+def _sample(plan: TablePlan) -> tuple[Content, LoadBatch]:
+    """A load batch of a made-up run, with one part file."""
+    name = batch_name(plan, SAMPLE_FENCE, 0)
+    batch = LoadBatch(name, SAMPLE_FENCE, (PartFile(SAMPLE_PART, rows=1, size=1),))
+    return Content(plan, name, SAMPLE_FENCE, SAMPLE_RUN), batch
+
+
+def _texts(steps: Iterable[Step]) -> tuple[str, ...]:
+    """The statements as people are shown them."""
+    return tuple(str(step.text) for step in steps)

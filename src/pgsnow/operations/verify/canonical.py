@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.typemap import Field
 from pgsnow.operations.verify.overflow import nearest, overflows
 
 
@@ -19,7 +19,7 @@ def from_postgres(field: Field, text: str | None) -> Any:
     """The canonical value of Postgres's own text for a column (`TypeMapping.text`), after `on_overflow`."""
     if text is None:
         return None
-    if field.overflow is not Overflow.QUARANTINE and overflows(field, text):
+    if field.overflow is not Overflow.REJECT and overflows(field, text):
         return nearest(field, text) if field.overflow is Overflow.CLAMP else None
     try:
         return _float4(text) if field.type.postgres == "float4" else _TEXT[_kind(field)](text)

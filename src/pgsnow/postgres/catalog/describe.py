@@ -1,4 +1,4 @@
-"""What the catalog says of a source table.
+"""Descriptions of source tables, from the catalog.
 
 https://www.postgresql.org/docs/current/catalogs.html
 """
@@ -68,7 +68,7 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
 
 
 def _filenode(stored: Sequence[Mapping[str, Any]]) -> str:
-    """A digest of where the rows are stored; empty if nowhere."""
+    """A hash of the files that store the rows; empty if there are none."""
     nodes = [table["filenode"] for table in stored if table["filenode"]]
     return hashlib.sha256(";".join(nodes).encode()).hexdigest()[:16] if nodes else ""
 
@@ -90,8 +90,8 @@ def _check(name: SourceName, table: Mapping[str, Any]) -> None:
 
 
 def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> dict[SourceName, str]:
-    """A text for each table that is there, which changes when anything changes that `describe` tells of it,
-    sizes and names of leaves apart. One statement for all tables. Raises SourceUnavailable."""
+    """A text for each table that exists, which changes when anything changes that `describe` returns, except sizes and
+    names of leaves. One statement for all tables. Raises SourceUnavailable."""
     wanted = {(name.schema, name.table): name for name in names}
     with translating("source"):
         rows = conn.execute(fingerprints_query(names)).fetchall()
@@ -99,14 +99,15 @@ def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> 
 
 
 def fingerprints_query(names: Sequence[SourceName]) -> Composed:
-    """Its rows: schema, table, fingerprint."""
+    """A query for rows of schema, table, fingerprint."""
     return SQL(_SQL["fingerprints"]).format(
         schemas=Literal([name.schema for name in names]), names=Literal([name.table for name in names])
     )
 
 
 def present_name(conn: psycopg.Connection[Any], oid: int) -> SourceName | None:
-    """What the table with this oid is called now, wherever it was moved; None: it is gone. Raises SourceUnavailable."""
+    """The present name of the table with this oid, also if it was moved to another schema; None: it was dropped.
+    Raises SourceUnavailable."""
     with translating("source"):
         row = conn.execute(_SQL["present_name"], [oid]).fetchone()
     return SourceName(*row) if row else None

@@ -1,4 +1,4 @@
-"""What an administrator runs so that a role may read the listed tables and keep the ledger, and no more."""
+"""GRANT statements for an administrator: a role may read the listed tables and keep the ledger, and no more."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T", bound=Hashable)
 
 
 def source_grants(role: str, database: str, tables: Sequence[TableConfig]) -> list[str]:
-    """Statements, in order, each of which may be run again. `database` '' leaves CONNECT out.
+    """Statements for reading the tables, in order; each may be run again. `database` '' leaves CONNECT out.
 
-    PostgreSQL docs: "GRANT", "Predefined Roles". An integer watermark is followed by its sequence, which takes a
-    right of its own.
+    PostgreSQL docs: "GRANT", "Predefined Roles". An integer watermark is bounded by its sequence, which needs a
+    privilege of its own.
     """
     who = Identifier(role)
     statements = [_role(role)]
@@ -36,7 +36,7 @@ def source_grants(role: str, database: str, tables: Sequence[TableConfig]) -> li
 
 
 def ledger_grants(role: str, database: str, schema: str) -> list[str]:
-    """The same for the ledger. A schema of its own belongs to the role; `public` only lends it room."""
+    """Statements for keeping the ledger, in order; each may be run again. A schema other than `public` is created."""
     who, where = Identifier(role), Identifier(schema)
     statements = [_role(role)]
     if database:
@@ -48,7 +48,7 @@ def ledger_grants(role: str, database: str, schema: str) -> list[str]:
 
 
 def _role(role: str) -> Composable:
-    """CREATE ROLE has no IF NOT EXISTS."""
+    """Create the role unless it exists (CREATE ROLE has no IF NOT EXISTS)."""
     return SQL(
         "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) THEN"
         " CREATE ROLE {} LOGIN; END IF; END $$"
@@ -56,7 +56,7 @@ def _role(role: str) -> Composable:
 
 
 def _sequences(role: str, tables: Sequence[TableConfig]) -> Composable:
-    """Which sequence, if any, feeds a watermark column is known where the statement runs."""
+    """Grant SELECT on the sequences of the watermark columns, which are looked up where the statement runs."""
     columns = SQL(", ").join(
         SQL("({}, {})").format(
             Literal(text_of(Identifier(table.source.schema, table.source.table))),

@@ -1,4 +1,4 @@
-"""How large tables are, and what the role was not granted on them: one statement, however many, and no table read.
+"""Sizes of tables and missing privileges on them: one statement for all tables, which reads none of them.
 
 https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-ACCESS
 """
@@ -23,8 +23,8 @@ _QUERY = (files(__package__) / "access.sql").read_text(encoding="utf-8")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """rows: as last estimated (None: never counted). bytes: on disk, without indexes (None: it has no storage).
-    grants: the statements that are missing for the table to be read."""
+    """Size of a table and privileges on it. rows: as last estimated (None: never counted). bytes: on disk, without
+    indexes (None: it has no storage). grants: the statements to run before the table can be read."""
 
     rows: int | None
     bytes: int | None
@@ -34,8 +34,8 @@ class Access:
 def access(
     conn: psycopg.Connection[Any], watermarks: Mapping[SourceName, str | None]
 ) -> dict[SourceName, Access]:
-    """By table; those that are not there are left out. An integer watermark is followed by its sequence, which the
-    role must be able to look at (without that the table is read in xmin mode, at a higher cost).
+    """Access by table; tables that do not exist are left out. The role must be able to read the sequence of an integer
+    watermark (otherwise the table is read in xmin mode, at a higher cost).
 
     Raises SourceUnavailable.
     """
@@ -56,6 +56,6 @@ def _access(row: Mapping[str, Any]) -> Access:
         missing.append(SQL("GRANT USAGE ON SCHEMA {}").format(schema))
     if not row["may_select"]:
         missing.append(SQL("GRANT SELECT ON {}").format(table))
-    told = [text_of(grant) for grant in missing]
-    told += [f"GRANT SELECT ON SEQUENCE {sequence}" for sequence in row["closed_sequences"]]
-    return Access(row["rows"], row["bytes"], tuple(f"{grant} TO {row['role']}" for grant in told))
+    statements = [text_of(grant) for grant in missing]
+    statements += [f"GRANT SELECT ON SEQUENCE {sequence}" for sequence in row["closed_sequences"]]
+    return Access(row["rows"], row["bytes"], tuple(f"{grant} TO {row['role']}" for grant in statements))

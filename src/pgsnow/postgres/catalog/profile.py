@@ -1,4 +1,4 @@
-"""One scan of a table, to know what the catalog only estimates."""
+"""Profile of a table by one scan: what the catalog only estimates."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pgsnow.model.plan import WATERMARK_TYPES
 from pgsnow.postgres.errors import translating
 
 IN_ORDER = SQL("set local max_parallel_workers_per_gather = 0; set local synchronize_seqscans = off")
-"""So that rows come in the order in which they lie on disk."""
+"""Settings under which rows come in the order in which they are stored."""
 
 
 def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTable:
-    """The table with counted rows and bytes, and of each column that might be a watermark its NULL share, number of
-    values, and share of rows that are not below the row before them. Reads the whole table, once.
+    """The table with counted rows and bytes, and for each possible watermark column its share of NULLs, its number of
+    distinct values, and the share of rows that are not below the row before them. Reads the whole table once.
 
-    A table that cannot be read is given back as it was. Raises SourceUnavailable.
+    A table that cannot be read is returned unchanged. Raises SourceUnavailable.
     """
     if (
         table.source.relkind not in "rp"
@@ -42,7 +42,7 @@ def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTabl
     for number, column in enumerate(columns):
         filled, distinct, ascending = counted[1 + 3 * number : 4 + 3 * number]
         facts[column] = replace(
-            table.of(column),
+            table.facts_of(column),
             null_share=1 - filled / rows if rows else None,
             distinct=distinct,
             ascending=ascending,

@@ -1,4 +1,4 @@
-"""All tables of a database at once: six statements to the catalog, however many tables there are, and no table read.
+"""Survey of all tables of a database: six catalog queries, however many tables there are; no table is read.
 
 https://www.postgresql.org/docs/current/catalogs.html
 """
@@ -32,9 +32,9 @@ _SQL = _queries()
 
 
 def survey(conn: psycopg.Connection[Any], named: Sequence[str] = ()) -> tuple[SurveyedTable, ...]:
-    """Every table, view and foreign table that is not the system's or an extension's, by schema and name.
+    """Every table, view and foreign table that does not belong to the system or an extension, by schema and name.
 
-    named: schemas that are looked at even if they are the system's. Partitions are left out: their root stands for
+    named: schemas that are included even if they belong to the system. Partitions are left out: their root represents
     them. Raises SourceUnavailable, SourceAccessDenied.
     """
     with translating("source"), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:

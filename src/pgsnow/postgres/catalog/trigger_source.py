@@ -1,4 +1,4 @@
-"""Which columns does a BEFORE UPDATE trigger set? Read from its function's source."""
+"""Columns that a BEFORE UPDATE trigger sets, from its function's source."""
 
 from __future__ import annotations
 

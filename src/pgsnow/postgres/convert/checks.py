@@ -1,4 +1,4 @@
-"""From what COPY hands over to the exact Arrow type of the type map, column by column.
+"""Checks that turn a column as COPY delivers it into the exact Arrow type of the type map.
 
 Each check works on whole columns; only rows that turn out bad cost a Python object. Infinite timestamps and dates wrap
 around to garbage that lies outside of the years 1 to 9999 (the distance between the epochs is 30 years, the overshoot
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.overflow import Overflow, beginning
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.variant import misfit
-from pgsnow.postgres.convert.json_scan import suspects
+from pgsnow.postgres.convert.json_scan import rows_to_inspect
 from pgsnow.postgres.text_values import FIRST_DAY, LAST_DAY, MICROSECONDS_A_DAY, is_before_2000, text_at
 
 _FIRST_MICROSECOND = FIRST_DAY * MICROSECONDS_A_DAY
@@ -26,19 +26,19 @@ _LAST_MICROSECOND = (LAST_DAY + 1) * MICROSECONDS_A_DAY - 1
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A column in its final type; bad rows, if any, are NULL in it and say why."""
+    """A column in its final type. Bad rows are NULL in it; `why` gives the reason by row index."""
 
     values: pa.Array
     bad: pa.Array | None = None
-    """Booleans without NULL, or None if every row is good."""
+    """Which rows are bad: booleans without NULL, or None if every row is good."""
     why: Callable[[int], str] = lambda _row: ""
     changed: pa.Array | None = None
     """Which cells `on_overflow` has changed: booleans without NULL, or None if none."""
 
 
-def check(field: Field, arrived: pa.Array) -> Checked:
-    """Raises pa.ArrowInvalid if the column is of another type altogether."""
-    array = arrived.storage if isinstance(arrived.type, pa.BaseExtensionType) else arrived
+def check(field: Field, column: pa.Array) -> Checked:
+    """The column in its field's type. Raises pa.ArrowInvalid if it does not have the type that the field is read as."""
+    array = column.storage if isinstance(column.type, pa.BaseExtensionType) else column
     wanted = field.type.arrow
     if pa.types.is_decimal(wanted):
         return _decimal(field, array)
@@ -57,14 +57,14 @@ def check(field: Field, arrived: pa.Array) -> Checked:
 
 
 def null_key(array: pa.Array, field: Field) -> Checked | None:
-    """A key column with NULLs: such rows have no key."""
+    """The rows whose key is NULL, if this is a key column and has any."""
     if not (field.key and array.null_count):
         return None
     return Checked(array, array.is_null(), lambda _row: "the key is NULL")
 
 
 def invalid_text(array: pa.Array) -> Checked | None:
-    """Text that is not UTF-8, which a database with encoding SQL_ASCII may hold."""
+    """The rows whose text is not UTF-8, if any: a database with encoding SQL_ASCII may hold such text."""
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:
@@ -96,8 +96,8 @@ def _overflown(
     why: Callable[[int], str],
     nearest: Callable[[], pa.Array] | None = None,
 ) -> Checked:
-    """Values that the type cannot hold, dealt with as the column says. nearest: the column with the closest values
-    in their place, if there are such."""
+    """Apply `on_overflow` to values that the type cannot hold. nearest: makes the column with the closest values in
+    their place, if there are such."""
     if field.overflow is Overflow.NULL:
         return Checked(_blanked(values, bad), changed=bad)
     if field.overflow is Overflow.CLAMP and nearest is not None:
@@ -142,7 +142,7 @@ def _sized(field: Field, array: pa.Array, limit: int) -> Checked:
 
 
 def _cut(array: pa.Array, too_long: pa.Array, limit: int) -> pa.Array:
-    """The beginnings of the long ones, of `limit` bytes at most and of whole characters."""
+    """The column with oversize values cut to at most `limit` bytes, at the end of a character."""
     starts = [
         beginning(value.as_py(), limit) if long.as_py() else None
         for value, long in zip(array, too_long, strict=True)
@@ -152,7 +152,7 @@ def _cut(array: pa.Array, too_long: pa.Array, limit: int) -> pa.Array:
 
 def _variant(field: Field, array: pa.Array) -> Checked:
     sized = _sized(field, array, TEXT_LIMIT)
-    reasons = {row: misfit(sized.values[row].as_py()) for row in suspects(field, sized.values)}
+    reasons = {row: misfit(sized.values[row].as_py()) for row in rows_to_inspect(field, sized.values)}
     reasons = {row: reason for row, reason in reasons.items() if reason is not None}
     if not reasons:
         return sized
@@ -162,7 +162,7 @@ def _variant(field: Field, array: pa.Array) -> Checked:
 
 
 def _joined(first: Checked, second: Checked) -> Checked:
-    """Two looks at one column, the second at the values that the first has left."""
+    """The result of two checks of one column, the second of which saw the values that the first has left."""
 
     def why(row: int) -> str:
         return first.why(row) if first.bad is not None and first.bad[row].as_py() else second.why(row)
@@ -171,6 +171,7 @@ def _joined(first: Checked, second: Checked) -> Checked:
 
 
 def either(one: pa.Array | None, other: pa.Array | None) -> pa.Array | None:
+    """The rows that are set in one of two masks; None is an empty mask."""
     return one if other is None else other if one is None else pc.or_(one, other)
 
 

@@ -1,8 +1,10 @@
-"""Batches from the driver become rows in the plan's types, and rows that those types cannot hold step aside."""
+"""Conversion of batches from COPY into the plan's types; rows that those types cannot hold are rejected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -10,17 +12,21 @@ import pyarrow.compute as pc
 
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import SourceQueryFailed
+from pgsnow.model.metadata_columns import HASH_COLUMN
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.convert.checks import Checked, check, either, invalid_text, null_key
-from pgsnow.postgres.convert.nameless import without_key
-from pgsnow.postgres.convert.oversize import long_ones
+from pgsnow.postgres.convert.oversize import oversize_values
 from pgsnow.postgres.text_values import text_at
+
+MAX_SHOWN = 10_000
+"""Characters of one value that a rejected row's payload keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """rows: the good ones, in the plan's types. good: which of the batch's rows those are (None: all)."""
+    """A converted batch. rows: the good ones, in the plan's types. good: booleans, which of the batch's rows those are
+    (None: all)."""
 
     rows: pa.RecordBatch
     rejected: tuple[Rejected, ...] = ()
@@ -29,8 +35,8 @@ class Converted:
     """(column, how many of the good rows' values `on_overflow` changed)."""
 
     def pages(self, plan: TablePlan) -> Iterator[Page]:
-        """Slices of at most `rows_of_page` rows; the first one says what was rejected or changed. None if there is
-        nothing."""
+        """Slices of at most `rows_of_page` rows; the first one carries what was rejected or changed. No page if there
+        are no rows."""
         size = rows_of_page(plan)
         rejected, changed = self.rejected, self.changed
         for start in range(0, self.rows.num_rows, size):
@@ -41,17 +47,17 @@ class Converted:
 
 
 def rows_of_page(plan: TablePlan) -> int:
-    """`batch_size` where a function is given each page. Elsewhere a batch stays as large as it came: every page costs
-    calls, and Parquet chunks, of its own."""
+    """`batch_size` where a function is given each page. Elsewhere a batch stays as large as it came, because every page
+    costs calls and Parquet chunks of its own."""
     transform = plan.config.transform
-    given = transform is not None and transform.function is not None
-    return plan.config.batch_size if given else plan.config.max_rows_per_load
+    has_function = transform is not None and transform.function is not None
+    return plan.config.batch_size if has_function else plan.config.max_rows_per_load
 
 
 class Converter:
-    """Converts the batches of one read. The plan's fields come first in each batch; further columns are left alone.
+    """Converts the batches of one read. The plan's fields come first in each batch; further columns are ignored.
 
-    checks_text: the database's encoding does not vouch for its text.
+    checks_text: text must be checked for valid UTF-8, because the database does not.
     """
 
     def __init__(self, plan: TablePlan, *, checks_text: bool = False) -> None:
@@ -60,43 +66,39 @@ class Converter:
         self.schema = pa.schema([pa.field(f.source, f.type.arrow) for f in plan.fields])
 
     def convert(self, batch: pa.RecordBatch) -> Converted:
-        """Raises SourceQueryFailed if a column is not of the plan's type: the table was altered meanwhile."""
+        """The batch in the plan's types. Raises SourceQueryFailed if a column does not have the type that the
+        plan expects: the table was altered meanwhile."""
         columns: list[pa.Array] = []
         faults: list[tuple[Field | None, Checked]] = []
         changed: list[tuple[str, pa.Array]] = []
-        for left, long in long_ones(self._plan, batch):
-            if long.bad is not None:
-                faults.append((left, long))
+        for left, oversize in oversize_values(self._plan, batch):
+            if oversize.bad is not None:
+                faults.append((left, oversize))
             elif left is not None:
-                changed.append((left.source, long.changed))
-        for field, arrived in zip(self._plan.fields, batch.columns, strict=False):
-            checked = self._check(field, arrived)
+                changed.append((left.source, oversize.changed))
+        for field, column in zip(self._plan.fields, batch.columns, strict=False):
+            checked = self._check(field, column)
             columns.append(checked.values)
             if checked.changed is not None:
                 changed.append((field.source, checked.changed))
-            for fault in (checked, *self._more_checks(field, checked.values)):
-                if fault.bad is not None:
-                    faults.append((field, fault))
+            found = [checked, null_key(checked.values, field)]
+            if self._checks_text and pa.types.is_string(checked.values.type):
+                found.append(invalid_text(checked.values))
+            faults += [(field, fault) for fault in found if fault is not None and fault.bad is not None]
         rows = pa.RecordBatch.from_arrays(columns, schema=self.schema)
-        arrived = self._sift(batch, rows, faults) if faults else Converted(rows)
-        return replace(arrived, changed=_counted(changed, arrived.good)) if changed else arrived
+        converted = self._filter_rows(batch, rows, faults) if faults else Converted(rows)
+        return replace(converted, changed=_counted(changed, converted.good)) if changed else converted
 
-    def _check(self, field: Field, arrived: pa.Array) -> Checked:
+    def _check(self, field: Field, column: pa.Array) -> Checked:
         try:
-            return check(field, arrived)
+            return check(field, column)
         except pa.ArrowInvalid as error:
             raise SourceQueryFailed(
-                f"{self._plan.source.name}: column {field.source} did not arrive as {field.type.postgres}: {error}",
-                advice="If the table was altered just now, the next run reads it as it is.",
+                f"{self._plan.source.name}: column {field.source} is not {field.type.postgres}: {error}",
+                advice="If the table was just altered, the next run reads it with its new definition.",
             ) from error
 
-    def _more_checks(self, field: Field, values: pa.Array) -> Iterator[Checked]:
-        if missing := null_key(values, field):
-            yield missing
-        if self._checks_text and pa.types.is_string(values.type) and (broken := invalid_text(values)):
-            yield broken
-
-    def _sift(
+    def _filter_rows(
         self, batch: pa.RecordBatch, rows: pa.RecordBatch, faults: Sequence[tuple[Field | None, Checked]]
     ) -> Converted:
         first: dict[int, tuple[Field | None, Checked]] = {}
@@ -119,8 +121,8 @@ class Converter:
         if self._plan.pk:
             return Rejected(self._key(batch, row), reason, column)
         fields = zip(self._plan.fields, batch.columns, strict=False)
-        shown = {field.source: text_at(_plain(array), row) for field, array in fields}
-        return without_key(shown, reason, column)
+        texts = {field.source: text_at(_plain(array), row) for field, array in fields}
+        return keyless_row(texts, reason, column)
 
     def _key(self, batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
         at = {field.source: index for index, field in enumerate(self._plan.fields)}
@@ -128,7 +130,7 @@ class Converter:
 
 
 def _counted(changed: Sequence[tuple[str, pa.Array]], good: pa.Array | None) -> tuple[tuple[str, int], ...]:
-    """(column, changed cells of the good rows), without zeros."""
+    """(column, number of changed cells in good rows), without zeros."""
     found: dict[str, pa.Array] = {}
     for name, cells in changed:
         found[name] = either(found.get(name), cells)
@@ -138,3 +140,20 @@ def _counted(changed: Sequence[tuple[str, pa.Array]], good: pa.Array | None) -> 
 
 def _plain(array: pa.Array) -> pa.Array:
     return array.storage if isinstance(array.type, pa.BaseExtensionType) else array
+
+
+def keyless_row(row: Mapping[str, str | None], reason: str, column: str | None) -> Rejected:
+    """A rejected row of a table without a key. `row`: column → text as it was read. A hash of all of it is
+    the key, so that equal rows are one entry, and a row that was corrected is another one. The payload is the
+    row, long texts cut."""
+    text = json.dumps(list(row.items()), ensure_ascii=True)
+    content_hash = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return Rejected(
+        {HASH_COLUMN: content_hash}, reason, column, {name: _cut(text) for name, text in row.items()}
+    )
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= MAX_SHOWN:
+        return text
+    return f"{text[:MAX_SHOWN]}… ({len(text)} characters)"

@@ -1,11 +1,11 @@
-"""Which JSON texts of a column are worth a closer look: of jsonb first the whole column's bytes at once."""
+"""Scan of a column's JSON texts for those that a VARIANT may not hold exactly."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.variant import LONG_NUMBER, SUSPECT
 
 _FOLDED = bytes.maketrans(b"123456789.", b"0000000000")
@@ -13,10 +13,12 @@ _LONG = 39
 _STRIDE = 13
 
 
-def suspects(field: Field, texts: pa.Array) -> list[int]:
-    """Rows, among them each whose JSON a VARIANT does not hold exactly. `texts` are strings.
+def rows_to_inspect(field: Field, texts: pa.Array) -> list[int]:
+    """Indexes of rows whose JSON must be parsed to be sure; every row that a VARIANT does not hold exactly is among
+    them. `texts` are strings.
 
-    jsonb keeps numeric, and text in the database's encoding; so what is made of it is plain.
+    jsonb holds its numbers as numeric and its text in the database's encoding, so that only long numbers do
+    not fit: for those the whole column's bytes are scanned at once first.
     https://www.postgresql.org/docs/current/datatype-json.html"""
     plain = field.type.plain_json
     if plain and not _may_be_long(_bytes_of(texts)):
@@ -27,7 +29,7 @@ def suspects(field: Field, texts: pa.Array) -> list[int]:
 
 
 def _bytes_of(texts: pa.Array) -> bytes:
-    """All values one after another."""
+    """The bytes of all values, one after another."""
     _validity, offsets, data = texts.buffers()
     if data is None or len(texts) == 0:
         return b""
@@ -37,5 +39,6 @@ def _bytes_of(texts: pa.Array) -> bytes:
 
 
 def _may_be_long(data: bytes) -> bool:
-    """A run of _LONG digits and points shows in every _STRIDE-th byte as _LONG / _STRIDE of them in a row."""
+    """Could there be a number of _LONG digits? Such a run of digits and points fills _LONG / _STRIDE
+    consecutive samples of every _STRIDE-th byte."""
     return b"0" * (_LONG // _STRIDE) in data[::_STRIDE].translate(_FOLDED)

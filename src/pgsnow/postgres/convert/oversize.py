@@ -1,10 +1,10 @@
-"""Values longer than Snowflake takes stay in Postgres: their size comes in their place.
+"""Values longer than Snowflake takes are not read: their size is read in their place.
 
-Postgres knows the length of text and bytes without looking at them, so there the guard costs little:
+Postgres knows the length of text and bytes without reading them, so there the guard costs little:
 https://www.postgresql.org/docs/current/storage-toast.html
-Of documents, arrays and other types only the text that they become has a length. It is made for that where the stored
-(compressed) value is large, so that what slips through is small enough to be rejected on arrival.
-A message of more than 1 GB would end the read, so rows that are too long as a whole are rejected too.
+For documents, arrays and other types the length is that of their text, which is only made where the stored (compressed)
+value is large; a value that slips through is small enough to be read, and is rejected by the checks.
+A message of more than 1 GB would end the read, so rows that are too long as a whole are rejected, too.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import Column
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.postgres import sql
 from pgsnow.postgres.convert.checks import Checked
 
-LONG = "__pgsnow_long"
-"""The last column of a read that has long values: NULL, or `<field>=<bytes>` of each, joined by `;`."""
+OVERSIZE = "__pgsnow_long"
+"""Name of the last column of a read that may have oversize values: NULL, or `<field>=<bytes>` of each, joined
+by `;`."""
 STORED = 65_536
-"""Bytes from which on a stored value's text is measured. Compression makes no more than about 1/256 of a value."""
+"""Bytes from which on a stored value's text is measured. Compression shrinks a value to no less than about 1/256."""
 ROW_LIMIT = 256 * 1024 * 1024
-"""Bytes of a row's long values together."""
+"""Most bytes that the oversize-prone values of one row may have together."""
 _WHOLE_ROW = -1
 _MEASURED = frozenset({"text", "varchar", "bpchar", "bytea", "citext", "xml"})
 _SHORT_KINDS = frozenset({"e", "r"})
@@ -54,10 +55,11 @@ _SHORT = frozenset(
 )
 
 
-def may_hold_long(plan: TablePlan) -> Composed:
-    """SQL: could a value be long? Not if less than STORED is stored out of line, in the table and in each leaf.
+def may_hold_oversize(plan: TablePlan) -> Composed:
+    """An SQL condition: could a value be oversize? Not if less than STORED is stored out of line, in the table and in
+    each leaf.
 
-    Sizes of files are of the present, not of the snapshot; they shrink under locks only that a reader's lock keeps off.
+    Sizes of files are of the present, not of the snapshot; files only shrink under locks that a reader's lock excludes.
     https://www.postgresql.org/docs/current/storage-toast.html"""
     oids = [plan.source.oid, *(leaf.oid for leaf in plan.source.leaves)]
     return SQL(
@@ -67,33 +69,37 @@ def may_hold_long(plan: TablePlan) -> Composed:
 
 
 def select_list(plan: TablePlan, extra: Iterable[tuple[Composable, str]] = (), *, guard: bool) -> Composed:
-    """The plan's fields, then `extra` expressions under their names, then LONG if any may be long. Of `rows_of`."""
+    """The SELECT list over `from_clause`: the plan's fields, then `extra` expressions under their names, then
+    OVERSIZE if any field may be oversize and `guard` is set."""
     sizes = _sizes(plan) if guard else {}
     together = _together(sizes)
     values = [
         (_value(field, sizes[at], together) if at in sizes else sql.value_of(field), field.source)
         for at, field in enumerate(plan.fields)
     ]
-    told = [(Identifier(LONG), LONG)] if sizes else []
-    return sql.named([*values, *extra, *told])
+    oversize = [(Identifier(OVERSIZE), OVERSIZE)] if sizes else []
+    return sql.named([*values, *extra, *oversize])
 
 
-def rows_of(plan: TablePlan, *, guard: bool) -> Composable:
-    """The table, and beside each row what is to be said of its long values: worked out once a row.
+def from_clause(plan: TablePlan, *, guard: bool) -> Composable:
+    """The FROM item: the table, and with `guard` the OVERSIZE text of each row, evaluated once a row.
 
-    A volatile expression is neither worked out again where it is used, nor remembered by the values it depends on,
-    for which those would have to be fetched: PostgreSQL source, is_simple_subquery, paraminfo_get_equal_hashops."""
+    A volatile expression is neither evaluated again where it is used, nor cached by the values it depends on, for which
+    those would have to be fetched: PostgreSQL source, is_simple_subquery, paraminfo_get_equal_hashops."""
     sizes = _sizes(plan) if guard else {}
     if not sizes:
         return sql.table(plan)
     return SQL("{}, lateral (select {} as {}) {}").format(
-        sql.table(plan), _told(plan, sizes, _together(sizes)), Identifier(LONG), Identifier(f"{LONG}_ones")
+        sql.table(plan),
+        _oversize_text(plan, sizes, _together(sizes)),
+        Identifier(OVERSIZE),
+        Identifier(f"{OVERSIZE}_ones"),
     )
 
 
-def long_ones(plan: TablePlan, batch: pa.RecordBatch) -> list[tuple[Field | None, Checked]]:
-    """What LONG says of a batch: each field (None: a whole row), and which of its values were left behind."""
-    at = batch.schema.get_field_index(LONG)
+def oversize_values(plan: TablePlan, batch: pa.RecordBatch) -> list[tuple[Field | None, Checked]]:
+    """The values that were not read, from the OVERSIZE column of a batch: by field (None: the row as a whole)."""
+    at = batch.schema.get_field_index(OVERSIZE)
     if at < 0 or batch.column(at).null_count == batch.num_rows:
         return []
     found: dict[int, dict[int, int]] = {}
@@ -114,67 +120,68 @@ def _checked(plan: TablePlan, at: int, sizes: dict[int, int], rows: int) -> Chec
     field = plan.fields[at]
     if field.overflow is Overflow.NULL:
         return Checked(mask, changed=mask)
-    return Checked(mask, mask, lambda row: why_long(field, sizes[row]))
+    return Checked(mask, mask, lambda row: _reason(field, sizes[row]))
 
 
-def why_long(field: Field, size: int) -> str:
+def _reason(field: Field, size: int) -> str:
     return f"{size} bytes; {field.type.snowflake} holds at most {limit_of(field)}"
 
 
 def limit_of(field: Field) -> int:
+    """Bytes that the field's Snowflake type holds at most."""
     return BINARY_LIMIT if pa.types.is_binary(field.type.arrow) else TEXT_LIMIT
 
 
-def shown(plan: TablePlan) -> list[Composable]:
-    """Each field as JSON under its name, for people; of a long one its size."""
+def json_columns(plan: TablePlan) -> list[Composable]:
+    """A SELECT list of the fields as JSON under their names, for people: of an oversize value its size."""
     sizes = _sizes(plan)
     together = _together(sizes)
     return [
-        _shown(field, sizes[at], together) if at in sizes else Identifier(field.source)
+        _as_json(field, sizes[at], together) if at in sizes else Identifier(field.source)
         for at, field in enumerate(plan.fields)
     ]
 
 
-def _shown(field: Field, size: Composable, together: Composable | None) -> Composable:
-    long = _is_long(field, size)
+def _as_json(field: Field, size: Composable, together: Composable | None) -> Composable:
+    oversize = _is_oversize(field, size)
     if together is not None:
-        long = SQL("{} or {} > {}").format(long, together, Literal(ROW_LIMIT))
+        oversize = SQL("{} or {} > {}").format(oversize, together, Literal(ROW_LIMIT))
     name = Identifier(field.source)
     return SQL("case when {} then to_json('… (' || {} || ' bytes)') else to_json({}) end as {}").format(
-        long, size, name, name
+        oversize, size, name, name
     )
 
 
 def _sizes(plan: TablePlan) -> dict[int, Composed]:
-    """By position, the fields that may be long, and their size in bytes: NULL where it is not worth measuring."""
-    long = dict(long_fields(plan))
-    return {at: _size(long[field], field) for at, field in enumerate(plan.fields) if field in long}
+    """By position in the plan's fields: an expression for the size in bytes of each one that may be oversize,
+    NULL where it is too small to be measured."""
+    columns = dict(oversize_fields(plan))
+    return {at: _size(columns[field], field) for at, field in enumerate(plan.fields) if field in columns}
 
 
-def long_fields(plan: TablePlan) -> list[tuple[Field, Column]]:
-    """The fields that may hold long values, and their columns."""
+def oversize_fields(plan: TablePlan) -> list[tuple[Field, Column]]:
+    """The fields that may hold oversize values, and their columns."""
     columns = ((field, plan.source.column(field.source)) for field in plan.fields)
     return [
         (field, column)
         for field, column in columns
-        if column is not None and not field.key and _may_be_long(column, field)
+        if column is not None and not field.key and _may_be_oversize(column, field)
     ]
 
 
-def _may_be_long(column: Column, field: Field) -> bool:
-    """Keys are not: an index holds no long values."""
+def _may_be_oversize(column: Column, field: Field) -> bool:
+    """By the column's type. (Keys never are: an index holds no such values.)"""
     arrow = field.type.arrow
     if not (pa.types.is_string(arrow) or pa.types.is_binary(arrow)):
         return False
     if column.type_name in ("varchar", "bpchar") and column.typmod >= 4:
-        return (
-            column.typmod - 4
-        ) * 4 > TEXT_LIMIT  # https://www.postgresql.org/docs/current/catalog-pg-attribute.html
+        # typmod: https://www.postgresql.org/docs/current/catalog-pg-attribute.html
+        return (column.typmod - 4) * 4 > TEXT_LIMIT
     return column.kind not in _SHORT_KINDS and column.type_name not in _SHORT
 
 
-def is_measured(column: Column) -> SQL | None:
-    """The cast with which the length of its stored values is known without a look at them; None: it is not known."""
+def length_cast(column: Column) -> SQL | None:
+    """The cast under which Postgres knows the length of stored values without reading them; None: there is none."""
     if column.type_name not in _MEASURED or column.kind != "b":
         return None
     return SQL("::text" if column.type_name in ("citext", "xml") else "")
@@ -182,19 +189,20 @@ def is_measured(column: Column) -> SQL | None:
 
 def _size(column: Column, field: Field) -> Composed:
     name = Identifier(field.source)
-    if (cast := is_measured(column)) is not None:
+    if (cast := length_cast(column)) is not None:
         return SQL("octet_length({}{})").format(name, cast)
     return SQL("case when pg_column_size({}) > {} then octet_length(({})::text) end").format(
         name, Literal(STORED), sql.value_of(field)
     )
 
 
-def _is_long(field: Field, size: Composable) -> Composed:
+def _is_oversize(field: Field, size: Composable) -> Composed:
     return SQL("{} > {}").format(size, Literal(limit_of(field)))
 
 
 def _is_cut(field: Field) -> bool:
-    """Its beginning comes, a little too long, and is cut on arrival. (As text, char(n) would lose its padding.)"""
+    """Is the value's beginning read, a little too long, for the checks to cut? (As text, char(n) would lose
+    its padding.)"""
     return (
         field.overflow is Overflow.CLAMP
         and field.type.snowflake != "VARIANT"
@@ -210,12 +218,12 @@ def _value(field: Field, size: Composable, together: Composable | None) -> Compo
         instead = SQL(cut).format(value, Literal(limit_of(field) + 1))
     whole = SQL("when {} > {} then null ").format(together, Literal(ROW_LIMIT)) if together else SQL("")
     return SQL("case when {} is null then {} {}when {} then {} else {} end").format(
-        Identifier(LONG), value, whole, _is_long(field, size), instead, value
+        Identifier(OVERSIZE), value, whole, _is_oversize(field, size), instead, value
     )
 
 
 def _together(sizes: dict[int, Composed]) -> Composable | None:
-    """The bytes of a row's long values that are not left behind, if they could be too many."""
+    """An expression: the bytes of a row's values together, as far as they are read; None if they cannot be too many."""
     if len(sizes) * TEXT_LIMIT <= ROW_LIMIT:
         return None
     kept = [
@@ -224,20 +232,21 @@ def _together(sizes: dict[int, Composed]) -> Composable | None:
     return SQL("({})").format(SQL(" + ").join(kept))
 
 
-def _told(plan: TablePlan, sizes: dict[int, Composed], together: Composable | None) -> Composed:
-    """Of a row with long values all that are left behind (perhaps none, if they are cut); NULL for any other row."""
+def _oversize_text(plan: TablePlan, sizes: dict[int, Composed], together: Composable | None) -> Composed:
+    """An expression: for a row with oversize values, the text of OVERSIZE with those that are not read
+    (perhaps none, if they are cut); NULL for any other row."""
     parts: list[tuple[int, Composable, Composable]] = [
-        (at, _is_long(plan.fields[at], size), size) for at, size in sizes.items()
+        (at, _is_oversize(plan.fields[at], size), size) for at, size in sizes.items()
     ]
     if together is not None:
         parts.append((_WHOLE_ROW, SQL("{} > {}").format(together, Literal(ROW_LIMIT)), together))
     left = [part for part in parts if part[0] == _WHOLE_ROW or not _is_cut(plan.fields[part[0]])]
     return SQL("case when {} then concat_ws(';', {}) when random() < 0 then '' end").format(
         SQL(" or ").join(condition for _, condition, _ in parts),
-        SQL(", ").join([SQL("null"), *map(_one_told, left)]),
+        SQL(", ").join([SQL("null"), *map(_one_entry, left)]),
     )
 
 
-def _one_told(part: Sequence[object]) -> Composed:
+def _one_entry(part: Sequence[object]) -> Composed:
     at, condition, size = part
     return SQL("case when {} then {} || {} end").format(condition, Literal(f"{at}="), size)

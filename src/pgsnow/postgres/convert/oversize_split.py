@@ -1,55 +1,56 @@
-"""Rows with long values are left out of a table's statement, and read by a second one if there were any.
+"""A full read in two statements: the first leaves out rows with oversize values, the second reads those, if any.
 
-To guard each value costs every row an expression a column; to leave a row out costs one condition. The condition notes
-that it was met in a setting of the transaction, so that the second statement, which scans the table again, is only
-sent where it finds something. Both see one snapshot, and the condition depends on stored values alone, so that each row
-is read by exactly one of them. For reads of everything: setting something keeps parallel workers off, which find a few
-changed rows sooner, and of few rows a guard costs little.
-"""
+Guarding each value costs every row an expression per column; leaving a row out costs one condition. The
+condition records in a setting of the transaction that it left a row out, so that the second statement, which
+scans the table again, is only sent where it finds something. Both see one snapshot, and the condition depends
+on stored values alone, so that each row is read by exactly one of them. Only for reads of everything: a
+condition that sets something rules out parallel workers, which find a few changed rows sooner, and for few
+rows a guard costs little."""
 
 from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.convert.oversize import ROW_LIMIT, STORED, is_measured, limit_of, long_fields
+from pgsnow.postgres.convert.oversize import ROW_LIMIT, STORED, length_cast, limit_of, oversize_fields
 
-_NOTED = "pgsnow.left_out"
+_SETTING = "pgsnow.left_out"
 _STORED_KINDS = frozenset({"r", "p", "m"})
-"""A view's or a foreign table's values may be others to each statement."""
+"""Relkinds whose rows are the same for both statements; a view's or a foreign table's may differ."""
 
-LEFT_OUT = SQL("select coalesce(current_setting({}, true), '') = 'on'").format(Literal(_NOTED))
-"""Has any row been left out in this transaction?"""
-
-
-def is_split(plan: TablePlan) -> bool:
-    """May the two parts be read by a statement each?"""
-    return plan.source.relkind in _STORED_KINDS and bool(long_fields(plan))
+ANY_LEFT_OUT = SQL("select coalesce(current_setting({}, true), '') = 'on'").format(Literal(_SETTING))
+"""A query: was any row left out in this transaction? One boolean."""
 
 
-def short_rows(plan: TablePlan) -> Composable:
-    """A condition: rows without a value that could be too long. Volatile; notes the others.
+def can_split(plan: TablePlan) -> bool:
+    """Can the two parts be read by a statement each?"""
+    return plan.source.relkind in _STORED_KINDS and bool(oversize_fields(plan))
+
+
+def fitting_rows(plan: TablePlan) -> Composable:
+    """A condition: the row has no value that could be oversize. Volatile; records when it is false.
 
     https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SET"""
     return SQL("case when {} then set_config({}, 'on', true) is null else true end").format(
-        _long(plan), Literal(_NOTED)
+        _oversize(plan), Literal(_SETTING)
     )
 
 
-def long_rows(plan: TablePlan) -> Composable:
-    """A condition: exactly the rows that `short_rows` leaves out."""
-    return SQL("({})").format(_long(plan))
+def oversize_rows(plan: TablePlan) -> Composable:
+    """A condition: exactly the rows that `fitting_rows` leaves out."""
+    return SQL("({})").format(_oversize(plan))
 
 
-def _long(plan: TablePlan) -> Composable:
-    """Too many rather than too few: a row is too long as a whole only if one of n values has an n-th of that."""
-    fields = long_fields(plan)
+def _oversize(plan: TablePlan) -> Composable:
+    """True for too many rows rather than too few: a row is too long as a whole only if one of its n values has at least
+    an n-th of ROW_LIMIT."""
+    fields = oversize_fields(plan)
     share = ROW_LIMIT // len(fields)
     return SQL(" or ").join(
         SQL("octet_length({}{}) > {}").format(
             Identifier(field.source), cast, Literal(min(limit_of(field), share))
         )
-        if (cast := is_measured(column)) is not None
+        if (cast := length_cast(column)) is not None
         else SQL("pg_column_size({}) > {}").format(Identifier(field.source), Literal(STORED))
         for field, column in fields
     )

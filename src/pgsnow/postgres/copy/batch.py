@@ -1,30 +1,85 @@
-"""A block's rows as one record batch, column by column."""
+"""The rows of a block as one record batch, column by column, each decoded by its Postgres type.
+
+https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import psycopg
 import pyarrow as pa
 
-from pgsnow.postgres.copy.buffer import Cells, Even, Numbers, Positions, Uneven
-from pgsnow.postgres.copy.columns import CopyColumn
+from pgsnow.postgres.copy.numeric import numerics
+from pgsnow.postgres.copy.positions import Cells, Even, Numbers, Positions, Uneven
+from pgsnow.postgres.copy.scalars import boolean, day, moment, number, uuids, varying
 
+Decode = Callable[[Cells], pa.Array]
+
+NUMERIC = 1700
+_UTC = pa.timestamp("us", tz="UTC")
+_FIXED: dict[int, tuple[int, Decode]] = {
+    16: (1, boolean),
+    20: (8, partial(number, kind=pa.int64(), sent=">i8")),
+    21: (2, partial(number, kind=pa.int16(), sent=">i2")),
+    23: (4, partial(number, kind=pa.int32(), sent=">i4")),
+    26: (4, partial(number, kind=pa.uint32(), sent=">u4")),
+    700: (4, partial(number, kind=pa.float32(), sent=">f4")),
+    701: (8, partial(number, kind=pa.float64(), sent=">f8")),
+    1082: (4, day),
+    1083: (8, partial(number, kind=pa.time64("us"), sent=">i8")),
+    1114: (8, partial(moment, kind=pa.timestamp("us"))),
+    1184: (8, partial(moment, kind=_UTC)),
+    2950: (16, uuids),
+}
+"""oid → bytes of each value, decoder: bool, int8, int2, int4, oid, float4, float8, date, time, timestamp, timestamptz,
+uuid."""
+_TEXTS = frozenset({18, 19, 25, 114, 705, 1042, 1043})
+""""char", name, text, json, unknown, bpchar, varchar: their own bytes."""
+_JSONB = 3802
+"""A byte with the version, then text: PostgreSQL source, jsonb_send."""
 _LENGTH = 4
 _NEGATIVE = 0x80
-"""In the first byte of a length: no value, NULL."""
+"""In the first byte of a length: NULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyColumn:
+    """One column of a COPY: its name, and its type's oid and modifier as in RowDescription."""
+
+    name: str
+    oid: int
+    typmod: int = -1
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of each value, if the type has a fixed size."""
+        fixed = _FIXED.get(self.oid)
+        return None if fixed is None else fixed[0]
+
+    def decode(self, cells: Cells) -> pa.Array:
+        """The column as Arrow. A type that is not known here becomes binary: its bytes as they were sent."""
+        if (fixed := _FIXED.get(self.oid)) is not None:
+            return fixed[1](cells)
+        if self.oid == NUMERIC:
+            return numerics(cells, *_precision_and_scale(self.typmod))
+        if self.oid == _JSONB:
+            return varying(cells, pa.string(), skipped=1)
+        return varying(cells, pa.string() if self.oid in _TEXTS else pa.binary())
 
 
 class MalformedCopy(psycopg.DataError):
-    """The rows are not made as the columns say."""
+    """The rows do not have the structure that the columns announce."""
 
 
 def batch_of(
     memory: Numbers, fields: Positions, ends: Positions, columns: Sequence[CopyColumn]
 ) -> pa.RecordBatch:
-    """fields: where each row's first field begins with its length. Raises MalformedCopy if the fields of a row do
-    not end where the row does."""
+    """The rows as a record batch. fields: positions in `memory` of each row's first field (its length word); ends: of
+    each row's end. Raises MalformedCopy if the fields of a row do not end where the row does."""
     arrays = []
     for column in columns:
         cells, fields = (
@@ -63,3 +118,12 @@ def _are_same(one: Positions, other: Positions) -> bool:
     if isinstance(one, Even) and isinstance(other, Even):
         return one == other
     return bool((one.listed() == other.listed()).all())
+
+
+def _precision_and_scale(typmod: int) -> tuple[int, int]:
+    """Precision and scale in a numeric typmod; (0, 0) where none is given. PostgreSQL source, numeric.c:
+    make_numeric_typmod; the scale is signed since 15."""
+    if typmod < 4:
+        return 0, 0
+    packed = typmod - 4
+    return (packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024

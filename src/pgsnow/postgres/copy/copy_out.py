@@ -1,31 +1,44 @@
-"""A query's rows over one connection, by the cheapest way that it allows."""
+"""Reading a query's rows with COPY over one connection."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+import select
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
 
 import psycopg
 import pyarrow as pa
 from psycopg import pq
+from psycopg.errors import error_from_result
 
-from pgsnow.postgres.copy.columns import CopyColumn
-from pgsnow.postgres.copy.libpq_channel import LibpqChannel, failure, result_of, sent
+from pgsnow.postgres.copy.batch import CopyColumn
 from pgsnow.postgres.copy.messages import CopyResponse
-from pgsnow.postgres.copy.socket_channel import SocketChannel
-from pgsnow.postgres.copy.tls_channel import TlsChannel
 
 
-def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Generator[pa.RecordBatch]:
-    """The rows of a SELECT in batches of up to about 1 MB. Its columns and their types are asked for first.
+class CopyChannel(Protocol):
+    """A way to send one COPY and to receive the server's messages."""
 
-    `conn` is idle, or idle in a transaction; not so again until all was read. Raises psycopg.Error."""
+    def send(self, statement: bytes) -> None:
+        """Send a simple query. Raises OSError, psycopg.Error."""
+
+    def receive(self, memory: memoryview) -> int:
+        """Write what has come into `memory`, and return the number of bytes; 0: nothing came for a while.
+        Raises OSError, psycopg.Error."""
+
+    def close(self) -> None:
+        """Release what the channel holds. The connection stays open."""
+
+
+OpenChannel = Callable[[pq.abc.PGconn], CopyChannel]
+
+
+def rows(conn: psycopg.Connection[Any], query: str, open_channel: OpenChannel) -> Generator[pa.RecordBatch]:
+    """The rows of a SELECT in batches of up to about 2 MB. Its columns and their types are asked for first.
+
+    `conn` is idle, or idle in a transaction; nothing else can be sent on it until all rows were read.
+    Raises psycopg.Error."""
     columns = described(conn.pgconn, query.encode())
-    channel = (
-        (TlsChannel.through(conn.pgconn) or LibpqChannel(conn.pgconn))
-        if encrypted
-        else SocketChannel(conn.pgconn)
-    )
+    channel = open_channel(conn.pgconn)
     try:
         channel.send(f"copy ({query}\n) to stdout (format binary)".encode())
         yield from CopyResponse(channel.receive, columns)
@@ -36,7 +49,7 @@ def rows(conn: psycopg.Connection[Any], query: str, *, encrypted: bool) -> Gener
 
 
 def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[CopyColumn, ...]:
-    """The columns of a query, which is parsed for that, but not planned. Domains tell the type they are made of.
+    """The columns of a query, which is parsed for that, but not planned. A domain is reported as its base type.
 
     https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY"""
     pgconn.send_prepare(b"", query)
@@ -50,8 +63,8 @@ def described(pgconn: pq.abc.PGconn, query: bytes) -> tuple[CopyColumn, ...]:
 
 
 def _checked(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
-    """Of what was sent. psycopg's describe_prepared would keep Python's lock until the server has answered."""
-    sent(pgconn)
+    """The result of what was sent. (psycopg's describe_prepared holds the GIL until the server has answered.)"""
+    flush(pgconn)
     found = result_of(pgconn)
     while result_of(pgconn) is not None:
         pass
@@ -61,7 +74,7 @@ def _checked(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
 
 
 def is_encrypted(conn: psycopg.Connection[Any]) -> bool:
-    """Is it more than the protocol that goes over the socket? libpq does not tell of GSSAPI, the server does.
+    """Is the connection encrypted, by TLS or GSSAPI? libpq does not report GSSAPI, so the server is asked.
 
     https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-GSSAPI-VIEW"""
     if conn.pgconn.ssl_in_use:
@@ -69,5 +82,31 @@ def is_encrypted(conn: psycopg.Connection[Any]) -> bool:
     modes = [option.val for option in conn.pgconn.info if option.keyword == b"gssencmode"]
     if modes in ([], [b"disable"]) or conn.info.server_version < 120000:
         return False
-    told = conn.execute("select encrypted from pg_stat_gssapi where pid = pg_backend_pid()").fetchall()
-    return told == [(True,)]
+    found = conn.execute("select encrypted from pg_stat_gssapi where pid = pg_backend_pid()").fetchall()
+    return found == [(True,)]
+
+
+def flush(pgconn: pq.abc.PGconn) -> None:
+    """Wait until everything that was queued has been sent."""
+    while pgconn.flush():
+        select.select([], [pgconn.socket], [])
+
+
+def result_of(pgconn: pq.abc.PGconn) -> pq.abc.PGresult | None:
+    """The next result; None: there are no more. (PQgetResult alone would hold the GIL while it waits.)"""
+    while pgconn.is_busy():
+        wait(pgconn)
+    return pgconn.get_result()
+
+
+def wait(pgconn: pq.abc.PGconn) -> None:
+    """Wait until something comes, and let libpq read it."""
+    select.select([pgconn.socket], [], [])
+    pgconn.consume_input()
+
+
+def failure(pgconn: pq.abc.PGconn, result: pq.abc.PGresult | None) -> psycopg.Error:
+    """The error to raise for a result that is not the expected one."""
+    if result is None:
+        return psycopg.OperationalError(pgconn.get_error_message())
+    return error_from_result(result)

@@ -1,18 +1,15 @@
-"""A COPY through libpq, a call a row: for connections that it encrypts in a way that `tunnel` does not know."""
+"""Channel that reads COPY through libpq's PQgetCopyData, one call per row: always right, at a higher CPU cost."""
 
 from __future__ import annotations
 
-import select
-
-import psycopg
 from psycopg import pq
-from psycopg.errors import error_from_result
 
+from pgsnow.postgres.copy.copy_out import failure, flush, result_of, wait
 from pgsnow.postgres.copy.messages import ENDED, head_of
 
 
 class LibpqChannel:
-    """The same messages as on a connection that is not encrypted, put together again."""
+    """Rebuilds the messages that libpq has taken apart, so that the decoder is the same for all channels."""
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
         self._pgconn = pgconn
@@ -20,12 +17,12 @@ class LibpqChannel:
         self._rows = False
 
     def send(self, statement: bytes) -> None:
-        """A simple query."""
+        """Send a simple query. Raises psycopg.Error."""
         self._pgconn.send_query(statement)
-        sent(self._pgconn)
+        flush(self._pgconn)
 
     def receive(self, memory: memoryview) -> int:
-        """See answer.Receive. Raises psycopg.Error as libpq reports it."""
+        """See CopyChannel.receive. Raises psycopg.Error as libpq reports it."""
         if not self._rows:
             self._begin()
         while len(self._ready) < len(memory) and self._row():
@@ -36,7 +33,7 @@ class LibpqChannel:
         return len(got)
 
     def close(self) -> None:
-        """There is nothing of its own."""
+        """Nothing to release."""
 
     def _begin(self) -> None:
         result = result_of(self._pgconn)
@@ -45,12 +42,12 @@ class LibpqChannel:
         self._rows = True
 
     def _row(self) -> bool:
-        """Fetches one more; False if none is there yet, but others are, or at the end."""
+        """Fetch one more row into `_ready`; False at the end, or if none has come yet while others are ready."""
         size, row = self._pgconn.get_copy_data(1)
         while size == 0:
             if self._ready:
                 return False
-            _wait(self._pgconn)
+            wait(self._pgconn)
             size, row = self._pgconn.get_copy_data(1)
         if size < 0:
             return self._end()
@@ -64,27 +61,3 @@ class LibpqChannel:
                 raise failure(self._pgconn, result)
         self._ready += ENDED
         return False
-
-
-def sent(pgconn: pq.abc.PGconn) -> None:
-    """Waits until all of it is on its way."""
-    while pgconn.flush():
-        select.select([], [pgconn.socket], [])
-
-
-def result_of(pgconn: pq.abc.PGconn) -> pq.abc.PGresult | None:
-    """The next one; None: there are no more."""
-    while pgconn.is_busy():
-        _wait(pgconn)
-    return pgconn.get_result()
-
-
-def _wait(pgconn: pq.abc.PGconn) -> None:
-    select.select([pgconn.socket], [], [])
-    pgconn.consume_input()
-
-
-def failure(pgconn: pq.abc.PGconn, result: pq.abc.PGresult | None) -> psycopg.Error:
-    if result is None:
-        return psycopg.OperationalError(pgconn.get_error_message())
-    return error_from_result(result)

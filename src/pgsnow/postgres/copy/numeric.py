@@ -1,6 +1,6 @@
-"""numeric: digits to base 10,000 on the wire, decimals in Arrow; its exact text where a decimal does not do.
+"""Decoding of numeric: digits to base 10,000 on the wire, decimals in Arrow, or exact text where those do not fit.
 
-ndigits, weight, sign and dscale, 16 bits each, then the digits: PostgreSQL source, numeric_send.
+On the wire: ndigits, weight, sign and dscale, 16 bits each, then the digits: PostgreSQL source, numeric_send.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from struct import Struct
 import numpy as np
 import pyarrow as pa
 
-from pgsnow.postgres.copy.buffer import Cells, Numbers
+from pgsnow.postgres.copy.positions import Cells, Numbers
 from pgsnow.postgres.copy.scalars import array_of
 
 MAX_PRECISION = 18
@@ -25,7 +25,8 @@ _POWERS = np.array([10 ** min(max(e, 0), 18) for e in range(-_MOST, _MOST + 1)],
 
 
 def numerics(cells: Cells, precision: int, scale: int) -> pa.Array:
-    """decimal128 of this precision, or text if that is 0 or too large, or a value is NaN or does not fit."""
+    """A decimal128 array of this precision; an array of exact texts if the precision is 0 or above MAX_PRECISION, or a
+    value is NaN, infinite or does not fit."""
     if 0 < precision <= MAX_PRECISION and 0 <= scale <= precision:
         found = _decimals(cells, scale)
         limit = 10**precision
@@ -65,7 +66,7 @@ def _four(cells: Cells, first: int, count: Numbers) -> Numbers:
 
 
 def _scaled(values: Numbers, exponent: Numbers) -> Numbers:
-    """× 10^exponent. What a negative one takes away are zeros, as no value has more decimals than the scale."""
+    """Values × 10^exponent. A negative exponent only removes zeros, as no value has more decimals than the scale."""
     found: Numbers = values * _POWERS.take(exponent + _MOST, mode="clip")
     if exponent.min(initial=0) < 0:
         found //= _POWERS.take(_MOST - exponent, mode="clip")
@@ -81,7 +82,7 @@ def _texts(cells: Cells) -> list[str | None]:
 
 
 def text_of(memory: Numbers, at: int) -> str:
-    """The value here as Postgres writes it."""
+    """The value at this position as Postgres writes it."""
     count, weight, sign, decimals = _HEAD.unpack_from(memory.data, at)
     if sign in _SPECIAL:
         return _SPECIAL[sign]

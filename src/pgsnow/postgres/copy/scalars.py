@@ -1,40 +1,48 @@
-"""Values of a fixed size: numbers, booleans, dates and times. Sent as their send functions do, high byte first."""
+"""Decoding of numbers, booleans, dates, times, uuids, text and bytes into Arrow arrays. The wire has the high
+byte first."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 
-from pgsnow.postgres.copy.buffer import Cells, Numbers
+from pgsnow.postgres.copy.positions import Cells, Numbers
 
 EPOCH_MICROSECONDS = 946_684_800_000_000
 EPOCH_DAYS = 10_957
 """2000-01-01, where Postgres counts from, since 1970-01-01, where Arrow does."""
 
+_SIZE = 36
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
+_PARTS = ((0, 4, 0), (4, 6, 9), (6, 8, 14), (8, 10, 19), (10, 16, 24))
+"""Parts of a uuid: first byte, end, and where its digits begin in the text."""
+
 
 def validity(cells: Cells) -> tuple[pa.Buffer | None, int]:
-    """Arrow's bitmap of what is there, and the number of NULLs."""
+    """Arrow's validity bitmap (None: no NULLs), and the number of NULLs."""
     if cells.nulls is None:
         return None, 0
     return bits(~cells.nulls), int(cells.nulls.sum())
 
 
 def bits(flags: Numbers) -> pa.Buffer:
+    """Booleans as Arrow's bitmap."""
     return pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
 def array_of(kind: pa.DataType, cells: Cells, data: pa.Buffer) -> pa.Array:
+    """An array of values of fixed size, with the NULLs of `cells`."""
     bitmap, nulls = validity(cells)
     return pa.Array.from_buffers(kind, cells.count, [bitmap, data], nulls)
 
 
 def number(cells: Cells, kind: pa.DataType, sent: str) -> pa.Array:
-    """sent: numpy's dtype of it on the wire, such as `>i8`."""
+    """Numbers of this type. sent: their numpy dtype on the wire, such as `>i8`."""
     return array_of(kind, cells, pa.py_buffer(_native(cells, sent)))
 
 
 def moment(cells: Cells, kind: pa.DataType) -> pa.Array:
-    """Microseconds since 1970. Infinity, and what is further away than 64 bits reach, wraps around."""
+    """Microseconds since 1970. Infinity, and moments beyond 64 bits, wrap around."""
     found = _native(cells, ">i8")
     found += EPOCH_MICROSECONDS
     return array_of(kind, cells, pa.py_buffer(found))
@@ -48,7 +56,46 @@ def day(cells: Cells) -> pa.Array:
 
 
 def boolean(cells: Cells) -> pa.Array:
+    """Booleans: a byte each on the wire."""
     return array_of(pa.bool_(), cells, bits(cells.read("u1") != 0))
+
+
+def uuids(cells: Cells) -> pa.Array:
+    """Texts of 36 characters in lower case, as Postgres writes them."""
+    count = cells.count
+    sent = np.empty((count, 2), np.uint64)
+    sent[:, 0] = cells.read("<u8")
+    sent[:, 1] = cells.values.moved(8).read(cells.memory, "<u8")
+    pairs = _HEX.take(sent.view(np.uint8))
+    text = np.full((count, _SIZE), ord("-"), np.uint8)
+    for start, end, at in _PARTS:
+        text[:, at : at + 2 * (end - start)] = pairs[:, start:end].copy().view(np.uint8)
+    edges = np.arange(0, _SIZE * (count + 1), _SIZE, dtype=np.int32)
+    bitmap, nulls = validity(cells)
+    return pa.Array.from_buffers(pa.string(), count, [bitmap, pa.py_buffer(edges), pa.py_buffer(text)], nulls)
+
+
+def varying(cells: Cells, kind: pa.DataType, skipped: int = 0) -> pa.Array:
+    """Text or bytes, copied out of the block by Arrow. kind: pa.string() or pa.binary(). skipped: bytes at
+    the beginning of each value that are not part of it.
+
+    The block is handed to Arrow as an array that alternates gaps and values, of which every second element is taken.
+    UTF-8 is not validated: the server converts text, unless the database's encoding is SQL_ASCII."""
+    if cells.sizes is None:
+        raise ValueError("values without sizes")
+    count = cells.count
+    edges = np.empty(2 * count + 1, np.int32)
+    starts = cells.values.listed() + skipped
+    edges[0:-1:2] = starts
+    ends = starts + cells.sizes - skipped
+    edges[1::2] = ends if cells.nulls is None or not skipped else np.maximum(starts, ends)
+    edges[-1] = edges[-2]
+    by_turns = pa.Array.from_buffers(kind, 2 * count, [None, pa.py_buffer(edges), pa.py_buffer(cells.memory)])
+    values = by_turns.take(pa.array(np.arange(0, 2 * count, 2, dtype=np.int32)))
+    bitmap, nulls = validity(cells)
+    if not nulls:
+        return values
+    return pa.Array.from_buffers(kind, count, [bitmap, *values.buffers()[1:]], nulls)
 
 
 def _native(cells: Cells, sent: str) -> Numbers:

@@ -1,7 +1,7 @@
-"""A COPY spoken on libpq's own socket, past libpq, which would cost a call and a piece of memory for every row.
+"""Channel that reads COPY from libpq's own socket, past libpq, which costs a call and an allocation for every row.
 
-libpq is idle meanwhile and knows nothing of it: the query is sent, and all of the answer is read, here. It has made the
-connection with all that belongs to it, and goes on with it afterwards. Only for connections that are not encrypted.
+libpq has made the connection, is idle meanwhile, and uses it again afterwards: the query is sent here, and the whole
+response is read here. Only for connections that are not encrypted.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import psycopg
 from psycopg import pq
 
 IDLE = 0.1
-"""Seconds after which what has come is handed on, be it ever so little."""
+"""Seconds of silence after which `receive` returns."""
 FLOWING = 1 << 20
-"""Bytes after which a stream is no small answer: then little pieces are let grow before they are fetched."""
-LITTLE = 64 * 1024
-GROWS = 0.0002
+"""Bytes after which a response counts as large: then small pieces are left to grow before they are fetched."""
+SMALL = 64 * 1024
+GROW_SECONDS = 0.0002
 
 
 class SocketChannel:
-    """Both ends of what is said. The descriptor is a duplicate of libpq's, so that closing it here leaves that open."""
+    """Sends and receives on a duplicate of libpq's descriptor, so that closing it here leaves libpq's open."""
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
         self._socket = socket.socket(fileno=os.dup(pgconn.socket))
@@ -33,7 +33,7 @@ class SocketChannel:
         self._seen = 0
 
     def send(self, statement: bytes) -> None:
-        """A simple query. https://www.postgresql.org/docs/current/protocol-message-formats.html"""
+        """Send a simple query. Raises OSError. https://www.postgresql.org/docs/current/protocol-message-formats.html"""
         message = b"Q" + (len(statement) + 5).to_bytes(4, "big") + statement + b"\0"
         while message:
             try:
@@ -42,7 +42,8 @@ class SocketChannel:
                 select.select([], [self._socket], [])
 
     def receive(self, memory: memoryview) -> int:
-        """See answer.Receive."""
+        """See CopyChannel.receive. Raises psycopg.OperationalError when the server has closed the connection,
+        OSError."""
         while True:
             try:
                 got = self._socket.recv_into(memory)
@@ -53,9 +54,10 @@ class SocketChannel:
             if got == 0:
                 raise psycopg.OperationalError("the server closed the connection")
             self._seen += got
-            if got < LITTLE and self._seen > FLOWING:
-                time.sleep(GROWS)
+            if got < SMALL and self._seen > FLOWING:
+                time.sleep(GROW_SECONDS)
             return got
 
     def close(self) -> None:
+        """Close the duplicate. Idempotent."""
         self._socket.close()

@@ -1,4 +1,4 @@
-"""A COPY spoken through the TLS of libpq's connection, past libpq itself, as `direct` does without encryption."""
+"""Channel that reads COPY through the TLS session of libpq's connection, past libpq itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import psycopg
 from psycopg import pq
 
 from pgsnow.postgres.copy.openssl import WANT_READ, WANT_WRITE, OpenSsl, openssl_of
-from pgsnow.postgres.copy.socket_channel import FLOWING, GROWS, IDLE, LITTLE
+from pgsnow.postgres.copy.socket_channel import FLOWING, GROW_SECONDS, IDLE, SMALL
 
 
 class TlsChannel:
-    """Both ends of what is said. Reads what OpenSSL may have decrypted already before it looks at the socket."""
+    """Sends and receives with OpenSSL. Reads what OpenSSL may have decrypted already before it waits on the socket."""
 
     def __init__(self, pgconn: pq.abc.PGconn, openssl: OpenSsl, session: int) -> None:
         self._pgconn = pgconn
@@ -27,13 +27,15 @@ class TlsChannel:
 
     @classmethod
     def through(cls, pgconn: pq.abc.PGconn) -> TlsChannel | None:
-        """None where libpq has to do it: another library, another encryption, another kind of driver."""
+        """The channel on this connection; None if its encryption is not TLS by the OpenSSL that libpq is
+        linked with."""
         openssl = openssl_of(pgconn) if pgconn.ssl_in_use else None
         session = None if openssl is None else openssl.session(pgconn)
         return None if openssl is None or session is None else cls(pgconn, openssl, session)
 
     def send(self, statement: bytes) -> None:
-        """A simple query. https://www.postgresql.org/docs/current/protocol-message-formats.html"""
+        """Send a simple query. Raises psycopg.OperationalError.
+        https://www.postgresql.org/docs/current/protocol-message-formats.html"""
         message = b"Q" + (len(statement) + 5).to_bytes(4, "big") + statement + b"\0"
         self._check_open()
         write = self._openssl.functions["SSL_write"]
@@ -44,7 +46,8 @@ class TlsChannel:
             self._wait(wrote)
 
     def receive(self, memory: memoryview) -> int:
-        """See answer.Receive. A call of OpenSSL gives one record: as many as there are, and as fit."""
+        """See CopyChannel.receive. Reads all records that are there and fit; a call of OpenSSL gives one. Raises
+        psycopg.OperationalError when the connection ends."""
         self._check_open()
         got, address = 0, ctypes.addressof(ctypes.c_char.from_buffer(memory))
         while got < len(memory):
@@ -53,25 +56,25 @@ class TlsChannel:
             if count > 0:
                 got += count
             elif got > 0:
-                break  # what was wrong, if anything, is told again
+                break  # an error, if any, is reported again by the next call
             elif not self._wait(count):
                 return 0
         self._seen += got
-        if got < LITTLE and self._seen > FLOWING:
-            time.sleep(GROWS)
+        if got < SMALL and self._seen > FLOWING:
+            time.sleep(GROW_SECONDS)
         return got
 
     def close(self) -> None:
-        """There is nothing of its own."""
+        """Nothing to release: the session is libpq's."""
 
     def _check_open(self) -> None:
-        """A closed connection has freed the session."""
+        """Raises psycopg.OperationalError if the connection was closed, which frees the session."""
         if self._openssl.session(self._pgconn) != self._session:
             raise psycopg.OperationalError("the connection is closed")
 
     def _wait(self, result: int) -> bool:
-        """Until there is something to go on with; False: there was nothing for a while. Raises OperationalError if
-        nothing will come any more."""
+        """Wait until OpenSSL can continue; False: it could not for a while. Raises psycopg.OperationalError if the
+        connection has ended."""
         wanted = self._openssl.functions["SSL_get_error"](self._session, result)
         self._clear_error()
         if wanted not in (WANT_READ, WANT_WRITE):

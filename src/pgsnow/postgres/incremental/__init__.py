@@ -1,1 +1,1 @@
-"""Which rows must be read: horizon, transaction id window, probe, audit."""
+"""The rows that must be read: horizon, transaction id window, probe, audit."""

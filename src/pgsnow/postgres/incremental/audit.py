@@ -1,4 +1,4 @@
-"""Does the watermark tell the truth? (I6) Counts rows that the reads of the trail cannot have seen.
+"""Audit of the watermark (I6): counts rows that the reads of the trail cannot have seen.
 
 A row whose xid is at least some past read's xmax was written by a transaction that began after that read's horizon.
 If its watermark is below that read's bound all the same, the application set it (or a clock went back), and later
@@ -20,14 +20,13 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, Mark, ReadMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.errors import translating
-from pgsnow.postgres.incremental.bounds import UNBOUNDED, lower_bound
-from pgsnow.postgres.incremental.read_mode import reason_to_read_all
-from pgsnow.postgres.incremental.window import EPOCH
+from pgsnow.postgres.incremental.strategy import reason_to_read_all
+from pgsnow.postgres.incremental.window import EPOCH, UNBOUNDED, lower_bound
 
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """late_rows: how many were found. x: xmin of the snapshot they were looked for in. at: when (timestamptz text)."""
+    """late_rows: number of rows found. x: xmin of the snapshot they were counted in. at: when (timestamptz text)."""
 
     late_rows: int
     x: int
@@ -35,8 +34,11 @@ class AuditResult:
 
 
 def audit(conn: psycopg.Connection[Any], plan: TablePlan, checkpoint: Checkpoint) -> AuditResult:
-    """One statement that scans the table. `conn` is in autocommit mode. Raises SourceUnavailable, …"""
-    marks = _telling(checkpoint.trail)
+    """Run the audit: one statement that scans the table. `conn` is in autocommit mode.
+
+    Raises SourceUnavailable, SourceTableMissing, ColumnMissing, SourceAccessDenied."""
+    # An unbounded mark says nothing; the bound of the mark before it holds for its xids, too.
+    marks = [mark for mark in checkpoint.trail if mark.low != UNBOUNDED]
     late: Composable = SQL("0")
     if marks:
         late = SQL("(select count(*) from {} where {})").format(
@@ -48,14 +50,10 @@ def audit(conn: psycopg.Connection[Any], plan: TablePlan, checkpoint: Checkpoint
     return AuditResult(found, x, at)
 
 
-def _telling(trail: tuple[Mark, ...]) -> list[Mark]:
-    """Marks that bound anything. What holds for xids from an older mark on holds from an unbounded newer one on too."""
-    return [mark for mark in trail if mark.low != UNBOUNDED]
-
-
 def _is_late(plan: TablePlan, marks: list[Mark]) -> Composed:
-    """width_bucket finds the newest mark that a row's xid is not below: arrays are subscripted from 1, and 0, for older
-    rows, gives NULL. https://www.postgresql.org/docs/current/functions-math.html"""
+    """A condition: the row's watermark is below the bound of the newest mark that its xid is not below.
+    width_bucket finds that mark: arrays are subscripted from 1, and 0, for older rows, gives NULL.
+    https://www.postgresql.org/docs/current/functions-math.html"""
     bounds = SQL(", ").join(lower_bound(plan, mark.low) or SQL("null") for mark in marks)
     since = Literal("{" + ",".join(str(mark.xmax) for mark in marks) + "}")
     return SQL("{} < (select array[{}])[width_bucket({}, {}::bigint[])]").format(
@@ -72,8 +70,8 @@ def _past_xid() -> Composed:
 
 
 def is_due(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon) -> bool:
-    """Audits are for watermark mode alone: the other lossless mode does not look at watermarks. The moments here only
-    decide when to look, so that they are compared in Python does no harm."""
+    """Is an audit due? Only in watermark mode: xmin mode does not use watermarks. The moments only decide when to
+    audit, so comparing them in Python is exact enough."""
     if plan.watermark is None or plan.config.audit_every <= 0 or checkpoint.mode is not ReadMode.WATERMARK:
         return False
     if reason_to_read_all(plan, checkpoint, horizon) is not None:
@@ -85,8 +83,8 @@ def is_due(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon) -> bool:
 
 
 def after_audit(checkpoint: Checkpoint, result: AuditResult) -> Checkpoint:
-    """Clean: the same, with a shorter trail. Not clean: xmin mode from where the audit before it looked, so that
-    whatever changed since then is read once more."""
+    """The checkpoint after an audit. Without late rows: the same, with a shorter trail. With late rows: xmin mode from
+    the snapshot of the audit before, so that everything that changed since then is read once more."""
     if result.late_rows == 0:
         return checkpoint.evolve(
             audit_x=result.x, audited_at=result.at, trail=_since(checkpoint.trail, result.x)
@@ -100,7 +98,7 @@ def after_audit(checkpoint: Checkpoint, result: AuditResult) -> Checkpoint:
 
 
 def _since(trail: tuple[Mark, ...], x: int) -> tuple[Mark, ...]:
-    """Marks for rows that the audit did not see: they have xids from x on."""
+    """The marks that are still needed for rows that the audit did not see: those have xids from x on."""
     older = [mark for mark in trail if mark.xmax <= x]
     return (*older[-1:], *(mark for mark in trail if mark.xmax > x))
 
@@ -108,7 +106,7 @@ def _since(trail: tuple[Mark, ...], x: int) -> tuple[Mark, ...]:
 def audit_if_due(
     conn: psycopg.Connection[Any], plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
 ) -> tuple[Checkpoint | None, str | None]:
-    """The checkpoint to go on from, and what a person should know (None: nothing). Raises as `audit` does."""
+    """The checkpoint to continue from, and a warning for people (None: nothing to report). Raises as `audit` does."""
     if checkpoint is None or not is_due(plan, checkpoint, horizon):
         return checkpoint, None
     result = audit(conn, plan, checkpoint)

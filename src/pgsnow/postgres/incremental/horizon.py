@@ -1,4 +1,4 @@
-"""The horizon: how far back a transaction that no snapshot shows yet can have begun.
+"""The horizon: the earliest moment at which a transaction that no snapshot shows yet can have begun.
 
 It is taken once a tick, in autocommit, BEFORE every snapshot that relies on it: a transaction that begins after the
 listing begins after `taken_at`, and one that is running is in the listing with its start. Taken after the
@@ -8,7 +8,8 @@ Two statements: running transactions first, prepared ones second. PREPARE TRANSA
 pg_prepared_xacts before its session forgets it, so one that is being prepared is in at least one of them.
 
 Moments are text here and are compared in Postgres only.
-https://www.postgresql.org/docs/current/monitoring-stats.html, https://www.postgresql.org/docs/current/view-pg-locks.html
+https://www.postgresql.org/docs/current/monitoring-stats.html,
+https://www.postgresql.org/docs/current/view-pg-locks.html
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ need not wait for them. It is set inside each transaction, so that a pooler neve
 
 # xact_start is now() of a running transaction. query_start matters too: statement_timestamp(), and now() of the second
 # transaction of a message with several statements, are the moment that the message arrived.
-# A process with a user that we may not look at shows '<insufficient privilege>'; one with track_activities off
+# A process of a user whose queries we may not see shows '<insufficient privilege>'; one with track_activities off
 # shows no start. Without a user (autovacuum) or a database (launchers) it writes no row of ours.
 _RUNNING = SQL("""
 select to_json(statement_timestamp()) #>> '{{}}',
@@ -54,7 +55,7 @@ _PREPARED = "select exists (select from pg_prepared_xacts where database = curre
 
 # Every transaction holds a lock on its virtual xid, and everyone may read pg_locks. A virtual xid that was listed
 # before keeps its bound; a new one began after the listing before. Its session may still be at the message in
-# which an earlier listing saw it, whose arrival is what statement_timestamp() tells: it keeps that bound for an
+# which an earlier listing saw it, and statement_timestamp() is that message's arrival: it keeps that bound for an
 # hour at most (or a session that is always busy would hold the horizon back for ever).
 _LISTED = SQL("""
 with before as (
@@ -95,24 +96,24 @@ def take_horizon(
             "a horizon must be taken outside of a transaction, where each statement sees the present"
         )
     with translating("source"):
-        taken_at, low, hidden, standby, system, timeline = _row(conn.execute(_RUNNING))
+        taken_at, low, hidden, standby, system, timeline = _one(conn, _RUNNING)
         identity = ServerIdentity(system, timeline)
         if standby:
             return Horizon(identity, taken_at, "-infinity", standby=True), None
         seen = None
         if hidden:
             taken_at, low, seen = _list_virtual_xids(conn, listing or VirtualXids())
-        (prepared,) = _row(conn.execute(_PREPARED))
+        (prepared,) = _one(conn, _PREPARED)
     return Horizon(identity, taken_at, low, prepared=prepared), seen
 
 
 def _list_virtual_xids(conn: psycopg.Connection[Any], before: VirtualXids) -> tuple[str, str, VirtualXids]:
     values = {"begun": json.dumps(dict(before.begun)), "taken_at": before.taken_at}
-    taken_at, low, begun = _row(conn.execute(_LISTED, values))
+    taken_at, low, begun = _one(conn, _LISTED, values)
     return taken_at, low, VirtualXids(taken_at, begun)
 
 
-def _row(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
-    row = cursor.fetchone()
+def _one(conn: psycopg.Connection[Any], query: Any, values: Any = None) -> tuple[Any, ...]:
+    row = conn.execute(query, values).fetchone()
     assert row is not None  # an aggregate always has one row
     return tuple(row)

@@ -1,4 +1,4 @@
-"""The order of (watermark, key) that late_rows: off reads in. See cursor.py."""
+"""SQL for reading in the order of (watermark, key), as `late_rows: off` does. The reader: read/keyset_reader.py."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.incremental.bounds import is_integer
+from pgsnow.postgres.incremental.window import is_integer
 
 Cursor = tuple[str, ...]
+"""The last row's watermark and key, as text that Postgres reads back."""
 
 
 def order_columns(plan: TablePlan) -> list[Identifier]:
@@ -16,17 +17,18 @@ def order_columns(plan: TablePlan) -> list[Identifier]:
     return [sql.watermark(plan), *(Identifier(name) for name in plan.pk)]
 
 
-def orderly(plan: TablePlan) -> Composed:
-    """Rows that have a place in the order."""
+def has_order(plan: TablePlan) -> Composed:
+    """A condition: the row has a place in the order, as its watermark is neither NULL nor infinite."""
     condition = SQL("{} is not null") if is_integer(plan) else SQL("isfinite({})")
     return condition.format(sql.watermark(plan))
 
 
 def beyond(plan: TablePlan, cursor: Cursor | None) -> Composable:
-    """Rows after the cursor. Its values are untyped literals, so Postgres reads them as the columns' types."""
+    """A condition: the row comes after the cursor. Its values are untyped literals, so Postgres reads them as the
+    columns' types."""
     after = None
     if cursor is not None:
         after = SQL("({}) > ({})").format(
             SQL(", ").join(order_columns(plan)), SQL(", ").join(Literal(value) for value in cursor)
         )
-    return sql.both([after, orderly(plan), sql.where_given(plan)])
+    return sql.both([after, has_order(plan), sql.where_given(plan)])

@@ -1,4 +1,4 @@
-"""A look at a table: is there anything to read? Free of Arrow, so that a tick that finds nothing never imports it."""
+"""The probe of a table: is there anything to read? Imports no Arrow, as a tick that finds nothing needs none."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.errors import translating
-from pgsnow.postgres.incremental.content_digest import digest
+from pgsnow.postgres.incremental.content_hash import content_hash
 from pgsnow.postgres.incremental.keyset import beyond
-from pgsnow.postgres.incremental.next_checkpoint import Step, advanced
-from pgsnow.postgres.incremental.read_mode import CONTENT_CHANGED
-from pgsnow.postgres.incremental.sequence import Fetch
-from pgsnow.postgres.incremental.strategy import approach
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy
 
 _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 """A subquery without outer references is evaluated once a statement, not once a row."""
@@ -25,69 +23,60 @@ _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One look. busy: there are rows to read. full_read: why everything must be, or None."""
+    """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None.
+    content_hash: of tables that are read as a whole."""
 
-    step: Step
+    point: ReadPoint
     busy: bool
     full_read: str | None
-    digest: str | None = None
-    """Of the content, for tables that are read as a whole."""
-
-    @property
-    def x(self) -> int:
-        return self.step.x
-
-    @property
-    def xmax(self) -> int:
-        return self.step.xmax
+    content_hash: str | None = None
 
 
 def probe(
     conn: psycopg.Connection[Any], plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
 ) -> Probe:
-    """Would a read find anything? One statement, one snapshot (and two small ones before it for an integer watermark).
+    """Would a read find anything? One statement in one snapshot (and two small ones before it for an integer
+    watermark).
 
-    `conn` is in autocommit mode; `horizon` was taken before. Reads nothing but an index where there is one on the
-    watermark. Raises SourceUnavailable, SourceTableMissing, ColumnMissing, SourceAccessDenied.
+    `conn` is in autocommit mode; `horizon` was taken before. Where the watermark has an index, nothing else is read.
+    Raises SourceUnavailable, SourceTableMissing, ColumnMissing, SourceAccessDenied.
     """
     with translating("source", str(plan.source.name)):
-        way = approach(_fetching(conn), plan, checkpoint, horizon)
+        strategy = choose_strategy(
+            lambda query: conn.execute(sql.text_of(query).encode()).fetchall(), plan, checkpoint, horizon
+        )
         condition: Composable = SQL("true")
-        if checkpoint is not None and way.mode is ReadMode.CURSOR:
+        if checkpoint is not None and strategy.mode is ReadMode.CURSOR:
             condition = beyond(plan, checkpoint.cursor)
-        elif way.window is not None:
-            condition = way.window.condition(_XMAX)
-        looked = digest(plan) if plan.whole else _any(plan, condition)
-        query = SQL("select {}, pg_is_in_recovery(), {}").format(sql.TXIDS, looked)
+        elif strategy.window is not None:
+            condition = strategy.window.condition(_XMAX)
+        any_row = SQL("exists (select from {} where {})").format(sql.table(plan), condition)
+        query = SQL("select {}, pg_is_in_recovery(), {}").format(
+            sql.TXIDS, content_hash(plan) if plan.whole else any_row
+        )
         ((x, xmax, standby, found),) = conn.execute(query).fetchall()
-    reason = way.full_read_at(checkpoint, x, xmax)
-    step = way.step(x, xmax, standby=standby)
+    reason = strategy.full_read_at(checkpoint, x, xmax)
+    point = strategy.read_point(x, xmax, standby=standby)
     if not plan.whole:
-        return Probe(step, busy=found or reason is not None, full_read=reason)
-    if reason is None and checkpoint is not None and checkpoint.digest != found:
+        return Probe(point, busy=found or reason is not None, full_read=reason)
+    if reason is None and checkpoint is not None and checkpoint.content_hash != found:
         reason = CONTENT_CHANGED
-    return Probe(step, busy=reason is not None, full_read=reason, digest=found)
-
-
-def _any(plan: TablePlan, condition: Composable) -> Composable:
-    return SQL("exists (select from {} where {})").format(sql.table(plan), condition)
+    return Probe(point, busy=reason is not None, full_read=reason, content_hash=found)
 
 
 def idle_checkpoint(
     found: Probe, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
 ) -> Checkpoint:
-    """The checkpoint after a probe that found nothing: as if nothing had been read. Sends no statement."""
+    """The checkpoint after a probe that found nothing: as if nothing had been read. Sends no statement.
+
+    Raises ValueError if there are rows to read."""
     if found.busy or checkpoint is None:
         raise ValueError(f"{plan.config.name} has rows to read")
-    return advanced(
+    return next_checkpoint(
         checkpoint,
         horizon,
-        found.step,
+        found.point,
         seen=checkpoint.seen,
         cursor=checkpoint.cursor,
-        digest=checkpoint.digest,
+        content_hash=checkpoint.content_hash,
     )
-
-
-def _fetching(conn: psycopg.Connection[Any]) -> Fetch:
-    return lambda query: conn.execute(sql.text_of(query).encode()).fetchall()

@@ -1,10 +1,9 @@
-"""Integer watermarks: what a sequence had given by which moment, so that a horizon can be turned into a value.
+"""Integer watermarks: the value that a sequence had reached at a moment, to turn a horizon into a value.
 
-A sequence gives more than `last_value` to whoever asks after `last_value` was read. So of the marks of past
-reads the newest that is not younger than the horizon bounds what a transaction that began there can have been
-given. (The largest value in the table would not do: one row with a large value of its own would hide all others.)
-https://www.postgresql.org/docs/current/sql-createsequence.html
-"""
+A sequence hands out values above `last_value` after that was read. So among the marks of past reads, the
+newest one that is not after the horizon bounds the values that a transaction which began there can have got.
+(The largest value in the table would not do: one row with a large value of its own would hide all others.)
+https://www.postgresql.org/docs/current/sql-createsequence.html"""
 
 from __future__ import annotations
 
@@ -17,10 +16,10 @@ from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.incremental.bounds import UNBOUNDED, before
+from pgsnow.postgres.incremental.window import UNBOUNDED, before
 
 Fetch = Callable[[Composable], list[tuple[Any, ...]]]
-"""Runs one statement outside or inside of a transaction and gives its rows."""
+"""Runs one statement, outside or inside a transaction, and returns its rows."""
 
 _LAST_VALUE = SQL("""
 select s.seqcache, s.seqincrement,
@@ -46,9 +45,9 @@ select to_json(clock_timestamp()) #>> '{{}}',
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """value: what the sequence had given by `at` (None: nothing). low: what it had given by the horizon, as
-    Checkpoint.low. restarted: it went back since the last mark."""
+class SequenceState:
+    """value: the last value given by `at`, timestamptz text (None: none yet). low: the last one given by the
+    horizon, in the form of Checkpoint.low. restarted: the sequence went back since the last mark."""
 
     value: str | None
     at: str
@@ -56,11 +55,13 @@ class Feed:
     restarted: bool = False
 
 
-def look_at_feed(
+def read_sequence(
     fetch: Fetch, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
-) -> Feed | None:
-    """Two small statements, in this order: the value first, the time after it. None if the watermark's sequence
-    cannot be used, or may not be looked at (then the table is read in xmin mode)."""
+) -> SequenceState | None:
+    """The state of the watermark's sequence, by two small statements: the value first, the time after it. None if the
+    sequence cannot be used or the role may not read it; the table is then read in xmin mode.
+
+    Raises what `fetch` raises."""
     found = fetch(
         _LAST_VALUE.format(table=Literal(plan.source.oid), column=Literal(plan.watermark_column.attnum))
     )
@@ -78,4 +79,4 @@ def look_at_feed(
             marks=Literal(json.dumps(known)), moment=before(horizon.low, plan.config.max_skew)
         )
     )[0]
-    return Feed(value, at, low or UNBOUNDED, restarted)
+    return SequenceState(value, at, low or UNBOUNDED, restarted)

@@ -1,4 +1,7 @@
-"""How a table will be read after this checkpoint, decided in the same way by a probe and by a read."""
+"""How a table is read after a checkpoint: in which mode, whether everything must be read (I4), and else which rows.
+
+A probe and the read after it decide alike.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,66 @@ from dataclasses import dataclass
 from psycopg.sql import Composable
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.incremental.bounds import UNBOUNDED, is_integer, lookback_bound, lower_bound
-from pgsnow.postgres.incremental.next_checkpoint import Step
-from pgsnow.postgres.incremental.read_mode import mode_of, reason_in_xids, reason_to_read_all
-from pgsnow.postgres.incremental.sequence import Feed, Fetch, look_at_feed
-from pgsnow.postgres.incremental.window import Window
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
+from pgsnow.postgres.incremental.sequence import Fetch, SequenceState, read_sequence
+from pgsnow.postgres.incremental.window import (
+    HALF,
+    UNBOUNDED,
+    Window,
+    is_integer,
+    lookback_bound,
+    lower_bound,
+)
+
+CONTENT_CHANGED = "the content changed"
+_MODES = {
+    LateRows.LOSSLESS: (ReadMode.WATERMARK, ReadMode.XMIN),
+    LateRows.LOOKBACK: (ReadMode.LOOKBACK,),
+    LateRows.OFF: (ReadMode.CURSOR,),
+}
+_LOSSLESS = _MODES[LateRows.LOSSLESS]
+_OTHER_MODES = {
+    TableMode.XMIN: (ReadMode.XMIN, ReadMode.WATERMARK),
+    TableMode.FULL: (ReadMode.FULL,),
+    TableMode.APPEND: (ReadMode.APPEND,),
+}
+"""The read mode of a table's `mode`, then others whose checkpoints it can continue from: a lossless one
+missed nothing."""
+_WHY_WITHOUT_WATERMARK = {
+    ReadMode.FULL: "mode: full; nothing is sent while the content is the same",
+    ReadMode.APPEND: "mode: append; rows that are not in the target yet are added, nothing is deleted",
+}
+_WHY_BY_WATERMARK = {
+    ReadMode.WATERMARK: "{} bounds what can have changed, transaction ids tell what did",
+    ReadMode.LOOKBACK: "late_rows: lookback, by {}",
+    ReadMode.CURSOR: "late_rows: off, by {} alone",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ReadStrategy:
-    """mode, and why everything must be read (None: `window` will do)."""
+    """`full_read`: why everything must be read; None: the rows of `window` are enough."""
 
     mode: ReadMode
     shape: str
     full_read: str | None
     window: Window | None
-    feed: Feed | None = None
+    sequence: SequenceState | None = None
 
-    def step(self, x: int, xmax: int, *, standby: bool) -> Step:
-        return Step(self.mode, x, xmax, self.feed, standby, self.shape)
+    def read_point(self, x: int, xmax: int, *, standby: bool) -> ReadPoint:
+        """The strategy applied to a snapshot with this xmin and xmax."""
+        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
-        """The same once a snapshot is known."""
+        """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
         if self.full_read is not None or checkpoint is None:
             return self.full_read
         return None if self.mode is ReadMode.CURSOR else reason_in_xids(checkpoint, x, xmax)
 
 
-def approach(
+def choose_strategy(
     fetch: Fetch,
     plan: TablePlan,
     checkpoint: Checkpoint | None,
@@ -44,21 +78,23 @@ def approach(
     full: bool = False,
     because: str | None = None,
 ) -> ReadStrategy:
-    """full: a person asked for everything, which also gives a table in xmin mode another chance.
-    because: why everything must be read that this checkpoint does not tell of.
-    fetch: asks Postgres about an integer watermark's sequence; not called for other tables."""
+    """The strategy for the next read.
+
+    full: a person asked for everything, which also lets a table in xmin mode try its watermark again.
+    because: why everything must be read, if that cannot be seen from the checkpoint.
+    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
     reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("asked for" if full else None)
     mode = mode_of(plan, None if full else checkpoint)
-    feed = None
+    sequence = None
     if mode is ReadMode.WATERMARK and is_integer(plan):
-        feed = look_at_feed(fetch, plan, None if reason else checkpoint, horizon)
-        mode = ReadMode.XMIN if feed is None else mode
+        sequence = read_sequence(fetch, plan, None if reason else checkpoint, horizon)
+        mode = ReadMode.XMIN if sequence is None else mode
     if reason is not None or checkpoint is None:
-        return ReadStrategy(mode, plan.shape, reason, None, feed)
+        return ReadStrategy(mode, plan.shape, reason, None, sequence)
     bound = _bound(plan, mode, checkpoint, horizon)
-    if feed is not None and feed.restarted:
+    if sequence is not None and sequence.restarted:
         bound = None  # the sequence has given small values again: by xid alone, this once
-    return ReadStrategy(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), feed)
+    return ReadStrategy(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), sequence)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
@@ -67,3 +103,72 @@ def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Hor
     if mode is not ReadMode.WATERMARK:
         return lower_bound(plan, UNBOUNDED)
     return lower_bound(plan, checkpoint.low, at_most=checkpoint.last_watermark)
+
+
+def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
+    """The configured mode, then others whose checkpoints it can continue from."""
+    return _OTHER_MODES.get(plan.config.mode) or _MODES[plan.config.late_rows]
+
+
+def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
+    """The mode to read in. A table that an audit moved to xmin mode stays in it as long as the reads continue from
+    that checkpoint."""
+    wanted = _modes(plan)
+    moved = checkpoint is not None and checkpoint.mode is ReadMode.XMIN
+    return ReadMode.XMIN if wanted == _LOSSLESS and (moved or not is_usable(plan)) else wanted[0]
+
+
+def is_usable(plan: TablePlan) -> bool:
+    """Can a bound on the watermark be known? An integer tells when it was assigned only if a single sequence assigns
+    it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
+    if not is_integer(plan):
+        return True
+    column = plan.watermark_column.name
+    sequences = [(cache, step) for name, cache, step in plan.source.sequence_cache if name == column]
+    return len(sequences) == 1 and sequences[0][0] == 1 and sequences[0][1] > 0
+
+
+def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon) -> str | None:
+    """Why an incremental read cannot continue from this checkpoint, as far as is known before a snapshot; or None."""
+    if checkpoint is None:
+        return "first read"
+    if checkpoint.identity.system_identifier != horizon.identity.system_identifier:
+        return "the source is another server"
+    if checkpoint.identity.timeline != horizon.identity.timeline:
+        return "the source's timeline changed (failover or restore)"
+    if checkpoint.shape not in (None, plan.shape, plan.older_shape):
+        return "the configuration changed"
+    # A lossless checkpoint has missed nothing, so a lookback may continue from it.
+    narrowed = _modes(plan) == _MODES[LateRows.LOOKBACK] and checkpoint.mode in _LOSSLESS
+    if checkpoint.mode not in _modes(plan) and not narrowed:
+        if plan.config.mode is not TableMode.WATERMARK:
+            return f"mode is now {plan.config.mode}"
+        return f"late_rows is now {plan.config.late_rows}"
+    if checkpoint.mode is ReadMode.CURSOR and checkpoint.cursor is None:
+        return "the first read did not get to its first page"
+    return None
+
+
+def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int) -> str | None:
+    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint; or None."""
+    if x < checkpoint.x:
+        return "transaction ids went back (another server, or an older state of this one)"
+    if xmax - checkpoint.x >= HALF:
+        return "more than 2^31 transactions since the last read"
+    return None
+
+
+def why_mode(plan: TablePlan, mode: ReadMode) -> str:
+    """Why a table is read in the mode that a probe has chosen: one sentence for people, without a full stop."""
+    if mode in _WHY_WITHOUT_WATERMARK:
+        return _WHY_WITHOUT_WATERMARK[mode]
+    watermark = plan.watermark.name if plan.watermark is not None else None
+    if mode is not ReadMode.XMIN:
+        return _WHY_BY_WATERMARK[mode].format(watermark)
+    if plan.config.mode is TableMode.XMIN or watermark is None:
+        return "mode: xmin; transaction ids alone tell what has changed, so each tick scans every row"
+    if not is_usable(plan):
+        return f"by transaction id: no single sequence assigns {watermark} upward, one value at a time"
+    if is_integer(plan):
+        return f"by transaction id: the sequence of {watermark} cannot be read, or an audit found it wrong"
+    return f"by transaction id: an audit found rows whose {watermark} is wrong"

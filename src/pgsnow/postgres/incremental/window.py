@@ -1,4 +1,4 @@
-"""Which row versions an incremental read must read. The invariants that make it lossless, and where each is kept:
+"""The row versions that an incremental read must read. The invariants that make it lossless, and where each is kept:
 
 I1  A row version that snapshot k does not show has an xid of at least xmin(k): everything below had ended. A
     subtransaction's xid is above its parent's, so it holds for those too.                             (Window.since)
@@ -6,28 +6,35 @@ I2  The transaction that wrote it began at the horizon's `low` or later, and so 
     statement_timestamp() and clock_timestamp().                                                      (horizon.py)
 I3  So reading `watermark >= low and xid >= xmin(k)` after snapshot k misses nothing that k missed. Either term alone
     would do: the xid term trims re-reads, the watermark term lets an index serve.              (Window.condition)
-I4  Xids mean something on one server and timeline only, and 32 bits of them tell an order over a distance of less
-    than 2^31 only; otherwise everything is read.                                                      (reason.py)
-I5  Once (xmin, low) are taken before the first page, later pages may use snapshots of their own.      (cursor.py)
+I4  Xids are comparable on one server and timeline only, and their low 32 bits order them over a distance of less
+    than 2^31 only; otherwise everything is read.                                                    (strategy.py)
+I5  Once (xmin, low) are taken before the first page, later pages may use snapshots of their own.
+                                                                      (read/keyset_reader.py, read/chunk_reader.py)
 I6  I2 fails for watermarks that the application supplies, for logical replicas and for clocks that step back. max_skew
     widens `low`, and so does the newest watermark read, which others may copy; audits find what that does not cover.
                                                                                                         (audit.py)
+
+A bound may always be lower than it need be: the xid term drops what it lets through.
 
 A row's `xmin` is the low half of its xid. https://www.postgresql.org/docs/current/ddl-system-columns.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
+from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 
 EPOCH = 2**32
 HALF = 2**31
+UNBOUNDED = "-infinity"
+"""A lower bound that every row is above."""
+INTEGERS = frozenset({"int2", "int4", "int8"})
+_UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Universal", "UCT"})
 
 
 def xid_from(since: int) -> Composed:
@@ -39,7 +46,8 @@ def xid_from(since: int) -> Composed:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Rows written by transactions from `since` on, with a watermark of at least `bound`, not read already."""
+    """Rows written by transactions from `since` on, with a watermark of at least `bound` (None: any), and whose xid is
+    not in `seen`: those were read already."""
 
     plan: TablePlan
     since: int
@@ -47,29 +55,91 @@ class Window:
     seen: frozenset[int] = frozenset()
 
     def condition(self, xmax: Composable) -> Composable:
-        """The WHERE condition. xmax: of the snapshot that reads, as SQL."""
-        return sql.both(
-            [self._not_too_old(), self._in_xids(xmax), self._not_seen(), sql.where_given(self.plan)]
+        """The WHERE condition, with the table's own `where`. xmax: of the snapshot that reads, as SQL."""
+        in_xids = SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
+            Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
         )
+        not_seen = None
+        if self.seen:
+            seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
+            not_seen = SQL("{} <> all ({}::bigint[])").format(xid_from(self.since), seen)
+        return sql.both([self._not_too_old(), in_xids, not_seen, sql.where_given(self.plan)])
 
     def _not_too_old(self) -> Composed | None:
-        """A NULL says nothing of when the row was written, so it passes. (Also where the catalog said NOT NULL: that
-        may have been dropped since, and a planner that knows the constraint drops the term.)"""
+        """A NULL does not tell when the row was written, so it passes. (Also where the catalog said NOT NULL: that may
+        have been dropped since, and a planner that knows the constraint drops the term.)"""
         if self.bound is None:
             return None
         column = sql.watermark(self.plan)
         return SQL("({} >= {} or {} is null)").format(column, self.bound, column)
 
-    def _in_xids(self, xmax: Composable) -> Composed:
-        return SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
-            Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
-        )
 
-    def _not_seen(self) -> Composed | None:
-        if not self.seen:
-            return None
-        return SQL("{} <> all ({}::bigint[])").format(xid_from(self.since), _array(self.seen))
+def is_integer(plan: TablePlan) -> bool:
+    """Is the watermark an integer column?"""
+    return plan.watermark is not None and plan.watermark.type_name in INTEGERS
 
 
-def _array(values: Iterable[int]) -> Literal:
-    return Literal("{" + ",".join(str(value) for value in sorted(values)) + "}")
+def lower_bound(plan: TablePlan, low: str, *, at_most: str | None = None) -> Composable | None:
+    """The lowest watermark that a row whose transaction began at `low` or later can have; None: any.
+
+    low: a moment as timestamptz text, from which max_skew is still to be subtracted; for an integer column, its value.
+    at_most: a watermark that the bound must not be above. With the last one that was read, rows that copy it later (an
+    import that stamps all its rows alike) are read as well.
+    """
+    if low == UNBOUNDED:
+        return None
+    if is_integer(plan):
+        return Literal(int(low) if at_most is None else min(int(low), int(at_most)))
+    bound = _in_column_type(plan, before(low, plan.config.max_skew))
+    if at_most is None:
+        return bound
+    kind = SQL(plan.watermark_column.type_name)
+    return SQL("least({}, {}::{})").format(bound, Literal(at_most), kind)
+
+
+def before(moment: str, seconds: float) -> Composed:
+    """A timestamptz that is `seconds` before the moment (timestamptz text)."""
+    return SQL("({}::timestamptz - make_interval(secs => {}))").format(Literal(moment), Literal(seconds))
+
+
+def _in_column_type(plan: TablePlan, moment: Composable) -> Composable:
+    kind = plan.watermark_column.type_name
+    if kind == "timestamptz":
+        return moment
+    local = _local(plan, moment)
+    # A date is its writer's day, which may have begun a day before the moment.
+    return SQL("({}::date - 1)").format(local) if kind == "date" else local
+
+
+def _local(plan: TablePlan, moment: Composable) -> Composed:
+    """The earliest local time that a writer can have had at the moment.
+
+    With a zone: daylight saving ends by going back an hour, and no zone has gone back by as much as three in the
+    age of computers. Without: sessions may be in any zone from UTC-12 to UTC+14, so 26 hours below UTC is safe.
+    """
+    zone = plan.config.watermark_timezone
+    hours = 26 if zone is None else 0 if zone in _UTC else 3
+    return SQL("(({} at time zone {}) - make_interval(hours => {}))").format(
+        moment, Literal(zone or "UTC"), Literal(hours)
+    )
+
+
+def lookback_bound(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
+    """The bound of `late_rows: lookback`: `lookback` seconds (for an integer column: units) below the last watermark
+    that was read; None if there is none.
+
+    A watermark in the future counts as now: one such row must not hide all others.
+    """
+    last = checkpoint.last_watermark
+    if last is None:
+        return None
+    if is_integer(plan):
+        return Literal(int(last) - int(plan.config.lookback))
+    type_name = plan.watermark_column.type_name
+    kind = SQL(type_name)
+    now: Composable = SQL("{}::timestamptz").format(Literal(horizon.taken_at))
+    if type_name != "timestamptz":
+        now = SQL("({} at time zone {})").format(now, Literal(plan.config.watermark_timezone or "UTC"))
+    return SQL("(least({}::{}, {}::{}) - make_interval(secs => {}))::{}").format(
+        Literal(last), kind, now, kind, Literal(plan.config.lookback), kind
+    )

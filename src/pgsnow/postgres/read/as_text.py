@@ -1,4 +1,4 @@
-"""Rows as Postgres's own text: for comparisons, where the bulk path must not vouch for itself."""
+"""Rows as Postgres's own text: for comparisons that must not rely on the COPY decoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.read.snapshot import LOCKABLE
 
@@ -16,7 +16,7 @@ from pgsnow.postgres.read.snapshot import LOCKABLE
 def read_text(
     conn: psycopg.Connection, plan: TablePlan, fields: Sequence[Field], page: int
 ) -> Iterator[list[tuple[str | None, ...]]]:
-    """Every row that `where` admits, in one snapshot, `page` rows at a time; a value a field, as text or None.
+    """Every row that `where` admits, in one snapshot, `page` rows at a time; each row has one text (or None) per field.
 
     `conn` is in autocommit mode. Raises SourceUnavailable, SourceTableMissing, ColumnMissing.
     """

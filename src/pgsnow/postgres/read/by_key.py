@@ -1,4 +1,4 @@
-"""Single rows by key: to load quarantined ones again, and to show what is in them."""
+"""Single rows by key: to load rejected ones again, and to show their values."""
 
 from __future__ import annotations
 
@@ -14,40 +14,42 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
-from pgsnow.postgres.convert.oversize import rows_of, select_list, shown
+from pgsnow.postgres.convert.oversize import from_clause, json_columns, select_list
 from pgsnow.postgres.errors import translating
-from pgsnow.postgres.read.snapshot import snapshot
+from pgsnow.postgres.read.snapshot import open_snapshot
 
 Key = Mapping[str, str | None]
 AT_ONCE = 500
-"""Keys a statement."""
-SHOWN = 10_000
+"""Keys in one statement."""
+MAX_SHOWN = 10_000
 """Characters of one text value that a payload keeps."""
 
 
 def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[Page]:
-    """The rows with these keys as they are now, whatever `where:` says. Rows that are gone do not come.
+    """The rows with these keys as they are now, whatever `where:` says; deleted ones are left out. Pages come in no
+    particular order.
 
-    Pages come in no order. Raises as Reading.pages does.
+    Raises what `open_snapshot` and Snapshot.batches raise.
     """
-    with source.arrow() as connection, snapshot(connection, plan) as now:
-        arrival = Converter(plan, checks_text=now.any_bytes)
+    with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+        converter = Converter(plan, checks_text=snap.unchecked_text)
         for some in _chunks(keys, AT_ONCE):
             query = SQL("select {} from {} where {}").format(
-                select_list(plan, guard=now.long_values),
-                rows_of(plan, guard=now.long_values),
+                select_list(plan, guard=snap.may_hold_oversize),
+                from_clause(plan, guard=snap.may_hold_oversize),
                 SQL(" or ").join(sql.by_key(plan, key) for key in some),
             )
-            for batch in now.batches(query):
-                yield from arrival.convert(batch).pages(plan)
+            for batch in snap.batches(query):
+                yield from converter.convert(batch).pages(plan)
 
 
 def payloads(
     conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]
 ) -> list[dict[str, Any] | None]:
-    """Each key's row as Postgres shows it in JSON (None: gone), the plan's columns only, by their source names.
+    """Each key's row as Postgres writes it in JSON (None: deleted), the plan's columns only, by their source names.
 
-    For people: texts longer than SHOWN are cut, and numbers with a fraction are texts, to keep every digit.
+    For people: texts longer than MAX_SHOWN are cut, and numbers with a fraction are texts, to keep every digit. Raises
+    SourceUnavailable, SourceTableMissing.
     """
     with translating("source", str(plan.source.name)):
         texts = (text for some in _chunks(keys, AT_ONCE) for text in _texts(conn, plan, some))
@@ -62,17 +64,16 @@ def _texts(conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]) 
     )
     try:
         return [text for _, text in conn.execute(query).fetchall()]
-    except (
-        psycopg.errors.CharacterNotInRepertoire
-    ):  # text that no encoding explains: that row cannot be shown
+    except psycopg.errors.CharacterNotInRepertoire:  # text in no known encoding: that row cannot be shown
         if len(keys) == 1:
             return [None]
         return [text for key in keys for text in _texts(conn, plan, [key])]
 
 
 def _as_json(plan: TablePlan, key: Key) -> Any:
-    """to_json takes what to_jsonb refuses: escapes in a json column that stand for no character."""
-    columns = SQL(", ").join(shown(plan))
+    """A subquery for the row as JSON. (to_json accepts escapes in a json column that stand for no character; to_jsonb
+    does not.)"""
+    columns = SQL(", ").join(json_columns(plan))
     return SQL("(select to_json(r)::text from (select {} from {} where {} limit 1) r)").format(
         columns, sql.table(plan), sql.by_key(plan, key)
     )
@@ -86,8 +87,8 @@ def _payload(text: str | None) -> dict[str, Any] | None:
 
 
 def _cut(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > SHOWN:
-        return f"{value[:SHOWN]}… ({len(value)} characters)"
+    if isinstance(value, str) and len(value) > MAX_SHOWN:
+        return f"{value[:MAX_SHOWN]}… ({len(value)} characters)"
     return value
 
 

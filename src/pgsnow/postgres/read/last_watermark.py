@@ -1,4 +1,4 @@
-"""The largest finite watermark of the rows that went by, as text that Postgres reads back exactly."""
+"""The largest finite watermark of the rows that were read, as text that Postgres reads back exactly."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg.sql import Composable
 
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.typemap import Field, mapping_of
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_of
+from pgsnow.postgres import sql
 from pgsnow.postgres.convert.checks import check
-from pgsnow.postgres.incremental.bounds import is_integer
+from pgsnow.postgres.incremental.window import is_integer
 from pgsnow.postgres.text_values import text_of_value
+
+WATERMARK = "__pgsnow_watermark"
+_UNCHANGED = "{c}"
 
 
 class LastWatermark:
-    """Grows with each batch; starts from one that is known, if there is one. Python holds these values to the
-    microsecond, and infinite ones or years that it does not know never get here."""
+    """The largest watermark so far; starts from `before`, if given. Exact: Python holds these values to the
+    microsecond, and infinite ones, or years beyond Python's, have been rejected before."""
 
     def __init__(self, plan: TablePlan, before: str | None = None) -> None:
         column = plan.watermark_column
         self._field = Field(column.name, column.name, mapping_of(column))
         self._largest = None if before is None else _parsed(plan, before)
 
-    def see(self, watermarks: pa.Array, good: pa.Array | None) -> None:
-        """A batch's watermark column as it arrived, and which of its rows count (None: all)."""
+    def add(self, watermarks: pa.Array, good: pa.Array | None) -> None:
+        """Add a batch's watermark column as COPY delivered it. good: booleans, the rows that count (None: all)."""
         values = check(self._field, watermarks).values
         largest = pc.max(values if good is None else values.filter(good)).as_py()
         if largest is not None and (self._largest is None or largest > self._largest):
@@ -34,11 +40,12 @@ class LastWatermark:
 
     @property
     def text(self) -> str | None:
+        """As text; None: no row had a watermark."""
         return text_of_value(self._largest)
 
 
 def largest(plan: TablePlan, watermarks: Iterable[str | None]) -> str | None:
-    """Of texts that LastWatermark gave, by the order of their type."""
+    """The largest of several texts of LastWatermark, by the order of their type; None if all are None."""
     known = [text for text in watermarks if text is not None]
     return max(known, key=lambda text: _parsed(plan, text), default=None)
 
@@ -51,3 +58,20 @@ def _parsed(plan: TablePlan, text: str) -> Any:
         if plan.watermark_column.type_name == "date"
         else datetime.fromisoformat(text)
     )
+
+
+def watermark_index(plan: TablePlan) -> int:
+    """The index in a batch of the column with the watermarks: a field of the plan where it is read unchanged, else the
+    column after the fields. (No value is sent twice: each costs time at both ends.)"""
+    if plan.watermark is not None:
+        for at, field in enumerate(plan.fields):
+            if field.source == plan.watermark.name and field.type.read == _UNCHANGED:
+                return at
+    return len(plan.fields)
+
+
+def extra_column(plan: TablePlan) -> list[tuple[Composable, str]]:
+    """The watermark for the end of a SELECT list, with its name, where it is not among the plan's fields; else []."""
+    if plan.watermark is None or watermark_index(plan) < len(plan.fields):
+        return []
+    return [(sql.watermark(plan), WATERMARK)]

@@ -1,4 +1,4 @@
-"""Fetching and processing at the same time: a thread keeps a few batches ready and can be told to stop."""
+"""Prefetching: a thread fetches batches while the ones before them are processed, and can be told to stop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 READY = 2
 """Batches that may wait. With the one being fetched and the one being processed, that bounds the memory."""
 _POLL = 0.1
-"""Seconds until a blocked thread looks whether it is still wanted."""
+"""Seconds between two checks of a blocked thread whether it is still needed."""
 
 
 class Prefetcher:
@@ -22,7 +22,7 @@ class Prefetcher:
         self._reader = reader
         self._cancel = cancel
         self._ready: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(READY)
-        self._unwanted = threading.Event()
+        self._stopped = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._pump, name="pgsnow-fetch", daemon=True)
 
@@ -40,7 +40,7 @@ class Prefetcher:
         if self._ended:
             self._thread.join()
             return
-        self._unwanted.set()
+        self._stopped.set()
         while self._thread.is_alive():
             self._cancel()
             self._thread.join(_POLL)
@@ -65,7 +65,7 @@ class Prefetcher:
             self._put(error)
 
     def _put(self, item: pa.RecordBatch | BaseException | None) -> bool:
-        while not self._unwanted.is_set():
+        while not self._stopped.is_set():
             try:
                 self._ready.put(item, timeout=_POLL)
             except queue.Full:

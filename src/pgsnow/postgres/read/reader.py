@@ -1,91 +1,190 @@
-"""Reading a table: what is in it, and from where to go on."""
+"""Reading a table: its rows in pages, and the checkpoint to continue from.
+
+Modes watermark, xmin, lookback, full and append read through one snapshot (here); `late_rows: off` reads page
+by page in the order of watermark and key (keyset_reader.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from types import TracebackType
+
+from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.incremental.read_mode import mode_of
-from pgsnow.postgres.read.by_key import payloads, read_keys
+from pgsnow.postgres.convert.convert import Converter
+from pgsnow.postgres.convert.oversize import from_clause, select_list
+from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitting_rows, oversize_rows
+from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
+from pgsnow.postgres.incremental.seen_xids import SeenXids, seen_xid
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of
 from pgsnow.postgres.read.keyset_reader import KeysetReader
-from pgsnow.postgres.read.snapshot_reader import SnapshotReader
+from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
+from pgsnow.postgres.read.snapshot import check_not_replaced, open_snapshot
 
-__all__ = ["Reader", "payloads", "read_keys"]
+XID = "__pgsnow_xid"
+"""Name of the column with the rows' xids."""
 
 
-class Reader:
-    """One read of one table. A context manager; leaving it early cancels the query and ends its thread.
+@dataclass(eq=False)
+class SnapshotReader:
+    """Reads everything, or the rows of a window, through one snapshot. Parameters and use: see `open_reader`."""
 
-    checkpoint: where the last read ended (None: there was none). horizon: taken before this is entered. digest: what a
-    probe before this found, for a table that is read as a whole; None: the next probe finds another one. because: why
-    everything must be read, whatever the checkpoint tells.
-    whole_leaves: oids of tables below the source's whose rows are all read, whatever their age (attached ones).
-    Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that
-    was not visible to the read before and is visible to this one is in a page, or in its `rejected`; a row may come
-    again after a crash or a full read. Nothing is remembered until the caller saves `checkpoint()`.
-    """
+    source: Source
+    plan: TablePlan
+    before: Checkpoint | None
+    horizon: Horizon
+    full: bool = False
+    content_hash: str | None = None
+    because: str | None = None
+    whole_leaves: tuple[int, ...] = ()
 
-    def __init__(
-        self,
-        source: Source,
-        plan: TablePlan,
-        checkpoint: Checkpoint | None,
-        horizon: Horizon,
-        *,
-        full: bool = False,
-        digest: str | None = None,
-        because: str | None = None,
-        whole_leaves: tuple[int, ...] = (),
-    ) -> None:
-        mode = mode_of(plan, checkpoint)
-        self._read: SnapshotReader | KeysetReader
-        if mode is ReadMode.CURSOR:
-            self._read = KeysetReader(
-                source, plan, checkpoint, horizon, full=full, because=because, whole_leaves=whole_leaves
+    resumable = False
+    """`checkpoint()` may be called after the last page only."""
+    full_read: str | None = field(default=None, init=False)
+    """Why everything is read; None: only what changed. Known once entered."""
+
+    def __post_init__(self) -> None:
+        self._open = ExitStack()
+        self._pages: Generator[Page] | None = None
+        self._exhausted = False
+
+    def __enter__(self) -> SnapshotReader:
+        """Locks the table against changes of its definition, opens the snapshot and decides what is read.
+
+        Raises SchemaMoved if the table is no longer as `plan.fingerprint` says, SourceUnavailable (also if another
+        session keeps it locked), SourceTableMissing, SourceAccessDenied."""
+        with ExitStack() as opening:
+            connection = opening.enter_context(self.source.copy_connection())
+            self._snapshot = opening.enter_context(open_snapshot(connection, self.plan))
+            snap, before = self._snapshot, self.before
+            self._strategy = choose_strategy(
+                snap.fetch, self.plan, before, self.horizon, full=self.full, because=self.because
             )
-        else:
-            self._read = SnapshotReader(
-                source, plan, checkpoint, horizon,
-                full=full, digest=digest, because=because, whole_leaves=whole_leaves,
-            )  # fmt: skip
-
-    def __enter__(self) -> Reader:
-        """Locks the table against changes of its definition, then opens the snapshot. Raises SchemaMoved if the table
-        is not any more as `plan.fingerprint` says, SourceUnavailable (also if it stays locked by another session),
-        SourceTableMissing, SourceAccessDenied."""
-        self._read.__enter__()
+            self.full_read = self._strategy.full_read_at(before, snap.x, snap.xmax)
+            if self.plan.whole and self.full_read is None:
+                self.full_read = CONTENT_CHANGED
+            self._window = None if self.full_read else self._strategy.window
+            before = None if self.full_read else before
+            self._seen = SeenXids(before.seen if before else frozenset(), snap.x)
+            self._last = (
+                LastWatermark(self.plan, before.last_watermark if before else None)
+                if self.plan.watermark
+                else None
+            )
+            self._open = opening.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._read.__exit__(kind, error, trace)
+        """Cancels the query if rows are still coming; its thread has ended when this returns."""
+        if self._pages is not None:
+            self._pages.close()
+            self._snapshot.connection.spoiled |= not self._exhausted
+        self._open.__exit__(kind, error, trace)
 
-    @property
-    def full_read(self) -> str | None:
-        """Why everything is read, or None for what changed. Known once entered."""
-        return self._read.full_read
+    def pages(self) -> Generator[Page]:
+        """The rows, once: at most `batch_size` a page where a function is given them; columns named and typed as
+        `plan.fields` say.
 
-    @property
-    def resumable(self) -> bool:
-        """True if `checkpoint()` may be called, and saved, between two pages."""
-        return self._read.resumable
+        Raises SourceUnavailable when the connection breaks, SourceQueryFailed when the statement fails, SchemaMoved
+        when the relation was replaced meanwhile."""
+        self._pages = self._read()
+        return self._pages
 
-    def pages(self) -> Iterator[Page]:
-        """The rows, at most `batch_size` a page where a function is given them; columns named and
-        typed as `plan.fields` say. Once only.
-
-        Raises SourceUnavailable when the connection breaks, SourceQueryFailed when the statement fails.
-        """
-        return self._read.pages()
+    def _read(self) -> Generator[Page]:
+        converter = Converter(self.plan, checks_text=self._snapshot.unchecked_text)
+        for query in self._queries():
+            with closing(self._snapshot.batches(query)) as batches:
+                for batch in batches:
+                    converted = converter.convert(batch)
+                    if self._last is not None:
+                        self._last.add(batch.column(watermark_index(self.plan)), converted.good)
+                    if (at := batch.schema.get_field_index(XID)) >= 0:
+                        self._seen.add(batch.column(at))
+                    yield from converted.pages(self.plan)
+        check_not_replaced(self._snapshot, self.plan)
+        self._exhausted = True
 
     def checkpoint(self) -> Checkpoint:
-        """What may be saved once all pages yielded so far are in the target.
+        """The checkpoint that may be saved once all pages are in the target. Raises RuntimeError before the last page
+        was read."""
+        if not self._exhausted:
+            raise RuntimeError("the checkpoint of a read through one snapshot exists once all of it was read")
+        snap = self._snapshot
+        return next_checkpoint(
+            self.before,
+            self.horizon,
+            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby),
+            full=self.full_read is not None,
+            seen=self._seen.xids,
+            last_watermark=self._last.text if self._last else None,
+            content_hash=self.content_hash,
+        )
 
-        Raises RuntimeError before the last page unless `resumable`.
-        """
-        return self._read.checkpoint()
+    def _queries(self) -> Iterator[Composable]:
+        """The statements, one after another: whether there is a second one is known when the first has been read."""
+        if not self._snapshot.may_hold_oversize:
+            yield self._query(guard=False)
+        elif self._window is not None or not can_split(self.plan):
+            yield self._query(guard=True)
+        else:
+            yield self._query(guard=False, part=fitting_rows(self.plan))
+            if self._snapshot.fetch(ANY_LEFT_OUT) == [(True,)]:
+                yield self._query(guard=True, part=oversize_rows(self.plan))
+
+    def _query(self, *, guard: bool, part: Composable | None = None) -> Composable:
+        extra = extra_column(self.plan)
+        condition = sql.both([sql.where_given(self.plan)])
+        if (window := self._window) is not None:
+            xmax = self._snapshot.xmax
+            xid = seen_xid(self.plan, window, xmax, self.horizon, self._strategy.sequence)
+            condition = window.condition(Literal(xmax))
+            if self.whole_leaves:
+                whole = sql.both([sql.in_leaves(self.whole_leaves), sql.where_given(self.plan)])
+                condition = SQL("({})\n  or ({})").format(condition, whole)
+                # Rows of such a leaf may have any xid, which the window cannot tell from one of its own.
+                xid = SQL("case when not {} then {} end").format(sql.in_leaves(self.whole_leaves), xid)
+            extra.append((xid, XID))
+        if part is not None:
+            condition = SQL("({})\n  and {}").format(condition, part)
+        return SQL("select {}\nfrom {}\nwhere {}").format(
+            select_list(self.plan, extra, guard=guard), from_clause(self.plan, guard=guard), condition
+        )
+
+
+Reader = SnapshotReader | KeysetReader
+"""One read of one table."""
+
+
+def open_reader(
+    source: Source,
+    plan: TablePlan,
+    checkpoint: Checkpoint | None,
+    horizon: Horizon,
+    *,
+    full: bool = False,
+    content_hash: str | None = None,
+    because: str | None = None,
+    whole_leaves: tuple[int, ...] = (),
+) -> Reader:
+    """A reader of the table: a context manager; leaving it early cancels the query and ends its thread.
+
+    checkpoint: where the last read ended (None: there was none). horizon: taken before the reader is entered.
+    full: a person asked for everything. because: why everything must be read, whatever the checkpoint says.
+    content_hash: found by the probe before, for a table that is read as a whole; None: the next probe reads again.
+    whole_leaves: oids of tables below the source's whose rows are all read, whatever their age (newly attached ones).
+
+    Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that was not
+    visible to the read before and is visible to this one is in a page, or in its `rejected`; a row may come again after
+    a crash or a full read. Nothing is remembered until the caller saves `checkpoint()`.
+    """
+    if mode_of(plan, checkpoint) is ReadMode.CURSOR:
+        return KeysetReader(source, plan, checkpoint, horizon, full, because, whole_leaves)
+    return SnapshotReader(source, plan, checkpoint, horizon, full, content_hash, because, whole_leaves)

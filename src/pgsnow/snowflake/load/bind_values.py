@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -16,15 +17,29 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pgsnow.snowflake.session import Bind
+from pgsnow.snowflake.session import Bind, Result, Session
+from pgsnow.snowflake.statement import INSERT, RowsLoaded
 
 MAX_BINDS = 60_000
-"""Values a statement. From 65,280 on the connector would stage them by itself
+"""Values per statement. From 65,280 on the connector would stage them by itself
 (CLIENT_STAGE_ARRAY_BINDING_THRESHOLD)."""
 MAX_ROWS = 500
-"""A statement. The emulator runs a bound INSERT row by row, and every statement must answer in time."""
+"""Rows per statement. The emulator runs a bound INSERT row by row, and every statement must answer in time."""
 MAX_BYTES = 4 << 20
-"""Of Arrow memory a statement."""
+"""Arrow memory per statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundInsert:
+    """INSERT … VALUES (?, …) for the rows of part files, as bound values: as many statements as the bounds demand."""
+
+    text: str
+    parts: tuple[Path, ...]
+    proof: RowsLoaded
+    phase: str = INSERT
+
+    def send(self, session: Session) -> Sequence[Result]:
+        return [session.insert_rows(self.text, rows) for part in self.parts for rows in bind_batches(part)]
 
 
 def bind_batches(path: Path) -> Iterator[list[tuple[Bind, ...]]]:

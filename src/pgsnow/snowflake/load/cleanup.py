@@ -1,9 +1,8 @@
-"""What loads leave behind: the staging of batches, and rows that a full read did not find again."""
+"""Removing what loads leave behind: staging tables, staged files, and rows that a full read did not find again."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.table import TargetName
@@ -11,38 +10,29 @@ from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
+from pgsnow.snowflake.statement import Statement, Step, number_in
 
 
-def sweep(
-    session: Session,
-    target: TargetName,
-    batches: Iterable[str],
-    stagings: Sequence[Stage] = (INTERNAL,),
-    *,
-    tables: bool = True,
-) -> None:
-    """Remove the staging table and the staged files of these batches, and of no other. Idempotent: what is not there
-    (any more), be it the whole schema, is fine. tables: False if they certainly have no staging table."""
-    for batch in batches:
-        if tables:
-            with contextlib.suppress(TargetMissing):
-                session.execute(sql.drop_staging(target, batch))
-        for staging in stagings:
-            staging.remove(session, target, batch)
+def cleanup_steps(
+    target: TargetName, batch: str, stages: Sequence[Stage] = (INTERNAL,), *, table: bool = True
+) -> tuple[Step, ...]:
+    """Remove the staging table and the staged files of this batch, and of no other. Idempotent: objects that are not
+    there (any more), be it the whole schema, are fine. table: False if it certainly has no staging table."""
+    drop = [Statement(sql.drop_staging(target, batch), missing_ok=True)] if table else []
+    return (*drop, *(stage.remove(target, batch) for stage in stages))
 
 
 def prune(session: Session, target: TargetName, fence: int) -> int:
     """Delete the rows that no run with this fence or a later one wrote; how many. For use after a full read only."""
-    deleted = session.execute(sql.delete_older(target, fence))
-    return sum(int(rows or 0) for rows in deleted.column("number of rows deleted"))
+    return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
 
 
 def list_orphans(
-    session: Session, target: TargetName, stagings: Sequence[Stage] = (INTERNAL,)
+    session: Session, target: TargetName, stages: Sequence[Stage] = (INTERNAL,)
 ) -> tuple[str, ...]:
-    """All staging there is: names of the target's staging tables, and `<batch>/` of every folder of the stagings,
-    which other tables share. Meaningful when nothing is being loaded."""
-    folders = [folder for staging in stagings for folder in staging.batches(session, target)]
+    """Names of the target's staging tables, and `<batch>/` of every folder in the stages, which other tables share.
+    Meaningful when nothing is being loaded."""
+    folders = [folder for stage in stages for folder in stage.batches(session, target)]
     return (*_staging_tables(session, target), *folders)
 
 

@@ -1,4 +1,4 @@
-"""A load unit straight into the target, by one COPY: for rows of which the target has no version.
+"""One load batch straight into the target, by one COPY: for rows of which the target has no version.
 
 A COPY commits as a whole or not at all. Its rows carry the fence of their attempt, so that an attempt whose answer was
 lost can be found. docs/decisions/23-straight-into-the-empty-target.md
@@ -6,117 +6,116 @@ lost can be found. docs/decisions/23-straight-into-the-empty-target.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 
-from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import UNPROVEN
-from pgsnow.snowflake.load.merge import Steps, number_in, put_parts
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.sql import direct_copy as straight_sql
+from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import Stage
+from pgsnow.snowflake.statement import COPY, RowsLoaded, Statement, Step, number_in
+
+DELETED = "number of rows deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
-    """One more try at a unit. again: it may have come through. before: rows that the units before it have put there
-    under the same fence; None: not known."""
-
-    again: bool = False
-    before: int | None = 0
-
-
-def can_go_straight(plan: TablePlan) -> bool:
-    """True if a full read has at most one row of a key. What goes by no key, or by one that nothing proves or that the
-    transform may change, is merged."""
+def can_copy_directly(plan: TablePlan) -> bool:
+    """True if a full read has at most one row of a key. Rows without a key, with one that nothing proves, or with one
+    that the transform may change, are merged."""
     if plan.config.mode not in (TableMode.WATERMARK, TableMode.XMIN):
         return False
     transform = plan.config.transform
     changed = {*transform.adds, *transform.cast, *transform.sensitive} if transform else set()
     free = transform is None or transform.function is None
     proven = bool(plan.pk) and plan.source.relkind not in UNPROVEN and changed.isdisjoint(plan.pk)
-    # Nobody says how a quote in a name is written in a path.
+    # Snowflake does not document how a quote in a name is written in a path.
     return free and proven and not any('"' in field.target for field in plan.output)
 
 
-def is_without_older(session: Session, into: TargetName, not_after: int | None) -> bool:
-    """True if the table holds no row that was written under this fence or before it; None: no row at all."""
-    return not session.execute(straight_sql.any_row(into, not_after=not_after)).rows
-
-
-def delete_attempts(session: Session, into: TargetName, fences: Sequence[int]) -> int:
-    """Delete what these attempts have put there; how many rows. Idempotent."""
-    if not fences:
-        return 0
-    return number_in(session.execute(straight_sql.delete_attempts(into, fences)), "number of rows deleted")
-
-
-def load_straight(
-    session: Session,
+def copy_steps(
     plan: TablePlan,
     into: TargetName,
-    unit: LoadBatch,
-    attempt: Try,
+    batch: LoadBatch,
     *,
-    audited: Sequence[sql.Filled],
-    staging: Stage,
+    stage: Stage,
     origin: str,
-    holds: Callable[[], None],
-    notify: Callable[[str], None],
-) -> LoadResult:
-    """Put the unit's rows into the target or what stands for it, once, and prove that all of them are there.
+    parts: Sequence[Path] | None = None,
+    audited: Sequence[sql.Filled] = (),
+) -> tuple[Step, ...]:
+    """Upload the batch's files, and copy their rows into the target or its shadow table, once.
 
-    holds: raises LeaseLost; asked when the files are there and nothing was copied. Who takes the table over removes
-    those files before anything else, so that a COPY that comes too late finds none. `notify` is called after each step:
-    "put", "copied". Raises LoadMismatch, after which nobody knows what is there.
+    origin: the batch's folder as `Stage.origin` names it. A failing proof raises LoadMismatch, after which it is not
+    known which rows are there. Not idempotent: see `has_come_through`.
     """
-    step = Steps(session, notify, staging)
-    if attempt.again and _came_through(session, into, unit, attempt.before):
-        return LoadResult(inserted=unit.rows)
-    put_parts(step, into, unit)
-    holds()
-    filled = ((FENCE_COLUMN, str(unit.fence)), *audited)
-    with step.timed("copy", "copied"):
-        loaded = _rows_loaded(step, straight_sql.copy_into_target(into, plan.output, filled, origin))
-    if loaded != unit.rows:
-        raise LoadMismatch(f"{into}: batch {unit.batch} has {unit.rows} rows, Snowflake loaded {loaded}")
-    return LoadResult(inserted=loaded, query_ids=tuple(step.query_ids), seconds=step.seconds)
-
-
-def _came_through(session: Session, into: TargetName, unit: LoadBatch, before: int | None) -> bool:
-    ((there,),) = session.execute(straight_sql.count_of(into, unit.fence)).rows
-    if before is not None and int(there) in (before, before + unit.rows):
-        return bool(int(there) != before)
-    raise LoadMismatch(
-        f"{into}: {there} rows of {unit.batch} and the units before it are there, {before} were loaded before it"
+    filled = ((FENCE_COLUMN, str(batch.fence)), *audited)
+    message = f"{into}: batch {batch.batch} has {batch.rows} rows, Snowflake loaded"
+    copy = copy_sql.copy_into_target(into, plan.output, filled, origin)
+    return (
+        *stage.put(into, batch.batch, [part.path for part in batch.parts] if parts is None else parts),
+        Statement(copy, COPY, RowsLoaded(batch.rows, message)),
     )
 
 
-def _rows_loaded(step: Steps, statement: str) -> int:
-    """Without a file the answer is one line that has no such column."""
-    result = step.run(statement)
-    return number_in(result, "rows_loaded") if "rows_loaded" in result.columns else 0
+def has_come_through(session: Session, into: TargetName, batch: LoadBatch, before: int | None) -> bool:
+    """True if an earlier attempt at this batch, whose answer was lost, has put its rows there.
+
+    before: rows that the batches before it have put there under the same fence; None: not known. Raises LoadMismatch if
+    the number of rows fits neither answer.
+    """
+    ((there,),) = session.execute(copy_sql.count_of(into, batch.fence)).rows
+    if before is not None and int(there) in (before, before + batch.rows):
+        return bool(int(there) != before)
+    raise LoadMismatch(
+        f"{into}: {there} rows of {batch.batch} and the batches before it are there, {before} were loaded before it"
+    )
 
 
-def keep_one_a_key(session: Session, plan: TablePlan) -> int:
-    """After units of several snapshots: remove rows whose key is there again; how many. Idempotent."""
-    if not session.execute(straight_sql.any_twice(plan.target, plan.key)).rows:
+def has_no_older_row(session: Session, into: TargetName, not_after: int | None) -> bool:
+    """True if the table holds no row that was written under this fence or before it; None: no row at all."""
+    return not session.execute(copy_sql.any_row(into, not_after=not_after)).rows
+
+
+def delete_attempts(session: Session, into: TargetName, fences: Sequence[int]) -> int:
+    """Delete the rows of these attempts; how many. Idempotent."""
+    if not fences:
+        return 0
+    return number_in(session.execute(copy_sql.delete_attempts(into, fences)), DELETED)
+
+
+def remove_duplicates(
+    session: Session, plan: TablePlan, not_after: int | None, given_up: Sequence[int]
+) -> list[str]:
+    """After a full read: let each key be there once, and no row of the attempts `given_up`; what was done, as
+    sentences. Idempotent. not_after: as in `has_no_older_row`; with an older row the batches were merged."""
+    if not_after is not None and not has_no_older_row(session, plan.target, not_after):
+        # A COPY whose worker had to give the table up commits when it does: after rows of its keys were merged.
+        late = _delete_overtaken(session, plan, since=not_after + 1) if can_copy_directly(plan) else 0
+        return [f"removed {late} rows that had come late, of a load that was given up"] if late else []
+    events = []
+    if gone := delete_attempts(session, plan.target, given_up):
+        events.append(f"deleted {gone} rows that attempts which were given up had left")
+    if gone := _keep_one_a_key(session, plan):
+        events.append(f"removed {gone} rows that had moved while they were read, and were there twice")
+    return events
+
+
+def _keep_one_a_key(session: Session, plan: TablePlan) -> int:
+    """Remove rows whose key is there again, in batches of several snapshots; how many."""
+    if not session.execute(copy_sql.any_twice(plan.target, plan.key)).rows:
         return 0
     ((before,),) = session.execute(sql.count(plan.target)).rows
     columns = [column.name for column in describe(session, plan.target) or [] if not column.computed]
-    kept = session.execute(straight_sql.keep_one_a_key(plan.target, columns, plan.key))
+    kept = session.execute(copy_sql.keep_one_a_key(plan.target, columns, plan.key))
     return int(before) - number_in(kept, "number of rows inserted")
 
 
-def delete_overtaken(session: Session, plan: TablePlan, since: int) -> int:
-    """Rows that came late, under a lower fence than `since`, beside rows of their key that came straight: how many
-    were deleted. Where all was merged there are none. Idempotent."""
-    deleted = session.execute(straight_sql.delete_overtaken(plan.target, plan.key, since))
-    return number_in(deleted, "number of rows deleted")
+def _delete_overtaken(session: Session, plan: TablePlan, since: int) -> int:
+    """Delete rows under a lower fence than `since` where a newer row of their key is there; how many."""
+    return number_in(session.execute(copy_sql.delete_overtaken(plan.target, plan.key, since)), DELETED)

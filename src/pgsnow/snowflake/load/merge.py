@@ -1,27 +1,19 @@
-"""One load unit into its target: staged by files or by bound inserts, counted, merged."""
+"""The steps that merge one load batch into its target: staged by files or by bound inserts, counted, merged."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
-import pyarrow.parquet as pq
-
-from pgsnow.model.batch import LoadBatch, LoadResult
-from pgsnow.model.errors import LoadMismatch
+from pgsnow.model.batch import LoadBatch
+from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field
-from pgsnow.snowflake.load.bind_values import bind_batches
-from pgsnow.snowflake.load.cleanup import list_orphans, prune, sweep
-from pgsnow.snowflake.redacted import Confidential
-from pgsnow.snowflake.session import Result, Session
+from pgsnow.model.types.mapping import Field
+from pgsnow.snowflake.load.bind_values import BoundInsert
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-
-__all__ = ["choose_method", "list_orphans", "load", "prune", "sweep"]
+from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, Statement, Step
 
 Method = Literal["stage", "insert"]
 INSERT_ROWS = 4
@@ -34,108 +26,61 @@ def choose_method(rows: int, size: int) -> Method:
     return "insert" if rows <= INSERT_ROWS and size <= INSERT_BYTES else "stage"
 
 
-def load(
-    session: Session,
+def merge_steps(
     target: TargetName,
     output: tuple[Field, ...],
     key: tuple[Field, ...],
-    unit: LoadBatch,
+    batch: LoadBatch,
     *,
     method: str,
-    notify: Callable[[str], None],
     audited: Sequence[sql.Filled] = (),
-    staging: Stage = INTERNAL,
+    stage: Stage = INTERNAL,
+    parts: Sequence[Path] | None = None,
     into: TargetName | None = None,
-) -> LoadResult:
-    """Stage the unit's rows, prove that all of them are there, and merge them in one atomic statement: into the target,
-    or into what stands for it.
+) -> tuple[Step, ...]:
+    """Create a staging table, fill it, prove that all rows are there, and merge them by one atomic statement.
 
-    `notify` is called after each step: "put" and "copied" (or "inserted"), "merged". Idempotent: the staging starts
-    empty, and a MERGE done twice leaves the same rows. Nothing is cleaned up; that is `sweep`'s.
-    Raises LoadMismatch (before the MERGE) and whatever Session.execute raises.
+    parts: the files that are not in the stage yet; all of them if it is not given. into: the table that takes the rows,
+    if it is not the target. Idempotent: the staging table starts empty, and a MERGE that is done twice leaves the same
+    rows. Nothing is cleaned up. A failing proof raises LoadMismatch, before the MERGE.
     """
-    if unit.rows == 0:
-        return LoadResult()
-    step = Steps(session, notify, staging)
-    session.execute(sql.create_staging(target, unit.batch, output))
-    stage_rows(step, target, unit, unit.batch, method=method)
-    with step.timed("merge", "merged"):
-        merged = step.run(sql.merge(target, unit.batch, output, key, unit.fence, audited, into))
-    return LoadResult(
-        inserted=number_in(merged, "number of rows inserted"),
-        updated=number_in(merged, "number of rows updated"),
-        query_ids=tuple(step.query_ids),
-        seconds=step.seconds,
+    if batch.rows == 0:
+        return ()
+    return (
+        Statement(sql.create_staging(target, batch.batch, output)),
+        *fill_steps(target, output, batch, batch.batch, method=method, stage=stage, parts=parts),
+        Statement(sql.merge(target, batch.batch, output, key, batch.fence, audited, into), MERGE),
     )
 
 
-@dataclass(slots=True)
-class Steps:
-    """Statements of one load, with their ids and seconds."""
+def fill_steps(
+    target: TargetName,
+    output: Sequence[Field],
+    batch: LoadBatch,
+    into: str,
+    *,
+    method: str,
+    stage: Stage,
+    parts: Sequence[Path] | None = None,
+    hashed: bool = False,
+    force: bool = False,
+) -> tuple[Step, ...]:
+    """Load the batch's rows into the staging table of the batch `into`, and prove that all of them are there.
 
-    session: Session
-    notify: Callable[[str], None]
-    staging: Stage = INTERNAL
-    query_ids: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def run(self, statement: str | Confidential) -> Result:
-        result = self.session.execute(statement)
-        self.query_ids.append(result.query_id)
-        return result
-
-    @contextmanager
-    def timed(self, name: str, done: str) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - began
-        self.notify(done)
-
-
-def stage_rows(
-    step: Steps, target: TargetName, unit: LoadBatch, into: str, *, method: str, force: bool = False
-) -> None:
-    """The unit's rows into the staging table of the batch `into`, and proof that all of them are there.
-
-    force: although files of these names were loaded into it before. Raises LoadMismatch.
+    hashed: the part files have HASH_COLUMN. force: although files of these names were loaded into it before.
     """
-    if method == "stage":
-        _stage(step, target, unit, into, force=force)
-    else:
-        _insert(step, target, unit, into)
+    paths = tuple(part.path for part in batch.parts)
+    if method != "stage":
+        columns = [*(field.target for field in output), *([HASH_COLUMN] if hashed else []), ORDER_COLUMN]
+        text = sql.insert_into_staging(target, into, columns)
+        return (BoundInsert(text, paths, _all_rows(target, batch, None)),)
+    copy = stage.copy(target, batch.batch, into, force=force)
+    return (
+        *stage.put(target, batch.batch, paths if parts is None else parts),
+        Statement(copy, COPY, _all_rows(target, batch)),
+    )
 
 
-def put_parts(step: Steps, target: TargetName, unit: LoadBatch) -> None:
-    """The unit's part files, to where COPY finds them."""
-    with step.timed("put", "put"):
-        step.staging.put(step.session, target, unit.batch, [part.path for part in unit.parts])
-
-
-def _stage(step: Steps, target: TargetName, unit: LoadBatch, into: str, *, force: bool) -> None:
-    put_parts(step, target, unit)
-    with step.timed("copy", "copied"):
-        copied = step.run(step.staging.copy(target, unit.batch, into, force=force))
-        _expect(target, unit, sum(int(rows) for rows in copied.column("rows_loaded")))
-
-
-def _insert(step: Steps, target: TargetName, unit: LoadBatch, into: str) -> None:
-    inserted = 0
-    with step.timed("insert", "inserted"):
-        for part in unit.parts:
-            columns = pq.read_schema(part.path).names
-            statement = sql.insert_into_staging(target, into, columns)
-            for rows in bind_batches(part.path):
-                result = step.session.insert_rows(statement, rows)
-                step.query_ids.append(result.query_id)
-                inserted += result.rowcount or 0
-        _expect(target, unit, inserted)
-
-
-def _expect(target: TargetName, unit: LoadBatch, loaded: int) -> None:
-    if loaded != unit.rows:
-        raise LoadMismatch(f"{target}: batch {unit.batch} has {unit.rows} rows, Snowflake loaded {loaded}")
-
-
-def number_in(result: Result, column: str) -> int:
-    """The sum of a column of counts."""
-    return sum(int(value or 0) for value in result.column(column))
+def _all_rows(target: TargetName, batch: LoadBatch, column: str | None = "rows_loaded") -> RowsLoaded:
+    message = f"{target}: batch {batch.batch} has {batch.rows} rows, Snowflake loaded"
+    return RowsLoaded(batch.rows, message, column=column)

@@ -1,26 +1,27 @@
-"""A whole content into its target: gathered in one staging table, then put in place by one atomic statement."""
+"""The steps that replace a target's content, or append to it: gathered in one staging table, then one statement."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import TableMode
-from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.merge import Steps, number_in, stage_rows
-from pgsnow.snowflake.schema.target_table import describe
-from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.sql import replace as whole_sql
+from pgsnow.snowflake.load.merge import fill_steps
+from pgsnow.snowflake.schema.target_table import TargetColumn
+from pgsnow.snowflake.sql import replace as replace_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
+from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, Statement, Step
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that one run has read of a table. batch: the one whose staging table holds it."""
+    """All rows that one run reads of a table, on their way into the target. batch: the load batch whose staging table
+    holds them."""
 
     plan: TablePlan
     batch: str
@@ -29,92 +30,82 @@ class Content:
 
     @property
     def hashed(self) -> bool:
-        """True if its rows are told apart by a digest."""
+        """True if rows are told apart by their content hash."""
         return self.plan.config.mode is TableMode.APPEND
 
     @property
     def audited(self) -> tuple[sql.Filled, ...]:
+        """The audit columns, if the target has them, with their values."""
         return sql.audit(self.run_id) if self.plan.config.audit_columns else ()
 
+    @property
+    def filled(self) -> tuple[sql.Filled, ...]:
+        """The target's metadata columns, with their values."""
+        identity = replace_sql.identity() if self.hashed else ()
+        return ((FENCE_COLUMN, str(self.fence)), *self.audited, *identity)
 
-def begin(session: Session, content: Content) -> None:
-    """The staging table, empty. Idempotent."""
+
+def create_step(content: Content) -> Step:
+    """Create the staging table, empty. Idempotent."""
     plan = content.plan
-    session.execute(sql.create_staging(plan.target, content.batch, plan.output, hashed=content.hashed))
+    return Statement(sql.create_staging(plan.target, content.batch, plan.output, hashed=content.hashed))
 
 
-def gather(
-    session: Session,
+def gather_steps(
     content: Content,
-    unit: LoadBatch,
+    batch: LoadBatch,
     *,
     method: str,
-    again: bool,
-    notify: Callable[[str], None],
-    staging: Stage = INTERNAL,
-) -> LoadResult:
-    """Add the rows of one unit, and prove that they are there; the first unit begins the content.
+    again: bool = False,
+    stage: Stage = INTERNAL,
+    parts: Sequence[Path] | None = None,
+) -> tuple[Step, ...]:
+    """Add the rows of one batch to the staging table, and prove that they are there; the first batch creates it.
 
-    again: it was tried before, and may have come through, in part or as a whole; that is taken away first.
-    Raises LoadMismatch.
+    again: an earlier attempt at this batch may have come through, in part or as a whole; its rows are deleted first.
+    A failing proof raises LoadMismatch.
     """
-    step, target = Steps(session, notify, staging), content.plan.target
-    if unit.batch == content.batch:
-        begin(session, content)
+    plan, before = content.plan, tuple[Step, ...]()
+    if batch.batch == content.batch:
+        before = (create_step(content),)
     elif again:
-        session.execute(whole_sql.forget_rows(target, content.batch, unit.first_row))
-    stage_rows(step, target, unit, content.batch, method=method, force=again)
-    return LoadResult(query_ids=tuple(step.query_ids), seconds=step.seconds)
+        before = (Statement(replace_sql.forget_rows(plan.target, content.batch, batch.first_row)),)
+    fill = fill_steps(
+        plan.target, plan.output, batch, content.batch,
+        method=method, stage=stage, parts=parts, hashed=content.hashed, force=again,
+    )  # fmt: skip
+    return (*before, *fill)
 
 
-def replace(session: Session, content: Content, rows: int, notify: Callable[[str], None]) -> LoadResult:
-    """The target holds these rows and no others, from one moment to the next. Idempotent.
+def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = None) -> tuple[Step, ...]:
+    """Let the target hold the gathered rows and no others, from one moment to the next. Idempotent.
 
-    Columns that are not pgsnow's keep their default, or are NULL. Raises LoadMismatch if a later run's rows are there;
-    then they still are.
+    foreign: see `foreign_columns`; they are NULL in new rows. rows: how many were gathered. Without a key, a failing
+    proof raises LoadMismatch: a later run's rows are there then, and stay.
     """
-    plan, step = content.plan, Steps(session, notify)
-    with step.timed("replace", "replaced"):
-        result = step.run(
-            whole_sql.overwrite(
-                plan.target,
-                content.batch,
-                plan.output,
-                plan.target_key,
-                filled(content),
-                columns_of_others(session, plan),
-                content.fence,
-            )
-        )
-    inserted = number_in(result, "number of rows inserted")
-    if inserted != rows and not plan.target_key:
-        raise LoadMismatch(f"{plan.target}: {rows} rows were staged, and {inserted} are in the table")
-    return LoadResult(inserted=inserted, query_ids=tuple(step.query_ids), seconds=step.seconds)
+    plan = content.plan
+    text = replace_sql.overwrite(
+        plan.target, content.batch, plan.output, plan.target_key, content.filled, foreign, content.fence
+    )
+    proof = None
+    if rows is not None and not plan.target_key:
+        message = f"{plan.target}: {rows} rows were staged; rows in the table:"
+        proof = RowsLoaded(rows, message, column="number of rows inserted")
+    return (Statement(text, REPLACE, proof),)
 
 
-def columns_of_others(session: Session, plan: TablePlan) -> list[str]:
-    """Columns of the target that are not pgsnow's, and that nothing but a row's writer fills."""
-    known = {f.target for f in plan.output} | {column.name for column in plan.own_columns}
+def append_steps(content: Content) -> tuple[Step, ...]:
+    """Add gathered rows that the target does not have; nothing else is changed. Idempotent."""
+    plan = content.plan
+    text = replace_sql.append(plan.target, content.batch, plan.output, content.filled)
+    return (Statement(text, MERGE),)
+
+
+def foreign_columns(plan: TablePlan, there: Sequence[TargetColumn] | None) -> list[str]:
+    """Columns of the target that are not pgsnow's, and have neither a default nor an expression."""
+    known = {f.target for f in plan.output} | {column.name for column in plan.metadata_columns}
     return [
         column.name
-        for column in describe(session, plan.target) or []
+        for column in there or ()
         if column.name not in known and not column.computed and not column.has_default
     ]
-
-
-def append(session: Session, content: Content, notify: Callable[[str], None]) -> LoadResult:
-    """Rows that the target does not have are added; nothing else is changed. Idempotent."""
-    plan, step = content.plan, Steps(session, notify)
-    with step.timed("merge", "merged"):
-        result = step.run(whole_sql.append(plan.target, content.batch, plan.output, filled(content)))
-    return LoadResult(
-        inserted=number_in(result, "number of rows inserted"),
-        query_ids=tuple(step.query_ids),
-        seconds=step.seconds,
-    )
-
-
-def filled(content: Content) -> Sequence[sql.Filled]:
-    """pgsnow's own columns of the target, and what a whole content fills them with."""
-    identity = whole_sql.identity() if content.hashed else ()
-    return ((FENCE_COLUMN, str(content.fence)), *content.audited, *identity)

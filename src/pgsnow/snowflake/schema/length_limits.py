@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
 from pgsnow.model.types.snowflake_types import ColumnType
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, Field
 
 _LONGEST = {"VARCHAR": TEXT_LIMIT, "BINARY": BINARY_LIMIT}
 _LENGTH = {"VARCHAR": pc.utf8_length, "BINARY": pc.binary_length}
@@ -30,7 +30,7 @@ class Limit:
     target: str
     family: str
     length: int
-    overflow: Overflow = Overflow.QUARANTINE
+    overflow: Overflow = Overflow.REJECT
     """What becomes of longer values: NULL and CLAMP change them, else their rows are rejected."""
 
     @property

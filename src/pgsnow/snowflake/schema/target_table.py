@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
 from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
+from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
+from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
-from pgsnow.model.types.typemap import Field
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
 
 @dataclass(frozen=True, slots=True)
 class TargetColumn:
-    """A column as DESCRIBE TABLE tells it."""
+    """A column as DESCRIBE TABLE shows it."""
 
     name: str
     kind: str
@@ -29,52 +30,88 @@ class TargetColumn:
     """Of the primary key."""
 
 
-def ensure_target(
-    session: Session,
-    target: TargetName,
-    output: tuple[Field, ...],
-    key: tuple[Field, ...],
-    cached: Mapping[str, str] | None,
-    own: Sequence[MetadataColumn] = (FENCE,),
-    *,
-    relaxed: bool = False,
-    creating: Callable[[], None] = lambda: None,
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Make the target fit for `output`: (its columns, name → type, and what was done, as sentences).
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A DDL statement, and the sentence that reports it once it is done ("": none does)."""
 
-    Sends no statement when `cached` (what an earlier call returned) suffices. Otherwise schema, table and stage are
-    created where missing and missing columns are added, without NOT NULL. Idempotent; any number of workers may do
-    it at once. own: columns that pgsnow keeps for itself. relaxed: columns of a former key may be NULL from now on;
-    `cached` is not asked. `creating` is called before a target that is not there is created, which is the last moment
-    when that can be seen. Raises TargetConflict, naming all columns concerned, before anything is altered.
+    statement: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alterations:
+    """changes: the statements after which a target is fit, in order. columns: the target's columns then."""
+
+    changes: tuple[Change, ...]
+    columns: tuple[TargetColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The shape that a target must have to be loaded. own: columns that pgsnow keeps for itself."""
+
+    target: TargetName
+    output: tuple[Field, ...]
+    key: tuple[Field, ...]
+    own: tuple[MetadataColumn, ...] = (FENCE,)
+
+    @classmethod
+    def of(cls, plan: TablePlan) -> Shape:
+        return cls(plan.target, plan.output, plan.target_key, plan.metadata_columns)
+
+    @property
+    def create_table(self) -> str:
+        return sql.create_table(self.target, self.output, self.key, self.own)
+
+    def suffices(self, columns: Mapping[str, str]) -> bool:
+        """True if a target with these columns, name → type, needs no statement."""
+        return all(column.name in columns for column in self.own) and all(
+            f.target in columns and can_take(columns[f.target], f.type) for f in self.output
+        )
+
+    def alterations(self, there: Sequence[TargetColumn], *, relaxed: bool = False) -> Alterations:
+        """The changes that a target with these columns needs: missing columns are added, without NOT NULL. Pure.
+
+        relaxed: columns of a former key may be NULL from now on. Raises TargetConflict, naming all columns concerned.
+        """
+        loosened: tuple[Change, ...] = ()
+        if relaxed:
+            loosened, there = relaxing(self.target, there, self.key)
+        refuse_conflicts(self.target, there, self.output, self.key, self.own)
+        known = {column.name for column in there}
+        wanted = [*((field.target, field.type.snowflake) for field in self.output), *self.own]
+        added = [
+            Change(sql.add_column(self.target, name, kind), f"added column {name} {kind} to {self.target}")
+            for name, kind in wanted
+            if name not in known
+        ]
+        return Alterations((*loosened, *added), tuple(there))
+
+    def columns(self, there: Iterable[TargetColumn]) -> dict[str, str]:
+        """The target's columns, name → type, once it is fit."""
+        wanted = {field.target: field.type.snowflake for field in self.output} | dict(self.own)
+        return wanted | {column.name: column.kind for column in there}
+
+
+def make_fit(
+    session: Session, shape: Shape, there: Sequence[TargetColumn] | None, *, relaxed: bool = False
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Make the target fit: (its columns, name → type; sentences that say what was done).
+
+    there: as `describe` told just now. Schema, table and stage are created where missing, and columns are altered as
+    `Shape.alterations` says. Idempotent; any number of workers may do it at once. Raises TargetConflict before anything
+    is altered, and whatever Session.execute raises.
     """
-    if not relaxed and cached is not None and suffices(cached, output, own):
-        return dict(cached), ()
-    there = describe(session, target)
     events: list[str] = []
     if there is None:
-        creating()
-        there = _create(session, target, output, key, own)
-        events.append(created(target))
-    if relaxed:
-        there, loosened = _relax(session, target, there, key)
-        events.extend(loosened)
-    refuse_conflicts(target, there, output, key, own)
-    events.extend(_add_missing(session, target, there, output, own))
-    _create_stage(session, target)
-    return _columns(there, output, own), tuple(events)
-
-
-def created(target: TargetName) -> str:
-    """The sentence of `ensure_target` that says that the target was not there."""
-    return f"created table {target}"
-
-
-def suffices(cached: Mapping[str, str], output: Iterable[Field], own: Iterable[MetadataColumn]) -> bool:
-    """True if a target with these columns, name → type, needs none of the statements of `ensure_target`."""
-    return all(column.name in cached for column in own) and all(
-        f.target in cached and can_take(cached[f.target], f.type) for f in output
-    )
+        there = _create(session, shape)
+        events.append(f"created table {shape.target}")
+    fit = shape.alterations(there, relaxed=relaxed)
+    for change in fit.changes:
+        session.execute(change.statement)
+    events.extend(change.event for change in fit.changes if change.event)
+    _create_stage(session, shape.target)
+    return shape.columns(fit.columns), tuple(events)
 
 
 def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
@@ -106,48 +143,35 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
     ]
 
 
-def _create(
-    session: Session,
-    target: TargetName,
-    output: tuple[Field, ...],
-    key: tuple[Field, ...],
-    own: Sequence[MetadataColumn],
-) -> list[TargetColumn]:
+def _create(session: Session, shape: Shape) -> list[TargetColumn]:
     """The schema only when the table cannot be had without it: a role may own a schema and not be allowed another."""
-    table = sql.create_table(target, output, key, own)
     try:
-        session.execute(table)
+        session.execute(shape.create_table)
     except TargetMissing:
-        session.execute(sql.create_schema(target))
-        session.execute(table)
-    return describe(session, target) or []
+        session.execute(sql.create_schema(shape.target))
+        session.execute(shape.create_table)
+    return describe(session, shape.target) or []
 
 
 def relaxing(
     target: TargetName, there: Sequence[TargetColumn], key: Sequence[Field]
-) -> tuple[tuple[str, ...], tuple[TargetColumn, ...]]:
-    """The statements after which columns that are not of the key (any more) may be NULL, and the columns then.
-    A primary key keeps its columns NOT NULL."""
+) -> tuple[tuple[Change, ...], tuple[TargetColumn, ...]]:
+    """The changes after which columns that are not of the key (any more) may be NULL, and the columns then.
+    A primary key keeps its columns NOT NULL, so it is dropped first."""
     keys = {field.target for field in key}
     bound = [column for column in there if column.not_null and column.name not in keys]
-    statements = [sql.drop_primary_key(target)] if any(column.primary for column in bound) else []
-    statements += [sql.drop_not_null(target, column.name) for column in bound]
+    changes = [
+        Change(sql.drop_not_null(target, c.name), f"column {c.name} of {target} may be NULL now")
+        for c in bound
+    ]
+    if any(column.primary for column in bound):
+        changes.insert(0, Change(sql.drop_primary_key(target), ""))
     kept = [replace(c, required=False, not_null=False, primary=False) if c in bound else c for c in there]
-    return tuple(statements), tuple(kept)
-
-
-def _relax(
-    session: Session, target: TargetName, there: Sequence[TargetColumn], key: Sequence[Field]
-) -> tuple[list[TargetColumn], list[str]]:
-    statements, kept = relaxing(target, there, key)
-    for statement in statements:
-        session.execute(statement)
-    loosened = [before.name for before, after in zip(there, kept, strict=True) if before is not after]
-    return list(kept), [f"column {name} of {target} may be NULL now" for name in loosened]
+    return tuple(changes), tuple(kept)
 
 
 def _create_stage(session: Session, target: TargetName) -> None:
-    """Two tables of one schema may create its stage at the same moment: who comes second finds it when asking again."""
+    """Two tables of one schema may create its stage at the same moment: the second one finds it when it asks again."""
     statement = sql.create_stage(target)
     try:
         session.execute(statement)
@@ -208,27 +232,3 @@ def _problem(field: Field, column: TargetColumn | None, alike: str | None, keys:
         need = f"{field.type.postgres} (needs {field.type.snowflake})"
         return f"column {column.name} is {column.kind} and cannot take {field.source}, which is {need}"
     return None
-
-
-def _add_missing(
-    session: Session,
-    target: TargetName,
-    there: Sequence[TargetColumn],
-    output: Sequence[Field],
-    own: Sequence[MetadataColumn],
-) -> list[str]:
-    known = {column.name for column in there}
-    wanted = [*((field.target, field.type.snowflake) for field in output), *own]
-    events = []
-    for name, kind in wanted:
-        if name not in known:
-            session.execute(sql.add_column(target, name, kind))
-            events.append(f"added column {name} {kind} to {target}")
-    return events
-
-
-def _columns(
-    there: Iterable[TargetColumn], output: Iterable[Field], own: Iterable[MetadataColumn]
-) -> dict[str, str]:
-    wanted = {field.target: field.type.snowflake for field in output} | dict(own)
-    return wanted | {column.name: column.kind for column in there}

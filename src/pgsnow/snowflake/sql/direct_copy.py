@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.quoting import qualified, quote
 from pgsnow.snowflake.sql.statements import FILE_FORMAT, Filled
 
@@ -91,18 +91,18 @@ def delete_overtaken(target: TargetName, key: Sequence[Field], since: int) -> st
     )
 
 
-def create_beside(beside: TargetName, output: Sequence[Field], own: Sequence[MetadataColumn]) -> str:
+def create_shadow(shadow: TargetName, output: Sequence[Field], own: Sequence[MetadataColumn]) -> str:
     """Transient, for it holds nothing that the source has not, but not temporary: it outlives the session by days."""
     columns = [(f.target, f.type.snowflake) for f in output] + list(own)
     listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
     return (
-        f"CREATE TRANSIENT TABLE IF NOT EXISTS {qualified(beside)} ({listed}) DATA_RETENTION_TIME_IN_DAYS=0"
+        f"CREATE TRANSIENT TABLE IF NOT EXISTS {qualified(shadow)} ({listed}) DATA_RETENTION_TIME_IN_DAYS=0"
     )
 
 
 def put_in_place(
     target: TargetName,
-    beside: TargetName,
+    shadow: TargetName,
     output: Sequence[Field],
     key: Sequence[Field],
     filled: Sequence[Filled],
@@ -126,7 +126,7 @@ def put_in_place(
     return (
         f"INSERT OVERWRITE INTO {table} ({names}) "
         f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} "
-        f"FROM {qualified(beside)} AS b WHERE NOT {later} "
+        f"FROM {qualified(shadow)} AS b WHERE NOT {later} "
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY b.{mark} DESC) = 1 "
         f"UNION ALL SELECT {', '.join(f't.{quote(name)}' for name, _ in values)} FROM {table} AS t WHERE {later}"
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.quoting import qualified, quote
 from pgsnow.snowflake.sql.statements import Filled, staged_values

@@ -19,7 +19,7 @@ from pgsnow.model.metadata_columns import (
     MetadataColumn,
 )
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import stage_of, stage_path, staging_prefix, staging_table
 from pgsnow.snowflake.quoting import qualified, quote, schema_of, text
 

@@ -1,26 +1,48 @@
-"""A bucket, as far as part files need it. boto3 is imported at the first request: never before a fork."""
+"""A bucket, as far as part files need it, and what boto3 raises as errors of ours. boto3 is imported at the first
+request: never before a fork.
+
+Errors are told apart by code and HTTP status, never by text. Codes: Amazon S3 API Reference, "Error responses".
+Messages are kept out where they are the store's: some name the key of the request.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pgsnow.model import errors
 from pgsnow.model.errors import LoadMismatch, MissingExtra
 from pgsnow.model.settings.s3 import S3Settings
-from pgsnow.snowflake.stage.s3_errors import translating_s3
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 60
 TRIES = 4
-"""Of each request, with growing pauses (botocore's "standard" retries)."""
+"""Attempts at each request, with growing pauses (botocore's "standard" retries)."""
 PIECE_BYTES = 16 << 20
 """Larger files go up in pieces of this size, several at a time; a piece that fails is sent again alone."""
 UPLOAD_THREADS = 8
 QUIET = ("boto3", "botocore", "s3transfer")
 """Their debug logs show signed requests."""
+DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AllAccessDisabled",
+        "AccountProblem",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "401",
+        "403",
+    }
+)
+NOW = frozenset({"RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "InternalError", "ServiceUnavailable"})
+NO_BUCKET = frozenset({"NoSuchBucket", "404"})
 
 
 class Bucket:
@@ -62,7 +84,7 @@ class Bucket:
             client.put_object(Bucket=self.name, Key=key, Body=body)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Of all objects below it, in order."""
+        """Keys of all objects below it, in order."""
         client = self._connected()
         with translating_s3(self.name, "listing"):
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
@@ -134,3 +156,47 @@ def _quieten() -> None:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.WARNING)
+
+
+@contextmanager
+def translating_s3(bucket: str, doing: str) -> Iterator[None]:
+    """Raises what boto3 raised inside as an error of ours that names the bucket and what was being done.
+
+    The cause is left out: a store's answer may name the key.
+    """
+    from botocore import exceptions as driver
+
+    found: errors.PgsnowError | None = None
+    try:
+        yield
+    except driver.ClientError as error:
+        found = _answered(error, bucket, doing)
+    except (driver.NoCredentialsError, driver.PartialCredentialsError, driver.TokenRetrievalError) as error:
+        found = errors.StagingAccessDenied(
+            f"S3: {doing} {bucket}: no credentials to sign with ({type(error).__name__})",
+            advice="Set S3_ACCESS_KEY and S3_SECRET, or give this machine a role or a profile of AWS.",
+        )
+    except driver.ParamValidationError:
+        found = errors.StagingRefused(f"S3: {doing} {bucket}: that cannot be a bucket's name")
+    except (driver.BotoCoreError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        found = errors.StagingUnavailable(f"S3: {doing} {bucket}: {type(error).__name__}")
+    if found is not None:
+        raise found from None
+
+
+def _answered(error: Any, bucket: str, doing: str) -> errors.PgsnowError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    what = f"S3: {doing} {bucket}: {code or status}"
+    if code in NO_BUCKET:
+        return errors.StagingRefused(f"S3: there is no bucket {bucket}", advice=_NO_BUCKET_ADVICE, code=code)
+    if code in NOW or status >= 500 or status == 429:
+        return errors.StagingUnavailable(what, code=code)
+    if code in DENIED or status in (401, 403):
+        return errors.StagingAccessDenied(what, code=code)
+    return errors.StagingRefused(what, code=code)
+
+
+_NO_BUCKET_ADVICE = "Correct S3_BUCKET, or make the bucket; pgsnow makes none."

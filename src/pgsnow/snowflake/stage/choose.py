@@ -1,4 +1,4 @@
-"""Which staging a table's part files go through: chosen here and nowhere else."""
+"""Choice of the stage that a table's part files go through: made here and nowhere else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """All that the settings offer. Outlives a tick; make it after a fork."""
+    """All stages that the settings offer. Outlives a tick; to be made after a fork."""
 
     s3: S3Stage | None = None
 
@@ -35,7 +35,7 @@ class Stages:
 
     @property
     def all(self) -> tuple[Stage, ...]:
-        """Where an earlier run, under another configuration, may have left files."""
+        """All stages: an earlier run, under another configuration, may have left files in any."""
         return (INTERNAL, self.s3) if self.s3 is not None else (INTERNAL,)
 
 

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002  (what is staged here is not Snowflake's: neither its session nor the target matters)
+# ruff: noqa: ARG002  (these files do not go through Snowflake: neither its session nor the target matters)
 """Part files through a bucket of the user's own: written there by us, read from there by Snowflake.
 
 Source: Snowflake docs, "COPY INTO <table>" (externalLocation, STORAGE_INTEGRATION, CREDENTIALS).
@@ -7,6 +7,7 @@ Source: Snowflake docs, "COPY INTO <table>" (externalLocation, STORAGE_INTEGRATI
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pgsnow.model.settings.s3 import S3Settings
@@ -15,13 +16,49 @@ from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import folder_of
 from pgsnow.snowflake.quoting import qualified, text
 from pgsnow.snowflake.redacted import Confidential
-from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.session import Result, Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.bucket import Bucket
+from pgsnow.snowflake.statement import PUT, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Files on their way into a bucket. folder: what their keys begin with."""
+
+    bucket: Bucket
+    folder: str
+    parts: tuple[Path, ...]
+    text: str
+    phase: str = PUT
+    proof: None = None
+
+    def send(self, session: Session | None = None) -> Sequence[Result]:
+        """Raises what Bucket.upload raises. Snowflake has no part in it."""
+        self.bucket.upload({self.folder + part.name: part for part in self.parts})
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The removal of all objects in a folder of a bucket."""
+
+    bucket: Bucket
+    folder: str
+    text: str
+    phase: str = ""
+    proof: None = None
+
+    def send(self, session: Session | None = None) -> Sequence[Result]:
+        """Raises what Bucket.clear raises."""
+        self.bucket.clear(self.folder)
+        return ()
 
 
 class S3Stage:
-    """Below S3_PREFIX, a folder a batch."""
+    """Folders of batches below S3_PREFIX."""
+
+    needs_session = False
 
     def __init__(self, settings: S3Settings, stage: TargetName | None) -> None:
         """stage: the external stage that stands for `settings.url`, if Snowflake is to read through one."""
@@ -29,12 +66,11 @@ class S3Stage:
         self._stage = stage
         self.bucket = Bucket(settings)
 
-    def put(self, session: Session, target: TargetName, batch: str, parts: Sequence[Path]) -> None:
-        self.upload(batch, parts)
-
-    def upload(self, batch: str, parts: Sequence[Path]) -> None:
-        """As `put`; Snowflake has no part in it."""
-        self.bucket.upload({self.key(batch) + part.name: part for part in parts})
+    def put(self, target: TargetName, batch: str, parts: Sequence[Path]) -> tuple[Upload, ...]:
+        shown = (
+            f"-- upload {', '.join(part.name for part in parts)} to {self._settings.url}{folder_of(batch)}"
+        )
+        return (Upload(self.bucket, self.key(batch), tuple(parts), shown),)
 
     def copy(self, target: TargetName, batch: str, into: str, *, force: bool = False) -> str | Confidential:
         def written(show: Callable[[Secret], str]) -> str:
@@ -48,19 +84,13 @@ class S3Stage:
     def origin(self, target: TargetName, batch: str) -> str | None:
         return f"@{qualified(self._stage)}/{folder_of(batch)}" if self._stage is not None else None
 
-    def remove(self, session: Session, target: TargetName, batch: str) -> None:
-        self.bucket.clear(self.key(batch))
+    def remove(self, target: TargetName, batch: str) -> Step:
+        return Removal(self.bucket, self.key(batch), f"-- delete {self._settings.url}{folder_of(batch)}")
 
     def batches(self, session: Session, target: TargetName) -> list[str]:
         begin = len(self._settings.prefix) + 1
         keys = self.bucket.keys(f"{self._settings.prefix}/")
         return sorted({key[begin:].rpartition("/")[0] + "/" for key in keys})
-
-    def tell_put(self, target: TargetName, batch: str, part: Path) -> str:
-        return f"-- upload {part.name} to {self._settings.url}{folder_of(batch)}"
-
-    def tell_remove(self, target: TargetName, batch: str) -> str:
-        return f"-- delete {self._settings.url}{folder_of(batch)}"
 
     def list_through_stage(self, folder: str) -> str | None:
         """The LIST of a folder below S3_PREFIX as Snowflake sees it; None without an external stage."""
@@ -71,7 +101,7 @@ class S3Stage:
         return f"{self._settings.prefix}/{folder_of(batch)}"
 
     def _origin(self, batch: str, show: Callable[[Secret], str]) -> str:
-        """What COPY reads from, with its right to do so."""
+        """The place that COPY reads from, with its right to do so."""
         if self._stage is not None:
             return f"@{qualified(self._stage)}/{folder_of(batch)}"
         place = text(self._settings.url + folder_of(batch))
@@ -81,7 +111,7 @@ class S3Stage:
         return f"{place} CREDENTIALS=({named})"
 
     def _credentials(self) -> list[tuple[str, Secret]]:
-        """What goes into the text of COPY: nothing, if Snowflake has a stage or an integration."""
+        """Credentials in the text of COPY: none if Snowflake has a stage or an integration."""
         keys = self._settings.keys
         if self._stage is not None or self._settings.integration or keys is None:
             return []

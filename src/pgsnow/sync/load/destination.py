@@ -1,52 +1,164 @@
-"""One run's end in Snowflake: connected when the first row is there, tried again where that is safe, swept after."""
+"""One run's end in Snowflake, behind a protocol that a test can replace by a fake."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.settings.settings import SnowflakeSettings
+from pgsnow.snowflake.load.cleanup import cleanup_steps, prune
+from pgsnow.snowflake.load.execute import execute_all
+from pgsnow.snowflake.load.shadow_table import create_shadow
+from pgsnow.snowflake.schema.evolve import Evolution
+from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.sync.load.choose import LoadFacts, choose
+from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.deferred import load_staged
 from pgsnow.sync.load.early_upload import EarlyUploader
-from pgsnow.sync.load.merge import BatchLoads
-from pgsnow.sync.load.open_batches import OpenBatches
-from pgsnow.sync.load.replace import FullReplace
+from pgsnow.sync.load.loader import Loader
+from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches
 from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.shadow_table import ShadowTable
 from pgsnow.sync.load.target import Target
+from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
+from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
 
 
-class Destination:
-    """The parts, which share one session. Opens no connection before one is given a row, or leftovers to sweep."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A target that can be loaded. limits: its columns that take less than Snowflake's longest values. created: it had
+    to be created, so the ledger has no checkpoint of the table any more."""
+
+    limits: tuple[Limit, ...]
+    created: bool = False
+
+
+class Destination(Protocol):
+    """The target of one run, with all that the run leaves outside. `EngineContext.destination` makes it.
+
+    Opens no connection before it is needed: an idle table needs none. Every method retries transient errors, and raises
+    LeaseLost once another run has claimed the table. Closed at the end of the run."""
+
+    @property
+    def batches(self) -> OpenBatches:
+        """The batches that are to be cleaned up."""
+
+    @property
+    def uploads(self) -> Uploads | None:
+        """Takes finished part files while the rest of their batch is still read; None: files go with their batch."""
+
+    def evolve(self, drift: Drift) -> Evolution | None:
+        """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
+
+    def prepare(self, *, relaxed: bool = False) -> Prepared:
+        """Make sure that the target is there and takes the plan's rows. Sends nothing if the ledger remembers that it
+        does. relaxed: columns that are not of the key may be NULL from now on. Raises TargetConflict,
+        SchemaChangePending, TargetGone."""
+
+    def look_again(self) -> Prepared:
+        """As `prepare`, whatever is remembered of the target."""
+
+    def definition(self, drift: Drift) -> SourceDefinition | None:
+        """The source's definition that the ledger is to remember once all is loaded; None: it does already."""
+
+    def loader(self, facts: LoadFacts) -> Loader:
+        """The way to load these rows."""
+
+    def create_shadow(self, fence: int) -> None:
+        """Create the shadow table of the backfill with this fence, and keep it from being cleaned up. Idempotent."""
+
+    def keep_shadow(self, fence: int) -> None:
+        """Keep the shadow table of the backfill with this fence from being cleaned up."""
+
+    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
+        """Load these batches, which waited in a stage, as the run's batch of this number. Raises StagedRowsLost,
+        TargetQueryFailed, StagingRefused."""
+
+    def prune(self, fence: int) -> int:
+        """After a full read: delete the target's rows that no run from this fence on has written; how many."""
+
+    def close(self) -> None:
+        """Close connections. Never raises."""
+
+
+class SnowflakeDestination:
+    """See `Destination`. The parts share one session."""
 
     def __init__(
         self,
-        settings: SnowflakeSettings,
+        engine: EngineContext,
         plan: TablePlan,
-        ledger: Ledger,
-        claim: Claim,
-        progress: Recorder,
-        stop: threading.Event,
-        stagings: Stages,
-        *,
-        applying: bool = False,
-        session: Session | None = None,
+        table: ClaimedTable,
+        recorder: Recorder,
+        after: Destination | None = None,
     ) -> None:
-        """applying: a person has seen what is sent. session: one that another destination has handed on."""
-        delivery = LoadContext(plan, ledger, claim, progress, stop, stagings)
-        self.session = RunSession(settings, delivery, session)
-        self.batches = OpenBatches(delivery, self.session)
-        self.target = Target(delivery, self.session, applying=applying)
-        self.beside = ShadowTable(delivery, self.session, self.batches, self.target)
-        self.put_ahead = delivery.put_ahead
-        self.ahead = EarlyUploader(delivery, self.session, self.batches, self.target, self.beside)
-        self.whole = FullReplace(delivery, self.session, self.batches, self.target)
-        self.units = BatchLoads(delivery, self.session, self.batches, self.target, self.beside)
+        """after: the destination of the same thread that was used before this; its session is taken over."""
+        session = after.session.hand_over() if isinstance(after, SnowflakeDestination) else None
+        self.session: RunSession = RunSession(engine.settings.snowflake, recorder, engine.stop, session)
+        self.target = Target(plan, table, self.session, recorder)
+        self.batches = OpenBatches(
+            table,
+            recorder,
+            lambda batches: self.session.do(lambda session: self._remove(session, batches)),
+            lambda batches: self.session.once(lambda session: self._remove(session, batches)),
+        )
+        self._load = LoadContext(
+            plan, table, recorder, engine.stop, self.session, self.batches, self.target, engine.stagings
+        )
+        self.uploads = EarlyUploader(self._load)
+        self.evolve = self.target.evolve
+        self.definition = self.target.definition
+        self.close = self.session.close
 
-    def close(self) -> None:
-        self.session.close()
+    def prepare(self, *, relaxed: bool = False, look: bool = False) -> Prepared:
+        created = False
+        if look or relaxed or not self.target.is_fit:
+            with self._load.recorder.timed("prepare"):
+                created = self.target.make_fit(relaxed=relaxed, look=look)
+        return Prepared(limits_of(self.target.columns or {}, self._load.plan.output), created)
+
+    def look_again(self) -> Prepared:
+        return self.prepare(look=True)
+
+    def loader(self, facts: LoadFacts) -> Loader:
+        return choose(self._load, facts)
+
+    def create_shadow(self, fence: int) -> None:
+        load, batch = self._load, batch_name(self._load.plan, fence, 0)
+        self.batches.hold(batch)
+        self.batches.keep_shadow(batch)
+        self.session.do(lambda session: execute_all(session, [create_shadow(load.plan, batch)]))
+
+    def keep_shadow(self, fence: int) -> None:
+        self.batches.keep_shadow(batch_name(self._load.plan, fence, 0))
+
+    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
+        fence = self._load.table.claim.fence
+        load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
+
+    def prune(self, fence: int) -> int:
+        return self.session.do(lambda session: prune(session, self._load.plan.target, fence))
+
+    def _remove(self, session: Session, batches: Sequence[OpenBatch]) -> None:
+        load = self._load
+        for batch in batches:
+            stages = load.stages.all if batch.inherited else (load.stage,)
+            execute_all(session, cleanup_steps(load.plan.target, batch.name, stages, table=batch.table))
+
+
+def destination_of(
+    engine: EngineContext,
+    plan: TablePlan,
+    table: ClaimedTable,
+    recorder: Recorder,
+    after: Destination | None = None,
+) -> Destination:
+    """The destination that the engine is to use; Snowflake's, unless a test has given it another one."""
+    make = engine.destination or SnowflakeDestination
+    made: Destination = make(engine, plan, table, recorder, after)
+    return made

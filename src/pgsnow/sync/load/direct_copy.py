@@ -1,103 +1,130 @@
-"""Whether the units of a full read go straight into the target, what of them is known to be there, and their going."""
+"""Loader that copies: batches of a full read go straight into the target, as long as it holds no older row."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import TargetQueryFailed
+from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.direct_copy import (
-    Try,
-    can_go_straight,
+    can_copy_directly,
+    copy_steps,
     delete_attempts,
-    is_without_older,
-    load_straight,
+    has_come_through,
+    has_no_older_row,
+    remove_duplicates,
 )
+from pgsnow.snowflake.load.execute import execute, result_of
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.statement import PUT
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.open_batches import OpenBatches
-from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.shadow_table import ShadowTable
-from pgsnow.sync.load.target import Target
+from pgsnow.sync.load.merge import MergeLoader
+from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
 
 
-class DirectCopy:
-    """Of one attempt: a first load, or one at a chunk. Undecided until there is a unit."""
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The fences under which the rows of a full read may be in the target.
 
-    def __init__(
-        self,
-        delivery: LoadContext,
-        session: RunSession,
-        open_batches: OpenBatches,
-        target: Target,
-        beside: ShadowTable,
-        not_after: int | None,
-        earlier: Sequence[int],
-    ) -> None:
-        """not_after: a row of that fence, or of one before it, is of another time than this read (None: any row is).
-        earlier: the fences of attempts at the same rows."""
-        self._delivery = delivery
-        self._session = session
-        self._open_batches = open_batches
-        self._target = target
-        self._beside = beside
-        self._into = beside.into
-        self._not_after = not_after
-        self._earlier = tuple(earlier)
-        self._decided: bool | None = None if can_go_straight(delivery.plan) else False
+    not_after: rows of this fence, or of one before it, were read at another time (None: all rows that are there were).
+    earlier: attempts at the same rows, which are deleted first. given_up: attempts whose rows are deleted at the end.
+    """
+
+    not_after: int | None = None
+    earlier: tuple[int, ...] = ()
+    given_up: tuple[int, ...] = ()
+
+
+class DirectCopyLoader:
+    """See `Loader`. For a full read, of which no two rows have one key in one snapshot: they need no MERGE. Batches are
+    merged if they are small or COPY does not take them, and all of them if the target holds older rows.
+    `finish` is to be followed by what has changed since the read began:
+    docs/decisions/23-straight-into-the-empty-target.md"""
+
+    def __init__(self, load: LoadContext, attempts: Attempts, shadow: TargetName | None = None) -> None:
+        """shadow: the shadow table that takes the rows instead of the target."""
+        self._load = load
+        self._attempts = attempts
+        self._into = shadow or load.plan.target
+        self._merge = MergeLoader(load, shadow)
+        self._may_copy: bool | None = None if can_copy_directly(load.plan) else False
+        """None: not known before the target was looked at."""
+        self._found_older = False
+        self._copied = False
         self._before: int | None = 0
-        """Rows that the units before have put there under the attempt's fence; None: not known."""
-        self.batches: set[str] = set()
-        """Those that have no staging table."""
-        self.declined = False
-        """The target has rows of another time, and was merged into."""
+        """Rows that the batches before have put there under the run's fence; None: not known."""
 
-    def load(self, unit: LoadBatch) -> LoadResult | None:
-        """None: the unit is to be merged, and so are those after it."""
-        origin = self._delivery.staging.origin(self._delivery.plan.target, unit.batch)
-        if self._decided is False or origin is None or self._delivery.method(unit) != "stage":
-            return None
-        tries = count()
-        try:
-            return self._session.do(lambda session: self._try(session, unit, origin, again=next(tries) > 0))
-        except TargetQueryFailed as refused:
-            # A refused statement has done nothing. What COPY does not take, MERGE may, and it looks at the target anew.
-            self._delivery.progress.events.append(f"{unit.batch} is merged: {refused}")
-            self._decided = False
-            self.batches.discard(unit.batch)
-            return None
-
-    def loaded(self, unit: LoadBatch, result: LoadResult) -> None:
-        """A row that was merged may have come in place of another attempt's."""
+    def load(self, batch: LoadBatch) -> Loaded | TargetRecreated:
+        self._load.batches.cleanup(but=(batch.batch,))
+        self._load.batches.begin(batch.batch)
+        outcome = self._copy(batch) or self._merge.merge(batch)
         if self._before is not None:
-            self._before = self._before + unit.rows if result.inserted == unit.rows else None
+            # A row that was merged may have taken the place of another attempt's.
+            new = isinstance(outcome, TargetRecreated) or outcome.inserted == batch.rows
+            self._before = self._before + batch.rows if new else None
+        return outcome
 
-    def _try(self, session: Session, unit: LoadBatch, origin: str, *, again: bool) -> LoadResult | None:
-        if not self._beside.in_use:
-            self._target.fit(session)
-        if not self._decide(session):
+    def finish(self) -> Complete:
+        not_after = self._attempts.not_after
+        if not_after is None and self._found_older:
+            not_after = self._load.table.claim.fence - 1
+        elif not_after is None and not self._copied:
+            return Complete()
+        plan, given_up = self._load.plan, self._attempts.given_up
+        events = self._load.session.do(lambda session: remove_duplicates(session, plan, not_after, given_up))
+        self._load.recorder.events.extend(events)
+        return Complete()
+
+    def _copy(self, batch: LoadBatch) -> Loaded | None:
+        """None: the batch is to be merged."""
+        load = self._load
+        origin = load.stage.origin(load.plan.target, batch.batch)
+        if self._may_copy is False or origin is None or load.method(batch.rows, batch.size) != "stage":
             return None
-        self.batches.add(unit.batch)
-        return load_straight(
-            session,
-            self._delivery.plan,
-            self._into,
-            unit,
-            Try(again, self._before),
-            audited=self._delivery.content.audited,
-            staging=self._delivery.staging,
-            origin=origin,
-            holds=lambda: self._open_batches.hold(unit.batch),
-            notify=self._delivery.notify,
-        )
+        attempts = count()
+        try:
+            if self._may_copy is None:
+                self._may_copy = load.session.do(self._prepare)
+            if not self._may_copy:
+                return None
+            load.batches.has_no_table(batch.batch)
+            result = load.session.do(
+                lambda session: self._attempt(session, batch, origin, again=next(attempts) > 0)
+            )
+        except TargetQueryFailed as refused:
+            # A statement that is refused has done nothing. MERGE may take it, and looks at the target again.
+            load.recorder.events.append(f"{batch.batch} is merged: {refused}")
+            self._may_copy = False
+            load.batches.begin(batch.batch)
+            return None
+        self._copied = True
+        load.recorder.loaded(batch, result)
+        return Loaded(batch.rows)
 
-    def _decide(self, session: Session) -> bool:
-        """Look at the target, once; what earlier attempts have left there is gone after it. Idempotent."""
-        if self._decided is None:
-            if is_without_older(session, self._into, self._not_after):
-                delete_attempts(session, self._into, self._earlier)
-                self._decided = True
-            else:
-                self._decided, self.declined = False, True
-        return self._decided
+    def _prepare(self, session: Session) -> bool:
+        """Inspect the table, and delete rows of earlier attempts; False: it holds older rows. Idempotent."""
+        if has_no_older_row(session, self._into, self._attempts.not_after):
+            delete_attempts(session, self._into, self._attempts.earlier)
+            return True
+        self._found_older = True
+        return False
+
+    def _attempt(self, session: Session, batch: LoadBatch, origin: str, *, again: bool) -> LoadResult:
+        load = self._load
+        if again and has_come_through(session, self._into, batch, self._before):
+            return LoadResult(inserted=batch.rows)
+        steps = copy_steps(
+            load.plan, self._into, batch,
+            stage=load.stage, origin=origin, parts=load.missing_parts(batch), audited=load.content.audited,
+        )  # fmt: skip
+        phases = []
+        for done in execute(session, steps):
+            if done.event is not None:
+                load.recorder.tell(done.event)
+            if done.phase == PUT:
+                # A run that takes the table over removes the files first: a COPY that comes too late finds none.
+                load.batches.hold(batch.batch)
+            phases.append(done)
+        return replace(result_of(phases), inserted=batch.rows)

@@ -1,4 +1,4 @@
-"""Part files on their way into the stage while the rest of their load unit is still read.
+"""Uploads finished part files into the stage while the rest of their load batch is still read.
 
 docs/decisions/24-files-go-up-while-rows-are-read.md
 """
@@ -12,19 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgsnow.model.batch import PartFile
-from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import PgsnowError, TargetQueryFailed
-from pgsnow.snowflake.stage.s3_stage import S3Stage
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.open_batches import OpenBatches
-from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.shadow_table import ShadowTable
-from pgsnow.sync.load.target import Target
 
 
 @dataclass(slots=True)
-class _Unit:
-    """What is known of the unit that is being written: its finished files, and where they are."""
+class _Batch:
+    """The batch that is being written: its finished files, and their uploads."""
 
     rows: int = 0
     size: int = 0
@@ -34,93 +28,69 @@ class _Unit:
 
 
 class EarlyUploader:
-    """Of one run, called by the thread that reads. A thread of its own uploads one file after the other, and none
-    while no unit is being read. What it does not get there is put with the rest of the unit, and tried again as ever.
-    """
+    """Called by the thread that reads. A thread of its own uploads one file after the other, and exists no longer than
+    a batch is read. Files that it does not upload are put with the rest of the batch, with the retries of that."""
 
-    def __init__(
-        self,
-        delivery: LoadContext,
-        session: RunSession,
-        batches: OpenBatches,
-        target: Target,
-        beside: ShadowTable,
-    ) -> None:
-        self._delivery = delivery
-        self._session = session
-        self._batches = batches
-        self._target = target
-        self._beside = beside
-        self._unit = _Unit()
+    def __init__(self, load: LoadContext) -> None:
+        self._load = load
+        self._batch = _Batch()
 
     def send(self, batch: str, parts: Sequence[PartFile]) -> None:
-        """Finished files of a unit that has more rows than these: away with them, unless the unit may yet be so small
-        that it is not staged. The batch is in the ledger before anything of it is in the stage.
+        """Upload finished files of a batch that has more rows than these, unless the batch may yet be so small that it
+        is not staged. The ledger knows the batch before anything of it is in the stage.
 
-        Raises LeaseLost, and what an upload has failed with, if another try would fail too."""
-        self._raise_hopeless()
-        unit = self._unit
+        Raises LeaseLost, and the error of an upload that another try would not help."""
+        self._raise_permanent()
+        current, load = self._batch, self._load
         for part in parts:
-            unit.rows += part.rows
-            unit.size += part.size
-            if self._delivery.method_of(unit.rows, unit.size) == "stage":
-                self._hold(batch)
-                unit.pool = unit.pool or ThreadPoolExecutor(1, thread_name_prefix="pgsnow-upload")
-                unit.sent[part.path] = unit.pool.submit(self._upload, unit, batch, part.path)
+            current.rows += part.rows
+            current.size += part.size
+            if load.method(current.rows, current.size) == "stage":
+                # Before each file: minutes may pass between them, and a run that takes the table over cleans up once.
+                load.batches.begin(batch)
+                current.pool = current.pool or ThreadPoolExecutor(1, thread_name_prefix="pgsnow-upload")
+                current.sent[part.path] = current.pool.submit(self._upload, current, batch, part.path)
 
     def arrive(self, batch: str) -> None:
-        """The unit is whole: wait for its files that are under way; afterwards none is. Raises as `send`."""
-        unit = self._unit
-        if unit.pool is not None:
-            with self._delivery.progress.timed("put"):
-                unit.pool.shutdown()
-            self._raise_hopeless()
-            up = [path for path, sent in unit.sent.items() if sent.exception() is None]
-            self._delivery.put_ahead.note(batch, up)
-        self._unit = _Unit()
+        """The batch is complete: wait for its files that are under way; afterwards none is. Raises as `send`."""
+        current = self._batch
+        if current.pool is not None:
+            with self._load.recorder.timed("put"):
+                current.pool.shutdown()
+            self._raise_permanent()
+            uploaded = (path for path, sent in current.sent.items() if sent.exception() is None)
+            self._load.uploaded[batch] = frozenset(uploaded)
+        self._batch = _Batch()
 
     def abandon(self) -> None:
-        """The unit will not be loaded. A file that is under way is waited for: it could arrive after the sweep."""
-        if self._unit.pool is not None:
-            self._unit.pool.shutdown(cancel_futures=True)
-        self._unit = _Unit()
+        """The batch will not be loaded. Waits for a file that is under way: it could arrive after the cleanup."""
+        if self._batch.pool is not None:
+            self._batch.pool.shutdown(cancel_futures=True)
+        self._batch = _Batch()
 
-    def _hold(self, batch: str) -> None:
-        """Asked before each file, because minutes may pass between them: whoever takes the table over sweeps but once.
-        The stage is made by the thread that may talk to the ledger."""
-        self._batches.begin(batch)
-        through_session = self._delivery.plan.config.load is not LoadMethod.S3
-        if self._unit.pool is None and through_session and not self._beside.in_use:
-            self._target.ensure()
-
-    def _upload(self, unit: _Unit, batch: str, path: Path) -> None:
-        """Not tried again. After a failure the unit's other files are left to its own PUT."""
-        if unit.failed.is_set():
-            raise _LeftToPut
-        target = self._delivery.plan.target
-        staging = self._delivery.stagings.serving(self._delivery.plan.config.load)
+    def _upload(self, current: _Batch, batch: str, path: Path) -> None:
+        """Without a retry. After a failure the batch's other files are not tried."""
+        if current.failed.is_set():
+            raise _NotTried
         try:
-            if isinstance(staging, S3Stage):
-                staging.upload(batch, [path])
-            else:
-                self._session.once(lambda session: staging.put(session, target, batch, [path]))
+            self._load.upload(batch, [path])
         except BaseException:
-            unit.failed.set()
+            current.failed.set()
             raise
 
-    def _raise_hopeless(self) -> None:
-        for sent in self._unit.sent.values():
+    def _raise_permanent(self) -> None:
+        for sent in self._batch.sent.values():
             error = sent.exception() if sent.done() else None
-            if error is not None and not _may_be_mended(error):
+            if error is not None and not _may_succeed_later(error):
                 raise error
 
 
-class _LeftToPut(Exception):
+class _NotTried(Exception):
     """A file that was not tried."""
 
 
-def _may_be_mended(error: BaseException) -> bool:
-    """By another try, or by a look at the target: its stage may be gone."""
+def _may_succeed_later(error: BaseException) -> bool:
+    """True if another try, or a look at the target, may help: its stage may be gone."""
     if isinstance(error, PgsnowError):
         return error.transient or isinstance(error, TargetQueryFailed)
-    return isinstance(error, _LeftToPut)
+    return isinstance(error, _NotTried)

@@ -1,74 +1,93 @@
-"""The batches of one table that may have left something in Snowflake, until that is swept."""
+"""The load batches of one table that may have left something outside, until that is cleaned up."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 from pgsnow.model.errors import PgsnowError
-from pgsnow.snowflake.load.merge import sweep
-from pgsnow.snowflake.session import Session
-from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.session import RunSession
+from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.runtime.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch that may have left something. inherited: another run began it, perhaps under another configuration, with
+    its files in another stage. table: it may have a staging table."""
+
+    name: str
+    inherited: bool = False
+    table: bool = True
 
 
 class OpenBatches:
-    """Those that the claim came with, and those of this run. The ledger knows of each before Snowflake does."""
+    """Batches that the claim came with, and those of this run. The ledger knows each before anything of it exists."""
 
-    def __init__(self, delivery: LoadContext, session: RunSession) -> None:
-        self._delivery = delivery
-        self._session = session
-        self._open: list[str] = list(delivery.claim.open_batches)
-        self._left = frozenset(delivery.claim.open_batches)
-        self.kept: str | None = None
-        """It is not to be swept before it is told otherwise."""
-        self.without_table: AbstractSet[str] = frozenset()
-        """Those of this run that have no staging table."""
+    def __init__(
+        self,
+        table: ClaimedTable,
+        recorder: Recorder,
+        remove: Callable[[Sequence[OpenBatch]], None],
+        remove_once: Callable[[Sequence[OpenBatch]], None],
+    ) -> None:
+        """remove: removes all that these batches have left; it is retried. remove_once: the same, without a retry."""
+        self._table = table
+        self._recorder = recorder
+        self._remove = remove
+        self._remove_once = remove_once
+        self._open = {name: OpenBatch(name, inherited=True) for name in table.claim.open_batches}
+        self._shadows: dict[str, OpenBatch] = {}
 
     def hold(self, batch: str) -> None:
-        """The ledger knows of it. Raises LeaseLost if the table is another run's by now."""
-        self._delivery.ledger.checkpoints.open_batch(self._delivery.claim, batch)
+        """Record the batch in the ledger. Raises LeaseLost if another run has claimed the table."""
+        self._table.ledger.checkpoints.open_batch(self._table.claim, batch)
 
     def begin(self, batch: str) -> None:
-        """The ledger knows of it before anything of it is anywhere; it is swept when it is time. Raises LeaseLost."""
+        """Record the batch in the ledger, before anything of it exists; it is cleaned up later. Raises LeaseLost."""
         self.hold(batch)
-        if batch not in self._open:
-            self._open.append(batch)
+        known = self._open.get(batch)
+        self._open[batch] = OpenBatch(batch, known is not None and known.inherited)
 
-    def take_over(self, batches: Sequence[str]) -> None:
-        """Sweep these too, when it is time, wherever others have put them."""
-        new = [batch for batch in batches if batch not in self._open]
-        self._open.extend(new)
-        self._left |= frozenset(new)
+    def has_no_table(self, batch: str) -> None:
+        """This open batch has no staging table, unless it is begun again."""
+        self._open[batch] = replace(self._open[batch], table=False)
 
-    def wait(self, batches: Sequence[str]) -> None:
-        """They are not to be swept: the ledger says that they wait to be loaded."""
-        self._open[:] = [batch for batch in self._open if batch not in batches]
+    def inherit(self, batches: Sequence[str]) -> None:
+        """Clean up these too: others have begun them, wherever they have put their files."""
+        for batch in batches:
+            self._open.setdefault(batch, OpenBatch(batch, inherited=True))
 
-    def sweep(self, *but: str) -> None:
-        """Remove the staging of every batch known to be open but these, of this run and of earlier ones."""
-        swept = [batch for batch in self._open if batch not in (*but, self.kept)]
-        if not swept:
+    def forget(self, batches: Collection[str]) -> None:
+        """Do not clean these up: the ledger has them as batches that wait to be loaded."""
+        for batch in batches:
+            self._open.pop(batch, None)
+
+    def keep_shadow(self, batch: str) -> None:
+        """Do not clean this one up before `release_shadows`: its table is a shadow table that is still needed."""
+        self._shadows.setdefault(batch, self._open.pop(batch, OpenBatch(batch)))
+
+    def release_shadows(self) -> None:
+        """Shadow tables are needed no longer: they are cleaned up like the rest."""
+        self._open = self._shadows | self._open
+        self._shadows.clear()
+
+    def cleanup(self, *, but: Collection[str] = ()) -> None:
+        """Remove what every open batch has left but these. Idempotent."""
+        done = [batch for batch in self._open.values() if batch.name not in but]
+        if not done:
             return
-        with self._delivery.progress.timed("sweep"):
-            self._session.do(lambda session: self._sweep(session, swept))
-            self._delivery.ledger.checkpoints.close_batches(self._delivery.claim, swept)
-        self._open[:] = [batch for batch in self._open if batch not in swept]
-        self._delivery.progress.tell("swept")
+        with self._recorder.timed("sweep"):
+            self._remove(done)
+            self._table.ledger.checkpoints.close_batches(self._table.claim, [batch.name for batch in done])
+        self.forget([batch.name for batch in done])
+        self._recorder.tell("swept")
 
     def abandon(self) -> None:
-        """The table is another run's by now, which has removed what it found. What this one has put there since would
-        stay for ever, so its own batches are removed here; no other run has a batch of these names. Never raises what
-        Snowflake does."""
-        ours = [batch for batch in self._open if batch not in self._left and batch != self.kept]
-        if ours:
+        """Another run has claimed the table, and has removed what it found. What this run has put there since would
+        stay for ever, so its own batches are removed; no other run has a batch of these names. Never raises an error
+        of Snowflake's."""
+        own = [batch for batch in self._open.values() if not batch.inherited]
+        if own:
             with contextlib.suppress(PgsnowError):
-                self._session.once(lambda session: self._sweep(session, ours))
-
-    def _sweep(self, session: Session, batches: Sequence[str]) -> None:
-        """An earlier run may have had another configuration, and its files in another place."""
-        for batch in batches:
-            stagings = self._delivery.stagings.all if batch in self._left else (self._delivery.staging,)
-            tables = batch not in self.without_table
-            sweep(session, self._delivery.plan.target, [batch], stagings, tables=tables)
+                self._remove_once(own)

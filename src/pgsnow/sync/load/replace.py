@@ -1,80 +1,88 @@
-"""A whole content: gathered in one staging table, then put in place of what the target holds, or added to it."""
+"""Loaders of a whole content: gathered in one staging table, then put in place of the target's, or added to it."""
 
 from __future__ import annotations
 
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
-from pgsnow.snowflake.load.replace import append, begin, gather, replace
+from pgsnow.snowflake.load.replace import (
+    append_steps,
+    create_step,
+    foreign_columns,
+    gather_steps,
+    replace_steps,
+)
+from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.open_batches import OpenBatches
-from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.target import Target
+from pgsnow.sync.load.outcome import Complete, Gathered
 
 
-class FullReplace:
-    """`gather` each unit, then `replace` or `append` once."""
+class GatheringLoader:
+    """See `Loader`. Gathers the batches of a run in the staging table of the first one."""
 
-    def __init__(
-        self, delivery: LoadContext, session: RunSession, batches: OpenBatches, target: Target
-    ) -> None:
-        self._delivery = delivery
-        self._session = session
-        self._batches = batches
-        self._target = target
-        self._content = delivery.content
+    def __init__(self, load: LoadContext) -> None:
+        self._load = load
+        self._content = load.content
         self._rows = 0
 
-    def gather(self, unit: LoadBatch) -> None:
-        """Stage one unit of a content that `replace` or `append` will put in place. Idempotent, in order of reading.
+    def load(self, batch: LoadBatch) -> Gathered:
+        """Files of the batches before are cleaned up, but for the first, whose staging table holds the content."""
+        load = self._load
+        load.batches.cleanup(but=(self._content.batch, batch.batch))
+        load.batches.begin(batch.batch)
+        attempts = count()
+        result = load.session.do(lambda session: self._gather(session, batch, again=next(attempts) > 0))
+        self._rows += batch.rows
+        load.recorder.loaded(batch, result)
+        return Gathered()
 
-        The files of the units before are swept, but for the first, whose staging table holds the content."""
-        self._batches.sweep(self._content.batch, unit.batch)
-        self._batches.begin(unit.batch)
-        tries = count()
-        result = self._session.do(lambda session: self._gather(session, unit, again=next(tries) > 0))
-        self._rows += unit.rows
-        self._delivery.progress.loaded(unit, result)
+    def _gather(self, session: Session, batch: LoadBatch, *, again: bool) -> LoadResult:
+        load = self._load
+        steps = gather_steps(
+            self._content, batch,
+            method=load.method(batch.rows, batch.size), again=again, stage=load.stage,
+            parts=load.missing_parts(batch),
+        )  # fmt: skip
+        return load.run(session, steps)
 
-    def replace(self, *, relaxed: bool = False) -> None:
-        """The target holds what was gathered (nothing, if nothing was), and no other row, all at once.
 
-        relaxed: columns that are not of the key may be NULL from now on. Idempotent. Raises LeaseLost before anything
-        is changed if the table is another run's by now.
-        """
-        self._batches.begin(self._content.batch)
-        result = self._session.do(lambda session: self._replace(session, relaxed))
-        progress = self._delivery.progress
-        progress.applied(result)
-        progress.replaced = True
-        progress.events.append(
-            f"replaced the content of {self._delivery.plan.target}: {result.inserted} rows"
-        )
+class ReplaceLoader(GatheringLoader):
+    """`finish`: the target holds the rows that were gathered (none, if none were) and no others, from one moment to the
+    next. Raises LeaseLost before anything is changed."""
 
-    def append(self) -> None:
-        """Rows that were gathered and that the target does not have are added. Idempotent."""
+    def __init__(self, load: LoadContext, *, relaxed: bool) -> None:
+        """relaxed: columns that are not of the key may be NULL from now on."""
+        super().__init__(load)
+        self._relaxed = relaxed
+
+    def finish(self) -> Complete:
+        load = self._load
+        load.batches.begin(self._content.batch)
+        result = load.session.do(self._replace)
+        load.recorder.applied(result)
+        load.recorder.replaced = True
+        load.recorder.events.append(f"replaced the content of {load.plan.target}: {result.inserted} rows")
+        return Complete(replaced=True)
+
+    def _replace(self, session: Session) -> LoadResult:
+        load, plan = self._load, self._load.plan
+        load.target.columns = None  # its own columns must be known for certain
+        load.target.fit(session, relaxed=self._relaxed)
         if self._rows == 0:
-            self._target.ensure()
-            return
-        result = self._session.do(lambda session: append(session, self._content, self._delivery.notify))
-        self._delivery.progress.applied(result)
+            load.run(session, [create_step(self._content)])
+        foreign = foreign_columns(plan, describe(session, plan.target))
+        return load.run(session, replace_steps(self._content, foreign, self._rows))
 
-    def _gather(self, session: Session, unit: LoadBatch, *, again: bool) -> LoadResult:
-        self._target.fit(session)
-        return gather(
-            session,
-            self._content,
-            unit,
-            method=self._delivery.method(unit),
-            again=again,
-            notify=self._delivery.notify,
-            staging=self._delivery.staging,
-        )
 
-    def _replace(self, session: Session, relaxed: bool) -> LoadResult:
-        self._target.doubt()  # what the target's own columns are must be known for certain
-        self._target.fit(session, relaxed=relaxed)
+class AppendLoader(GatheringLoader):
+    """`finish`: rows that were gathered and that the target does not have are added. Idempotent."""
+
+    def finish(self) -> Complete:
+        load = self._load
         if self._rows == 0:
-            begin(session, self._content)
-        return replace(session, self._content, self._rows, self._delivery.notify)
+            load.target.make_fit()
+            return Complete(replaced=True)
+        result = load.session.do(lambda session: load.run(session, append_steps(self._content)))
+        load.recorder.applied(result)
+        return Complete(replaced=True)

@@ -1,71 +1,51 @@
-"""The table beside the target that a backfill gathers a new content in, until it takes the target's place."""
+"""Loader of a backfill that gathers its rows in a shadow table, which then takes the place of the target's content."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from pgsnow.model.batch import LoadResult
+from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import TargetMissing
-from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.shadow_table import beside_of, make_beside, put_in_place
+from pgsnow.snowflake.load.direct_copy import delete_attempts
+from pgsnow.snowflake.load.replace import foreign_columns
+from pgsnow.snowflake.load.shadow_table import put_in_place, shadow_table
+from pgsnow.snowflake.schema.target_table import describe
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.open_batches import OpenBatches
-from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.target import Target
+from pgsnow.sync.load.direct_copy import Attempts, DirectCopyLoader
+from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
 
 
-class ShadowTable:
-    """Named after a batch, as a staging table is, and swept as one."""
+class ShadowTableLoader:
+    """See `Loader`. `load` serves a chunk; `finish` serves the backfill, once all chunks are done. The shadow table is
+    named after a batch, as a staging table is, and is cleaned up as one."""
 
-    def __init__(
-        self, delivery: LoadContext, session: RunSession, batches: OpenBatches, target: Target
-    ) -> None:
-        self._delivery = delivery
-        self._session = session
-        self._batches = batches
-        self._target = target
-        self._batch: str | None = None
+    def __init__(self, load: LoadContext, batch: str, attempts: Attempts) -> None:
+        """batch: the first one of the backfill's fence."""
+        self._load = load
+        self._batch = batch
+        self._attempts = attempts
+        self._shadow = shadow_table(load.plan.target, batch)
+        self._direct = DirectCopyLoader(load, attempts, self._shadow)
 
-    @property
-    def in_use(self) -> bool:
-        """Do units go there, and not into the target?"""
-        return self._batch is not None
+    def load(self, batch: LoadBatch) -> Loaded | TargetRecreated:
+        return self._direct.load(batch)
 
-    @property
-    def into(self) -> TargetName:
-        """Where units go."""
-        target = self._delivery.plan.target
-        return beside_of(target, self._batch) if self._batch else target
-
-    def gather(self, fence: int, *, make: bool = False) -> None:
-        """From here on units go into the table of the backfill with this fence. make: which has none yet; the ledger
-        knows of it before it is there. Ends with `put_in_place`."""
-        batch = self._delivery.batch(fence)
-        self._batch = self._batches.kept = batch
-        if make:
-            self._batches.begin(batch)
-            self._session.do(lambda session: make_beside(session, self._delivery.content, batch))
-
-    def keep(self, fence: int | None) -> None:
-        """The table of the backfill with this fence is not to be swept; None: whichever it is."""
-        self._batches.kept = None if fence is None else self._delivery.batch(fence)
-
-    def put_in_place(self, given_up: Sequence[int]) -> None:
-        """The target holds what was gathered beside it, and no other row, all at once; nothing of the attempts
-        `given_up`. Idempotent until the table beside is swept, which it may be from the next checkpoint on. Raises
-        LeaseLost before anything is changed if the table is another run's by now."""
-        batch, self._batch = self._batch or "", None
-        self._batches.hold(batch)
-        content, progress = self._delivery.content, self._delivery.progress
+    def finish(self) -> Complete:
+        """The target holds the shadow table's rows and no others, at once. Idempotent until the shadow table is cleaned
+        up, which it may be from the next checkpoint on. Raises LeaseLost before anything is changed."""
+        load = self._load
+        load.batches.hold(self._batch)
         try:
-            result = self._session.do(
-                lambda session: put_in_place(session, content, batch, given_up, self._delivery.notify)
-            )
+            result = load.session.do(self._put_in_place)
         except TargetMissing:
-            self._target.read_all()
+            load.target.read_all()
             raise
-        progress.applied(LoadResult(query_ids=result.query_ids, seconds=result.seconds))
-        progress.replaced = True
-        progress.events.append(
-            f"replaced the content of {self._delivery.plan.target}: {result.inserted} rows"
-        )
+        load.recorder.applied(LoadResult(query_ids=result.query_ids, seconds=result.seconds))
+        load.recorder.replaced = True
+        load.recorder.events.append(f"replaced the content of {load.plan.target}: {result.inserted} rows")
+        return Complete(replaced=True)
+
+    def _put_in_place(self, session: Session) -> LoadResult:
+        plan = self._load.plan
+        delete_attempts(session, self._shadow, self._attempts.given_up)
+        foreign = foreign_columns(plan, describe(session, plan.target))
+        return self._load.run(session, put_in_place(self._load.content, self._batch, foreign))

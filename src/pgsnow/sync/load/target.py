@@ -1,152 +1,140 @@
-"""The target of one run: made if it is not there, fit for the source as it is now, and what is known of it."""
+"""The target of one run: created if it is missing, altered to fit the source, and remembered in the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost, SchemaChangePending, TargetQueryFailed
+from pgsnow.model.errors import LeaseLost, SchemaChangePending
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.snowflake.schema.dry_run import DryRun
-from pgsnow.snowflake.schema.evolve import Evolved, evolve, outlook
-from pgsnow.snowflake.schema.length_limits import Limit, limits_of
-from pgsnow.snowflake.schema.target_table import created, describe, ensure_target, suffices
+from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.schema.evolve import Evolution, evolution
+from pgsnow.snowflake.schema.required_ddl import TargetInspector
+from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
+from pgsnow.sync.runtime.recorder import Recorder
 
-T = TypeVar("T")
+
+class TargetGone(LeaseLost):
+    """The table that a chunk was to be loaded into is gone. Nothing was created, and the ledger has dropped the
+    backfill, with the chunks that were done."""
 
 
 class Target:
-    """Looked at no more often than what the ledger remembers of it demands."""
+    """Sends as few statements as the columns that the ledger remembers allow."""
 
-    def __init__(self, delivery: LoadContext, session: RunSession, *, applying: bool) -> None:
-        """applying: a person has seen what is sent."""
-        self._delivery = delivery
+    def __init__(
+        self,
+        plan: TablePlan,
+        table: ClaimedTable,
+        session: RunSession,
+        recorder: Recorder,
+        *,
+        approved: bool = False,
+    ) -> None:
+        """approved: a person has seen the DDL that is sent."""
+        self._plan = plan
+        self._table = table
         self._session = session
-        self._manual = delivery.plan.config.schema_changes is SchemaChanges.MANUAL and not applying
-        self._columns = delivery.claim.target_columns
-        self.known = delivery.claim.stored_definition
-        """What the ledger remembers of the source."""
-        self.made = False
-        """True once this run had to create the target."""
-        self.gone = False
-        """True once a chunk found no target to be loaded into: it makes none, and the backfill is over."""
-        self.from_nothing = False
-        """True once the ledger has no checkpoint any more, whatever the claim says of one."""
+        self._recorder = recorder
+        self._shape = Shape.of(plan)
+        self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not approved
+        self._created = False
+        self.columns = table.claim.target_columns
+        """Name → type, as far as they are known; None: they are looked up before the target is next relied upon."""
 
     @property
-    def looked_at(self) -> bool:
-        """Are its columns known, by this run or by one before it?"""
-        return self._columns is not None
+    def is_fit(self) -> bool:
+        """True if its columns are known and take the rows of the plan."""
+        return self.columns is not None and self._shape.suffices(self.columns)
 
-    def doubt(self) -> None:
-        """It is looked at again before it is next relied upon."""
-        self._columns = None
+    def forget_columns(self) -> None:
+        """Look the target up again before it is next relied upon, in this run and in later ones."""
+        self.columns = None
+        self._table.remember_target(None)
 
-    def look_again(self) -> None:
-        """What is known of the target may not be so any more, and the ledger is not to say it either."""
-        self.doubt()
-        self._delivery.ledger.checkpoints.remember_target(self._delivery.claim, None)
+    def make_fit(self, *, relaxed: bool = False, look: bool = False) -> bool:
+        """Make the target fit for the plan; True if it had to be created. Sends nothing if its columns are known to
+        suffice. relaxed: columns that are not of the key may be NULL from now on. look: whatever is known of it.
 
-    def evolve(self, drift: Drift) -> Evolved | None:
-        """Make the target's columns fit for the source as it is now; None if there is no target. Opens no connection
-        where nothing is to be done. Raises SchemaChangePending."""
-        if not drift.alters:
-            return Evolved()
-        self.look_again()
-        return self._session.do(lambda session: self._evolve(session, drift))
-
-    def to_remember(self, drift: Drift) -> SourceDefinition | None:
-        """What the ledger should know of the source from now on; None: what it knows already."""
-        return drift.to_remember(self.known, self._columns)
-
-    def ensure(self, *, relaxed: bool = False) -> None:
-        """Create the target now, for a table that has no row to load. relaxed: columns that are not of the key may be
-        NULL from now on."""
+        Once it had to be created, the ledger has no checkpoint. Raises TargetConflict, SchemaChangePending, TargetGone.
+        """
+        if look:
+            self.columns = None
+        self._created = False
         self._session.do(lambda session: self.fit(session, relaxed=relaxed))
-
-    def ensure_anew(self) -> None:
-        """Look at the target, which is made fit or made anew; see `made`."""
-        self.doubt()
-        self.ensure()
-
-    def or_anew(self, action: Callable[[Session], T]) -> T:
-        """The action; once more after a look at the target, if Snowflake refuses it: its stage may be gone."""
-        try:
-            return self._session.do(action)
-        except TargetQueryFailed:
-            self.ensure_anew()
-            return self._session.do(action)
-
-    def limits(self) -> tuple[Limit, ...]:
-        """What the target's columns take less of than Snowflake would; looks at the target if nobody has."""
-        if self._columns is None:
-            self.ensure()
-        return limits_of(self._columns or {}, self._delivery.plan.output)
+        return self._created
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
-        """As `ensure`, within an action."""
-        plan = self._delivery.plan
-        if self._manual and (relaxed or not self._suffices()):
-            self._ask_first(DryRun(session).target(plan, relaxed=relaxed).statements)
-        columns, events = ensure_target(
-            session,
-            plan.target,
-            plan.output,
-            plan.target_key,
-            self._columns,
-            plan.own_columns,
-            relaxed=relaxed,
-            creating=self.read_all,
-        )
-        self._delivery.progress.events.extend(events)
-        if created(plan.target) in events:
-            self.made = self.from_nothing = True
-        if columns != self._columns:
-            self._delivery.ledger.checkpoints.remember_target(self._delivery.claim, columns)
-            self._columns = columns
+        """As `make_fit`, as part of an action."""
+        if self.is_fit and not relaxed:
+            return
+        if self._manual:
+            required = TargetInspector(session).required(self._plan, relaxed=relaxed)
+            self._require_approval(required.statements)
+        there = describe(session, self._plan.target)
+        if there is None:
+            self.read_all()
+        columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
+        self._created = self._created or there is None
+        self._recorder.events.extend(events)
+        if columns != self.columns:
+            self._table.remember_target(columns)
+            self.columns = columns
 
     def read_all(self) -> None:
-        """What was loaded went with a target that somebody dropped, or is not where it should be. The ledger knows
-        before the target looks as if nothing were missing, or a run that is killed here would leave it so."""
-        claim = self._delivery.claim
-        if claim.chunk is not None:
-            self.gone = True
-            self.look_again()
-        self._delivery.ledger.checkpoints.forget(claim)
-        if self.gone:
-            raise LeaseLost(f"{claim.table}: the target was gone; the backfill begins anew")
+        """Drop the checkpoint: what was loaded went with a table that somebody dropped. To be called before the target
+        looks as if nothing were missing, or a run that is killed in between would leave it so. Raises TargetGone for a
+        chunk of a backfill."""
+        if self._table.claim.chunk is None:
+            self._table.forget()
+            return
+        self.forget_columns()
+        self._table.forget()
+        raise TargetGone(f"{self._recorder.table}: the target was gone; the backfill begins anew")
 
-    def _evolve(self, session: Session, drift: Drift) -> Evolved | None:
-        """Names are got out of the way, and that is in the ledger, before other columns get them."""
-        delivery, target = self._delivery, self._delivery.plan.target
+    def evolve(self, drift: Drift) -> Evolution | None:
+        """Alter the target's columns to fit the source as it is now; None if there is no target. Opens no connection
+        where nothing is to be done. Raises SchemaChangePending."""
+        if not drift.all_actions:
+            return Evolution()
+        self.forget_columns()
+        return self._session.do(lambda session: self._evolve(session, drift))
+
+    def definition(self, drift: Drift) -> SourceDefinition | None:
+        """The source's definition that the ledger is to remember once all is loaded; None: it does already."""
+        return drift.definition_to_store(self._table.claim.stored_definition, self.columns)
+
+    def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
+        """Columns whose names others take over are renamed first, and the ledger knows it before those others are."""
+        target, table = self._plan.target, self._table
         there = describe(session, target)
         if there is None:
             return None
-        parting = drift.parting if self.known != drift.parted else ()
-        foreseen = outlook(target, (*parting, *drift.actions), there)
-        self._ask_first(foreseen.statements)
-        if foreseen.incomplete is not None:
+        interim = drift.pre_actions if table.claim.stored_definition != drift.interim else ()
+        planned = evolution(target, (*interim, *drift.actions), there)
+        self._require_approval([change.statement for change in planned.changes])
+        if planned.incomplete is not None:
             self.read_all()
-        parted = evolve(session, target, parting, there, delivery.notify)
-        if parting and drift.parted is not None:
-            delivery.ledger.checkpoints.remember_source(delivery.claim, drift.parted)
-            self.known = drift.parted
-            delivery.notify("evolved")
-        done = evolve(session, target, drift.actions, notify=delivery.notify)
-        found = [evolved for evolved in (parted, done) if evolved is not None]
-        delivery.progress.events.extend(event for evolved in found for event in evolved.events)
-        return Evolved(incomplete=next((e.incomplete for e in found if e.incomplete), None))
+        first = evolution(target, interim, there)
+        self._apply(session, first)
+        if interim and drift.interim is not None:
+            table.remember_source(drift.interim)
+            self._recorder.tell("evolved")
+        then = evolution(target, drift.actions, describe(session, target) or ())
+        self._apply(session, then)
+        return Evolution(incomplete=first.incomplete or then.incomplete)
 
-    def _ask_first(self, statements: Sequence[str]) -> None:
+    def _apply(self, session: Session, evolved: Evolution) -> None:
+        for change in evolved.changes:
+            session.execute(change.statement)
+            self._recorder.tell("evolved")
+        self._recorder.events.extend(change.event for change in evolved.changes)
+
+    def _require_approval(self, statements: Sequence[str]) -> None:
         """With `schema_changes: manual` nothing but `pgsnow apply` sends DDL."""
         if statements and self._manual:
             listed = "; ".join(statements)
-            raise SchemaChangePending(f"{self._delivery.plan.config.name}: the target needs {listed}")
-
-    def _suffices(self) -> bool:
-        plan = self._delivery.plan
-        return self._columns is not None and suffices(self._columns, plan.output, plan.own_columns)
+            raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")

@@ -1,13 +1,10 @@
-"""Pages become load units: read, sift, write part files, and hand over a unit when it is full."""
+"""Cuts the pages of one read into load batches: rejected rows are filtered out, the others written to part files."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
-
-import pyarrow as pa
 
 from pgsnow.model.batch import LoadBatch, Page, PartFile
 from pgsnow.model.config.sync_config import TableMode
@@ -20,22 +17,49 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 
 class Uploads(Protocol):
-    """Of files whose unit is still being written."""
+    """Uploads part files of a load batch that is still being written. `batch` is the batch's name."""
 
     def send(self, batch: str, parts: Sequence[PartFile]) -> None:
-        """These are finished, and not the unit's last."""
+        """Start to upload these finished files; the batch has more rows than theirs."""
 
     def arrive(self, batch: str) -> None:
-        """The unit is whole; nothing is under way any more."""
+        """The batch is complete: wait until none of its files is under way."""
 
     def abandon(self) -> None:
-        """The unit was given up; nothing is under way any more. Idempotent."""
+        """The batch will not be loaded: wait until none of its files is under way. Idempotent."""
+
+
+class PageStream:
+    """The pages of one read, in order. Waiting for them is the phase `read`; the first one can be waited for before the
+    pages are taken."""
+
+    def __init__(self, pages: Iterable[Page], recorder: Recorder) -> None:
+        self._pages = iter(pages)
+        self._recorder = recorder
+        self._first: Page | None = None
+
+    def has_pages(self) -> bool:
+        """Wait for the first page; False: there is none. To be called once."""
+        self._first = next(self, None)
+        if self._first is not None:
+            self._recorder.tell("read")
+        return self._first is not None
+
+    def __iter__(self) -> PageStream:
+        return self
+
+    def __next__(self) -> Page:
+        if (page := self._first) is not None:
+            self._first = None
+            return page
+        with self._recorder.timed("read"):
+            return next(self._pages)
 
 
 class LoadBatchWriter:
-    """Cuts one run's rows into load units of at most `max_rows_per_load` rows (and a page more).
+    """Writes the load batches of one run, each of at most `max_rows_per_load` rows (and a page more).
 
-    batches are named `<slug>/<fence>-<n>`: unique for ever, because the fence is.
+    Their names are `<slug>/<fence>-<n>`, which no other batch ever has, because no other run has the fence.
     """
 
     def __init__(
@@ -43,108 +67,86 @@ class LoadBatchWriter:
         plan: TablePlan,
         fence: int,
         spool: Spool,
-        quarantine: RejectedRows,
-        progress: Recorder,
+        rejected: RejectedRows,
+        recorder: Recorder,
         stop: threading.Event,
         *,
         first_batch: int = 0,
         first_row: int = 0,
         uploads: Uploads | None = None,
     ) -> None:
-        """first_batch, first_row: what units and rows are counted from. uploads: gets finished files before their unit
-        is handed over."""
+        """first_batch, first_row: where the numbers of batches and rows begin. uploads: gets finished part files before
+        their batch is complete."""
         self._plan = plan
         self._fence = fence
         self._spool = spool
-        self._quarantine = quarantine
-        self._progress = progress
+        self._rejected = rejected
+        self._recorder = recorder
         self._stop = stop
-        self._made = first_batch
-        self._rows = first_row
+        self._batch_number = first_batch
+        self._name = ""
+        """The name of the batch that is being written."""
+        self._first_row = first_row
         self._uploads = uploads
 
     def units(self, pages: Iterable[Page]) -> Iterator[LoadBatch]:
-        """Units in the order of reading. Between a unit and the next, nothing of the next has been read, and when the
-        next is asked for the files of the one before are removed.
+        """The load batches in the order of reading. While a batch is with the caller nothing of the next one has been
+        read; when the next one is asked for, the part files of the one before are removed.
 
-        Raises ShuttingDown between two pages when asked to stop; a half-written unit is abandoned.
+        Raises ShuttingDown between two pages when asked to stop, and what RejectedRows.filter_rows raises; a batch that
+        is not complete is dropped then.
         """
         writer = self._new_writer()
         try:
-            for page in self._timed(pages):
-                self._add(writer, page)
+            for page in pages:
+                self._write(writer, page)
                 if writer.rows >= self._plan.config.max_rows_per_load:
-                    yield from self._hand_over(writer)
+                    yield from self._complete(writer)
                     writer = self._new_writer()
             if writer.rows:
-                yield from self._hand_over(writer)
+                yield from self._complete(writer)
         finally:
             writer.abandon()
             if self._uploads is not None:
                 self._uploads.abandon()
 
-    def _add(self, writer: PartWriter, page: Page) -> None:
+    def _write(self, writer: PartWriter, page: Page) -> None:
         if self._stop.is_set():
             raise ShuttingDown(
-                f"{self._progress.table}: stopped between two pages; nothing of this load unit is kept"
+                f"{self._recorder.table}: stopped between two pages; the load batch under way is dropped"
             )
-        good = self._quarantine.sift(page)
-        with self._progress.timed("write"):
-            writer.write(good)
+        rows = self._rejected.filter_rows(page)
+        with self._recorder.timed("write"):
+            writer.write(rows)
         if self._uploads is not None:
-            self._uploads.send(self._batch, writer.followed())
-        self._progress.tell("page", rows=good.num_rows, size=_size(good))
+            self._uploads.send(self._name, writer.take_finished())
+        self._recorder.tell("page", rows=rows.num_rows, size=int(rows.nbytes))
 
-    def _timed(self, pages: Iterable[Page]) -> Iterator[Page]:
-        reader = iter(pages)
-        first = True
-        while True:
-            began = time.monotonic()
-            page = next(reader, None)
-            self._progress.spent("read", time.monotonic() - began)
-            if page is None:
-                return
-            if first:
-                self._progress.tell("read")
-                first = False
-            yield page
-
-    def _new_writer(self) -> PartWriter:
-        hashed = self._plan.config.mode is TableMode.APPEND
-        return PartWriter(self._spool.unit_folder(), self._plan.output, first_row=self._rows, hashed=hashed)
-
-    def _hand_over(self, writer: PartWriter) -> Iterator[LoadBatch]:
-        unit = self._close(writer)
-        yield unit
-        for part in unit.parts:
-            part.path.unlink()
-
-    def _close(self, writer: PartWriter) -> LoadBatch:
-        with self._progress.timed("write"):
+    def _complete(self, writer: PartWriter) -> Iterator[LoadBatch]:
+        """The batch that has been written; its part files are removed once the caller goes on."""
+        with self._recorder.timed("write"):
             parts = writer.finish()
         if self._uploads is not None:
-            self._uploads.arrive(self._batch)
-        unit = LoadBatch(self._batch, self._fence, parts, self._rows)
-        self._made += 1
-        self._rows += unit.rows
-        self._progress.tell("written", rows=unit.rows, size=unit.size)
-        return unit
+            self._uploads.arrive(self._name)
+        batch = LoadBatch(self._name, self._fence, parts, self._first_row)
+        self._batch_number += 1
+        self._first_row += batch.rows
+        self._recorder.tell("written", rows=batch.rows, size=batch.size)
+        yield batch
+        for part in batch.parts:
+            part.path.unlink()
 
-    @property
-    def _batch(self) -> str:
-        return batch_name(self._plan, self._fence, self._made)
+    def _new_writer(self) -> PartWriter:
+        self._name = batch_name(self._plan, self._fence, self._batch_number)
+        hashed = self._plan.config.mode is TableMode.APPEND
+        return PartWriter(
+            self._spool.batch_folder(), self._plan.output, first_row=self._first_row, hashed=hashed
+        )
 
 
 def batch_name(plan: TablePlan, fence: int, number: int) -> str:
-    return f"{slug(plan)}/{fence}-{number}"
-
-
-def slug(plan: TablePlan) -> str:
-    """The table's name in the configuration, which is unique, fit for a path in a stage."""
-    return "".join(
+    """The name of a run's nth batch. It begins with the table's name in the configuration, fit for a stage's path."""
+    slug = "".join(
         c if c.isascii() and (c.isalnum() or c in ".-") else f"_{ord(c):x}" for c in plan.config.name
     )
-
-
-def _size(rows: pa.RecordBatch) -> int:
-    return int(rows.nbytes)
+    return f"{slug}/{fence}-{number}"

@@ -1,33 +1,37 @@
-"""Part files: Arrow batches in, zstd Parquet of a bounded size out, in bounded memory."""
+"""Writes Arrow batches as part files: zstd Parquet files of a bounded size, in bounded memory."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pgsnow.model.batch import PartFile
 from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
-from pgsnow.model.types.typemap import Field
-from pgsnow.sync.pipeline.row_hash import row_hashes
+from pgsnow.model.types.mapping import Field
 
 ROW_GROUP_ROWS = 100_000
 ROW_GROUP_BYTES = 16 << 20
-"""Of Arrow memory: what is held before a row group is written."""
+"""Arrow memory that is buffered before a row group is written."""
 PART_BYTES = 128 << 20
-"""Of file: a part is closed at the first row group boundary past this. Snowflake loads files of 100 to 250 MB best; the
+"""File size at which a part is closed, at the next row group boundary. Snowflake loads files of 100 to 250 MB best; the
 connector holds a part in memory while it uploads it, so this bounds memory too: see docs/loading.md."""
 
 FIRST_PART_BYTES = 8 << 20
-"""Of a unit's first part; each further one has at least this, and half of what those before it have. There is something
-to upload early then, while the rest is read, little is left at the end, and yet there are few files. Measured:
-docs/decisions/24-files-go-up-while-rows-are-read.md"""
+"""File size of a batch's first part; each further one has at least this, and half of what those before it have. There
+is something to upload early then, while the rest is read, little is left at the end, and yet there are few files.
+Measured: docs/decisions/24-files-go-up-while-rows-are-read.md"""
+
+HASH_BYTES = 16
 
 
 def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
-    """One column a loaded field, under its Snowflake name, if asked for HASH_COLUMN, and ORDER_COLUMN (int64) last."""
+    """One column per field, under its Snowflake name; then HASH_COLUMN if asked for, and ORDER_COLUMN (int64)."""
     columns = [pa.field(field.target, field.type.arrow) for field in output]
     if hashed:
         columns.append(pa.field(HASH_COLUMN, pa.string()))
@@ -35,10 +39,10 @@ def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Sch
 
 
 class PartWriter:
-    """Writes the part files of one load unit into `folder`. Not for use by two threads.
+    """Writes the part files of one load batch into `folder`. Not for use by two threads.
 
     Rows keep the order in which they are written: ORDER_COLUMN counts them from `first_row` over all parts. hashed:
-    HASH_COLUMN holds a digest of each. part_bytes: PART_BYTES if it is not given.
+    HASH_COLUMN holds the row hash of each. part_bytes: PART_BYTES if it is not given.
     """
 
     def __init__(
@@ -57,59 +61,60 @@ class PartWriter:
         self._dictionary = [field.target for field in output if field.type.low_cardinality]
         self._part_bytes = part_bytes or PART_BYTES
         self._parts: list[PartFile] = []
-        self._told = 0
-        self._held: list[pa.RecordBatch] = []
-        self._held_rows = 0
-        self._held_bytes = 0
+        self._taken = 0
+        self._buffered: list[pa.RecordBatch] = []
+        self._buffered_rows = 0
+        self._buffered_bytes = 0
         self._writer: pq.ParquetWriter | None = None
         self._path: Path | None = None
         self._part_rows = 0
         self.rows = 0
 
     def write(self, rows: pa.RecordBatch) -> None:
-        """Add rows whose columns are the fields' in order."""
+        """Add rows; their columns are the fields' in order."""
         if rows.num_rows == 0:
             return
         first = self._first_row + self.rows
         order = pa.array(np.arange(first, first + rows.num_rows, dtype=np.int64))
         hashes = [] if self._hashed is None else [row_hashes(rows, self._hashed)]
         batch = pa.RecordBatch.from_arrays([*rows.columns, *hashes, order], schema=self._schema)
-        self._held.append(batch)
-        self._held_rows += batch.num_rows
-        self._held_bytes += batch.nbytes
+        self._buffered.append(batch)
+        self._buffered_rows += batch.num_rows
+        self._buffered_bytes += batch.nbytes
         self.rows += batch.num_rows
-        if self._held_rows >= ROW_GROUP_ROWS or self._held_bytes >= ROW_GROUP_BYTES:
+        if self._buffered_rows >= ROW_GROUP_ROWS or self._buffered_bytes >= ROW_GROUP_BYTES:
             self._write_row_group()
 
     def finish(self) -> tuple[PartFile, ...]:
-        """Close the last part and return all of them; empty when no row was written."""
+        """Close the last part and return all parts; none if no row was written."""
         self._write_row_group()
         self._close_part()
         return tuple(self._parts)
 
-    def followed(self) -> tuple[PartFile, ...]:
-        """Finished parts after which rows have come, each told once."""
-        more = bool(self._held) or self._writer is not None
-        until = len(self._parts) if more else max(self._told, len(self._parts) - 1)
-        new = tuple(self._parts[self._told : until])
-        self._told = until
+    def take_finished(self) -> tuple[PartFile, ...]:
+        """Finished parts that rows of the batch have followed; each is returned once."""
+        more = bool(self._buffered) or self._writer is not None
+        until = len(self._parts) if more else max(self._taken, len(self._parts) - 1)
+        new = tuple(self._parts[self._taken : until])
+        self._taken = until
         return new
 
     def abandon(self) -> None:
-        """Close what is open; the folder's owner removes the files."""
-        self._held.clear()
+        """Close what is open; the folder's owner removes the files. Idempotent."""
+        self._buffered.clear()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     def _write_row_group(self) -> None:
-        if not self._held:
+        if not self._buffered:
             return
         writer = self._writer or self._open_part()
-        writer.write_table(pa.Table.from_batches(self._held, self._schema), row_group_size=self._held_rows)
-        self._part_rows += self._held_rows
-        self._held.clear()
-        self._held_rows = self._held_bytes = 0
+        table = pa.Table.from_batches(self._buffered, self._schema)
+        writer.write_table(table, row_group_size=self._buffered_rows)
+        self._part_rows += self._buffered_rows
+        self._buffered.clear()
+        self._buffered_rows = self._buffered_bytes = 0
         enough = min(self._part_bytes, max(FIRST_PART_BYTES, sum(part.size for part in self._parts) // 2))
         if self._path is not None and self._path.stat().st_size >= enough:
             self._close_part()
@@ -124,7 +129,7 @@ class PartWriter:
             compression="zstd",
             compression_level=1,
             use_dictionary=self._dictionary or False,
-            # COPY reads whole files and looks at no minimum or maximum.
+            # COPY reads whole files and uses no minimum or maximum.
             write_statistics=False,
         )
         return self._writer
@@ -135,3 +140,38 @@ class PartWriter:
         self._writer.close()
         self._parts.append(PartFile(self._path, self._part_rows, self._path.stat().st_size))
         self._writer = self._path = None
+
+
+def row_hashes(rows: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
+    """The hash of each row (string, 32 hex digits), for tables whose rows have no key: of each value that is not NULL,
+    with its column's name and its length. NULLs are left out, so that a new column without values leaves the hash as
+    it was. ValueError for no columns.
+    """
+    if not names:
+        raise ValueError("a row without columns has no hash")
+    cells = [_hashed_cells(column, name) for column, name in zip(rows.columns, names, strict=True)]
+    # not null_handling="skip", which leaves out rows that are NULL throughout
+    joined = pc.binary_join_element_wise(
+        *cells, pa.scalar(b""), null_handling="replace", null_replacement=b""
+    )
+    digests = [hashlib.blake2b(row.as_py(), digest_size=HASH_BYTES).hexdigest() for row in joined]
+    return pa.array(digests, pa.string())
+
+
+def _hashed_cells(column: pa.Array, name: str) -> pa.Array:
+    """`<name>=<length>:<value>;` as bytes, NULL for NULL."""
+    value = _exact_bytes(column)
+    length = pc.binary_length(value).cast(pa.string()).cast(pa.binary())
+    return pc.binary_join_element_wise(
+        pa.scalar(f"{name}=".encode()), length, pa.scalar(b":"), value, pa.scalar(b";"), pa.scalar(b"")
+    )
+
+
+def _exact_bytes(column: pa.Array) -> pa.Array:
+    """Bytes that differ for different values of the column's type."""
+    if pa.types.is_binary(column.type):
+        return column
+    if pa.types.is_date(column.type) or pa.types.is_time(column.type) or pa.types.is_timestamp(column.type):
+        whole = pa.int32() if column.type.bit_width == 32 else pa.int64()
+        column = column.view(whole)
+    return column.cast(pa.string()).cast(pa.binary())

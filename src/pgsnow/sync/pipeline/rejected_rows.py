@@ -1,9 +1,9 @@
-"""Bad rows step aside: what a transform raises on, or what the target cannot hold, goes to sync_errors."""
+"""Rejected rows, which a transform raises on or the target cannot hold: they go to sync_errors, the others on."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,21 +15,22 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.convert.nameless import without_key
-from pgsnow.postgres.read.reader import payloads
+from pgsnow.postgres.convert.convert import keyless_row
+from pgsnow.postgres.read.by_key import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
 from pgsnow.sync.pipeline.row_keys import Key, key_of, rows_with_keys
 from pgsnow.sync.runtime.recorder import Recorder
-from pgsnow.sync.transform.outcome import Outcome, Step, without
+from pgsnow.sync.transform.outcome import Outcome, Step, without_rows
 from pgsnow.sync.transform.transform import Transform
 
 REDACTED = "(redacted)"
-NOTE_EVERY = 1_000
-"""Rejected rows held in memory before they are written."""
+FLUSH_EVERY = 1_000
+"""Rejected rows held in memory before they are written to the ledger."""
 
 
 class RejectedRows:
-    """One run's sieve. What it notes is in the ledger before the checkpoint moves past those rows."""
+    """Transforms the pages of one run and filters out the rows that are rejected. The caller flushes before the
+    checkpoint moves past those rows."""
 
     def __init__(
         self,
@@ -37,101 +38,102 @@ class RejectedRows:
         transform: Transform,
         ledger: Ledger,
         claim: Claim,
-        progress: Recorder,
+        recorder: Recorder,
         source: psycopg.Connection,
-        limits: Callable[[], Sequence[Limit]],
     ) -> None:
         self._plan = plan
         self._transform = transform
-        self._limits = limits
-        self._limited: Transform | None = None
+        self._limited = transform
         self._ledger = ledger
         self._claim = claim
-        self._progress = progress
+        self._recorder = recorder
         self._source = source
-        self._noted: list[Rejected] = []
-        self._healed: list[Key] = []
+        self._unwritten: list[Rejected] = []
+        self._accepted_again: list[Key] = []
         self.rejected_keys: set[tuple[tuple[str, str | None], ...]] = set()
         """Items of every key rejected in this run."""
         self._open = ledger.rejected_rows.open_keys(claim.table) if claim.has_open_errors else []
 
-    def sift(self, page: Page) -> pa.RecordBatch:
-        """The page's good rows, transformed; the others are noted. Raises TooManyRejected, TransformFailed."""
-        with self._progress.timed("transform"):
-            transformed = self._for_the_target().apply(page.rows)
-        self._progress.rows_read += page.rows.num_rows + len(page.rejected)
-        self._progress.rows_dropped += transformed.dropped
-        self._progress.cells_changed.update(dict(page.changed))
-        bad = [self._rejected(page.rows, *entry) for entry in transformed.rejected]
-        self._note([*page.rejected, *bad])
-        self._heal(page.rows, frozenset(index for index, _, _ in transformed.rejected))
+    def apply_limits(self, limits: Sequence[Limit]) -> None:
+        """From now on check rows, after the transform, against these columns of the target, which are shorter than
+        Snowflake's longest."""
+        if limits:
+            self._limited = self._transform.followed_by(within(limits, self._recorder.cells_changed))
+
+    def filter_rows(self, page: Page) -> pa.RecordBatch:
+        """The page's rows that are not rejected, transformed, in order. Raises TooManyRejected, TransformFailed."""
+        with self._recorder.timed("transform"):
+            transformed = self._limited.apply(page.rows)
+            rejected = [self._rejected(page.rows, *entry) for entry in transformed.rejected]
+            if self._open and self._plan.pk:
+                self._find_accepted(page.rows, {index for index, _, _ in transformed.rejected})
+        self._recorder.rows_read += page.rows.num_rows + len(page.rejected)
+        self._recorder.rows_dropped += transformed.dropped
+        self._recorder.cells_changed.update(dict(page.changed))
+        if page.rejected or rejected:
+            self._add([*page.rejected, *rejected])
         return transformed.rows
 
     def flush(self) -> None:
-        """Write what was noted, with each row's payload as Postgres has it now."""
-        if not self._noted:
+        """Write the rejected rows to the ledger, each with its payload as Postgres has it now."""
+        if not self._unwritten:
             return
-        with self._progress.timed("quarantine"):
+        with self._recorder.timed("quarantine"):
             rows = [
                 replace(row, payload=self._redact(payload))
-                for row, payload in zip(self._noted, self._payloads(), strict=True)
+                for row, payload in zip(self._unwritten, self._payloads(), strict=True)
             ]
             self._ledger.rejected_rows.add(self._claim, rows)
-        self._noted.clear()
-
-    def _payloads(self) -> list[dict[str, Any] | None]:
-        """Without a key no row is found again: what was read of it is shown."""
-        if not self._plan.pk:
-            return [row.payload for row in self._noted]
-        return payloads(self._source, self._plan, [row.key for row in self._noted])
+        self._unwritten.clear()
 
     def settle(self) -> None:
-        """After everything was read: what was rejected before and is not now has been loaded, or is gone."""
+        """After everything was read: close each open error whose row was not rejected again. Its row has been loaded,
+        or is gone from the source."""
         done = [key for key in self._open if tuple(key.items()) not in self.rejected_keys]
         if done:
             self._ledger.rejected_rows.resolve(self._claim, done)
-        self._healed.clear()
+        self._accepted_again.clear()
 
     def look_again(self) -> None:
-        """Others have rejected rows of this table meanwhile; what is loaded of them from now on closes their errors."""
+        """Read the open errors again: other processes have rejected rows of this table meanwhile."""
         self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
     def resolve(self) -> None:
         """Close the open errors of rows that have now been loaded."""
-        if self._healed:
-            self._ledger.rejected_rows.resolve(self._claim, self._healed)
-            self._healed.clear()
+        if self._accepted_again:
+            self._ledger.rejected_rows.resolve(self._claim, self._accepted_again)
+            self._accepted_again.clear()
 
-    def _for_the_target(self) -> Transform:
-        """The transform, and then what the target's own columns are too short for. Known with the first page."""
-        if self._limited is None:
-            self._limited = self._transform.followed_by(within(self._limits(), self._progress.cells_changed))
-        return self._limited
+    def _payloads(self) -> list[dict[str, Any] | None]:
+        """A row without a key cannot be found again: its payload is what was read of it."""
+        if not self._plan.pk:
+            return [row.payload for row in self._unwritten]
+        return payloads(self._source, self._plan, [row.key for row in self._unwritten])
 
     def _rejected(self, rows: pa.RecordBatch, index: int, reason: str, column: str | None) -> Rejected:
         if self._plan.pk:
             return Rejected(key_of(rows, index, self._plan.pk), reason, column)
         row = key_of(rows, index, rows.schema.names)
-        return without_key(row, reason, column)
+        return keyless_row(row, reason, column)
 
-    def _note(self, rejected: Sequence[Rejected]) -> None:
-        self._noted.extend(rejected)
+    def _add(self, rejected: Sequence[Rejected]) -> None:
+        self._unwritten.extend(rejected)
         self.rejected_keys.update(tuple(row.key.items()) for row in rejected)
-        self._progress.rows_rejected += len(rejected)
+        self._recorder.rows_rejected += len(rejected)
         limit = self._plan.config.max_rejected_rows
-        if self._progress.rows_rejected > limit:
+        if self._recorder.rows_rejected > limit:
             self.flush()
             raise TooManyRejected(
                 f"{self._claim.table}: more than {limit} rows were rejected; the last: {rejected[-1].reason}"
             )
-        if len(self._noted) >= NOTE_EVERY:
+        if len(self._unwritten) >= FLUSH_EVERY:
             self.flush()
 
-    def _heal(self, rows: pa.RecordBatch, bad: frozenset[int]) -> None:
-        if self._open and self._plan.pk:
-            pk = self._plan.pk
-            found = rows_with_keys(rows, self._open, pk)
-            self._healed.extend(key_of(rows, index, pk) for index in found if index not in bad)
+    def _find_accepted(self, rows: pa.RecordBatch, rejected: set[int]) -> None:
+        """Rows with an open error that are not rejected this time; it is closed once they are loaded."""
+        pk = self._plan.pk
+        found = rows_with_keys(rows, self._open, pk)
+        self._accepted_again.extend(key_of(rows, index, pk) for index in found if index not in rejected)
 
     def _redact(self, payload: dict[str, object] | None) -> dict[str, object] | None:
         if payload is None:
@@ -141,11 +143,11 @@ class RejectedRows:
 
 
 def within(limits: Sequence[Limit], changed: Counter[str]) -> Step:
-    """Rejects rows that are too long for the target's columns, or changes them where `on_overflow` says so, and counts
-    that in `changed`."""
+    """A step that rejects rows with values too long for the target's columns, or changes the values where `on_overflow`
+    says so; it adds the number of changed values to `changed`, by column."""
 
     def check(rows: pa.RecordBatch) -> Outcome:
-        kept = without(rows, {row: (reason, column) for row, reason, column in over_limit(rows, limits)})
+        kept = without_rows(rows, {row: (reason, column) for row, reason, column in over_limit(rows, limits)})
         settled, counts = shortened(kept.rows, limits)
         changed.update(counts)
         return replace(kept, rows=settled)

@@ -1,4 +1,4 @@
-"""Keys as text: how the quarantine names a row, and how its newer versions are recognised."""
+"""Keys of rows as text: they name a rejected row in sync_errors, and newer versions of it are recognised by them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import pyarrow.compute as pc
 from pgsnow.postgres.text_values import text_of_value
 
 Key = dict[str, str | None]
+"""Column → value, as a text that Postgres reads back as the same value."""
 
 
 def key_of(rows: pa.RecordBatch, index: int, pk: Sequence[str]) -> Key:
-    """The key of one row, each value in a text that Postgres reads back as the same value."""
+    """The key of the row at `index`."""
     return {name: text_of_value(rows.column(name)[index].as_py()) for name in pk}
 
 
 def rows_with_keys(
     rows: pa.RecordBatch, keys: Sequence[Mapping[str, str | None]], pk: Sequence[str]
 ) -> list[int]:
-    """The indexes of rows that have one of these keys. Looks at each row's first key column in Arrow, and at
-    whole keys only where that one matches."""
+    """The indexes of rows that have one of these keys, in order. Only rows whose first key column matches, which Arrow
+    finds at once, are compared by their whole key."""
     if not keys or rows.num_rows == 0:
         return []
     wanted = {tuple(key.get(name) for name in pk) for key in keys}
-    first = rows.column(pk[0])
-    if pa.types.is_integer(first.type) or pa.types.is_string(first.type):
-        leading = pa.array(sorted({key[0] for key in wanted if key[0] is not None}), pa.string())
-        mask = pc.is_in(first.cast(pa.string()), value_set=leading)
-        candidates = pc.indices_nonzero(mask).to_pylist()
+    column = rows.column(pk[0])
+    if pa.types.is_integer(column.type) or pa.types.is_string(column.type):
+        first_values = pa.array(sorted({key[0] for key in wanted if key[0] is not None}), pa.string())
+        matches = pc.is_in(column.cast(pa.string()), value_set=first_values)
+        candidates = pc.indices_nonzero(matches).to_pylist()
     else:
         candidates = list(range(rows.num_rows))
     return [index for index in candidates if tuple(key_of(rows, index, pk).values()) in wanted]

@@ -1,4 +1,4 @@
-"""Where part files lie between Postgres and Snowflake: a folder a run, removed with it, also after a kill."""
+"""Folders for part files on their way from Postgres to Snowflake: one per run, removed with it, also after a kill."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from types import TracebackType
 
 
 def spool_root(base: Path | None = None) -> Path:
-    """`PGSNOW_SPOOL_DIR`, or a folder of this user's in the system's temporary one."""
+    """`base`, else `PGSNOW_SPOOL_DIR`, else a folder of this user's in the system's temporary one."""
     return base or Path(
         os.environ.get("PGSNOW_SPOOL_DIR") or Path(tempfile.gettempdir()) / f"pgsnow-{os.getuid()}"
     )
 
 
 class Spool:
-    """A private folder (mode 0700) named after this process; a context manager that removes it."""
+    """A private folder (mode 0700) named after this process and the run; a context manager that removes it."""
 
     def __init__(self, run_id: str, root: Path | None = None) -> None:
         self._root = spool_root(root)
         self._run_id = run_id
-        self._units = 0
+        self._batches = 0
         self._folder: Path | None = None
 
     def __enter__(self) -> Spool:
@@ -30,12 +30,12 @@ class Spool:
         self._folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-{self._run_id}-", dir=self._root))
         return self
 
-    def unit_folder(self) -> Path:
-        """A new, empty folder for one load unit."""
+    def batch_folder(self) -> Path:
+        """A new, empty folder for the part files of one load batch."""
         if self._folder is None:
             raise RuntimeError("the spool is not open")
-        folder = self._folder / f"unit-{self._units:04d}"
-        self._units += 1
+        folder = self._folder / f"batch-{self._batches:04d}"
+        self._batches += 1
         folder.mkdir()
         return folder
 
@@ -47,20 +47,18 @@ class Spool:
             self._folder = None
 
 
-def sweep_spool(root: Path | None = None) -> int:
-    """Remove the folders of processes that are no more. Returns how many."""
-    gone = [folder for folder in _folders(spool_root(root)) if not _alive(folder)]
-    for folder in gone:
+def clean_spool(root: Path | None = None) -> int:
+    """Remove the folders of processes that have ended, and return how many there were. Idempotent."""
+    root = spool_root(root)
+    folders = [entry for entry in root.iterdir() if entry.is_dir()] if root.is_dir() else []
+    abandoned = [folder for folder in folders if not _is_alive(folder.name.partition("-")[0])]
+    for folder in abandoned:
         shutil.rmtree(folder, ignore_errors=True)
-    return len(gone)
+    return len(abandoned)
 
 
-def _folders(root: Path) -> list[Path]:
-    return [entry for entry in root.iterdir() if entry.is_dir()] if root.is_dir() else []
-
-
-def _alive(folder: Path) -> bool:
-    pid = folder.name.partition("-")[0]
+def _is_alive(pid: str) -> bool:
+    """False if there is no process with this id; True for a name that does not begin with one."""
     if not pid.isdigit():
         return True
     try:

@@ -1,12 +1,13 @@
-"""What every tick of an engine works with, and the Postgres connections of one tick."""
+"""The services that all runs of an engine share, and the source connections of one tick."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import psycopg
 
@@ -21,40 +22,44 @@ from pgsnow.sync.runtime.planner import Planner
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """Everything here outlives a tick and may be used from several threads."""
+    """Services that outlive a tick. All of them may be used from several threads."""
 
     config: SyncConfig
     settings: Settings
     ledger: Ledger
     source: Source
     planner: Planner
-    observer: Observer
+    observer: Observer | None
     stop: threading.Event
+    """Set once the engine was asked to stop."""
     stagings: Stages
+    destination: Callable[..., Any] | None = None
+    """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
 
 
+@dataclass(frozen=True, slots=True)
 class Connections:
-    """Source connections of one tick: at most one a thread at a time, opened when first needed."""
+    """Pool of source connections for one tick: at most one per thread at a time, opened when first needed."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._free: SimpleQueue[psycopg.Connection] = SimpleQueue()
+    source: Source
+    free: SimpleQueue[psycopg.Connection] = field(default_factory=SimpleQueue)
 
     @contextmanager
     def one(self) -> Iterator[psycopg.Connection]:
-        """A connection for the block; a broken one does not come back."""
+        """A connection for the block; one that breaks is closed. Raises SourceUnavailable."""
         try:
-            conn = self._free.get_nowait()
+            conn = self.free.get_nowait()
         except Empty:
-            conn = self._source.connect()
+            conn = self.source.connect()
         try:
             yield conn
         finally:
             if conn.broken or conn.closed:
                 conn.close()
             else:
-                self._free.put(conn)
+                self.free.put(conn)
 
     def close(self) -> None:
-        while not self._free.empty():
-            self._free.get().close()
+        """Close the connections that are not in use."""
+        while not self.free.empty():
+            self.free.get().close()

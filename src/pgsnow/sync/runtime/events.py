@@ -1,4 +1,4 @@
-"""What an engine tells while it works. Progress bars, logs and scripted faults all listen here."""
+"""Events of a run, for observers: progress bars, logs, scripted faults."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something of one table's run has just happened.
+    """One step of one table's run that has just been done.
 
-    phase, in the order of a run: started, swept, evolved (a statement has altered the target), read (the first page
-    has arrived), page, written (a load unit's part files are complete), put, staged (what was put
-    waits to be loaded later), copied or inserted, merged, chunk (one of a backfill is in the target and in the ledger),
-    checkpointed, finished. rows and size (bytes) are those of this event alone; done and of: how many chunks of the
-    backfill are done, and how many there are.
+    phase, in the order of a run:
+    started; swept: leftovers of earlier runs are removed; evolved: a statement has altered the target;
+    read: the first page has arrived; page: a page is written to the part files; written: the part files of a load
+    batch are complete; put: they are in the stage; staged: the ledger knows that they wait there to be loaded later;
+    copied or inserted: the rows are in the staging table, or in the target of a direct copy; merged;
+    replaced: the target's content is replaced; chunk: a chunk of the backfill is in the target and in the ledger;
+    checkpointed; finished (`detail` is the run's status).
+    rows and size (bytes) are those of this event alone, seconds those since the run began. done and of: how many
+    chunks of the backfill are loaded, and how many there are.
     """
 
     table: str
@@ -30,7 +34,7 @@ class Event:
 
 
 Observer = Callable[[Event], None]
-"""Called in the table's own thread; an exception it raises ends that table's run as a failure would."""
+"""Called in the thread that does the step; an exception it raises ends that table's run as a failure would."""
 
 PHASES: Final = (
     "started", "swept", "evolved", "read", "page", "written", "put", "staged", "copied", "inserted", "merged", "chunk",
@@ -39,11 +43,11 @@ PHASES: Final = (
 
 
 def ignore(_event: Event) -> None:
-    """The observer that nobody asked for."""
+    """An observer that does nothing."""
 
 
 def all_of(*observers: Observer) -> Observer:
-    """One observer that tells each of these, in order."""
+    """One observer that calls each of these, in order."""
 
     def tell(event: Event) -> None:
         for observer in observers:

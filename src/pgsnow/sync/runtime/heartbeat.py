@@ -1,4 +1,4 @@
-"""While a tick works, its leases are kept alive from a thread of their own."""
+"""Renews the leases of a tick while it works, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY = 60.0
 
 
 class Heartbeat:
-    """A context manager that renews the claims every `every` seconds until it is left."""
+    """A context manager that renews these claims every `every` seconds until it is left."""
 
     def __init__(self, leases: Leases, claims: Sequence[Claim], every: float = EVERY) -> None:
         self._leases = leases
@@ -30,7 +30,7 @@ class Heartbeat:
         return self
 
     def forget(self, claim: Claim) -> None:
-        """This table's run has ended."""
+        """Renew this claim no more: its run has ended."""
         self._claims.pop(claim.table, None)
 
     def __exit__(
@@ -45,5 +45,5 @@ class Heartbeat:
             try:
                 self._leases.renew(list(self._claims.values()))
             except PgsnowError:
-                # The ledger is away for a moment. The lease outlives ten beats, and every write is fenced anyway.
+                # The ledger may be back at the next beat: a lease outlives ten of them, and every write is fenced.
                 continue

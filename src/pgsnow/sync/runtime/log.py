@@ -1,21 +1,25 @@
-"""Structured logs: one line a finished table, one a tick, on top of the standard library's logging.
+"""Structured logs through the standard library's logging: one line per finished table, one per tick.
 
-As a library pgsnow only writes to the logger `pgsnow`; the host decides where that goes. `configure` is for the
-command line, the demo and hosts that want the plan's output: one JSON object (or console line) an event.
+As a library pgsnow writes to the logger `pgsnow` alone, and the host decides where that goes. `configure` is for the
+command line, the demo, and hosts that want one JSON object (or console line) per event.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, TextIO
 
 from pgsnow.model.report import Status, SyncReport, TableReport
+from pgsnow.model.settings.secret import Secret
+from pgsnow.model.unexpected import public_text, redacted_traceback
 
 
 def logger(table: str | None = None, run_id: str | None = None) -> Any:
-    """A logger that carries the table and the run."""
-    import structlog  # slow to load, and a command that is not asked to log never does
+    """A logger whose lines carry the table and the run's id."""
+    import structlog  # slow to load; a command that logs nothing does without
 
     bound = {name: value for name, value in (("table", table), ("run_id", run_id)) if value is not None}
     return structlog.wrap_logger(
@@ -31,11 +35,14 @@ def logger(table: str | None = None, run_id: str | None = None) -> Any:
 
 
 def configure(style: str = "json", stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Send the logger `pgsnow` to a stream (stdout by default), as `json` or `console`. Leaves the root alone;
-    calling it again replaces the handler it made before."""
+    """Send the logger `pgsnow` to a stream (stdout by default), as `json` or `console`. The root logger stays as it is.
+    Idempotent: a further call replaces the handler of the one before."""
     import structlog
 
-    render = {"json": structlog.processors.JSONRenderer, "console": structlog.dev.ConsoleRenderer}
+    render: dict[str, Any] = {
+        "json": structlog.processors.JSONRenderer,
+        "console": partial(structlog.dev.ConsoleRenderer, exception_formatter=structlog.dev.plain_traceback),
+    }
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -56,16 +63,25 @@ def configure(style: str = "json", stream: TextIO | None = None, level: int = lo
     log.propagate = False
 
 
+def log_unexpected(
+    error: Exception, secrets: Iterable[Secret], table: str | None = None, run_id: str | None = None
+) -> None:
+    """Log an error that pgsnow does not know: class and place at ERROR, the traceback without secrets at DEBUG."""
+    log = logger(table, run_id)
+    log.error("unexpected error", error=public_text(error), error_type=type(error).__name__)
+    if logging.getLogger("pgsnow").isEnabledFor(logging.DEBUG):
+        log.debug("traceback of an unexpected error", exception=redacted_traceback(error, secrets))
+
+
 def log_report(report: SyncReport) -> None:
-    """A line for each table that did something, and the plan's metrics of the tick."""
+    """Log a line for each table that was not idle, and one with the metrics of the tick."""
     if not logging.getLogger("pgsnow").isEnabledFor(logging.ERROR):
         return
     for table in report.tables:
         if table.status is not Status.IDLE:
             _log_table(table)
-    metrics = report.metrics() | {
-        "rows_processed": {k: v for k, v in report.metrics()["rows_processed"].items() if v}
-    }
+    metrics = report.metrics()
+    metrics["rows_processed"] = {table: rows for table, rows in metrics["rows_processed"].items() if rows}
     logger(run_id=report.run_id).info(
         "tick", seconds=round(report.seconds, 3), tables=len(report.tables), **metrics
     )

@@ -1,4 +1,4 @@
-"""What is asked of a tick beyond what its tables need by themselves."""
+"""Options of one tick beyond what its tables need by themselves."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Nothing, by default."""
+    """Options of all runs of one tick; none is set by default."""
 
     full_refresh: bool = False
-    """Read everything, and delete what the source no longer has."""
+    """Read everything, and delete rows that the source no longer has."""
     resync: bool = False
-    """Read everything, and let it take the place of the target's content, at once."""
+    """Read everything into a shadow table, and swap it with the target's content."""
     load: bool = False
-    """What waits in the stage is loaded too, whether it is due or not."""
+    """Load staged batches now, whether they are due or not."""
     leave_chunks: bool = False
-    """Backfills are begun and ended, and others load their chunks."""
+    """Begin and end backfills, and leave their chunks to other processes."""
 
     @property
     def refresh(self) -> bool:
-        """Is everything to be read?"""
+        """True if everything is to be read."""
         return self.full_refresh or self.resync
 
 
-NONE = RunOptions()
+DEFAULT = RunOptions()

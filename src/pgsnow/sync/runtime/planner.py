@@ -1,4 +1,4 @@
-"""From a table of the configuration to the plan of its run, by way of the source's catalog."""
+"""Plans a table's run from its configuration and the source's catalog."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pgsnow.sync.transform.transform import Transform, build_transform
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the source's drift leads to, its plan above all, and the transform that the plan's output was derived
-    from."""
+    """A table's plan with how its source has drifted since the last run, and the transform that the plan's output is
+    derived from."""
 
     drift: Drift
     transform: Transform
@@ -42,8 +42,12 @@ def prepare(
     known: SourceDefinition | None = None,
     fingerprint: str | None = None,
 ) -> Prepared:
-    """known: what the ledger remembers of the source. Raises ColumnMissing, KeyUnusable, WatermarkUnusable,
-    UnsupportedTable, TransformFailed, TargetConflict, TypeChanged."""
+    """Plan the run of a table whose source is described. known: the source's definition in the ledger. fingerprint: of
+    its catalog entry. Pure, but that the transform's function is imported.
+
+    Raises ColumnMissing, KeyUnusable, WatermarkUnusable, UnsupportedTable, TransformFailed, TargetConflict, and
+    TypeChanged.
+    """
     try:
         plan, transform = _planned(config, source, settings)
     except ColumnMissing as error:
@@ -67,7 +71,7 @@ def _planned(
 def _with_present_name(
     error: ColumnMissing, source: SourceTable, known: SourceDefinition | None
 ) -> ColumnMissing:
-    """The error, and what the column is called now, if the ledger knows which it was."""
+    """The error, with the column's present name if the ledger knows which column it was."""
     now = known.present_name(error.column, source) if known is not None else None
     if now is None:
         return error
@@ -79,11 +83,11 @@ def _with_present_name(
 
 
 class Planner:
-    """Plans by table, remembered while the source's catalog entry stays the same."""
+    """Cache of plans by table; a plan is kept while the table's catalog entry stays the same."""
 
     def __init__(self, settings: SnowflakeSettings) -> None:
         self._settings = settings
-        self._made: dict[str, tuple[str, SourceDefinition | None, Prepared]] = {}
+        self._plans: dict[str, tuple[str, SourceDefinition | None, Prepared]] = {}
 
     def plan(
         self,
@@ -92,24 +96,26 @@ class Planner:
         fingerprint: str | None,
         known: SourceDefinition | None = None,
     ) -> Prepared:
-        """`fingerprint` stands for the table's catalog entry (None: there is none, look again); known: what the ledger
-        remembers of it."""
-        made = self._made.get(config.name)
-        if made is not None and made[:2] == (fingerprint, known):
-            return made[2]
+        """The table's plan, from the cache or made now. fingerprint: of its catalog entry (None: not known, so that the
+        plan is made again). known: its definition in the ledger. Raises what `prepare` raises, and SourceTableMissing.
+        """
+        cached = self._plans.get(config.name)
+        if cached is not None and cached[:2] == (fingerprint, known):
+            return cached[2]
         source = self._describe(conn, config, known)
         prepared = prepare(config, source, self._settings, known, fingerprint)
         if fingerprint is not None:
-            self._made[config.name] = (fingerprint, known, prepared)
+            self._plans[config.name] = (fingerprint, known, prepared)
         return prepared
 
     def forget(self, name: str) -> None:
-        self._made.pop(name, None)
+        """Drop the table's plan; the next run makes it again."""
+        self._plans.pop(name, None)
 
     def _describe(
         self, conn: psycopg.Connection, config: TableConfig, known: SourceDefinition | None
     ) -> SourceTable:
-        """A table that is not there (any more) may be known to have another name now."""
+        """The table as the catalog has it. The error for a missing one says its present name, if it was renamed."""
         try:
             return describe(conn, config.source)
         except SourceTableMissing:

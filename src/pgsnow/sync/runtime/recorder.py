@@ -1,36 +1,93 @@
-"""Counting what one table's run does, and telling the observer as it goes."""
+"""Counters and phases of one table's run, and the events that an observer is told."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 
-from pgsnow.model.backfill import ChunkCounts
 from pgsnow.model.batch import LoadBatch, LoadResult
-from pgsnow.model.errors import PgsnowError
-from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.events import Event, Observer
 
-_COUNTS = (
+COUNTS = (
     "rows_read", "rows_rejected", "rows_dropped", "rows_inserted", "rows_updated", "bytes_staged", "load_units",
 )  # fmt: skip
 
 
-class Recorder:
-    """The run's tally. One thread writes it: others write one `apart`, which is added once they are done."""
+class PhaseClock:
+    """Wall seconds by phase: plan, probe, connect, prepare (the target is created or altered), read, transform, write,
+    quarantine, put, copy, insert, merge, replace, checkpoint, sweep.
 
-    def __init__(self, table: str, target: str, run_id: str, observer: Observer) -> None:
+    Phases are exclusive: a block within a block counts for the inner phase alone, so that their sum is at most the
+    seconds that have passed. Only one thread counts, the run's own: what another does meanwhile shows in it as waiting.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, began: float | None = None) -> None:
+        """now: seconds of a clock that never goes back. began: when the run did; now, if it is not given."""
+        self.now = now
+        self.began = now() if began is None else began
+        self._phase: str | None = None
+        self._since = self.began
+        self._thread = threading.get_ident()
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return self.now() - self.began
+
+    def attach(self) -> None:
+        """From now on the calling thread is the one that counts. Not to be called within a block."""
+        self._thread = threading.get_ident()
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Count the block's seconds for `phase`, less those of blocks within it; nothing in any other thread."""
+        if threading.get_ident() != self._thread:
+            yield
+            return
+        outer = self._phase
+        self._enter(phase)
+        try:
+            yield
+        finally:
+            self._enter(outer)
+
+    def spent(self, phase: str, seconds: float) -> None:
+        """Count seconds that were measured elsewhere, and have passed since the current block was entered."""
+        self.seconds[phase] = self.seconds.get(phase, 0) + seconds
+        self._since += seconds
+
+    def _enter(self, phase: str | None) -> None:
+        now = self.now()
+        if self._phase is not None:
+            self.seconds[self._phase] = self.seconds.get(self._phase, 0) + now - self._since
+        self._phase, self._since = phase, now
+
+
+class Recorder:
+    """Counts what one run does. One thread writes it, the one that is attached; each further thread gets a recorder of
+    its own by `apart`, which is added once that thread is done. Any thread may `tell`."""
+
+    def __init__(
+        self,
+        table: str,
+        target: str,
+        run_id: str,
+        observer: Observer | None = None,
+        clock: PhaseClock | None = None,
+    ) -> None:
         self.table = table
         self.target = target
         self.run_id = run_id
         self._observer = observer
-        self._began = time.monotonic()
-        self._started_at = datetime.now(UTC)
-        self.phases: dict[str, float] = {}
+        self.started_at = datetime.now(UTC)
+        self.clock = clock or PhaseClock()
+        self.timed = self.clock.timed
+        self.phases = self.clock.seconds
         self.events: list[str] = []
         self.query_ids: list[str] = []
         self.rows_read = 0
@@ -42,107 +99,44 @@ class Recorder:
         self.bytes_staged = 0
         self.load_units = 0
         self.replaced = False
-        """The target's content was replaced, if by nothing."""
-        self.backfilled = False
-        """A backfill has ended, whoever has loaded its rows."""
+        """True once the target's content has been replaced, if by no row."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
-        self.left_to_others: ChunkCounts | None = None
-        """How far the backfill is that keeps this run from going on."""
 
     def apart(self) -> Recorder:
-        """An empty tally of the same run."""
-        part = Recorder(self.table, self.target, self.run_id, self._observer)
-        part._began, part._started_at = self._began, self._started_at
-        return part
+        """An empty recorder for the calling thread, of the same run."""
+        clock = PhaseClock(self.clock.now, self.clock.began)
+        return Recorder(self.table, self.target, self.run_id, self._observer, clock)
 
-    def add(self, part: Recorder) -> None:
-        """What was counted apart. Seconds of threads that worked side by side add up to more than passed."""
+    def add(self, part: Recorder, *, threads: int = 1) -> None:
+        """Add the counts of a recorder that was kept apart. threads: how many worked side by side; a second of each
+        counts for its share of one, or phases would add up to more than has passed."""
         for phase, seconds in part.phases.items():
-            self.spent(phase, seconds)
+            self.clock.spent(phase, seconds / threads)
         self.events.extend(event for event in part.events if event not in self.events)
         self.query_ids.extend(part.query_ids)
         self.cells_changed.update(part.cells_changed)
-        for name in _COUNTS:
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(part, name))
-
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        """Add the block's wall seconds to `phase`."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.spent(phase, time.monotonic() - began)
-
-    def spent(self, phase: str, seconds: float) -> None:
-        self.phases[phase] = self.phases.get(phase, 0.0) + seconds
 
     def tell(
         self, phase: str, *, rows: int = 0, size: int = 0, detail: str = "", done: int = 0, of: int = 0
     ) -> None:
-        seconds = time.monotonic() - self._began
-        self._observer(Event(self.table, self.run_id, phase, rows, seconds, size, detail, done, of))
+        """Tell the observer that something has happened; `phase` is one of pgsnow.sync.runtime.events.PHASES."""
+        if self._observer is not None:
+            seconds = self.clock.elapsed
+            self._observer(Event(self.table, self.run_id, phase, rows, seconds, size, detail, done, of))
 
-    def loaded(self, unit: LoadBatch, result: LoadResult) -> None:
+    def loaded(self, batch: LoadBatch, result: LoadResult) -> None:
+        """Count a load batch that is in the target."""
         self.load_units += 1
-        self.bytes_staged += unit.size
+        self.bytes_staged += batch.size
         self.applied(result)
 
     def applied(self, result: LoadResult) -> None:
-        """What Snowflake said, of one unit or of a whole content."""
+        """Count what Snowflake answered, for one load batch or for a whole content."""
         self.rows_inserted += result.inserted
         self.rows_updated += result.updated
         self.query_ids.extend(result.query_ids)
         for phase, seconds in result.seconds.items():
-            self.spent(phase, seconds)
-
-    def report(self, status: Status | None = None, error: BaseException | None = None) -> TableReport:
-        """The report as of now; without a status: how a run that came to its end without an error ended."""
-        left = self.left_to_others
-        if status is None and left is not None:
-            return replace(
-                self.report(Status.HELD),
-                error=f"backfill under way: {left.done} of {left.chunks} chunks are loaded",
-                error_type="BackfillUnderWay",
-                chunks_left=left.left,
-                chunks_waiting=left.waiting,
-            )
-        known = error if isinstance(error, PgsnowError) else None
-        return TableReport(
-            table=self.table,
-            target=self.target,
-            run_id=self.run_id,
-            status=status or self._good_status(),
-            started_at=self._started_at,
-            seconds=round(time.monotonic() - self._began, 6),
-            phases={phase: round(seconds, 6) for phase, seconds in self.phases.items()},
-            rows_read=self.rows_read,
-            rows_rejected=self.rows_rejected,
-            rows_dropped=self.rows_dropped,
-            cells_changed=dict(self.cells_changed),
-            rows_inserted=self.rows_inserted,
-            rows_updated=self.rows_updated,
-            bytes_staged=self.bytes_staged,
-            load_units=self.load_units,
-            query_ids=tuple(self.query_ids),
-            full_read=self.full_read,
-            events=(*self.events, *self._told_changes()),
-            error=None if error is None else (str(known) if known else f"{type(error).__name__}: {error}"),
-            error_type=None if error is None else type(error).__name__,
-            advice=(known.advice or None) if known else None,
-            transient=bool(known and known.transient),
-            last_watermark=self.last_watermark,
-        )
-
-    def _told_changes(self) -> list[str]:
-        return [
-            f"changed {count} {'value' if count == 1 else 'values'} of {column}: the target cannot hold them"
-            for column, count in sorted(self.cells_changed.items())
-        ]
-
-    def _good_status(self) -> Status:
-        if self.rows_rejected:
-            return Status.PARTIAL
-        worked = self.rows_read or self.replaced or self.backfilled or self.load_units
-        return Status.OK if worked else Status.IDLE
+            self.clock.spent(phase, seconds)

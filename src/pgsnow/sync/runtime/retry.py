@@ -1,4 +1,4 @@
-"""Trying again inside a run: only what `Retry.NOW` allows, a few times, never past a request to stop."""
+"""Retries within a run: errors that `Retry.NOW` marks as transient, a few times, never after a request to stop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 from tenacity import (
     Retrying,
     retry_if_exception,
+    sleep_using_event,
     stop_after_attempt,
     stop_when_event_set,
     wait_exponential_jitter,
@@ -20,24 +21,22 @@ T = TypeVar("T")
 
 ATTEMPTS = 4
 LONGEST_WAIT = 10.0
-"""Seconds."""
+"""Seconds between two attempts."""
 
 
 def is_transient(error: BaseException) -> bool:
+    """True for an error of ours that may not occur again at once."""
     return isinstance(error, PgsnowError) and error.transient
 
 
 def with_retries(action: Callable[[], T], stop: threading.Event, *, attempts: int = ATTEMPTS) -> T:
-    """The action's result; raises its last error when it stays transient, or at once when it is not."""
+    """The action's result, which must be safe to do twice. Raises an error that is not transient at once, and a
+    transient one after `attempts` attempts or once `stop` is set."""
     retrying = Retrying(
         retry=retry_if_exception(is_transient),
         stop=stop_after_attempt(attempts) | stop_when_event_set(stop),
         wait=wait_exponential_jitter(multiplier=0.2, max=LONGEST_WAIT),
-        sleep=lambda seconds: _pause(stop, seconds),
+        sleep=sleep_using_event(stop),
         reraise=True,
     )
     return retrying(action)
-
-
-def _pause(stop: threading.Event, seconds: float) -> None:
-    stop.wait(seconds)

@@ -1,129 +1,145 @@
-"""A full read of a large table: chunk by chunk, each remembered once it is in the target, whoever crashes in between.
+"""A full read of a large table in chunks; the ledger has each as done once it is in the target, whatever crashes.
 
-What changes while it goes on is read afterwards, from the checkpoint that was captured before the first chunk.
+What changes meanwhile is read afterwards, from the checkpoint that was captured before the first chunk.
 docs/decisions/17-a-backfill-in-chunks.md shows why nothing is missed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from pgsnow.model.backfill import Backfill, Chunk, layout_of
+from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, layout_of
+from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
-from pgsnow.postgres.read.chunk_reader import BackfillPlan, outset
+from pgsnow.postgres.read.chunk_reader import BackfillPlan, plan_backfill
 from pgsnow.postgres.read.last_watermark import largest
+from pgsnow.sync.load.choose import BackfillFacts, LoadFacts
+from pgsnow.sync.load.direct_copy import Attempts
+from pgsnow.sync.load.target import TargetGone
 from pgsnow.sync.table.chunk_pool import ChunkPool
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.throttle import MEGABYTE
 
 
-def backfill(run: RunContext) -> RunContext:
-    """If everything is to be read, and that is more than a chunk: all of it in the target, and the run that goes on
-    from there, unless `progress.left_to_others` tells that others are at work on it. Else the run as it was."""
-    if not may_be_due(run):
-        return run
-    start = outset(run.source, run.plan, run.checkpoint, run.horizon, full=run.refresh, because=run.because)
+@dataclass(frozen=True, slots=True)
+class BackfillDone:
+    """Every chunk of `work` is in the target; `checkpoint` is where to go on from. The ledger still has the backfill:
+    it ends with the next checkpoint."""
+
+    work: Backfill
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksRemain:
+    """Other processes are loading chunks; a later run goes on once they are done."""
+
+    counts: ChunkCounts
+
+
+def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
+    """Begin a backfill, or go on with one, if everything is to be read, and that is more than a chunk; else None."""
+    if not may_be_needed(run):
+        return None
+    start = plan_backfill(
+        run.source, run.plan, run.checkpoint, run.horizon, full=run.options.refresh, because=run.because
+    )
     if start is None or len(start.chunks) == 1:
-        return run
-    run.destination.target.ensure()  # first: a target that has to be made has nothing of the chunks that are done
-    run.destination.target.made = False
-    work = gone_on_with(run, start) or begun(run, start)
-    run = replace(run, resync=work.replaces)
-    filled = fill(run, work)
-    if filled is None:
-        run.progress.events.append("the target was gone: the backfill begins anew")
-        run.destination.target.look_again()
-        return backfill(replace(run, checkpoint=None))
-    return filled
+        return None
+    run.destination.prepare()  # first: if the target has to be created, chunks that were done are lost
+    work = resume(run, start) or begin(run, start)
+    run.recorder.full_read = work.reason
+    try:
+        counts = load_chunks(run, work)
+    except TargetGone:
+        run.recorder.events.append("the target was gone: the backfill begins anew")
+        run.destination.look_again()
+        return backfill(replace(run, checkpoint=None, resync=work.replaces))
+    return ChunksRemain(counts) if counts.left else finish(run, work)
 
 
-def may_be_due(run: RunContext) -> bool:
-    """As far as is known before a snapshot."""
+def may_be_needed(run: RunContext) -> bool:
+    """False if it is known before a snapshot that not everything is read, or not in chunks."""
     reasons = (run.because, run.probe.full_read if run.probe else None)
-    everything = run.checkpoint is None or run.refresh or any(reason is not None for reason in reasons)
+    everything = (
+        run.checkpoint is None or run.options.refresh or any(reason is not None for reason in reasons)
+    )
     config = run.plan.config
     lossless = config.mode is TableMode.XMIN or config.late_rows is LateRows.LOSSLESS
     return everything and lossless and not run.plan.whole
 
 
-def gone_on_with(run: RunContext, start: BackfillPlan) -> Backfill | None:
+def resume(run: RunContext, start: BackfillPlan) -> Backfill | None:
     """The backfill that an earlier run has left unfinished, if its chunks are still what there is to be read."""
     known = run.ledger.backfills.current(run.claim)
     if known is None:
         return None
-    run.destination.batches.take_over(left_behind(known.done))
-    if known.layout != layout_of(run.plan) or not start.follows(known.checkpoint):
-        run.progress.events.append("the backfill begins anew: the table or its configuration was altered")
+    run.destination.batches.inherit(left_behind(known.done))
+    if known.layout != layout_of(run.plan) or not start.continues(known.checkpoint):
+        run.recorder.events.append("the backfill begins anew: the table or its configuration was altered")
         return None
-    if (run.refresh and not known.prunes) or (run.replaces and not known.replaces):
+    if (run.options.refresh and not known.prunes) or (run.replaces_content and not known.replaces):
         return None
     if known.replaces:
-        run.destination.beside.gather(known.fence)
-    run.progress.events.append(
+        run.destination.keep_shadow(known.fence)
+    run.recorder.events.append(
         f"the backfill goes on with {len(known.left)} of {len(known.chunks)} chunks: {known.reason}"
     )
     return known
 
 
-def begun(run: RunContext, start: BackfillPlan) -> Backfill:
-    run.progress.events.append(f"backfill in {len(start.chunks)} chunks: {start.reason}")
-    run.destination.target.from_nothing = True
-    if run.replaces:
-        run.destination.target.ensure(relaxed=run.reshaped)
-    work = run.ledger.backfills.begin(
-        run.claim,
+def begin(run: RunContext, start: BackfillPlan) -> Backfill:
+    """Begin a new backfill, in the ledger first; it takes the place of one that is under way."""
+    run.recorder.events.append(f"backfill in {len(start.chunks)} chunks: {start.reason}")
+    if run.replaces_content and run.reshaped:
+        run.destination.prepare(relaxed=True)
+    work = run.table.begin_backfill(
         layout_of(run.plan),
         start.checkpoint,
         start.chunks,
         prunes=run.prunes,
         reason=start.reason,
-        replaces=run.replaces,
+        replaces=run.replaces_content,
     )
-    run.destination.beside.keep(None)
+    run.destination.batches.release_shadows()
     if work.replaces:
-        run.destination.beside.gather(work.fence, make=True)
+        run.destination.create_shadow(work.fence)
     return work
 
 
-def fill(run: RunContext, work: Backfill) -> RunContext | None:
-    """Load the chunks that are left, or leave them to others. The run that goes on from there, or that cannot yet
-    because others are at work on some; None: the target had gone."""
-    run.progress.full_read = work.reason
-    counts = (
-        run.ledger.backfills.counts(run.claim.table)
-        if run.wishes.leave_chunks
-        else ChunkPool(run, work).load()
-    )
+def load_chunks(run: RunContext, work: Backfill) -> ChunkCounts:
+    """Load the chunks that are left, or leave them to other processes; the progress then. Raises TargetGone."""
+    if not run.options.leave_chunks:
+        return ChunkPool(run, work).load()
+    counts = run.ledger.backfills.counts(run.claim.table)
     if counts is None:
-        return None
-    if counts.left:
-        run.progress.left_to_others = counts
-        return run
+        raise TargetGone(f"{run.claim.table}: the backfill is not under way any more")
+    return counts
+
+
+def finish(run: RunContext, work: Backfill) -> BackfillDone:
+    """All chunks are done: let the target hold each key once, or the shadow table take its place."""
     done = run.ledger.backfills.current(run.claim)
     if done is None or done.id != work.id:
         raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
-    run.destination.batches.take_over(left_behind(done.chunks))
-    run.progress.backfilled = True
-    if done.replaces:
-        run.destination.beside.put_in_place(done.given_up)
-    else:
-        run.destination.units.settle(not_after=done.fence - 1, given_up=done.given_up)
+    run.destination.batches.inherit(left_behind(done.chunks))
+    attempts = Attempts(not_after=done.fence - 1, given_up=done.given_up)
+    run.destination.loader(LoadFacts(backfill=BackfillFacts(done.fence, done.replaces, attempts))).finish()
     if done.rejected:
-        run.quarantine.look_again()
+        run.rejected.look_again()
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
-    run.progress.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
-    checkpoint = work.checkpoint.evolve(last_watermark=newest(run, done))
-    return replace(run, checkpoint=checkpoint, because=None, backfill=done)
+    run.recorder.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
+    return BackfillDone(done, work.checkpoint.evolve(last_watermark=newest_watermark(run, done)))
 
 
 def left_behind(chunks: Iterable[Chunk]) -> list[str]:
-    """Batches whose staging whoever loaded them did not come to sweep."""
+    """Batches whose workers have not cleaned them up."""
     return [batch for chunk in chunks for batch in chunk.open_batches]
 
 
-def newest(run: RunContext, work: Backfill) -> str | None:
+def newest_watermark(run: RunContext, work: Backfill) -> str | None:
     """The largest watermark of all chunks, whatever their order."""
     if run.plan.watermark is None:
         return None

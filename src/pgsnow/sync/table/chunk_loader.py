@@ -1,9 +1,11 @@
-"""Loads chunks of one table, one after the other: in the target, in the ledger, swept, given back."""
+"""Loads chunks of a backfill, one after the other, each read in a snapshot of its own."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from types import TracebackType
 
 import psycopg
@@ -11,27 +13,32 @@ import psycopg
 from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk
 from pgsnow.model.errors import LeaseLost, PgsnowError
-from pgsnow.sync.load.destination import Destination
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
+from pgsnow.postgres.read.chunk_reader import read_chunk
+from pgsnow.postgres.read.last_watermark import LastWatermark
+from pgsnow.sync.load.choose import BackfillFacts, LoadFacts
+from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.load.destination import Destination, destination_of
+from pgsnow.sync.load.direct_copy import Attempts
+from pgsnow.sync.load.target import TargetGone
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.planner import Prepared
 from pgsnow.sync.runtime.recorder import Recorder
-from pgsnow.sync.table.chunk import load_chunk
-from pgsnow.sync.table.chunk_run import ChunkRun
 from pgsnow.sync.table.throttle import Throttle
 
 
 class ChunkLoader:
-    """A context manager, for one thread: it has a session in Snowflake and a folder for part files of its own."""
+    """For one thread. A context manager: it keeps a session in Snowflake and a folder for part files from one chunk to
+    the next."""
 
     def __init__(
-        self, means: EngineContext, prepared: Prepared, conn: psycopg.Connection, run_id: str
+        self, engine: EngineContext, prepared: Prepared, conn: psycopg.Connection, run_id: str
     ) -> None:
-        """conn: for small questions; other threads may ask theirs on it too."""
-        self._means = means
+        """conn: for small queries; other threads may use it too."""
+        self._engine = engine
         self._prepared = prepared
         self._conn = conn
         self._spool = Spool(run_id)
@@ -49,46 +56,69 @@ class ChunkLoader:
         self._spool.__exit__(kind, error, trace)
 
     def load(
-        self, taken: ChunkClaim, tally: Recorder, pace: Throttle, done: Callable[[Claim, Chunk], None]
-    ) -> bool:
-        """False: the target had gone, and with it what was done of the backfill. done: is called once the chunk is in
-        the target, to tell the ledger. Whatever happens, the chunk is given back. Raises what load_chunk raises."""
-        run = self._run(taken.claim, tally)
-        try:
-            with Heartbeat(self._means.ledger.leases, [taken.claim]):
-                run.destination.batches.sweep()  # what an earlier attempt has left
-                if taken.replaces:
-                    run.destination.beside.gather(taken.fence)
-                run.destination.units.go_straight(not_after=taken.fence - 1, earlier=taken.chunk.fences[:-1])
-                writer = LoadBatchWriter(
-                    run.plan, run.claim.fence, self._spool, run.quarantine, run.progress, run.stop,
-                    uploads=run.destination.ahead,
-                )  # fmt: skip
-                loaded = load_chunk(run, taken.chunk, writer, pace)
-                if loaded is None:
-                    return False
-                done(taken.claim, loaded)
-                run.destination.batches.sweep()
-                return True
-        except LeaseLost:
-            if not run.destination.target.gone:
-                run.destination.batches.abandon()
-                raise
-            with contextlib.suppress(LeaseLost):  # the ledger has what is swept here as the table's by now
-                run.destination.batches.sweep()
-            return False
-        finally:
-            with contextlib.suppress(PgsnowError):  # a ledger that does not answer finds out by itself
-                self._means.ledger.leases.release([taken.claim])
+        self,
+        taken: ChunkClaim,
+        recorder: Recorder,
+        throttle: Throttle,
+        finish: Callable[[Claim, Chunk], None],
+    ) -> None:
+        """Load the chunk, and clean up. The claim is released, whatever happens.
 
-    def _run(self, claim: Claim, tally: Recorder) -> ChunkRun:
-        means, plan = self._means, self._prepared.plan
-        destination = Destination(
-            means.settings.snowflake, plan, means.ledger, claim, tally, means.stop, means.stagings,
-            session=self._destination.session.handed_on() if self._destination else None,
-        )  # fmt: skip
-        self._destination = destination
-        quarantine = RejectedRows(
-            plan, self._prepared.transform, means.ledger, claim, tally, self._conn, destination.target.limits
+        recorder: of this chunk alone. finish: is called once all rows are in the target, to record it in the ledger.
+        Raises TargetGone if the table is gone, and with it the chunks that were done; LeaseLost if another worker has
+        the chunk; and what reading, transforming and loading raise.
+        """
+        table = ClaimedTable(self._engine.ledger, taken.claim)
+        destination = destination_of(
+            self._engine, self._prepared.plan, table, recorder, after=self._destination
         )
-        return ChunkRun(plan, claim, means.source, means.ledger, quarantine, destination, tally, means.stop)
+        self._destination = destination
+        try:
+            with Heartbeat(self._engine.ledger.leases, [taken.claim]):
+                destination.batches.cleanup()  # of earlier attempts
+                finish(taken.claim, self._load(taken, destination, recorder, throttle))
+                destination.batches.cleanup()
+        except TargetGone:
+            with contextlib.suppress(LeaseLost):  # the ledger lists these batches as the table's by now
+                destination.batches.cleanup()
+            raise
+        except LeaseLost:
+            destination.batches.abandon()
+            raise
+        finally:
+            with contextlib.suppress(PgsnowError):  # the ledger finds out by itself that the worker is gone
+                self._engine.ledger.leases.release([taken.claim])
+
+    def _load(
+        self, taken: ChunkClaim, destination: Destination, recorder: Recorder, throttle: Throttle
+    ) -> Chunk:
+        """The chunk as it is once all its rows are in the target, or in the shadow table."""
+        engine, plan, chunk = self._engine, self._prepared.plan, taken.chunk
+        rejected = RejectedRows(
+            plan, self._prepared.transform, engine.ledger, taken.claim, recorder, self._conn
+        )
+        attempts = Attempts(not_after=taken.fence - 1, earlier=chunk.fences[:-1])
+        loader = destination.loader(LoadFacts(backfill=BackfillFacts(taken.fence, taken.replaces, attempts)))
+        writer = LoadBatchWriter(
+            plan, taken.claim.fence, self._spool, rejected, recorder, engine.stop, uploads=destination.uploads
+        )
+        last = LastWatermark(plan) if plan.watermark else None
+        rows = 0
+        with closing(read_chunk(engine.source, plan, chunk.range, last)) as read:
+            pages = PageStream(throttle.pass_on(read), recorder)
+            if pages.has_pages():
+                rejected.apply_limits(destination.prepare().limits)
+            for batch in writer.units(pages):
+                rejected.flush()
+                loader.load(batch)
+                rejected.resolve()
+                rows += batch.rows
+        rejected.flush()
+        return replace(
+            chunk,
+            done=True,
+            rows=rows,
+            rejected=recorder.rows_rejected,
+            size=throttle.size,
+            last_watermark=last.text if last else None,
+        )

@@ -1,6 +1,6 @@
-"""All that one run does for the chunks of its table's backfill: several threads, each taking the next one.
+"""Thread pool that loads the chunks of one backfill.
 
-A thread that fails keeps the others from taking more; each ends the chunk that it has, so nothing of it is wasted.
+A thread that fails keeps the others from taking more chunks; each ends the one that it has, so nothing of it is wasted.
 """
 
 from __future__ import annotations
@@ -11,37 +11,38 @@ from concurrent.futures import ThreadPoolExecutor
 from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts
 from pgsnow.model.errors import LeaseLost, ShuttingDown, TooManyRejected
+from pgsnow.sync.load.target import TargetGone
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.throttle import RateMeter, Throttle
 
 
 class ChunkPool:
-    """One use: `load`."""
+    """For one use: `load`."""
 
     def __init__(self, run: RunContext, work: Backfill) -> None:
         self._run = run
         self._work = work
         self._size = run.plan.config.max_parallel_chunks
+        self._threads = max(1, min(self._size, len(work.left)))
         self._speed = RateMeter(len(work.left), run.plan.config.max_mb_per_s, run.stop)
         self._lock = threading.Lock()
         self._failures: list[Exception] = []
-        self._target_gone = False
 
-    def load(self) -> ChunkCounts | None:
-        """Load chunks until there is none to take; how far the backfill is then, for others may be at work on it too.
-        None: the target had gone. Raises what the first thread that failed has raised."""
-        threads = max(1, min(self._size, len(self._work.left)))
-        if threads == 1:
+    def load(self) -> ChunkCounts:
+        """Load chunks until there is none to take; the progress then, for other processes may be loading chunks too.
+
+        Raises TargetGone, or else the error of the first thread that failed.
+        """
+        if self._threads == 1:
             self._guarded()
         else:
-            with ThreadPoolExecutor(threads, thread_name_prefix="pgsnow-chunk") as pool:
-                for _ in range(threads):
+            with ThreadPoolExecutor(self._threads, thread_name_prefix="pgsnow-chunk") as pool:
+                for _ in range(self._threads):
                     pool.submit(self._guarded)
-        if self._target_gone:
-            return None
         if self._failures:
-            raise self._failures[0]
+            gone = [error for error in self._failures if isinstance(error, TargetGone)]
+            raise (gone or self._failures)[0]
         counts = self._run.ledger.backfills.counts(self._run.claim.table)
         if counts is None:
             raise LeaseLost(f"{self._run.claim.table}: the backfill is not under way any more")
@@ -49,28 +50,22 @@ class ChunkPool:
 
     def _guarded(self) -> None:
         try:
-            self._work_on()
+            with self._run.chunk_loader() as loader:
+                while self._may_go_on() and (taken := self._next()) is not None:
+                    recorder = self._run.recorder.apart()
+                    try:
+                        loader.load(taken, recorder, Throttle(self._speed), self._finish)
+                    finally:
+                        self._add(recorder)
         except Exception as error:
             with self._lock:
                 self._failures.append(error)
-
-    def _work_on(self) -> None:
-        with self._run.chunk_worker() as worker:
-            while self._may_go_on() and (taken := self._next()) is not None:
-                tally = self._run.progress.apart()
-                try:
-                    found = worker.load(taken, tally, Throttle(self._speed), self._done)
-                finally:
-                    self._add(tally)
-                if not found:
-                    with self._lock:
-                        self._target_gone = True
 
     def _may_go_on(self) -> bool:
         if self._run.stop.is_set():
             raise ShuttingDown(f"{self._run.claim.table}: stopped between two chunks of the backfill")
         with self._lock:
-            return not self._failures and not self._target_gone
+            return not self._failures
 
     def _next(self) -> ChunkClaim | None:
         claim, ledger = self._run.claim, self._run.ledger
@@ -82,22 +77,22 @@ class ChunkPool:
             raise LeaseLost(f"{claim.table}: another run began another backfill")
         return taken
 
-    def _done(self, claim: Claim, chunk: Chunk) -> None:
-        """Told in the order in which chunks are done."""
+    def _finish(self, claim: Claim, chunk: Chunk) -> None:
+        """Record the chunk as done. Observers are told in the order in which chunks are done."""
         with self._lock:
             counts = self._run.ledger.backfills.finish_chunk(claim, chunk)
             self._speed.chunk_done(counts.left)
             done, of = counts.done, counts.chunks
             detail = f"{done} of {of}, {self._speed.text}"
-            self._run.progress.tell(
+            self._run.recorder.tell(
                 "chunk", rows=chunk.rows, size=chunk.size, detail=detail, done=done, of=of
             )
 
-    def _add(self, tally: Recorder) -> None:
+    def _add(self, recorder: Recorder) -> None:
         """Rejected rows are counted over all chunks of the run."""
-        progress, limit = self._run.progress, self._run.plan.config.max_rejected_rows
+        total, limit = self._run.recorder, self._run.plan.config.max_rejected_rows
         with self._lock:
-            progress.add(tally)
-            rejected = progress.rows_rejected
+            total.add(recorder, threads=self._threads)
+            rejected = total.rows_rejected
         if rejected > limit:
             raise TooManyRejected(f"{self._run.claim.table}: more than {limit} rows were rejected")

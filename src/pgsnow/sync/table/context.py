@@ -1,4 +1,4 @@
-"""All that one run of one table works with."""
+"""The facts and services of one run of one table, and what comes of the run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
-from pgsnow.model.backfill import Backfill
+from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
-from pgsnow.sync.load.deferred import Staged
+from pgsnow.postgres.read.reader import Reader, open_reader
+from pgsnow.sync.load.choose import LoadFacts
+from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.destination import Destination
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.runtime.options import RunOptions
@@ -23,69 +25,90 @@ from pgsnow.sync.table.chunk_loader import ChunkLoader
 
 
 @dataclass(frozen=True, slots=True)
+class TableOutcome:
+    """How far a run came. backfilled: it ended a backfill, whichever processes loaded its chunks. remaining: progress
+    of the backfill whose chunks other processes are loading; this run went no further."""
+
+    backfilled: bool = False
+    remaining: ChunkCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunContext:
-    """because: why everything must be read, whatever the checkpoint tells."""
+    """Facts and services of one run. because: why everything must be read, whatever the checkpoint says."""
 
     plan: TablePlan
-    claim: Claim
+    table: ClaimedTable
     checkpoint: Checkpoint | None
+    """Where the reading goes on from; None: everything is read."""
     horizon: Horizon
     source: Source
-    ledger: Ledger
-    quarantine: RejectedRows
+    rejected: RejectedRows
     destination: Destination
-    progress: Recorder
+    recorder: Recorder
     stop: threading.Event
-    wishes: RunOptions
+    options: RunOptions
     drift: Drift
     probe: Probe | None
-    """What the look at the table found, before this run."""
-    staged: Staged
-    """What waits in the stage for the table."""
-    chunk_worker: Callable[[], ChunkLoader]
-    loads: bool = False
-    """What waits is due, or a person asked for it to be loaded."""
+    """Result of the inspection of the table before this run."""
+    chunk_loader: Callable[[], ChunkLoader]
+    loads_staged: bool = False
+    """Batches that wait in the stage are due, or a person asked for them to be loaded."""
     because: str | None = None
     backfill: Backfill | None = None
-    """All of its chunks are in the target, and `checkpoint` is where it leaves off."""
+    """The backfill whose chunks are all in the target, and which `checkpoint` follows."""
     resync: bool = False
-    """Everything that is read takes the place of what the target has, at once."""
+    """Everything that is read takes the place of the target's content, at once."""
 
     @property
-    def refresh(self) -> bool:
-        """True if a person asked for everything to be read, and the rest deleted."""
-        return self.wishes.refresh
+    def claim(self) -> Claim:
+        return self.table.claim
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.table.ledger
 
     @property
     def everything(self) -> bool:
         """True if a person asked for everything, and it has not been read yet."""
-        return self.refresh and self.backfill is None
+        return self.options.refresh and self.backfill is None
 
     @property
-    def whole_leaves(self) -> tuple[int, ...]:
-        """Oids of tables below the source's of which every row is still to be read."""
-        return () if self.backfill else self.drift.whole_leaves
-
-    @property
-    def replaces(self) -> bool:
-        """Is what a full read finds to take the place of all that the target holds (or, with mode append, to be added
-        as a whole)?"""
+    def replaces_content(self) -> bool:
+        """True if the rows of a full read take the place of all that the target holds (or, with mode append, are added
+        as a whole)."""
         before = self.checkpoint.mode if self.checkpoint else None
-        return self.plan.whole or self.replace or self.resync or before in (ReadMode.FULL, ReadMode.APPEND)
-
-    @property
-    def replace(self) -> bool:
-        """True if everything is read, and takes the place of the target's content at once."""
-        return self.drift.replace
+        as_a_whole = self.plan.whole or self.drift.replace or self.resync
+        return as_a_whole or before in (ReadMode.FULL, ReadMode.APPEND)
 
     @property
     def reshaped(self) -> bool:
-        """May the target have been filled by another key than the plan's?"""
-        return self.replace or (self.checkpoint is not None and self.checkpoint.shape != self.plan.shape)
+        """True if the target may have been filled by another key than the plan's."""
+        other_shape = self.checkpoint is not None and self.checkpoint.shape != self.plan.shape
+        return self.drift.replace or other_shape
 
     @property
     def prunes(self) -> bool:
-        """True if rows that a full read does not find are to go."""
+        """True if rows that a full read does not find are deleted."""
         if self.backfill is not None and self.backfill.prunes:
             return True
-        return self.refresh or (self.drift.prune and not self.plan.whole)
+        return self.options.refresh or (self.drift.prune and not self.plan.whole)
+
+    def reader(self) -> Reader:
+        """The reader of what has changed since the checkpoint, or of everything."""
+        return open_reader(
+            self.source, self.plan, self.checkpoint, self.horizon,
+            full=self.everything, because=self.because, content_hash=self.probe.content_hash if self.probe else None,
+            whole_leaves=() if self.backfill else self.drift.whole_leaves,
+        )  # fmt: skip
+
+    def facts(self, reader: Reader) -> LoadFacts:
+        """Facts that the choice of a loader depends on. reader: entered."""
+        return LoadFacts(
+            full_read=reader.full_read is not None,
+            first=self.checkpoint is None,
+            resumable=reader.resumable,
+            replaces=self.replaces_content,
+            requested=self.options.refresh,
+            reshaped=self.reshaped,
+        )

@@ -1,4 +1,4 @@
-"""`load_every`: what changed is staged by each tick, and loaded by few of them.
+"""`load_every`: each tick stages what has changed, and few ticks load it.
 
 Between two loads nothing is sent that a warehouse is needed for. docs/decisions/21-staged-now-loaded-later.md shows why
 nothing is lost, doubled or overtaken.
@@ -6,117 +6,173 @@ nothing is lost, doubled or overtaken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.deferred_batch import StagedBatch, in_loads
 from pgsnow.model.duration import format_duration
-from pgsnow.model.errors import PgsnowError, StagedRowsLost, StagingRefused, TargetQueryFailed
-from pgsnow.postgres.incremental.bounds import UNBOUNDED
-from pgsnow.postgres.read.reader import Reader
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter
+from pgsnow.model.errors import StagedRowsLost, StagingRefused, TargetQueryFailed
+from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.postgres.incremental.window import UNBOUNDED
+from pgsnow.sync.load.choose import LoadFacts
+from pgsnow.sync.load.deferred import next_batch, next_row
+from pgsnow.sync.load.outcome import Deferred, TargetRecreated
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_schedule import is_much
 
 CANNOT_BE_LOADED = (StagedRowsLost, TargetQueryFailed, StagingRefused)
-"""What a new read mends, or else tells of itself."""
+"""Errors of staged batches that are resolved by reading their rows again, or else occur again then."""
+RECREATED = "the target was gone: everything is read again"
 
 
-def staged_first(run: RunContext) -> RunContext | None:
-    """None: all is done, what changed is staged and what was due is loaded. Else the run that goes on at once, with
-    nothing left in the stage that would be older than what it loads."""
+def stage_or_load(run: RunContext) -> RunContext | None:
+    """Stage what has changed, if it may wait, and load what is due; None: that is all there is to do. Else the run that
+    goes on at once, with no batch in the stage that is older than what it loads."""
     if not may_wait(run):
-        return caught_up(run)
-    if not stage_changes(run):
-        return caught_up(run)
-    if run.destination.target.made:
-        run.ledger.checkpoints.forget(run.claim)
-        run.staged.forgotten()
-        run.progress.events.append("the target was gone: everything is read again")
-        return replace(run, checkpoint=None)
-    if run.loads or is_much(run.plan.config, run.staged.waiting):
-        return loaded(run)
+        return without_staged(run)
+    waiting = run.claim.staged
+    staged = stage_changes(run)
+    if staged is None:
+        return without_staged(run)
+    if isinstance(staged, TargetRecreated):
+        return begin_again(run, waiting)
+    if run.loads_staged or is_much(run.plan.config, run.claim.staged):
+        return load_waiting(run)
     return None
 
 
 def may_wait(run: RunContext) -> bool:
-    """As far as is known before a snapshot: only changes wait, of a table that is as it was."""
-    everything = run.refresh or run.checkpoint is None or (run.probe and run.probe.full_read is not None)
-    as_it_was = run.because is None and not run.drift.is_work and not run.replaces
-    return run.plan.config.load_every > 0 and not run.plan.whole and not everything and as_it_was
+    """False if it is known before a snapshot that more than changes is to be read, or the table is not as it was."""
+    if run.plan.config.load_every <= 0 or run.plan.whole or run.options.refresh or run.checkpoint is None:
+        return False
+    everything = run.probe is not None and run.probe.full_read is not None
+    as_it_was = run.because is None and not run.drift.has_work and not run.replaces_content
+    return as_it_was and not everything
 
 
-def stage_changes(run: RunContext) -> bool:
-    """False: everything has to be read, and nothing was. The target may turn out to be gone: see `target.made`."""
-    reading = Reader(run.source, run.plan, run.checkpoint, run.horizon)
-    staged, rows = run.staged, 0
-    with reading, Spool(run.claim.run_id) as spool:
-        if reading.full_read is not None:
-            return False
+def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None:
+    """The batches that wait from now on; None: everything has to be read, and nothing was."""
+    new: list[StagedBatch] = []
+    reader, waiting = run.reader(), run.claim.staged
+    with reader, Spool(run.claim.run_id) as spool:
+        if reader.full_read is not None:
+            return None
+        pages = PageStream(reader.pages(), run.recorder)
+        if pages.has_pages():
+            target = run.destination.prepare()
+            if target.created:
+                return TargetRecreated()
+            run.rejected.apply_limits(target.limits)
+        loader = run.destination.loader(LoadFacts(deferred=True))
         writer = LoadBatchWriter(
-            run.plan, run.claim.fence, spool, run.quarantine, run.progress, run.stop,
-            first_batch=staged.first_batch, first_row=staged.first_row, uploads=run.destination.ahead,
+            run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
+            first_batch=next_batch(waiting, run.claim.fence), first_row=next_row(waiting),
+            uploads=run.destination.uploads,
         )  # fmt: skip
-        for unit in writer.units(reading.pages()):
-            run.quarantine.flush()
-            if run.destination.target.made:
-                return True
-            staged.put(unit)
-            rows += unit.rows
-            run.quarantine.resolve()
-            if reading.resumable and not run.destination.target.made:
-                staged.keep(reading.checkpoint(), None)
-        run.quarantine.flush()
-        known = run.destination.target.to_remember(run.drift)
-        if run.destination.target.made:
-            return True
-        if not staged.keep(reading.checkpoint(), known):
-            run.ledger.checkpoints.advance(run.claim, reading.checkpoint(), known)
-    if rows:
+        kept = 0
+        for batch in writer.units(pages):
+            run.rejected.flush()
+            outcome = loader.load(batch)
+            if not isinstance(outcome, Deferred):
+                return TargetRecreated()
+            new.append(outcome.batch)
+            run.rejected.resolve()
+            if reader.resumable:
+                keep(run, new[kept:], reader.checkpoint(), None)
+                kept = len(new)
+        run.rejected.flush()
+        keep(run, new[kept:], reader.checkpoint(), run.destination.definition(run.drift))
+    if rows := sum(batch.rows for batch in new):
         within = format_duration(run.plan.config.load_every)
-        run.progress.events.append(f"staged {rows} row{'s' * (rows != 1)}, to be loaded within {within}")
-    return True
+        run.recorder.events.append(f"staged {rows} row{'s' * (rows != 1)}, to be loaded within {within}")
+    return new
 
 
-def caught_up(run: RunContext) -> RunContext:
-    """The run that goes on once nothing waits in the stage any more."""
-    if not run.staged.waiting:
+def keep(
+    run: RunContext, new: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None
+) -> None:
+    """These batches wait from now on, and the reading is at `checkpoint`: one write of the ledger."""
+    if not new:
+        run.table.advance(checkpoint, source)
+        return
+    with run.recorder.timed("checkpoint"):
+        run.table.stage(new, checkpoint, source)
+    run.destination.batches.forget([batch.batch for batch in new])
+    run.recorder.tell("staged")
+
+
+def without_staged(run: RunContext) -> RunContext:
+    """The run that goes on once no batch waits in the stage any more."""
+    if not run.claim.staged:
         return run
     if reads_everything(run):
-        return gone_back(run, "everything is")
-    return loaded(run) or run
+        return read_again(run, "everything is")
+    return load_waiting(run) or run
 
 
-def loaded(run: RunContext) -> RunContext | None:
-    """Load what waits. Not None: it could not be loaded, and this run is to read it again."""
-    if not run.staged.waiting:
+def reads_everything(run: RunContext) -> bool:
+    """True if batches that wait need not be loaded first."""
+    found = run.probe.full_read if run.probe else None
+    reasons = (run.because, run.drift.full_read, found)
+    everything = (
+        run.options.refresh or run.checkpoint is None or any(reason is not None for reason in reasons)
+    )
+    return everything or run.plan.whole or run.replaces_content
+
+
+def load_waiting(run: RunContext) -> RunContext | None:
+    """Load the batches that wait, by as few MERGEs as max_rows_per_load allows. Not None: they could not be loaded, and
+    this run is to read their rows again."""
+    waiting = run.claim.staged
+    if not waiting:
         return None
+    first = next_batch(waiting, run.claim.fence)
     try:
-        run.staged.load(run.plan.config.max_rows_per_load)
+        for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
+            run.destination.load_staged(batches, first + at)
     except CANNOT_BE_LOADED as error:
-        return read_again(run, error)
+        # From where the loading is; from the beginning, if that is because the target has gone.
+        if run.destination.look_again().created:
+            return begin_again(run, waiting)
+        return read_again(run, str(error))
+    with run.recorder.timed("checkpoint"):
+        run.table.staged_loaded()
+    if run.claim.checkpoint is not None:
+        run.recorder.last_watermark = run.claim.checkpoint.last_watermark
+    run.recorder.tell("checkpointed")
+    run.recorder.events.append(f"loaded {counted(waiting)}")
+    remove(run, waiting)
     return None
 
 
-def read_again(run: RunContext, error: PgsnowError) -> RunContext:
-    """From where the loading is; from the beginning, if that is because the target has gone."""
-    run.destination.target.ensure_anew()
-    if run.destination.target.made:
-        run.staged.forgotten()
-        run.progress.events.append("the target was gone: everything is read again")
-        return replace(run, checkpoint=None)
-    return gone_back(run, str(error))
-
-
-def gone_back(run: RunContext, why: str) -> RunContext:
-    checkpoint = run.staged.give_up(why)
+def read_again(run: RunContext, why: str) -> RunContext:
+    """Give up the batches that wait: the reading goes back to where the loading is."""
+    waiting = run.claim.staged
+    run.table.discard_staged()
+    run.recorder.events.append(f"{counted(waiting)} are read again: {why}")
+    remove(run, waiting)
+    checkpoint = run.claim.checkpoint
     if checkpoint is not None and run.drift.by_xid:
         checkpoint = checkpoint.evolve(low=UNBOUNDED)
     return replace(run, checkpoint=checkpoint)
 
 
-def reads_everything(run: RunContext) -> bool:
-    """Then what waits need not be loaded first."""
-    found = run.probe.full_read if run.probe else None
-    reasons = (run.because, run.drift.full_read, found)
-    everything = run.refresh or run.checkpoint is None or any(reason is not None for reason in reasons)
-    return everything or run.plan.whole or run.replaces
+def begin_again(run: RunContext, waiting: Sequence[StagedBatch]) -> RunContext:
+    """The target was recreated: the ledger has no checkpoint, and the batches that waited are of no use."""
+    remove(run, waiting)
+    run.recorder.events.append(RECREATED)
+    return replace(run, checkpoint=None)
+
+
+def remove(run: RunContext, batches: Sequence[StagedBatch]) -> None:
+    """Clean up batches that wait no longer, so that no later batch finds their files."""
+    run.destination.batches.inherit([batch.batch for batch in batches])
+    run.destination.batches.cleanup()
+
+
+def counted(batches: Sequence[StagedBatch]) -> str:
+    rows = sum(batch.rows for batch in batches)
+    return f"{rows} staged row{'s' * (rows != 1)} of {len(batches)} batch{'es' * (len(batches) != 1)}"

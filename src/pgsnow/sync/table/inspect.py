@@ -11,8 +11,8 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.incremental.audit import audit_if_due
-from pgsnow.postgres.incremental.bounds import UNBOUNDED
 from pgsnow.postgres.incremental.probe import Probe, probe
+from pgsnow.postgres.incremental.window import UNBOUNDED
 from pgsnow.sync.runtime.planner import Prepared
 from pgsnow.sync.runtime.recorder import Recorder
 
@@ -33,12 +33,12 @@ class Inspection:
         return self.prepared.plan
 
     @property
-    def busy(self) -> bool:
+    def has_changes(self) -> bool:
         """True if there are rows to load, the definition has changed, or staging of an earlier run is to be swept."""
-        return self.probe.busy or self.drift.is_work or bool(self.claim.open_batches)
+        return self.probe.busy or self.drift.has_work or bool(self.claim.open_batches)
 
 
-def look_at(
+def inspect_table(
     claim: Claim, prepared: Prepared, conn: psycopg.Connection, horizon: Horizon, progress: Recorder
 ) -> Inspection:
     """One probe (one statement), and the audit when it is due. Opens no connection to Snowflake."""

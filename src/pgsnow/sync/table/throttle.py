@@ -13,8 +13,8 @@ MEGABYTE = 1024 * 1024
 
 
 class RateMeter:
-    """Of all threads of a run that load chunks of one backfill, together. left: how many chunks there were when it
-    began. limit: megabytes of rows a second, or None."""
+    """Speed of all threads of a run together that load chunks of one backfill. left: how many chunks there were when it
+    began. limit: megabytes of rows per second, or None."""
 
     def __init__(self, left: int, limit: float | None, stop: threading.Event) -> None:
         self._left = left
@@ -26,17 +26,17 @@ class RateMeter:
         self._chunks = 0
 
     def read(self, size: int) -> None:
-        """So many bytes more."""
+        """Count bytes that were read."""
         with self._lock:
             self._size += size
 
     def wait(self) -> None:
-        """Until it is time for more. When asked to stop it is time at once."""
+        """Wait as long as the limit demands; not at all once a stop is asked for."""
         if self._limit is not None:
             self._stop.wait(max(0.0, self._size / (self._limit * MEGABYTE) - self._seconds))
 
     def chunk_done(self, left: int) -> None:
-        """left: chunks that are to be done now, whoever did the others."""
+        """left: chunks that are still to be done; other processes may have done some."""
         with self._lock:
             self._chunks = self._left - left
 
@@ -55,15 +55,15 @@ class RateMeter:
 
 
 class Throttle:
-    """Of one thread."""
+    """Slows the pages of one chunk down to the speed that the backfill is limited to."""
 
     def __init__(self, speed: RateMeter) -> None:
         self._speed = speed
         self.size = 0
-        """Bytes of the pages that went by."""
+        """Bytes of the pages so far."""
 
-    def kept(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """The pages, none before its time."""
+    def pass_on(self, pages: Iterable[Page]) -> Iterator[Page]:
+        """The pages, each no earlier than the limit allows."""
         for page in pages:
             self.size += page.rows.nbytes
             self._speed.read(page.rows.nbytes)

@@ -1,85 +1,76 @@
-"""The runs of one tick, a table each: how they get on, and how they ended: recorded, given back, reported."""
+"""How the runs of one tick ended: recorded in the ledger, released, reported."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 
 from pgsnow.ledger.claim import Claim, Refusal
-from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
-from pgsnow.model.report import Status, TableReport
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.report import TableReport
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.log import logger
+from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import target_of
 from pgsnow.sync.runtime.recorder import Recorder
-from pgsnow.sync.tick.held import held
+from pgsnow.sync.runtime.report import failure_report, locked_report
 
 
 class TickOutcomes:
-    """A context manager: the claims are kept alive in it, and those whose runs have not ended are given back at its
-    end as if nobody had looked. Any thread may call."""
+    """The recorder of each table, and the report of each run that has ended. Any thread may call."""
 
     def __init__(
-        self, means: EngineContext, run_id: str, claims: Sequence[Claim], refusals: Sequence[Refusal]
+        self,
+        context: EngineContext,
+        run_id: str,
+        claims: Sequence[Claim],
+        refusals: Sequence[Refusal],
+        heartbeat: Heartbeat,
     ) -> None:
-        self._means = means
+        self._context = context
         self._run_id = run_id
         self._claims = claims
-        self._heartbeat = Heartbeat(means.ledger.leases, claims)
-        self.progress = {claim.table: self._new_progress(claim.table) for claim in claims}
+        self._heartbeat = heartbeat
+        names = [claim.table for claim in claims] + [refusal.table for refusal in refusals]
+        targets = {name: target_of(context.config.table(name), context.settings.snowflake) for name in names}
+        self.recorders = {
+            name: Recorder(name, str(targets[name]), run_id, context.observer) for name in names
+        }
         self._reports = {
-            refusal.table: held(refusal, self._new_progress(refusal.table)) for refusal in refusals
+            refusal.table: locked_report(self.recorders[refusal.table], refusal) for refusal in refusals
         }
 
-    def __enter__(self) -> TickOutcomes:
-        self._heartbeat.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._heartbeat.__exit__(kind, error, trace)
-        self._means.ledger.leases.release(
-            [claim for claim in self._claims if claim.table not in self._reports]
-        )
-
     def fail(self, claim: Claim, error: Exception) -> None:
+        """Record a run that this error ended. An unexpected error's traceback goes to the log."""
         if not isinstance(error, PgsnowError):
-            logger(claim.table, self._run_id).error("unexpected error", exc_info=error)
-        self._means.planner.forget(claim.table)
-        self.end([(claim, self.progress[claim.table].report(status_after(error), error))])
+            log_unexpected(error, self._context.settings.secrets(), claim.table, self._run_id)
+        self._context.planner.forget(claim.table)
+        self.end([(claim, failure_report(self.recorders[claim.table], error))])
 
     def end(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
-        """Record and release. If even that fails the report says so; the checkpoint stands where it was."""
+        """Record these runs and release their claims. If the ledger cannot do that, the reports say so, and the
+        checkpoints stay where they were."""
         for claim, report in runs:
             self._heartbeat.forget(claim)
             self._reports[claim.table] = report
         try:
-            self._means.ledger.run_log.finish(runs)
-            self._means.ledger.leases.release([claim for claim, _ in runs])
+            self._context.ledger.run_log.finish(runs)
+            self._context.ledger.leases.release([claim for claim, _ in runs])
         except PgsnowError as error:
             for claim, report in runs:
                 if report.ok:
-                    self._reports[claim.table] = self.progress[claim.table].report(status_after(error), error)
+                    self._reports[claim.table] = failure_report(self.recorders[claim.table], error)
         for claim, report in runs:
-            self.progress[claim.table].tell(
+            self.recorders[claim.table].tell(
                 "finished", rows=report.rows_processed, detail=report.status.value
             )
 
+    def release_rest(self) -> None:
+        """Release the claims of tables that have no report, as if they had not been inspected."""
+        self._context.ledger.leases.release(
+            [claim for claim in self._claims if claim.table not in self._reports]
+        )
+
     def reports(self) -> tuple[TableReport, ...]:
-        """Of all that have ended or were refused, in the order of the table list."""
-        order = {table.name: at for at, table in enumerate(self._means.config.tables)}
+        """The reports so far, those of refused tables included, in the order of the configuration."""
+        order = {table.name: index for index, table in enumerate(self._context.config.tables)}
         return tuple(sorted(self._reports.values(), key=lambda report: order[report.table]))
-
-    def _new_progress(self, table: str) -> Recorder:
-        config = self._means.config.table(table)
-        target = str(target_of(config, self._means.settings.snowflake))
-        return Recorder(table, target, self._run_id, self._means.observer)
-
-
-def status_after(error: Exception) -> Status:
-    """How a run ended that this error ended."""
-    if isinstance(error, LeaseLost):
-        return Status.HELD
-    return Status.STOPPED if isinstance(error, ShuttingDown) else Status.ERROR

@@ -1,12 +1,14 @@
-"""One tick over the claimed tables: look at all of them in Postgres, settle the idle ones, sync the busy ones."""
+"""One tick over the claimed tables: inspects all of them in Postgres, settles the idle ones, runs the others."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pgsnow.ledger.claim import Claim, Refusal
@@ -16,7 +18,9 @@ from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.runtime.context import Connections, EngineContext
+from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.options import RunOptions
+from pgsnow.sync.runtime.report import failure_report, table_report
 from pgsnow.sync.table.inspect import Inspection
 from pgsnow.sync.table.load_schedule import is_due
 from pgsnow.sync.tick.inspection import TickInspection
@@ -24,162 +28,169 @@ from pgsnow.sync.tick.outcomes import TickOutcomes
 
 if TYPE_CHECKING:
     from pgsnow.sync.pipeline.row_keys import Key
-    from pgsnow.sync.table.context import RunContext
 
 PLANS_A_TICK = 4
-"""How often a table is planned at most in one tick, while others keep altering it."""
+"""How often one tick plans a table at most, while other sessions keep altering it."""
 
-L = TypeVar("L", Claim, Inspection)
-R = TypeVar("R")
+Item = TypeVar("Item", Claim, Inspection)
+Result = TypeVar("Result")
 
 
+@contextmanager
+def open_tick(
+    context: EngineContext,
+    run_id: str,
+    claims: Sequence[Claim],
+    refusals: Sequence[Refusal],
+    options: RunOptions,
+) -> Iterator[Tick]:
+    """A tick for one use. Its claims are renewed while it is open, and all of them are released at its end."""
+    with ExitStack() as stack:
+        heartbeat = Heartbeat(context.ledger.leases, claims)
+        outcomes = TickOutcomes(context, run_id, claims, refusals, heartbeat)
+        stack.callback(outcomes.release_rest)
+        stack.enter_context(heartbeat)
+        connections = Connections(context.source)
+        stack.callback(connections.close)
+        pool = ThreadPoolExecutor(context.config.parallel_tables, thread_name_prefix="pgsnow-table")
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        inspection = TickInspection(context, connections, outcomes.recorders)
+        yield Tick(context, run_id, claims, options, connections, pool, outcomes, inspection)
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
-    """One use: `with Tick(…) as tick: tick.run(…)`. Every claim given to it is recorded and released."""
+    """Made by `open_tick`. Call one of `run`, `triage` and `replay`, once."""
 
-    def __init__(
-        self,
-        means: EngineContext,
-        run_id: str,
-        claims: Sequence[Claim],
-        refusals: Sequence[Refusal],
-        wishes: RunOptions,
-    ) -> None:
-        self._means = means
-        self._run_id = run_id
-        self._claims = claims
-        self._wishes = wishes
-        self._began = time.monotonic()
-        self._started_at = datetime.now(UTC)
-        self._connections = Connections(means.source)
-        self._pool = ThreadPoolExecutor(means.config.parallel_tables, thread_name_prefix="pgsnow-table")
-        self._runs = TickOutcomes(means, run_id, claims, refusals)
-        self._looks = TickInspection(means, self._connections, self._runs.progress)
-
-    def __enter__(self) -> Tick:
-        self._runs.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._connections.close()
-        self._runs.__exit__(kind, error, trace)
+    context: EngineContext
+    run_id: str
+    claims: Sequence[Claim]
+    options: RunOptions
+    connections: Connections
+    pool: ThreadPoolExecutor
+    outcomes: TickOutcomes
+    inspection: TickInspection
+    began: float = field(default_factory=time.monotonic)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def run(self) -> SyncReport:
-        """Sync every claimed table."""
-        horizon, busy = self._without_the_idle()
+        """Sync every claimed table, each changed one in a thread of its own."""
+        horizon, changed = self._find_changed()
         if horizon is not None:
-            self._each(busy, lambda look: self._sync(look, horizon))
+            self._each(partial(self._run_table, horizon), changed)
         return self._report()
 
     def triage(self) -> tuple[SyncReport, list[Inspection]]:
-        """Settle the idle tables. The busy ones are for others to sync: they are in no report, and given back at the
-        end as if nobody had looked."""
-        _, busy = self._without_the_idle()
-        return self._report(), busy
+        """Settle the idle tables, and return the inspections of the others: they are in no report, and are released
+        at the end as if they had not been inspected."""
+        _, changed = self._find_changed()
+        return self._report(), changed
 
     def replay(self, rows: Sequence[ErrorRow]) -> SyncReport:
-        """Load the rows of these quarantine entries again."""
-        horizon, looks = self._look()
-        keys = {
-            look.claim.table: [r.key for r in rows if r.source_table == look.claim.table] for look in looks
-        }
+        """Load the rows of these sync_errors entries again."""
+        keys: dict[str, list[Key]] = {claim.table: [] for claim in self.claims}
+        for row in rows:
+            if row.source_table in keys:
+                keys[row.source_table].append(row.key)
+        horizon, inspections = self._inspect_all()
         if horizon is not None:
-            self._each(looks, lambda look: self._replay(look, horizon, keys[look.claim.table]))
+            self._each(partial(self._run_table, horizon, keys=keys), inspections)
         return self._report()
 
-    def _look(self) -> tuple[Horizon | None, list[Inspection]]:
-        """At each table; no horizon and no look without a source."""
-        if not self._claims:
+    def _inspect_all(self) -> tuple[Horizon | None, list[Inspection]]:
+        """The horizon, and the inspection of each table; nothing if the source cannot be reached."""
+        if not self.claims:
             return None, []
         try:
-            horizon, marks = self._looks.outset(self._claims)
+            horizon, fingerprints = self.inspection.take_horizon(self.claims)
         except PgsnowError as error:
-            for claim in self._claims:
-                self._runs.fail(claim, error)
+            for claim in self.claims:
+                self.outcomes.fail(claim, error)
             return None, []
-        return horizon, self._each(
-            self._claims, lambda claim: self._looks.at(claim, horizon, marks[claim.table])
-        )
+        inspect = self.inspection.inspect
+        return horizon, self._each(lambda c: inspect(c, horizon, fingerprints[c.table]), self.claims)
 
-    def _without_the_idle(self) -> tuple[Horizon | None, list[Inspection]]:
-        """The busy tables; the others are settled."""
-        horizon, looks = self._look()
-        if horizon is not None:
-            self._settle([look for look in looks if not self._is_busy(look)], horizon)
-        return horizon, [look for look in looks if self._is_busy(look)]
-
-    def _is_busy(self, look: Inspection) -> bool:
-        return look.busy or self._wishes.refresh or (bool(look.claim.staged) and self._loads(look))
-
-    def _loads(self, look: Inspection) -> bool:
-        """Is what waits in the stage to be loaded now?"""
-        claim = look.claim
-        return self._wishes.load or is_due(look.plan.config, claim.staged, claim.staged_at, claim.granted_at)
+    def _find_changed(self) -> tuple[Horizon | None, list[Inspection]]:
+        """The horizon and the inspections of the tables that are to be run; the idle ones are settled."""
+        horizon, inspections = self._inspect_all()
+        changed: list[Inspection] = []
+        idle: list[Inspection] = []
+        for found in inspections:
+            (changed if self._is_to_run(found) else idle).append(found)
+        if horizon is not None and idle:
+            self._settle(idle, horizon)
+        return horizon, changed
 
     def _settle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
-        """Idle tables move their checkpoint too, or their window would grow; all in one statement."""
+        """Move the checkpoints of idle tables, or their windows would grow; all of them in one statement."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
         known = {
-            k.claim.table: k.drift.to_remember(k.claim.stored_definition, k.claim.target_columns)
+            k.claim.table: k.drift.definition_to_store(k.claim.stored_definition, k.claim.target_columns)
             for k in idle
         }
         sources = {table: source for table, source in known.items() if source is not None}
         try:
-            lost = self._means.ledger.checkpoints.advance_idle(moves, sources) if moves else []
+            lost = self.context.ledger.checkpoints.advance_idle(moves, sources)
         except PgsnowError as error:
-            for look in idle:
-                self._runs.fail(look.claim, error)
+            for found in idle:
+                self.outcomes.fail(found.claim, error)
             return
-        self._runs.end([(k.claim, _idle_report(k, lost)) for k in idle])
+        self.outcomes.end([(found.claim, _idle_report(found, lost)) for found in idle])
 
-    def _sync(self, look: Inspection, horizon: Horizon) -> None:
-        from pgsnow.sync.table.busy import sync_table  # not before there is one
+    def _is_to_run(self, found: Inspection) -> bool:
+        if found.has_changes or self.options.refresh:
+            return True
+        return bool(found.claim.staged) and self._loads_staged(found)
 
-        self._with_run(look, horizon, sync_table)
+    def _loads_staged(self, found: Inspection) -> bool:
+        """True if the batches that wait in the stage are to be loaded in this tick."""
+        claim = found.claim
+        return self.options.load or is_due(found.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
-    def _replay(self, look: Inspection, horizon: Horizon, keys: Sequence[Key]) -> None:
-        from pgsnow.sync.table.busy import replay_keys
-
-        self._with_run(look, horizon, lambda run: replay_keys(run, keys))
-
-    def _with_run(self, look: Inspection, horizon: Horizon, action: Callable[[RunContext], None]) -> None:
-        """The run; again from the planning on if the table turns out to have been altered since."""
-        from pgsnow.sync.table.busy import Attempt
+    def _run_table(
+        self, horizon: Horizon, found: Inspection, keys: dict[str, list[Key]] | None = None
+    ) -> None:
+        """One table's run, or the replay of these keys; planned again if the table was altered meanwhile."""
+        # Arrow and the Snowflake driver: an idle tick does without them.
+        from pgsnow.sync.table.attempt import open_run, replay_keys, retry_claim, sync_table
 
         for plans in range(1, PLANS_A_TICK + 1):
-            with self._connections.one() as conn, Attempt(self._means, look, conn) as attempt:
+            loads = self._loads_staged(found)
+            with (
+                self.connections.one() as conn,
+                open_run(self.context, found, conn, horizon, self.options, loads_staged=loads) as run,
+            ):
                 try:
-                    run = attempt.table_run(horizon, self._wishes, loads=self._loads(look))
-                    action(run)
+                    outcome = sync_table(run) if keys is None else replay_keys(run, keys[found.claim.table])
                     break
                 except SchemaMoved as moved:
                     if plans == PLANS_A_TICK:
                         raise
-                    look = self._looks.again(attempt.given_up(), horizon, moved)
-        self._runs.end([(look.claim, look.progress.report())])
+                    found = self.inspection.inspect_again(retry_claim(run), horizon, moved)
+        report = table_report(found.progress, left=outcome.remaining, backfilled=outcome.backfilled)
+        self.outcomes.end([(found.claim, report)])
 
-    def _each(self, items: Sequence[L], action: Callable[[L], R]) -> list[R]:
-        """The action on each item, in threads. One that fails is recorded, and left out of the result."""
-        results = self._pool.map(lambda item: self._guarded(item, action), items)
+    def _each(self, action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """The action's results, in order, from threads. An item whose action fails is recorded and left out."""
+        results = self.pool.map(partial(self._guarded, action), items)
         return [result for result in results if result is not None]
 
-    def _guarded(self, item: L, action: Callable[[L], R]) -> R | None:
+    def _guarded(self, action: Callable[[Item], Result], item: Item) -> Result | None:
         claim = item.claim if isinstance(item, Inspection) else item
+        self.outcomes.recorders[claim.table].clock.attach()
         try:
             return action(item)
-        except Exception as error:  # one table's failure, whatever it is, leaves the others running
-            self._runs.fail(claim, error)
+        except Exception as error:  # whatever one table's failure is, the others go on
+            self.outcomes.fail(claim, error)
             return None
 
     def _report(self) -> SyncReport:
-        seconds = time.monotonic() - self._began
-        return SyncReport(self._run_id, self._started_at, seconds, self._runs.reports())
+        seconds = time.monotonic() - self.began
+        return SyncReport(self.run_id, self.started_at, seconds, self.outcomes.reports())
 
 
-def _idle_report(look: Inspection, lost: Sequence[str]) -> TableReport:
-    if look.claim.table in lost:
-        error = LeaseLost(f"{look.claim.table}: another run took the table")
-        return look.progress.report(Status.HELD, error)
-    return look.progress.report(Status.IDLE)
+def _idle_report(found: Inspection, lost: Sequence[str]) -> TableReport:
+    """lost: tables that another run took before the checkpoint could be moved."""
+    if found.claim.table in lost:
+        return failure_report(found.progress, LeaseLost(f"{found.claim.table}: another run took the table"))
+    return table_report(found.progress, Status.IDLE)

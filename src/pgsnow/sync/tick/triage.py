@@ -1,4 +1,4 @@
-"""What a tick finds that leaves the syncing to others."""
+"""The first half of a tick, for processes that leave the runs to others."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pgsnow.sync.table.inspect import Inspection
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """report: of the tables that are done with (idle, held, not due, failed). busy: names of those that are to be
-    synced, in the order in which that had best be begun."""
+    """report: the tables that are done with (idle, held, not due, failed). busy: the names of the tables that are to
+    be synced, in the order in which they are best begun."""
 
     report: SyncReport
     busy: tuple[str, ...]
 
 
-def smallest_first(looks: Iterable[Inspection]) -> tuple[str, ...]:
-    """So that what takes a moment does not wait for what takes an hour."""
-    return tuple(look.claim.table for look in sorted(looks, key=_bytes_to_read))
+def smallest_first(inspections: Iterable[Inspection]) -> tuple[str, ...]:
+    """The tables' names by the bytes to read, so that a short run does not wait for a long one."""
+    return tuple(found.claim.table for found in sorted(inspections, key=_bytes_to_read))
 
 
-def _bytes_to_read(look: Inspection) -> int:
-    """As far as a look can tell: of changes since the last run it has seen that there are some, not how many."""
-    everything = look.plan.whole or look.probe.full_read is not None or look.drift.full_read is not None
-    return look.plan.source.total_bytes if everything else 0
+def _bytes_to_read(found: Inspection) -> int:
+    """The table's size for a full read; 0 for changes, whose number an inspection does not know."""
+    reads_all = found.plan.whole or found.probe.full_read is not None or found.drift.full_read is not None
+    return found.plan.source.total_bytes if reads_all else 0
 
 
 def log_triage(found: Triage) -> None:
-    """A tick's own lines, and which tables others are to sync."""
+    """Log the tick, and the tables that are left to other processes."""
     log_report(found.report)
     if found.busy:
         logger(run_id=found.report.run_id).info("tables handed out", tables=list(found.busy))

@@ -1,4 +1,4 @@
-"""`cast:` — a column as another type, exactly: a value that would lose something does not fit."""
+"""Casts for `cast:`: a column as another type, exactly; a value that would lose something is a failure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import time
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.types.typemap import TypeMapping
-from pgsnow.sync.transform.coerce import Misfit, Misfits, check_json, is_json
+from pgsnow.model.types.mapping import TypeMapping
+from pgsnow.sync.transform.coerce import CoercionError, Failures, check_json, is_json
 
 Cast = Callable[[pa.Array], pa.Array]
 
@@ -27,18 +27,18 @@ _ALLOWED = {
     "timestamp": {"timestamp", "timestamptz", "date", "time", "text"},
     "timestamptz": {"timestamp", "timestamptz", "date", "time", "text"},
 }  # fmt: skip
-_KEEPS_APART = {
+_DISTINCT_AFTER = {
     "int": {"decimal"},
     "decimal": {"int"},
     "timestamp": {"timestamptz"},
     "timestamptz": {"timestamp"},
 }
 _OUT_OF_RANGE = "<value out of range"
-"""What Arrow writes for a date that its text form has no room for."""
+"""Arrow's text for a date that it cannot write."""
 
 
-def kind_of(mapping: TypeMapping) -> str:
-    """The family of a type, as far as casts go."""
+def type_family(mapping: TypeMapping) -> str:
+    """The type's family (text, json, int, …): casts are allowed between families."""
     if is_json(mapping):
         return "json"
     if pa.types.is_timestamp(mapping.arrow):
@@ -58,45 +58,47 @@ _KINDS: dict[str, Callable[[pa.DataType], bool]] = {
 }
 
 
-def is_possible(old: TypeMapping, new: TypeMapping) -> bool:
-    """True if there is a cast between these types at all."""
-    return kind_of(new) in _ALLOWED[kind_of(old)]
+def can_cast(old: TypeMapping, new: TypeMapping) -> bool:
+    """True if values of the old type can be cast to the new one."""
+    return type_family(new) in _ALLOWED[type_family(old)]
 
 
-def keeps_apart(old: TypeMapping, new: TypeMapping) -> bool:
-    """True if different values stay different, so that a key stays a key ('01' and '1' are one number)."""
-    before, after = kind_of(old), kind_of(new)
+def preserves_distinctness(old: TypeMapping, new: TypeMapping) -> bool:
+    """True if different values stay different, so that a key stays a key (the texts '01' and '1' are one number)."""
+    before, after = type_family(old), type_family(new)
     if after == "text" or (before == after and before != "float"):
         return True
     if old.postgres == "numeric":
         return after == "decimal"
-    return after in _KEEPS_APART.get(before, ())
+    return after in _DISTINCT_AFTER.get(before, ())
 
 
-def cast(column: pa.Array, old: TypeMapping, new: TypeMapping) -> tuple[pa.Array, Misfits]:
-    """`column` as `new.arrow`, NULL where a value does not fit, and why it does not."""
+def cast(column: pa.Array, old: TypeMapping, new: TypeMapping) -> tuple[pa.Array, Failures]:
+    """`column` as `new.arrow`, NULL where a value does not fit, and the reasons by row."""
     if len(column) == 0:
         return pa.array([], new.arrow), {}
-    return _where_it_fits(
+    return _cast_by_halves(
         column, _cast_for(old, new), f"the value does not fit {new.postgres} exactly", new.arrow
     )
 
 
-def _where_it_fits(column: pa.Array, one: Cast, reason: str, arrow: pa.DataType) -> tuple[pa.Array, Misfits]:
-    """Halves the column until what does not fit stands alone."""
+def _cast_by_halves(
+    column: pa.Array, one: Cast, reason: str, arrow: pa.DataType
+) -> tuple[pa.Array, Failures]:
+    """Cast, halving the column until the values that fail stand alone."""
     try:
         return one(column), {}
     except (pa.ArrowInvalid, ValueError):
         if len(column) == 1:
             return pa.nulls(1, arrow), {0: reason}
     middle = len(column) // 2
-    first, bad = _where_it_fits(column.slice(0, middle), one, reason, arrow)
-    second, more = _where_it_fits(column.slice(middle), one, reason, arrow)
+    first, bad = _cast_by_halves(column.slice(0, middle), one, reason, arrow)
+    second, more = _cast_by_halves(column.slice(middle), one, reason, arrow)
     return pa.concat_arrays([first, second]), bad | {at + middle: why for at, why in more.items()}
 
 
 def _cast_for(old: TypeMapping, new: TypeMapping) -> Cast:
-    before, after = kind_of(old), kind_of(new)
+    before, after = type_family(old), type_family(new)
     if after == "json":
         return _to_json
     if after == "text":
@@ -108,11 +110,11 @@ def _cast_for(old: TypeMapping, new: TypeMapping) -> Cast:
 
 
 def as_text(column: pa.Array) -> pa.Array:
-    """Each value's text: `12.50`, `true`, `2024-01-31`, `2024-01-31 10:00:00.000000Z` (UTC). ValueError for a
-    date that has none."""
+    """Each value's text: `12.50`, `true`, `2024-01-31`, `2024-01-31 10:00:00.000000Z` (UTC). Raises
+    CoercionError for a date that has no text."""
     text = pc.cast(column, pa.string())
     if pa.types.is_temporal(column.type) and pc.any(pc.starts_with(text, _OUT_OF_RANGE)).as_py():
-        raise Misfit("a date is out of range")
+        raise CoercionError("a date is out of range")
     return text
 
 
@@ -124,7 +126,7 @@ def _to_json(column: pa.Array) -> pa.Array:
 
 
 def _by_text(column: pa.Array, arrow: pa.DataType) -> pa.Array:
-    """Arrow's own casts round float → decimal, and decimal → float is off by a bit; by way of text both are exact."""
+    """Cast through text, which is exact: Arrow rounds float → decimal, and decimal → float is off by a bit."""
     return pc.cast(pc.cast(column, pa.string()), arrow)
 
 
@@ -133,11 +135,11 @@ def _int_to_decimal(column: pa.Array, arrow: pa.DataType) -> pa.Array:
 
 
 def _to_float(column: pa.Array, arrow: pa.DataType) -> pa.Array:
-    """Arrow turns what is too large into infinity; only what was infinite may be so."""
+    """Cast to float. Arrow makes numbers that are too large infinite; only those that were infinite may be so."""
     found = pc.cast(column, arrow)
     was = pc.match_substring(pc.cast(column, pa.string()), "inf", ignore_case=True)
     if pc.any(pc.and_not(pc.is_inf(found), was)).as_py():
-        raise Misfit("a number is too large")
+        raise CoercionError("a number is too large")
     return found
 
 

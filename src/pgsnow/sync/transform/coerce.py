@@ -1,4 +1,4 @@
-"""Python values into a column, strictly: what does not fit is told, never bent."""
+"""Python values as an Arrow column, strictly: a value that does not fit is a failure, never changed."""
 
 from __future__ import annotations
 
@@ -15,62 +15,64 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from pgsnow.model.types.typemap import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
 from pgsnow.model.types.variant import SUSPECT, misfit
 
 _SUSPECT = re.compile(SUSPECT)
-Misfits = dict[int, str]
-"""Row → reason."""
+Failures = dict[int, str]
+"""Row → why its value does not fit."""
 
 
-class Misfit(ValueError):
-    """A value that its column cannot take; the text is the reason."""
+class CoercionError(ValueError):
+    """A value that its column cannot hold; the text is the reason."""
 
 
 def is_json(kind: TypeMapping) -> bool:
-    """True for columns that travel as JSON text and become a VARIANT."""
+    """True for types that are carried as JSON text and loaded as VARIANT."""
     return kind.snowflake == "VARIANT"
 
 
-def fitted(values: Sequence[object], kind: TypeMapping) -> tuple[pa.Array, Misfits]:
-    """A column of these values, NULL where they do not fit, and why they do not."""
+def coerced(values: Sequence[object], kind: TypeMapping) -> tuple[pa.Array, Failures]:
+    """A column of these values, NULL where one does not fit, and the reasons by row."""
     check = _check_for(kind)
-    misfits: Misfits = {}
+    failures: Failures = {}
     checked: list[object] = []
     for at, value in enumerate(values):
         try:
             checked.append(None if value is None else check(value))
-        except Misfit as misfit:
-            misfits[at] = str(misfit)
+        except CoercionError as error:
+            failures[at] = str(error)
             checked.append(None)
     try:
-        return pa.array(checked, kind.arrow), misfits
+        return pa.array(checked, kind.arrow), failures
     except (pa.ArrowException, ValueError, OverflowError):
-        return _fitted_singly(checked, kind, misfits)
+        return _coerced_singly(checked, kind, failures)
 
 
-def _fitted_singly(checked: list[object], kind: TypeMapping, misfits: Misfits) -> tuple[pa.Array, Misfits]:
+def _coerced_singly(
+    checked: list[object], kind: TypeMapping, failures: Failures
+) -> tuple[pa.Array, Failures]:
     for at, value in enumerate(checked):
         try:
             pa.array([value], kind.arrow)
         except (pa.ArrowException, ValueError, OverflowError):
-            misfits[at] = f"a value is out of range of {kind.postgres}"
+            failures[at] = f"a value is out of range of {kind.postgres}"
             checked[at] = None
-    return pa.array(checked, kind.arrow), misfits
+    return pa.array(checked, kind.arrow), failures
 
 
 def check_json(text: str) -> str:
-    """The text, if it is JSON as RFC 8259 has it and a VARIANT holds it exactly. Raises Misfit."""
+    """The text, if it is JSON by RFC 8259 and a VARIANT holds it exactly. Raises CoercionError."""
     try:
-        json.loads(text, parse_constant=_refuse_constant)
+        json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
-        raise Misfit("the text is not valid JSON") from None
+        raise CoercionError("the text is not valid JSON") from None
     if _SUSPECT.search(text) and (reason := misfit(text)) is not None:
-        raise Misfit(reason)
+        raise CoercionError(reason)
     return text
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
@@ -80,15 +82,15 @@ def _json(value: object) -> str:
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
-        raise Misfit(f"a {type(value).__name__} cannot be written as JSON") from None
+        raise CoercionError(f"a {type(value).__name__} cannot be written as JSON") from None
     return _text(check_json(text))
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        _refuse(value, "text")
+        _reject(value, "text")
     if len(value) * 4 > TEXT_LIMIT and len(value.encode("utf-8", "surrogatepass")) > TEXT_LIMIT:
-        raise Misfit(f"the text is longer than {TEXT_LIMIT} bytes")
+        raise CoercionError(f"the text is longer than {TEXT_LIMIT} bytes")
     return str(value)
 
 
@@ -98,25 +100,25 @@ def _uuid(value: object) -> str:
 
 def _bytes(value: object) -> bytes:
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        _refuse(value, "bytes")
+        _reject(value, "bytes")
     if len(value) > BINARY_LIMIT:
-        raise Misfit(f"the value is longer than {BINARY_LIMIT} bytes")
+        raise CoercionError(f"the value is longer than {BINARY_LIMIT} bytes")
     return bytes(value)
 
 
 def _bool(value: object) -> bool:
-    return value if isinstance(value, bool) else _refuse(value, "bool")
+    return value if isinstance(value, bool) else _reject(value, "bool")
 
 
 def _int(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
-        _refuse(value, "int")
+        _reject(value, "int")
     return int(value)
 
 
 def _float(value: object) -> float | int:
     if isinstance(value, bool) or not isinstance(value, Real):
-        _refuse(value, "float")
+        _reject(value, "float")
     return int(value) if isinstance(value, Integral) else float(value)
 
 
@@ -126,38 +128,38 @@ def _float32(value: object) -> float | int:
         try:
             struct.pack("<f", found)
         except OverflowError:
-            raise Misfit("a value is out of range of float4") from None
+            raise CoercionError("a value is out of range of float4") from None
     return found
 
 
 def _decimal(value: object) -> Decimal | int:
     if isinstance(value, bool) or not isinstance(value, (Decimal, Integral)):
-        _refuse(value, "Decimal or int")
+        _reject(value, "Decimal or int")
     return value if isinstance(value, Decimal) else int(value)
 
 
 def _date(value: object) -> date:
-    return value if isinstance(value, date) and not isinstance(value, datetime) else _refuse(value, "date")
+    return value if isinstance(value, date) and not isinstance(value, datetime) else _reject(value, "date")
 
 
 def _time(value: object) -> time:
     return (
-        value if isinstance(value, time) and value.tzinfo is None else _refuse(value, "time without tzinfo")
+        value if isinstance(value, time) and value.tzinfo is None else _reject(value, "time without tzinfo")
     )
 
 
 def _naive(value: object) -> datetime:
     fits = isinstance(value, datetime) and value.tzinfo is None
-    return value if fits else _refuse(value, "datetime without tzinfo")  # type: ignore[return-value]
+    return value if fits else _reject(value, "datetime without tzinfo")  # type: ignore[return-value]
 
 
 def _aware(value: object) -> datetime:
     fits = isinstance(value, datetime) and value.utcoffset() is not None
-    return value if fits else _refuse(value, "datetime with tzinfo")  # type: ignore[return-value]
+    return value if fits else _reject(value, "datetime with tzinfo")  # type: ignore[return-value]
 
 
-def _refuse(value: object, wanted: str) -> NoReturn:
-    raise Misfit(f"the transform returned a {type(value).__name__} where the column takes {wanted}")
+def _reject(value: object, wanted: str) -> NoReturn:
+    raise CoercionError(f"the transform returned a {type(value).__name__} where the column takes {wanted}")
 
 
 def _check_for(kind: TypeMapping) -> Callable[[Any], object]:

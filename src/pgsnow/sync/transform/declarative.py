@@ -1,6 +1,6 @@
-"""What YAML alone can do to columns — set_null, hash, mask, cast, rename — on whole Arrow columns.
+"""Changes to columns that YAML declares: set_null, hash, mask, cast and rename, on whole Arrow columns.
 
-They are done in that order, whatever the order in the file; hash, mask and set_null never meet on one column.
+They are made in that order, whatever the order in the file; no column has two of hash, mask and set_null.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import pyarrow.compute as pc
 from pgsnow.model.config.sync_config import MaskRule, TransformConfig
 from pgsnow.model.errors import ColumnMissing, ConfigError, TransformFailed
 from pgsnow.model.plan import target_name
-from pgsnow.model.types.typemap import Field, TypeMapping, mapping_named
-from pgsnow.sync.transform.cast import as_text, cast, is_possible, keeps_apart, kind_of
-from pgsnow.sync.transform.coerce import Misfit, Misfits
-from pgsnow.sync.transform.outcome import Outcome, batch_of, without
+from pgsnow.model.types.mapping import Field, TypeMapping
+from pgsnow.model.types.type_rules import mapping_named
+from pgsnow.sync.transform.cast import as_text, can_cast, cast, preserves_distinctness, type_family
+from pgsnow.sync.transform.coerce import CoercionError, Failures
+from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows
 
 MASK = "****"
-"""Stands for hidden text of any length, so that the length is hidden too."""
+"""Replaces hidden text of any length, so that the length is hidden too."""
 
-Change = Callable[[pa.Array], tuple[pa.Array, Misfits]]
+Change = Callable[[pa.Array], tuple[pa.Array, Failures]]
 
 
-class Declared:
-    """The declared changes to these fields, as one step."""
+class DeclaredChanges:
+    """The declared changes to a table's fields, as one step. output: the fields after it."""
 
     def __init__(self, config: TransformConfig, fields: Sequence[Field]) -> None:
         """Raises ColumnMissing, TransformFailed, ConfigError."""
@@ -40,18 +41,18 @@ class Declared:
         columns = []
         bad: dict[int, tuple[str, str | None]] = {}
         for field, column, change in zip(self.output, rows.columns, self._changes, strict=True):
-            made, misfits = change(column) if change else (column, {})
+            made, failures = change(column) if change else (column, {})
             columns.append(made)
-            for row, reason in misfits.items():
+            for row, reason in failures.items():
                 bad.setdefault(row, (reason, field.source))
-        return without(batch_of(columns, self.output), bad)
+        return without_rows(batch_of(columns, self.output), bad)
 
 
 def _changed(config: TransformConfig, field: Field) -> tuple[Field, Change | None]:
     name = field.source
     kind = _cast_type(config.cast[name], field) if name in config.cast else field.type
     if name in config.set_null:
-        return replace(_emptied(field), type=kind), _nothing(kind.arrow)
+        return replace(_nullable(field), type=kind), _nulls(kind.arrow)
     if name in config.hash:
         return replace(field, type=mapping_named("text")), _hashed(_salt(config), field.type)
     if name in config.mask:
@@ -77,7 +78,7 @@ def _renamed(config: TransformConfig, field: Field) -> Field:
     return field if name is None else replace(field, target=target_name(name, field.source))
 
 
-def _emptied(field: Field) -> Field:
+def _nullable(field: Field) -> Field:
     if field.key:
         raise TransformFailed(
             f"transform.set_null: {field.source} belongs to pk, which cannot be NULL", advice="Use hash."
@@ -85,7 +86,7 @@ def _emptied(field: Field) -> Field:
     return replace(field, nullable=True)
 
 
-def _nothing(arrow: pa.DataType) -> Change:
+def _nulls(arrow: pa.DataType) -> Change:
     return lambda column: (pa.nulls(len(column), arrow), {})
 
 
@@ -100,11 +101,11 @@ def _salt(config: TransformConfig) -> bytes:
 def _hashed(salt: bytes, kind: TypeMapping) -> Change:
     """HMAC-SHA256 of each value's text in UTF-8 (of the bytes themselves for bytea), as 64 hex digits."""
 
-    def change(column: pa.Array) -> tuple[pa.Array, Misfits]:
-        plain, misfits = (column, {}) if kind_of(kind) == "binary" else _texts(column)
+    def change(column: pa.Array) -> tuple[pa.Array, Failures]:
+        plain, failures = (column, {}) if type_family(kind) == "binary" else _texts(column)
         coded = plain.dictionary_encode()
         digests = [hmac.digest(salt, _bytes(value), "sha256").hex() for value in coded.dictionary.to_pylist()]
-        return pa.array(digests, pa.string()).take(coded.indices), misfits
+        return pa.array(digests, pa.string()).take(coded.indices), failures
 
     return change
 
@@ -119,7 +120,7 @@ def _masked_field(field: Field) -> Field:
             f"transform.mask: {field.source} belongs to pk, and masked keys would be alike",
             advice="Use hash.",
         )
-    if kind_of(field.type) == "binary":
+    if type_family(field.type) == "binary":
         raise TransformFailed(
             f"transform.mask: {field.source} is bytea, not text", advice="Use hash or set_null."
         )
@@ -127,24 +128,24 @@ def _masked_field(field: Field) -> Field:
 
 
 def _masked(rule: MaskRule) -> Change:
-    """A text no longer than what may stay readable is hidden whole."""
+    """Hide all but the first and last characters that the rule keeps; a text no longer than those is hidden whole."""
 
-    def change(column: pa.Array) -> tuple[pa.Array, Misfits]:
-        text, misfits = _texts(column)
+    def change(column: pa.Array) -> tuple[pa.Array, Failures]:
+        text, failures = _texts(column)
         start = pc.utf8_slice_codeunits(text, 0, rule.keep_first)
         end = pc.utf8_slice_codeunits(text, -rule.keep_last) if rule.keep_last else ""
         shown = pc.binary_join_element_wise(start, MASK, end, "")
         short = pc.less_equal(pc.utf8_length(text), rule.keep_first + rule.keep_last)
-        return pc.if_else(short, MASK, shown), misfits
+        return pc.if_else(short, MASK, shown), failures
 
     return change
 
 
-def _texts(column: pa.Array) -> tuple[pa.Array, Misfits]:
+def _texts(column: pa.Array) -> tuple[pa.Array, Failures]:
     text = mapping_named("text")
     try:
         return as_text(column), {}
-    except Misfit:
+    except CoercionError:
         return cast(column, replace(text, carried=str(column.type)), text)
 
 
@@ -153,12 +154,12 @@ def _cast_type(name: str, field: Field) -> TypeMapping:
         new = mapping_named(name)
     except ValueError as error:
         raise TransformFailed(f"transform.cast: {field.source}: {error}") from None
-    if not is_possible(field.type, new):
+    if not can_cast(field.type, new):
         raise TransformFailed(
             f"transform.cast: {field.source} cannot go from {field.type.postgres} to {new.postgres}",
             advice="Cast to text, or change the value in a function.",
         )
-    if field.key and not keeps_apart(field.type, new):
+    if field.key and not preserves_distinctness(field.type, new):
         raise TransformFailed(
             f"transform.cast: {field.source} belongs to pk, and different {field.type.postgres} values could be one"
             f" {new.postgres}",

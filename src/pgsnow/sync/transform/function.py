@@ -1,4 +1,4 @@
-"""Finding a transform's function, and telling its two forms apart: one row at a time, or a batch at a time."""
+"""Finds a transform's function, and its form: one row at a time, or one batch at a time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _FORM = "Write package.module:function, importable from where the worker runs (i
 
 
 def batch_function(function: Decorated) -> Decorated:
-    """Mark a function that takes and returns a pyarrow.RecordBatch, where annotations do not say so."""
+    """Decorator for a function that takes and returns a pyarrow.RecordBatch, where its annotations do not say so."""
     setattr(function, _MARK, True)
     return function
 
 
 def find_function(reference: str) -> Function:
-    """`module:function` or `module.function`. Raises TransformFailed if it cannot be imported or called so."""
+    """Import `module:function` or `module.function`. Raises TransformFailed if it cannot be imported, or not be called
+    with one argument."""
     module_name, _, path = reference.partition(":") if ":" in reference else reference.rpartition(".")
     found: Any = _module(module_name, reference)
     for part in path.split("."):
@@ -42,9 +43,10 @@ def _module(name: str, reference: str) -> ModuleType:
         what = f"there is no module {error.name}"
         raise TransformFailed(f"transform {reference}: {what}", advice=_FORM) from error
     except Exception as error:  # a module may raise anything while it is imported
-        what = f"importing {name} raised {type(error).__name__}: {error}"
+        what = f"importing {name} raised {type(error).__name__}"
         raise TransformFailed(
-            f"transform {reference}: {what}", advice=f"Make `import {name}` work."
+            f"transform {reference}: {what}",
+            advice=f"Make `import {name}` work; `python -c 'import {name}'` shows what it raises.",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a step of a transform makes of a batch, and how steps follow each other."""
+"""The result of a transform's step on a batch, and steps in sequence."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 
-Bad = tuple[int, str, str | None]
-"""(row of the batch that was given, reason, column)."""
+Rejection = tuple[int, str, str | None]
+"""(row of the batch that was given, reason, column)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """rows: those that go on. origin: for each its row in the batch that was given; None: all rows, in order."""
+    """The result of one step. rows: those that are kept. origin: the row of the batch that was given for each of them
+    (None: all rows, in order). dropped: how many rows a function left out."""
 
     rows: pa.RecordBatch
     origin: Sequence[int] | None = None
-    rejected: tuple[Bad, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
     dropped: int = 0
 
 
@@ -27,16 +28,17 @@ Step = Callable[[pa.RecordBatch], Outcome]
 
 
 def batch_of(columns: Sequence[pa.Array], fields: Sequence[Field]) -> pa.RecordBatch:
-    """A batch with the schema that these fields have between read and load."""
+    """A batch of these columns, with the schema of `schema_of`."""
     return pa.RecordBatch.from_arrays(list(columns), schema=schema_of(fields))
 
 
 def schema_of(fields: Sequence[Field]) -> pa.Schema:
+    """The schema of these fields between read and load: their source names and Arrow types."""
     return pa.schema([(field.source, field.type.arrow) for field in fields])
 
 
-def without(rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str | None]]) -> Outcome:
-    """`rows` less the bad ones, which are given by row as (reason, column)."""
+def without_rows(rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str | None]]) -> Outcome:
+    """`rows` without the bad ones. bad: row → (reason, column)."""
     if not bad:
         return Outcome(rows)
     origin = [at for at in range(rows.num_rows) if at not in bad]
@@ -44,20 +46,14 @@ def without(rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str | None]]) -> 
     return Outcome(rows.take(pa.array(origin, pa.int64())), origin, rejected)
 
 
-def in_turn(rows: pa.RecordBatch, steps: Sequence[Step]) -> Outcome:
-    """All steps, each on what the one before let through; row numbers are those of `rows`."""
-    whole = Outcome(rows)
+def run_steps(rows: pa.RecordBatch, steps: Sequence[Step]) -> Outcome:
+    """The result of all steps, each on the rows that the one before kept; its row numbers are those of `rows`."""
+    so_far = Outcome(rows)
     for step in steps:
-        part = step(whole.rows)
-        origin = _through(whole.origin, part.origin)
-        rejected = tuple((_at(whole.origin, at), reason, column) for at, reason, column in part.rejected)
-        whole = Outcome(part.rows, origin, whole.rejected + rejected, whole.dropped + part.dropped)
-    return whole
-
-
-def _at(origin: Sequence[int] | None, row: int) -> int:
-    return row if origin is None else origin[row]
-
-
-def _through(outer: Sequence[int] | None, inner: Sequence[int] | None) -> Sequence[int] | None:
-    return outer if inner is None else [_at(outer, row) for row in inner]
+        result, before = step(so_far.rows), so_far.origin
+        rejected, origin = result.rejected, result.origin
+        if before is not None:
+            rejected = tuple((before[row], reason, column) for row, reason, column in rejected)
+            origin = before if origin is None else [before[row] for row in origin]
+        so_far = Outcome(result.rows, origin, so_far.rejected + rejected, so_far.dropped + result.dropped)
+    return so_far

@@ -1,4 +1,4 @@
-"""A transform's function that is given one row at a time: dict → dict, or None to drop the row."""
+"""Transform functions that take one row at a time: dict → dict, or None to drop the row."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 import pyarrow as pa
 
 from pgsnow.model.errors import PgsnowError, TransformFailed
-from pgsnow.model.types.typemap import Field
-from pgsnow.sync.transform.coerce import fitted
+from pgsnow.model.settings.redaction import redacted
+from pgsnow.model.types.mapping import Field
+from pgsnow.sync.transform.coerce import coerced
 from pgsnow.sync.transform.function import Function
-from pgsnow.sync.transform.outcome import Outcome, batch_of, without
+from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows
 
 _UNREADABLE = object()
-"""Stands for a value that Arrow holds and Python cannot, such as a date beyond the year 9999."""
+"""In place of a value that Arrow can hold and Python cannot, such as a date beyond the year 9999."""
 
 
 class RowFunction:
-    """Values that the function hands back as they were keep their column, so they stay exact to the bit."""
+    """Calls the function for each row. Values that it returns as they were are taken from the source's column, so that
+    they stay exact to the bit."""
 
     def __init__(
         self, function: Function, name: str, given: Sequence[Field], output: Sequence[Field]
@@ -34,10 +36,10 @@ class RowFunction:
         kept, results, rejected = self._call_all(columns)
         dropped = rows.num_rows - len(kept) - len(rejected)
         built, bad = self._build(rows, columns, kept, results)
-        fit = without(built, bad)
+        fit = without_rows(built, bad)
         origin = kept if fit.origin is None else [kept[at] for at in fit.origin]
-        misfits = tuple((kept[at], reason, column) for at, reason, column in fit.rejected)
-        return Outcome(fit.rows, origin, tuple(sorted((*rejected, *misfits), key=lambda b: b[0])), dropped)
+        failures = tuple((kept[at], reason, column) for at, reason, column in fit.rejected)
+        return Outcome(fit.rows, origin, tuple(sorted((*rejected, *failures), key=lambda b: b[0])), dropped)
 
     def _call_all(
         self, columns: Sequence[Sequence[object]]
@@ -55,7 +57,7 @@ class RowFunction:
             try:
                 result = self._function(dict(zip(names, values, strict=True)))
             except Exception as error:
-                rejected.append((at, reason_of(error), None))
+                rejected.append((at, rejection_reason(error), None))
                 continue
             if result is not None:
                 kept.append(at)
@@ -84,30 +86,30 @@ class RowFunction:
         for at, field in enumerate(self._output):
             values = [result[field.source] for result in results]
             if field.computed:
-                column, misfits = fitted(values, field.type)
+                column, failures = coerced(values, field.type)
             else:
                 before = [columns[at][row] for row in kept]
                 same = rows.column(at).take(pa.array(kept, pa.int64()))
-                column, misfits = _changed(same, before, values, field)
+                column, failures = _with_changes(same, before, values, field)
             built.append(column)
-            for row, reason in misfits.items():
+            for row, reason in failures.items():
                 bad.setdefault(row, (reason, field.source))
         return batch_of(built, self._output), bad
 
 
-def _changed(
+def _with_changes(
     column: pa.Array, before: Sequence[object], after: Sequence[object], field: Field
 ) -> tuple[pa.Array, dict[int, str]]:
-    """`column` with other values where the function returned other ones."""
+    """`column` with the values that the function changed, and the reasons of those that do not fit."""
     rows = [at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old is not new]
     if not rows:
         return column, {}
-    values, misfits = fitted([after[at] for at in rows], field.type)
+    values, failures = coerced([after[at] for at in rows], field.type)
     places = list(range(len(column)))
     for place, at in enumerate(rows, start=len(column)):
         places[at] = place
     merged = pa.concat_arrays([column, values]).take(pa.array(places, pa.int64()))
-    return merged, {rows[at]: reason for at, reason in misfits.items()}
+    return merged, {rows[at]: reason for at, reason in failures.items()}
 
 
 def _python_values(column: pa.Array) -> list[object]:
@@ -125,16 +127,16 @@ def _python_value(scalar: pa.Scalar) -> object:
         return _UNREADABLE
 
 
-def reason_of(error: Exception) -> str:
-    """`ExceptionType: message` for what a row is rejected with. Raises what is not about the row: our own errors
-    (a function may stop the table with TransformFailed), lack of memory, Celery's time limits."""
+def rejection_reason(error: Exception) -> str:
+    """`ExceptionType: message`, for which the row is rejected. Raises the errors that are not about the row: our own (a
+    function may stop the table with TransformFailed), lack of memory, Celery's time limits."""
     if isinstance(error, (PgsnowError, MemoryError)) or type(error).__module__.startswith("billiard."):
         raise error
-    return f"{type(error).__name__}: {error}"
+    return redacted(f"{type(error).__name__}: {error}")
 
 
 def wrong_columns(name: str, found: set[str], wanted: set[str]) -> TransformFailed:
-    """The function's result has other columns than were given and declared."""
+    """The error for a result whose columns are not those that were given and declared."""
     missing = ", ".join(sorted(wanted - found))
     unknown = ", ".join(sorted(map(str, found - wanted)))
     said = [f"without {missing}"] if missing else []

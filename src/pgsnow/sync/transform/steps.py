@@ -1,4 +1,4 @@
-"""A transform's configuration as steps on batches. Imported with the first table that has one: Arrow comes with it."""
+"""Builds the steps of a configured transform. Imported with the first table that has one, because it imports Arrow."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import pyarrow.compute as pc
 from pgsnow.model.config.sync_config import TransformConfig
 from pgsnow.model.errors import TransformFailed
 from pgsnow.model.table import target_column
-from pgsnow.model.types.typemap import Field, mapping_named
-from pgsnow.sync.transform.batch_function import BatchFunction, batchwise
-from pgsnow.sync.transform.declarative import Declared
+from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.type_rules import mapping_named
+from pgsnow.sync.transform.arrow_function import BatchFunction, build_batch_step
+from pgsnow.sync.transform.declarative import DeclaredChanges
 from pgsnow.sync.transform.function import find_function, takes_batches
-from pgsnow.sync.transform.outcome import Outcome, Step, without
+from pgsnow.sync.transform.outcome import Outcome, Step, without_rows
 from pgsnow.sync.transform.row_function import RowFunction
 
 
-def steps_of(
+def build_steps(
     config: TransformConfig, fields: tuple[Field, ...]
 ) -> tuple[tuple[Field, ...], tuple[Step, ...]]:
-    """The fields after the transform, and what it does to each batch. Raises as build_transform does."""
+    """The fields after the transform, and its steps. Raises what build_transform raises."""
     given = _with_added(config, fields)
-    declared = Declared(config, given)
+    declared = DeclaredChanges(config, given)
     declares = bool(config.sensitive or config.cast)
     after: list[Step] = [declared] if declares else []
     return declared.output, tuple(_function_steps(config, fields, given, declared.output, after))
@@ -42,12 +43,12 @@ def _function_steps(
     function = find_function(config.function)
     keys = _key_check(given)
     if takes_batches(function):
-        return [batchwise(BatchFunction(function, config.function, given), [keys, *after], output)]
+        return [build_batch_step(BatchFunction(function, config.function, given), [keys, *after], output)]
     return [RowFunction(function, config.function, fields, given), keys, *after]
 
 
 def _with_added(config: TransformConfig, fields: tuple[Field, ...]) -> tuple[Field, ...]:
-    """The fields after the function: it may empty any column but the key, and adds its own."""
+    """The fields after the function: every column but the key becomes nullable, and `adds` are appended."""
     if config.function is None:
         return fields
     known = {field.source for field in fields}
@@ -66,7 +67,7 @@ def _with_added(config: TransformConfig, fields: tuple[Field, ...]) -> tuple[Fie
 
 
 def _key_check(fields: Sequence[Field]) -> Step:
-    """Rejects rows whose key the function made NULL."""
+    """A step that rejects rows whose key the function made NULL."""
     keys = [(at, field.source) for at, field in enumerate(fields) if field.key]
 
     def check(rows: pa.RecordBatch) -> Outcome:
@@ -75,6 +76,6 @@ def _key_check(fields: Sequence[Field]) -> Step:
             if rows.column(at).null_count:
                 for row in pc.indices_nonzero(rows.column(at).is_null()).to_pylist():
                     bad.setdefault(row, ("the transform made a pk column NULL", name))
-        return without(rows, bad)
+        return without_rows(rows, bad)
 
     return check

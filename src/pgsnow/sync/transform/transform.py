@@ -1,7 +1,4 @@
-"""What happens to rows between Postgres and Snowflake: the configured function, then the declared changes.
-
-docs/transforms.md tells users how to write one.
-"""
+"""The transform of a table's rows: the configured function, then the declared changes. See docs/transforms.md."""
 
 from __future__ import annotations
 
@@ -10,31 +7,31 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgsnow.model.config.sync_config import TransformConfig
-from pgsnow.model.types.typemap import Field
+from pgsnow.model.types.mapping import Field
 from pgsnow.sync.transform.function import batch_function
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pgsnow.sync.transform.outcome import Bad, Step
+    from pgsnow.sync.transform.outcome import Rejection, Step
 
 __all__ = ["Transform", "Transformed", "batch_function", "build_transform"]
 
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """rows: what is loaded. rejected: (row of the batch that was given, reason, column or None), by row.
-    dropped: how many rows the function left out. given = loaded + rejected + dropped."""
+    """The result for one batch. rows: those to load. rejected: (row of the batch that was given, reason, column or
+    None), by row. dropped: how many rows the function left out. Every given row is in one of the three."""
 
     rows: pa.RecordBatch
-    rejected: tuple[Bad, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
     dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """output: the fields after the transform, in order. sensitive: source columns whose clear values must not
-    be kept anywhere. changes: source columns whose values may differ in the target."""
+    """A table's transform, without effect by default. output: the fields after it, in order. sensitive: source columns
+    whose clear values must not be kept anywhere. changes: source columns whose values may differ in the target."""
 
     output: tuple[Field, ...]
     sensitive: frozenset[str] = frozenset()
@@ -42,29 +39,29 @@ class Transform:
     steps: tuple[Step, ...] = ()
 
     def apply(self, rows: pa.RecordBatch) -> Transformed:
-        """`rows` has the fields that were read, in order; the result has `output`'s schema and keeps the order.
-
-        Raises TransformFailed if the function breaks its contract; a row that it fails on is rejected.
+        """Transform a batch of the fields that were read, in order. The result has `output`'s schema and keeps the
+        rows' order; a row that the function raises on is rejected. Raises TransformFailed if it breaks its contract.
         """
-        from pgsnow.sync.transform.outcome import in_turn  # Arrow: a plan is made without it
+        from pgsnow.sync.transform.outcome import run_steps  # imports Arrow, which a plan does without
 
-        result = in_turn(rows, self.steps)
+        result = run_steps(rows, self.steps)
         return Transformed(
             result.rows, tuple(sorted(result.rejected, key=lambda bad: bad[0])), result.dropped
         )
 
     def followed_by(self, step: Step) -> Transform:
-        """The same, and then `step`, which keeps the output's schema."""
+        """This transform followed by `step`, which must keep the output's schema."""
         return replace(self, steps=(*self.steps, step))
 
 
 def build_transform(config: TransformConfig | None, fields: tuple[Field, ...]) -> Transform:
-    """Raises TransformFailed, ColumnMissing, and ConfigError for a hash without salt."""
+    """The transform of a table that is read with these fields. Imports its function. Raises TransformFailed,
+    ColumnMissing, and ConfigError for a hash without salt."""
     if config is None:
         return Transform(fields)
-    from pgsnow.sync.transform.steps import steps_of  # Arrow: tables without a transform are spared it
+    from pgsnow.sync.transform.steps import build_steps  # imports Arrow, which most plans do without
 
-    output, steps = steps_of(config, fields)
+    output, steps = build_steps(config, fields)
     return Transform(output, config.sensitive, _changes(config, fields), steps)
 
 

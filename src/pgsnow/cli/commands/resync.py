@@ -1,0 +1,37 @@
+"""`pgsnow resync`."""
+
+from __future__ import annotations
+
+import typer
+
+from pgsnow.cli.consent import ask
+from pgsnow.cli.exits import interrupted
+from pgsnow.cli.invocation import Invocation
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.progress import progress
+from pgsnow.cli.output.report import exit_code, show_report
+from pgsnow.cli.stopping import stopping
+
+
+def resync(
+    tables: list[str] = typer.Argument(..., metavar="TABLE...", help="Table names, sources or targets."),
+    yes: Yes = False,
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
+    output: Output = Format.TABLE,
+    debug: Debug = False,
+) -> None:
+    """Rebuild tables in a shadow table, then swap (asks first)."""
+    quiet_log(debug=debug)
+    invocation = Invocation(config, env_file, output)
+    ask(f"replace the content of the target of {', '.join(tables)} with the rows of the source", yes=yes)
+    with (
+        progress(quiet=quiet) as observer,
+        invocation.engine(observer) as engine,
+        stopping(engine.stop) as stopped,
+    ):
+        report = engine.tick(tables, resync=True)
+    show_report(report, output)
+    raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

@@ -1,0 +1,57 @@
+"""`pgsnow run`."""
+
+from __future__ import annotations
+
+import typer
+
+from pgsnow.cli.companions import without_companions
+from pgsnow.cli.consent import ask
+from pgsnow.cli.exits import interrupted
+from pgsnow.cli.invocation import Invocation
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Yes
+from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.progress import progress
+from pgsnow.cli.output.report import exit_code, show_report
+from pgsnow.cli.stopping import stopping
+
+
+def run(
+    config: ConfigFile = None,
+    select: Select = None,
+    full_refresh: bool = typer.Option(
+        False,
+        "--full-refresh",
+        help="Read all rows again, and delete target rows that the source no longer has (asks first).",
+    ),
+    load: bool = typer.Option(
+        False, "--load", help="Also load rows that wait in the stage because of `load_every`."
+    ),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan instead, as `pgsnow plan` does."),
+    yes: Yes = False,
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
+    env_file: EnvFile = None,
+    output: Output = Format.TABLE,
+    debug: Debug = False,
+) -> None:
+    """Sync every enabled table once. Ctrl-C finishes the current load batch, then stops."""
+    quiet_log(debug=debug)
+    invocation = Invocation(config, env_file, output)
+    if dry_run:
+        from pgsnow.cli.commands.plan import plan_code, show_plan
+
+        raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh)))
+    if full_refresh:
+        tables = ", ".join(select) if select else "every table"
+        ask(
+            f"read every row of {tables} again, and delete target rows that the source no longer has",
+            yes=yes,
+        )
+    with (
+        progress(quiet=quiet) as observer,
+        invocation.engine(observer) as engine,
+        without_companions(engine.settings),
+        stopping(engine.stop) as stopped,
+    ):
+        report = engine.tick(select or None, full_refresh=full_refresh, load=load)
+    show_report(report, output)
+    raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

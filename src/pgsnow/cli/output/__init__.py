@@ -1,0 +1,1 @@
+"""Output of commands: tables, records, reports, plans, progress and logs."""

@@ -1,0 +1,107 @@
+"""Text of a plan: one line for each table, then the details of tables with changes, then a summary line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.text import Text
+
+from pgsnow.cli.options import Format
+from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
+from pgsnow.cli.output.sizes import bytes_text, rows_text
+from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
+
+SHORT = 20
+"""Tables with changes whose details are shown; further ones have their line alone, unless they were
+selected."""
+MARKS = {Action.CREATE: "+", Action.CHANGE: "~", Action.UNCHANGED: "=", Action.ERROR: "!"}
+STYLES = {"+": "green", "~": "yellow", "-": "red", "!": "bold red", "=": "dim"}
+COLUMNS = (
+    Shown("table"),
+    Shown("", STYLES),
+    Shown("target"),
+    Shown("needs"),
+    Shown("next run reads"),
+    Shown("mode"),
+    Shown("rows", right=True),
+    Shown("size", right=True),
+)
+
+
+def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool) -> None:
+    """Write the plan to stdout: as JSON with every detail, or as a table and the details of tables with
+    changes."""
+    rows = [_row(item) for item in previews]
+    write_records(form, [item.to_json() for item in previews], table_of(COLUMNS, rows))
+    if form is not Format.TABLE:
+        return
+    told = [item for item in previews if verbose or _has_news(item)]
+    shown = told if verbose else told[:SHORT]
+    for item in shown:
+        _print(item, verbose=verbose)
+    if len(told) > len(shown):
+        say(f"… and {len(told) - len(shown)} more tables: --verbose or --select TABLE shows their details")
+
+
+def tell(previews: Sequence[TablePreview], form: Format) -> None:
+    """Write errors with their advice to stderr, then the summary: to stdout after a table, else to stderr."""
+    for item in previews:
+        if item.error:
+            say(f"{item.table}: {item.error}")
+            if item.advice:
+                say(f"  → {item.advice}")
+    if form is Format.TABLE:
+        stdout().print(f"\n{summary(previews)}", soft_wrap=True)
+    else:
+        say(summary(previews))
+
+
+def _row(item: TablePreview) -> tuple[object, ...]:
+    needs = {Action.UNCHANGED: "nothing", Action.ERROR: "blocked"}.get(item.action) or (
+        "1 statement" if len(item.ddl) == 1 else f"{len(item.ddl)} statements"
+    )
+    size = (rows_text(item.rows), bytes_text(item.bytes))
+    return (item.table, MARKS[item.action], item.target, needs, item.reads, item.mode, *size)
+
+
+def _has_news(item: TablePreview) -> bool:
+    return bool(item.ddl or item.changes or item.grants)
+
+
+def _print(item: TablePreview, *, verbose: bool) -> None:
+    console = stdout()
+    console.print(f"\n-- {item.table} → {item.target}", soft_wrap=True)
+    for mark, line in _lines(item, verbose=verbose):
+        console.print(Text(line, style=STYLES.get(mark, "")), soft_wrap=True)
+
+
+def _lines(item: TablePreview, *, verbose: bool) -> Iterator[tuple[str, str]]:
+    """(mark, line). Statements end with a semicolon; every other line is an SQL comment."""
+    for change in item.changes:
+        yield "", f"-- since the last run: {change}"
+    for grant in item.grants:
+        unless = "" if grant.certain else " unless a role it holds has it"
+        yield "!", f"-- missing in {grant.side.value}{unless}: {grant.statement};"
+    if item.manual and item.ddl:
+        yield "", "-- schema_changes: manual: a run is blocked until `pgsnow apply` has sent these"
+    for statement in item.ddl:
+        mark = mark_of(statement)
+        yield mark, f"{mark} {statement};"
+    if verbose and not item.error:
+        yield from _reading(item)
+
+
+def _reading(item: TablePreview) -> Iterator[tuple[str, str]]:
+    yield "", f"-- the next run reads {item.reads}"
+    yield "", f"-- mode {item.mode}: {item.mode_reason}"
+    yield "", f"-- a full read: {rows_text(item.rows)} rows, {bytes_text(item.bytes)}, load: {item.load}"
+    if item.first_load:
+        yield "", "-- the first load, if the target is empty, with a PUT and a COPY for each load batch:"
+        yield from _statements(item.first_load)
+    yield "", "-- a tick without changes sends nothing; a tick with changes sends, for each load batch:"
+    yield from _statements(item.tick)
+
+
+def _statements(listed: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for statement in listed:
+        yield "", f"  {statement}" if statement.startswith("--") else f"  {statement};"

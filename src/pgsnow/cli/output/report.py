@@ -1,0 +1,84 @@
+"""Text of a tick's report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pgsnow.cli.exits import ExitCode
+from pgsnow.cli.options import Format
+from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_json, write_records
+from pgsnow.model.report import Status, SyncReport, TableReport
+
+STATUS_STYLES = {
+    Status.OK: "green",
+    Status.IDLE: "dim",
+    Status.PARTIAL: "yellow",
+    Status.ERROR: "bold red",
+    Status.HELD: "magenta",
+    Status.STOPPED: "yellow",
+}
+COLUMNS = (
+    Shown("table"),
+    Shown("status", {str(k): v for k, v in STATUS_STYLES.items()}),
+    Shown("read", right=True),
+    Shown("inserted", right=True),
+    Shown("updated", right=True),
+    Shown("rejected", right=True),
+    Shown("seconds", right=True),
+    Shown("note"),
+)
+
+
+def show_report(report: SyncReport, form: Format) -> None:
+    """Write the report to stdout; errors and rejected rows, with their advice, to stderr."""
+    if form is Format.JSON:
+        write_json(report.to_json())
+    elif form is Format.JSONL:
+        write_records(form, [table.to_json() for table in report.tables], table_of((), ()))
+    else:
+        stdout().print(table_of(COLUMNS, [_row(table) for table in report.tables]))
+    for table in report.tables:
+        _explain(table)
+
+
+def exit_code(tables: Sequence[TableReport]) -> ExitCode:
+    """1 if a table failed or was stopped, else 3 if another run has a table's lease, else 0."""
+    states = {table.status for table in tables}
+    if states & {Status.ERROR, Status.STOPPED}:
+        return ExitCode.SOME_FAILED
+    return ExitCode.HELD if Status.HELD in states else ExitCode.OK
+
+
+def _row(table: TableReport) -> tuple[object, ...]:
+    return (
+        table.table,
+        table.status,
+        table.rows_read,
+        table.rows_inserted,
+        table.rows_updated,
+        table.rows_rejected,
+        f"{table.seconds:.1f}",
+        _note(table),
+    )
+
+
+def _note(table: TableReport) -> str:
+    if table.error:
+        return table.error.splitlines()[0]
+    notes = [f"full read: {table.full_read}"] if table.full_read else []
+    return "; ".join([*notes, *(event for event in table.events if event != table.full_read)])
+
+
+def _explain(table: TableReport) -> None:
+    if table.status is Status.ERROR:
+        say(f"{table.table}: {table.error}", style="red" if sys.stderr.isatty() else None)
+        if table.advice:
+            say(f"  → {table.advice}")
+    elif table.rows_rejected:
+        say(f"{table.table}: {rows_rejected(table.rows_rejected)}")
+        say(f"  → pgsnow errors list --table {table.table}")
+
+
+def rows_rejected(count: int) -> str:
+    return "1 row rejected" if count == 1 else f"{count} rows rejected"

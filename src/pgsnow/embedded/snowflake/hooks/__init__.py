@@ -1,0 +1,1 @@
+"""Hooks into fakesnow that the repairs use: its cursor, its routes, its errors and its sessions."""

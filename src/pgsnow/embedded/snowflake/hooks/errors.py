@@ -1,0 +1,95 @@
+"""Turns errors of DuckDB into the errors that Snowflake would give."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import duckdb
+from snowflake.connector import errors
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from pgsnow.embedded.snowflake.hooks.cursor import Execute, wrap_execute
+from pgsnow.embedded.snowflake.hooks.routes import QUERY, Endpoint, replace_route
+
+LOCK_TIMEOUT = (625, "57014")
+INVALID_IDENTIFIER = (904, "42000")
+STOCK_BINDER_ERROR = 2043
+NOT_IMPLEMENTED = (2, "0A000")
+NUMBERS: tuple[tuple[type[Exception], int, str], ...] = (
+    (duckdb.CatalogException, 2003, "42S02"),
+    (duckdb.BinderException, *INVALID_IDENTIFIER),
+    (duckdb.ParserException, 1003, "42000"),
+    (duckdb.ConversionException, 100035, "22007"),
+    (duckdb.ConstraintException, 100072, "22000"),
+    (duckdb.OutOfRangeException, 100046, "22003"),
+    (duckdb.InvalidInputException, 100069, "22P02"),
+    (duckdb.IOException, 100080, "22000"),
+    (OverflowError, 100046, "22003"),
+)
+"""Error of DuckDB -> errno and sqlstate of Snowflake."""
+CONFLICT = re.compile("conflict", re.IGNORECASE)
+
+
+def answer_failures_as_errors() -> None:
+    """Stock: HTTP 500, which the connector takes for an outage and answers by sending the statement again."""
+    wrap_execute(_translating)
+    replace_route(QUERY, _answering)
+
+
+def _translating(stock: Execute) -> Execute:
+    def execute(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return stock(self, *args, **kwargs)
+        except errors.Error as error:
+            if isinstance(error.__cause__, duckdb.BinderException) and error.errno == STOCK_BINDER_ERROR:
+                raise snowflake_error(INVALID_IDENTIFIER, str(error.msg)) from error
+            raise
+        except Exception as failure:
+            raise as_snowflake(failure) from failure
+
+    return execute
+
+
+def _answering(stock: Endpoint) -> Endpoint:
+    """For what fails outside a statement, such as a bound value that cannot be read."""
+
+    async def query(request: Request) -> JSONResponse:
+        try:
+            return await stock(request)
+        except Exception as failure:
+            return refusal(as_snowflake(failure))
+
+    return query
+
+
+def refusal(error: errors.ProgrammingError) -> JSONResponse:
+    """The protocol's answer to a statement that failed."""
+    code = f"{error.errno:06d}"
+    data = {"errorCode": code, "sqlState": error.sqlstate}
+    return JSONResponse({"data": data, "code": code, "message": error.msg, "success": False})
+
+
+def as_snowflake(failure: Exception) -> errors.ProgrammingError:
+    if is_conflict(failure):
+        return snowflake_error(LOCK_TIMEOUT, str(failure))
+    for kind, errno, sqlstate in NUMBERS:
+        if isinstance(failure, kind):
+            return snowflake_error((errno, sqlstate), str(failure))
+    return not_implemented(f"{type(failure).__name__}: {failure}")
+
+
+def is_conflict(failure: Exception) -> bool:
+    """A write conflict becomes a lock timeout: the real service waits for the other
+    transaction and ends the wait with 625 / 57014. DuckDB gives it no number, only words."""
+    return isinstance(failure, duckdb.TransactionException) and CONFLICT.search(str(failure)) is not None
+
+
+def not_implemented(text: str) -> errors.ProgrammingError:
+    return snowflake_error(NOT_IMPLEMENTED, f"not supported by the emulator: {text}")
+
+
+def snowflake_error(numbers: tuple[int, str], text: str) -> errors.ProgrammingError:
+    errno, sqlstate = numbers
+    return errors.ProgrammingError(msg=text, errno=errno, sqlstate=sqlstate)

@@ -1,0 +1,1 @@
+"""Repairs of sessions: logins, retried requests, kept results, and the journal of statements."""

@@ -1,0 +1,63 @@
+"""Journal of logins and statements, for tests that assert which statements the server received."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import threading
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+KEPT_STATEMENTS = 5_000
+KEPT_CHARACTERS = 4_000
+CREDENTIALS = re.compile(r"(\bcredentials)\s*=\s*\([^)]*\)", re.IGNORECASE)
+"""Masked in the journal, which any client may read."""
+
+
+@dataclass
+class Statement:
+    """One statement: its number in the order of arrival, who sent it, and how it ended (None: it runs)."""
+
+    number: int
+    text: str
+    session: str
+    seconds: float | None = None
+    error: int | None = None
+    started: float = field(default_factory=time.monotonic)
+
+
+class Journal:
+    """Counts logins and keeps the newest statements. Any thread may call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._logins = 0
+        self._numbers = itertools.count(1)
+        self._statements: deque[Statement] = deque(maxlen=KEPT_STATEMENTS)
+
+    def login(self) -> None:
+        with self._lock:
+            self._logins += 1
+
+    def statement(self, text: str, token: str) -> Statement:
+        """Notes a statement before it runs; the caller hands it back to `finish`. The token is not kept."""
+        session = hashlib.sha256(token.encode()).hexdigest()[:12]
+        with self._lock:
+            noted = Statement(
+                next(self._numbers), CREDENTIALS.sub(r"\1=(***)", text)[:KEPT_CHARACTERS], session
+            )
+            self._statements.append(noted)
+        return noted
+
+    def finish(self, noted: Statement, error: int | None = None) -> None:
+        with self._lock:
+            noted.seconds = round(time.monotonic() - noted.started, 4)
+            noted.error = error
+
+    def report(self, open_sessions: int) -> dict[str, Any]:
+        with self._lock:
+            statements = [asdict(noted) for noted in self._statements]
+            return {"logins": self._logins, "sessions": open_sessions, "statements": statements}

@@ -1,0 +1,146 @@
+"""Sessions: logins, the journal of their statements, and the end of abandoned ones."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from typing import Any
+
+import fakesnow.server
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from pgsnow.embedded.snowflake.hooks.routes import LOGIN, QUERY, Endpoint, replace_route
+from pgsnow.embedded.snowflake.hooks.session_state import LOCK_SECONDS, state_of
+from pgsnow.embedded.snowflake.sessions.journal import Journal
+from pgsnow.embedded.snowflake.sessions.results import NewestResults
+from pgsnow.embedded.snowflake.statements.transactions import in_transaction
+
+KNOWN_USER, ITS_PASSWORD = "PGSNOW", "pgsnow"
+WRONG_PASSWORD = {"code": "390100", "message": "Incorrect username or password was specified."}
+VALIDITY = {"validityInSeconds": 3_600, "masterValidityInSeconds": 14_400}
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    if request.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    parsed: dict[str, Any] = json.loads(body)
+    return parsed
+
+
+def refuse_wrong_passwords() -> None:
+    """Stock: accepts every login. Here the user `pgsnow` needs its password; all others are accepted."""
+
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def login(request: Request) -> JSONResponse:
+            data = (await body_of(request))["data"]
+            known = str(data.get("LOGIN_NAME", "")).upper() == KNOWN_USER
+            if known and data.get("PASSWORD", ITS_PASSWORD) != ITS_PASSWORD:
+                return JSONResponse({"data": {}, **WRONG_PASSWORD, "success": False})
+            return await stock(request)
+
+        return login
+
+    replace_route(LOGIN, wrap)
+
+
+def answer_logins_fully() -> None:
+    """Stock: forgets user, role, warehouse and parameters of the login, and gives no master token and no
+    session id, which newer clients require."""
+
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def login(request: Request) -> JSONResponse:
+            asked = (await body_of(request))["data"]
+            answer = json.loads(bytes((await stock(request)).body))
+            token = answer["data"]["token"]
+            _remember_login(fakesnow.server.sessions[token], asked, request)
+            answer["data"].update(VALIDITY, masterToken=token, sessionId=len(fakesnow.server.sessions))
+            return JSONResponse({**answer, "code": None, "message": None})
+
+        return login
+
+    replace_route(LOGIN, wrap)
+
+
+def _remember_login(session: Any, asked: dict[str, Any], request: Request) -> None:
+    state, parameters = state_of(session), asked.get("SESSION_PARAMETERS") or {}
+    state.user = str(asked.get("LOGIN_NAME") or "").upper() or None
+    state.role = (request.query_params.get("roleName") or "PUBLIC").upper()
+    state.warehouse = (request.query_params.get("warehouse") or "").upper() or None
+    state.lock_seconds = float(parameters.get("LOCK_TIMEOUT", LOCK_SECONDS))
+
+
+def count_logins(journal: Journal) -> None:
+    """Counts every login that is tried, also those that are refused."""
+
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def login(request: Request) -> JSONResponse:
+            journal.login()
+            return await stock(request)
+
+        return login
+
+    replace_route(LOGIN, wrap)
+
+
+def note_statements(journal: Journal) -> None:
+    """Keeps each statement's text, and its error number when it failed."""
+
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def query(request: Request) -> JSONResponse:
+            text = (await body_of(request))["sqlText"]
+            noted = journal.statement(text, request.headers.get("Authorization", ""))
+            response = await stock(request)
+            journal.finish(noted, _error_of(bytes(response.body)))
+            return response
+
+        return query
+
+    replace_route(QUERY, wrap)
+
+
+def _error_of(body: bytes) -> int | None:
+    if b'"success":false' not in body[-1_000:]:
+        return None
+    code = json.loads(body).get("code")
+    return int(code) if code else None
+
+
+def end_forgotten_transactions(idle_seconds: float) -> None:
+    """Stock: the transaction of a killed client stays open for ever, and what it wrote stays locked."""
+    heard: dict[str, float] = {}
+
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def query(request: Request) -> JSONResponse:
+            token = fakesnow.server.to_token(request)
+            heard.pop(token, None)  # busy: nobody may touch it
+            try:
+                return await stock(request)
+            finally:
+                heard[token] = time.monotonic()
+
+        return query
+
+    replace_route(QUERY, wrap)
+    threading.Thread(target=_reap, args=(heard, idle_seconds), name="session-reaper", daemon=True).start()
+
+
+def _reap(heard: dict[str, float], idle_seconds: float) -> None:
+    while True:
+        time.sleep(idle_seconds / 10)
+        for token, at in list(heard.items()):
+            session = fakesnow.server.sessions.get(token)
+            if session is None:
+                heard.pop(token, None)
+            elif time.monotonic() - at > idle_seconds and in_transaction(session):
+                session._duck_conn.rollback()
+                state_of(session).lost = True
+                heard.pop(token, None)
+
+
+def forget_old_results() -> None:
+    """Stock: keeps every result of every session in memory for as long as the server runs."""
+    fakesnow.server.shared_fs.results_cache = NewestResults()

@@ -1,0 +1,156 @@
+"""External locations: COPY and LIST of objects in a bucket."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import fakesnow.copy_into
+import fakesnow.cursor
+from fakesnow.transforms import stage
+from sqlglot import exp
+
+from pgsnow.embedded.snowflake.hooks.cursor import rewrite_text
+from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
+from pgsnow.embedded.snowflake.stages.stages import LIST, answer_of
+from pgsnow.embedded.snowflake.stages.storage import STAGES
+
+S3 = "s3://"
+NO_ACCESS = (91003, "55000")
+UNSIGNED = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator"}
+"""Integrations and stages keep credentials on the real service; here none are."""
+
+
+class Buckets:
+    """Fetches objects into a folder. `endpoint`: the store that has them; without one no store is asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.endpoint: str | None = None
+
+    @contextmanager
+    def fetched(self, url: str, credentials: dict[str, str]) -> Iterator[Path]:
+        """A folder with everything below the URL, by its keys' last parts. A path has the same name each
+        time."""
+        bucket, prefix = _split(url)
+        folder = self._folder / bucket / prefix
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            client = self._client(credentials)
+            for found in self.listed(url, credentials):
+                client.download_file(bucket, found["Key"], str(folder / Path(found["Key"]).name))
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def listed(self, url: str, credentials: dict[str, str]) -> list[dict[str, Any]]:
+        """The objects below the URL, as S3 tells them."""
+        bucket, prefix = _split(url)
+        client = self._client(credentials)
+        try:
+            answer: dict[str, Any] = client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        except client.exceptions.ClientError as error:
+            code = error.response["Error"]["Code"]
+            raise snowflake_error(NO_ACCESS, f"Failure using stage area. Cause: [{code}]") from None
+        return list(answer.get("Contents", ()))
+
+    def _client(self, credentials: dict[str, str]) -> Any:
+        if self.endpoint is None:
+            raise snowflake_error(
+                NO_ACCESS, "Failure using stage area. Cause: [the emulator knows no S3 store]"
+            )
+        if sys.modules.get("botocore", Ellipsis) is None:  # left out for a quick start
+            del sys.modules["botocore"]
+        import boto3
+
+        return boto3.client(
+            "s3", endpoint_url=self.endpoint, region_name="us-east-1", **(credentials or UNSIGNED)
+        )
+
+
+def copy_from_buckets(buckets: Buckets) -> None:
+    """Stock: reads s3:// with an extension that DuckDB downloads, at AWS alone."""
+    stock: Callable[..., str] = fakesnow.cursor.copy_into
+
+    def copy_into(
+        connection: Any, database: str | None, schema: str | None, expr: exp.Copy, tables: Any, *rest: Any
+    ) -> str:
+        url = _source_url(connection, database, schema, expr, tables)
+        if not url.startswith(S3):
+            return stock(connection, database, schema, expr, tables, *rest)
+        with buckets.fetched(url, _credentials(expr)) as folder:
+            local = expr.copy()
+            _read_from(local.args["files"][0], f"file://{folder}")
+            return stock(connection, database, schema, local, tables, *rest)
+
+    fakesnow.cursor.copy_into = copy_into
+
+
+def _read_from(origin: exp.Expression, url: str) -> None:
+    """origin: of a COPY, with a SELECT or without."""
+    if isinstance(origin, exp.Subquery):
+        origin.this.args["from_"].this.set("this", exp.Var(this=url))
+    else:
+        origin.set("this", exp.Literal.string(url))
+
+
+def list_buckets(buckets: Buckets) -> None:
+    """Stock: LIST of an external stage is not there."""
+
+    def listing(cursor: Any, command: str) -> str | None:
+        match = LIST.match(command)
+        url = match and _stage_url(cursor, match["stage"])
+        if match is None or not url:
+            return None
+        found = buckets.listed(url.rstrip("/") + (match["path"] or "/"), {})
+        bucket, _ = _split(url)
+        rows = [
+            (f"{S3}{bucket}/{each['Key']}", each["Size"], each["ETag"].strip('"'), str(each["LastModified"]))
+            for each in found
+        ]
+        return answer_of(("name", "size", "md5", "last_modified"), rows)
+
+    rewrite_text(listing)
+
+
+def _source_url(
+    connection: Any, database: str | None, schema: str | None, expr: exp.Copy, tables: Any
+) -> str:
+    source: str = fakesnow.copy_into._from_source(expr)
+    if not source.startswith("@"):
+        return source
+    table = fakesnow.copy_into._extract_table(expr.this)
+    url: str = fakesnow.copy_into.stage_url_from_var(source[1:], connection, database, schema, tables, table)
+    return url
+
+
+def _stage_url(cursor: Any, name: str) -> str | None:
+    parts = stage.parts_from_var(name, cursor._conn.database, cursor._conn.schema)
+    row = cursor._duck_conn.execute(
+        f"SELECT url FROM {STAGES} WHERE database_name = ? AND schema_name = ? AND name = ?",  # noqa: S608
+        list(parts),
+    ).fetchone()
+    return row[0] if row and str(row[0]).startswith(S3) else None
+
+
+def _credentials(expr: exp.Copy) -> dict[str, str]:
+    """The keys of CREDENTIALS=(AWS_KEY_ID='…' AWS_SECRET_KEY='…')."""
+    given = expr.args.get("credentials")
+    named = {
+        each.this.name.upper(): each.args["value"].name
+        for each in (given and given.args.get("credentials")) or ()
+    }
+    if not named:
+        return {}
+    return {"aws_access_key_id": named["AWS_KEY_ID"], "aws_secret_access_key": named["AWS_SECRET_KEY"]}
+
+
+def _split(url: str) -> tuple[str, str]:
+    """`s3://bucket/a/b/` → bucket, `a/b/`."""
+    parts = urlsplit(url)
+    return parts.netloc, parts.path.lstrip("/")

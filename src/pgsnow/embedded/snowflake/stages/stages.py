@@ -1,0 +1,196 @@
+"""Statements about stages that the stock emulator does not support."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fakesnow.server
+from fakesnow.transforms import stage
+
+from pgsnow.embedded.snowflake.hooks.cursor import Execute, rewrite_text, wrap_execute
+from pgsnow.embedded.snowflake.stages.storage import STAGES
+
+NAME = r"(?:\"(?:[^\"]|\"\")*\"|[\w$%~])+(?:\.(?:\"(?:[^\"]|\"\")*\"|[\w$%])+){0,2}"
+PLACE = rf"'?@(?P<stage>{NAME})(?P<path>/[^\s']*)?'?"
+REMOVE = re.compile(
+    rf"\s*(?:remove|rm)\s+{PLACE}\s*(?:pattern\s*=\s*'(?P<pattern>.*)')?\s*;?\s*\Z", re.IGNORECASE
+)
+LIST = re.compile(
+    rf"\s*(?:list|ls)\s+{PLACE}\s*(?:pattern\s*=\s*'(?P<pattern>.*)')?\s*;?\s*\Z", re.IGNORECASE
+)
+CREATE = re.compile(r"\s*create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?stage\b", re.IGNORECASE)
+DROP = re.compile(rf"\s*drop\s+stage\s+(?P<exists>if\s+exists\s+)?(?P<stage>{NAME})\s*;?\s*\Z", re.IGNORECASE)
+PUT = re.compile(
+    rf"(?P<start>\s*put\s+(?:'[^']*'|\S+)\s+)'(?P<place>@{NAME}[^\s']*)'(?P<options>.*)\Z", re.IGNORECASE
+)
+STAGE_FIELDS = {
+    "region": "us-central1",
+    "storageAccount": None,
+    "endPoint": None,
+    "path": "",
+    "isClientSideEncrypted": False,
+    "useS3RegionalUrl": False,
+    "useRegionalUrl": False,
+    "useVirtualUrl": False,
+}
+NO_SECOND_PUT = {"GCS_ACCESS_TOKEN": "emulator"}
+"""Without a token a client sends the same PUT again, to be given a URL for the file's last name. The real
+service gives one."""
+COMMAND_FIELDS = {
+    "overwrite": True,
+    "encryptionMaterial": None,
+    "threshold": 209_715_200,
+    "operation": "Node",
+    "clientShowEncryptionParameter": False,
+}
+
+
+def describe_stages_fully() -> None:
+    """Stock: leaves out fields of the answer to PUT that newer clients require."""
+    stock = fakesnow.server.gcs_stage_info
+
+    def stage_info(request: Any, expression: Any, data: dict[str, Any]) -> dict[str, Any]:
+        data.update(COMMAND_FIELDS)
+        data.setdefault("sourceCompression", "auto_detect")
+        info = {**stock(request, expression, data), **STAGE_FIELDS}
+        return {**info, "creds": NO_SECOND_PUT} if _is_uploaded_as_it_is(request, data) else info
+
+    fakesnow.server.gcs_stage_info = stage_info
+
+
+def _is_uploaded_as_it_is(request: Any, data: dict[str, Any]) -> bool:
+    """One file under its own name, by the client that takes the URL it was given whenever there is one."""
+    by_python = str(request.headers.get("User-Agent", "")).startswith("PythonConnector/")
+    pattern = any(character in data["src_locations"][0] for character in "*?[")
+    return by_python and not data["autoCompress"] and not pattern
+
+
+def put_to_quoted_places() -> None:
+    """Stock: PUT does not take the stage and its path in single quotes."""
+    rewrite_text(lambda _, command: _unquoted(command))
+
+
+def _unquoted(command: str) -> str | None:
+    match = PUT.match(command)
+    return match and f"{match['start']}{match['place']}{match['options']}"
+
+
+def list_below_a_path() -> None:
+    """Stock: LIST takes a whole stage only, and no PATTERN."""
+    rewrite_text(_list)
+
+
+def remove_staged_files() -> None:
+    """Stock: REMOVE is not known."""
+    rewrite_text(_remove)
+
+
+def drop_stages() -> None:
+    """Stock: DROP STAGE is not known."""
+    rewrite_text(_drop)
+
+
+def create_stages_one_at_a_time() -> None:
+    """Stock: of two sessions that CREATE STAGE IF NOT EXISTS at once, one fails."""
+    one_at_a_time = threading.Lock()
+
+    def wrap(stock: Execute) -> Execute:
+        def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
+            with one_at_a_time if CREATE.match(command) else contextlib.nullcontext():
+                return stock(self, command, *args, **kwargs)
+
+        return execute
+
+    wrap_execute(wrap)
+
+
+def _list(cursor: Any, command: str) -> str | None:
+    match = LIST.match(command)
+    if match is None:
+        return None
+    files = [
+        (shown, file.stat().st_size, _md5(file), _modified(file)) for shown, file in _found(cursor, match)
+    ]
+    return answer_of(("name", "size", "md5", "last_modified"), files)
+
+
+def _remove(cursor: Any, command: str) -> str | None:
+    match = REMOVE.match(command)
+    if match is None:
+        return None
+    removed = []
+    for shown, file in _found(cursor, match):
+        file.unlink(missing_ok=True)
+        removed.append((shown, "removed"))
+    return answer_of(("name", "result"), removed)
+
+
+def _found(cursor: Any, match: re.Match[str]) -> Iterator[tuple[str, Path]]:
+    """The files below a path: as Snowflake shows them (`<stage in lower case>/<path>`), and where they
+    are."""
+    parts = _existing(cursor, match["stage"])
+    root = Path(stage.internal_dir(".".join(parts)))
+    path = (match["path"] or "").lstrip("/")
+    for file in sorted(root.rglob("*")):
+        inside = str(file.relative_to(root))
+        shown = f"{parts[2].lower()}/{inside}"
+        wanted = match["pattern"] is None or re.fullmatch(match["pattern"], shown)
+        if file.is_file() and inside.startswith(path) and wanted:
+            yield shown, file
+
+
+def _existing(cursor: Any, name: str) -> tuple[str, str, str]:
+    parts: tuple[str, str, str] = stage.parts_from_var(name, cursor._conn.database, cursor._conn.schema)
+    if stage.is_table_stage(parts[2]) or parts[2] == "~":
+        return parts
+    known = cursor._duck_conn.execute(
+        f"SELECT 1 FROM {STAGES} WHERE database_name = ? AND schema_name = ? AND name = ?",  # noqa: S608
+        list(parts),
+    ).fetchone()
+    if known is None:
+        raise stage.not_found_error(".".join(parts))
+    return parts
+
+
+def _drop(cursor: Any, command: str) -> str | None:
+    match = DROP.match(command)
+    if match is None:
+        return None
+    parts = stage.parts_from_var(match["stage"], cursor._conn.database, cursor._conn.schema)
+    if not match["exists"]:
+        _existing(cursor, match["stage"])
+    cursor._duck_conn.execute(
+        f"DELETE FROM {STAGES} WHERE database_name = ? AND schema_name = ? AND name = ?",  # noqa: S608
+        list(parts),
+    )
+    shutil.rmtree(stage.internal_dir(".".join(parts)), ignore_errors=True)
+    return answer_of(("status",), [(f"{parts[2]} successfully dropped.",)])
+
+
+def answer_of(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """A SELECT that answers these rows; none of them leaves the columns."""
+    columns = ", ".join(f'"{name}"' for name in names)
+    empty = ", ".join("''" for _ in names)
+    values = ", ".join("(" + ", ".join(_literal(value) for value in row) + ")" for row in rows)
+    source = f"(VALUES {values})" if rows else f"(SELECT {empty} WHERE 1 = 0)"
+    return f"SELECT * FROM {source} AS t({columns})"  # noqa: S608
+
+
+def _literal(value: Any) -> str:
+    return str(value) if isinstance(value, int) else "'{}'".format(str(value).replace("'", "''"))
+
+
+def _md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _modified(file: Path) -> str:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")

@@ -1,0 +1,76 @@
+"""Storage of databases and stages on disk."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from fakesnow import info_schema, macros
+from fakesnow.instance import GLOBAL_DATABASE_NAME, FakeSnow
+from fakesnow.transforms import show, stage
+
+SUFFIX = ".db"
+OWN_DATABASES = ("memory", "system", "temp", GLOBAL_DATABASE_NAME)
+STAGES = f"{GLOBAL_DATABASE_NAME}._fs_information_schema._fs_stages"
+
+
+class StoredSnowflake(FakeSnow):  # type: ignore[misc]
+    """Store in a directory: one file for each database, one for the emulator's own tables, and the stages'
+    files.
+
+    Stock keeps what it knows of stages in memory alone. Databases are not created at login: the real service
+    lets a client in and has it fail at the first statement that needs the database.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self.create_database_on_connect = False
+        self.create_schema_on_connect = False
+        self.db_path = directory
+        self.nop_regexes = None
+        self.results_cache: dict[str, Any] = {}
+        self.duck_conn = duckdb.connect(":memory:", config={"lambda_syntax": "ENABLE_SINGLE_ARROW"})
+        self.duck_conn.execute(
+            f"ATTACH '{_quoted(directory / GLOBAL_DATABASE_NAME)}' AS {GLOBAL_DATABASE_NAME}"
+        )
+        self.duck_conn.execute(info_schema.fs_global_creation_sql())
+        self.duck_conn.execute(show.fs_global_creation_sql())
+        self.duck_conn.execute("SET GLOBAL TimeZone = 'UTC'")
+        stage.LOCAL_BUCKET_PATH = str(directory / "_stages")
+        Path(stage.LOCAL_BUCKET_PATH).mkdir(exist_ok=True)
+        for file in sorted(directory.glob(f"*{SUFFIX}")):
+            self._attach(file.stem)
+
+    def create_database(self, name: str) -> None:
+        """Attaches or makes the database, with the schema PUBLIC that a new one has."""
+        if not self.has_database(name):
+            self._attach(name.upper())
+        self.duck_conn.cursor().execute(f'CREATE SCHEMA IF NOT EXISTS "{name.upper()}"."PUBLIC"')
+
+    def drop_database(self, name: str) -> None:
+        """Forgets the database and its stages, and removes their files."""
+        if not self.has_database(name):
+            return
+        connection = self.duck_conn.cursor()
+        connection.execute(f'DETACH "{name.upper()}"')
+        connection.execute(f"DELETE FROM {STAGES} WHERE database_name = ?", [name.upper()])  # noqa: S608
+        shutil.rmtree(Path(stage.LOCAL_BUCKET_PATH) / name.upper(), ignore_errors=True)
+        for file in self._directory.glob(f"{name.upper()}{SUFFIX}*"):
+            file.unlink()
+
+    def has_database(self, name: str) -> bool:
+        rows = self.duck_conn.cursor().execute("SELECT database_name FROM duckdb_databases()").fetchall()
+        return name.upper() in {row[0].upper() for row in rows if row[0] not in OWN_DATABASES}
+
+    def _attach(self, name: str) -> None:
+        connection = self.duck_conn.cursor()
+        connection.execute(f"ATTACH '{_quoted(self._directory / (name + SUFFIX))}' AS \"{name}\"")
+        connection.execute(info_schema.per_db_creation_sql(name))
+        connection.execute(macros.creation_sql(name))
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

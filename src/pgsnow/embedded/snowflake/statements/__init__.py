@@ -1,0 +1,1 @@
+"""Repairs of SQL statements, and of the transactions that they run in."""

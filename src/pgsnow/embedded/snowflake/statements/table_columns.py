@@ -1,0 +1,33 @@
+"""Columns of a table, as DuckDB describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedColumn:
+    """default: as the engine tells it; a computed column looks as if it had one."""
+
+    name: str
+    kind: str
+    default: str | None
+
+    @property
+    def key(self) -> str:
+        return self.name.upper()
+
+    @property
+    def quoted(self) -> str:
+        return quoted(self.name)
+
+
+def columns_of(connection: Any, table: str) -> list[EmulatedColumn]:
+    """table: as the engine writes it. Raises what the engine raises when it is not there."""
+    found = connection.execute("SELECT name, type, dflt_value FROM pragma_table_info(?)", [table]).fetchall()
+    return [EmulatedColumn(*row) for row in found]
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

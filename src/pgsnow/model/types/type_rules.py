@@ -1,0 +1,127 @@
+"""The rules that find the mapping of a Postgres type: by its name, else by its form (array, composite, enum, …)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pgsnow.model.table import Column
+from pgsnow.model.types.mapping import TypeMapping, as_text, as_variant, decimal
+from pgsnow.model.types.named_types import BY_NAME
+
+MAX_PRECISION = 38
+_DIGITS_OF_64_BITS = 18
+"""Numbers with more digits are read as text, which is cheaper."""
+_TO_JSON = (
+    "Exact, but values that JSON cannot express become strings: NaN, infinite numbers, bytes (`\\\\x00ff`), dates and"
+    " times (infinite ones too), and all types that are mapped to text here. Overflows as json does."
+)
+
+
+def numeric(precision: int, scale: int) -> TypeMapping:
+    """numeric(p,s): exact as a NUMBER if Snowflake can hold it, else as text."""
+    name = f"numeric({precision},{scale})"
+    if precision <= MAX_PRECISION and 0 <= scale <= precision and scale < MAX_PRECISION:
+        exact = f"NUMBER({precision},{scale})"
+        read = "{c}" if precision <= _DIGITS_OF_64_BITS else "{c}::text"
+        return TypeMapping(
+            name, read, decimal(precision, scale), exact, exact, note="Exact. `NaN` overflows."
+        )
+    return as_text(name, "Snowflake's NUMBER has 38 digits at most: exact as text.")
+
+
+def unbounded_numeric() -> TypeMapping:
+    """numeric without precision: up to 131,072 digits before the decimal point and 16,383 after it."""
+    return as_text("numeric", "Exact as text, up to its 131,072 digits; `NaN` and the infinities too.")
+
+
+def enum(name: str) -> TypeMapping:
+    return replace(as_text(name, "Its label.", kind="e"), low_cardinality=True)
+
+
+def array(name: str, *, plain: bool = False) -> TypeMapping:
+    """An array, read as JSON. plain: no element has a number with an exponent, or an escape.
+
+    It uses to_json, because to_jsonb fails on an escaped NUL in a json element and rewrites its numbers.
+    """
+    note = f"A JSON array, nested if it has several dimensions; their lower bounds are lost. {_TO_JSON}"
+    return as_variant(name, note, read="to_json({c})::text", duplicates=True, plain_json=plain)
+
+
+def composite(name: str) -> TypeMapping:
+    note = f"A JSON object by attribute. {_TO_JSON}"
+    return as_variant(name, note, read="to_json({c})::text", duplicates=True, kind="c")
+
+
+def unknown(name: str, kind: str = "b") -> TypeMapping:
+    return as_text(name, "Its own text: exact.", kind=kind)
+
+
+_PLAIN_ARRAYS = frozenset(
+    {
+        *(1000, 1005, 1007, 1016, 1028, 1231),  # bool, int2, int4, int8, oid, numeric
+        *(1003, 1009, 1014, 1015, 2951),  # name, text, bpchar, varchar, uuid
+        *(1115, 1182, 1183, 1185),  # timestamp, date, time, timestamptz
+    }
+)
+"""Oids of array types whose elements to_json writes as plain numbers, true, false, or strings.
+
+https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat"""
+
+
+def mapping_of(column: Column) -> TypeMapping:
+    """The mapping of a source column. An unknown type is mapped to its exact text.
+
+    A type that has a known name but is of another kind (an enum called `money`) counts as unknown.
+    """
+    if column.type_name == "numeric" and column.kind == "b":
+        return _numeric_of(column.typmod)
+    known = BY_NAME.get(column.type_name)
+    if known is not None and known.kind == column.kind:
+        return known
+    if column.category == "A":
+        return array(column.type_name, plain=column.type_oid in _PLAIN_ARRAYS)
+    if column.kind == "c":
+        return composite(column.type_name)
+    return enum(column.type_name) if column.kind == "e" else unknown(column.type_name, column.kind)
+
+
+def _numeric_of(typmod: int) -> TypeMapping:
+    if typmod == -1:
+        return unbounded_numeric()
+    packed = typmod - 4  # PostgreSQL source, numeric.c: make_numeric_typmod; the scale is signed since 15
+    scale = ((packed & 0x7FF) ^ 1024) - 1024
+    return numeric((packed >> 16) & 0xFFFF, scale)
+
+
+_ALIASES = {
+    "smallint": "int2", "integer": "int4", "int": "int4", "bigint": "int8", "real": "float4",
+    "double precision": "float8", "boolean": "bool", "string": "text", "character varying": "varchar",
+    "timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp", "decimal": "numeric",
+}  # fmt: skip
+_NUMERIC = re.compile(r"(?:numeric|decimal)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\Z")
+_WRITTEN = frozenset(
+    {
+        *("int2", "int4", "int8", "oid", "float4", "float8", "bool", "money"),
+        *("text", "varchar", "bpchar", "name", "uuid", "bytea"),
+        *("date", "time", "timestamp", "timestamptz", "json", "jsonb", "hstore"),
+    }
+)
+
+
+def mapping_named(text: str) -> TypeMapping:
+    """The mapping of a type in the configuration (`cast`, `adds`), such as `bigint` or `numeric(12,2)`. Raises
+    ValueError if it is unknown."""
+    name = " ".join(text.lower().split())
+    if match := _NUMERIC.match(name):
+        mapping = numeric(int(match[1]), int(match[2] or 0))
+        if mapping.snowflake == "VARCHAR":
+            raise ValueError(f"{text!r}: Snowflake's NUMBER has at most 38 digits")
+        return mapping
+    name = _ALIASES.get(name, name)
+    if name == "numeric":
+        return unbounded_numeric()
+    if name not in _WRITTEN:
+        known = ", ".join(sorted(_WRITTEN | {"numeric(p,s)"}))
+        raise ValueError(f"{text!r} is not a known type; use one of {known}")
+    return BY_NAME[name]

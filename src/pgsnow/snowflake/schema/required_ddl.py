@@ -1,0 +1,92 @@
+"""The DDL that targets need before rows can be loaded, found with statements that change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pgsnow.model.errors import TargetMissing
+from pgsnow.model.evolution.ddl_actions import TargetAction
+from pgsnow.model.plan import TablePlan
+from pgsnow.model.table import TargetName
+from pgsnow.snowflake.names import STAGE
+from pgsnow.snowflake.quoting import quote, schema_of, text
+from pgsnow.snowflake.schema.evolve import evolution
+from pgsnow.snowflake.schema.target_table import Shape, describe
+from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredDdl:
+    """exists: the target is there. statements: what a run would send to it first, in order."""
+
+    exists: bool
+    statements: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class TargetInspector:
+    """Inspects many targets. Objects that they share (a schema, its stage) are looked up once, and are created by the
+    statements of the first target that needs them."""
+
+    session: Session
+    _schemas: dict[str, frozenset[str]] = field(default_factory=dict)
+    _created: set[str] = field(default_factory=set)
+    """Schemas that are not there, and whose statement was returned."""
+    _stages: set[str] = field(default_factory=set)
+    """Schemas whose stage is there, or whose statement was returned."""
+
+    def required(
+        self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False
+    ) -> RequiredDdl:
+        """The statements that a run would send now to carry out the actions and to make the target fit; sends none.
+
+        relaxed: as in `Shape.alterations`. Raises TargetConflict.
+        """
+        shape = Shape.of(plan)
+        there = describe(self.session, plan.target)
+        if there is None:
+            statements = [*self._schema(plan.target), shape.create_table]
+        else:
+            evolved = evolution(plan.target, actions, there)
+            fit = shape.alterations(evolved.columns, relaxed=relaxed)
+            statements = [change.statement for change in (*evolved.changes, *fit.changes)]
+        return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)))
+
+    def sees_schema(self, target: TargetName) -> bool:
+        """The target's schema is there, and the role may see it."""
+        if target.database not in self._schemas:
+            self._schemas[target.database] = schemas_of(self.session, target.database)
+        return target.schema in self._schemas[target.database]
+
+    def _schema(self, target: TargetName) -> Iterator[str]:
+        if not self.sees_schema(target) and schema_of(target) not in self._created:
+            self._created.add(schema_of(target))
+            yield sql.create_schema(target)
+
+    def _stage(self, target: TargetName) -> Iterator[str]:
+        where = schema_of(target)
+        if where in self._stages:
+            return
+        self._stages.add(where)
+        try:
+            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {where}")
+            names = shown.column("name")
+        except TargetMissing:
+            names = []
+        if STAGE not in names:
+            yield sql.create_stage(target)
+
+
+def schemas_of(session: Session, database: str) -> frozenset[str]:
+    """The schemas that the role may see; empty if there is no such database (every one has INFORMATION_SCHEMA)."""
+    try:
+        return frozenset(session.execute(f"SHOW SCHEMAS IN DATABASE {quote(database)}").column("name"))
+    except TargetMissing:
+        return frozenset()
+
+
+def use_warehouse(session: Session, name: str) -> None:
+    """Raises TargetMissing, TargetAccessDenied if the role may not use it. Does not start it."""
+    session.execute(f"USE WAREHOUSE {quote(name)}")

@@ -1,0 +1,62 @@
+"""The choice of the loader for a run: made once, here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgsnow.model.config.sync_config import TableMode
+from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.deferred import DeferredLoader
+from pgsnow.sync.load.direct_copy import Attempts, DirectCopyLoader
+from pgsnow.sync.load.loader import Loader
+from pgsnow.sync.load.merge import MergeLoader
+from pgsnow.sync.load.replace import AppendLoader, ReplaceLoader
+from pgsnow.sync.load.shadow_table import ShadowTableLoader
+from pgsnow.sync.pipeline.load_batches import batch_name
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillFacts:
+    """A backfill in chunks, or one of its chunks. fence: of the backfill. shadow: its rows are gathered in a shadow
+    table."""
+
+    fence: int
+    shadow: bool
+    attempts: Attempts
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFacts:
+    """What a run is about to load, as far as the choice of its loader depends on it.
+
+    full_read: everything is read. first: nothing of the table is known to be loaded. resumable: the checkpoint moves
+    after each batch. replaces: what a full read finds is to take the place of the target's content (with mode append,
+    to be added) as a whole. requested: a person asked for the full read. reshaped: the target may have been filled by
+    another key. deferred: rows are staged now, and loaded by a later run.
+    """
+
+    full_read: bool = False
+    first: bool = False
+    resumable: bool = False
+    replaces: bool = False
+    requested: bool = False
+    reshaped: bool = False
+    deferred: bool = False
+    backfill: BackfillFacts | None = None
+
+
+def choose(load: LoadContext, facts: LoadFacts) -> Loader:
+    """The loader for these facts. Deletes and log-based changes will be further loaders, chosen here as well."""
+    if facts.deferred:
+        return DeferredLoader(load)
+    if (work := facts.backfill) is not None:
+        if work.shadow:
+            return ShadowTableLoader(load, batch_name(load.plan, work.fence, 0), work.attempts)
+        return DirectCopyLoader(load, work.attempts)
+    if facts.full_read and facts.replaces:
+        if load.plan.config.mode is TableMode.APPEND and not facts.requested:
+            return AppendLoader(load)
+        return ReplaceLoader(load, relaxed=facts.reshaped)
+    if facts.full_read and facts.first and not facts.resumable:
+        return DirectCopyLoader(load, Attempts())
+    return MergeLoader(load)

@@ -1,0 +1,85 @@
+"""Builds the report of one table's run from what its recorder has counted. Pure but for the clock."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from pgsnow.ledger.claim import Refusal
+from pgsnow.model.backfill import ChunkCounts
+from pgsnow.model.errors import LeaseLost, PgsnowError, ShuttingDown
+from pgsnow.model.report import Status, TableReport
+from pgsnow.model.unexpected import public_advice, public_text
+from pgsnow.sync.runtime.recorder import COUNTS, Recorder
+
+
+def table_report(
+    recorder: Recorder,
+    status: Status | None = None,
+    error: BaseException | None = None,
+    *,
+    left: ChunkCounts | None = None,
+    backfilled: bool = False,
+) -> TableReport:
+    """The report as of now. status: derived from the counts when it is not given and no error ended the run.
+
+    left: progress of the backfill whose chunks other processes are loading; the run went no further. backfilled: the
+    run has ended a backfill, whichever process loaded its rows.
+    """
+    if status is None and left is not None:
+        return replace(
+            table_report(recorder, Status.HELD),
+            error=f"backfill under way: {left.done} of {left.chunks} chunks are loaded",
+            error_type="BackfillUnderWay",
+            chunks_left=left.left,
+            chunks_waiting=left.waiting,
+        )
+    known = error if isinstance(error, PgsnowError) else None
+    return TableReport(
+        table=recorder.table,
+        target=recorder.target,
+        run_id=recorder.run_id,
+        status=status or _good_status(recorder, backfilled),
+        started_at=recorder.started_at,
+        seconds=round(recorder.clock.elapsed, 6),
+        # Microseconds, rounded down, or their sum could exceed the run's seconds.
+        phases={phase: math.floor(seconds * 1e6) / 1e6 for phase, seconds in recorder.phases.items()},
+        **{name: getattr(recorder, name) for name in COUNTS},
+        cells_changed=dict(recorder.cells_changed),
+        query_ids=tuple(recorder.query_ids),
+        full_read=recorder.full_read,
+        events=(
+            *recorder.events,
+            *(_change_of(column, count) for column, count in sorted(recorder.cells_changed.items())),
+        ),
+        error=None if error is None else public_text(error),
+        error_type=None if error is None else type(error).__name__,
+        advice=None if error is None else (public_advice(error) or None),
+        transient=bool(known and known.transient),
+        last_watermark=recorder.last_watermark,
+    )
+
+
+def failure_report(recorder: Recorder, error: Exception) -> TableReport:
+    """The report of a run that this error ended."""
+    status = Status.STOPPED if isinstance(error, ShuttingDown) else Status.ERROR
+    return table_report(recorder, Status.HELD if isinstance(error, LeaseLost) else status, error)
+
+
+def locked_report(recorder: Recorder, refusal: Refusal) -> TableReport:
+    """The report of a table that was not claimed: another process has locked it, since when, or it is not due."""
+    holder = f" by {refusal.holder}" if refusal.holder else ""
+    since = f" since {refusal.since:%Y-%m-%d %H:%M:%S %Z}" if refusal.since else ""
+    report = table_report(recorder, Status.HELD)
+    return replace(report, error=f"{refusal.reason}{holder}{since}", error_type="LeaseHeld")
+
+
+def _good_status(recorder: Recorder, backfilled: bool) -> Status:
+    if recorder.rows_rejected:
+        return Status.PARTIAL
+    worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
+    return Status.OK if worked else Status.IDLE
+
+
+def _change_of(column: str, count: int) -> str:
+    return f"changed {count} {'value' if count == 1 else 'values'} of {column}: the target cannot hold them"

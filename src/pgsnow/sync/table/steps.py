@@ -1,0 +1,96 @@
+"""The steps of one table's run, as run.py puts them in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.postgres.incremental.probe import idle_checkpoint
+from pgsnow.sync.load.outcome import Complete
+from pgsnow.sync.table.backfill import BackfillDone
+from pgsnow.sync.table.context import RunContext
+
+RECREATED = "the target was gone: everything is read again"
+
+
+def clean_up_leftovers(run: RunContext) -> None:
+    """Remove what earlier runs have left outside, but the shadow table of a backfill that is not done yet."""
+    if run.checkpoint is None and run.claim.open_batches:
+        known = run.ledger.backfills.current(run.claim)
+        if known is not None and known.replaces:
+            run.destination.keep_shadow(known.fence)
+    run.destination.batches.cleanup()
+
+
+def clean_up(run: RunContext) -> None:
+    """Everything is in the target: remove all that it was staged and gathered in."""
+    run.destination.batches.release_shadows()
+    run.destination.batches.cleanup()
+
+
+def follow_source(run: RunContext) -> RunContext:
+    """Alter the target's columns to fit the source as it is now; it is known then whether everything must be read."""
+    evolved = run.destination.evolve(run.drift)
+    if evolved is None:
+        run.table.forget()
+        run.recorder.events.append(RECREATED)
+        return replace(run, checkpoint=None)
+    because = run.drift.full_read or evolved.incomplete
+    forgotten = because is None and run.claim.checkpoint is None
+    return replace(run, because=because, checkpoint=None if forgotten else run.checkpoint)
+
+
+def only_advances(run: RunContext) -> bool:
+    """Advance the checkpoint of a table that is read as a whole, and of which nothing has changed: an earlier run had
+    left something to clean up. False: there is something to read."""
+    if not run.plan.whole or run.probe is None or run.checkpoint is None:
+        return False
+    if run.probe.busy or run.options.refresh or run.because is not None:
+        return False
+    checkpoint = idle_checkpoint(run.probe, run.plan, run.checkpoint, run.horizon)
+    advance(run, checkpoint, run.destination.definition(run.drift))
+    return True
+
+
+def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
+    """The run that reads what has changed since the backfill began."""
+    return replace(
+        run, checkpoint=done.checkpoint, because=None, backfill=done.work, resync=done.work.replaces
+    )
+
+
+def from_the_beginning(run: RunContext) -> RunContext:
+    """The run that reads everything, because the target was recreated."""
+    run.recorder.events.append(RECREATED)
+    run.destination.batches.cleanup()  # it names its batches alike
+    return replace(run, checkpoint=None, backfill=None)
+
+
+def finish_full_read(run: RunContext, complete: Complete) -> None:
+    """After a full read the target exists, even if it is empty, and if it prunes it holds nothing else.
+
+    Rows that such a read did not write are deleted, unless rows were rejected: their older versions in the target
+    are better than nothing.
+    """
+    if complete.replaced:
+        run.rejected.settle()
+        return
+    if run.recorder.full_read is not None and run.recorder.load_units == 0:
+        run.destination.prepare()
+    if not run.prunes or (run.backfill is not None and run.backfill.replaces):
+        return
+    if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
+        run.recorder.events.append(
+            "rows that are gone from the source were kept, because some rows were rejected"
+        )
+    elif deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
+        run.recorder.events.append(f"deleted {deleted} rows that are gone from the source")
+
+
+def advance(run: RunContext, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
+    """Move the checkpoint: Snowflake has everything up to here. source: its definition, with the last of it."""
+    with run.recorder.timed("checkpoint"):
+        run.table.advance(checkpoint, source)
+    run.recorder.last_watermark = checkpoint.last_watermark
+    run.recorder.tell("checkpointed")

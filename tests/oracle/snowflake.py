@@ -1,0 +1,47 @@
+"""The rows that a target holds, by one SELECT through the plain Snowflake connector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PREFIX = "SNOWFLAKE_"
+NOT_FOUND = 2003
+
+
+@dataclass(frozen=True)
+class TargetRows:
+    """All rows of a table; `types` has the connector's name of each column's type."""
+
+    types: Mapping[str, str]
+    rows: Sequence[tuple[Any, ...]]
+
+    def at(self, column: str) -> int:
+        return list(self.types).index(column)
+
+
+def connect(env: Mapping[str, str]) -> Any:
+    """A connection by SNOWFLAKE_*, whose names are the connector's arguments in capitals."""
+    import snowflake.connector
+
+    arguments: dict[str, Any] = {
+        name.removeprefix(PREFIX).lower(): value for name, value in env.items() if name.startswith(PREFIX)
+    }
+    return snowflake.connector.connect(**arguments, session_parameters={"QUERY_TAG": "oracle"})
+
+
+def read(connection: Any, target: str) -> TargetRows | None:
+    """None if there is no such table."""
+    from snowflake.connector.constants import FIELD_ID_TO_NAME
+    from snowflake.connector.errors import ProgrammingError
+
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(f"SELECT * FROM {target}")
+        except ProgrammingError as error:
+            if error.errno != NOT_FOUND:
+                raise
+            return None
+        types = {column.name: FIELD_ID_TO_NAME[column.type_code] for column in cursor.description}
+        return TargetRows(types, cursor.fetchall())
