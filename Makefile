@@ -13,12 +13,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.pgsnow-ready
 SOURCES := src backend tests conftest.py $(wildcard .ci/*.py benchmarks)
 
+# Every test program would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format stress bench lock clean
+.PHONY: help demo test suite check format stress bench lock clean
 
 help:
 	@echo "make demo    a real Postgres under live writes, synced into the Snowflake emulator, compared at the end"
-	@echo "make test    check, then the whole test suite"
+	@echo "make test    check, then the whole test suite, and the CPU minutes of both"
 	@echo "make check   linters, types, layers"
 	@echo "make format  format and sort imports"
 	@echo "make stress  the long randomised runs against concurrent writers"
@@ -29,7 +32,10 @@ help:
 demo: $(READY)
 	$(BIN)/pgsnow demo $(DEMO_ARGS)
 
-test: check
+test: $(READY)
+	@$(BIN)/python .ci/cpu_minutes.py $(MAKE) --no-print-directory check suite
+
+suite: $(READY)
 	$(BIN)/python -m pytest -n $(N) --dist worksteal -m "$(MARKS)" $(PYTEST_ARGS)
 
 check: $(READY)
@@ -60,5 +66,5 @@ clean:
 # The environment is made once; the stamp is older than the lock after a pull, and then it is brought up to date.
 $(READY): requirements.lock pyproject.toml
 	@sh .ci/venv $(PYTHON) $(VENV)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock -e .
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock -e .
 	@touch $@

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from pgsnow.embedded.child import Child
-from pgsnow.embedded.process import wait_for
+from tests.progress import CEILING, wait_until
 
 ROOT = Path(__file__).parents[1]
 LIBRARIES = (
@@ -49,8 +49,6 @@ PACKAGES = (
 )
 NOT_IMPORTED = ("pgsnow.cli.demo_app",)
 """Is an application; importing it sets it up."""
-START_SECONDS = 60.0
-TIMEOUT = 120.0
 
 
 class Forked:
@@ -63,7 +61,7 @@ class Forked:
         self._code: int | None = None
         self.pid = int(self._answers.readline())
 
-    def wait(self, seconds: float = TIMEOUT) -> int:
+    def wait(self, seconds: float = CEILING) -> int:
         """Its exit code, negative for a signal. Raises TimeoutError, the program killed."""
         if self._code is None:
             self._channel.settimeout(seconds)
@@ -110,7 +108,7 @@ class _Origin:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         argv = [sys.executable, "-m", "tests.forked", str(self.address)]
         self.child = Child(argv, folder / "log", env=env)
-        wait_for(lambda: self.address.exists() or not self.child.running, START_SECONDS)
+        wait_until(lambda: self.address.exists() or not self.child.running, self.child.last_words)
         assert self.address.exists(), self.child.last_words()
         atexit.register(self.end)
 

@@ -1,6 +1,6 @@
-"""What the backend brings to the sync: where its configuration is, its settings, its own transforms.
+"""The backend's part of the sync: the path of its configuration, its settings, its own transforms.
 
-Reads, writes, watermarks and retries are the library's (`pgsnow`); nothing of them is here.
+Reading, loading, watermarks and retries are in the library (`pgsnow`).
 """
 
 from __future__ import annotations

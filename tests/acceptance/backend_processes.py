@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,20 +15,19 @@ from typing import Any, Self
 
 from celery import Celery
 
-from pgsnow.embedded.process import wait_for
+from tests.progress import CEILING, wait_until
 from tests.world import World
 
 BACKEND = Path(__file__).parents[2] / "backend"
 FROM_OUTSIDE = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-DEADLINE = 90.0
 LOOK_SECONDS = 0.1
 """Between two looks at the target: each takes time from the workers that are watched."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One row of sync_logs; times are seconds since 1970. `granted` is the ledger's own time of the lease: fences
-    are its microseconds."""
+    """One row of sync_logs; times are seconds since 1970. `granted` is the ledger's own time of the lease:
+    fences are its microseconds."""
 
     table: str
     status: str
@@ -57,21 +57,19 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What the sync has logged under this name: a JSON object a line, on stdout."""
+        """The log entries of the sync with this name: a JSON object a line, on stdout."""
         lines = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == name]
 
     def say(self, text: str) -> None:
         """Wait until it has written this. Fails, with all it has written, when it does not."""
-        assert wait_for(lambda: text in self.output or self._process.poll() is not None, DEADLINE), (
-            self.output
-        )
+        wait_until(lambda: text in self.output or self._process.poll() is not None, lambda: self.output)
         assert text in self.output, self.output
 
     def terminate(self) -> None:
         self._process.terminate()
 
-    def wait(self, seconds: float = DEADLINE) -> int:
+    def wait(self, seconds: float = CEILING) -> int:
         return self._process.wait(seconds)
 
     def end(self) -> None:
@@ -82,7 +80,8 @@ class Process:
 
 
 class Backend:
-    """The backend over one World: its tables, its environment, its processes. A context manager that ends them."""
+    """The backend over one World: its tables, its environment, its processes. A context manager that ends
+    them."""
 
     def __init__(self, world: World, broker_url: str) -> None:
         self.world = world
@@ -148,10 +147,12 @@ class Backend:
         )
         return [Run(*row) for row in found]
 
-    def until(self, promise: Any, seconds: float = DEADLINE) -> None:
+    def until(self, promise: Callable[[], object]) -> None:
         """Wait until `promise()` holds; fails with the end of every log when it does not."""
-        held = wait_for(promise, seconds, pause=LOOK_SECONDS)
-        assert held, "\n".join(f"--- {p.log.name}\n{p.output[-4000:]}" for p in self._processes)
+        wait_until(promise, self._logs, pause=LOOK_SECONDS)
+
+    def _logs(self) -> str:
+        return "\n".join(f"--- {p.log.name}\n{p.output[-4000:]}" for p in self._processes)
 
     def target_count(self, table: str = "USERS") -> int:
         """Rows in the target; 0 while it is not there yet."""

@@ -10,9 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,13 @@ import psycopg
 import yaml
 
 from tests.forked import run_forked
+from tests.progress import CEILING
 
 SECRET = "pg-s3cr3t-w0rd"
-"""The password in this user's POSTGRES_DSN. The server trusts, so it does no good; it must not be seen either."""
-TIMEOUT = 120.0
+"""The password in this user's POSTGRES_DSN. The server trusts every login, so it has no effect; it must still not
+be seen."""
 LOGGERS = ("pgsnow", "snowflake.connector")
-"""What a command silences for the rest of its process."""
+"""Loggers that a command silences for the rest of its process."""
 USERS = """
 create table public.users (
     id bigint primary key, name text, balance numeric(12,2), profile jsonb,
@@ -63,7 +62,8 @@ class Done:
 
 
 class User:
-    """Has a folder with a table list, a source with users and checkins, and an empty database in Snowflake."""
+    """Has a folder with a table list, a source with users and checkins, and an empty database in
+    Snowflake."""
 
     def __init__(self, folder: Path, dsn: str, snowflake: Mapping[str, str]) -> None:
         self.folder = folder
@@ -108,7 +108,8 @@ class User:
         return seen(Done(code, *running.output()))
 
     def here(self, *args: str, **env: str) -> Done:
-        """The same in this process, which need not start; for what does not hang on signals or terminals."""
+        """Run a command in this process, without a start; for tests that need neither signals nor a
+        terminal."""
         from pgsnow.cli.entry import run
 
         out, err, levels = (
@@ -159,14 +160,14 @@ class User:
 
 
 def seen(done: Done) -> Done:
-    """What every user may rely on, whatever the command."""
+    """Assertions that hold for every command."""
     for text in (done.out, done.err):
         assert SECRET not in text
         assert "Traceback" not in text, text
     return done
 
 
-def ended(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> Done:
+def ended(process: subprocess.Popen[str], timeout: float = CEILING) -> Done:
     """Wait for a started command."""
     out, err = process.communicate(timeout=timeout)
     return seen(Done(process.returncode, out, err))
@@ -175,12 +176,3 @@ def ended(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> Done:
 def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> None:
     """As Ctrl-C does."""
     process.send_signal(number)
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """Polls; fails when it has not come true in time."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        pause.wait(0.05)

@@ -127,6 +127,6 @@ SYNCED = {
 }  # fmt: skip
 """Tables that must be proposed, and equal in Snowflake after one run."""
 REFUSED = {
-    "public.clash": "one column in Snowflake",
+    "public.clash": "the same column in Snowflake",
 }
 """Tables that must be refused, and what the reason must hold."""

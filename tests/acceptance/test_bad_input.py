@@ -15,8 +15,8 @@ USERS_ENTRY = "source: public.users, target: a.users, pk: id, watermark_column: 
 GOOD = f"tables:\n  - {{{USERS_ENTRY}}}\n"
 
 BAD_FILES = {
-    "no YAML": ("tables:\n  - source: [public.users\n", "is not YAML"),
-    "a tab": ("tables:\n\t- source: x\n", "is not YAML"),
+    "no YAML": ("tables:\n  - source: [public.users\n", "is not valid YAML"),
+    "a tab": ("tables:\n\t- source: x\n", "is not valid YAML"),
     "a text": ("just some words\n", "is not a mapping"),
     "nothing": ("", "tables"),
     "no table": ("tables: []\n", "tables"),
@@ -28,7 +28,7 @@ BAD_FILES = {
     "no table name": (GOOD.replace("public.users", "a.b.c"), "a.b.c"),
     "an unknown choice": (GOOD.replace("pk:", "late_rows: sometimes, pk:"), "late_rows"),
     "no path of a function": (GOOD.replace("pk:", "transform: not a path, pk:"), "not a path"),
-    "a key twice": (GOOD + "tables: []\n", "twice"),
+    "a key twice": (GOOD + "tables: []\n", "duplicate"),
     "a missing variable": (GOOD.replace("a.users", '"${NO_SUCH_SCHEMA}.users"'), "NO_SUCH_SCHEMA"),
     "one target twice": (
         GOOD + "  - {source: public.checkins, target: A.USERS, pk: id, watermark_column: last_modified}\n",
@@ -204,7 +204,7 @@ def test_a_transform_that_raises_on_one_row_of_a_thousand(user: User) -> None:
     user.env["PYTHONPATH"] = str(user.folder)
     user.tables[0]["transform"] = "strict:row"
     user.save()
-    one_row_is_refused(user, "division by zero")
+    one_row_is_rejected(user, "division by zero")
 
 
 @pytest.mark.parametrize(
@@ -216,17 +216,17 @@ def test_a_transform_that_raises_on_one_row_of_a_thousand(user: User) -> None:
 )
 def test_a_value_that_the_target_type_cannot_hold(user: User, change: str) -> None:
     user.sql(change)
-    one_row_is_refused(user, "")
+    one_row_is_rejected(user, "")
 
 
-def one_row_is_refused(user: User, reason: str) -> None:
-    """Row 500 waits in quarantine, the other 999 and the other table are in Snowflake."""
+def one_row_is_rejected(user: User, reason: str) -> None:
+    """Row 500 is rejected, the other 999 and the other table are in Snowflake."""
     done = user.pgsnow("run", "--output", "json")
     assert done.code == 0, done.err
     found = {t["table"]: t for t in done.json["tables"]}
     assert (found["public.users"]["status"], found["public.users"]["rows_inserted"]) == ("partial", 999)
     assert found["public.checkins"]["rows_inserted"] == 500
-    assert "1 row refused" in done.err
+    assert "1 row rejected" in done.err
     [error] = user.pgsnow("errors", "list", "--output", "json").json
     assert error["key"] == {"id": "500"}
     assert reason in error["reason"]

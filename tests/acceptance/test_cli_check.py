@@ -39,6 +39,14 @@ def test_a_good_set_up_has_nothing_failed_and_nothing_is_written(user: User) -> 
         assert name in done.out
 
 
+def test_a_deprecated_key_is_a_warning_with_its_line(user: User) -> None:
+    user.save()
+    user.save("max_rejected_rows: 5\n" + user.config.read_text())
+    [_, warning] = findings(user)["configuration"]
+    assert warning["level"] == "warning"
+    assert "sync_config.yaml:1: max_rejected_rows: is deprecated at the top level" in warning["detail"]
+
+
 @pytest.mark.parametrize(
     ("change", "says", "fix"),
     [

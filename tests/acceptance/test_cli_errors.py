@@ -1,4 +1,4 @@
-"""`errors`: from the refused row to the repaired one."""
+"""`errors`: from the rejected row to the repaired one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli_user import TIMEOUT, User
+from tests.acceptance.cli_user import User
+from tests.progress import CEILING
 
 TRANSFORM = """
 def strict(row):
@@ -19,8 +20,8 @@ def strict(row):
 
 
 @pytest.fixture
-def refused(user: User) -> User:
-    """A user two of whose rows were refused."""
+def rejected(user: User) -> User:
+    """A user two of whose rows were rejected."""
     (user.folder / "cleaning.py").write_text(TRANSFORM)
     user.tables[0]["transform"] = "cleaning:strict"
     user.env["PYTHONPATH"] = str(user.folder)
@@ -28,7 +29,7 @@ def refused(user: User) -> User:
     user.sql("update public.users set name = 'bad' where id in (5, 6)")
     done = user.pgsnow("run")
     assert done.code == 0, done.err
-    assert "2 rows refused" in done.err
+    assert "2 rows rejected" in done.err
     return user
 
 
@@ -36,49 +37,49 @@ def ids(user: User, *more: str) -> list[int]:
     return [line["id"] for line in user.pgsnow("errors", "list", "--output", "jsonl", *more).lines]
 
 
-def test_list_and_show_tell_row_reason_and_payload(refused: User) -> None:
-    listed = refused.pgsnow("errors", "list")
+def test_list_and_show_tell_row_reason_and_payload(rejected: User) -> None:
+    listed = rejected.pgsnow("errors", "list")
     assert listed.code == 0
     assert "this name will not do" in listed.out
     assert "id=5" in listed.out
-    [first, _] = refused.pgsnow("errors", "list", "--output", "json").json
-    shown = refused.pgsnow("errors", "show", str(first["id"]), "--output", "json")
+    [first, _] = rejected.pgsnow("errors", "list", "--output", "json").json
+    shown = rejected.pgsnow("errors", "show", str(first["id"]), "--output", "json")
     assert shown.json["payload"]["name"] == "bad"
-    assert "payload" in refused.pgsnow("errors", "show", str(first["id"])).out
+    assert "payload" in rejected.pgsnow("errors", "show", str(first["id"])).out
 
 
-def test_replay_loads_the_rows_once_their_cause_is_gone(refused: User) -> None:
-    refused.sql("update public.users set name = 'good' where id = 5")
-    done = refused.pgsnow("errors", "replay", "--table", "public.users", "--output", "json")
+def test_replay_loads_the_rows_once_their_cause_is_gone(rejected: User) -> None:
+    rejected.sql("update public.users set name = 'good' where id = 5")
+    done = rejected.pgsnow("errors", "replay", "--table", "public.users", "--output", "json")
     assert done.code == 0, done.err
-    assert len(ids(refused)) == 1
-    assert len(ids(refused, "--state", "replayed")) == 1
-    assert len(ids(refused, "--state", "all")) == 2
+    assert len(ids(rejected)) == 1
+    assert len(ids(rejected, "--state", "replayed")) == 1
+    assert len(ids(rejected, "--state", "all")) == 2
 
 
-def test_dismiss_needs_yes_and_lets_the_rows_go(refused: User) -> None:
-    first, second = ids(refused)
-    asked = refused.pgsnow("errors", "dismiss", str(first))
+def test_dismiss_needs_yes_and_lets_the_rows_go(rejected: User) -> None:
+    first, second = ids(rejected)
+    asked = rejected.pgsnow("errors", "dismiss", str(first))
     assert asked.code == 2
     assert "--yes" in asked.err
-    assert ids(refused) == [first, second]
-    assert refused.pgsnow("errors", "dismiss", str(first), "--yes").code == 0
-    assert ids(refused) == [second]
-    assert refused.pgsnow("errors", "dismiss", "--all", "--yes").code == 0
-    assert refused.pgsnow("errors", "list").err.strip() == "no open errors"
-    assert refused.pgsnow("errors", "replay", "--all").err.strip() == "no open errors"
+    assert ids(rejected) == [first, second]
+    assert rejected.pgsnow("errors", "dismiss", str(first), "--yes").code == 0
+    assert ids(rejected) == [second]
+    assert rejected.pgsnow("errors", "dismiss", "--all", "--yes").code == 0
+    assert rejected.pgsnow("errors", "list").err.strip() == "no open errors"
+    assert rejected.pgsnow("errors", "replay", "--all").err.strip() == "no open errors"
 
 
-def test_naming_no_error_or_an_unknown_one_is_wrong_usage(refused: User) -> None:
-    assert refused.pgsnow("errors", "dismiss", "--yes").code == 2
-    assert refused.pgsnow("errors", "replay").code == 2
-    unknown = refused.pgsnow("errors", "show", "999999")
+def test_naming_no_error_or_an_unknown_one_is_wrong_usage(rejected: User) -> None:
+    assert rejected.pgsnow("errors", "dismiss", "--yes").code == 2
+    assert rejected.pgsnow("errors", "replay").code == 2
+    unknown = rejected.pgsnow("errors", "show", "999999")
     assert unknown.code == 2
     assert "999999" in unknown.err
 
 
-def test_status_shows_that_rows_wait(refused: User) -> None:
-    [users, _] = refused.pgsnow("status", "--output", "json").json
+def test_status_shows_that_rows_wait(rejected: User) -> None:
+    [users, _] = rejected.pgsnow("status", "--output", "json").json
     assert (users["state"], users["open_errors"]) == ("rows-refused", 2)
 
 
@@ -99,17 +100,17 @@ sys.exit(run(["errors", "replay", "--all"]))
 """
 
 
-def test_a_command_that_ends_before_the_driver_is_imported_says_nothing_of_it(refused: User) -> None:
+def test_a_command_that_ends_before_the_driver_is_imported_says_nothing_of_it(rejected: User) -> None:
     """The rows are gone from the source, so nothing is loaded. The import that began meanwhile ends with the
     interpreter, which lets no pool of processes be set up any more."""
-    refused.sql("delete from public.users where id in (5, 6)")
+    rejected.sql("delete from public.users where id in (5, 6)")
     done = subprocess.run(
         [sys.executable, "-c", REPLAY],
-        env=refused.env,
-        cwd=refused.folder,
+        env=rejected.env,
+        cwd=rejected.folder,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=CEILING,
     )
     assert "imported at exit" in done.stdout
     assert "Traceback" not in done.stderr

@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
-from tests.acceptance.cli_user import User, ended, interrupt, until
+from tests.acceptance.cli_user import User, ended, interrupt
+from tests.progress import wait_until
 
 
 def rows(user: User, table: str = "USERS") -> int:
@@ -150,7 +151,7 @@ def test_with_manual_changes_a_table_waits_for_apply_and_its_neighbour_does_not(
     assert applied.code == 0, applied.err
     assert "+ CREATE TABLE" in applied.out
     assert "public.users: created table" in applied.out
-    assert "Rows are loaded by the next run." in applied.err
+    assert "The next run loads the rows." in applied.err
     assert rows(user) == 0
     again = user.here("run")
     assert again.code == 0, again.err
@@ -192,11 +193,11 @@ def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
     user.options = {"defaults": {"max_rows_per_load": 200}}
     user.save()
     running = user.start("run", "--select", "public.users")
-    until(lambda: _merges(user) > 0, "the first load unit is in")
+    wait_until(lambda: _merges(user) > 0, "the first load unit is in")
     interrupt(running, number)
     done = ended(running)
     assert done.code == code, done.err
-    assert "stopping after the current load unit" in done.err
+    assert "stopping after the current load batch" in done.err
     assert rows(user) < 11_000
     user.options = {}
     user.save()

@@ -12,14 +12,15 @@ import time
 
 import pytest
 
-from tests.acceptance.cli_user import SECRET, User, until
+from tests.acceptance.cli_user import SECRET, User
+from tests.progress import CEILING, wait_until
 
 ESCAPE = "\x1b["
-SECONDS = 60.0
+SECONDS = CEILING
 
 
 def on_terminal(
-    user: User, *args: str, typed: str = "", question: str = "Go on?", **env: str
+    user: User, *args: str, typed: str = "", question: str = "Continue?", **env: str
 ) -> tuple[int, str]:
     """Run a command with a terminal for all three streams; (exit code, all that was shown)."""
     leader, follower = pty.openpty()
@@ -67,7 +68,7 @@ def test_a_destructive_command_asks_and_obeys_the_answer(user: User) -> None:
     user.sql("delete from public.users where id = 1")
     code, shown = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="n\n")
     assert code == 1
-    assert "nothing was done" in shown
+    assert "cancelled, nothing was changed" in shown
     assert user.pgsnow("verify", "--select", "public.users").code == 4
     code, _ = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="y\n")
     assert code == 0
@@ -93,7 +94,7 @@ def test_watch_redraws_one_table(user: User) -> None:
         return shown.count(b"public.users") >= 3 and b"\x1b[1A" in shown
 
     try:
-        until(redrawn, "the table was drawn over itself")
+        wait_until(redrawn, "the table was drawn over itself")
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(SECONDS)

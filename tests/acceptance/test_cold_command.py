@@ -1,4 +1,5 @@
-"""What a command that finds nothing to do does without. It starts from nothing each time, so each import counts."""
+"""A command with nothing to do imports nothing heavy: it is a new process each time, so each import
+counts."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import json
 import subprocess
 import sys
 
-from tests.acceptance.cli_user import TIMEOUT, User
+from tests.acceptance.cli_user import User
+from tests.progress import CEILING
 
 RUN = """
 import sys
@@ -20,15 +22,15 @@ sys.exit(code)
 
 
 def run_alone(user: User) -> tuple[list[str], set[str]]:
-    """`pgsnow run` in an interpreter that has loaded nothing yet: the tables' states, and what is heavy of the modules
-    that are loaded at its end."""
+    """`pgsnow run` in an interpreter that has loaded nothing yet: the tables' states, and what is heavy of
+    the modules that are loaded at its end."""
     done = subprocess.run(
         [sys.executable, "-c", RUN],
         env=user.env,
         cwd=user.folder,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=CEILING,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line)["status"] for line in done.stdout.splitlines()], set(done.stderr.split())

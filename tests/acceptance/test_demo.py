@@ -13,17 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli_user import Done, seen, until
+from tests.acceptance.cli_user import Done, seen
 from tests.forked import run_forked
+from tests.progress import CEILING, exit_code, wait_until
 
-pytestmark = [
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+LONG = "3600"
+"""Seconds of writing that a demo is not going to reach: it is cut short."""
 
 
 class Demo:
-    """One demo in a process of its own. Every process that descends from it carries a mark in its environment."""
+    """One demo in a process of its own. Every process that descends from it carries a mark in its
+    environment."""
 
     def __init__(self, folder: Path, *args: str) -> None:
         self.mark = f"PGSNOW_TEST_MARK={secrets.token_hex(8)}"
@@ -48,23 +49,24 @@ class Demo:
     def out(self) -> str:
         return self.log.read_text()
 
-    def end(self, seconds: float = 200.0) -> Done:
-        code = self.process.wait(seconds)
+    def end(self) -> Done:
+        code = exit_code(self.process)
         assert "Traceback" not in self.out, self.out
         return Done(code, self.out, "")
 
     def says(self, text: str) -> None:
         def said() -> bool:
-            assert self.process.poll() is None, self.out
+            ended = self.process.poll() is not None
+            assert text in self.out or not ended, self.out
             return text in self.out
 
-        until(said, text, 90)
+        wait_until(said, lambda: f"{text!r} is not in {self.out}", progress=lambda: self.out)
 
     def descendants(self) -> list[str]:
         """Command lines of every process that this demo started and that is alive, the demo itself left out.
 
-        Those seen below it in an earlier call count, whoever is their parent now, and so does whatever carries the
-        mark. (Postgres writes its title over its environment.)
+        Those seen below it in an earlier call count, whoever is their parent now, and so does whatever
+        carries the mark. (Postgres writes its title over its environment.)
         """
         running = processes()
         below = {self.process.pid}
@@ -80,7 +82,7 @@ class Demo:
 
 @dataclass(frozen=True)
 class Process:
-    """What /proc tells of a process."""
+    """A process as described in /proc."""
 
     parent: int
     born: str
@@ -117,12 +119,37 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
     for demo in started:
         if demo.process.poll() is None:
             demo.process.terminate()
-            demo.process.wait(60)
+            demo.process.wait(CEILING)
 
 
-def test_the_demo_ends_equal_and_leaves_nothing_behind(start: Callable[..., Demo]) -> None:
-    demo = start("--for", "16")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_cut_short_while_writing_it_leaves_no_process_behind(
+    start: Callable[..., Demo], number: signal.Signals, code: int
+) -> None:
+    demo = start("--for", LONG)
     demo.says("first tick after")
+    assert demo.descendants()
+    demo.process.send_signal(number)
+    assert demo.end().code == code
+    wait_until(lambda: demo.descendants() == [], "every process has ended")
+    if number is not signal.SIGKILL:
+        assert list(demo.temporary.glob("pgsnow-demo-*")) == []
+
+
+def test_cut_short_while_servers_start_it_leaves_no_process_behind(start: Callable[..., Demo]) -> None:
+    demo = start("--for", LONG)
+    wait_until(lambda: bool(demo.descendants()), "the first server is there")
+    demo.process.send_signal(signal.SIGTERM)
+    assert demo.end().code == 143
+    wait_until(lambda: demo.descendants() == [], "every process has ended")
+
+
+def test_the_demo_ends_equal_leaves_no_process_and_what_it_keeps_can_be_looked_at(
+    start: Callable[..., Demo], tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    demo = start("--for", "10", "--keep", str(folder))
+    demo.says("transactions")
     kinds = " ".join(demo.descendants())
     for part in ("postgres", "pgsnow.embedded.snowflake", "valkey", "worker", "beat"):
         assert part in kinds, kinds
@@ -130,41 +157,9 @@ def test_the_demo_ends_equal_and_leaves_nothing_behind(start: Callable[..., Demo
     assert done.code == 0, done.out
     assert "public.users" in done.out
     assert "public.checkins" in done.out
-    assert done.out.rstrip().endswith("verdict: EQUAL")
+    assert "verdict: EQUAL" in done.out
     assert demo.descendants() == []
     assert list(demo.temporary.glob("pgsnow-demo-*")) == []
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
-)
-def test_cut_short_while_writing_it_leaves_no_process_behind(
-    start: Callable[..., Demo], number: signal.Signals, code: int
-) -> None:
-    demo = start("--for", "120")
-    demo.says("first tick after")
-    assert demo.descendants()
-    demo.process.send_signal(number)
-    assert demo.end().code == code
-    until(lambda: demo.descendants() == [], "every process has ended", 60)
-    if number is not signal.SIGKILL:
-        assert list(demo.temporary.glob("pgsnow-demo-*")) == []
-
-
-def test_cut_short_while_servers_start_it_leaves_no_process_behind(start: Callable[..., Demo]) -> None:
-    demo = start("--for", "120")
-    until(lambda: bool(demo.descendants()), "the first server is there")
-    demo.process.send_signal(signal.SIGINT)
-    assert demo.end().code == 130
-    until(lambda: demo.descendants() == [], "every process has ended", 60)
-
-
-def test_kept_data_can_be_looked_at_afterwards_and_a_change_is_seen(
-    start: Callable[..., Demo], tmp_path: Path
-) -> None:
-    folder = tmp_path / "kept"
-    done = start("--for", "1", "--keep", str(folder)).end()
-    assert done.code == 0, done.out
     assert f"pgsnow dev up --dir {folder} --detach" in done.out
     assert pgsnow("dev", "up", "--dir", str(folder), "--detach").code == 0
     try:

@@ -119,7 +119,6 @@ def test_four_workers_share_the_work_and_one_that_is_killed_costs_one_chunk(
     """A large table's chunk is held up: the small tables are done meanwhile, and so is every other chunk. Then the
     worker that has it is killed, and the next tick finds out."""
     world = backend.world
-    monkeypatch.syspath_prepend(world.folder)  # the comparison at the end loads the transform, too
     (world.folder / "transforms_of_test.py").write_text(HOLD)
     (world.folder / "hold").touch()
     hold = {"transform": "transforms_of_test:hold", "max_mb_per_chunk": 0.25, "max_parallel_chunks": 3}
@@ -173,16 +172,14 @@ def test_workers_that_are_killed_again_and_again_cost_a_chunk_each(backend: Back
                 "select last_success, backfill from sync_watermarks where source_table = 'public.large'"
             )[0][0]
             is not None
-        ),
-        600,
+        )
     )
     written = world.sql("select max(updated_at) from large")[0][0]
     backend.until(
         lambda: (
             world.sql(f"select count(*) from sync_watermarks where last_success > '{written}'")[0][0]
             == 1 + len(SMALL)
-        ),
-        120,
+        )
     )
     assert {state for state, _ in chunks_of(world)} == {"done"}
     assert sum(tries - 1 for _, tries in chunks_of(world)) <= kills

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pgsnow.testing.proxy import FaultProxy
 from tests.forked import Forked, run_forked
+from tests.progress import CEILING
 from tests.world import World
 
 POINTS = ("written", "put", "copied", "merged")
@@ -19,7 +20,6 @@ DEFERRED_POINTS = ("put", "staged", "copied", "merged", "checkpointed")
 """Of a tick that stages and then loads: after PUT, once the ledger knows what waits, after COPY, after MERGE, once the
 ledger knows what is loaded."""
 CHUNK_POINTS = ("read", "written", "put", "copied", "chunk")
-DEADLINE = 60.0
 
 
 def change_source(world: World, rnd: random.Random) -> None:
@@ -48,7 +48,7 @@ def tick(world: World, phase: str | None = None, *, nth: int = 1, **env: str) ->
 def kill_at(world: World, phase: str, rnd: random.Random) -> None:
     """One round at a phase of the engine."""
     change_source(world, rnd)
-    assert tick(world, phase).wait(DEADLINE) == -signal.SIGKILL
+    assert tick(world, phase).wait() == -signal.SIGKILL
     assert_recovered(world)
 
 
@@ -58,7 +58,7 @@ def kill_before_the_reply(world: World, rnd: random.Random) -> None:
     with FaultProxy(world.emulator.port) as proxy:
         proxy.behave(hold_replies=b"MERGE INTO")
         process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port))
-        assert proxy.wait_until_holding(DEADLINE), "no MERGE reached Snowflake"
+        assert proxy.wait_until_holding(CEILING), "no MERGE reached Snowflake"
         process.kill()
         process.wait()
     assert_recovered(world)
@@ -70,7 +70,7 @@ def kill_while_a_file_goes_up(world: World, rnd: random.Random) -> None:
     with FaultProxy(world.emulator.port) as proxy:
         proxy.behave(hold_replies=b"part-0002")
         process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port), PGSNOW_SMALL_PARTS="1")
-        assert proxy.wait_until_holding(DEADLINE), "no third file went up"
+        assert proxy.wait_until_holding(CEILING), "no third file went up"
         process.kill()
         process.wait()
     assert world.leftovers() != []
@@ -83,7 +83,7 @@ def kill_a_backfill(world: World, rnd: random.Random, kills: int, parallel: int 
     for kill in range(kills):
         change_source(world, rnd)
         nth = rnd.randint(1, 2) if kill < kills - 1 else 1
-        assert tick(world, rnd.choice(CHUNK_POINTS), nth=nth).wait(DEADLINE) == -signal.SIGKILL
+        assert tick(world, rnd.choice(CHUNK_POINTS), nth=nth).wait() == -signal.SIGKILL
     assert_recovered(world)
     ((chunks, done, again),) = world.sql(
         "select count(*), count(*) filter (where state = 'done'), sum(attempts - 1) from sync_chunks"
@@ -100,9 +100,9 @@ def kill_a_resync(world: World) -> None:
     before = world.snowflake("SELECT COUNT(*), SUM(BALANCE) FROM ANALYTICS.USERS")
     for at, (phase, nth) in enumerate((("chunk", 2), ("put", 1), ("copied", 1), ("written", 1))):
         wish = {} if at else {"PGSNOW_RESYNC": "1"}
-        assert tick(world, phase, nth=nth, **wish).wait(DEADLINE) == -signal.SIGKILL
+        assert tick(world, phase, nth=nth, **wish).wait() == -signal.SIGKILL
         assert world.snowflake("SELECT COUNT(*), SUM(BALANCE) FROM ANALYTICS.USERS") == before
-    assert tick(world, "replaced").wait(DEADLINE) == -signal.SIGKILL
+    assert tick(world, "replaced").wait() == -signal.SIGKILL
     assert_recovered(world)
     ((chunks, done, again),) = world.sql(
         "select count(*), count(*) filter (where state = 'done'), sum(attempts - 1) from sync_chunks"

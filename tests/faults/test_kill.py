@@ -7,7 +7,6 @@ import random
 import pytest
 
 from tests.faults.kill_rounds import (
-    DEADLINE,
     DEFERRED_POINTS,
     POINTS,
     assert_recovered,
@@ -94,5 +93,5 @@ def test_killed_between_staging_and_loading(placed: World) -> None:
     for phase in DEFERRED_POINTS:
         rnd = random.Random(phase)
         change_source(placed, rnd)
-        assert tick(placed).wait(DEADLINE) == 0
+        assert tick(placed).wait() == 0
         kill_at(placed, phase, rnd)

@@ -48,7 +48,7 @@ def test_it_means_what_the_plan_means_by_it() -> None:
 
 
 def test_every_setting_that_its_comments_offer_exists() -> None:
-    """Of the whole sync with its default, and of a table."""
+    """Options of the whole sync with their defaults, and options of a table."""
     text = config_file().read_text()
     schema = json_schema()
     offered = dict(re.findall(r"^# ([a-z_]+): (\S+)", text, re.MULTILINE))

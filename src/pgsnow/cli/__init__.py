@@ -1,1 +1,2 @@
-"""The command line: a thin skin over `sync`. Commands import what is heavy in their bodies: help is quick."""
+"""The command line, a thin layer over the operations. Heavy modules are imported inside the commands, so that
+help is fast."""

@@ -1,5 +1,5 @@
-"""The commands, in the order in which a new user meets them. Each is imported when it is wanted: a start from nothing
-pays for all that is imported."""
+"""The Typer application with its commands, in the order in which a new user needs them. A command's module is
+imported only when that command runs, which keeps the start fast."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ COMMANDS = (
     "version",
 )  # fmt: skip
 GROUPS = ("errors", "dev")
-"""Commands with commands of their own. Each name is that of its module in this package."""
+"""Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
 
 
 def app_of(argv: Sequence[str]) -> typer.Typer:
-    """The command line for these arguments: with the one command that they begin with, or, as for help and for what is
-    misspelled, with all."""
+    """The application for these arguments: with the one command that they start with, or with all commands,
+    as for help and for a misspelled name."""
     named = argv[:1]
     return app_with(named) if set(named) & {*COMMANDS, *GROUPS} else app_with((*COMMANDS, *GROUPS))
 
 
 def app_with(names: Sequence[str]) -> typer.Typer:
-    """The command line with these of the commands."""
+    """The application with these commands."""
     app = typer.Typer(
         name="pgsnow",
-        help="Keeps Snowflake tables equal to Postgres tables.",
+        help="Replicate Postgres tables to Snowflake.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"]},
@@ -43,5 +43,5 @@ def app_with(names: Sequence[str]) -> typer.Typer:
 
 
 def _nothing() -> None:
-    # Without a callback an application of one command takes no command's name.
+    # Without a callback, Typer drops the command's name in an application of one command.
     pass

@@ -1,8 +1,8 @@
-"""What the connector imports besides itself if it is installed, and a command that syncs never uses.
+"""Keeps the Snowflake connector from importing optional packages that a sync never uses.
 
-snowflake-connector-python 4.8 looks for them in its module `options`, and does without what is missing: boto3 is for
-AWS workload identity and for finding out where it runs, which we tell it not to; pandas for results as data frames. A
-worker is its host's process, whose own connections may need them; so this is for commands alone.
+snowflake-connector-python 4.8 imports them in its module `options` and works without them: boto3 is for AWS
+workload identity and for platform detection, which pgsnow switches off; pandas is for results as data frames.
+A Celery worker is its host's process, whose own connections may need them; so this is used by commands alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -26,13 +27,14 @@ MAY_NEED_THEM = frozenset({AuthMethod.WORKLOAD_IDENTITY, AuthMethod.CONNECTION_N
 
 @contextmanager
 def without_companions(settings: Settings) -> Iterator[None]:
-    """A connector that is imported in this block is imported without them; nothing else is. Not where it may need
-    them, nor with a bucket: the connector keeps boto3 there to SNOWFLAKE_MIN_TLS_VERSION."""
+    """A connector that is imported in this block is imported without COMPANIONS; other imports are not
+    affected. Does nothing where the connector may need them, nor with a bucket: the connector holds boto3 to
+    SNOWFLAKE_MIN_TLS_VERSION."""
     if settings.snowflake.credentials.method in MAY_NEED_THEM or settings.s3 is not None:
         yield
         return
     finder = _Finder()
-    # Another list each time: other threads may be walking along the one that there is.
+    # A new list: other threads may be iterating over the current one.
     sys.meta_path = [finder, *sys.meta_path]
     try:
         yield
@@ -41,7 +43,8 @@ def without_companions(settings: Settings) -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds no companion for the thread that is importing the connector's options; any other thread is not met."""
+    """Import hook that hides COMPANIONS from the thread that imports the connector's options, and from no
+    other."""
 
     def __init__(self) -> None:
         self._importing = threading.local()
@@ -59,19 +62,19 @@ class _Finder(MetaPathFinder):
         return spec
 
 
+@dataclass(frozen=True)
 class _Options(Loader):
-    """The loader of the connector's options, which marks its thread meanwhile."""
+    """Loader of the connector's options that marks its thread while it runs."""
 
-    def __init__(self, loader: Loader, importing: threading.local) -> None:
-        self._loader = loader
-        self._importing = importing
+    loader: Loader
+    importing: threading.local
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
+        return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        self._importing.options = True
+        self.importing.options = True
         try:
-            self._loader.exec_module(module)
+            self.loader.exec_module(module)
         finally:
-            self._importing.options = False
+            self.importing.options = False

@@ -1,4 +1,4 @@
-"""Asking before something that cannot be undone."""
+"""Confirmation before an action that cannot be undone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pgsnow.cli.output.screen import say
 
 
 def ask(what: str, *, yes: bool) -> None:
-    """Go on only with `--yes` or a yes typed on a terminal; otherwise exit with code 2 (1 for a typed no)."""
+    """Return only with `--yes` or after a typed yes; else exit with code 2 (1 for a typed no)."""
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        say(f"error: this would {what}")
-        say("  → add --yes to do it without being asked")
+        say(f"error: this command would {what}")
+        say("  → add --yes to confirm without a prompt")
         raise typer.Exit(ExitCode.UNUSABLE)
-    if not typer.confirm(f"This will {what}. Go on?", err=True):
-        say("nothing was done")
+    if not typer.confirm(f"This will {what}. Continue?", err=True):
+        say("cancelled, nothing was changed")
         raise typer.Exit(ExitCode.SOME_FAILED)

@@ -1,4 +1,4 @@
-"""The demo's Celery application, as a host would write it: a broker, and `install`."""
+"""Celery application of the demo, written as a host would: a broker and `install`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ _end_with_worker = die_with_parent(signal.SIGKILL)
 
 @worker_process_init.connect  # type: ignore[untyped-decorator, unused-ignore]
 def _bind_life(**_: object) -> None:
-    """A pool process may outlive a worker that is killed; nothing of a demo may."""
+    """End each pool process with its worker, also when the worker is killed."""
     if _end_with_worker:
         _end_with_worker()

@@ -1,4 +1,4 @@
-"""The one place where failures become messages and exit codes."""
+"""Entry point: runs one command line, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line; returns its exit code. Known failures take a line or two, with their fix."""
+    """Run one command line and return its exit code. A PgsnowError is shown with its advice."""
     from pgsnow.cli.app import app_of
 
     try:
@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def message_of(error: PgsnowError) -> str:
-    """The message and its advice, one below the other; a ConfigError shows each problem on its own line."""
+    """The error's text, then its advice on the next line; a ConfigError has one line for each problem."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         count = len(error.problems)
         lines = [f"error: the configuration has {count} problems", *(f"  {p}" for p in error.problems)]
@@ -47,8 +47,8 @@ def message_of(error: PgsnowError) -> str:
 
 
 def _unexpected(error: Exception, argv: Sequence[str]) -> str:
-    """The class and the place alone, because the text of an unknown error may quote a secret; with --debug the
-    traceback, without secrets."""
+    """The class and the place alone, because the text of an unknown error may quote a secret; with --debug
+    the traceback, without secrets."""
     from pgsnow.model.unexpected import public_text, redacted_traceback
 
     if "--debug" not in argv:
@@ -90,5 +90,6 @@ def _code(end: SystemExit) -> int:
 
 
 def _mute_stdout() -> None:
-    """The reader of a pipe (`| head`) has left: without this the interpreter complains at exit."""
+    """Redirect stdout once the reader of a pipe (`| head`) has closed it: the interpreter would report an
+    error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

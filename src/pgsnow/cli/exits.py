@@ -6,18 +6,18 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What `$?` means."""
+    """Exit codes of pgsnow, as in `$?`."""
 
     OK = 0
     SOME_FAILED = 1
     UNUSABLE = 2
-    """Wrong usage or configuration, a server that nothing works without, or a crash."""
+    """Wrong usage or configuration, a required server that does not answer, or a crash."""
     HELD = 3
-    """Another run holds the lease on a table."""
+    """Another run holds the lease of a table."""
     DIFFERENT = 4
-    """Source and target differ; with `plan --detailed-exitcode`: there is something to apply."""
+    """Source and target differ; with `plan --detailed-exitcode`: there are statements to apply."""
 
 
 def interrupted(signum: int) -> int:
-    """The shell's convention for a process ended by a signal: 130 after SIGINT, 143 after SIGTERM."""
+    """Exit code after a signal, by the shell's convention: 130 after SIGINT, 143 after SIGTERM."""
     return 128 + signum

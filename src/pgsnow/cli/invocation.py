@@ -1,4 +1,5 @@
-"""What the shared options lead to: the table list, the settings, the engine."""
+"""Opens what a command needs from its shared options: the table list, the settings, the engine, the
+ledger."""
 
 from __future__ import annotations
 
@@ -25,14 +26,14 @@ CONFIG_PLACES = (Path("sync_config.yaml"), Path("backend/worker/sync_config.yaml
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One command's shared options."""
+    """The shared options of one command."""
 
     config_file: Path | None = None
     env_file: Path | None = None
     output: Format = Format.TABLE
 
     def path(self) -> Path:
-        """The table list's file. Raises ConfigError naming every place looked at."""
+        """The table list's file. Raises ConfigError with the places that were searched."""
         if self.config_file is not None:
             return self.config_file
         for place in CONFIG_PLACES:
@@ -40,20 +41,21 @@ class Invocation:
                 return place
         looked = ", ".join(str(place) for place in CONFIG_PLACES)
         raise ConfigError(
-            f"no table list found (looked for {looked})",
+            f"no table list found (searched: {looked})",
             advice="Name it with --config FILE or $PGSNOW_CONFIG.",
         )
 
     def load(self) -> tuple[SyncConfig, Settings]:
-        """Raises ConfigError with every problem of the file and of the environment."""
+        """The table list and the settings. Raises ConfigError with every problem of the file and of the
+        environment."""
         from pgsnow.config.load import load_config, load_settings
 
         config_file = self.path()
         return load_config(config_file), load_settings(env_file=self.env_file or _env_beside(config_file))
 
     def source(self, beside: Path) -> tuple[PostgresSettings, dict[str, str]]:
-        """The source's settings and every variable, for commands that need neither Snowflake nor a table list yet;
-        `.env` is looked for as if the table list were `beside`. Raises ConfigError."""
+        """Settings of the source, and every variable, for commands without Snowflake and without a table
+        list. `.env` is read from the folder of the file `beside`. Raises ConfigError."""
         from pgsnow.config.load import load_source
 
         env_file = self.env_file or _env_beside(beside)
@@ -86,7 +88,7 @@ class Invocation:
 
 
 def or_nothing(read: Callable[[], list[T]]) -> list[T]:
-    """What the ledger tells; nothing if its tables are not there yet, for they come with the first run."""
+    """The result of `read`; [] if the ledger has no tables yet (the first run creates them)."""
     try:
         return read()
     except PgsnowError as error:
@@ -96,6 +98,7 @@ def or_nothing(read: Callable[[], list[T]]) -> list[T]:
 
 
 def _env_beside(config_file: Path) -> Path | None:
-    """`.env` beside the table list; without one, load_settings looks in the working directory."""
+    """`.env` in the folder of the table list; None if there is none, and load_settings tries the working
+    directory."""
     beside = config_file.parent / ".env"
     return beside if beside.is_file() else None

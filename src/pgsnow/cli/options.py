@@ -1,4 +1,4 @@
-"""Options that several commands share, written once so that they read the same everywhere."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 
 class Format(StrEnum):
-    """How a command writes its data to stdout."""
+    """Format of a command's data on stdout."""
 
     TABLE = "table"
     JSON = "json"
@@ -24,7 +24,7 @@ ConfigFile = Annotated[
         "-c",
         envvar="PGSNOW_CONFIG",
         metavar="FILE",
-        help="The table list. Default: ./sync_config.yaml, then ./backend/worker/sync_config.yaml.",
+        help="Table list. Default: ./sync_config.yaml, then ./backend/worker/sync_config.yaml.",
     ),
 ]
 EnvFile = Annotated[
@@ -32,19 +32,21 @@ EnvFile = Annotated[
     typer.Option(
         "--env-file",
         metavar="FILE",
-        help="Variables to add to the environment, which wins. Default: .env beside the table list or here.",
+        help="File with variables; the environment overrides it. Default: .env beside the table list or here.",
     ),
 ]
-Output = Annotated[Format, typer.Option("--output", "-o", help="How data is written to stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected failure.")]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Output format on stdout.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the log and, after an unexpected error, its traceback.")
+]
 Select = Annotated[
     list[str] | None,
     typer.Option(
         "--select", "-s", metavar="TABLE", help="Only this table (name, source or target). Repeatable."
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", help="Tell everything about every table, not only what needs something."),
+    typer.Option("--verbose", "-v", help="Show all details of every table, not only of tables with changes."),
 ]

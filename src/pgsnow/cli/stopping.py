@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM during a run: finish the current load unit, then end as the shell expects."""
+"""Handling of SIGINT and SIGTERM during a run: finish the current load batch, then exit."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-NOTICE = b"stopping after the current load unit (once more: at once)\n"
+NOTICE = b"stopping after the current load batch (press again to stop at once)\n"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped:
-    """Which signal arrived, if any."""
+    """The signal that arrived, or None."""
 
     signum: int | None = None
 
 
 @contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[Stopped]:
-    """The first signal calls `stop` (which must be signal-safe); a second one ends the process as ever."""
+    """The first signal calls `stop` (which must be signal-safe); a second one has its usual effect."""
     stopped = Stopped()
     before = {number: signal.getsignal(number) for number in SIGNALS}
 

@@ -1,6 +1,6 @@
-"""Adding tables to a table list that a person keeps: what is there stays as it is, byte for byte.
+"""Insertion of tables into an existing sync_config.yaml, which otherwise stays unchanged, byte for byte.
 
-New text goes in at one place, found by the positions of YAML's nodes, and the whole is read back before it counts.
+The new text is inserted at one place, found by the positions of the YAML nodes. The result is parsed before it is used.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _BY_HAND = "Add these tables by hand; `pgsnow discover` shows them."
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a table list has already. sources and commented: as written by SourceName. targets: as written."""
+    """Tables that a table list already names. sources, commented: in SourceName's form. targets: as written."""
 
     sources: frozenset[str] = frozenset()
     commented: frozenset[str] = frozenset()
     targets: tuple[str, ...] = ()
 
     def __contains__(self, proposal: Proposal) -> bool:
-        """Listed, or left out as a comment, by us or by a person."""
+        """True if the table is listed, or is commented out."""
         return not {str(proposal.name), one_line(str(proposal.name))}.isdisjoint(
             self.sources | self.commented
         )
 
 
 def listed(text: str, env: Mapping[str, str]) -> Listed:
-    """What the text of a table list names. Raises ConfigError if it is not YAML."""
+    """The tables that the text of a table list names. Raises ConfigError if it is not YAML."""
     tables = [table for table in _tables(_expanded(text, env)) if isinstance(table, Mapping)]
     commented = (_text_of(match[1]) for match in _COMMENTED_ENTRY.finditer(text))
     return Listed(
@@ -51,10 +51,9 @@ def listed(text: str, env: Mapping[str, str]) -> Listed:
 
 
 def merge(text: str, proposals: Sequence[Proposal], *, file: str, env: Mapping[str, str]) -> str:
-    """`text` with those proposals that it does not name yet; the same text if there are none.
+    """`text` with the proposals that it does not name yet; unchanged if there are none.
 
-    The result is a table list that can be loaded. Raises ConfigError if it would not be, for what is wrong in
-    `text` itself too.
+    The result is a valid table list. Raises ConfigError if it would not be, also because of mistakes in `text`.
     """
     known = listed(text, env)
     new = [proposal for proposal in proposals if proposal not in known]
@@ -64,7 +63,7 @@ def merge(text: str, proposals: Sequence[Proposal], *, file: str, env: Mapping[s
     added = [dict(proposal.entry) for proposal in new if proposal.entry is not None]
     tables = _tables(_data(merged))
     if tables != [*_tables(_data(text)), *added]:
-        raise ConfigError(f"{file}: its `tables:` cannot be added to by a program", advice=_BY_HAND)
+        raise ConfigError(f"{file}: `tables:` cannot be extended automatically", advice=_BY_HAND)
     if tables:
         read = read_yaml(merged)
         parse_config(read.data, file=file, env=env, lines=read.lines)
@@ -79,7 +78,7 @@ def _data(text: str) -> Any:
 
 
 def _expanded(text: str, env: Mapping[str, str]) -> Any:
-    """What is missing or malformed is kept as it stands: it is told when the file is loaded."""
+    """The parsed text with variables replaced. Problems with them are ignored: loading the file reports them."""
     ignored: list[object] = []
     return expand(_data(text), env, report=lambda *problem: ignored.append(problem))
 
@@ -104,7 +103,7 @@ def _is_target(value: object) -> bool:
 
 
 def _text_of(written: str) -> str:
-    """A scalar as YAML reads it."""
+    """The value of a YAML scalar."""
     try:
         value = yaml.safe_load(written)
     except yaml.YAMLError:
@@ -131,7 +130,8 @@ def _inserted(text: str, new: Sequence[Proposal], file: str) -> str:
 
 
 def _into_flow(text: str, tables: yaml.SequenceNode, new: Sequence[Proposal]) -> str:
-    """Behind the last item, or right behind the bracket. Such lists hold no comments of ours: nothing is refused."""
+    """Inserts after the last item, or after the bracket. Tables that cannot be synced are left out, because such lists
+    have no comments."""
     items = [flow(proposal) for proposal in new if proposal.entry is not None]
     if not items:
         return text
@@ -159,7 +159,7 @@ def _blocks(new: Sequence[Proposal], indent: int, inner: int = 2) -> Iterator[st
 
 
 def _end_of(node: yaml.Node) -> int:
-    """The line on which a node's last character stands; a block's own end mark is at whatever comes after it."""
+    """The line of a node's last character. (The end mark of a block is at the start of what follows it.)"""
     if isinstance(node, (yaml.MappingNode, yaml.SequenceNode)) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end_of(last[1] if isinstance(last, tuple) else last)
@@ -168,8 +168,8 @@ def _end_of(node: yaml.Node) -> int:
 
 
 def _past_comments(lines: Sequence[str], at: int, dash: int) -> int:
-    """Over the comments that belong to the list: all up to the file's end; else, before another key, those that are
-    indented, or that follow without a blank line."""
+    """The line after the comments that belong to the list: all up to the end of the file; if another key follows, those
+    that are indented, or that follow without a blank line."""
     end = at
     blank = False
     for number in range(at, len(lines)):
@@ -185,7 +185,7 @@ def _past_comments(lines: Sequence[str], at: int, dash: int) -> int:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines with their ends, as YAML counts them."""
+    """Lines with their line ends, split as YAML splits them."""
     return re.findall(
         r"[^\r\n\x85\u2028\u2029]*(?:\r\n|[\r\n\x85\u2028\u2029])|[^\r\n\x85\u2028\u2029]+\Z", text
     )

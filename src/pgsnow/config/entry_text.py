@@ -1,4 +1,4 @@
-"""Proposals as the text of a table list: entries with the reason of each choice, refused tables as comments."""
+"""Proposals as YAML text: entries with comments that give the reasons, other tables as comments."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HEADER = """\
 #
 # Written by `pgsnow discover` from what the catalog says; the comments say why. Read it, change it, keep it: another
 # `pgsnow discover --write` adds new tables and touches nothing that is here. A table left as a comment stays out.
-# `pgsnow check` says what would not work, `pgsnow plan` shows what would be created and read.
+# `pgsnow check` reports what would not work, `pgsnow plan` shows what would be created and read.
 sync_interval_seconds: 120
 default_batch_size: 1000
 """
 
 
 def scalar(value: Any) -> str:
-    """One value on one line, in a form that YAML reads back as the same text."""
+    """One value on one line, quoted if YAML would not read it as the same text."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(scalar(item) for item in value)}]"
     text = str(value)
@@ -37,15 +37,16 @@ def scalar(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text fit for a comment: what would end the line, or is not for eyes, as an escape."""
+    """Text for a comment: line ends and unprintable characters are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def block(proposal: Proposal, indent: int, inner: int = 2) -> list[str]:
-    """The lines of an item of a block sequence. indent: column of its dash; inner: from there to its keys."""
+    """The lines of an item of a block sequence. indent: column of its dash. inner: distance from the dash to the
+    keys."""
     margin = " " * indent
     if proposal.entry is None:
-        return [f"{margin}# {line}".rstrip() for line in _refused(proposal)]
+        return [f"{margin}# {line}".rstrip() for line in _unsynced(proposal)]
     comments = [f"{margin}# {line}" for reason in proposal.reasons for line in _folded(reason)]
     return [*comments, *(margin + line for line in _item(proposal.entry, inner))]
 
@@ -56,7 +57,7 @@ def flow(proposal: Proposal) -> str:
 
 
 def fresh(proposals: Iterable[Proposal]) -> str:
-    """A whole new file."""
+    """The text of a new file."""
     return HEADER + "tables:\n" + "\n\n".join("\n".join(block(proposal, 2)) for proposal in proposals) + "\n"
 
 
@@ -70,8 +71,8 @@ def _folded(text: str) -> list[str]:
     return wrap(one_line(text), WIDTH, break_long_words=False, subsequent_indent="  ")
 
 
-def _refused(proposal: Proposal) -> list[str]:
-    told = _folded(f"Not synced: {proposal.refusal}")
+def _unsynced(proposal: Proposal) -> list[str]:
+    lines = _folded(f"Not synced: {proposal.refusal}")
     if proposal.fix:
-        told.append(f"→ {one_line(proposal.fix)}")
-    return [*told, *_item({"source": one_line(str(proposal.name))}, 2)]
+        lines.append(f"→ {one_line(proposal.fix)}")
+    return [*lines, *_item({"source": one_line(str(proposal.name))}, 2)]

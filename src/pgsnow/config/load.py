@@ -1,4 +1,4 @@
-"""The files a sync starts from: sync_config.yaml and .env. Light enough for a Celery parent before it forks."""
+"""Loading of sync_config.yaml and .env. Its imports are light enough for Celery's parent process, before the fork."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _FILES = ("SNOWFLAKE_PRIVATE_KEY_FILE", "SNOWFLAKE_TOKEN_FILE_PATH")
 def load_config(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> SyncConfig:
     """The configuration in the file at `path`.
 
-    `${VAR}` comes from `env`; by default from the process's environment, and below it from `.env` next to the
-    file or in the working directory. Raises ConfigError with every problem, each with file, line and key.
+    `${VAR}` is taken from `env`; by default from the process's environment, then from `.env` next to the file or in the
+    working directory. Raises ConfigError with every problem, each with file, line and key.
     """
     file = Path(path)
     text = _read(file, "write one, or name another with --config")
@@ -31,16 +31,17 @@ def load_config(path: str | os.PathLike[str], env: Mapping[str, str] | None = No
         read = read_yaml(text)
     except YamlProblem as problem:
         place = f"{file}:{problem.line}" if problem.line else str(file)
-        raise ConfigError(f"{place}: is not YAML: {problem} — correct its spelling and indentation") from None
-    found = [(path, _twice(lines)) for path, lines in read.twice.items()]
+        raise ConfigError(f"{place}: is not valid YAML: {problem} — correct its syntax") from None
+    found = [(path, _duplicate(lines)) for path, lines in read.duplicates.items()]
     return parse_config(_data(read), file=str(file), env=values, lines=read.lines, found=found)
 
 
 def load_settings(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
-    """Connections from `env`; by default from the process's environment.
+    """Connection settings from `env`; by default from the process's environment.
 
-    Below it counts `env_file`; without both, `.env` in the working directory if there is one. Raises
-    ConfigError with everything that is missing or wrong, also an `env_file` or a key file that is not there.
+    Variables that it does not set are taken from `env_file`; if neither is given, from `.env` in the working
+    directory if it exists. Raises ConfigError with everything that is missing or wrong, a missing `env_file` or key
+    file included.
     """
     values = variables(env, env_file)
     missing = [_missing_file(name, values[name]) for name in _FILES if _is_missing(values.get(name))]
@@ -54,10 +55,8 @@ def load_settings(env: Mapping[str, str] | None = None, env_file: Path | None = 
 
 
 def load_source(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> PostgresSettings:
-    """The source alone, read as load_settings does, for commands that need nothing of Snowflake.
-
-    Raises ConfigError.
-    """
+    """The source's settings only, for commands that do not use Snowflake; read like load_settings. Raises
+    ConfigError."""
     read = Environment(variables(env, env_file))
     source = source_from(read)
     read.finish()
@@ -65,7 +64,7 @@ def load_source(env: Mapping[str, str] | None = None, env_file: Path | None = No
 
 
 def variables(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, str]:
-    """Every variable as load_settings sees it. Raises ConfigError for an `env_file` that is not there."""
+    """All variables that load_settings reads. Raises ConfigError if `env_file` does not exist."""
     if env_file is not None:
         below = _dotenv(env_file)
     else:
@@ -77,15 +76,15 @@ def _data(read: YamlText) -> object:
     return {} if read.data is None else read.data
 
 
-def _twice(lines: list[int]) -> str:
-    return f"is written twice (lines {', '.join(map(str, lines))}) — keep one"
+def _duplicate(lines: list[int]) -> str:
+    return f"is a duplicate key (lines {', '.join(map(str, lines))}) — keep one"
 
 
 def _read(file: Path, fix: str) -> str:
     try:
         return file.read_text("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"{file}: there is no such file — {fix}") from None
+        raise ConfigError(f"{file}: the file does not exist — {fix}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{file}: is not UTF-8 text — save it as UTF-8") from None
     except OSError as error:
@@ -93,7 +92,7 @@ def _read(file: Path, fix: str) -> str:
 
 
 def _dotenv_beside(config: Path | None) -> dict[str, str]:
-    """`.env` next to the configuration, else in the working directory, else nothing."""
+    """The variables in `.env` next to the configuration, else in the working directory; empty if there is none."""
     places = [Path.cwd()] if config is None else [config.parent, Path.cwd()]
     file = next((place / ".env" for place in places if (place / ".env").is_file()), None)
     return _dotenv(file) if file else {}
@@ -105,7 +104,7 @@ def _dotenv(file: Path) -> dict[str, str]:
 
 
 def _with_home(values: Mapping[str, str]) -> dict[str, str]:
-    """`~` in paths, which only a shell would have replaced."""
+    """The values with `~` expanded in paths."""
     return {name: os.path.expanduser(v) if name in _FILES else v for name, v in values.items()}  # noqa: PTH111
 
 
@@ -114,4 +113,4 @@ def _is_missing(path: str | None) -> bool:
 
 
 def _missing_file(name: str, path: str) -> str:
-    return f"environment: {name}: no file can be read at {path} — correct the path or its permissions"
+    return f"environment: {name}: {path} cannot be read — correct the path or its permissions"

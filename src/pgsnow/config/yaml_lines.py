@@ -1,4 +1,4 @@
-"""YAML with what PyYAML leaves out: the line of every key, and a word about keys that are written twice."""
+"""YAML parsing that also gives the line of every key, and detects duplicate keys."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import yaml
 from pgsnow.model.config.interpolation import Path
 
 MAX_NODES = 200_000
-"""Far above any table list; what is larger is aliases that multiply each other."""
+"""Far more than any table list has; only nested aliases can lead to more."""
 
 
 class YamlProblem(ValueError):
-    """The text cannot be read at all. `line` counts from 1."""
+    """The text is not valid YAML. line: from 1, None if unknown."""
 
     def __init__(self, message: str, line: int | None) -> None:
         super().__init__(message)
@@ -24,15 +24,15 @@ class YamlProblem(ValueError):
 
 @dataclass
 class YamlText:
-    """data: plain values. lines: key path → line, from 1. twice: path of a repeated key → its lines."""
+    """data: plain values. lines: key path → line, from 1. duplicates: path of a repeated key → its lines."""
 
     data: Any
     lines: dict[Path, int] = field(default_factory=dict)
-    twice: dict[Path, list[int]] = field(default_factory=dict)
+    duplicates: dict[Path, list[int]] = field(default_factory=dict)
 
 
 def read_yaml(text: str) -> YamlText:
-    """One document, safe tags only. Of a key written twice the last one counts. Raises YamlProblem."""
+    """Parses one document with safe tags only. Of duplicate keys the last one is used. Raises YamlProblem."""
     try:
         return _read(yaml.SafeLoader(text))
     except YamlProblem:
@@ -43,9 +43,9 @@ def read_yaml(text: str) -> YamlText:
     except yaml.YAMLError as error:
         raise YamlProblem(str(error).replace("\n", " "), None) from None
     except RecursionError:
-        raise YamlProblem("it is nested too deep", None) from None
+        raise YamlProblem("it is nested too deeply", None) from None
     except ValueError as error:
-        raise YamlProblem(f"a value that YAML takes for a date or a number: {error}", None) from None
+        raise YamlProblem(f"a value that YAML reads as a date or a number: {error}", None) from None
 
 
 def _read(loader: yaml.SafeLoader) -> YamlText:
@@ -53,31 +53,31 @@ def _read(loader: yaml.SafeLoader) -> YamlText:
     read = YamlText(None)
     if node is None:
         return read
-    for count, (path, line) in enumerate(_walk(node, (), (), read.twice)):
+    for count, (path, line) in enumerate(_walk(node, (), (), read.duplicates)):
         if count > MAX_NODES:
-            raise YamlProblem("its aliases multiply to a size that cannot be meant", None)
+            raise YamlProblem("its aliases expand to too many values", None)
         read.lines[path] = line
     read.data = loader.construct_document(node)
     return read
 
 
 def _walk(
-    node: yaml.Node, path: Path, around: tuple[int, ...], twice: dict[Path, list[int]]
+    node: yaml.Node, path: Path, around: tuple[int, ...], duplicates: dict[Path, list[int]]
 ) -> Iterator[tuple[Path, int]]:
     """Each path below `node` with its line. `around`: ids of the nodes that hold this one."""
     if id(node) in around:
-        raise YamlProblem("an alias stands inside what it stands for", node.start_mark.line + 1)
+        raise YamlProblem("an alias refers to a value that contains it", node.start_mark.line + 1)
     inside = (*around, id(node))
     if isinstance(node, yaml.MappingNode):
-        yield from _walk_mapping(node, path, inside, twice)
+        yield from _walk_mapping(node, path, inside, duplicates)
     elif isinstance(node, yaml.SequenceNode):
         for at, item in enumerate(node.value):
             yield (*path, at), item.start_mark.line + 1
-            yield from _walk(item, (*path, at), inside, twice)
+            yield from _walk(item, (*path, at), inside, duplicates)
 
 
 def _walk_mapping(
-    node: yaml.MappingNode, path: Path, inside: tuple[int, ...], twice: dict[Path, list[int]]
+    node: yaml.MappingNode, path: Path, inside: tuple[int, ...], duplicates: dict[Path, list[int]]
 ) -> Iterator[tuple[Path, int]]:
     first: dict[str, int] = {}
     for key, value in node.value:
@@ -86,7 +86,7 @@ def _walk_mapping(
         line = key.start_mark.line + 1
         here = (*path, key.value)
         if key.value in first:
-            twice.setdefault(here, [first[key.value]]).append(line)
+            duplicates.setdefault(here, [first[key.value]]).append(line)
         first.setdefault(key.value, line)
         yield here, line
-        yield from _walk(value, here, inside, twice)
+        yield from _walk(value, here, inside, duplicates)

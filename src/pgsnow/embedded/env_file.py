@@ -1,4 +1,4 @@
-"""The `.env` that leads pgsnow to embedded servers."""
+"""Writes the `.env` with the settings of embedded servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 def write_env_file(path: Path, values: Mapping[str, str]) -> None:
-    """Replaces the file at once, never half of it; readable by its owner alone."""
+    """Replace the file atomically; it is readable by its owner alone."""
     handle, name = tempfile.mkstemp(prefix=".env-", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(handle, "w") as file:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL on loopback, from a wheel, as a child of this process."""
+"""A PostgreSQL server on loopback, from a wheel, as a child of this process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DEFAULTS = {
     "log_timezone": "UTC",
 }
 FAST_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""For servers that live as long as a test run: a killed process loses little, a power cut everything."""
+"""For servers of one test run: a killed process loses little, a power cut everything."""
 CRASHED_SECONDS = 10.0
 """After kill -9 the backends hold the shared memory for a moment, and a new server refuses to start."""
 
 
 class EmbeddedPostgres(StoredServer):
-    """One cluster in `data_dir`, made when there is none, superuser `postgres` trusted on loopback only.
+    """One cluster in `data_dir`, created if there is none, superuser `postgres` trusted on loopback only.
 
     `config` adds to the server's settings. Data survive `stop` and `kill`. Works as a normal user, and as
     root: the server then runs as another user, and when that one cannot enter the directory that holds

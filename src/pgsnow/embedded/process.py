@@ -14,6 +14,8 @@ from pgsnow.model.errors import PgsnowError
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.02
+LONGEST = 10
+"""How many times its seconds a wait may take while there is progress."""
 
 
 class EmbeddedServerFailed(PgsnowError):
@@ -72,11 +74,34 @@ def command_line(pid: int) -> str:
         return shown.stdout.strip()
 
 
-def wait_for(done: Callable[[], bool], seconds: float, *, pause: float = POLL_SECONDS) -> bool:
-    """Polls until `done()`, every `pause` seconds; False if it is not within `seconds`."""
+def wait_for(
+    done: Callable[[], bool],
+    seconds: float,
+    *,
+    pause: float = POLL_SECONDS,
+    progress: Callable[[], object] = lambda: None,
+) -> bool:
+    """Polls until `done()`, every `pause` seconds; False if it is not within `seconds`.
+
+    progress: a value that changes while something goes on, such as the CPU time of a process. The time counts from its
+    last change then, and LONGEST times as long is waited at most.
+    """
     deadline = time.monotonic() + seconds
+    longest = time.monotonic() + LONGEST * seconds
+    seen = progress()
     while not done():
+        if (now := progress()) != seen:
+            seen, deadline = now, min(time.monotonic() + seconds, longest)
         if time.monotonic() > deadline:
             return False
         time.sleep(pause)
     return True
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time that a process has used so far; None where that cannot be seen, or when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return None

@@ -1,4 +1,4 @@
-"""A server of our own: launched, awaited, stopped."""
+"""Base class of embedded servers: launch, wait, stop."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 from pgsnow.embedded.child import Child
-from pgsnow.embedded.process import START_SECONDS, EmbeddedServerFailed, free_port, port_in_use, wait_for
+from pgsnow.embedded.process import (
+    START_SECONDS,
+    EmbeddedServerFailed,
+    cpu_seconds,
+    free_port,
+    port_in_use,
+    wait_for,
+)
 
 
 class EmbeddedServer(ABC):
-    """A server of our own on a loopback port: `start` = `launch` + `wait`.
+    """A server on a loopback port: `start` = `launch` + `wait`.
 
     `launch` returns as soon as the process runs, so that several servers come up at the same time.
     All methods are idempotent. A port that was not given is chosen at the first launch and kept.
@@ -36,7 +43,7 @@ class EmbeddedServer(ABC):
         return self._fixed_port
 
     def prefer_port(self, port: int) -> None:
-        """Takes this port if it is free at the first launch."""
+        """Use this port if it is free at the first launch."""
         if not self._fixed_port:
             self._port = port
 
@@ -67,11 +74,14 @@ class EmbeddedServer(ABC):
         self._child = self._spawn()
 
     def wait(self, seconds: float = START_SECONDS) -> None:
-        """Until it answers. EmbeddedServerFailed, with the end of its log, when it ends or is too slow."""
+        """Wait until it answers. Raises EmbeddedServerFailed, with the end of its log, if it ends, or if it has used
+        no CPU for so many seconds and does not answer."""
         child = self._child
         if child is None:
             raise EmbeddedServerFailed(f"{self.name} was not launched")
-        answered = wait_for(lambda: not child.running or self._ready(), seconds)
+        answered = wait_for(
+            lambda: not child.running or self._ready(), seconds, progress=lambda: cpu_seconds(child.pid)
+        )
         if not child.running or not answered:
             self.kill()
             raise EmbeddedServerFailed(
@@ -84,12 +94,12 @@ class EmbeddedServer(ABC):
         return self
 
     def stop(self) -> None:
-        """Ends it in order: everything committed is on disk."""
+        """Shut it down cleanly: everything committed is on disk."""
         if self._child is not None:
             self._child.stop()
 
     def kill(self) -> None:
-        """kill -9, as a crash would."""
+        """Kill it with SIGKILL, as in a crash."""
         if self._child is not None:
             self._child.kill()
 

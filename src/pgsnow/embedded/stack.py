@@ -1,4 +1,4 @@
-"""Postgres, the Snowflake emulator and, where wanted, a broker: started together, ended together."""
+"""Postgres, the Snowflake emulator and optionally a broker, started and stopped together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENV_FILE, PORTS_FILE = ".env", "ports.json"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the servers of a directory listened last, so that its `.env` stays true."""
+    """The last ports of a directory's servers, which are used again so that its `.env` stays valid."""
 
     postgres: int | None = None
     snowflake: int | None = None
@@ -47,7 +47,7 @@ class Ports:
 class Stack:
     """The servers of one directory. Data survive `down` and kill -9 of any of them; the broker keeps nothing.
 
-    Start it from a thread that lives as long as the servers shall: they end when it ends.
+    Start it from a thread that lives as long as the servers: they end when it ends.
     A port that is not given is the one used last, or a free one.
     """
 
@@ -66,7 +66,8 @@ class Stack:
         self._running = False
 
     def up(self) -> Self:
-        """Returns when all answer and `.env` is written. Idempotent. Raises EmbeddedServerFailed, nothing left."""
+        """Start all; returns when they answer and `.env` is written. Idempotent. Raises EmbeddedServerFailed,
+        and then nothing runs."""
         if self._running:
             return self
         self.dir.mkdir(parents=True, exist_ok=True)
@@ -87,23 +88,23 @@ class Stack:
         return self
 
     def down(self) -> None:
-        """Ends all of them, in order. Idempotent."""
+        """Stop all of them. Idempotent."""
         for server in reversed(self._servers):
             server.stop()
         self._running = False
 
     def env(self) -> dict[str, str]:
-        """The environment that leads pgsnow to these servers."""
+        """Environment variables with the settings of these servers."""
         values = {"POSTGRES_DSN": self.postgres.dsn(DATABASE), **self.snowflake.settings_env()}
         return values | ({"CELERY_BROKER_URL": self.broker.url} if self._with_broker else {})
 
     def stop_orphans(self) -> None:
-        """Ends servers that a killed owner of this directory left."""
+        """Stop servers that a killed owner of this directory left running."""
         for server in (self.snowflake, self.postgres):
             server.stop_orphan()
 
     def restart_ended(self) -> tuple[str, ...]:
-        """Starts again what has ended by itself; says what."""
+        """Restart servers that have ended; returns their names."""
         ended = [server for server in self._servers if server.pid is None]
         for server in ended:
             server.start()
@@ -136,6 +137,6 @@ def _keep_port(server: EmbeddedServer, last: int | None) -> None:
     if last is None or server.port_is_given:
         return
     if port_in_use(last):
-        sys.stderr.write(f"{server.name}: port {last} of last time is taken, another one is used\n")
+        sys.stderr.write(f"{server.name}: the previous port {last} is taken, another one is used\n")
     else:
         server.prefer_port(last)

@@ -1,4 +1,4 @@
-"""A server with a directory of its own: one owner at a time, and no orphan of a killed owner in the way."""
+"""Base class of servers with a data directory: one owner at a time; a killed owner's server is stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pgsnow.embedded.server import EmbeddedServer
 
 
 class DirectoryLock:
-    """An exclusive claim that the system ends when the process ends in any way. The file holds the owner's id."""
+    """Exclusive lock of a directory, which the system releases when the process ends. The file holds the
+    owner's id."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -44,7 +45,7 @@ class DirectoryLock:
             self._file = None
 
     def owner(self) -> int | None:
-        """The process id of whoever has it now."""
+        """The process id of the current owner."""
         try:
             with self._path.open() as file:
                 try:
@@ -68,7 +69,8 @@ class StoredServer(EmbeddedServer):
         return self.data_dir.with_name(self.data_dir.name + suffix)
 
     def launch(self) -> None:
-        """EmbeddedServerFailed when another process runs a server on this directory, or the given port is taken."""
+        """EmbeddedServerFailed when another process runs a server on this directory, or the given port is
+        taken."""
         if self.pid is not None:
             return
         if not self._lock.take():
@@ -88,7 +90,7 @@ class StoredServer(EmbeddedServer):
         self._lock.release()
 
     def stop_orphan(self) -> None:
-        """Ends the server that a killed owner left on this directory."""
+        """Stop the server that a killed owner left running on this directory."""
         pid = self._recorded_pid()
         if pid is None or not self._serves_here(pid):
             return

@@ -1,4 +1,4 @@
-"""Something a process has one of, made when it is first needed: after the fork, and never where nothing needs it."""
+"""One instance for each process, created at first use: after a fork, and only where it is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Closable(Protocol):
-    """Something that holds connections."""
+    """An object that holds connections."""
 
     def close(self) -> None: ...
 
@@ -18,7 +18,7 @@ Held = TypeVar("Held", bound=Closable)
 
 
 class OnePerProcess(Generic[Held]):
-    """Holds at most one for this process. All methods may be called from any thread."""
+    """Holds at most one instance for each process. All methods may be called from any thread."""
 
     def __init__(self, make: Callable[[], Held]) -> None:
         self._make = make
@@ -28,7 +28,7 @@ class OnePerProcess(Generic[Held]):
         self._inherited: list[Held] = []
 
     def get(self) -> Held:
-        """The one there is, or else one made now. Raises what making it raises."""
+        """The instance of this process, created by the first call. Raises what `make` raises."""
         with self._lock:
             if self._held is not None and self._pid != os.getpid():
                 # Its sockets are shared with the parent: neither use nor close it, nor let it be collected.
@@ -40,7 +40,7 @@ class OnePerProcess(Generic[Held]):
             return self._held
 
     def close(self) -> None:
-        """Close the one this process has made, if it has; `get` then makes another. Idempotent."""
+        """Close the instance that this process created, if any; `get` then creates another. Idempotent."""
         with self._lock:
             if self._held is None or self._pid != os.getpid():
                 return

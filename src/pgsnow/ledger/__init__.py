@@ -1,1 +1,1 @@
-"""What pgsnow remembers, in Postgres: checkpoints, leases, quarantine, run log."""
+"""The ledger: pgsnow's own tables in Postgres, with checkpoints, leases, rejected rows and the run log."""

@@ -1,38 +1,37 @@
-"""How far each table is read and loaded: its checkpoint, its open batches, its source and target as last
-seen.
-"""
+"""Checkpoints, and what is stored in their rows: open batches, and the source and target as last seen."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries import Statements, as_json
-from pgsnow.ledger.rules import applied_until, as_time
+from pgsnow.ledger.queries import Queries, as_json
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.evolution.drift import SourceDefinition
 
+_TIME = re.compile(r"\d{4,6}-\d\d-\d\d([ T]\d\d:\d\d.*)?\Z")
 
+
+@dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """Checkpoints and what is stored with them. Each write is one statement, and changes nothing if a
-    higher fence was granted.
-    """
+    """How far each table is read and loaded, in sync_watermarks. Each write is one statement."""
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    queries: Queries
 
     def all(self) -> dict[str, Checkpoint]:
         """The checkpoint of each table that has one, without claiming it: for a preview."""
-        rows = self._statements.rows("checkpoints")
+        rows = self.queries.execute("checkpoints")
         return {row["source_table"]: Checkpoint.from_json(row["checkpoint"]) for row in rows}
 
     def source_definitions(self) -> dict[str, SourceDefinition]:
         """The stored source definition of each table that has one, without claiming it: for a preview."""
-        rows = self._statements.rows("known_sources")
+        rows = self.queries.execute("source_definitions")
         return {row["source_table"]: SourceDefinition.from_json(row["source_schema"]) for row in rows}
 
     def advance(self, claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
@@ -40,61 +39,77 @@ class Checkpoints:
         the stored one stays). Never backward: with the same server identity and mode, a smaller x raises
         LeaseLost.
         """
-        if self.advance_idle([(claim, checkpoint)], {} if source is None else {claim.table: source}):
-            raise self._statements.lost(claim)
+        moves = as_json([_move(claim, checkpoint, source)])
+        if not self.queries.execute("advance", moves=moves).rowcount:
+            raise self.queries.lease_lost(claim)
 
     def advance_idle(
         self,
         moves: Sequence[tuple[Claim, Checkpoint]],
         sources: Mapping[str, SourceDefinition] = MappingProxyType({}),
     ) -> list[str]:
-        """`advance` for many idle tables in one statement, `sources` by table; returns the tables that
-        could not move.
+        """Move the checkpoints of many idle tables in one statement; `sources` by table. Returns the
+        tables whose checkpoint could not move (see `advance`).
         """
         if not moves:
             return []
-        rows = self._statements.rows(
-            "advance", moves=as_json(_move(claim, to, sources.get(claim.table)) for claim, to in moves)
-        )
-        moved = {row["source_table"] for row in rows}
+        rows = as_json(_move(claim, to, sources.get(claim.table)) for claim, to in moves)
+        moved = {row["source_table"] for row in self.queries.execute("advance", moves=rows)}
         return [claim.table for claim, _ in moves if claim.table not in moved]
 
     def forget(self, claim: Claim) -> None:
         """Delete the checkpoint and the backfill under way: the next read is a full one, from its
         beginning. Batches that wait in the stage become open batches.
         """
-        self._statements.fenced("forget", claim)
+        self.queries.fenced("forget", claim)
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         """Record the batch once, before anything of it exists in Snowflake, so that a crash leaves no
         unknown files or tables behind.
         """
-        self._statements.fenced("open_chunk_batch" if claim.chunk else "open_batch", claim, batch=batch)
+        self.queries.fenced("open_chunk_batch" if claim.chunk else "open_batch", claim, batch=batch)
 
     def close_batches(self, claim: Claim, batches: Iterable[str]) -> None:
         """Record that nothing of these batches is left in Snowflake."""
-        self._statements.fenced(
+        self.queries.fenced(
             "close_chunk_batches" if claim.chunk else "close_batches", claim, batches=list(batches)
         )
 
     def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
         """Cache the target's columns; None deletes them."""
         stored = None if columns is None else Jsonb(dict(columns))
-        self._statements.fenced("remember_target", claim, columns=stored)
+        self.queries.fenced("remember_target", claim, columns=stored)
 
     def remember_source(self, claim: Claim, source: SourceDefinition) -> None:
         """Store the source's definition and its columns in the target, without moving the checkpoint."""
-        self._statements.fenced("remember_source", claim, source=Jsonb(source.to_json()))
+        self.queries.fenced("remember_source", claim, source=Jsonb(source.to_json()))
 
     def virtual_xids(self, source: str) -> VirtualXids:
         """The last saved listing of this source's virtual transactions (empty: none)."""
-        rows = self._statements.rows("virtual_xids", source=source)
-        return VirtualXids(**rows[0]) if rows else VirtualXids()
+        row = self.queries.execute("virtual_xids", source=source).fetchone()
+        return VirtualXids() if row is None else VirtualXids(**row)
 
     def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
         """Save a listing in place of the last one."""
         begun = Jsonb(dict(listing.begun))
-        self._statements.count("save_virtual_xids", source=source, taken_at=listing.taken_at, begun=begun)
+        self.queries.execute("save_virtual_xids", source=source, taken_at=listing.taken_at, begun=begun)
+
+
+def applied_until(checkpoint: Checkpoint) -> str | None:
+    """The moment before which every commit is in the target, as text; None: the checkpoint contains no
+    moment.
+
+    It is `low`; where that is an integer watermark, the newest mark that has a time.
+    """
+    known = [as_time(checkpoint.low), *(as_time(mark.low) for mark in reversed(checkpoint.trail))]
+    return next((text for text in known if text is not None), None)
+
+
+def as_time(text: str | None) -> str | None:
+    """The text if it is a finite date or timestamp as Postgres writes it (not an integer, not an
+    infinity).
+    """
+    return text if text is not None and _TIME.match(text) else None
 
 
 def _move(claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None) -> dict[str, Any]:

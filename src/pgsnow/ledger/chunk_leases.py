@@ -1,91 +1,109 @@
-"""Who may load a chunk: as with tables (see leases.py), a lease that carries a fence, and an advisory lock
-that shows its holder lives. Who asks for one is not refused while there is another: it gets the next.
+"""Leases of chunks: which worker may load a chunk. As with tables (see leases.py), a lease carries a
+fence, and an advisory lock shows that its holder is alive. A worker that asks for a chunk is not refused
+while there is another: it gets the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pgsnow.ledger.claim import ChunkClaim, Claim
-from pgsnow.ledger.held_claims import HeldClaims
-from pgsnow.ledger.queries import Statements, as_json
-from pgsnow.ledger.ranges import range_of
-from pgsnow.ledger.session import Link
-from pgsnow.model.backfill import Chunk, ChunkId
+from psycopg.types.json import Jsonb
+
+from pgsnow.ledger.claim import ChunkClaim, Claim, HeldClaims
+from pgsnow.ledger.queries import Queries, as_json, statement
+from pgsnow.ledger.session import LedgerConnection
+from pgsnow.model.backfill import Blocks, Chunk, ChunkId, Keys, Range
 from pgsnow.model.evolution.drift import SourceDefinition
 
+Row = dict[str, Any]
 
+
+@dataclass(frozen=True, slots=True)
 class ChunkLeases:
     """Claims, renews and releases chunks of the backfills under way in one ledger."""
 
-    def __init__(self, statements: Statements, lease_seconds: float, held: HeldClaims) -> None:
-        self._statements = statements
-        self._lease_seconds = lease_seconds
-        self._held = held
+    queries: Queries
+    lease_seconds: float
+    held: HeldClaims
 
     def claim(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
-        """See Backfills.claim_chunk."""
+        """Claim a chunk that is not done and that no living worker holds, of one of these tables' backfills;
+        None: there is none.
+
+        tables: the largest number of chunks of each that all workers together may hold at once. Low chunk
+        numbers come first, so that tables take turns. Chunks of a paused table wait. The table itself need
+        not be claimed; `leases.renew` and `leases.release` take the chunk's claim. Four round trips.
+        """
         if not tables:
             return None
-        params = {"run_id": run_id, "holder": holder, "lease_seconds": self._lease_seconds}
-        wanted = [{"name": name, "at_most": at_most} for name, at_most in tables.items()]
-        row = self._statements.session.run(lambda link: self._claim(link, wanted, params))
+        row = self.queries.session.run(lambda connection: self._claim(connection, tables, run_id, holder))
         if row is None:
             return None
         claimed = _chunk_claim(row, run_id, holder)
-        self._held.add([claimed.claim])
+        self.held.add([claimed.claim])
         return claimed
 
     def renew(self, claims: list[Claim]) -> None:
         """One round trip."""
-        self._statements.session.run(lambda link: self._renew(link, claims))
+        self.queries.session.run(lambda connection: self._renew(connection, claims))
 
     def release(self, claims: list[Claim]) -> None:
         """One round trip."""
-        self._statements.session.run(lambda link: self._release(link, claims))
+        self.queries.session.run(lambda connection: self._release(connection, claims))
 
     def _claim(
-        self, link: Link, wanted: list[dict[str, Any]], params: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """A statement sees what was there when it began, so waiting for one's turn is a statement of its
-        own.
+        self, connection: LedgerConnection, tables: Mapping[str, int], run_id: str, holder: str
+    ) -> Row | None:
+        """A statement sees what was committed when it began, so waiting for earlier claims is a statement
+        of its own.
         """
-        queries = self._statements.queries
-        with link.connection.transaction():
-            link.rows(queries["queue_for_chunks"], {"tables": [table["name"] for table in wanted]})
-            rows = link.rows(
-                queries["claim_chunk"],
-                {**params, "wanted": as_json(wanted), "locked": list(link.locked_chunks)},
-            )
-        if not rows:
-            return None
-        if rows[0]["has_lock"]:
-            link.locked_chunks[rows[0]["lock_key"]] = (_id(rows[0]), rows[0]["fences"][-1])
-        return rows[0]
+        params = {
+            "wanted": as_json({"name": name, "at_most": at_most} for name, at_most in tables.items()),
+            "locked": list(connection.locked_chunks),
+            "run_id": run_id,
+            "holder": holder,
+            "lease_seconds": self.lease_seconds,
+        }
+        with connection.transaction():
+            connection.execute(statement("queue_for_chunks", self.queries.schema), {"tables": list(tables)})
+            row = connection.execute(statement("claim_chunk", self.queries.schema), params).fetchone()
+        if row is not None and row["has_lock"]:
+            connection.locked_chunks[row["lock_key"]] = (_id(row), row["fences"][-1])
+        return row
 
-    def _renew(self, link: Link, claims: list[Claim]) -> None:
-        fences = {claim.chunk: claim.fence for claim in claims if claim.chunk is not None}
-        rows = link.rows(
-            self._statements.queries["renew_chunks"],
-            {"claims": _as_json(link, claims), "lease_seconds": self._lease_seconds},
-        )
-        for row in rows:
+    def _renew(self, connection: LedgerConnection, claims: list[Claim]) -> None:
+        fences = {claim.chunk: claim.fence for claim in claims}
+        params = {"claims": _as_json(connection, claims), "lease_seconds": self.lease_seconds}
+        for row in connection.execute(statement("renew_chunks", self.queries.schema), params):
             if row["has_lock"]:
-                link.locked_chunks[row["lock_key"]] = (_id(row), fences[_id(row)])
+                connection.locked_chunks[row["lock_key"]] = (_id(row), fences[_id(row)])
 
-    def _release(self, link: Link, claims: list[Claim]) -> None:
+    def _release(self, connection: LedgerConnection, claims: list[Claim]) -> None:
         ours = {(claim.chunk, claim.fence) for claim in claims}
-        locked = [key for key, held in link.locked_chunks.items() if held in ours]
-        link.rows(
-            self._statements.queries["release_chunks"], {"claims": _as_json(link, claims), "locked": locked}
-        )
+        locked = [key for key, held in connection.locked_chunks.items() if held in ours]
+        params = {"claims": _as_json(connection, claims), "locked": locked}
+        connection.execute(statement("release_chunks", self.queries.schema), params)
         for key in locked:
-            del link.locked_chunks[key]
+            del connection.locked_chunks[key]
 
 
-def _as_json(link: Link, claims: list[Claim]) -> Any:
-    locked = set(link.locked_chunks.values())
+def range_of(row: Row) -> Range:
+    """The rows of a chunk, from the columns of sync_chunks. first_block is NULL for ranges of keys only."""
+    if row["first_block"] is None:
+        return Keys(row["first_key"], row["end_key"])
+    return Blocks(row["first_block"], row["end_block"])
+
+
+def definition_of(row: Row) -> SourceDefinition | None:
+    """The source's definition from the column source_schema."""
+    stored = row["source_schema"]
+    return None if stored is None else SourceDefinition.from_json(stored)
+
+
+def _as_json(connection: LedgerConnection, claims: list[Claim]) -> Jsonb:
+    locked = set(connection.locked_chunks.values())
     return as_json(
         {
             "backfill": claim.chunk.backfill,
@@ -98,24 +116,23 @@ def _as_json(link: Link, claims: list[Claim]) -> Any:
     )
 
 
-def _id(row: dict[str, Any]) -> ChunkId:
+def _id(row: Row) -> ChunkId:
     return ChunkId(row["backfill"], row["number"])
 
 
-def _chunk_claim(row: dict[str, Any], run_id: str, holder: str) -> ChunkClaim:
-    fences = tuple(row["fences"])
+def _chunk_claim(row: Row, run_id: str, holder: str) -> ChunkClaim:
+    fences, batches = tuple(row["fences"]), tuple(row["open_batches"])
     claim = Claim(
         table=row["source_table"],
         run_id=run_id,
         holder=holder,
         fence=fences[-1],
         checkpoint=None,
-        open_batches=tuple(row["open_batches"]),
+        open_batches=batches,
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        known=None if row["source_schema"] is None else SourceDefinition.from_json(row["source_schema"]),
+        stored_definition=definition_of(row),
         chunk=_id(row),
     )
-    of = range_of(row["first_block"], row["end_block"], row["first_key"], row["end_key"])
-    chunk = Chunk(row["number"], of, attempts=row["attempts"], fences=fences, open_batches=claim.open_batches)
+    chunk = Chunk(row["number"], range_of(row), attempts=row["attempts"], fences=fences, open_batches=batches)
     return ChunkClaim(claim, chunk, row["layout"], row["backfill_fence"], row["replaces"])

@@ -1,8 +1,11 @@
-"""The right to sync a table or to load one chunk, and the refusal of it."""
+"""Claims: the right to sync a table or to load one chunk, the refusal of it, and the claims that a
+process holds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,13 +14,16 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import SourceDefinition
 
+FENCES_PER_CLAIM = 1_000_000
+"""Fences directly below that of a claim, reserved for the chunks of a backfill that it begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to sync one table, until another run is granted a higher fence.
 
-    fence grows with every claim of the table for ever, also over a lost or restored ledger (it is never below
-    the server's clock in microseconds), so a row written under a higher fence is from a later run.
+    fence grows with every claim of the table, also if the ledger is lost or restored (it is never below the
+    server's clock in microseconds), so a row written under a higher fence is from a later run.
     """
 
     table: str
@@ -26,33 +32,33 @@ class Claim:
     fence: int
     checkpoint: Checkpoint | None
     open_batches: tuple[str, ...] = ()
-    """Batches of earlier runs whose staging may be left in Snowflake."""
+    """Batches of earlier runs whose staged files or tables may be left in Snowflake."""
     target_columns: Mapping[str, str] | None = None
-    """The target's columns (name → type) as last seen, or None: look again."""
+    """The target's columns (name → type) as last seen; None: not cached, ask Snowflake."""
     has_open_errors: bool = False
-    known: SourceDefinition | None = None
-    """The source's definition as remembered with the checkpoint, or None: nothing is known yet."""
+    stored_definition: SourceDefinition | None = None
+    """The source's definition as stored with the checkpoint; None: none is stored."""
     chunk: ChunkId | None = None
-    """The right to one chunk of the backfill under way alone, until another attempt at it is granted or
-    the backfill is not under way any more. Its fence is above the backfill's and below that of the run
-    that ends it. Batches, the quarantine, what is known of the target, and `forget` may be written under
-    it.
+    """Set for the right to one chunk of the backfill under way, which ends when another attempt at the
+    chunk is granted or the backfill is not under way any more. Its fence is above the backfill's and
+    below that of the run that ends the backfill. It permits writes of batches, rejected rows and the
+    target's columns, and `checkpoints.forget`.
     """
     staged: tuple[StagedBatch, ...] = ()
-    """Batches that wait in the stage, in the order in which they were read; `checkpoint` is where that
-    ended.
+    """Batches that wait in the stage, in the order in which they were read; `checkpoint` is the end of
+    that reading.
     """
     staged_at: float = 0.0
-    """When the first of them was staged, and `granted_at` when this was granted: seconds since 1970, by
-    one clock.
-    """
+    """When the first of them was staged: seconds since 1970, by the ledger server's clock."""
     granted_at: float = 0.0
+    """When this claim was granted, by the same clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkClaim:
-    """A chunk that was granted. layout: of its backfill; whoever has planned another one must not load it.
-    fence and replaces: of its backfill.
+    """A chunk that was granted, and its backfill's layout, fence and `replaces`.
+
+    A worker whose own plan gives another layout must not load the chunk.
     """
 
     claim: Claim
@@ -73,3 +79,31 @@ class Refusal:
     """held, not due or paused."""
     holder: str | None = None
     since: datetime | None = None
+
+
+class HeldClaims:
+    """The claims of tables and chunks that were granted and not released yet, so that close() can release
+    them.
+
+    A forked child does not see its parent's claims.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, str, ChunkId | None], Claim] = {}
+        """By process, table and chunk."""
+
+    def add(self, claims: Iterable[Claim]) -> None:
+        self._held.update({_key(claim): claim for claim in claims})
+
+    def remove(self, claims: Iterable[Claim]) -> None:
+        """An older claim does not remove a newer one of its table or chunk."""
+        for claim in claims:
+            if self._held.get(_key(claim)) == claim:
+                del self._held[_key(claim)]
+
+    def of_this_process(self) -> list[Claim]:
+        return [claim for (pid, *_), claim in list(self._held.items()) if pid == os.getpid()]
+
+
+def _key(claim: Claim) -> tuple[int, str, ChunkId | None]:
+    return os.getpid(), claim.table, claim.chunk

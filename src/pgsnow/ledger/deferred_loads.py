@@ -1,28 +1,30 @@
-"""Batches that wait in the stage, and the two checkpoints of a table while any do."""
+"""Batches that wait in the stage to be loaded later."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
+from pgsnow.ledger.checkpoints import applied_until
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries import Statements, as_json
-from pgsnow.ledger.rules import applied_until
+from pgsnow.ledger.queries import Queries, as_json
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import SourceDefinition
 
 
+@dataclass(frozen=True, slots=True)
 class DeferredLoads:
-    """Rows that are read and staged now, and loaded later. While any batch waits, the ledger keeps two
-    checkpoints of its table: how far it is read (`Claim.checkpoint`, `checkpoints.all`, moved by
-    `checkpoints.advance`), and how far it is loaded. Both are in the table's row, so that each write is
-    one statement under its fence.
+    """Rows that are read and staged now, and loaded later.
+
+    While any batch waits, the ledger keeps two checkpoints of the table: how far it is read
+    (`Claim.checkpoint`, `checkpoints.all`, moved by `checkpoints.advance`), and how far it is loaded. Both
+    are in the table's row of sync_watermarks, so that each write is one fenced statement.
     """
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    queries: Queries
 
     def stage(
         self,
@@ -35,7 +37,7 @@ class DeferredLoads:
         `checkpoint`, in one statement. They are no longer open batches. Idempotent. Raises LeaseLost, also
         for an earlier checkpoint than the stored one and for a table without a checkpoint.
         """
-        self._statements.fenced(
+        self.queries.fenced(
             "stage",
             claim,
             batches=as_json(batch.to_json() for batch in batches),
@@ -48,14 +50,11 @@ class DeferredLoads:
         """Record that all waiting batches are in the target: the loading is where the reading is. They
         become open batches.
         """
-        self._statements.fenced("staged_loaded", claim)
+        self.queries.fenced("staged_loaded", claim)
 
     def discard(self, claim: Claim) -> Checkpoint | None:
         """Give up the waiting batches: the reading goes back to where the loading is, which is returned.
         They become open batches.
         """
-        rows = self._statements.rows("unstage", table=claim.table, fence=claim.fence)
-        if not rows:
-            raise self._statements.lost(claim)
-        stands = rows[0]["checkpoint"]
-        return None if stands is None else Checkpoint.from_json(stands)
+        [row] = self.queries.fenced("discard_staged", claim)
+        return None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"])

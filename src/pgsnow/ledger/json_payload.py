@@ -1,6 +1,4 @@
-"""What may go into jsonb, and how much of it: rejected rows come as they are, with any values of any
-length.
-"""
+"""Values as jsonb can store them, of bounded length: a rejected row may contain any value of any length."""
 
 from __future__ import annotations
 
@@ -29,10 +27,10 @@ def cut(text: str | None) -> str | None:
 
 
 def storable(value: Any) -> Any:
-    """The value in JSON's types, as jsonb takes them.
+    """The value in JSON's types, as jsonb accepts them; bytes become hex, other types their text.
 
-    jsonb has no NUL character, no half of a surrogate pair and no NaN
-    (https://www.postgresql.org/docs/current/datatype-json.html); bytes become hex, all else its text.
+    jsonb accepts no NUL character, no half of a surrogate pair and no NaN:
+    https://www.postgresql.org/docs/current/datatype-json.html
     """
     match value:
         case None | bool() | int():
@@ -52,9 +50,7 @@ def storable(value: Any) -> Any:
 
 
 def bounded(payload: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The payload with long values cut, and the last ones left out where the whole would exceed
-    MAX_PAYLOAD.
-    """
+    """The payload with long values cut, and its last values left out if it would exceed MAX_PAYLOAD."""
     if payload is None:
         return None
     room = MAX_PAYLOAD

@@ -1,10 +1,11 @@
-"""Who may sync a table: a lease row that carries the fence, and an advisory lock that shows its holder lives.
+"""Leases: which run may sync a table. A lease is a row that carries the fence, and an advisory lock that
+shows that its holder is alive.
 
-The fence alone protects: every write names it. The lock only makes it quick to take over from the dead:
+The fence alone protects: every write names it. The lock only makes it quick to replace a dead holder:
 Postgres drops it with the holder's session, while the lease itself still has minutes to run. A holder whose
-session is cut (its own network, a server restart) loses the lock; until its next renew() anyone may take the
-table over, and if somebody did, everything it still writes raises LeaseLost. If nobody did, it goes on
-undisturbed.
+session is cut (its own network, a server restart) loses the lock; until its next renew() any other run may
+claim the table, and if one does, everything the old holder still writes raises LeaseLost. If none does, the
+old holder continues undisturbed.
 """
 
 from __future__ import annotations
@@ -13,34 +14,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.chunk_leases import ChunkLeases
-from pgsnow.ledger.claim import Claim, Refusal
-from pgsnow.ledger.held_claims import HeldClaims
-from pgsnow.ledger.queries import Statements, as_json
-from pgsnow.ledger.rules import FENCES_OF_A_CLAIM, lock_key
-from pgsnow.ledger.session import Link
+from pgsnow.ledger.chunk_leases import ChunkLeases, definition_of
+from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, HeldClaims, Refusal
+from pgsnow.ledger.queries import Queries, as_json, statement
+from pgsnow.ledger.session import LedgerConnection, lock_key
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.evolution.drift import SourceDefinition
 
 HELD = "held"
+
+Row = dict[str, Any]
 
 
 class Leases:
     """Claims tables; renews and releases claims of tables and of chunks."""
 
-    def __init__(self, statements: Statements, lease_seconds: float) -> None:
-        self._statements = statements
+    def __init__(self, queries: Queries, lease_seconds: float) -> None:
+        self._session = queries.session
+        self._schema = queries.schema
         self._lease_seconds = lease_seconds
         self._held = HeldClaims()
-        self.chunks = ChunkLeases(statements, lease_seconds, self._held)
+        self.chunks = ChunkLeases(queries, lease_seconds, self._held)
 
     def claim(
         self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float] = 0.0
     ) -> tuple[list[Claim], list[Refusal]]:
-        """Claim those tables that nobody holds. One round trip, or three if a table has no row yet.
+        """Claim those tables that no run holds. One round trip, or three if a table has no row yet.
 
         A holder whose session is gone (killed, cut off) holds nothing. min_age: seconds since the start of
         the last run that succeeded, for all tables or by table (missing: 0); a table that ran more recently
@@ -49,14 +51,8 @@ class Leases:
         names = list(dict.fromkeys(tables))
         if not names:
             return [], []
-        params = {
-            "run_id": run_id,
-            "holder": holder,
-            "lease_seconds": self._lease_seconds,
-            "reserved": FENCES_OF_A_CLAIM,
-        }
         ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
-        found = self._statements.session.run(lambda link: self._claim_all(link, ages, params))
+        found = self._session.run(lambda connection: self._claim_all(connection, ages, run_id, holder))
         claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
         self._held.add(claims)
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
@@ -65,7 +61,7 @@ class Leases:
         """Extend these claims. Lost ones are left out silently; their next write raises LeaseLost."""
         tables, chunks = _by_kind(claims)
         if tables:
-            self._statements.session.run(lambda link: self._renew(link, tables))
+            self._session.run(lambda connection: self._renew(connection, tables))
         if chunks:
             self.chunks.renew(chunks)
 
@@ -73,7 +69,7 @@ class Leases:
         """Give these claims back. Never raises LeaseLost."""
         tables, chunks = _by_kind(claims)
         if tables:
-            self._statements.session.run(lambda link: self._release(link, tables))
+            self._session.run(lambda connection: self._release(connection, tables))
         if chunks:
             self.chunks.release(chunks)
         self._held.remove([*tables, *chunks])
@@ -87,64 +83,76 @@ class Leases:
             self._held.remove(held)
 
     def _claim_all(
-        self, link: Link, ages: Mapping[str, float], params: dict[str, Any]
-    ) -> dict[str, dict[str, Any]]:
-        found = self._try(link, ages, params)
+        self, connection: LedgerConnection, ages: Mapping[str, float], run_id: str, holder: str
+    ) -> dict[str, Row]:
+        """Grants and refusals by table, after adding a row for each table that has none."""
+        found = self._try(connection, ages, run_id, holder)
         missing = {name: age for name, age in ages.items() if name not in found}
         if missing:
-            link.count(self._statements.queries["add_tables"], {"names": list(missing)})
-            found |= self._try(link, missing, params)
+            connection.execute(statement("add_tables", self._schema), {"names": list(missing)})
+            found |= self._try(connection, missing, run_id, holder)
         return found
 
     def _try(
-        self, link: Link, ages: Mapping[str, float], params: dict[str, Any]
-    ) -> dict[str, dict[str, Any]]:
+        self, connection: LedgerConnection, ages: Mapping[str, float], run_id: str, holder: str
+    ) -> dict[str, Row]:
         wanted = as_json(
-            {"name": name, "key": self._key(name), "locked": name in link.locked, "min_age": age}
+            {"name": name, "key": self._lock(name), "locked": name in connection.locked, "min_age": age}
             for name, age in ages.items()
         )
+        params = {
+            "wanted": wanted,
+            "run_id": run_id,
+            "holder": holder,
+            "lease_seconds": self._lease_seconds,
+            "reserved": FENCES_PER_CLAIM,
+        }
         try:
-            rows = link.rows(self._statements.queries["claim"], {**params, "wanted": wanted})
+            rows = connection.execute(statement("claim", self._schema), params).fetchall()
         except psycopg.Error:
-            self._undo_locks(link, list(ages))
+            self._undo_locks(connection, list(ages))
             raise
-        link.locked |= {row["source_table"]: row["fence"] for row in rows if row["fence"] and row["has_lock"]}
+        connection.locked |= {
+            row["source_table"]: row["fence"] for row in rows if row["fence"] and row["has_lock"]
+        }
         return {row["source_table"]: row for row in rows}
 
-    def _undo_locks(self, link: Link, names: list[str]) -> None:
-        """A statement that failed half-way has granted nothing, but advisory locks are not undone with it."""
-        if not link.connection.closed:
-            keys = [self._key(name) for name in names if name not in link.locked]
-            link.rows(self._statements.queries["unlock"], {"keys": keys})
+    def _undo_locks(self, connection: LedgerConnection, names: list[str]) -> None:
+        """Drop locks that a failed statement took: it has granted nothing, but a rollback keeps advisory
+        locks.
+        """
+        if not connection.closed:
+            keys = [self._lock(name) for name in names if name not in connection.locked]
+            connection.execute(statement("unlock", self._schema), {"keys": keys})
 
-    def _renew(self, link: Link, claims: list[Claim]) -> None:
-        rows = link.rows(
-            self._statements.queries["renew"],
-            {"claims": self._as_json(link, claims), "lease_seconds": self._lease_seconds},
-        )
+    def _renew(self, connection: LedgerConnection, claims: list[Claim]) -> None:
+        params = {"claims": self._as_json(connection, claims), "lease_seconds": self._lease_seconds}
+        rows = connection.execute(statement("renew", self._schema), params)
         fences = {claim.table: claim.fence for claim in claims}
-        link.locked |= {row["source_table"]: fences[row["source_table"]] for row in rows if row["has_lock"]}
+        connection.locked |= {
+            row["source_table"]: fences[row["source_table"]] for row in rows if row["has_lock"]
+        }
 
-    def _release(self, link: Link, claims: list[Claim]) -> None:
-        link.rows(self._statements.queries["release"], {"claims": self._as_json(link, claims)})
+    def _release(self, connection: LedgerConnection, claims: list[Claim]) -> None:
+        connection.execute(statement("release", self._schema), {"claims": self._as_json(connection, claims)})
         for claim in claims:
-            if link.locked.get(claim.table) == claim.fence:
-                del link.locked[claim.table]
+            if connection.locked.get(claim.table) == claim.fence:
+                del connection.locked[claim.table]
 
-    def _as_json(self, link: Link, claims: list[Claim]) -> Any:
+    def _as_json(self, connection: LedgerConnection, claims: list[Claim]) -> Jsonb:
         return as_json(
             {
                 "name": claim.table,
                 "fence": claim.fence,
                 "run_id": claim.run_id,
-                "key": self._key(claim.table),
-                "locked": link.locked.get(claim.table) == claim.fence,
+                "key": self._lock(claim.table),
+                "locked": connection.locked.get(claim.table) == claim.fence,
             }
             for claim in claims
         )
 
-    def _key(self, table: str) -> int:
-        return lock_key(self._statements.schema, table)
+    def _lock(self, table: str) -> int:
+        return lock_key(self._schema, table)
 
 
 def _by_kind(claims: Iterable[Claim]) -> tuple[list[Claim], list[Claim]]:
@@ -153,7 +161,7 @@ def _by_kind(claims: Iterable[Claim]) -> tuple[list[Claim], list[Claim]]:
     return [c for c in every if c.chunk is None], [c for c in every if c.chunk is not None]
 
 
-def _claim(row: dict[str, Any], run_id: str, holder: str) -> Claim:
+def _claim(row: Row, run_id: str, holder: str) -> Claim:
     return Claim(
         table=row["source_table"],
         run_id=run_id,
@@ -163,14 +171,14 @@ def _claim(row: dict[str, Any], run_id: str, holder: str) -> Claim:
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        known=None if row["source_schema"] is None else SourceDefinition.from_json(row["source_schema"]),
+        stored_definition=definition_of(row),
         staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
         staged_at=row["staged_at"] or 0.0,
         granted_at=row["granted_at"],
     )
 
 
-def _refusal(row: dict[str, Any]) -> Refusal:
-    if row["barred"]:
-        return Refusal(row["source_table"], row["barred"])
+def _refusal(row: Row) -> Refusal:
+    if row["refusal"]:
+        return Refusal(row["source_table"], row["refusal"])
     return Refusal(row["source_table"], HELD, row["lease_holder"], row["lease_since"])

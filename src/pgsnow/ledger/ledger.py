@@ -7,10 +7,11 @@ from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.deferred_loads import DeferredLoads
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.migrate import migrate
-from pgsnow.ledger.queries import Statements
+from pgsnow.ledger.queries import Queries
 from pgsnow.ledger.rejected_rows import RejectedRowStore
 from pgsnow.ledger.run_log import RunLog
-from pgsnow.ledger.session import HasConninfo
+from pgsnow.ledger.session import LedgerSession
+from pgsnow.postgres.connection import HasConninfo
 
 LEASE_SECONDS = 600.0
 """How long a lease that nobody renews lasts, if its holder neither releases it nor is seen to be dead."""
@@ -25,31 +26,31 @@ class Ledger:
     TableReport.
 
     Every write that takes a Claim is fenced: once a higher fence is granted, it raises LeaseLost and changes
-    nothing. All methods may be called from any thread. Each raises LedgerUnavailable or LedgerAccessDenied if
-    the server does not answer or does not permit the statement.
+    nothing. All methods may be called from any thread. Errors of the connection and of statements: see
+    pgsnow.ledger.errors.
     """
 
     def __init__(
         self, settings: HasConninfo, schema: str = "public", *, lease_seconds: float = LEASE_SECONDS
     ) -> None:
         self._settings = settings
-        self._schema = schema
-        self._statements = Statements(settings, schema)
-        self.leases = Leases(self._statements, lease_seconds)
-        self.checkpoints = Checkpoints(self._statements)
-        self.backfills = Backfills(self._statements, self.leases.chunks)
-        self.deferred_loads = DeferredLoads(self._statements)
-        self.rejected_rows = RejectedRowStore(self._statements)
-        self.run_log = RunLog(self._statements)
+        self._session = LedgerSession(settings, schema)
+        queries = Queries(self._session)
+        self.leases = Leases(queries, lease_seconds)
+        self.checkpoints = Checkpoints(queries)
+        self.backfills = Backfills(queries, self.leases.chunks)
+        self.deferred_loads = DeferredLoads(queries)
+        self.rejected_rows = RejectedRowStore(queries)
+        self.run_log = RunLog(queries)
 
     def __repr__(self) -> str:
-        return f"Ledger(schema={self._schema!r})"
+        return f"Ledger(schema={self._session.schema!r})"
 
     def migrate(self) -> None:
         """Create or upgrade the ledger's tables. Idempotent; safe when many processes start at once."""
-        migrate(self._settings, self._schema)
+        migrate(self._settings, self._session.schema)
 
     def close(self) -> None:
         """Release every claim that this process still holds, and close its connection."""
         self.leases.release_all()
-        self._statements.session.close()
+        self._session.close()

@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from pgsnow.ledger.errors import translating
-from pgsnow.ledger.queries_more import Queries
-from pgsnow.ledger.rules import lock_key
-from pgsnow.ledger.session import HasConninfo, connect
+from pgsnow.ledger.queries import statement
+from pgsnow.ledger.session import LedgerConnection, connect, lock_key
 from pgsnow.model.errors import LedgerAccessDenied
+from pgsnow.postgres.connection import HasConninfo
 
-PATIENCE = "300s"
-"""For one migration, and for another process's migrations."""
+TIMEOUT = "300s"
+"""Bound of one migration, and of the wait for another process's migrations."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Migration:
-    """One file: idempotent SQL, each statement commented, the last one recording the version."""
+    """One migration file: idempotent SQL whose last statement records the version."""
 
     version: int
     name: str
@@ -31,7 +30,7 @@ class Migration:
 
 @cache
 def migrations() -> tuple[Migration, ...]:
-    """All of them, in order."""
+    """All migrations, in order."""
     found = []
     for file in files("pgsnow.ledger").joinpath("migrations").iterdir():
         if file.name.endswith(".sql"):
@@ -41,37 +40,37 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def migrate(settings: HasConninfo, schema: str) -> None:
-    """Bring the ledger in `schema` to this version of pgsnow; one cheap query if it is there already.
+    """Bring the ledger in `schema` to this version of pgsnow; one cheap query if it has that version.
 
     Every migration is a transaction under an advisory lock, so processes that start together wait for the
-    first and find nothing left to do. The right to create is needed only when something must be created.
+    first and find nothing left to do. The privilege to create is needed only when something must be created.
     Raises LedgerUnavailable; LedgerAccessDenied, also for a ledger that a newer pgsnow has upgraded.
     """
-    with translating(), connect(settings, statement_timeout=PATIENCE, lock_timeout=PATIENCE) as connection:
-        queries = Queries(schema)
-        version = _version(connection, queries)
+    timeouts = {"statement_timeout": TIMEOUT, "lock_timeout": TIMEOUT}
+    with translating(schema), connect(settings, schema, **timeouts) as connection:
+        version = _version(connection, schema)
         while version < migrations()[-1].version:
-            version = _step(connection, queries, schema)
-    _refuse_newer(version, schema)
+            version = _step(connection, schema)
+    _check_not_newer(version, schema)
 
 
-def _version(connection: psycopg.Connection[dict[str, Any]], queries: Queries) -> int:
-    """0 where there is no ledger yet."""
+def _version(connection: LedgerConnection, schema: str) -> int:
+    """The newest migration that ran; 0 where there is no ledger yet."""
     try:
-        row = connection.execute(queries["version"]).fetchone()
+        row = connection.execute(statement("version", schema)).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return 0
     return int(row["version"]) if row else 0
 
 
-def _step(connection: psycopg.Connection[dict[str, Any]], queries: Queries, schema: str) -> int:
-    """Run the next migration, unless another process has just run it; the version reached."""
+def _step(connection: LedgerConnection, schema: str) -> int:
+    """Run the next migration, unless another process has just run it; returns the version reached."""
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", [lock_key(schema, "")])
         _ensure_schema(connection, schema)
         connection.execute(sql.SQL("set local search_path to {}").format(sql.Identifier(schema)))
         there = connection.execute("select to_regclass('pgsnow_migrations') is not null as there").fetchone()
-        version = _version(connection, queries) if there and there["there"] else 0
+        version = _version(connection, schema) if there and there["there"] else 0
         pending = next((m for m in migrations() if m.version > version), None)
         if pending is None:
             return version
@@ -79,15 +78,13 @@ def _step(connection: psycopg.Connection[dict[str, Any]], queries: Queries, sche
         return pending.version
 
 
-def _ensure_schema(connection: psycopg.Connection[dict[str, Any]], schema: str) -> None:
-    """CREATE SCHEMA IF NOT EXISTS asks for the right to create even where the schema exists; so look
-    first.
-    """
+def _ensure_schema(connection: LedgerConnection, schema: str) -> None:
+    """Check first: CREATE SCHEMA IF NOT EXISTS needs the privilege to create even if the schema exists."""
     if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is None:
         connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
 
 
-def _refuse_newer(version: int, schema: str) -> None:
+def _check_not_newer(version: int, schema: str) -> None:
     if version > migrations()[-1].version:
         raise LedgerAccessDenied(
             f"the ledger in schema {schema} has version {version}; this pgsnow knows versions up to "

@@ -1,71 +1,88 @@
-"""Sends the ledger's statements by name."""
+"""The ledger's statements: read from queries.sql, composed for one schema, sent by name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from operator import methodcaller
 from typing import Any
 
+import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries_more import Queries
-from pgsnow.ledger.session import HasConninfo, LedgerSession
+from pgsnow.ledger.session import LedgerSession
 from pgsnow.model.errors import LeaseLost
 
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
-class Statements:
-    """queries.sql over one session, in one schema."""
+Rows = psycopg.Cursor[dict[str, Any]]
+"""The rows of an executed statement, all received; `rowcount` is the number of rows returned or changed."""
 
-    def __init__(self, settings: HasConninfo, schema: str) -> None:
-        self.schema = schema
-        self.queries = Queries(schema)
-        self.session = LedgerSession(settings)
 
-    def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
-        """One statement's rows."""
-        return self.session.run(lambda link: link.rows(self.queries[name], params))
+@cache
+def texts() -> dict[str, str]:
+    """Name → text with {schema} and %(parameter)s placeholders, comments left in."""
+    text = files("pgsnow.ledger").joinpath("queries.sql").read_text(encoding="utf-8")
+    parts = _NAME.split(text)[1:]
+    return dict(zip(parts[::2], (part.strip().rstrip(";") for part in parts[1::2]), strict=True))
 
-    def count(self, name: str, **params: Any) -> int:
-        """How many rows one statement changed."""
-        return self.session.run(lambda link: link.count(self.queries[name], params))
 
-    def fenced(self, name: str, claim: Claim, **params: Any) -> None:
-        """One write under a claim. Raises LeaseLost if it changed nothing."""
-        if not self.count(name, **_named(claim), **params):
-            raise self.lost(claim)
+@cache
+def statement(name: str, schema: str) -> sql.Composed:
+    """One statement of queries.sql in one schema. Raises KeyError for a name that is not in queries.sql."""
+    return sql.SQL(texts()[name]).format(schema=sql.Identifier(schema))
+
+
+class Queries:
+    """Sends single statements by name. Each is a transaction of its own, repeated once if the connection
+    was broken.
+    """
+
+    def __init__(self, session: LedgerSession) -> None:
+        self.session = session
+        self.schema = session.schema
+
+    def execute(self, name: str, **params: Any) -> Rows:
+        """Run one statement."""
+        return self.session.run(methodcaller("execute", statement(name, self.schema), params))
+
+    def fenced(self, name: str, claim: Claim, **params: Any) -> Rows:
+        """Run one write under a claim. Raises LeaseLost if it changed nothing."""
+        query = statement(name, self.schema)
+        done: Rows = self.session.run(methodcaller("execute", query, fence_of(claim) | params))
+        if not done.rowcount:
+            raise self.lease_lost(claim)
+        return done
 
     def fenced_count(self, name: str, claim: Claim, **params: Any) -> int:
-        """One write under a claim to a table of its own; how many rows it changed. Raises LeaseLost."""
-        [row] = self.rows(name, **_named(claim), **params)
+        """Run one write under a claim to a table other than sync_watermarks; returns how many rows it
+        changed. Raises LeaseLost.
+        """
+        query = statement(name, self.schema)
+        [row] = self.session.run(methodcaller("execute", query, fence_of(claim) | params))
         if not row["ours"]:
-            raise self.lost(claim)
+            raise self.lease_lost(claim)
         return int(row["changed"])
 
-    def lost(self, claim: Claim) -> LeaseLost:
-        """Who has the table now, or that the chunk is another attempt's."""
+    def lease_lost(self, claim: Claim) -> LeaseLost:
+        """The error for a write under this claim that changed nothing: it says who has the table or chunk
+        now.
+        """
         if claim.chunk is not None:
             return LeaseLost(
-                f"{claim.table}: run {claim.run_id} lost chunk {claim.chunk.number}: another attempt was made at it, or"
-                " the backfill is not under way any more"
+                f"{claim.table}: run {claim.run_id} lost chunk {claim.chunk.number}: another attempt was made at"
+                " it, or the backfill is not under way any more"
             )
-        found = self.rows("who_holds", table=claim.table)
-        if not found:
-            return LeaseLost(
-                f"{claim.table}: its row in sync_watermarks is gone; run {claim.run_id} is not recorded"
-            )
-        row = found[0]
-        if row["fence"] == claim.fence:
-            return LeaseLost(
-                f"{claim.table}: a later read than that of run {claim.run_id} is recorded already"
-            )
-        holder = f"{row['lease_holder']} has it" if row["lease_holder"] else "another run had it"
-        return LeaseLost(
-            f"{claim.table}: run {claim.run_id} lost its lease; {holder}, since {row['lease_since']}"
-        )
+        row = self.execute("lease_of", table=claim.table).fetchone()
+        return LeaseLost(f"{claim.table}: {_why_lost(claim, row)}")
 
 
-def _named(claim: Claim) -> dict[str, Any]:
-    """What a fenced statement knows it by."""
+def fence_of(claim: Claim) -> dict[str, Any]:
+    """The parameters by which a fenced statement recognises the claim."""
     chunk = claim.chunk
     return {
         "table": claim.table,
@@ -78,3 +95,12 @@ def _named(claim: Claim) -> dict[str, Any]:
 def as_json(rows: Iterable[Any]) -> Jsonb:
     """A jsonb parameter, for jsonb_to_recordset: one statement for any number of rows."""
     return Jsonb(list(rows))
+
+
+def _why_lost(claim: Claim, row: dict[str, Any] | None) -> str:
+    if row is None:
+        return f"its row in sync_watermarks is gone; run {claim.run_id} is not recorded"
+    if row["fence"] == claim.fence:
+        return f"a later read than that of run {claim.run_id} is recorded already"
+    holder = f"{row['lease_holder']} has it" if row["lease_holder"] else "another run had it"
+    return f"run {claim.run_id} lost its lease; {holder}, since {row['lease_since']}"

@@ -1,13 +1,13 @@
--- Every statement the ledger sends, but for its migrations. {schema} is the ledger's schema, quoted.
--- Each is one statement in its own transaction. Statements on several rows of sync_watermarks lock them in the
--- order of source_table first, so that no two of them can wait for each other.
+-- Every statement the ledger sends, except its migrations. {schema} is the ledger's schema, quoted.
+-- Each statement is a transaction of its own. Statements on several rows of sync_watermarks lock them in the
+-- order of source_table first, so that no two statements can deadlock.
 
 -- name: claim
--- Grants those tables that nobody holds. Waits for the row first, so that of two claims one comes after the other;
--- then tries the advisory lock, but only where having it means the grant: on a row that is free or expired it is
--- wanted as a sign of life, on a held one it proves that the holder's session is gone. The holder's session must be
--- another one: a pooler that hands us the holder's own session would let us pass its lock. As many fences as are
--- reserved below the granted one are nobody else's: the chunks of a backfill are loaded under them.
+-- Grants those tables that no run holds. Locks the rows first, so that of two claims one waits for the other. Then
+-- tries the advisory lock, but only where having it means a grant: on a row that is free or expired it shows other
+-- workers that this session is alive; on a held row it proves that the holder's session is gone. The holder's session
+-- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. The
+-- `reserved` fences directly below the granted one are granted to no other run: the chunks of a backfill use them.
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
@@ -26,11 +26,11 @@ with me as (
             when rows.paused then 'paused'
             when rows.last_success between clock_timestamp() - make_interval(secs => min_age) and clock_timestamp()
                 and min_age > 0 then 'not due'
-        end as barred
+        end as refusal
     from rows cross join me
 ), tried as materialized (
     select judged.*,
-        case when barred is null and (free or foreign_session) then
+        case when refusal is null and (free or foreign_session) then
             case when locked then true else pg_try_advisory_lock(key) end
         end as has_lock
     from judged
@@ -44,11 +44,11 @@ with me as (
         lease_session = case when tried.has_lock then tried.session end
     from tried
     where w.source_table = tried.source_table
-        and tried.barred is null
+        and tried.refusal is null
         and (tried.free or (tried.foreign_session and tried.has_lock))
     returning w.source_table, w.fence
 )
-select tried.source_table, granted.fence, tried.has_lock, tried.barred, tried.lease_holder, tried.lease_since,
+select tried.source_table, granted.fence, tried.has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged,
     extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
     extract(epoch from clock_timestamp())::float8 as granted_at,
@@ -59,7 +59,7 @@ from tried left join granted on granted.source_table = tried.source_table
 order by tried.source_table;
 
 -- name: add_tables
--- A row for each table that has none yet.
+-- Adds a row for each table that has none.
 insert into {schema}.sync_watermarks (source_table)
 select name from unnest(%(names)s::text[]) as name order by name
 on conflict (source_table) do nothing;
@@ -69,7 +69,7 @@ on conflict (source_table) do nothing;
 select pg_advisory_unlock(key) from unnest(%(keys)s::bigint[]) as key;
 
 -- name: renew
--- Puts off the expiry of leases that are still ours, and takes the advisory lock again where this session has it not.
+-- Extends the leases that are still ours, and takes the advisory lock again where this session does not have it.
 with claims as (
     select * from jsonb_to_recordset(%(claims)s) as c(name text, fence bigint, run_id text, key bigint, locked boolean)
 ), mine as (
@@ -109,12 +109,12 @@ with claims as (
 )
 select pg_advisory_unlock(key) from claims where locked;
 
--- name: who_holds
--- Why a fenced write found nothing to change.
+-- name: lease_of
+-- The lease of a table: explains why a fenced write changed nothing.
 select fence, lease_holder, lease_since from {schema}.sync_watermarks where source_table = %(table)s;
 
 -- name: open_batch
--- Adds a batch once.
+-- Lists a batch, once.
 update {schema}.sync_watermarks
 set open_batches = case
     when %(batch)s = any(open_batches) then open_batches else array_append(open_batches, %(batch)s)
@@ -123,7 +123,7 @@ where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: close_batches
--- Takes batches off the lists of the table and of its backfill's chunks, keeping the order of the others.
+-- Removes batches from the lists of the table and of its backfill's chunks, keeping the order of the others.
 with swept as (
     update {schema}.sync_chunks c
     set open_batches = array(
@@ -143,7 +143,7 @@ where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: remember_target
--- The target's columns, or NULL.
+-- Stores the target's columns, or NULL.
 update {schema}.sync_watermarks w set target_columns = %(columns)s
 where source_table = %(table)s and (fence = %(fence)s or exists (
     select from {schema}.sync_chunks c
@@ -153,16 +153,16 @@ where source_table = %(table)s and (fence = %(fence)s or exists (
 returning source_table;
 
 -- name: remember_source
--- The source's definition, and where in the target its columns are.
+-- Stores the source's definition and the columns in the target that its columns have.
 update {schema}.sync_watermarks set source_schema = %(source)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: advance
--- Moves checkpoints on, and with them what is known of the source, where that is told; returns the tables that moved.
--- With the same server and mode x may only grow; a cursor has an order of its own, which is kept by the reader.
--- A backfill ends with it, and what its chunks have left in Snowflake is the table's to sweep.
--- While batches wait in the stage, only the reading moves.
+-- Moves checkpoints, and stores the source's definition where one is given; returns the tables that moved.
+-- With the same server and mode, x never decreases; a cursor has its own order, which the reader keeps.
+-- It ends the backfill under way; the batches that its chunks left in Snowflake become open batches of the table.
+-- While batches wait in the stage, only the checkpoint of the reading moves.
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
@@ -202,8 +202,8 @@ where w.source_table = moves.name
 returning w.source_table;
 
 -- name: forget
--- Makes the next read a full one, from its beginning. Also for who has a chunk of the backfill under way.
--- What waits in the stage is left to be swept.
+-- Makes the next read a full one, from its beginning. A claim of a chunk of the backfill under way suffices.
+-- Batches that wait in the stage become open batches.
 update {schema}.sync_watermarks w
 set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
     open_batches = w.open_batches || array(
@@ -218,8 +218,8 @@ where source_table = %(table)s and (fence = %(fence)s or exists (
 returning source_table;
 
 -- name: stage
--- Batches that wait in the stage from now on, and where the reading is. A batch that is listed already stays as it is;
--- x may only grow, as in `advance`.
+-- Adds batches that wait in the stage, and moves the checkpoint of the reading. A batch that is listed already keeps
+-- its entry; x never decreases, as in `advance`.
 update {schema}.sync_watermarks
 set loaded_checkpoint = coalesce(loaded_checkpoint, checkpoint),
     checkpoint = %(checkpoint)s,
@@ -247,7 +247,8 @@ where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: staged_loaded
--- What waited is in the target, and the loading is where the reading is. (The pattern: only times are times.)
+-- Records that the waiting batches are in the target: the checkpoint of the loading is now that of the reading.
+-- (The pattern lets only dates and times into last_watermark.)
 update {schema}.sync_watermarks
 set staged = null, loaded_checkpoint = null,
     applied_until = case when staged is null then applied_until else read_until end,
@@ -258,8 +259,8 @@ set staged = null, loaded_checkpoint = null,
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
--- name: unstage
--- What waited is given up, and the reading goes back to where the loading is.
+-- name: discard_staged
+-- Discards the waiting batches, and moves the reading back to the checkpoint of the loading.
 update {schema}.sync_watermarks
 set checkpoint = case when staged is null or checkpoint is null then checkpoint else loaded_checkpoint end,
     staged = null, loaded_checkpoint = null,
@@ -269,21 +270,21 @@ where source_table = %(table)s and fence = %(fence)s
 returning checkpoint;
 
 -- name: backfill
--- The one under way.
+-- The backfill of a table that is under way.
 select b.id, b.fence, b.layout, b.checkpoint, b.prunes, b.reason, b.replaces
 from {schema}.sync_watermarks w join {schema}.sync_backfills b on b.id = w.backfill
 where w.source_table = %(table)s;
 
 -- name: chunks
--- Of one backfill, in order.
+-- The chunks of one backfill, in order.
 select number, first_block, end_block, first_key, end_key, state = 'done' as done, attempts, rows,
     rows_rejected as rejected, bytes as size, last_watermark, fences, open_batches
 from {schema}.sync_chunks where backfill = %(backfill)s order by number;
 
 -- name: begin_backfill
--- Takes the place of the table's earlier backfills, and of its checkpoint; what those have left in Snowflake is the
--- table's to sweep. Its fences are those that were reserved with the run's, and none that an earlier one has had.
--- (What is deleted was there before this statement, so the new one is not of it.)
+-- Replaces the table's earlier backfills and its checkpoint; the batches that they left in Snowflake become open batches
+-- of the table. The new backfill gets the fences reserved for this run, above those of every earlier backfill.
+-- (DELETE sees only rows from before this statement, so it does not delete the new backfill.)
 with mine as (
     select source_table from {schema}.sync_watermarks
     where source_table = %(table)s and fence = %(fence)s
@@ -318,15 +319,15 @@ where w.source_table = made.source_table and w.fence = %(fence)s
 returning w.backfill, made.fence;
 
 -- name: queue_for_chunks
--- Claims of chunks of one backfill come one after the other, so that each counts those before it.
+-- Locks the backfills, so that claims of their chunks run one after the other and each counts those before it.
 select b.id from {schema}.sync_watermarks w join {schema}.sync_backfills b on b.id = w.backfill
 where w.source_table = any(%(tables)s::text[])
 order by b.id
 for update of b;
 
 -- name: claim_chunk
--- Grants the earliest chunk that is not done and that nobody alive has. A holder lives while its lease runs and, if it
--- has one, its advisory lock is there. Chunks that somebody is writing to at this moment are passed over.
+-- Grants the first chunk that is not done and that no living worker holds. A holder is alive while its lease runs and, if
+-- it had an advisory lock, that lock exists. Chunks whose row is locked at this moment are skipped.
 with living as materialized (
     select (classid::bigint << 32) | objid::bigint as key from pg_locks
     where locktype = 'advisory' and objsubid = 1 and granted
@@ -380,7 +381,8 @@ returning w.source_table, w.target_columns, w.source_schema, fenced.layout, fenc
     ) as has_open_errors;
 
 -- name: renew_chunks
--- Puts off the expiry of chunks that are still ours, and takes the advisory lock again where this session has it not.
+-- Extends the claims of chunks that are still ours, and takes the advisory lock again where this session does not have
+-- it.
 with claims as (
     select * from jsonb_to_recordset(%(claims)s) as c(backfill bigint, number integer, fence bigint, locked boolean)
 ), mine as (
@@ -422,7 +424,7 @@ with claims as (
 select pg_advisory_unlock(key) from unnest(%(locked)s::bigint[]) as key;
 
 -- name: finish_chunk
--- Once all its rows are in Snowflake.
+-- Records a chunk whose rows are all in Snowflake.
 update {schema}.sync_chunks c
 set state = 'done', rows = %(rows)s, rows_rejected = %(rejected)s, bytes = %(bytes)s,
     last_watermark = %(last_watermark)s, ended_at = clock_timestamp()
@@ -432,7 +434,7 @@ where w.source_table = %(table)s and w.backfill = c.backfill
 returning c.number;
 
 -- name: open_chunk_batch
--- Adds a batch once.
+-- Lists a batch of a chunk, once.
 update {schema}.sync_chunks c
 set open_batches = case
     when %(batch)s = any(c.open_batches) then c.open_batches else array_append(c.open_batches, %(batch)s)
@@ -443,7 +445,7 @@ where w.source_table = %(table)s and w.backfill = c.backfill
 returning c.number;
 
 -- name: close_chunk_batches
--- Takes batches off the list, keeping the order of the others.
+-- Removes batches from a chunk's list, keeping the order of the others.
 update {schema}.sync_chunks c
 set open_batches = array(
     select b.batch from unnest(c.open_batches) with ordinality as b(batch, at)
@@ -455,7 +457,7 @@ where w.source_table = %(table)s and w.backfill = c.backfill
 returning c.number;
 
 -- name: chunk_counts
--- How far a table's backfill is. held: see claim_chunk.
+-- How far a table's backfill is. held: chunks that a living worker is loading, as in claim_chunk.
 with living as materialized (
     select (classid::bigint << 32) | objid::bigint as key from pg_locks
     where locktype = 'advisory' and objsubid = 1 and granted
@@ -470,10 +472,10 @@ from {schema}.sync_watermarks w join {schema}.sync_chunks c on c.backfill = w.ba
 where w.source_table = %(table)s
 having count(*) > 0;
 
--- name: finish
--- Logs runs, and notes the outcome of those that still hold their lease. A run that is logged already is left
--- alone, so that sending this twice counts nothing twice. With only_log, sync_watermarks is left as it is. A run that was
--- held up by others who load the table tells no outcome: the last one stands.
+-- name: record_runs
+-- Logs runs, and stores the outcome of those that still hold their lease. A run that is logged already is skipped, so
+-- that sending this twice counts nothing twice. With only_log, sync_watermarks does not change. A run with status 'held'
+-- has no outcome: status and error of the run before stay.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
@@ -521,8 +523,9 @@ join mine on mine.source_table = runs.source_table
 where w.source_table = runs.source_table and w.fence = runs.fence
 returning w.source_table;
 
--- name: quarantine
--- Opens errors, or counts them up. Tells whether the lease was still ours: if not, nothing was written.
+-- name: add_rejected_rows
+-- Adds rejected rows, or counts them up if their key is open already. ours: the lease was still ours; if not, nothing
+-- was written.
 with mine as (
     select source_table from {schema}.sync_watermarks w
     where source_table = %(table)s and (fence = %(fence)s or exists (
@@ -546,8 +549,8 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
--- name: resolve_errors
--- Marks open errors replayed. Tells whether the lease was still ours.
+-- name: resolve_rejected_rows
+-- Marks open errors replayed. ours: as in add_rejected_rows.
 with mine as (
     select source_table from {schema}.sync_watermarks w
     where source_table = %(table)s and (fence = %(fence)s or exists (
@@ -564,13 +567,13 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
--- name: open_error_keys
+-- name: open_keys
 -- Keys with an open error, oldest first.
 select key from {schema}.sync_errors where source_table = %(table)s and state = 'open' order by id;
 
--- name: errors
--- Quarantined rows, the newest first; NULL asks for all.
-select id, source_table, key, column_name, reason, payload, run_id, state, occurrences, created_at, updated_at
+-- name: rejected_rows
+-- Rejected rows, newest first. A parameter that is NULL stands for any.
+select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at
 from {schema}.sync_errors
 where (%(table)s::text is null or source_table = %(table)s)
     and (%(state)s::text is null or state = %(state)s)
@@ -585,7 +588,7 @@ where id = any(%(ids)s::bigint[]) and state = 'open'
 returning id;
 
 -- name: watermarks
--- All tables. Lag is counted from what is known to be applied, or else from the last success.
+-- All tables. Lag counts from the newest commit known to be applied, or else from the last success.
 select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_watermark::text) as last_watermark,
     w.last_run at time zone 'UTC' as last_run, w.last_success, w.last_status, w.last_error,
     coalesce(w.rows_processed, 0) as rows_processed, w.read_mode,
@@ -621,11 +624,11 @@ left join lateral (
 order by w.source_table;
 
 -- name: checkpoints
--- How far each table is.
+-- The checkpoint of each table that has one.
 select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
 
--- name: known_sources
--- What is known of each source.
+-- name: source_definitions
+-- The stored definition of each source.
 select source_table, source_schema from {schema}.sync_watermarks where source_schema is not null;
 
 -- name: logs
@@ -639,7 +642,7 @@ order by started_at desc, run_id desc, source_table
 limit %(limit)s;
 
 -- name: purge_logs
--- Deletes the oldest runs, a bounded number at a time.
+-- Deletes the oldest runs, a bounded number per statement.
 delete from {schema}.sync_logs where ctid in (
     select ctid from {schema}.sync_logs
     where started_at < clock_timestamp() - make_interval(days => %(days)s)
@@ -648,15 +651,15 @@ delete from {schema}.sync_logs where ctid in (
 );
 
 -- name: virtual_xids
--- The last listing of a source.
+-- The last listing of a source's virtual transactions.
 select taken_at, begun from {schema}.sync_horizon where source = %(source)s;
 
 -- name: save_virtual_xids
--- Keeps one listing a source. Any listing is a valid base for the next, so the last to come may win.
+-- Keeps one listing per source. Any listing is a valid base for the next one, so the last writer wins.
 insert into {schema}.sync_horizon (source, taken_at, begun) values (%(source)s, %(taken_at)s, %(begun)s)
 on conflict (source) do update
 set taken_at = excluded.taken_at, begun = excluded.begun, updated_at = clock_timestamp();
 
 -- name: version
--- The newest migration that ran here.
+-- The newest migration that ran in this schema.
 select coalesce(max(version), 0) as version from {schema}.pgsnow_migrations;

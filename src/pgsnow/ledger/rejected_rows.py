@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.json_payload import bounded, cut, storable
-from pgsnow.ledger.queries import Statements, as_json
+from pgsnow.ledger.queries import Queries, as_json
 from pgsnow.ledger.rows import ErrorRow
-from pgsnow.ledger.rules import key_digest
 from pgsnow.model.batch import Rejected
 
 CHUNK = 500
-"""Rows a statement: at the longest payload, some 32 MB."""
+"""Rows per statement; with the longest payloads that is some 32 MB."""
 
 
+@dataclass(frozen=True, slots=True)
 class RejectedRowStore:
-    """Adds, lists and closes errors."""
+    """Adds, lists and closes rejected rows. An error is open until it is replayed or dismissed."""
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    queries: Queries
 
     def add(self, claim: Claim, rejected: Sequence[Rejected]) -> None:
         """Store rejected rows. A key that is open already is updated (occurrences + 1), not doubled. One
         statement per CHUNK rows. Raises LeaseLost.
         """
         for chunk in _chunks(list(merged(rejected).values())):
-            self._statements.fenced_count("quarantine", claim, run_id=claim.run_id, rows=as_json(chunk))
+            self.queries.fenced_count("add_rejected_rows", claim, run_id=claim.run_id, rows=as_json(chunk))
 
     def resolve(self, claim: Claim, keys: Sequence[Mapping[str, str | None]]) -> int:
         """Mark open errors of these keys 'replayed': newer versions of the rows were loaded. Returns how
         many were open. Raises LeaseLost.
         """
-        return self._statements.fenced_count(
-            "resolve_errors", claim, digests=[key_digest(key) for key in keys]
+        return self.queries.fenced_count(
+            "resolve_rejected_rows", claim, digests=[key_digest(key) for key in keys]
         )
 
     def open_keys(self, table: str) -> list[dict[str, str | None]]:
         """Keys of one table with an open error, oldest first."""
-        return [row["key"] for row in self._statements.rows("open_error_keys", table=table)]
+        return [row["key"] for row in self.queries.execute("open_keys", table=table)]
 
     def listed(
         self,
@@ -51,19 +53,16 @@ class RejectedRowStore:
     ) -> list[ErrorRow]:
         """Errors with these properties, newest first; None stands for any."""
         wanted = None if ids is None else [*ids]
-        rows = self._statements.rows("errors", table=table, state=state, ids=wanted, limit=limit)
-        return [ErrorRow(**{_FIELD.get(name, name): value for name, value in row.items()}) for row in rows]
+        rows = self.queries.execute("rejected_rows", table=table, state=state, ids=wanted, limit=limit)
+        return [ErrorRow(**row) for row in rows]
 
     def dismiss(self, ids: Sequence[int]) -> int:
         """Mark open errors 'dismissed'. Returns how many were open."""
-        return self._statements.count("dismiss", ids=[*ids])
-
-
-_FIELD = {"column_name": "column"}
+        return self.queries.execute("dismiss", ids=[*ids]).rowcount
 
 
 def merged(rejected: Sequence[Rejected]) -> dict[str, dict[str, Any]]:
-    """By key digest, one row a key: the last refusal, and how often there was one."""
+    """One row per key, by key digest: its last rejection, and how many there were."""
     rows: dict[str, dict[str, Any]] = {}
     for row in rejected:
         digest = key_digest(row.key)
@@ -77,6 +76,11 @@ def merged(rejected: Sequence[Rejected]) -> dict[str, dict[str, Any]]:
             "occurrences": 1 + (earlier["occurrences"] if earlier else 0),
         }
     return rows
+
+
+def key_digest(key: Mapping[str, str | None]) -> str:
+    """SHA-256 (hex) of the key as JSON with sorted names: equal for equal keys, and short enough to index."""
+    return hashlib.sha256(json.dumps(storable(dict(key)), sort_keys=True).encode()).hexdigest()
 
 
 def _chunks(rows: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WatermarkRow:
-    """One row of sync_watermarks, for people to read."""
+    """One table's row of sync_watermarks, with what is counted for it in the other tables."""
 
     source_table: str
     target_table: str | None
@@ -23,16 +23,18 @@ class WatermarkRow:
     lease_holder: str | None
     open_errors: int = 0
     lag_seconds: float | None = None
+    """Now − the newest source commit known to be in Snowflake."""
     chunks: int | None = None
-    """Of the backfill under way; None: there is none."""
+    """Chunks of the backfill under way; None: there is none."""
     chunks_done: int | None = None
     chunk_rows: int | None = None
-    """Of those that are done."""
+    """Rows of the chunks that are done."""
     chunk_bytes: int | None = None
+    """Bytes in memory of the chunks that are done."""
     backfill_seconds: float | None = None
-    """Since it began."""
+    """Seconds since the backfill began."""
     staged_rows: int = 0
-    """Read and staged, not loaded yet; `lag_seconds` counts until they are."""
+    """Rows that are read and staged, and not loaded yet."""
     staged_bytes: int = 0
     read_lag_seconds: float | None = None
     """Now − the newest source commit known to be read: in Snowflake, or staged for it."""
@@ -40,7 +42,7 @@ class WatermarkRow:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """One row of sync_errors."""
+    """One rejected row: a row of sync_errors."""
 
     id: int
     source_table: str

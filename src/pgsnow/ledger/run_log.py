@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.json_payload import storable
-from pgsnow.ledger.queries import Statements, as_json
+from pgsnow.ledger.json_payload import cut, storable
+from pgsnow.ledger.queries import Queries, as_json
 from pgsnow.ledger.rows import WatermarkRow
-from pgsnow.ledger.rules import log_row
 from pgsnow.model.report import SUCCESS, TableReport
 
 PURGE_EVERY = 3600.0
 """Seconds."""
 PURGE_AT_ONCE = 20_000
-"""Rows a statement, well within the statement timeout."""
+"""Rows per statement, well within the statement timeout."""
 
 
 class RunLog:
     """Records runs and lists them."""
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
         self._purged_at: float | None = None
 
     def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
@@ -33,25 +33,21 @@ class RunLog:
         A run that ends HELD, because others load the table, has no outcome: status and error of the run
         before stand. A run that lost its lease gets its sync_logs row and nothing else.
         """
-        self._record(runs, only_log=False)
+        if runs:
+            self._queries.execute("record_runs", **_records(runs), only_log=False)
 
     def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         """Write a sync_logs row each, and nothing else: for work that is no run, such as `pgsnow apply`."""
-        self._record(runs, only_log=True)
-
-    def _record(self, runs: Sequence[tuple[Claim, TableReport]], *, only_log: bool) -> None:
         if runs:
-            rows = as_json(storable(log_row(*run)) for run in runs)
-            success = [status.value for status in SUCCESS]
-            self._statements.rows("finish", runs=rows, success=success, only_log=only_log)
+            self._queries.execute("record_runs", **_records(runs), only_log=True)
 
     def watermarks(self) -> list[WatermarkRow]:
         """All tables, by name."""
-        return [WatermarkRow(**row) for row in self._statements.rows("watermarks")]
+        return [WatermarkRow(**row) for row in self._queries.execute("watermarks")]
 
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sync_logs rows, newest first."""
-        return self._statements.rows("logs", table=table, limit=limit)
+        return self._queries.execute("logs", table=table, limit=limit).fetchall()
 
     def purge(self, older_than_days: int) -> int:
         """Delete old sync_logs rows, at most once an hour per process. Returns how many."""
@@ -61,7 +57,42 @@ class RunLog:
         self._purged_at = now
         total = 0
         while True:
-            deleted = self._statements.count("purge_logs", days=older_than_days, limit=PURGE_AT_ONCE)
+            deleted = self._queries.execute("purge_logs", days=older_than_days, limit=PURGE_AT_ONCE).rowcount
             total += deleted
             if deleted < PURGE_AT_ONCE:
                 return total
+
+
+def _records(runs: Sequence[tuple[Claim, TableReport]]) -> dict[str, Any]:
+    """Parameters of `record_runs`."""
+    rows = as_json(storable(_log_row(claim, report)) for claim, report in runs)
+    return {"runs": rows, "success": [status.value for status in SUCCESS]}
+
+
+def _log_row(claim: Claim, report: TableReport) -> dict[str, Any]:
+    """A row of sync_logs by column name. Long texts are cut."""
+    return {
+        "run_id": claim.run_id,
+        "source_table": claim.table,
+        "target_table": report.target,
+        "started_at": report.started_at,
+        "ended_at": report.started_at + timedelta(seconds=report.seconds),
+        "seconds": report.seconds,
+        "phases": dict(report.phases),
+        "rows_read": report.rows_read,
+        "rows_rejected": report.rows_rejected,
+        "rows_dropped": report.rows_dropped,
+        "rows_inserted": report.rows_inserted,
+        "rows_updated": report.rows_updated,
+        "bytes_staged": report.bytes_staged,
+        "load_units": report.load_units,
+        "query_ids": list(report.query_ids),
+        "status": report.status.value,
+        "full_read": cut(report.full_read),
+        "events": [cut(event) for event in report.events],
+        "error": cut(report.error),
+        "error_type": report.error_type,
+        "advice": cut(report.advice),
+        "last_watermark": report.last_watermark,
+        "fence": claim.fence,
+    }

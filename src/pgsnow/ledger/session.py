@@ -1,23 +1,24 @@
-"""The ledger's one connection a process: opened at first use, shared by all threads, opened again when it
-breaks.
+"""The ledger's one connection per process: opened at first use, shared by all threads, opened again when
+it breaks.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from pgsnow.ledger.errors import ledger_error, translating
+from pgsnow.ledger.errors import ledger_error
 from pgsnow.model.backfill import ChunkId
+from pgsnow.postgres.connection import HasConninfo
 from pgsnow.postgres.errors import sqlstate_of
 from pgsnow.postgres.login_error import sqlstate_of_refusal
 
@@ -29,8 +30,8 @@ CONNECT_TIMEOUT = 10
 STATEMENT_TIMEOUT = 30
 """Seconds."""
 LOCK_TIMEOUT = 10
-"""Seconds. Rows are locked for one short statement only, so a longer wait is somebody's forgotten
-transaction.
+"""Seconds. Rows are locked for one short statement only; a longer wait means that some transaction was
+left open.
 """
 
 _CLIENT = {
@@ -40,7 +41,7 @@ _CLIENT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""libpq's own; those of the DSN come first. A server that vanished is noticed within a minute."""
+"""libpq's parameters; those of the DSN take precedence. A server that vanished is noticed within a minute."""
 _SERVER = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
@@ -55,13 +56,75 @@ vanished.
 """
 
 
-class HasConninfo(Protocol):
-    """What the ledger needs of the settings: libpq's connection string, with the password."""
+class LedgerConnection(psycopg.Connection[dict[str, Any]]):
+    """One open connection, and the advisory locks that end with it."""
 
-    def conninfo(self) -> str: ...
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.locked: dict[str, int] = {}
+        """Table → fence of the claim for which the lock was taken."""
+        self.locked_chunks: dict[int, tuple[ChunkId, int]] = {}
+        """Lock → chunk and fence of the claim for which it was taken."""
 
 
-def connect(settings: HasConninfo, **server: str) -> psycopg.Connection[dict[str, Any]]:
+@dataclass(slots=True)
+class _Process:
+    """State of one process. A forked child gets its own and does not touch its parent's, connection
+    included.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    connection: LedgerConnection | None = None
+
+    def drop(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
+
+class LedgerSession:
+    """Runs work on the connection, one piece at a time."""
+
+    def __init__(self, settings: HasConninfo, schema: str) -> None:
+        self.schema = schema
+        self._settings = settings
+        self._processes: dict[int, _Process] = {}
+
+    def run(self, work: Callable[[LedgerConnection], T]) -> T:
+        """work(connection), and once more on a new connection if the present one turns out to be broken.
+
+        So work must be safe to do twice. Raises the errors of pgsnow.ledger.errors.
+        """
+        process = self._process()
+        with process.lock:
+            may_repeat = process.connection is not None
+            while True:
+                connection = process.connection = process.connection or connect(self._settings, self.schema)
+                try:
+                    return work(connection)
+                except psycopg.Error as error:
+                    broken = connection.closed or _session_ended(error)
+                    if broken:
+                        process.drop()
+                    if not (broken and may_repeat):
+                        raise ledger_error(error, self.schema) from error
+                    may_repeat = False
+                except BaseException:
+                    # Interrupted (a time limit, Ctrl-C): the connection may be in the middle of a reply.
+                    process.drop()
+                    raise
+
+    def close(self) -> None:
+        """Close this process's connection, if there is one; its advisory locks end with it."""
+        process = self._process()
+        with process.lock:
+            process.drop()
+
+    def _process(self) -> _Process:
+        return self._processes.setdefault(os.getpid(), _Process())
+
+
+def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnection:
     """A new autocommit connection without prepared statements, rows as dicts. `server` overrides session
     settings.
 
@@ -72,105 +135,33 @@ def connect(settings: HasConninfo, **server: str) -> psycopg.Connection[dict[str
     chosen = {name: value for name, value in _CLIENT.items() if name not in named}
     conninfo = make_conninfo(given, **chosen, application_name=APPLICATION_NAME, client_encoding="UTF8")
     try:
-        connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, row_factory=dict_row)
+        connection = LedgerConnection.connect(
+            conninfo, autocommit=True, prepare_threshold=None, row_factory=dict_row
+        )
     except psycopg.Error as error:
-        raise ledger_error(error, sqlstate_of(error) or sqlstate_of_refusal(conninfo)) from error
+        raise ledger_error(error, schema, sqlstate_of(error) or sqlstate_of_refusal(conninfo)) from error
     try:
         wanted = json.dumps(_SERVER | server)
         connection.execute("select set_config(key, value, false) from json_each_text(%s::json)", [wanted])
     except psycopg.Error as error:
         connection.close()
-        raise ledger_error(error) from error
+        raise ledger_error(error, schema) from error
     return connection
 
 
-@dataclass(slots=True)
-class Link:
-    """One open connection, and the advisory locks that live and die with it."""
+def lock_key(schema: str, table: str) -> int:
+    """The advisory lock (bigint) of a table in this ledger. Advisory locks belong to one database.
 
-    connection: psycopg.Connection[dict[str, Any]]
-    locked: dict[str, int] = field(default_factory=dict)
-    """Table → fence of the claim for which the lock was taken."""
-    locked_chunks: dict[int, tuple[ChunkId, int]] = field(default_factory=dict)
-    """Lock → chunk and fence of the claim for which it was taken."""
-
-    def rows(self, query: sql.Composed, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Run one statement; its rows, or none if it gives none."""
-        cursor = self.connection.execute(query, params)
-        return cursor.fetchall() if cursor.description else []
-
-    def count(self, query: sql.Composed, params: Mapping[str, Any]) -> int:
-        """Run one statement; how many rows it changed."""
-        return self.connection.execute(query, params).rowcount
-
-
-@dataclass(slots=True)
-class _Process:
-    """What belongs to one process. A forked child gets its own and leaves its parent's alone, connection
-    included.
+    https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
     """
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    link: Link | None = None
-
-
-class LedgerSession:
-    """Runs work on the connection, one piece at a time."""
-
-    def __init__(self, settings: HasConninfo) -> None:
-        self._settings = settings
-        self._processes: dict[int, _Process] = {}
-
-    def run(self, work: Callable[[Link], T]) -> T:
-        """work(link), and once more on a new connection if the present one turns out to be broken.
-
-        So work must bear being done twice. Raises LedgerUnavailable, LedgerAccessDenied.
-        """
-        process = self._process()
-        with process.lock, translating():
-            reused = process.link is not None
-            try:
-                return self._once(process, work)
-            except psycopg.Error:
-                if process.link is not None or not reused:
-                    raise
-            return self._once(process, work)
-
-    def close(self) -> None:
-        """Close this process's connection, if there is one; its advisory locks go with it."""
-        process = self._process()
-        with process.lock:
-            _drop(process)
-
-    def _process(self) -> _Process:
-        return self._processes.setdefault(os.getpid(), _Process())
-
-    def _once(self, process: _Process, work: Callable[[Link], T]) -> T:
-        if process.link is None:
-            process.link = Link(connect(self._settings))
-        try:
-            return work(process.link)
-        except psycopg.Error as error:
-            if process.link.connection.closed or _cut(error):
-                _drop(process)
-            raise
-        except BaseException:
-            # Interrupted (a time limit, Ctrl-C): the connection may be in the middle of a reply.
-            _drop(process)
-            raise
+    digest = hashlib.sha256(f"pgsnow\0{schema}\0{table}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _drop(process: _Process) -> None:
-    link, process.link = process.link, None
-    if link is not None:
-        link.connection.close()
-
-
-def _cut(error: psycopg.Error) -> bool:
+def _session_ended(error: psycopg.Error) -> bool:
     """The server has ended the session: class 08, or 57P01 to 57P05 (shutdown, crash, idle timeout, no such
     database).
 
     https://www.postgresql.org/docs/current/errcodes-appendix.html
     """
-    state = error.sqlstate or ""
-    return state.startswith(("08", "57P"))
+    return (error.sqlstate or "").startswith(("08", "57P"))

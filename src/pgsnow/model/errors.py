@@ -7,12 +7,13 @@ PgsnowError
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
 │   ├── StagingUnavailable   the bucket's store does not answer                    now
-│   └── WriteConflict        another Snowflake transaction is in the way           now
+│   └── WriteConflict        another Snowflake transaction blocks the statement     now
 ├── AccessDenied
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
 │   ├── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
 │   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
+├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
 ├── TableError               stops one table; the others go on
 │   ├── SourceTableMissing   the table does not exist, or is not visible           after a fix
 │   ├── ColumnMissing        a configured column does not exist                    after a fix
@@ -172,6 +173,12 @@ class StagingAccessDenied(AccessDenied):
     )
 
 
+class LedgerQueryFailed(PgsnowError):
+    """Postgres rejected a statement on the ledger's tables."""
+
+    retry = Retry.AFTER_FIX
+
+
 class TableError(PgsnowError):
     """One table cannot be synced; the others can."""
 
@@ -262,10 +269,7 @@ class TargetQueryFailed(TableError):
 class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
 
-    default_advice = (
-        "Nothing to do for a table that pgsnow created: it is created again."
-        " Otherwise check the role's grants."
-    )
+    default_advice = "Nothing to do for a table that pgsnow created. Otherwise check the role's grants."
 
 
 class StagingRefused(TableError):

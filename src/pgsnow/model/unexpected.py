@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.settings.redaction import redacted
 from pgsnow.model.settings.secret import Secret
 
 ADVICE = "The traceback is in the debug log: `pgsnow run --debug`, or the logger `pgsnow` at level DEBUG."
@@ -30,7 +29,9 @@ def public_advice(error: BaseException) -> str:
 
 def redacted_traceback(error: BaseException, secrets: Iterable[Secret] = ()) -> str:
     """The traceback as Python prints it, with `***` for `secrets` and for what has the form of a credential."""
-    import traceback  # only for an error that nobody expected
+    import traceback  # both imports only for an error that nobody expected
+
+    from pgsnow.model.settings.redaction import redacted
 
     return redacted("".join(traceback.format_exception(error)), secrets).rstrip()
 

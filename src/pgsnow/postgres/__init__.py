@@ -1,1 +1,1 @@
-"""Everything that talks to Postgres: connections, the catalog, the horizon, reads, audits."""
+"""Postgres as the source: connections, the catalog, incremental logic, readers, and the COPY decoder."""

@@ -41,15 +41,19 @@ LOCK_TIMEOUT = "10s"
 the next tick tries again."""
 
 
-class SourceSettings(Protocol):
+class HasConninfo(Protocol):
+    """Settings of a connection; PostgresSettings has them."""
+
+    def conninfo(self) -> str:
+        """libpq's connection string, with the password: secret."""
+
+
+class SourceSettings(HasConninfo, Protocol):
     """Settings that a Source needs; PostgresSettings has them."""
 
     @property
     def copy(self) -> CopyMode:
         """How rows are read."""
-
-    def conninfo(self) -> str:
-        """libpq's connection string, with the password: secret."""
 
 
 class Source:

@@ -67,7 +67,7 @@ class CopyConnection:
         choice = choices.choose(self._connection, encrypted=is_encrypted(self._connection))
         if choice is None:
             return False
-        self.channel = choice
+        self.channel, self._open_channel = choice, choice.open
         return True
 
     def run(self, statement: str) -> None:
@@ -90,7 +90,7 @@ class CopyConnection:
 
         was_spoiled, self.spoiled = self.spoiled, True
         cancellation = Cancellation(self._connection)
-        with closing(rows(self._connection, query, self.channel.open)) as batches:
+        with closing(rows(self._connection, query, self._open_channel)) as batches:
             yield self._all_of(batches, was_spoiled), cancellation.ask
 
     def _all_of(self, batches: Iterator[pa.RecordBatch], was_spoiled: bool) -> Iterator[pa.RecordBatch]:
@@ -165,10 +165,13 @@ class CopyConnections:
         choices = self._channel_choices()
         try:
             while True:
-                connection = CopyConnection(self._conninfo)
-                if connection.prepare(choices):
-                    return connection
-                connection.close()
+                connection, ready = CopyConnection(self._conninfo), False
+                try:
+                    if ready := connection.prepare(choices):
+                        return connection
+                finally:
+                    if not ready:
+                        connection.close()
         except (psycopg.Error, OSError) as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
             raise translated(error, "source", sqlstate=code) from error

@@ -91,9 +91,9 @@ class Engine:
         once all of it is there. load: load what tables with `load_every` have staged, whether it is due or not.
         leave_chunks: begin and end backfills, and leave their chunks to calls of `take_chunk`.
 
-        Idempotent: a tick that was interrupted is made good by the next one. A table that fails is in the report, and
-        the others go on. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied if no
-        table could be claimed.
+        Idempotent: what an interrupted tick left undone is done by the next one. A table that fails is in the report,
+        and the others go on. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied if
+        no table could be claimed.
         """
         options = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
         chosen = self.config.select(tables)

@@ -1,1 +1,1 @@
-"""Faults for tests of pgsnow and of what is built on it: a network that fails, a process that dies at a named phase."""
+"""Fault injection for tests: a network that fails, and a process that dies at a named phase of a run."""

@@ -1,4 +1,4 @@
-"""What a fault proxy does to the bytes that pass it."""
+"""Faults that a fault proxy applies to the bytes that it forwards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What happens to the bytes. All at once where it makes sense; the default passes everything on.
+    """The faults of a proxy, which may be combined. The default forwards everything.
 
     refuse: new connections are reset at once.
     latency: seconds that each chunk of bytes waits, either way.

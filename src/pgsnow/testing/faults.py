@@ -1,6 +1,7 @@
 """Scripted faults: observers for `Engine(observer=...)` that fail or die at a named phase of a run.
 
-The phases are those of pgsnow.sync.runtime.events: read, put, copied, inserted, merged, checkpointed and so on.
+The phases are those of pgsnow.sync.runtime.events: read, put, copied, inserted, merged, checkpointed and so
+on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NoReturn, Protocol
 
 
 class Happening(Protocol):
-    """The part of an event that faults look at."""
+    """The fields of an event that faults use."""
 
     @property
     def phase(self) -> str: ...
@@ -27,7 +28,7 @@ class Happening(Protocol):
 class AtPhase:
     """Calls `act` when the phase is reached for the nth time (1 is the first), of one table or of any.
 
-    Once only: what happens afterwards is what must recover. `fired` tells whether it has. Any thread may call.
+    It fires once; `fired` says whether it has. Any thread may call.
     """
 
     phase: str
@@ -53,26 +54,26 @@ class AtPhase:
 
 
 class KillAt(AtPhase):
-    """kill -9 of this very process: nothing is cleaned up, no handler runs."""
+    """Kills this process with SIGKILL: nothing is cleaned up, no handler runs."""
 
     def __init__(self, phase: str, nth: int = 1, *, table: str | None = None) -> None:
         super().__init__(phase, _kill_myself, nth, table)
 
 
 class RaiseAt(AtPhase):
-    """Raises `error` out of the phase, as if what it reports had failed just after it was done."""
+    """Raises `error` at the phase, as if its step had failed just after it was done."""
 
     def __init__(self, phase: str, error: BaseException, nth: int = 1, *, table: str | None = None) -> None:
         super().__init__(phase, lambda: _raise(error), nth, table)
 
 
 class PauseAt(AtPhase):
-    """Holds the run at the phase until `resume()`: `reached` is set when it is there.
+    """Pauses the run at the phase until `resume()`; `reached` is set once the run is there.
 
-    `seconds` is the longest it holds; then it raises TimeoutError, so that a test that forgot fails by name.
+    After `seconds` it raises TimeoutError, so that a test without `resume()` fails with a clear error.
     """
 
-    def __init__(self, phase: str, nth: int = 1, *, table: str | None = None, seconds: float = 60.0) -> None:
+    def __init__(self, phase: str, nth: int = 1, *, table: str | None = None, seconds: float = 300.0) -> None:
         super().__init__(phase, self._hold, nth, table)
         self.reached = threading.Event()
         self._resumed = threading.Event()
@@ -84,7 +85,7 @@ class PauseAt(AtPhase):
     def _hold(self) -> None:
         self.reached.set()
         if not self._resumed.wait(self._seconds):
-            raise TimeoutError(f"nobody resumed the run that was paused at {self.phase!r}")
+            raise TimeoutError(f"the run was paused at {self.phase!r} and not resumed")
 
 
 def _kill_myself() -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy that fails on command, to put between pgsnow and a server."""
+"""TCP proxy between pgsnow and a server that fails on command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOK_SECONDS = 0.02
 
 @dataclass(eq=False)
 class _Link:
-    """One client's connection and its other half."""
+    """A client's connection and the connection to the server that belongs to it."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
@@ -31,7 +31,7 @@ class _Link:
 
 
 class FaultProxy:
-    """Listens on 127.0.0.1:`port` and passes on to `upstream`; its own thread runs it.
+    """TCP proxy that listens on 127.0.0.1:`port` and forwards to the upstream server, in a thread of its own.
 
     Methods may be called from any thread and have taken effect when they return.
     """
@@ -66,11 +66,12 @@ class FaultProxy:
         self._loop.close()
 
     def behave(self, **changes: Any) -> None:
-        """Changes the behaviour of all connections, open and to come; what is not named stays as it is."""
+        """Change the behaviour of all connections, open and future; fields that are not named keep their
+        values."""
         self._call(self._set(replace(self._behaviour, **changes)))
 
     def heal(self) -> None:
-        """Passes everything on again, what is held back included."""
+        """Forward everything again, held replies included."""
         self._call(self._set(Behaviour()))
         self.release()
 
@@ -79,11 +80,11 @@ class FaultProxy:
         self._call(self._reset())
 
     def release(self) -> None:
-        """Lets the replies that are held back through."""
+        """Forward the held replies."""
         self._call(self._release())
 
-    def wait_until_holding(self, seconds: float = 30.0) -> bool:
-        """True once a reply to a request with the wanted bytes has come and is held back."""
+    def wait_until_holding(self, seconds: float = 300.0) -> bool:
+        """True once a reply to a request with the given bytes is held; False after `seconds`."""
         return self._holding.wait(seconds)
 
     def __enter__(self) -> Self:
@@ -93,7 +94,7 @@ class FaultProxy:
         self.stop()
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(300)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)

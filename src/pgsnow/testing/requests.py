@@ -1,4 +1,4 @@
-"""Looks into what a client sends: plain bytes (Postgres), or HTTP requests whose bodies may be compressed."""
+"""Searches a client's stream: plain bytes (Postgres), or HTTP requests whose bodies may be compressed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REQUEST_LINE = re.compile(rb"(?:POST|PUT|GET|DELETE|HEAD|PATCH) \S+ HTTP/1\.[01]
 LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
 COMPRESSED = re.compile(rb"(?im)^content-encoding:[ \t]*gzip")
 KEPT = 65_536
-"""Bytes of a plain stream that are kept to find what lies across two chunks."""
+"""Bytes of a plain stream that are kept to find text that spans two chunks."""
 EITHER_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
@@ -21,7 +21,8 @@ class RequestReader:
         self._pending = b""
 
     def saw(self, chunk: bytes, wanted: bytes) -> bool:
-        """True if `wanted` has come in a request that this chunk completes, or in a stream that is not HTTP."""
+        """True if `wanted` has come in a request that this chunk completes, or in a stream that is not
+        HTTP."""
         self._pending += chunk
         found = False
         while part := self._next_part():
@@ -32,7 +33,8 @@ class RequestReader:
         return found
 
     def _next_part(self) -> bytes | None:
-        """Takes a complete request, or what stands before one (the reader may join in its middle), off the stream."""
+        """Take a complete request, or the bytes before one (the stream may start within a request), off the
+        stream."""
         start = REQUEST_LINE.search(self._pending)
         if start is None:
             return None

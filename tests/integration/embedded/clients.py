@@ -68,7 +68,7 @@ def attempt(connection: Any, statement: str) -> tuple[int, str] | None:
 
 
 def outcome(scenario: Scenario, env: Mapping[str, str], **more: Any) -> Any:
-    """What the scenario returns on a fresh connection, or (errno, sqlstate) of the error that ends it.
+    """The scenario's result on a fresh connection, or (errno, sqlstate) of the error that ends it.
 
     The timeout is short: an answer of HTTP 500 makes the connector try again until it passes.
     """

@@ -1,4 +1,4 @@
-"""The stock emulator, beside ours: what a repair mends must still be broken there."""
+"""The stock emulator beside ours: everything that a repair fixes must still be broken there."""
 
 from __future__ import annotations
 

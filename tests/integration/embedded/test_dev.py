@@ -17,13 +17,13 @@ import snowflake.connector.errors
 from dotenv import dotenv_values
 
 from pgsnow.embedded.broker import EmbeddedBroker
-from pgsnow.embedded.process import EmbeddedServerFailed, accepts, alive, free_port, wait_for
+from pgsnow.embedded.process import EmbeddedServerFailed, accepts, alive, free_port
 from pgsnow.embedded.stack import Stack
 from tests.forked import run_forked
 from tests.integration.embedded.clients import connect, rows, run
+from tests.progress import CEILING, wait_until
 
-SECONDS = 120.0
-pytestmark = pytest.mark.timeout(400)
+SECONDS = CEILING
 
 
 class Dev:
@@ -162,8 +162,8 @@ def test_servers_that_are_killed_come_back_with_all_data(dev: Dev) -> None:
     killed = {name: dev.pid(name) for name in ("postgres", "snowflake")}
     for pid in killed.values():
         os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: all(dev.pid(name) != pid for name, pid in killed.items()), SECONDS)
-    assert wait_for(lambda: reads(dev), SECONDS)
+    wait_until(lambda: all(dev.pid(name) != pid for name, pid in killed.items()), "other processes")
+    wait_until(lambda: reads(dev), "both servers answer")
     dev.write(2)
     assert dev.read() == ([1, 2], [1, 2])
 

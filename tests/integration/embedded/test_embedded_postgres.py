@@ -17,8 +17,9 @@ import pytest
 
 from pgsnow.embedded.binaries import find_binaries
 from pgsnow.embedded.postgres import EmbeddedPostgres
-from pgsnow.embedded.process import EmbeddedServerFailed, alive, free_port, wait_for
+from pgsnow.embedded.process import EmbeddedServerFailed, alive, free_port
 from pgsnow.model.errors import MissingExtra
+from tests.progress import wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become another user")
 
@@ -111,7 +112,7 @@ def test_it_ends_with_its_parent(open_dir: Path) -> None:
         assert alive(pid)
         parent.kill()
     if sys.platform == "linux":
-        assert wait_for(lambda: not alive(pid), 30)
+        wait_until(lambda: not alive(pid), "the server has ended")
     with EmbeddedPostgres(open_dir / "pg") as server:
         assert ask(server, "SELECT 1") == (1,)
 

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import snowflake.connector
 
-from pgsnow.embedded.process import wait_for
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.testing.proxy import FaultProxy
 from tests.integration.embedded.clients import attempt, connect, rows, run
 from tests.integration.embedded.conftest import StockEmulator
+from tests.progress import CEILING, wait_until
 
 
 def login(env: Mapping[str, str], **more: Any) -> int | None:
@@ -88,7 +88,7 @@ def test_the_transaction_of_a_lost_client_ends(
     impatient: EmbeddedSnowflake, stock_env: Mapping[str, str]
 ) -> None:
     """And its COMMIT, should it come back, is refused."""
-    assert update_after_a_lost_client(impatient.settings_env("D"), patience=30) is None
+    assert update_after_a_lost_client(impatient.settings_env("D"), patience=CEILING) is None
     assert update_after_a_lost_client(stock_env, patience=2) is not None
 
 
@@ -154,10 +154,10 @@ def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path: Path) -> No
         acknowledged: list[int] = []
         writer = threading.Thread(target=write_until_it_fails, args=(env, acknowledged))
         writer.start()
-        assert wait_for(lambda: len(acknowledged) >= 20, 30)
+        wait_until(lambda: len(acknowledged) >= 20, "rows are acknowledged")
         server.kill()
         server.start()
-        writer.join(60)
+        writer.join(CEILING)
         with connect(env) as connection:
             there = {row[0] for row in rows(connection, "SELECT I FROM T")}
         assert set(acknowledged) <= there

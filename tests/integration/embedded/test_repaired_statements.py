@@ -1,5 +1,5 @@
-"""Statements that pgsnow sends do what Snowflake does. Each scenario deviates on the stock emulator: once it does
-not, its repair can go."""
+"""Statements that pgsnow sends do what Snowflake does. Each scenario deviates on the stock emulator: once it
+does not, its repair can go."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def test_a_put_is_sent_once(
 
 
 def test_a_list_of_a_thousand_keys_finds_exactly_these(snowflake_env: Mapping[str, str]) -> None:
-    """Of any shape: they pass by the emulator's rewriting and must come back whole, beside lists that do not."""
+    """Lists of any shape bypass the emulator's rewriting and come back complete, beside lists that do not."""
     numbers = ", ".join(f"({n})" for n in range(-500, 500))
     texts = ", ".join(f"'it''s {n}'" for n in range(1000))
     pairs = ", ".join(f"({n}, 'it''s {n}')" for n in range(0, 1000, 2))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.embedded.clients import Scenario, attempt, connect, outcome, rows, run
+from tests.progress import CEILING
 
 MERGE = (
     "MERGE INTO T AS t USING ({source}) AS s ON t.I = s.I"
@@ -105,7 +106,7 @@ def update_against(env: Mapping[str, str], holder_ends: str, *, after: float | N
         update.start()
         update.join(after)
         run(holder, holder_ends)
-        update.join(30)
+        update.join(CEILING)
         return answers[0], rows(holder, "SELECT S FROM T")
 
 
@@ -152,7 +153,7 @@ def load_one_table(
     place = f"{env['SNOWFLAKE_DATABASE']}.SHARED"
     with connect(env) as connection:
         for round_ in range(4):
-            ready.wait(30)
+            ready.wait(CEILING)
             staging = f"{place}.T{number}__PGSNOW_{round_}_1"
             for statement in (
                 f"CREATE SCHEMA IF NOT EXISTS {place}",

@@ -1,4 +1,5 @@
-"""`execution: distributed`: a tick settles what is idle and sends a message a busy table; whoever takes it runs it."""
+"""`execution: distributed`: a tick settles what is idle and sends a message a busy table; whoever takes it
+runs it."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def tick(app: Celery) -> dict[str, Any]:
 
 
 def run(app: Celery, table: str) -> dict[str, Any]:
-    """What a worker does with a table's message."""
+    """Run a table's message as a worker does."""
     ended = app.tasks[f"{TASK_NAME}.table"].apply(kwargs={"table": table})
     assert ended.successful(), ended.result
     return dict(ended.result)
@@ -114,7 +115,7 @@ def test_a_message_that_comes_twice_runs_its_table_once(source: Any, settings: S
     assert source.execute("select count(*) from sync_logs").fetchone() == (1,)
 
 
-def test_a_table_that_a_person_must_mend_is_recorded_and_the_others_are_sent(
+def test_a_table_that_needs_a_fix_is_recorded_and_the_others_are_sent(
     source: Any, settings: Settings
 ) -> None:
     source.execute("alter table orders drop column updated_at")
@@ -178,7 +179,7 @@ def chunks(source: Any) -> list[tuple[str, int]]:
 
 
 def load(app: Celery, message: Message | None = None) -> None:
-    """What a worker does with a chunk's message."""
+    """Run a chunk's message as a worker does."""
     expires = message.headers["expires"] if message else None
     task = app.tasks[f"{TASK_NAME}.chunk"]
     task.push_request(args=(), kwargs={}, expires=expires, called_directly=False, retries=0, hostname="here")
@@ -192,7 +193,7 @@ def names_of(messages: list[Message]) -> list[str]:
     return [message.headers["task"].rpartition(".")[2] for message in messages]
 
 
-def test_a_large_table_is_loaded_by_whoever_takes_its_messages_and_ended_by_a_run_of_its_own(
+def test_a_large_table_is_loaded_by_any_worker_that_takes_its_messages_and_ended_by_a_run_of_its_own(
     large: Celery, source: Any
 ) -> None:
     """No more messages wait than chunks may be loaded at once: other tables' come in between."""
@@ -210,7 +211,7 @@ def test_a_large_table_is_loaded_by_whoever_takes_its_messages_and_ended_by_a_ru
         follow = taken(large)
         assert len(follow) <= 1
         messages += follow
-    assert names_of(messages) == ["table"], "whoever loaded the last chunk asks for the end"
+    assert names_of(messages) == ["table"], "the worker of the last chunk sends the message for the end"
     assert len(chunks(source)) >= 4
     assert set(chunks(source)) == {("done", 1)}
     run(large, "public.users")
@@ -268,7 +269,7 @@ def test_a_table_that_is_altered_while_its_chunks_are_loaded_is_run_again(large:
     assert set(chunks(source)) == {("open", 0)}
 
 
-def test_a_chunk_that_a_person_must_mend_leaves_its_error_with_the_table(large: Celery, source: Any) -> None:
+def test_a_chunk_that_needs_a_fix_leaves_its_error_with_the_table(large: Celery, source: Any) -> None:
     run(large, "public.users")
     taken(large)
     source.execute("alter table users rename column updated_at to changed_at")

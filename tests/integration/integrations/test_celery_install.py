@@ -1,4 +1,4 @@
-"""What `install` does to an application: adds a task and a beat entry, and touches nothing else."""
+"""`install` adds a task and a beat entry to an application, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def test_a_wrong_table_list_is_refused_where_it_is_installed(tmp_path: Path) -> 
 
 
 def test_nothing_heavy_is_imported_before_a_tick_runs(tmp_path: Path) -> None:
-    """In a fresh interpreter, as in a worker's main process before it forks: not by install, not by finalize."""
+    """In a fresh interpreter, as in a worker's main process before it forks: not by install, not by
+    finalize."""
     (tmp_path / "sync_config.yaml").write_text(YAML)
     heavy = (
         "pyarrow",

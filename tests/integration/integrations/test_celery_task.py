@@ -1,4 +1,4 @@
-"""What the task does with a failure: five tries more for one that may pass, none for one that a person must mend."""
+"""The task retries an error that may pass five times, and an error that needs a fix not at all."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_failure_that_may_pass_is_tried_five_times_more_with_growing_random_pa
     assert "hunter2" not in caplog.text
 
 
-def test_a_failure_that_a_person_must_mend_is_not_tried_again(
+def test_a_failure_that_needs_a_fix_is_not_tried_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -60,7 +60,7 @@ def test_a_failure_that_a_person_must_mend_is_not_tried_again(
     assert [e["event"] for e in events(caplog)] == ["tick failed"]
 
 
-def test_a_table_that_a_person_must_mend_is_in_the_ledger_and_not_tried_again(
+def test_a_table_that_needs_a_fix_is_in_the_ledger_and_not_tried_again(
     settings: Settings, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The tick itself has done its work: the task succeeds, and the table says what it lacks."""

@@ -11,13 +11,13 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
-from pgsnow.embedded.process import wait_for
 from pgsnow.integrations.fastapi.router import status_router
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Rejected
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.report import Status, TableReport
 from pgsnow.model.settings.settings import PostgresSettings, Settings
+from tests.progress import wait_until
 
 SNOWFLAKE = {
     "SNOWFLAKE_ACCOUNT": "acct",
@@ -89,7 +89,7 @@ def test_a_sync_that_is_well_is_ok_and_carries_the_plans_metrics(ledger: Ledger,
     assert {run["source_table"] for run in shown["runs"]} == {"public.users", "public.checkins"}
 
 
-def test_the_one_word_is_that_of_the_table_that_needs_a_person_most(ledger: Ledger, database: str) -> None:
+def test_the_state_of_all_is_that_of_the_worst_table(ledger: Ledger, database: str) -> None:
     config = config_of("good", "bad", "new")
     ran(ledger, "good", Status.OK)
     assert status_at(config, database)["state"] == "never-run", "two tables have not run yet"
@@ -100,7 +100,7 @@ def test_the_one_word_is_that_of_the_table_that_needs_a_person_most(ledger: Ledg
     assert shown["metrics"]["sync_failure_count"] == 1
 
 
-def test_rows_in_quarantine_show(ledger: Ledger, database: str) -> None:
+def test_rejected_rows_show(ledger: Ledger, database: str) -> None:
     ran(ledger, "users", Status.OK)
     [claim], _ = ledger.leases.claim(["public.users"], run_id="run2", holder="test")
     ledger.rejected_rows.add(claim, [Rejected({"id": "7"}, "too long", "name", {"id": 7})])
@@ -206,7 +206,7 @@ def test_its_connection_ends_with_the_application(ledger: Ledger, database: str)
     with client_of(config_of("users"), database) as client:
         client.get("/sync/ready")
         assert sessions() == 1
-    assert wait_for(lambda: sessions() == 0, 10)
+    wait_until(lambda: sessions() == 0, "no session is left")
 
 
 def test_a_ledger_that_the_application_gave_is_left_open(ledger: Ledger, database: str) -> None:

@@ -1,4 +1,4 @@
-"""What docs/going-live.md tells an operator to type is enough, and no more than enough is granted."""
+"""The statements of docs/going-live.md are sufficient, and grant no more than is necessary."""
 
 from __future__ import annotations
 

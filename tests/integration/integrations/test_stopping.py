@@ -9,8 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pgsnow.integrations.celery.shutdown import SharedFlag, run_stoppable
-
-DEADLINE = 30.0
+from tests.progress import CEILING
 
 
 class LongWork:
@@ -23,7 +22,7 @@ class LongWork:
 
     def __call__(self) -> str:
         self.begun()
-        assert self.stopped.wait(DEADLINE), "nobody asked it to stop"
+        assert self.stopped.wait(CEILING), "nobody asked it to stop"
         self.ended = True
         return "stopped"
 
@@ -65,9 +64,9 @@ def test_a_flag_set_by_the_parent_after_the_fork_is_seen_by_the_child() -> None:
     process = fork.Process(target=child)
     process.start()
     try:
-        assert begun.wait(DEADLINE)
+        assert begun.wait(CEILING)
         flag.set()
-        process.join(DEADLINE)
+        process.join(CEILING)
         assert process.exitcode == 0
         assert result.get() == "stopped"
     finally:

@@ -29,6 +29,7 @@ from pgsnow.model.report import Status, TableReport
 from pgsnow.model.table import Leaf, TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import numeric
+from tests.progress import CEILING
 
 HERE = ServerIdentity("7000000000000000001", 1)
 USERS = "public.users"
@@ -52,11 +53,11 @@ SOURCE = SourceDefinition(
 BLOCKS = (Blocks(0, 10), Blocks(10, None))
 _serial = count(1)
 EXPECTED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow]
-"""Each example takes a table of its own, and an example means the same to every ledger."""
+"""Each example uses a table of its own, so a fixture that is shared among examples does no harm."""
 
 
 class Crew(Protocol):
-    """Several workers over one ledger, and the ways of fate."""
+    """Several workers that share one ledger, and the failures that may happen to them."""
 
     def worker(self) -> Ledger:
         """Another worker, with a session of its own."""
@@ -68,10 +69,10 @@ class Crew(Protocol):
         """Let the lease of this table run out."""
 
     def age_success(self, table: str, seconds: float) -> None:
-        """Move the last success this far into the past."""
+        """Move the last success this many seconds into the past."""
 
     def pause(self, table: str) -> None:
-        """As a person would."""
+        """Pause the table, as an operator would."""
 
 
 def checkpoint(x: int = 100, **changes: Any) -> Checkpoint:
@@ -118,7 +119,7 @@ def claim_and_load_chunk(worker: Ledger, table: str = USERS) -> ChunkClaim:
 
 
 def refused(worker: Ledger, table: str = USERS, min_age: float = 0.0) -> str:
-    """Claim one table that must not be granted; the reason."""
+    """Claim one table that must not be granted; returns the reason."""
     claims, refusals = worker.leases.claim(
         [table], run_id=f"run-{next(_serial)}", holder="test", min_age=min_age
     )
@@ -164,7 +165,7 @@ class LedgerConformance:
         start = threading.Barrier(8)
 
         def claim(number: int) -> int:
-            start.wait(timeout=30)
+            start.wait(timeout=CEILING)
             return len(ann.leases.claim([USERS], run_id=f"run-{number}", holder="ann")[0])
 
         with ThreadPoolExecutor(8) as threads:
@@ -645,7 +646,7 @@ class LedgerConformance:
         self, ann: Ledger, bob: Ledger
     ) -> None:
         claim = take(ann)
-        assert claim.known is None
+        assert claim.stored_definition is None
         ann.checkpoints.advance(claim, checkpoint(x=1), SOURCE)
         ann.checkpoints.advance(claim, checkpoint(x=2))
         with pytest.raises(LeaseLost):
@@ -654,7 +655,7 @@ class LedgerConformance:
         assert ann.checkpoints.source_definitions() == {USERS: SOURCE}
         ann.leases.release([claim])
         claim = take(bob)
-        assert claim.known == SOURCE
+        assert claim.stored_definition == SOURCE
         moved = replace(SOURCE, oid=3)
         assert bob.checkpoints.advance_idle([(claim, checkpoint(x=3))], {USERS: moved}) == []
         assert bob.checkpoints.source_definitions() == {USERS: moved}
@@ -838,7 +839,7 @@ class LedgerConformance:
     # --- rows that are staged now and loaded later ---
 
     def test_while_batches_wait_only_the_reading_moves(self, ann: Ledger, bob: Ledger) -> None:
-        """Whoever claims the table next knows what waits and since when; status tells both lags."""
+        """The next claim lists the waiting batches and since when they wait; status shows both lags."""
         now = datetime.now(UTC)
         hour_ago, minute_ago = ((now - timedelta(seconds=s)).isoformat(sep=" ") for s in (3600, 60))
         claim = take(ann)
@@ -853,7 +854,11 @@ class LedgerConformance:
         assert later.staged == (waiting("users/1-0", 3),)
         assert 0 <= later.granted_at - later.staged_at < 60
         assert later.granted_at == pytest.approx(now.timestamp(), abs=60)
-        assert (later.checkpoint, later.known, later.open_batches) == (read, SOURCE, ("users/1-1",))
+        assert (later.checkpoint, later.stored_definition, later.open_batches) == (
+            read,
+            SOURCE,
+            ("users/1-1",),
+        )
         bob.deferred_loads.stage(later, [waiting("users/2-0", 4, first_row=3)], read)
         assert bob.checkpoints.advance_idle([(later, read.evolve(x=30))]) == []
         row = row_of(bob)
@@ -927,7 +932,7 @@ class LedgerConformance:
                 getattr(ann.deferred_loads, write)(stale)
         assert row_of(bob).staged_rows == 3
 
-    # --- quarantine ---
+    # --- rejected rows ---
 
     def test_a_refused_row_is_opened_once_and_counted(self, ann: Ledger) -> None:
         first = take(ann, run_id="first")

@@ -1,9 +1,7 @@
-"""Workers over one ledger in Postgres, and the ways of fate."""
+"""Workers that share one ledger in Postgres, and the failures that may happen to them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from pgsnow.ledger.ledger import LEASE_SECONDS, Ledger
+from tests.progress import wait_until
 
 SCHEMA = 'Sync "ledger"'
 
@@ -37,10 +36,12 @@ class PostgresCrew:
         return worker
 
     def kill(self, worker: Ledger) -> None:
-        """As the server sees it: the session ends."""
+        """End the worker's session on the server."""
         pid = session_pid(worker)
         self.sql("select pg_terminate_backend(%s)", pid)
-        until(lambda: not self.sql("select from pg_stat_activity where pid = %s", pid))
+        wait_until(
+            lambda: not self.sql("select from pg_stat_activity where pid = %s", pid), "the session has ended"
+        )
 
     def expire(self, table: str) -> None:
         self._set(table, "lease_expires = clock_timestamp() - interval '1 s'")
@@ -68,12 +69,4 @@ class PostgresCrew:
 
 def session_pid(worker: Ledger) -> int:
     """The server's process behind this worker."""
-    return worker._statements.session.run(lambda link: link.connection.info.backend_pid)
-
-
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+    return worker._session.run(lambda connection: connection.info.backend_pid)

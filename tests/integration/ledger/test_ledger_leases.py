@@ -1,4 +1,4 @@
-"""Who gets a table when workers race, die, freeze, or lose their connection."""
+"""Leases when workers race, die, freeze, or lose their connection."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from pgsnow.model.batch import Rejected
 from pgsnow.model.errors import LeaseLost, LedgerUnavailable
 from pgsnow.model.report import Status
 from tests.integration.ledger.conformance import USERS, checkpoint, refused, report, take
-from tests.integration.ledger.crew import PostgresCrew, session_pid, until
+from tests.integration.ledger.crew import PostgresCrew, session_pid
 from tests.integration.ledger.worker import Led
+from tests.progress import CEILING, wait_until
 
 ROUNDS = 50
 
@@ -44,7 +45,7 @@ def test_a_killed_process_is_replaced_at_once(crew: PostgresCrew) -> None:
         assert victim.ask(f"claim {USERS}") == "granted"
         assert refused(worker) == "held"
         victim.process.kill()
-        until(lambda: worker.leases.claim([USERS], run_id="r", holder="h")[0])
+        wait_until(lambda: worker.leases.claim([USERS], run_id="r", holder="h")[0], "the table is granted")
 
 
 def test_a_frozen_process_keeps_its_table_until_its_lease_runs_out_and_can_write_nothing_afterwards(
@@ -67,7 +68,7 @@ def test_a_frozen_process_keeps_its_table_until_its_lease_runs_out_and_can_write
 
 def test_a_lease_runs_out_by_the_servers_clock_after_lease_seconds(crew: PostgresCrew) -> None:
     take(crew.worker(lease_seconds=0.2))
-    until(lambda: crew.worker().leases.claim([USERS], run_id="r", holder="h")[0])
+    wait_until(lambda: crew.worker().leases.claim([USERS], run_id="r", holder="h")[0], "the table is granted")
 
 
 def test_who_took_over_from_a_frozen_worker_gets_the_lock_once_it_is_free(crew: PostgresCrew) -> None:
@@ -104,7 +105,7 @@ def test_a_pooler_that_lends_the_holders_own_session_does_not_let_us_pass_its_lo
     """Advisory locks may be taken twice by one session; the row remembers whose session it was."""
     ann, bob = crew.worker(), crew.worker()
     take(ann)
-    bob._statements.session = ann._statements.session
+    bob.leases._session = ann._session
     assert refused(bob) == "held"
 
 
@@ -143,7 +144,7 @@ def test_workers_that_name_tables_in_other_orders_never_deadlock(crew: PostgresC
     start = threading.Barrier(2)
 
     def hold() -> None:
-        start.wait(timeout=30)
+        start.wait(timeout=CEILING)
         for x in range(40):
             assert (
                 ann.checkpoints.advance_idle([(claim, checkpoint(x=x)) for claim in reversed(claims)]) == []
@@ -152,13 +153,13 @@ def test_workers_that_name_tables_in_other_orders_never_deadlock(crew: PostgresC
             ann.run_log.finish([(claim, report(claim, Status.IDLE)) for claim in reversed(claims)])
 
     def covet() -> None:
-        start.wait(timeout=30)
+        start.wait(timeout=CEILING)
         for _ in range(80):
             assert bob.leases.claim(names, run_id="s", holder="bob")[0] == []
 
     with ThreadPoolExecutor(2) as threads:
         for done in [threads.submit(hold), threads.submit(covet)]:
-            done.result(timeout=120)
+            done.result(timeout=CEILING)
 
 
 def test_a_cut_connection_is_opened_again_and_the_statement_repeated(crew: PostgresCrew) -> None:
@@ -202,18 +203,18 @@ def test_a_worker_that_is_interrupted_drops_its_connection(crew: PostgresCrew) -
     class TimeLimit(Exception):
         pass
 
-    def interrupted(link: session.Link) -> None:
-        link.connection.pgconn.send_query(b"select pg_sleep(30)")
+    def interrupted(connection: session.LedgerConnection) -> None:
+        connection.pgconn.send_query(b"select pg_sleep(30)")
         raise TimeLimit
 
     with pytest.raises(TimeLimit):
-        worker._statements.session.run(interrupted)
+        worker._session.run(interrupted)
     assert worker.run_log.watermarks() == []
     assert session_pid(worker) != before
 
 
 def in_child(ledger: Ledger, held: Claim, pids: Any) -> None:
-    """What a forked worker does: look, claim a table of its own, write under its parent's claim, close."""
+    """A forked worker: it claims a table of its own, writes under its parent's claim, and closes."""
     pids.put(session_pid(ledger))
     take(ledger, "child")
     assert refused(ledger, USERS) == "held"

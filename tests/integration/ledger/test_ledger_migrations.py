@@ -1,4 +1,4 @@
-"""The ledger's tables: made once, however many ask; adopted where they are; described as they are."""
+"""The ledger's tables: created once by concurrent processes, adopted if they exist, documented as they are."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.migrate import migrations
 from pgsnow.model.errors import LedgerAccessDenied
 from tests.integration.ledger.crew import Dsn, PostgresCrew
+from tests.progress import CEILING
 
 DOCS = Path(__file__).parents[3] / "docs" / "ledger.md"
 PLAN = """
@@ -44,7 +45,7 @@ def public(database: str) -> Iterator[PostgresCrew]:
 
 @pytest.fixture
 def clerk(public: PostgresCrew) -> Iterator[str]:
-    """DSN of a role that may use the ledger's tables and make none."""
+    """DSN of a role that may use the ledger's tables and create none."""
     role = f"clerk_{public.dsn.split('/')[-1].split('?')[0][-8:]}"
     public.sql(f"create role {role} login")
     yield psycopg.conninfo.make_conninfo(public.dsn, user=role)
@@ -77,7 +78,7 @@ def test_eight_processes_may_start_at_once(public: PostgresCrew) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        process.communicate(timeout=120)
+        process.communicate(timeout=CEILING)
     assert [process.returncode for process in processes] == [0] * 8
     assert public.sql("select version from new.pgsnow_migrations order by 1") == [
         (migration.version,) for migration in migrations()

@@ -1,4 +1,4 @@
-"""A worker in a process of its own, led from outside.
+"""A worker in a process of its own, controlled through its standard input.
 
 `python -m tests.integration.ledger.worker DSN SCHEMA LEASE_SECONDS` reads a line, does it, and answers with a line:
 `claim TABLE` → granted or refused; `release` → released; `advance X` → moved or the name of the error.
@@ -16,10 +16,11 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.errors import PgsnowError
 from tests.integration.ledger.conformance import checkpoint
 from tests.integration.ledger.crew import Dsn
+from tests.progress import CEILING
 
 
 class Worker:
-    """The inside."""
+    """The side inside the process: does what each line says."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -46,7 +47,7 @@ class Worker:
 
 @dataclass
 class Led:
-    """The outside. Ends the process when the block ends."""
+    """The controlling side. Ends the process when the block ends."""
 
     process: subprocess.Popen[str]
 
@@ -75,7 +76,7 @@ class Led:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=CEILING)
 
 
 def main(dsn: str, schema: str, lease_seconds: str) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.certificate import make_certificate
+from tests.progress import CEILING
 
 TLS_ASKED = (80877103).to_bytes(4, "big")
 """https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL"""
@@ -35,7 +36,7 @@ class Terminator:
         thread = threading.Thread(target=self._run, args=(ready,))
         thread.start()
         try:
-            assert ready.wait(30)
+            assert ready.wait(CEILING)
             yield self
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)

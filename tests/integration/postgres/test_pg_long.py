@@ -11,6 +11,7 @@ from typing import Any
 from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT
 from pgsnow.postgres.read.by_key import read_keys
 from tests.integration.postgres.lab import Lab
+from tests.progress import CEILING
 
 MEGABYTE = 1024 * 1024
 WIDE = 70
@@ -20,7 +21,7 @@ BOUND = 350
 
 def read_alone(lab: Lab) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.integration.postgres.read_alone", lab.dsn]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=CEILING)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -11,6 +11,7 @@ import pytest
 from pgsnow.model.checkpoint import ReadMode
 from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Follower, Lab
+from tests.progress import wait_until
 
 
 @pytest.fixture
@@ -125,11 +126,7 @@ def call_procedure(lab: Lab, *, user: str | None = None) -> threading.Thread:
 
 
 def wait_for(lab: Lab, condition: str) -> None:
-    for _ in range(1000):
-        if lab.one(condition):
-            return
-        lab.run("select pg_sleep(0.01)")
-    raise AssertionError(f"never became true: {condition}")
+    wait_until(lambda: lab.one(condition), condition, pause=0.01)
 
 
 def test_the_statement_that_is_running_counts_not_only_its_transaction(

@@ -4,7 +4,6 @@ in between: to a snapshot older than the rewrite it would look empty."""
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from pgsnow.postgres import connection
 from pgsnow.postgres.catalog.describe import fingerprints
 from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Follower, Lab
+from tests.progress import wait_until
 
 FILL = (
     "insert into t (id, v, updated_at) select g, 'v', now() - interval '1 day' from generate_series(1, 100) g"
@@ -50,15 +50,11 @@ def during(lab: Lab, statements: list[str]) -> Iterator[None]:
 
 def commit_once_awaited(lab: Lab, app: psycopg.Connection[Any]) -> None:
     with lab.source.connect() as conn:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            ((waiting,),) = conn.execute(
-                "select count(*) from pg_locks where not granted and relation = 't'::regclass"
-                " and database = (select oid from pg_database where datname = current_database())"
-            ).fetchall()
-            if waiting:
-                break
-            time.sleep(0.01)
+        waiting = (
+            "select from pg_locks where not granted and relation = 't'::regclass"
+            " and database = (select oid from pg_database where datname = current_database())"
+        )
+        wait_until(lambda: conn.execute(waiting).fetchone() is not None, "somebody waits", pause=0.01)
     app.commit()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from pgsnow.postgres.read.by_key import payloads, read_keys
 from pgsnow.postgres.read.reader import open_reader
 from tests.integration.postgres.lab import Lab, lab_in
 from tests.integration.postgres.servers import CONFIG
+from tests.progress import wait_until
 
 TABLE = "create table t (id int primary key, v text, updated_at timestamptz default now())"
 MANY = "insert into t (id, v) select g, repeat('y', 200) from generate_series(1, 200000) g"
@@ -40,10 +40,8 @@ class TestLeavingEarly:
             next(reading.pages())
         assert "pgsnow-fetch" not in {thread.name for thread in threading.enumerate()}
         busy = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-        deadline = time.monotonic() + 10  # the server takes a moment to see that a session was closed
-        while table.one(f"{busy} and state <> 'idle'") and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert table.one(f"{busy} and state <> 'idle'") == 0
+        # The server takes a moment to see that a session was closed.
+        wait_until(lambda: table.one(f"{busy} and state <> 'idle'") == 0, "every session is idle")
         assert len(follower.tick()) == 200_000
 
     def test_even_when_the_pages_are_still_in_somebodys_hands(self, table: Lab) -> None:
@@ -158,10 +156,8 @@ class TestLosingTheServer:
 class TestConnections:
     def connections(self, lab: Lab) -> set[int]:
         """The one that stays. The server takes a moment to see that a session was closed."""
-        deadline = time.monotonic() + 10
-        while len(found := self.listed(lab)) > 1 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return found
+        wait_until(lambda: len(self.listed(lab)) <= 1, lambda: f"one session of {self.listed(lab)}")
+        return self.listed(lab)
 
     def listed(self, lab: Lab) -> set[int]:
         rows = lab.admin.execute(

@@ -39,7 +39,7 @@ def test_a_table_is_told_as_describe_tells_it(lab: Lab) -> None:
     for part in ("name", "oid", "relkind", "unique_keys", "indexed_first", "sequence_cache"):
         assert getattr(found.source, part) == getattr(told, part), part
     assert found.has_primary_key
-    assert found.of("B").default_is_now
+    assert found.facts_of("B").default_is_now
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_table_is_told_as_describe_tells_it(lab: Lab) -> None:
 )
 def test_defaults_that_are_the_clock(lab: Lab, default: str, is_now: bool) -> None:
     lab.run(f"create table t (at timestamp default {default})")
-    assert surveyed(lab)["public.t"].of("at").default_is_now is is_now
+    assert surveyed(lab)["public.t"].facts_of("at").default_is_now is is_now
 
 
 def test_triggers_that_set_a_column_at_every_update(lab: Lab) -> None:
@@ -76,7 +76,7 @@ def test_triggers_that_set_a_column_at_every_update(lab: Lab) -> None:
         " execute function touch()",
     )
     tables = surveyed(lab)
-    assert [tables[f"public.t{n}"].of("at").set_on_update for n in range(6)] == [
+    assert [tables[f"public.t{n}"].facts_of("at").set_on_update for n in range(6)] == [
         True,
         False,
         False,
@@ -110,15 +110,15 @@ def test_statistics_tell_null_share_and_order_and_a_scan_tells_them_exactly(lab:
     lab.run("insert into t select n, case when n % 4 > 0 then now() + n * interval '1 s' end"
             " from generate_series(1, 1000) n")  # fmt: skip
     before = surveyed(lab)["public.t"]
-    assert (before.source.estimated_rows, before.of("at").null_share) == (-1, None)
+    assert (before.source.estimated_rows, before.facts_of("at").null_share) == (-1, None)
     scanned = profile(lab.admin, before)
-    assert (scanned.source.estimated_rows, scanned.of("at").null_share) == (1000, 0.25)
-    assert (scanned.of("at").distinct, scanned.of("id").ascending) == (750, 1)
+    assert (scanned.source.estimated_rows, scanned.facts_of("at").null_share) == (1000, 0.25)
+    assert (scanned.facts_of("at").distinct, scanned.facts_of("id").ascending) == (750, 1)
     lab.run("analyze t")
     after = surveyed(lab)["public.t"]
     assert after.source.estimated_rows == 1000
-    assert after.of("at").null_share == pytest.approx(0.25)
-    assert after.of("at").ascending == pytest.approx(1)
+    assert after.facts_of("at").null_share == pytest.approx(0.25)
+    assert after.facts_of("at").ascending == pytest.approx(1)
 
 
 def test_what_a_role_may_not_read_is_said_and_nothing_raised(lab: Lab, plain_role: str) -> None:

@@ -51,7 +51,7 @@ def test_every_kind_is_proposed_synced_and_compared_or_refused_with_a_reason(wor
     world.tables = [dict(p.entry) for p in found if p.entry]
     refused = {p.name.table: p.refusal for p in found if not p.entry}
     assert refused.keys() == {"clash", "bare"}
-    assert "one column in Snowflake" in refused["clash"]
+    assert "the same column in Snowflake" in refused["clash"]
     modes = {entry["source"].removeprefix("public."): entry["mode"] for entry in world.tables}
     whole = {"a_view", "a_matview", "outside", "alike", "child"}
     assert {name for name, mode in modes.items() if mode == "full"} == whole

@@ -12,6 +12,7 @@ import pytest
 from pgsnow.model.report import Status, SyncReport
 from pgsnow.sync.runtime.events import Event
 from pgsnow.sync.tick import tick
+from tests.progress import CEILING
 from tests.world import USERS_TABLE, World
 
 EVENTS = ("read", "page", "written", "put", "copied", "merged", "checkpointed")
@@ -69,7 +70,7 @@ class Altering:
 
     def done(self) -> None:
         for thread in self._threads:
-            thread.join(30)
+            thread.join(CEILING)
         assert not self._changes, f"these did not come: {self._changes}"
         assert not self.errors
 

@@ -53,3 +53,16 @@ def test_an_idle_run_has_planned_and_probed(world: World) -> None:
     assert report.status is Status.IDLE
     assert report.phases.keys() == {"plan", "probe"}
     assert sum(report.phases.values()) <= report.seconds
+
+
+def test_the_events_of_a_first_load_come_in_the_order_of_a_run(world: World) -> None:
+    world.sql(SOME.format(1, 2500))
+    told: list[str] = []
+    with world.engine(lambda event: told.append(event.phase)) as engine:
+        engine.tick()
+        first, told[:] = list(told), []
+        engine.tick()
+    assert first[:4] == ["started", "read", "page", "written"]
+    assert "checkpointed" in first[4:-1]
+    assert first[-1] == "finished"
+    assert told == ["started", "finished"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pgsnow.model.report import Status
 from tests.world import World
 
@@ -72,6 +74,17 @@ def test_too_many_bad_rows_stop_the_table_and_lose_nothing(world: World) -> None
         world.sql("update users set seen = null")
         assert engine.tick().tables[0].rows_inserted == 50
     world.assert_equal()
+
+
+def test_a_deprecated_default_still_holds_and_is_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.options["max_rejected_rows"] = 10
+    world.sql("alter table users add column seen timestamp")
+    world.sql("insert into users (id, seen) select g, 'infinity' from generate_series(1, 50) g")
+    with world.engine() as engine:
+        assert engine.tick().tables[0].error_type == "TooManyRejected"
+    assert "max_rejected_rows: is deprecated at the top level" in caplog.text
 
 
 def test_payloads_do_not_show_what_a_transform_hides(world: World) -> None:

@@ -22,7 +22,7 @@ from pgsnow.model.report import TableReport
 from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.table import TargetName
 from pgsnow.operations.check.check import run_checks
-from pgsnow.operations.check.finding import CheckResult, Level
+from pgsnow.operations.check.result import CheckResult, Level
 from pgsnow.operations.plan.preview import preview
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import connect

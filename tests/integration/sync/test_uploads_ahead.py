@@ -18,12 +18,12 @@ from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import AtPhase, RaiseAt
 from pgsnow.testing.proxy import FaultProxy
+from tests.progress import CEILING
 from tests.small_parts import ROWS, make_parts_small, restore
 from tests.world import World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"
 PARTS = 8
-DEADLINE = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ class OnceUp:
         self._at(event)
 
     def _wait(self) -> None:
-        until = time.monotonic() + DEADLINE
+        until = time.monotonic() + CEILING
         while len(self.seen) < self._files and time.monotonic() < until:
             self.seen = files(self._world)
             self.looks += 1
@@ -209,7 +209,7 @@ def test_reading_that_fails_waits_for_the_upload_that_is_under_way(staged: World
         staged.through({"SNOWFLAKE_PORT": str(proxy.port)})
 
         def broken() -> None:
-            assert proxy.wait_until_holding(DEADLINE)
+            assert proxy.wait_until_holding(CEILING)
             threading.Timer(0.3, proxy.heal).start()
             raise RuntimeError("broken off")
 

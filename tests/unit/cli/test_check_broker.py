@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgsnow.operations.check.broker import check_broker
-from pgsnow.operations.check.finding import Level
+from pgsnow.operations.check.result import Level
 
 
 @pytest.mark.parametrize(

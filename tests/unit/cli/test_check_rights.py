@@ -1,4 +1,4 @@
-"""What `check` makes of SHOW GRANTS, which the emulator does not know: exact statements, documented answers."""
+"""`check` reads SHOW GRANTS, which the emulator does not support: exact statements, documented answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
-from pgsnow.operations.check.finding import Level
+from pgsnow.operations.check.result import Level
 from pgsnow.operations.check.target import check_rights
 from pgsnow.snowflake.session import Result
 

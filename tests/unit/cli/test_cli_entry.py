@@ -13,6 +13,7 @@ from pgsnow.cli.app import app_of
 from pgsnow.model.errors import (
     ConfigError,
     LeaseHeld,
+    LedgerQueryFailed,
     LedgerUnavailable,
     PgsnowError,
     SourceTableMissing,
@@ -32,6 +33,7 @@ def ending_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     [
         (ConfigError("sync_config.yaml: tables: nothing there"), 2),
         (LedgerUnavailable("localhost:1 refuses"), 2),
+        (LedgerQueryFailed("ledger: column does not exist", advice="Compare it."), 2),
         (TargetAccessDenied("no"), 2),
         (SourceTableMissing("public.nope"), 1),
         (LeaseHeld("host:1 has it"), 3),

@@ -62,6 +62,6 @@ def test_json_is_one_document_and_jsonl_a_line_a_table(capsys: pytest.CaptureFix
     assert lines[0]["rows_inserted"] == 2
 
 
-def test_refused_rows_are_told_with_where_to_find_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_rejected_rows_are_shown_with_the_command_that_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     show_report(report(table(Status.PARTIAL, rows_rejected=3)), Format.TABLE)
     assert "pgsnow errors list --table public.users" in capsys.readouterr().err

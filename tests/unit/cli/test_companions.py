@@ -36,7 +36,7 @@ BUCKET = {"S3_BUCKET": "parts", "S3_ACCESS_KEY": "k", "S3_SECRET": "s"}
 
 
 def told(env: dict[str, str], *, early: bool = False) -> list[str]:
-    """What a fresh interpreter tells of the import."""
+    """The output of the import in a fresh interpreter."""
     code = IMPORT.format(env={**SNOWFLAKE, **env}, early=early)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

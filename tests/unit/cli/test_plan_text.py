@@ -31,7 +31,7 @@ def test_many_tables_are_a_line_each_and_the_first_few_at_length(capsys: pytest.
     told = capsys.readouterr()
     assert told.out.count("everything: first read") == SHORT + 30
     assert told.out.count("+ CREATE TABLE") == SHORT
-    assert "and 30 tables more" in told.err
+    assert "and 30 more tables" in told.err
     show([new(n) for n in range(SHORT + 30)], Format.TABLE, verbose=True)
     assert capsys.readouterr().out.count("+ CREATE TABLE") == SHORT + 30
 
@@ -64,7 +64,7 @@ def test_rights_and_changes_stand_before_the_statements_they_explain(
     assert lines[lines.index("-- public.t → D.S.T") + 1 :] == [
         "-- since the last run: column a was added",
         "-- missing in snowflake unless a role it holds has it: GRANT OWNERSHIP …;",
-        "-- schema_changes: manual: a run waits until these were sent by `pgsnow apply`",
+        "-- schema_changes: manual: a run is blocked until `pgsnow apply` has sent these",
         '~ ALTER TABLE "T" ADD COLUMN "A" X;',
     ]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from pgsnow.testing.faults import PauseAt, RaiseAt
+from tests.progress import CEILING
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def test_a_paused_run_goes_on_when_it_is_resumed() -> None:
     pause = PauseAt("read")
     run = threading.Thread(target=pause, args=(Event("read"),))
     run.start()
-    assert pause.reached.wait(10)
+    assert pause.reached.wait(CEILING)
     assert run.is_alive()
     pause.resume()
     run.join(10)

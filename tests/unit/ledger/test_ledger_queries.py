@@ -8,29 +8,29 @@ from pathlib import Path
 import pytest
 
 import pgsnow.ledger
-from pgsnow.ledger.queries_more import Queries, statements
+from pgsnow.ledger.queries import statement, texts
 
 SOURCES = "\n".join(path.read_text() for path in sorted(Path(pgsnow.ledger.__path__[0]).glob("*.py")))
 UNFENCED = {"claim": "it grants the fence", "add_tables": "it adds rows that nobody can have claimed"}
 
 
-@pytest.mark.parametrize("name", statements())
+@pytest.mark.parametrize("name", texts())
 def test_each_statement_says_what_it_is_for_and_is_used(name: str) -> None:
-    assert statements()[name].startswith("-- ")
+    assert texts()[name].startswith("-- ")
     assert re.search(rf'"{name}"', SOURCES)
 
 
-@pytest.mark.parametrize("name", statements())
+@pytest.mark.parametrize("name", texts())
 def test_each_write_to_sync_watermarks_names_its_fence(name: str) -> None:
-    text = statements()[name]
+    text = texts()[name]
     writes = re.search(r"(update|insert into|delete from) \{schema\}\.sync_watermarks", text)
     if writes and name not in UNFENCED:
         assert re.search(r"fence = (%\(fence\)s|w\.fence|moves\.fence|runs\.fence)|\.fence = w\.fence", text)
 
 
-@pytest.mark.parametrize("name", statements())
+@pytest.mark.parametrize("name", texts())
 def test_the_schemas_name_is_quoted_everywhere(name: str) -> None:
-    text = Queries('a"b').__getitem__(name).as_string()
+    text = statement(name, 'a"b').as_string()
     assert "{" not in text
     for table in ("sync_watermarks", "sync_errors", "sync_logs", "sync_horizon", "pgsnow_migrations"):
         code = re.sub(r"--.*", "", text)
@@ -39,4 +39,4 @@ def test_the_schemas_name_is_quoted_everywhere(name: str) -> None:
 
 def test_a_statement_that_is_not_there_is_a_key_error() -> None:
     with pytest.raises(KeyError):
-        Queries("public")["no such statement"]
+        statement("no such statement", "public")

@@ -1,4 +1,4 @@
-"""The rules that both ledgers share."""
+"""Values as the ledger stores them: times, digests, lock keys, payloads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgsnow.ledger.checkpoints import applied_until, as_time
 from pgsnow.ledger.json_payload import LEFT_OUT, MAX_PAYLOAD, MAX_TEXT, bounded, cut, storable
-from pgsnow.ledger.rules import applied_until, as_time, key_digest, lock_key, moves_backward
-from pgsnow.model.checkpoint import Mark, ReadMode
+from pgsnow.ledger.rejected_rows import key_digest
+from pgsnow.ledger.session import lock_key
+from pgsnow.model.checkpoint import Mark
 from tests.integration.ledger.conformance import checkpoint
 
 VALUES = st.recursive(
@@ -51,13 +53,6 @@ def test_what_is_applied_is_told_by_low_or_else_by_the_newest_mark_with_a_time()
     assert applied_until(checkpoint(low="2026-03-01 00:00:00+00", trail=marks)) == "2026-03-01 00:00:00+00"
     assert applied_until(checkpoint(low="42", trail=marks)) == "2026-01-02 00:00:00+00"
     assert applied_until(checkpoint(low="-infinity")) is None
-
-
-@given(old=st.integers(0, 2**64), new=st.integers(0, 2**64))
-def test_only_a_smaller_x_of_the_same_server_and_mode_is_backward(old: int, new: int) -> None:
-    assert moves_backward(checkpoint(x=old), checkpoint(x=new)) is (new < old)
-    assert not moves_backward(checkpoint(x=old), checkpoint(x=new, mode=ReadMode.XMIN))
-    assert not moves_backward(None, checkpoint(x=new))
 
 
 @given(st.dictionaries(st.text(), st.none() | st.text()))

@@ -71,7 +71,7 @@ def test_rows_that_do_not_tell_what_is_needed_are_read_as_a_whole(more: Any, rea
 def test_rows_with_a_key_and_no_watermark_are_found_by_transaction_id(columns: Any) -> None:
     proposal = one(*columns)
     assert proposal.entry == {"source": "public.t", "target": "t", "pk": "id", "mode": "xmin"}
-    assert "no column is sure to show" in proposal.reasons[1]
+    assert "no column shows reliably" in proposal.reasons[1]
 
 
 def test_a_table_without_columns_is_refused() -> None:

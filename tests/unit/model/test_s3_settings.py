@@ -56,7 +56,9 @@ def test_googles_storage_is_gcs_to_snowflake_and_takes_an_integration() -> None:
     by_stage = read(**google, S3_STAGE="ops.lake")
     assert by_stage is not None
     assert (by_stage.url, by_stage.warnings) == ("gcs://lake/pgsnow/", ())
-    with pytest.raises(ConfigError, match="S3_STORAGE_INTEGRATION: is not set, and Snowflake reads gcs://"):
+    with pytest.raises(
+        ConfigError, match="S3_STORAGE_INTEGRATION: is not set, and Snowflake can only read gcs://"
+    ):
         read(**google)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pgsnow.postgres.copy.batch import CopyColumn, MalformedCopy
 from pgsnow.postgres.copy.messages import CopyResponse, ServerError
-from pgsnow.postgres.copy.row_frames import find_rows
+from pgsnow.postgres.copy.positions import find_rows
 from tests.unit.postgres.sent import copy_of, message, refusal, sent
 
 NUMERIC = 1700

@@ -14,7 +14,7 @@ from psycopg import pq
 
 from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.copy import choose
-from pgsnow.postgres.copy.choose import Channel, ChannelChoice, ChannelChoices, unexpected
+from pgsnow.postgres.copy.choose import Channel, ChannelChoice, ChannelChoices, unexpected, untested_version
 
 
 @pytest.fixture
@@ -33,23 +33,20 @@ def pgconn(ends: tuple[socket.socket, socket.socket]) -> Any:
 
 
 def test_with_the_tested_versions_on_an_idle_socket_nothing_is_unexpected(pgconn: Any) -> None:
+    assert untested_version() is None
     assert unexpected(pgconn, encrypted=False) is None
 
 
 @pytest.mark.parametrize("version", ["3.2.9", "3.4.0", "4.0", "3"])
-def test_another_psycopg_is_read_through_libpq(
-    pgconn: Any, monkeypatch: pytest.MonkeyPatch, version: str
-) -> None:
+def test_another_psycopg_is_read_through_libpq(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr(psycopg, "__version__", version)
-    assert unexpected(pgconn, encrypted=False) == f"psycopg {version} instead of 3.3"
+    assert untested_version() == f"psycopg {version} instead of 3.3"
 
 
 @pytest.mark.parametrize("version", [170005, 190000])
-def test_another_libpq_is_read_through_itself(
-    pgconn: Any, monkeypatch: pytest.MonkeyPatch, version: int
-) -> None:
+def test_another_libpq_is_read_through_itself(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
     monkeypatch.setattr(pq, "version", lambda: version)
-    assert "instead of 18" in (unexpected(pgconn, encrypted=False) or "")
+    assert "instead of 18" in (untested_version() or "")
 
 
 def test_bytes_that_nobody_asked_for_are_unexpected(
@@ -96,7 +93,7 @@ def test_each_kind_of_connection_is_tested_once_and_logged_once(
     choices = ChannelChoices(CopyMode.AUTO)
     for _ in range(3):
         assert choices.choose(conn, encrypted=False) == ChannelChoice(Channel.SOCKET)
-        assert choices.choose(conn, encrypted=True) == ChannelChoice(Channel.LIBPQ, "no TLS", fell_back=True)
+        assert choices.choose(conn, encrypted=True) == ChannelChoice(Channel.LIBPQ, "no TLS")
     assert tested == [conn]
     assert caplog.messages == [
         "COPY is read on plain connections by: socket",

@@ -1,4 +1,4 @@
-"""Each dependency earns its place, and is locked in a way that any index can serve."""
+"""Each dependency is justified in CONTRIBUTING.md, and locked without addresses of an index."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,22 @@ def test_a_skipped_test_fails_the_run_and_is_named(tmp_path: Path, inside: str, 
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == code
     assert ("tests.a.b" in result.stderr) == bool(code)
+
+
+def test_the_cpu_minutes_of_a_command_are_told_and_its_exit_code_is_kept() -> None:
+    """Those of its children too, which it has waited for."""
+    burn = "import time\nwhile time.process_time() < 0.7: pass"
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); sys.exit(3)"
+    command = [sys.executable, str(ROOT / ".ci/cpu_minutes.py"), sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 3
+    [(minutes, user)] = re.findall(
+        r"^CPU: (\S+) minutes \((\S+) user, \S+ system\), in \S+ minutes$", result.stdout
+    )
+    assert float(minutes) >= float(user)
+    assert float(minutes) > 0
+
+
+def test_a_command_that_a_signal_ends_ends_with_the_signals_code() -> None:
+    command = [sys.executable, str(ROOT / ".ci/cpu_minutes.py"), "/bin/sh", "-c", "kill -9 $$"]
+    assert subprocess.run(command, capture_output=True).returncode == 128 + 9

@@ -1,4 +1,4 @@
-"""What the pages say is true of the code beside them."""
+"""Statements of the pages that are compared with the code."""
 
 from __future__ import annotations
 
@@ -150,3 +150,14 @@ def test_every_page_links_its_terms_to_the_glossary() -> None:
         for p in pages_of_terms
         if not any(GLOSSARY.name in link for link in links(p))
     ] == []
+
+
+def test_where_is_names_files_and_packages_that_exist() -> None:
+    """Questions of the form "where would … go" name places that are still to be made."""
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("### Where is")[2].partition("\n## ")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "would" not in line]
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/)?)`", row)} - {
+        "sync_errors"
+    }
+    assert "sync/pipeline/rejected_rows.py" in named
+    assert [name for name in sorted(named) if not (ROOT / "src/pgsnow" / name).exists()] == []

@@ -1,4 +1,4 @@
-"""What may not stand in any file of the project."""
+"""Texts that no file of the project may contain."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_no_file_names_a_package_registry() -> None:
     assert _found(REGISTRIES) == []
 
 
-def test_nothing_is_left_for_later_in_a_comment() -> None:
+def test_no_comment_marks_unfinished_work() -> None:
     assert _found(UNFINISHED) == []
 
 
@@ -41,8 +41,8 @@ def test_the_license_is_apache_2_to_the_letter() -> None:
     assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
 
-def test_no_module_is_named_after_nothing() -> None:
-    """utils, common, helpers and the like say nothing of what is in them."""
+def test_no_module_has_a_meaningless_name() -> None:
+    """Names such as utils, common or helpers do not say what a module contains."""
     nameless = {"utils", "util", "common", "helpers", "misc", "types"}
     assert [str(p) for p in (ROOT / "src").rglob("*.py") if p.stem in nameless] == []
 

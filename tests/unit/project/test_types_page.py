@@ -1,4 +1,4 @@
-"""docs/types.md says what the type map does, of every type that it knows."""
+"""docs/types.md is generated from the type map and covers every type."""
 
 from __future__ import annotations
 

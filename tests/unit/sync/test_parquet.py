@@ -43,7 +43,7 @@ def test_every_row_is_in_the_parts_once_and_in_order(tmp_path_factory: object, c
     assert (table.column(ORDER_COLUMN).to_pylist() if table else []) == list(range(total))
 
 
-def test_a_unit_without_rows_has_no_part_file(tmp_path: Path) -> None:
+def test_a_batch_without_rows_has_no_part_file(tmp_path: Path) -> None:
     assert PartWriter(tmp_path, FIELDS).finish() == ()
     assert list(tmp_path.iterdir()) == []
 
@@ -64,17 +64,17 @@ def test_parts_begin_small_and_grow_with_what_is_before_them(
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1000)
     monkeypatch.setattr(parquet, "FIRST_PART_BYTES", 20_000)
     writer = PartWriter(tmp_path, FIELDS, part_bytes=200_000)
-    told: list[PartFile] = []
+    taken: list[PartFile] = []
     for start in range(0, 600_000, 1000):
         writer.write(rows(start, 1000))
-        told += writer.take_finished()
+        taken += writer.take_finished()
     parts = writer.finish()
     sizes = [part.size for part in parts]
     for number, size in enumerate(sizes[:-1]):
         least = min(200_000, max(20_000, sum(sizes[:number]) // 2))
         assert least <= size < least + 20_000, (number, sizes)
     assert 20_000 <= sizes[0] < 40_000 < 200_000 <= sizes[-2]
-    assert tuple(told) == parts[:-1], "each is told of once, but for the last"
+    assert tuple(taken) == parts[:-1], "each is taken once, but for the last"
 
 
 def test_columns_bear_their_snowflake_names(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_columns_bear_their_snowflake_names(tmp_path: Path) -> None:
     assert pq.ParquetFile(part.path).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_an_abandoned_unit_leaves_no_open_file(tmp_path: Path) -> None:
+def test_an_abandoned_batch_leaves_no_open_file(tmp_path: Path) -> None:
     writer = PartWriter(tmp_path, FIELDS, part_bytes=1)
     writer.write(rows(0, 200_000))
     writer.write(rows(200_000, 10))

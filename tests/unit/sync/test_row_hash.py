@@ -1,4 +1,4 @@
-"""The digest by which rows without a key are known again."""
+"""Row hashes, by which rows without a key are recognised."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def of(kind: pa.DataType, *values: Any, name: str = "C") -> list[str]:
 
 
 @pytest.mark.parametrize(("kind", "one", "other"), TYPES, ids=[str(kind) for kind, *_ in TYPES])
-def test_equal_values_have_one_digest_and_others_another(kind: pa.DataType, one: Any, other: Any) -> None:
+def test_equal_values_have_one_hash_and_others_another(kind: pa.DataType, one: Any, other: Any) -> None:
     first, second, again, nothing = of(kind, one, other, one, None)
     assert first == again != second
     assert (nothing == second) == (other is None)
@@ -52,6 +52,6 @@ def test_what_is_null_leaves_no_trace_and_columns_do_not_run_together() -> None:
     assert len({two(None, None), two("", None), two("", "")}) == 3
 
 
-def test_the_digest_is_the_same_for_ever() -> None:
-    """It is kept in targets: another one would load every row again."""
+def test_the_hash_of_a_row_never_changes() -> None:
+    """It is kept in targets: a changed hash would load every row again."""
     assert of(pa.int64(), 1) == ["ca3505cd1f88fdb28a925a87fa2b3195"]

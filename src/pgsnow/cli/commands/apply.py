@@ -32,7 +32,7 @@ def apply(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Show the plan, ask, and send the statements that targets need. Loads nothing: rows are the next run's."""
+    """Show the plan, ask, then change the target tables in Snowflake. Loads no rows: the next run does."""
     quiet_log(debug=debug)
     invocation = Invocation(config, env_file, output)
     previews = show_plan(invocation, select, verbose=verbose, data=output is Format.TABLE)
@@ -55,7 +55,7 @@ def _apply(invocation: Invocation, pending: Sequence[TablePreview], *, yes: bool
 
 
 def _show(reports: Sequence[TableReport], form: Format) -> None:
-    """What was done on stdout; what went wrong, and its fix, on stderr."""
+    """Write the executed changes to stdout; errors, with their advice, to stderr."""
     if form is Format.TABLE:
         for report in reports:
             for event in report.events:
@@ -68,7 +68,7 @@ def _show(reports: Sequence[TableReport], form: Format) -> None:
             if report.advice:
                 say(f"  → {report.advice}")
     if any(report.status is Status.APPLIED for report in reports):
-        say("Rows are loaded by the next run.")
+        say("The next run loads the rows.")
 
 
 def _record(report: TableReport) -> dict[str, object]:

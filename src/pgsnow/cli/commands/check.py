@@ -21,18 +21,18 @@ def check(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Look at both ends and say what would not work, with its fix. Changes nothing. Exit 1 if a check failed."""
+    """Check connections, privileges and tables, and show how to fix problems. Changes nothing."""
     from pgsnow.operations.check.check import Level, run_checks
 
     quiet_log(debug=debug)
     sync_config, settings = Invocation(config, env_file, output).load()
-    findings = run_checks(sync_config, settings, select)
-    rows = [(f.name, f.level, f.detail) for f in findings]
-    write_records(output, [f.to_json() for f in findings], table_of(COLUMNS, rows))
-    for finding in findings:
-        if finding.fix and output is Format.TABLE:
-            say(f"{finding.name} → {finding.fix}")
-    failed = sum(f.level is Level.FAILED for f in findings)
-    warned = sum(f.level is Level.WARNING for f in findings)
-    say(f"{len(findings)} checks: {failed} failed, {warned} warnings")
+    results = run_checks(sync_config, settings, select)
+    rows = [(f.name, f.level, f.detail) for f in results]
+    write_records(output, [f.to_json() for f in results], table_of(COLUMNS, rows))
+    for result in results:
+        if result.fix and output is Format.TABLE:
+            say(f"{result.name} → {result.fix}")
+    failed = sum(f.level is Level.FAILED for f in results)
+    warned = sum(f.level is Level.WARNING for f in results)
+    say(f"{len(results)} checks: {failed} failed, {warned} warnings")
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.OK)

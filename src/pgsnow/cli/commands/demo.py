@@ -15,12 +15,12 @@ WORKER_APP = "pgsnow.cli.demo_app"
 
 def demo(
     seconds: Annotated[
-        float, typer.Option("--for", min=1, metavar="SECONDS", help="How long the writers write.")
+        float, typer.Option("--for", min=1, metavar="SECONDS", help="How long the demo writes to Postgres.")
     ] = 60,
     keep: Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Keep the data in DIR.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Watch a live Postgres stay equal to Snowflake (the emulator). Exit 0 only if both are equal, else 4."""
+    """Replicate a live Postgres to the emulator, then compare. Exit code 0 if they are equal, else 4."""
     quiet_log(debug=debug)
     from pgsnow.embedded.demo.run import run_demo
 

@@ -11,12 +11,11 @@ from pgsnow.cli.options import Debug
 from pgsnow.cli.output.log import quiet_log
 
 app = typer.Typer(
-    help="A Postgres and a Snowflake emulator on this machine, to try things on.", no_args_is_help=True
+    help="Run Postgres and the Snowflake emulator on this machine, for trying pgsnow out.",
+    no_args_is_help=True,
 )
 
-Dir = Annotated[
-    Path, typer.Option("--dir", metavar="DIR", help="Where their data, their logs and .env are kept.")
-]
+Dir = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Directory of their data, logs and .env.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="N", help="Default: any free one.")]
 
 
@@ -25,10 +24,10 @@ def up(
     dir: Dir = Path(".pgsnow"),
     pg_port: Port = None,
     snowflake_port: Port = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return once both answer.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once both are ready.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Start both, write DIR/.env, and stay up until `pgsnow dev down` or Ctrl-C. Data survive."""
+    """Start both, write DIR/.env, and run until `pgsnow dev down` or Ctrl-C. Data are kept."""
     quiet_log(debug=debug)
     from pgsnow.embedded.dev import serve_dev
 
@@ -37,7 +36,7 @@ def up(
 
 @app.command()
 def down(dir: Dir = Path(".pgsnow"), debug: Debug = False) -> None:
-    """Stop them. The data stay in DIR."""
+    """Stop both. The data stay in DIR."""
     quiet_log(debug=debug)
     from pgsnow.embedded.dev import stop_dev
 

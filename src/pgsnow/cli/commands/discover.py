@@ -35,17 +35,19 @@ Schemas = Annotated[
 ]
 Include = Annotated[
     list[str] | None,
-    typer.Option("--include", metavar="PATTERN", help="Only such tables: order_*, sales.*. Repeatable."),
+    typer.Option(
+        "--include", metavar="PATTERN", help="Only tables that match: order_*, sales.*. Repeatable."
+    ),
 ]
 Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="Not such tables. Repeatable.")
+    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No tables that match. Repeatable.")
 ]
 TargetSchema = Annotated[
     str | None,
     typer.Option(
         "--target-schema",
         metavar="T",
-        help="Snowflake schema of new targets. Default: the source's; for public SNOWFLAKE_SCHEMA.",
+        help="Snowflake schema of new targets. Default: the source's schema; SNOWFLAKE_SCHEMA for public.",
     ),
 ]
 
@@ -56,29 +58,35 @@ def discover(
     exclude: Exclude = None,
     profile: Annotated[
         bool,
-        typer.Option("--profile", help="Read each table once, to know what the catalog only estimates."),
+        typer.Option(
+            "--profile", help="Read each table once for exact figures instead of the catalog's estimates."
+        ),
     ] = False,
     target_schema: TargetSchema = None,
     write: Annotated[
         Path | None,
-        typer.Option("--write", metavar="FILE", help="Write a table list, or add new tables to one."),
+        typer.Option(
+            "--write",
+            metavar="FILE",
+            help="Write a table list, or add new tables to an existing one. Without it nothing is written.",
+        ),
     ] = None,
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """List the source's tables, each with a proposal or the reason why not. Writes nothing without --write."""
+    """List the source's tables, each with a proposed entry or why it has none."""
     from pgsnow.config.edit import listed
     from pgsnow.operations.discover.discover import Choice, read_text, write_table_list
-    from pgsnow.operations.discover.discover import discover as look
+    from pgsnow.operations.discover.discover import discover as make_proposals
 
     quiet_log(debug=debug)
     file = write or config or next((place for place in CONFIG_PLACES if place.is_file()), CONFIG_PLACES[0])
     settings, env = Invocation(config, env_file, output).source(file)
     known = listed(read_text(file), env)
     choice = Choice(tuple(schema or ()), tuple(include or ()), tuple(exclude or ()))
-    found = look(settings, choice, scan=profile, target_schema=target_schema, known=known)
+    found = make_proposals(settings, choice, scan=profile, target_schema=target_schema, known=known)
     show(found, known, output)
     if write is not None:
         changed = write_table_list(write, found, env)
@@ -87,7 +95,7 @@ def discover(
 
 
 def show(found: Sequence[Proposal], known: Listed, output: Format) -> None:
-    """The proposals on stdout, and what there is to say of them on stderr."""
+    """Write the proposals to stdout, and how to fix tables without one to stderr."""
     states = [_state(proposal, known) for proposal in found]
     rows = [_row(proposal, state) for proposal, state in zip(found, states, strict=True)]
     records = [_record(proposal, state) for proposal, state in zip(found, states, strict=True)]
@@ -97,7 +105,7 @@ def show(found: Sequence[Proposal], known: Listed, output: Format) -> None:
             if state == "refused" and proposal.fix:
                 say(f"{proposal.name} → {proposal.fix}")
             if state == "commented" and proposal.entry is not None:
-                say(f"{proposal.name} stands in the table list as a comment; it could be synced")
+                say(f"{proposal.name} is commented out in the table list, but could be synced")
     told = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
     say(f"{len(found)} tables: {told}" if told else "0 tables")
 
@@ -151,9 +159,9 @@ def _record(proposal: Proposal, state: str) -> dict[str, Any]:
                 "type": candidate.type_name,
                 "trust": candidate.trust.name.lower(),
                 "reasons": list(candidate.reasons),
-                "null_share": table.of(candidate.column).null_share,
-                "ascending": table.of(candidate.column).ascending,
-                "distinct": table.of(candidate.column).distinct,
+                "null_share": table.facts_of(candidate.column).null_share,
+                "ascending": table.facts_of(candidate.column).ascending,
+                "distinct": table.facts_of(candidate.column).distinct,
             }
             for candidate in proposal.candidates
         ],

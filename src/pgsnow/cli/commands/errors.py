@@ -1,4 +1,4 @@
-"""`pgsnow errors`: the rows that were refused."""
+"""`pgsnow errors`: rejected rows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from pgsnow.ledger.ledger import Ledger
     from pgsnow.ledger.rows import ErrorRow
 
-app = typer.Typer(
-    help="The rows that were refused: see them, load them again, or let them go.", no_args_is_help=True
-)
+app = typer.Typer(help="Rejected rows: list, show, replay or dismiss them.", no_args_is_help=True)
 
 MOST_ERRORS = 100_000
 COLUMNS = (
@@ -38,7 +36,7 @@ COLUMNS = (
 
 
 class ErrorState(StrEnum):
-    """Which errors to list."""
+    """State of a rejected row."""
 
     OPEN = "open"
     REPLAYED = "replayed"
@@ -58,14 +56,16 @@ All = Annotated[bool, typer.Option("--all", help="Every open error (of --table, 
 @app.command("list")
 def list_errors(
     table: Table = None,
-    state: Annotated[ErrorState, typer.Option("--state", help="Which ones.")] = ErrorState.OPEN,
+    state: Annotated[
+        ErrorState, typer.Option("--state", help="Only errors in this state.")
+    ] = ErrorState.OPEN,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many, newest first.")] = 100,
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """List refused rows, newest first."""
+    """List rejected rows, newest first."""
     quiet_log(debug=debug)
     sync_config, ledger = Invocation(config, env_file, output).ledger()
     try:
@@ -86,7 +86,7 @@ def show_error(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Show one refused row in full, with its payload."""
+    """Show one rejected row in full, with its payload."""
     quiet_log(debug=debug)
     _, ledger = Invocation(config, env_file, output).ledger()
     try:
@@ -113,7 +113,7 @@ def replay_errors(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Read the rows again from the source, by key, and load them."""
+    """Read rejected rows from the source again, by key, and load them."""
     quiet_log(debug=debug)
     with Invocation(config, env_file, output).engine() as engine:
         chosen = _chosen(
@@ -138,7 +138,7 @@ def dismiss_errors(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Let refused rows go: they are not loaded, and no longer counted (asks first)."""
+    """Dismiss rejected rows: they are not loaded, and no longer counted (asks first)."""
     quiet_log(debug=debug)
     sync_config, ledger = Invocation(config, env_file, output).ledger()
     try:
@@ -146,7 +146,7 @@ def dismiss_errors(
         if not chosen:
             say("no open errors")
             return
-        ask(f"leave {len(chosen)} refused rows out of Snowflake", yes=yes)
+        ask(f"dismiss {len(chosen)} rejected rows, which will not be loaded", yes=yes)
         count = ledger.rejected_rows.dismiss([row.id for row in chosen])
     finally:
         ledger.close()
@@ -156,7 +156,7 @@ def dismiss_errors(
 
 
 def _chosen(ledger: Ledger, ids: list[int] | None, table: str | None, *, every: bool) -> list[ErrorRow]:
-    """The open errors that were asked for. Raises ConfigError when none was named, or for an unknown id."""
+    """The open errors that were named. Raises ConfigError if none was named, and for an unknown id."""
     if ids:
         return [row for row in _found(ledger, ids) if row.state == "open"]
     if not every and table is None:

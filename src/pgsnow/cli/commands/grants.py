@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_ROLE = "pgsnow"
 
 
-class Side(StrEnum):
-    """Where statements are run."""
+class GrantPlace(StrEnum):
+    """Place where grants are run."""
 
     SOURCE = "source"
     LEDGER = "ledger"
@@ -29,13 +29,13 @@ class Side(StrEnum):
 
 
 NOTES = {
-    Side.SOURCE: (
+    GrantPlace.SOURCE: (
         "In Postgres, in the source database, as the owner of the tables or a superuser.",
-        "A role that is new has no password yet: \\password in psql gives it one.",
-        "A table with row-level security is read only by a role with BYPASSRLS, which is not granted here.",
+        "A new role has no password yet: set one with \\password in psql.",
+        "Reading a table with row-level security needs BYPASSRLS, which is not granted here.",
     ),
-    Side.LEDGER: ("In Postgres, in the ledger's database, as its owner or a superuser.",),
-    Side.SNOWFLAKE: (
+    GrantPlace.LEDGER: ("In Postgres, in the ledger's database, as its owner or a superuser.",),
+    GrantPlace.SNOWFLAKE: (
         "In Snowflake, as ACCOUNTADMIN. A service logs in with a key pair:",
         "ALTER USER … SET RSA_PUBLIC_KEY = '…' (docs/going-live.md).",
         "A target that exists already must belong to the role: GRANT OWNERSHIP … COPY CURRENT GRANTS.",
@@ -44,13 +44,15 @@ NOTES = {
 
 
 def grants(
-    side: Annotated[Side | None, typer.Option("--side", help="Only what is run there.")] = None,
+    side: Annotated[
+        GrantPlace | None, typer.Option("--side", help="Only the statements for this place.")
+    ] = None,
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Print the SQL that gives both ends' roles the rights they need, and no more. Connects to nothing."""
+    """Print the SQL that grants the roles on both sides the privileges they need. Connects to nothing."""
     quiet_log(debug=debug)
     sync_config, settings = Invocation(config, env_file, output).load()
     chosen = [(where, sql) for where, sql in _statements(sync_config, settings) if side in (None, where)]
@@ -59,7 +61,7 @@ def grants(
         write_records(output, records, table_of((), ()))
         return
     console = stdout()
-    shown: Side | None = None
+    shown: GrantPlace | None = None
     for where, sql in chosen:
         if where is not shown:
             for line in NOTES[where]:
@@ -68,19 +70,19 @@ def grants(
         console.print(f"{sql};", soft_wrap=True)
 
 
-def _statements(config: SyncConfig, settings: Settings) -> Iterator[tuple[Side, str]]:
+def _statements(config: SyncConfig, settings: Settings) -> Iterator[tuple[GrantPlace, str]]:
     from pgsnow.postgres.catalog.grants import ledger_grants, source_grants
     from pgsnow.snowflake.grants import snowflake_grants
     from pgsnow.sync.runtime.planner import target_of
 
     for sql in source_grants(_role(settings.source), settings.source.get("dbname"), config.enabled):
-        yield Side.SOURCE, sql
+        yield GrantPlace.SOURCE, sql
     ledger = settings.ledger
     for sql in ledger_grants(_role(ledger), ledger.get("dbname"), config.ledger_schema):
-        yield Side.LEDGER, sql
+        yield GrantPlace.LEDGER, sql
     targets = [target_of(table, settings.snowflake) for table in config.enabled]
     for sql in snowflake_grants(settings.snowflake, targets):
-        yield Side.SNOWFLAKE, sql
+        yield GrantPlace.SNOWFLAKE, sql
 
 
 def _role(settings: PostgresSettings) -> str:

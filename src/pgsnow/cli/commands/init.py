@@ -31,25 +31,25 @@ def init(
     target_schema: TargetSchema = None,
     write: Annotated[
         Path | None,
-        typer.Option("--write", metavar="FILE", help="The table list to write. Default: sync_config.yaml."),
+        typer.Option("--write", metavar="FILE", help="Table list to write. Default: sync_config.yaml."),
     ] = None,
     yes: Yes = False,
     env_file: EnvFile = None,
     debug: Debug = False,
 ) -> None:
-    """Begin a project: ask which tables, write sync_config.yaml and .env.example. Overwrites nothing."""
+    """Start a project: ask for the tables, write sync_config.yaml and .env.example. Overwrites nothing."""
     from pgsnow.config.edit import Listed
     from pgsnow.operations.discover.discover import Choice, discover, write_table_list
 
     quiet_log(debug=debug)
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        say("error: this would ask which tables, and there is no terminal")
-        say("  → add --yes to take what the options say, or every table")
+        say("error: this command asks for the tables, and there is no terminal")
+        say("  → add --yes to take the tables that the options select (default: every table)")
         raise typer.Exit(ExitCode.UNUSABLE)
     file = write or (CONFIG_PLACES[0] if yes else Path(_ask("table list to write", str(CONFIG_PLACES[0]))))
     if file.exists():
         raise ConfigError(
-            f"{file} is there already, and is not overwritten",
+            f"{file} exists already, and is not overwritten",
             advice=f"Add new tables with `pgsnow discover --write {file}`.",
         )
     _write_example(file.parent / EXAMPLE)
@@ -60,14 +60,14 @@ def init(
     found = discover(settings, choice, target_schema=target_schema)
     show(found, Listed(), Format.TABLE)
     if not yes and not typer.confirm(f"Write {file}?", default=True, err=True):
-        say("nothing was written")
+        say("cancelled, nothing was written")
         raise typer.Exit(ExitCode.SOME_FAILED)
     write_table_list(file, found, env)
     say(f"{file}: written. Next: `pgsnow grants`, `pgsnow check`, `pgsnow plan`, `pgsnow run`.")
 
 
 def _asked(settings: PostgresSettings, given: Choice) -> Choice:
-    """What the options leave open, asked for."""
+    """The choice of tables: from the options, else asked for."""
     from pgsnow.operations.discover.discover import Choice, schemas_of
 
     there = schemas_of(settings)
@@ -88,9 +88,9 @@ def _ask(question: str, default: str) -> str:
 
 
 def _write_example(file: Path) -> None:
-    """The template of the environment, unless one is there."""
+    """Write the template of .env, unless the file exists."""
     if file.exists():
-        say(f"{file}: there already, left as it is")
+        say(f"{file}: exists already, not changed")
         return
     try:
         file.write_text(

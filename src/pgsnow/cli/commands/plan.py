@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 def plan(
     config: ConfigFile = None,
     select: Select = None,
-    full_refresh: bool = typer.Option(False, "--full-refresh", help="As `run --full-refresh` would."),
+    full_refresh: bool = typer.Option(False, "--full-refresh", help="Plan for `run --full-refresh`."),
     verbose: Verbose = False,
     detailed_exitcode: bool = typer.Option(
-        False, "--detailed-exitcode", help="Exit code 4 if there is something to apply."
+        False, "--detailed-exitcode", help="Exit code 4 if there are statements to apply."
     ),
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Show what `apply` would send and a run would read now. Writes nothing: not in Postgres, not in Snowflake."""
+    """Show the statements that `apply` would send and the rows that a run would read. Changes nothing."""
     quiet_log(debug=debug)
     previews = show_plan(
         Invocation(config, env_file, output), select, full_refresh=full_refresh, verbose=verbose
@@ -46,8 +46,9 @@ def show_plan(
     verbose: bool = False,
     data: bool = True,
 ) -> list[TablePreview]:
-    """Looks at both ends, and shows what was found on stdout. Tables that were asked for by name are shown in full.
-    data: False for a command whose own data are on stdout; then only what is said about the plan is shown."""
+    """Make the plan and write it to stdout, with all details of tables that were selected by name. data:
+    False for a command that writes other data to stdout; then errors and the summary alone are written, to
+    stderr."""
     from pgsnow.operations.plan.preview import preview
 
     config, settings = invocation.load()
@@ -59,7 +60,7 @@ def show_plan(
 
 
 def plan_code(previews: Sequence[TablePreview], *, detailed: bool = False) -> ExitCode:
-    """1 if a table cannot be synced; else, if asked for, 4 if a table's target needs statements; else 0."""
+    """1 if a table cannot be synced; else, with `detailed`, 4 if there are statements to apply; else 0."""
     if any(item.error for item in previews):
         return ExitCode.SOME_FAILED
     return ExitCode.DIFFERENT if detailed and any(item.pending for item in previews) else ExitCode.OK

@@ -15,18 +15,18 @@ from pgsnow.cli.stopping import stopping
 
 
 def resync(
-    tables: list[str] = typer.Argument(..., metavar="TABLE...", help="Names, sources or targets."),
+    tables: list[str] = typer.Argument(..., metavar="TABLE...", help="Table names, sources or targets."),
     yes: Yes = False,
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Read tables anew beside their targets, and put the content in place at once when all of it is there."""
+    """Rebuild tables in a shadow table, then swap (asks first)."""
     quiet_log(debug=debug)
     invocation = Invocation(config, env_file, output)
-    ask(f"replace all rows of the target of {', '.join(tables)} by what the source has now", yes=yes)
+    ask(f"replace the content of the target of {', '.join(tables)} with the rows of the source", yes=yes)
     with (
         progress(quiet=quiet) as observer,
         invocation.engine(observer) as engine,

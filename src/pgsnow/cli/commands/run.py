@@ -21,19 +21,19 @@ def run(
     full_refresh: bool = typer.Option(
         False,
         "--full-refresh",
-        help="Read everything again, and delete what the source no longer has (asks first).",
+        help="Read all rows again, and delete target rows that the source no longer has (asks first).",
     ),
     load: bool = typer.Option(
-        False, "--load", help="Load what `load_every` leaves waiting in the stage too, due or not."
+        False, "--load", help="Also load rows that wait in the stage because of `load_every`."
     ),
-    dry_run: bool = typer.Option(False, "--dry-run", help="The same as `pgsnow plan`."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan instead, as `pgsnow plan` does."),
     yes: Yes = False,
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Sync every enabled table once, now. Ctrl-C finishes the current load unit, then ends."""
+    """Sync every enabled table once. Ctrl-C finishes the current load batch, then stops."""
     quiet_log(debug=debug)
     invocation = Invocation(config, env_file, output)
     if dry_run:
@@ -43,7 +43,7 @@ def run(
     if full_refresh:
         tables = ", ".join(select) if select else "every table"
         ask(
-            f"read every row of {tables} again, and drop what the source no longer has from the target",
+            f"read every row of {tables} again, and delete target rows that the source no longer has",
             yes=yes,
         )
     with (

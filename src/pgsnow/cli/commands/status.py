@@ -34,13 +34,15 @@ STATE_STYLES = {
     HealthState.NEVER: "dim",
     HealthState.OFF: "dim",
 }
+SHOWN_STATES = {HealthState.PARTIAL: "rows-rejected"}
+"""Text of a state in the table where it differs from its value, which stays for programs."""
 COLUMNS = (
     Shown("table"),
-    Shown("state", {str(k): v for k, v in STATE_STYLES.items()}),
+    Shown("state", {SHOWN_STATES.get(k, str(k)): v for k, v in STATE_STYLES.items()}),
     Shown("lag", right=True),
     Shown("last success", right=True),
     Shown("rows last run", right=True),
-    Shown("refused", right=True),
+    Shown("rejected", right=True),
     Shown("lease"),
     Shown("why"),
 )
@@ -49,13 +51,13 @@ COLUMNS = (
 def status(
     config: ConfigFile = None,
     select: Select = None,
-    watch: bool = typer.Option(False, "--watch", "-w", help="Show it again and again until Ctrl-C."),
-    every: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="With --watch: how often."),
+    watch: bool = typer.Option(False, "--watch", "-w", help="Refresh until Ctrl-C."),
+    every: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="Interval of --watch."),
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """How each table is doing. Reads the ledger alone, neither the source tables nor Snowflake."""
+    """Show the state of each table. Reads the ledger alone, neither the source tables nor Snowflake."""
     quiet_log(debug=debug)
     sync_config, ledger = Invocation(config, env_file, output).ledger()
     chosen = sync_config.select(select) if select else sync_config.tables
@@ -71,7 +73,7 @@ def status(
 def records_of(
     config: SyncConfig, tables: tuple[TableConfig, ...], ledger: Ledger, now: datetime
 ) -> list[dict[str, Any]]:
-    """One record a configured table, in the table list's order, whether it ever ran or not."""
+    """One record for each of `tables`, in their order, also for tables that never ran."""
     rows = or_nothing(ledger.run_log.watermarks)
     return [table.record() for table in table_statuses(config, tables, rows, now)]
 
@@ -82,7 +84,7 @@ def _table(records: list[dict[str, Any]], now: datetime) -> Table:
         [
             (
                 r["table"],
-                r["state"],
+                SHOWN_STATES.get(r["state"], r["state"]),
                 None if r["lag_seconds"] is None else approximate_duration(r["lag_seconds"]),
                 _ago(r["last_success"], now),
                 r["rows_processed"],
@@ -118,7 +120,7 @@ def _watch(
 
 @contextmanager
 def _screen(form: Format) -> Iterator[Any]:
-    """A table that is redrawn on a terminal; otherwise the records again each time."""
+    """A function that shows records: redraws a table on a terminal, else writes the records each time."""
     console = stdout()
     if form is not Format.TABLE or not console.is_terminal:
         yield lambda records: _write(form, records)

@@ -22,7 +22,7 @@ COLUMNS = (
     Shown("result", {"equal": "green", "different": "bold red"}),
     Shown("source rows", right=True),
     Shown("target rows", right=True),
-    Shown("in quarantine", right=True),
+    Shown("rejected", right=True),
     Shown("differences", right=True),
 )
 
@@ -34,7 +34,7 @@ def verify(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Compare source and target, row by row and column by column. Writes nothing. Exit 4 if they differ."""
+    """Compare source and target row by row. Changes nothing. Exit code 4 if they differ."""
     quiet_log(debug=debug)
     from pgsnow.operations.verify.verify import verify as compare
 
@@ -71,8 +71,8 @@ def _explain(verdict: Verdict) -> None:
         say(f"{verdict.table}: and {more} more")
     if verdict.difference_count and verdict.staged:
         say(
-            f"{verdict.table}: {verdict.staged} rows are staged and not loaded yet, and may be the difference"
+            f"{verdict.table}: {verdict.staged} staged rows are not loaded yet, which may explain differences"
         )
-        say(f"  → pgsnow run --select {verdict.table} --load loads them now")
+        say(f"  → pgsnow run --select {verdict.table} --load loads them")
     elif verdict.difference_count:
-        say(f"  → pgsnow run --select {verdict.table} --full-refresh makes the target equal again")
+        say(f"  → pgsnow run --select {verdict.table} --full-refresh repairs the target")

@@ -8,5 +8,5 @@ from pgsnow import __version__
 
 
 def version() -> None:
-    """Print the version."""
+    """Print the version of pgsnow."""
     sys.stdout.write(f"pgsnow {__version__}\n")

@@ -1,4 +1,5 @@
-"""Bars for a terminal. See progress.py, which imports this only where there is one: rich's bars are slow to load."""
+"""Progress bars for a terminal. progress.py imports this module only on a terminal: rich's bars are slow to
+load."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def bars_on_stderr() -> Progress:
 
 
 class Bars:
-    """One bar a table. Nobody knows how many rows there are, so it moves rather than fills; a backfill's fills."""
+    """Observer with one bar for each table. A bar pulses, because the number of rows is unknown; a backfill's
+    fills."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars

@@ -1,4 +1,4 @@
-"""Logs of a command."""
+"""Log settings of a command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def quiet_log(*, debug: bool) -> None:
-    """A command tells its outcome itself, so the library's log is silent; with --debug all of it goes to stderr."""
+    """Silence the log of pgsnow and of the connector; with debug, write all of it to stderr."""
     if debug:
         from pgsnow.sync.runtime.log import configure
 

@@ -1,4 +1,4 @@
-"""A plan on the screen: a line a table, then those that need something at length, then one line for all."""
+"""Text of a plan: one line for each table, then the details of tables with changes, then a summary line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pgsnow.cli.output.sizes import bytes_text, rows_text
 from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
 
 SHORT = 20
-"""Up to so many tables that need something are told in full; of more the first line each, unless asked for."""
+"""Tables with changes whose details are shown; further ones have their line alone, unless they were
+selected."""
 MARKS = {Action.CREATE: "+", Action.CHANGE: "~", Action.UNCHANGED: "=", Action.ERROR: "!"}
 STYLES = {"+": "green", "~": "yellow", "-": "red", "!": "bold red", "=": "dim"}
 COLUMNS = (
@@ -28,7 +29,8 @@ COLUMNS = (
 
 
 def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool) -> None:
-    """The data: as JSON every table in full, for people a table of all and then the tables that need something."""
+    """Write the plan to stdout: as JSON with every detail, or as a table and the details of tables with
+    changes."""
     rows = [_row(item) for item in previews]
     write_records(form, [item.to_json() for item in previews], table_of(COLUMNS, rows))
     if form is not Format.TABLE:
@@ -38,11 +40,11 @@ def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool) -> No
     for item in shown:
         _print(item, verbose=verbose)
     if len(told) > len(shown):
-        say(f"… and {len(told) - len(shown)} tables more: --verbose or --select TABLE tells all")
+        say(f"… and {len(told) - len(shown)} more tables: --verbose or --select TABLE shows their details")
 
 
 def tell(previews: Sequence[TablePreview], form: Format) -> None:
-    """What stops tables, with its fix, and the sum of it all, on stderr unless people read stdout."""
+    """Write errors with their advice to stderr, then the summary: to stdout after a table, else to stderr."""
     for item in previews:
         if item.error:
             say(f"{item.table}: {item.error}")
@@ -55,7 +57,7 @@ def tell(previews: Sequence[TablePreview], form: Format) -> None:
 
 
 def _row(item: TablePreview) -> tuple[object, ...]:
-    needs = {Action.UNCHANGED: "nothing", Action.ERROR: "a person"}.get(item.action) or (
+    needs = {Action.UNCHANGED: "nothing", Action.ERROR: "blocked"}.get(item.action) or (
         "1 statement" if len(item.ddl) == 1 else f"{len(item.ddl)} statements"
     )
     size = (rows_text(item.rows), bytes_text(item.bytes))
@@ -74,14 +76,14 @@ def _print(item: TablePreview, *, verbose: bool) -> None:
 
 
 def _lines(item: TablePreview, *, verbose: bool) -> Iterator[tuple[str, str]]:
-    """(mark, line). Statements end with a semicolon; everything else is an SQL comment."""
+    """(mark, line). Statements end with a semicolon; every other line is an SQL comment."""
     for change in item.changes:
         yield "", f"-- since the last run: {change}"
     for grant in item.grants:
         unless = "" if grant.certain else " unless a role it holds has it"
         yield "!", f"-- missing in {grant.side.value}{unless}: {grant.statement};"
     if item.manual and item.ddl:
-        yield "", "-- schema_changes: manual: a run waits until these were sent by `pgsnow apply`"
+        yield "", "-- schema_changes: manual: a run is blocked until `pgsnow apply` has sent these"
     for statement in item.ddl:
         mark = mark_of(statement)
         yield mark, f"{mark} {statement};"
@@ -94,9 +96,9 @@ def _reading(item: TablePreview) -> Iterator[tuple[str, str]]:
     yield "", f"-- mode {item.mode}: {item.mode_reason}"
     yield "", f"-- a full read: {rows_text(item.rows)} rows, {bytes_text(item.bytes)}, load: {item.load}"
     if item.first_load:
-        yield "", "-- the first load, if the target is empty, with a PUT and a COPY for each load unit:"
+        yield "", "-- the first load, if the target is empty, with a PUT and a COPY for each load batch:"
         yield from _statements(item.first_load)
-    yield "", "-- a tick without changes sends nothing; one with changes, for each load unit:"
+    yield "", "-- a tick without changes sends nothing; a tick with changes sends, for each load batch:"
     yield from _statements(item.tick)
 
 

@@ -1,4 +1,4 @@
-"""Progress of a run: bars on a terminal, a plain line a step otherwise. Always on stderr."""
+"""Progress of a run on stderr: bars on a terminal, else one line for each step."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ TOLD = frozenset({"started", "merged", "chunk", "finished"})
 
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Observer]:
-    """An observer to hand to the engine. quiet: say nothing at all."""
+    """Observer for the engine that shows progress. quiet: shows nothing."""
     if quiet:
         yield ignore
     elif sys.stderr.isatty():
-        from pgsnow.cli.output.bars import Bars, bars_on_stderr  # slow to load, and mostly for nothing
+        from pgsnow.cli.output.bars import Bars, bars_on_stderr  # slow to load
 
         with bars_on_stderr() as bars:
             yield Bars(bars)
     else:
-        yield Lines()
+        yield ProgressLines()
 
 
-class Lines:
-    """The steps worth a line in a log."""
+class ProgressLines:
+    """Observer that writes one line for each important step."""
 
     def __init__(self) -> None:
         self._console = stderr()

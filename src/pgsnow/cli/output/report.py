@@ -1,4 +1,4 @@
-"""A tick's report on the screen."""
+"""Text of a tick's report."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ COLUMNS = (
     Shown("read", right=True),
     Shown("inserted", right=True),
     Shown("updated", right=True),
-    Shown("refused", right=True),
+    Shown("rejected", right=True),
     Shown("seconds", right=True),
     Shown("note"),
 )
 
 
 def show_report(report: SyncReport, form: Format) -> None:
-    """The rows on stdout; what went wrong, and its fix, on stderr."""
+    """Write the report to stdout; errors and rejected rows, with their advice, to stderr."""
     if form is Format.JSON:
         write_json(report.to_json())
     elif form is Format.JSONL:
@@ -43,7 +43,7 @@ def show_report(report: SyncReport, form: Format) -> None:
 
 
 def exit_code(tables: Sequence[TableReport]) -> ExitCode:
-    """1 if a table failed or was stopped, else 3 if another run has one, else 0."""
+    """1 if a table failed or was stopped, else 3 if another run has a table's lease, else 0."""
     states = {table.status for table in tables}
     if states & {Status.ERROR, Status.STOPPED}:
         return ExitCode.SOME_FAILED
@@ -76,9 +76,9 @@ def _explain(table: TableReport) -> None:
         if table.advice:
             say(f"  → {table.advice}")
     elif table.rows_rejected:
-        say(f"{table.table}: {rows_refused(table.rows_rejected)}")
+        say(f"{table.table}: {rows_rejected(table.rows_rejected)}")
         say(f"  → pgsnow errors list --table {table.table}")
 
 
-def rows_refused(count: int) -> str:
-    return "1 row refused" if count == 1 else f"{count} rows refused"
+def rows_rejected(count: int) -> str:
+    return "1 row rejected" if count == 1 else f"{count} rows rejected"

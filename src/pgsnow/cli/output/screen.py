@@ -1,4 +1,4 @@
-"""Where things are written: data to stdout, everything said about it to stderr."""
+"""Writing to the terminal: data to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from rich.text import Text
 from pgsnow.cli.options import Format
 
 PIPE_WIDTH = 250
-"""Characters. A pipe has no width; narrower, rich would cut cells that scripts grep for."""
+"""Characters of a line in a pipe, which has no width: in a narrow one rich would cut cells that scripts grep
+for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One column of a table on the screen: its heading, and the style of a cell by its text."""
+    """A column of a printed table: its heading, and the styles of its cells by their first word."""
 
     heading: str
     styles: Mapping[str, str] | None = None
@@ -29,7 +30,7 @@ class Shown:
 
 
 def stdout() -> Console:
-    """rich follows NO_COLOR and FORCE_COLOR itself."""
+    """A console on stdout; rich follows NO_COLOR and FORCE_COLOR."""
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
@@ -40,7 +41,7 @@ def stderr() -> Console:
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """A line for people, on stderr."""
+    """Write one line to stderr."""
     stderr().print(Text(text, style=style or ""), soft_wrap=True)
 
 
@@ -63,7 +64,8 @@ def _cell(column: Shown, value: object) -> Text:
 def write_records(
     form: Format, records: Sequence[Mapping[str, Any]], table: Table, *, empty: str = ""
 ) -> None:
-    """The same records as a table, one JSON array, or one JSON object a line."""
+    """Write records as a table, as one JSON array, or as one JSON object a line. empty: message without
+    records."""
     if form is Format.TABLE:
         if records:
             stdout().print(table)

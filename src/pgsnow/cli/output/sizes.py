@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Row counts and sizes as readable text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 def rows_text(rows: int | None) -> str:
-    """`about 12,000`; the catalog's estimates are nothing else."""
+    """`about 12,000`: the catalog holds estimates only."""
     return "unknown" if rows is None else f"about {rows:,}" if rows else "0"
 
 
 def bytes_text(size: int | None) -> str:
-    """`1.5 GB`, in powers of 1024 as Postgres counts."""
+    """`1.5 GB`, in powers of 1024 as in Postgres."""
     if size is None:
         return "unknown"
     if size < 1024:

@@ -1,4 +1,4 @@
-"""What the demo shows while it runs: a table that is redrawn on a terminal, a line now and then otherwise."""
+"""Display of the running demo: a table that is redrawn on a terminal, else lines at intervals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.status.table_state import HealthState, health_of
 
 LINE_SECONDS = 5.0
-"""Between two lines of output that is no terminal."""
+"""Interval of the lines if the output is not a terminal."""
 MOST_LOGS = 100_000
 STYLES = {
     HealthState.FAILED: "bold red",
@@ -32,8 +32,8 @@ STYLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One table, now. seconds_ago: since the end of its last run."""
+class DemoRow:
+    """The current state of one table. seconds_ago: since the end of its last run."""
 
     table: str
     state: HealthState
@@ -54,20 +54,20 @@ class Row:
         )
 
 
-def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> list[Row]:
-    """A row a configured table, from the ledger; `counts` are the source's rows by table."""
+def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> list[DemoRow]:
+    """One row for each configured table, from the ledger. counts: the source's rows by table."""
     now = datetime.now(UTC)
     marks = {mark.source_table: mark for mark in ledger.run_log.watermarks()}
     rows = []
     for table in config.tables:
         mark = marks.get(table.name)
-        standing = health_of(mark, interval=config.sync_interval_seconds, now=now)
+        health = health_of(mark, interval=config.sync_interval_seconds, now=now)
         logs = ledger.run_log.logs(table=table.name, limit=MOST_LOGS)
         rows.append(
-            Row(
+            DemoRow(
                 table=table.name,
-                state=standing.state,
-                why=standing.why,
+                state=health.state,
+                why=health.why,
                 lag=mark.lag_seconds if mark else None,
                 rows=counts.get(table.name, 0),
                 inserted=sum(log["rows_inserted"] or 0 for log in logs),
@@ -79,7 +79,7 @@ def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> li
     return rows
 
 
-def table_of(rows: list[Row], title: str) -> Table:
+def table_of(rows: list[DemoRow], title: str) -> Table:
     table = Table(title=title, title_justify="left")
     for heading in ("table", "state", "lag", "rows", "inserted", "updated", "runs", "last run"):
         table.add_column(heading, justify="left" if heading in ("table", "state") else "right")
@@ -98,9 +98,9 @@ def table_of(rows: list[Row], title: str) -> Table:
 
 
 class Screen(Protocol):
-    """Shows the rows; may be called as often as one likes."""
+    """Shows the rows; may be called at any rate."""
 
-    def __call__(self, rows: list[Row], title: str) -> None:
+    def __call__(self, rows: list[DemoRow], title: str) -> None:
         """Show these rows."""
 
 
@@ -108,19 +108,19 @@ class Screen(Protocol):
 def screen() -> Iterator[Screen]:
     console = Console(highlight=False)
     if not console.is_terminal:
-        yield Lines()
+        yield DemoLines()
         return
     with Live(console=console, auto_refresh=False) as live:
         yield lambda rows, title: live.update(table_of(rows, title), refresh=True)
 
 
-class Lines:
-    """A line a table, every LINE_SECONDS."""
+class DemoLines:
+    """Writes a line for each table, every LINE_SECONDS."""
 
     def __init__(self) -> None:
         self._next = 0.0
 
-    def __call__(self, rows: list[Row], title: str) -> None:
+    def __call__(self, rows: list[DemoRow], title: str) -> None:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LINE_SECONDS

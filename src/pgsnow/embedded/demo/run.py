@@ -1,4 +1,4 @@
-"""The demo from its first server to its verdict."""
+"""Runs the demo: servers, tables, writers, ticks, and the comparison at the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ from pgsnow.model.settings.settings import Settings
 
 REFRESH_SECONDS = 0.5
 SETTLE_SECONDS = 120.0
-"""How long the last ticks may take."""
+"""Seconds that the last ticks may take without any progress."""
+LONGEST_SETTLING = 900.0
+"""Seconds that the last ticks may take in all, on any machine."""
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -49,7 +51,7 @@ class Interrupted(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class DemoStage:
-    """What the running demo works with."""
+    """Objects of the running demo."""
 
     config: SyncConfig
     settings: Settings
@@ -79,7 +81,7 @@ def _run(seconds: float, folder: Path, kept: bool, worker_app: str, interruption
     began = time.monotonic()
     with Stack(folder, broker=True) as stack:
         interruption.check()
-        _say(f"they answer after {time.monotonic() - began:.1f} s")
+        _say(f"ready after {time.monotonic() - began:.1f} s")
         up_at = time.monotonic()
         config_file = folder / "sync_config.yaml"
         config_file.write_bytes(files(__package__).joinpath("sync_config.yaml").read_bytes())
@@ -128,20 +130,32 @@ def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
 
 
 def _settle(stage: DemoStage) -> None:
-    """Stop the writers, and wait until every table has had a good run that began after their last commit."""
+    """Stop the writers, and wait for a successful run of every table that started after their last commit."""
     stage.writers.stop()
     stopped_at = datetime.now(UTC)  # the ledger is on this machine: one clock
-    deadline = time.monotonic() + SETTLE_SECONDS
+    began = moved_at = time.monotonic()
+    progress: object = None
     while waiting := _not_run_since(stage, stopped_at):
         stage.workers.check()
         _show(stage, f"writers stopped after {stage.writers.transactions} transactions, last ticks")
-        if time.monotonic() > deadline:
-            raise NotSettled(f"no good run of {', '.join(sorted(waiting))} within {SETTLE_SECONDS:.0f} s")
+        now = time.monotonic()
+        if (seen := _progress(stage)) != progress:
+            progress, moved_at = seen, now
+        if now > min(moved_at + SETTLE_SECONDS, began + LONGEST_SETTLING):
+            raise NotSettled(f"no successful run of {', '.join(sorted(waiting))} within {now - began:.0f} s")
         time.sleep(REFRESH_SECONDS)
 
 
+def _progress(stage: DemoStage) -> object:
+    """Another value whenever a run has begun, has loaded something or has ended."""
+    return [
+        (mark.last_run, mark.last_status, mark.lease_holder, mark.rows_processed, mark.chunks_done)
+        for mark in stage.ledger.run_log.watermarks()
+    ]
+
+
 def _not_run_since(stage: DemoStage, moment: datetime) -> set[str]:
-    """Tables without a good run that began later."""
+    """Tables without a successful run that started later."""
     marks = stage.ledger.run_log.watermarks()
     done = {mark.source_table for mark in marks if mark.last_success and mark.last_success > moment}
     return {table.name for table in stage.config.enabled} - done
@@ -166,8 +180,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 class Interruption:
-    """What a signal asked for. It raises Interrupted where it arrives; Python drops that in some places (a callback at
-    a fork), so `check` raises it again."""
+    """Signal handler that raises Interrupted. Python drops the exception in some places (a callback at a
+    fork), so `check` raises it again."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -179,7 +193,7 @@ class Interruption:
         raise Interrupted(number)
 
     def dropped(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Says nothing of what `check` raises again."""
+        """Print no message for a dropped Interrupted, which `check` raises again."""
         if unraisable.exc_type is not Interrupted:
             sys.__unraisablehook__(unraisable)
 
@@ -190,7 +204,7 @@ class Interruption:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[Interruption]:
-    """Signals raise Interrupted, once: a second one must not cut short the stopping of the servers."""
+    """Let signals raise Interrupted, once: a second signal must not interrupt the shutdown of the servers."""
     before = {number: signal.getsignal(number) for number in INTERRUPTING}
     interruption = Interruption()
     for number in INTERRUPTING:

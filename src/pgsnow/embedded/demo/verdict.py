@@ -1,4 +1,4 @@
-"""The demo's end: are both ends equal?"""
+"""Comparison at the end of the demo."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pgsnow.operations.verify.verify import Verdict, verify
 from pgsnow.sync.engine import Engine
 
 SHOWN = 5
-"""Differences told a table."""
+"""Differences shown for each table."""
 
 
 def give_verdict(config: SyncConfig, settings: Settings) -> bool:
-    """Compare row by row and column by column, and tell. Call it when nothing writes any more."""
+    """Compare row by row and column by column, and print the result. Call it once nothing writes any more."""
     with Engine(config, settings) as engine:
         verdicts = verify(engine)
     for verdict in verdicts:
@@ -28,9 +28,9 @@ def give_verdict(config: SyncConfig, settings: Settings) -> bool:
 def lines_of(verdict: Verdict) -> list[str]:
     """One line for the table, and one for each of its first differences."""
     state = "equal" if verdict.equal else f"{verdict.difference_count} DIFFERENCES"
-    refused = f", {verdict.quarantined} in quarantine" if verdict.quarantined else ""
+    rejected = f", {verdict.quarantined} rejected" if verdict.quarantined else ""
     counts = f"{verdict.source_rows} rows, {verdict.target}: {verdict.target_rows} rows"
-    head = f"{verdict.table}: {counts}{refused}: {state}"
+    head = f"{verdict.table}: {counts}{rejected}: {state}"
     return [
         head,
         *(

@@ -1,4 +1,4 @@
-"""The demo's Celery worker and beat, as processes of their own, as in production."""
+"""Celery worker and beat of the demo, as separate processes, as in production."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WorkerEnded(PgsnowError):
 class Workers:
     """A worker with CONCURRENCY pool processes, and a beat; a context manager that ends both.
 
-    Start it from a thread that lives as long as they shall (see pgsnow.embedded.child).
+    Start it from a thread that lives as long as they do (see pgsnow.embedded.child).
     """
 
     def __init__(self, app: str, env: Mapping[str, str], folder: Path) -> None:
@@ -70,7 +70,7 @@ class Workers:
 
 
 def _end_group(pid: int) -> None:
-    """Pool processes of a worker that had to be killed; it leads a session of its own."""
+    """Kill the pool processes of a worker that had to be killed; they are in its session."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

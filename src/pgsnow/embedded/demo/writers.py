@@ -1,4 +1,4 @@
-"""What an application does to its tables, concurrently: the habits that lose rows for a naive reader."""
+"""Concurrent writers of the demo, with the patterns of transactions that lose rows for a naive reader."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ HABITS: dict[Operation, int] = {
     roll_back: 2,
     save_points: 3,
 }
-"""How often each is picked, relative to the others."""
+"""Relative frequency of each."""
 
 
 class Writers:
@@ -156,7 +156,7 @@ class Writers:
                 while not self._stop.is_set():
                     self._once(conn, dice, dice.choices(operations, weights)[0])
                     self._stop.wait(dice.uniform(0, 2 * PAUSE_SECONDS))
-        except Exception as error:  # a thread has nobody to raise to
+        except Exception as error:  # kept for the main thread
             self._failures.append(error)
 
     def _once(self, conn: Connection[Any], dice: random.Random, operation: Operation) -> None:

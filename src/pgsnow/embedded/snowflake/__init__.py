@@ -1,7 +1,7 @@
-"""A Snowflake emulator in a process of its own: fakesnow's server with repairs, data on disk.
+"""A Snowflake emulator in a process of its own: fakesnow's server with repairs, and data on disk.
 
-Speaks Snowflake's own protocol over HTTP on loopback, so that the real connector talks to it. Any user and
-password are let in. What differs from the real service is listed in docs/emulator.md.
+It speaks Snowflake's own protocol over HTTP on loopback, so the real connector connects to it. It accepts any
+user; only the user `pgsnow` needs its password. docs/emulator.md lists the differences from the real service.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EmbeddedSnowflake(StoredServer):
         self._idle_seconds = idle_seconds
 
     def settings_env(self, database: str = DATABASE, schema: str = SCHEMA) -> dict[str, str]:
-        """The environment variables that lead pgsnow to this server."""
+        """Environment variables with the settings of this server."""
         return {
             "SNOWFLAKE_ACCOUNT": ACCOUNT,
             "SNOWFLAKE_USER": USER,
@@ -48,7 +48,8 @@ class EmbeddedSnowflake(StoredServer):
         }
 
     def stats(self) -> dict[str, Any]:
-        """`logins` so far, `sessions` open now, newest `statements` (number, text, session, seconds, error)."""
+        """`logins` so far, `sessions` open now, newest `statements` (number, text, session, seconds,
+        error)."""
         return self._call("GET", "stats")
 
     def connections(self) -> int:
@@ -61,24 +62,24 @@ class EmbeddedSnowflake(StoredServer):
         return [text for text in texts if containing.upper() in text.upper()]
 
     def noted(self) -> int:
-        """The number of the newest statement; they are numbered from 1 on, and the oldest are forgotten."""
+        """The number of the newest statement. Statements are numbered from 1; the oldest are dropped."""
         statements = self.stats()["statements"]
         return int(statements[-1]["number"]) if statements else 0
 
     def statements_since(self, number: int) -> list[str]:
-        """The texts of those that came after the one with this number."""
+        """The texts of the statements after the one with this number."""
         return [str(entry["text"]) for entry in self.stats()["statements"] if entry["number"] > number]
 
     def create_database(self, name: str) -> None:
-        """A database with a schema PUBLIC, without a login. Nothing happens when it is there."""
+        """Create a database with a schema PUBLIC, without a login. Does nothing if it exists."""
         self._call("PUT", f"databases/{urllib.parse.quote(name)}")
 
     def drop_database(self, name: str) -> None:
-        """Drops a database, its stages and files. Nothing happens when it is not there."""
+        """Drop a database with its stages and files. Does nothing if it does not exist."""
         self._call("DELETE", f"databases/{urllib.parse.quote(name)}")
 
     def read_buckets_at(self, endpoint: str) -> None:
-        """Where objects of s3:// URLs are found from now on: `http://127.0.0.1:9000`. Without it COPY refuses them."""
+        """Set the store of s3:// URLs, such as `http://127.0.0.1:9000`. Without one, COPY from them fails."""
         self._call("PUT", "s3", endpoint.encode())
 
     def _spawn(self) -> Child:

@@ -1,4 +1,4 @@
-"""All repairs, in the order they wrap one another."""
+"""Installs all repairs, in the order in which they wrap one another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
 
 def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> None:
-    """Repairs fakesnow in this process. Call once, with the server's store in place, before the first request."""
+    """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
+    request."""
     _values()
     _statements()
     buckets.copy_from_buckets(stores)
@@ -54,7 +55,8 @@ def _statements() -> None:
 
 
 def _whole_statements() -> None:
-    """Inside out: a transaction for each, its failure told as Snowflake's, and tried again while a lock is held."""
+    """From the inside out: a transaction for each statement, Snowflake's error for its failure, and a retry
+    while a lock is held."""
     transactions.run_several_statements_in_one_transaction()
     transactions.commit_before_ddl()
     transactions.follow_transactions()

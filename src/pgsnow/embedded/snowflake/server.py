@@ -1,4 +1,4 @@
-"""The emulator's HTTP application: fakesnow's, repaired, and a few addresses of our own below /pgsnow/."""
+"""HTTP application of the emulator: that of fakesnow with repairs, and additional routes below /pgsnow/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The work of a task: done by this process's engine, stopped in time, and retried after a failure that may pass."""
+"""The work of a task: done by this process's engine, stopped in time, and retried after a failure that may
+pass."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class EngineTasks:
         self._settings = settings
 
     def run(self, task: Any, what: str, work: Callable[[Engine], Done]) -> Done:
-        """What `work` returns. Raises Celery's Retry for an error that may pass, else a PgsnowError."""
+        """Run `work` and return its result. Raises Celery's Retry for an error that may pass, else a
+        PgsnowError."""
         try:
             engine = self.engines.get()
             return run_stoppable(partial(work, engine), engine.stop, self.flag)
@@ -57,7 +59,8 @@ class EngineTasks:
             raise UnexpectedError(public_text(error), advice=ADVICE) from None
 
     def metrics(self, task: Any, what: str, report: SyncReport) -> dict[str, Any]:
-        """The task's result. Raises Celery's Retry if tables failed and all of them may work when tried again now."""
+        """The task's result. Raises Celery's Retry if tables failed and all of them may work when tried again
+        now."""
         if not report.transient:
             return report.metrics()
         failed = "; ".join(f"{table.table}: {table.error}" for table in report.failures)
@@ -65,7 +68,8 @@ class EngineTasks:
 
 
 def after_failure(task: Any, what: str, error: PgsnowError) -> Exception:
-    """The exception for the task to raise: Celery's Retry, or the error itself. what: the work's name in the log."""
+    """The exception for the task to raise: Celery's Retry, or the error itself. what: the work's name in the
+    log."""
     log = logger().bind(error=str(error), error_type=type(error).__name__, advice=error.advice)
     if not error.transient:
         log.error(f"{what} failed")

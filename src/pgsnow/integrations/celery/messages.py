@@ -1,6 +1,7 @@
-"""The messages that a distributed tick sends. Each is a hint that there is work; the ledger knows what there is.
+"""Messages of a distributed tick. Each one says that there may be work; the ledger decides whether there is.
 
-So a message that is lost, late, or there twice does no harm: what it asks for is refused, or asked for again later.
+So a message that is lost, late or doubled does no harm: its task finds nothing to claim, or a later message
+follows.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """Tasks by name. A queue is that of the tables whose `queue:` names none; None leaves the choice to the
-    application's task_routes."""
+    """Sends messages. Tasks are given by name; queues are those of tables without `queue:`, where None leaves
+    the choice to the application's task_routes."""
 
     app: Celery
     config: SyncConfig
@@ -28,17 +29,18 @@ class Messages:
     chunk_queue: str | None
 
     def table(self, name: str) -> None:
-        """Ask for a run of this table. It waits no longer than until the next tick, which asks again."""
+        """Send a message for a run of this table. It expires at the next tick, which sends another one."""
         self._send(self.table_task, name, self.table_queue, self.config.sync_interval_seconds)
 
     def chunk(self, name: str, expires: str | None = None) -> None:
-        """Ask for one chunk of this table's backfill, behind all that waits. expires: of the message that this one
-        follows. Taking that over, messages that were not taken between two ticks are gone when the second one counts
-        who is at work and sends as many as are lacking: there are never many more than may be at work."""
+        """Send a message for one chunk of this table's backfill. expires: when the message of the previous
+        chunk expires, which this one keeps. So messages that no worker took between two ticks have expired
+        when the second tick counts the workers and sends the missing messages: there are never many more than
+        parallel chunks."""
         self._send(self.chunk_task, name, self.chunk_queue, self._left(expires))
 
     def _left(self, expires: str | None) -> float:
-        """Seconds. Who was at work when the tick counted has been counted, and goes on until the next one."""
+        """Seconds until `expires`; a whole interval without it, or if it has passed."""
         interval = self.config.sync_interval_seconds
         if expires is None:
             return interval

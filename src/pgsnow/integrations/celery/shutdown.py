@@ -1,9 +1,9 @@
-"""How a tick learns that its worker shuts down.
+"""Stops a running tick when its Celery worker shuts down.
 
 A worker's signals reach its main process only: Celery's pool children put SIGTERM back to its default and
-ignore SIGINT (celery/concurrency/prefork.py), and a warm shutdown waits for their tasks for ever, while
-whoever sent the signal may kill them all after half a minute. So the main process sets a byte of memory that
-its children share, and the process that runs a tick looks at it.
+ignore SIGINT (celery/concurrency/prefork.py), and a warm shutdown waits for their tasks without a limit,
+while the sender of the signal may kill them all after half a minute. So the main process sets a byte in
+shared memory, and the process that runs a tick polls it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class SharedFlag:
-    """A flag seen by this process and all that it forks from now on. It is set once and stays set."""
+    """A flag shared by this process and all processes forked later. Once set it stays set."""
 
     def __init__(self) -> None:
         self._byte = mmap.mmap(-1, 1)
@@ -33,11 +33,10 @@ class SharedFlag:
 
 
 def run_stoppable(work: Callable[[], Result], stop: Callable[[], None], flag: SharedFlag) -> Result:
-    """What `work()` returns or raises; `stop()` is called when the flag is set before it has ended.
+    """Run `work()` in a thread and return its result; call `stop()` if the flag is set while it runs.
 
-    The work runs in a thread, because whatever interrupts this one (a soft time limit, Ctrl-C) would
-    otherwise tear it apart between two statements: here it asks the work to stop, waits for it, and only then
-    goes on up.
+    An interrupt of this thread (a soft time limit, Ctrl-C) would end the work between two statements. Here it
+    calls `stop()`, waits until the work has ended, and is raised then. Raises what `work()` raises.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="pgsnow-tick") as pool:
         running = pool.submit(work)

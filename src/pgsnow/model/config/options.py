@@ -18,21 +18,21 @@ class Execution(StrEnum):
 
 
 class OnDrop(StrEnum):
-    """What to do with the target's column when the source's column is dropped."""
+    """Handling of the target's column when the source's column is dropped."""
 
     KEEP = "keep"
     DROP = "drop"
 
 
 class OnDetach(StrEnum):
-    """What to do with the target's rows when their partition is detached or dropped in the source."""
+    """Handling of the target's rows when their partition is detached or dropped in the source."""
 
     DELETE = "delete"
     KEEP = "keep"
 
 
 class OnTypeChange(StrEnum):
-    """What to do when a column's type changes to one that the target's column cannot hold."""
+    """Handling of a column whose type changes to one that the target's column cannot hold."""
 
     SHADOW = "shadow"
     FAIL = "fail"

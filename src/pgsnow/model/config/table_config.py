@@ -64,7 +64,7 @@ WHOLE_MODES = frozenset({TableMode.FULL, TableMode.APPEND})
 
 
 class LateRows(StrEnum):
-    """What to do about rows that become visible after newer ones were read."""
+    """Handling of rows that become visible after newer ones were read."""
 
     LOSSLESS = "lossless"
     LOOKBACK = "lookback"
@@ -190,13 +190,13 @@ class TableOptions(BaseModel):
     on_overflow: Annotated[Overflow, BeforeValidator(_overflow), _RECORDED, WithJsonSchema(_OVERFLOW)] = (
         Overflow.REJECT
     )
-    """What to do with a value that Snowflake's type cannot hold."""
+    """Handling of a value that Snowflake's type cannot hold."""
     on_drop: OnDropChoice = OnDrop.KEEP
-    """What to do with a column in Snowflake when the source's column is dropped."""
+    """Handling of a column in Snowflake when the source's column is dropped."""
     on_detach: OnDetachChoice = OnDetach.DELETE
-    """What to do with the rows of a partition that is detached or dropped."""
+    """Handling of the rows of a partition that is detached or dropped."""
     on_type_change: OnTypeChangeChoice = OnTypeChange.SHADOW
-    """What to do when a column changes to a type that its column in Snowflake cannot hold."""
+    """Handling of a column whose type changes to one that its column in Snowflake cannot hold."""
     schema_changes: SchemaChangesChoice = SchemaChanges.AUTO
     """When DDL is sent to Snowflake: by every run as needed, or only by `pgsnow apply`."""
     columns: ColumnsConfig = ColumnsConfig()

@@ -1,4 +1,4 @@
-"""For each surveyed table an entry of the table list, or the reason why there is none. Pure."""
+"""Proposals for the table list: an entry for each surveyed table, or the reason why it cannot be synced."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ from pgsnow.model.table import SourceName, TargetName, target_column
 from pgsnow.model.table_key import choose_key, key_problem
 
 _KINDS = {
-    "v": "a view, whose rows do not tell which transaction wrote them",
-    "m": "a materialized view, all of whose rows are written again by a refresh",
-    "f": "a foreign table, whose rows do not tell which transaction wrote them",
+    "v": "a view, whose rows do not show which transaction wrote them",
+    "m": "a materialized view, where a refresh writes all rows again",
+    "f": "a foreign table, whose rows do not show which transaction wrote them",
 }
 WHOLE_EVERY = "1h"
-"""Between two looks at a table that is read as a whole: each look reads all of it."""
-_PLACES = {"information_schema": "postgres_information_schema"}
-"""Snowflake has a schema of this name itself, in every database, and nobody may write to it."""
+"""`every` of tables that are read as a whole, because each inspection reads all of their rows."""
+_SCHEMAS = {"information_schema": "postgres_information_schema"}
+"""Source schemas whose names are reserved in Snowflake → the target schema. Every Snowflake database has a read-only
+INFORMATION_SCHEMA."""
 _AWKWARD = re.compile(r"[^a-z0-9_$]+")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 Refusal = tuple[str, str]
-"""Why not, and what would change that."""
+"""(the reason, how to fix it)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """entry: the keys of the table list's entry in their order, or None, and then `refusal` says why not.
+    """The proposal for one table.
 
-    reasons: why the entry is what it is. fix: what would change the refusal, as a statement where there is one.
+    entry: keys and values of the entry, in order; None if the table cannot be synced, for the reason in `refusal`.
+    reasons: why these values were chosen. fix: how to make the table syncable, as an SQL statement if there is one.
     """
 
     table: SurveyedTable
@@ -55,7 +57,7 @@ class Proposal:
 def propose(
     tables: Sequence[SurveyedTable], *, target_schema: str | None = None, taken: Iterable[str] = ()
 ) -> tuple[Proposal, ...]:
-    """One proposal a table, in the order given. No two entries have one target, nor one of those `taken`."""
+    """One proposal for each table, in the given order. All targets are distinct, and none is among `taken`."""
     used = {_folded(TargetName.parse(target)) for target in taken}
     found = []
     for table in tables:
@@ -68,11 +70,11 @@ def propose(
 
 def _proposal(table: SurveyedTable, target: str) -> Proposal:
     candidates = rank(table)
-    refused = _unreadable(table) or _unloadable(table)
-    if refused is not None:
-        refusal, fix = refused
+    problem = _unreadable(table) or _unloadable(table)
+    if problem is not None:
+        refusal, fix = problem
         return Proposal(table, refusal=refusal, fix=fix, candidates=candidates)
-    key = None if _unhandy(table) else choose_key(table.source)
+    key = None if _untraceable(table) else choose_key(table.source)
     best = candidates[0] if candidates and candidates[0].is_watermark else None
     entry = _entry(table, target, key, best)
     try:
@@ -114,7 +116,7 @@ def _unreadable(table: SurveyedTable) -> Refusal | None:
             f"GRANT SELECT ON {table.quoted} TO {table.role};",
         )
     if table.rows_hidden:
-        forced = " (forced: for its owner too)" if table.row_security is RowSecurity.FORCED else ""
+        forced = " (forced: it also applies to the owner)" if table.row_security is RowSecurity.FORCED else ""
         return (
             f"row-level security{forced} may hide rows from role {table.role}",
             f"ALTER ROLE {table.role} BYPASSRLS;",
@@ -122,11 +124,11 @@ def _unreadable(table: SurveyedTable) -> Refusal | None:
     return None
 
 
-def _unhandy(table: SurveyedTable) -> str:
-    """Why its rows do not tell that they have changed, by the kind of the relation; '' if they may."""
+def _untraceable(table: SurveyedTable) -> str:
+    """The reason why changed rows of this kind of relation cannot be found; '' if they can."""
     if table.foreign_partitions:
         return (
-            "some of its partitions are foreign tables, whose rows do not tell which transaction wrote them"
+            "some of its partitions are foreign tables, whose rows do not show which transaction wrote them"
         )
     return _KINDS.get(table.source.relkind, "")
 
@@ -139,12 +141,12 @@ def _unloadable(table: SurveyedTable) -> Refusal | None:
         folded = target_column(column.name).upper()
         if folded in RESERVED:
             return (
-                f"column {column.name} has a name that pgsnow uses itself",
+                f"column {column.name} has a name that pgsnow reserves",
                 "Rename it by `columns: {rename: …}`.",
             )
         if folded in seen:
             return (
-                f"columns {seen[folded]} and {column.name} would be one column in Snowflake",
+                f"columns {seen[folded]} and {column.name} would be the same column in Snowflake",
                 "Rename one by `columns: {rename: …}`.",
             )
         seen[folded] = column.name
@@ -157,50 +159,46 @@ def _reasons(
     best: Candidate | None,
     candidates: Sequence[Candidate],
 ) -> tuple[str, ...]:
-    told = [_of_mode(table, candidates, key)] if key is None or best is None else []
+    notes = [_mode_reason(table, candidates, key)] if key is None or best is None else []
     if key is not None:
-        told.insert(0, _of_key(table, key))
+        notes.insert(0, _key_reason(table, key))
         if best is not None:
-            told.append(f"watermark_column: {', '.join(best.reasons)}")
+            notes.append(f"watermark_column: {', '.join(best.reasons)}")
             if best.type_name in ("timestamp", "date"):
-                told.append(
-                    "watermark_timezone: not known here; name the zone that the application writes in"
-                )
+                notes.append("watermark_timezone: unknown; name the time zone that the application writes in")
     if table.source.relkind == "p":
-        told.append(f"partitioned: its {table.partitions} partitions are read through it")
+        notes.append(f"partitioned: its {table.partitions} partitions are read with it")
     if table.children:
-        told.append(
-            "where: its own rows alone; those of the tables that inherit from it are read as tables of their own"
-        )
-    return tuple(told)
+        notes.append("where: only its own rows; its child tables are synced as tables of their own")
+    return tuple(notes)
 
 
-def _of_key(table: SurveyedTable, key: tuple[str, ...]) -> str:
+def _key_reason(table: SurveyedTable, key: tuple[str, ...]) -> str:
     primary = table.has_primary_key and key == table.source.unique_keys[0]
     return f"pk: {'primary key' if primary else 'unique, never NULL'}"
 
 
-def _of_mode(table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None) -> str:
-    if kind := _unhandy(table):
+def _mode_reason(table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None) -> str:
+    if kind := _untraceable(table):
         return f"mode: {kind}; read as a whole when its content has changed"
     if key is None:
         keys = [f"[{', '.join(k)}]: {key_problem(table.source, k)}" for k in table.source.unique_keys]
-        told = f" ({'; '.join(keys)})" if keys else ""
+        notes = f" ({'; '.join(keys)})" if keys else ""
         return (
-            f"mode: no primary key, nor a unique index of columns that are never NULL{told};"
+            f"mode: no primary key, nor a unique index of columns that are never NULL{notes};"
             " read as a whole when its content has changed"
         )
-    looked = "; ".join(f"{candidate.column}: {candidate.reasons[0]}" for candidate in candidates)
-    told = f" ({looked})" if looked else ""
+    examined = "; ".join(f"{candidate.column}: {candidate.reasons[0]}" for candidate in candidates)
+    notes = f" ({examined})" if examined else ""
     return (
-        f"mode: no column is sure to show that a row has changed{told};"
-        " rows are found by transaction id, by one scan a tick"
+        f"mode: no column shows reliably that a row has changed{notes};"
+        " changed rows are found by transaction id, with one scan per tick"
     )
 
 
 def _target(source: SourceName, schema: str | None, used: set[tuple[str, str, str]]) -> str:
-    """The source's name where it is free, made plain. The schema `public` is left to SNOWFLAKE_SCHEMA."""
-    place = schema if schema is not None else _PLACES.get(source.schema) or _written(source.schema)
+    """A free target name, simplified from the source's name. The schema `public` is left to SNOWFLAKE_SCHEMA."""
+    place = schema if schema is not None else _SCHEMAS.get(source.schema) or _written(source.schema)
     place = "" if schema is None and source.schema == "public" else place
     longer = f"{source.schema}_{source.table}"
     for name in chain((source.table, longer), (f"{longer}_{number}" for number in count(2))):
@@ -211,11 +209,11 @@ def _target(source: SourceName, schema: str | None, used: set[tuple[str, str, st
 
 
 def _written(name: str) -> str:
-    """As nobody needs to quote it: `Order Details` becomes order_details. What that cannot tell is kept, quoted."""
+    """A name that needs no quotes: `Order Details` becomes order_details. If that is impossible, the quoted name."""
     easy = _AWKWARD.sub("_", name.lower()).strip("_") if name.isascii() else ""
     return easy if _PLAIN.match(easy) else '"' + name.replace('"', '""') + '"'
 
 
 def _folded(target: TargetName) -> tuple[str, str, str]:
-    """Names that differ in case alone are kept apart: nobody wants to tell them apart in Snowflake."""
+    """A form to compare names by. Targets must not differ in case only, which would be confusing in Snowflake."""
     return target.database.upper(), target.schema.upper(), target.table.upper()

@@ -1,4 +1,4 @@
-"""What the catalog and its statistics say of a table that nobody has described yet."""
+"""A survey of one source table: its definition, statistics and privileges, from the catalog."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pgsnow.model.table import SourceName, SourceTable
 
 
 class RowSecurity(StrEnum):
-    """Row-level security of a table: off, on (its owner is free of it), or forced (nobody but a superuser is)."""
+    """Row-level security of a table: off, on (except for its owner), or forced (also for its owner)."""
 
     OFF = "off"
     ON = "on"
@@ -19,16 +19,17 @@ class RowSecurity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
-    """What is known of one column beyond its type. None: not known.
+    """Statistics and defaults of one column; None means unknown.
 
-    null_share: 0 to 1. ascending: how well the rows' order on disk follows the values, -1 to 1 (pg_stats.correlation),
-    or after a scan the share of rows that are not below the one before them, 0 to 1. distinct: number of values.
+    null_share: from 0 to 1. ascending: correlation of the values with the order of rows on disk, from -1 to 1
+    (pg_stats.correlation), or after a scan the share of rows whose value is not below the previous one's, from 0 to 1.
+    distinct: number of distinct values.
     """
 
     default_is_now: bool = False
     generated: bool = False
     set_on_update: bool = False
-    """A BEFORE UPDATE trigger for every column assigns it."""
+    """A BEFORE UPDATE trigger sets it at every update."""
     null_share: float | None = None
     ascending: float | None = None
     distinct: int | None = None
@@ -41,8 +42,8 @@ NOTHING_KNOWN = ColumnFacts()
 class SurveyedTable:
     """A table, view or foreign table of the source.
 
-    `source.estimated_rows` is -1 and `source.total_bytes` 0 where nothing has counted them yet; both are those of all
-    partitions of a partitioned table. inserts and updates: rows counted since the statistics were last reset.
+    `source.estimated_rows` is -1 and `source.total_bytes` 0 if they are unknown; for a partitioned table both are sums
+    over its partitions. inserts, updates: rows counted since the statistics were last reset.
     """
 
     source: SourceTable
@@ -50,14 +51,14 @@ class SurveyedTable:
     may_use_schema: bool = True
     may_select: bool = True
     role: str = ""
-    """The asking role, quoted."""
+    """The connected role, quoted."""
     row_security: RowSecurity = RowSecurity.OFF
     rows_hidden: bool = False
-    """Row-level security applies to the asking role."""
+    """True if row-level security applies to the connected role."""
     partitions: int = 0
     foreign_partitions: int = 0
     children: int = 0
-    """Tables that inherit from it, partitions not counted."""
+    """Number of child tables, without partitions."""
     inserts: int = 0
     updates: int = 0
     profiled: bool = False
@@ -72,9 +73,9 @@ class SurveyedTable:
 
     @property
     def quoted(self) -> str:
-        """`"schema"."table"`, as Postgres takes it."""
+        """The table's name in SQL: `"schema"."table"`."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in (self.name.schema, self.name.table))
 
-    def of(self, column: str) -> ColumnFacts:
-        """The column's facts."""
+    def facts_of(self, column: str) -> ColumnFacts:
+        """The facts of a column."""
         return self.facts.get(column, NOTHING_KNOWN)

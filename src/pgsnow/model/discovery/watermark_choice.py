@@ -1,4 +1,4 @@
-"""Which column shows that a row has changed? Ranked by how far it can be trusted, then by what reading by it costs."""
+"""Choice of the watermark column: candidates ranked by how reliably they show changes, then by the cost of reading."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ MOSTLY = 0.5
 
 
 class Trust(IntEnum):
-    """How sure it is that the column tells of every change, from nothing to certain."""
+    """How reliably the column shows every change of a row, in ascending order."""
 
     NONE = 0
     IF_APPEND_ONLY = 1
-    """Given once, when the row is made; no update of this table has been counted."""
+    """Set once, when the row is inserted; no update of this table has been counted."""
     BY_TRANSACTION = 2
-    """The reader goes by transaction id whatever the values are: certain, but each tick scans the table."""
+    """The reader uses transaction ids, whatever the values are: certain, but each tick scans the table."""
     BY_NAME = 3
-    """Its name says that the application keeps it; the audit finds out if it does not."""
+    """Its name suggests that the application sets it at every update; the audit detects if it does not."""
     BY_TRIGGER = 4
     """A trigger sets it at every update."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One column that might be the watermark. reasons: why it ranks where it does, for people."""
+    """A possible watermark column. reasons: for its rank, for messages."""
 
     column: str
     type_name: str
@@ -44,12 +44,12 @@ class Candidate:
 
     @property
     def is_watermark(self) -> bool:
-        """Does it tell of changes itself, or is it not looked at?"""
+        """True if the reader can find changed rows by this column."""
         return self.trust not in (Trust.NONE, Trust.BY_TRANSACTION)
 
 
 def rank(table: SurveyedTable) -> tuple[Candidate, ...]:
-    """All columns of a type that a watermark can have, the best first; equal ones in the table's order."""
+    """All columns whose type a watermark can have, the best one first; equally good ones in the table's order."""
     found = [
         _candidate(table, column) for column in table.source.columns if column.type_name in WATERMARK_TYPES
     ]
@@ -57,7 +57,7 @@ def rank(table: SurveyedTable) -> tuple[Candidate, ...]:
 
 
 def _candidate(table: SurveyedTable, column: Column) -> Candidate:
-    facts = table.of(column.name)
+    facts = table.facts_of(column.name)
     trust, why = _trust(table, column, facts)
     points, reasons = _points(table, column, facts)
     return Candidate(column.name, column.type_name, trust, points, (why, *reasons))
@@ -73,32 +73,32 @@ def _trust(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[Tr
         )
     if facts.set_on_update:
         return Trust.BY_TRIGGER, "a trigger sets it at every update"
-    if column.type_name not in INTEGERS and _speaks_of_changes(column.name) and not _is_mostly_null(facts):
-        return Trust.BY_NAME, "named as what the application sets at every update"
+    if column.type_name not in INTEGERS and _suggests_updates(column.name) and not _is_mostly_null(facts):
+        return Trust.BY_NAME, "its name suggests that the application sets it at every update"
     if column.type_name in INTEGERS or facts.default_is_now:
         return _append_only(table)
-    return Trust.NONE, "nothing says that it moves when a row changes"
+    return Trust.NONE, "nothing indicates that it changes with the row"
 
 
-def _speaks_of_changes(name: str) -> bool:
+def _suggests_updates(name: str) -> bool:
     """`updated_at`, `LastModified`, `date_changed`; not `credited_at`, `exchange_date`."""
     return bool(_CHANGED.search(_HUMP.sub("_", name).lower()))
 
 
 def _append_only(table: SurveyedTable) -> tuple[Trust, str]:
-    """Set when a row is made and not again: right for tables whose rows never change."""
+    """The trust in a column that is set only at insert, which is right for tables whose rows never change."""
     if table.updates:
-        return Trust.NONE, f"given when a row is made, and rows change ({table.updates:,} updates counted)"
+        return Trust.NONE, f"set at insert, but rows change ({table.updates:,} updates counted)"
     if not table.inserts:
-        return Trust.NONE, "given when a row is made; nothing tells whether rows change"
+        return Trust.NONE, "set at insert; it is unknown whether rows change"
     return (
         Trust.IF_APPEND_ONLY,
-        f"given when a row is made; {table.inserts:,} inserts and no update counted, so rows seem never to change",
+        f"set at insert; {table.inserts:,} inserts and no update counted, so rows seem never to change",
     )
 
 
 def _is_from_one_sequence(table: SurveyedTable, column: str) -> bool:
-    """As the reader decides whether an integer tells of time (docs/reader.md, "Watermark columns")."""
+    """The reader's condition for an integer watermark (docs/reader.md, "Watermark columns")."""
     feeds = [(cache, step) for name, cache, step in table.source.sequence_cache if name == column]
     return len(feeds) == 1 and feeds[0][0] == 1 and feeds[0][1] > 0
 
@@ -108,7 +108,7 @@ def _is_mostly_null(facts: ColumnFacts) -> bool:
 
 
 def _points(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[int, list[str]]:
-    """Within one degree of trust: an index counts for more than everything else together."""
+    """(points, reasons) within one degree of trust. An index outweighs everything else."""
     judged = (
         (column.name in table.source.indexed_first, 64, "indexed", "no index leads with it"),
         (column.not_null or facts.null_share == 0, 16, "never NULL", _null_text(facts)),
@@ -116,8 +116,8 @@ def _points(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[i
         (facts.ascending is not None and facts.ascending > ASCENDING, 1, "ascends in the data", ""),
     )
     points = _TYPE_POINTS[column.type_name] + sum(worth for holds, worth, _, _ in judged if holds)
-    said = [good if holds else bad for holds, _, good, bad in judged]
-    return points, [column.type_name, *(text for text in said if text)]
+    texts = [good if holds else bad for holds, _, good, bad in judged]
+    return points, [column.type_name, *(text for text in texts if text)]
 
 
 def _null_text(facts: ColumnFacts) -> str:

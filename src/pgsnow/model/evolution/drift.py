@@ -68,7 +68,14 @@ class Drift:
     @property
     def has_work(self) -> bool:
         """True if a run must report, read or alter anything because of it."""
-        return bool(self.changes or self.all_actions or self.full_read or self.whole_leaves or self.by_xid)
+        return bool(
+            self.changes
+            or self.pre_actions
+            or self.actions
+            or self.full_read
+            or self.whole_leaves
+            or self.by_xid
+        )
 
     def definition_to_store(
         self, stored_definition: SourceDefinition | None, target: Mapping[str, str] | None

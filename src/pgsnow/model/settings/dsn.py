@@ -1,4 +1,4 @@
-"""Postgres connection strings: both of libpq's forms read into parameters, and parameters written back.
+"""Postgres connection strings: parsing of both forms that libpq accepts, and writing.
 
 Source: PostgreSQL docs, "Connection Strings".
 """
@@ -16,8 +16,8 @@ _PAIR = re.compile(
 
 
 def parse_dsn(dsn: str) -> dict[str, str]:
-    """Parameters by libpq's names. A driver in the scheme (`postgresql+asyncpg://`), as SQLAlchemy writes it, is
-    ignored. ValueError, without the text, if it is neither form."""
+    """Parameters by libpq's names. A driver in the scheme, as SQLAlchemy writes it (`postgresql+asyncpg://`), is
+    ignored. Raises ValueError, without the text, if it has neither form."""
     scheme = _SCHEME.match(dsn.strip())
     return _from_uri(dsn.strip()[scheme.end() :]) if scheme else _from_pairs(dsn)
 
@@ -36,12 +36,12 @@ def _from_uri(rest: str) -> dict[str, str]:
         key, sign, value = pair.partition("=")
         if not sign:
             raise ValueError("a parameter has no value")
-        parameters |= _known(unquote(key), unquote(value))
+        parameters |= _parameter(unquote(key), unquote(value))
     return parameters
 
 
-def _known(key: str, value: str) -> dict[str, str]:
-    """libpq takes `ssl=true` as `sslmode=require`; asyncpg writes the mode itself after `ssl=`."""
+def _parameter(key: str, value: str) -> dict[str, str]:
+    """For libpq `ssl=true` means `sslmode=require`; asyncpg writes the mode itself after `ssl=`."""
     if key == "ssl":
         return {"sslmode": "require" if value == "true" else value}
     return {key: value}
@@ -74,7 +74,7 @@ def _from_pairs(text: str) -> dict[str, str]:
 
 
 def write_dsn(parameters: Mapping[str, str]) -> str:
-    """key='value' pairs that libpq reads back as these parameters."""
+    """The parameters as key='value' pairs, in the form that libpq reads."""
     return " ".join(f"{key}='{_escaped(value)}'" for key, value in parameters.items())
 
 

@@ -1,9 +1,9 @@
-"""Every environment variable pgsnow reads, and how it reads them."""
+"""Environment variables: the list of all that pgsnow reads, and a reader that collects problems."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgsnow.model.errors import ConfigError
 
@@ -35,7 +35,7 @@ LIBPQ = {
     "PGOPTIONS": "options",
 }
 """libpq's own variables and the connection parameters they stand for (PostgreSQL docs, "Environment Variables").
-They are read here as well as by libpq, because those in a `.env` file never reach libpq."""
+pgsnow reads them too, because libpq does not see those in a `.env` file."""
 
 _PLAIN = (
     "PG_HOST",
@@ -95,39 +95,39 @@ VARIABLES: Mapping[str, Variable] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Environment:
-    """Reads variables and collects what is wrong with them. Empty ones count as unset, as in a copied template."""
+    """Reads variables and collects problems with them. An empty variable counts as unset, as in a copied template."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
-        self.problems: list[str] = []
+    values: Mapping[str, str] = field(repr=False)
+    problems: list[str] = field(default_factory=list)
 
     def get(self, name: str) -> str | None:
-        """The value; blanks around it are cut off, except around secrets."""
-        value = self._values.get(name)
+        """The value without leading and trailing blanks; secrets are returned unchanged. None if unset."""
+        value = self.values.get(name)
         if value is None or not value.strip():
             return None
         return value if VARIABLES[name].secret else value.strip()
 
     def need(self, name: str, fix: str) -> str:
-        """The value; when there is none that is a problem, and '' stands in."""
+        """The value. If it is not set, adds a problem and returns ''."""
         value = self.get(name)
         if value is None:
-            self.refuse(name, "is not set", fix)
+            self.add_problem(name, "is not set", fix)
         return value or ""
 
     def port(self, name: str) -> int | None:
-        """A TCP port."""
+        """The value as a TCP port; None if it is unset or wrong, which adds a problem."""
         value = self.get(name)
         if value is None:
             return None
         if value.isascii() and value.isdigit() and 0 < int(value) < 65536:
             return int(value)
-        self.refuse(name, f"{value!r} is not a port", "write a number from 1 to 65535")
+        self.add_problem(name, f"{value!r} is not a port", "write a number from 1 to 65535")
         return None
 
-    def refuse(self, name: str, what: str, fix: str) -> None:
-        """Note a problem. `what` never holds a secret."""
+    def add_problem(self, name: str, what: str, fix: str) -> None:
+        """Adds a problem. `what` must not contain a secret."""
         self.problems.append(f"environment: {name}: {what} — {fix}")
 
     def finish(self) -> None:

@@ -1,4 +1,4 @@
-"""How to reach a Postgres server."""
+"""Connection settings of a Postgres server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CopyMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PostgresSettings:
-    """libpq's parameters; those that are secret are kept as Secret."""
+    """libpq's connection parameters; the secret ones are Secret values."""
 
     parameters: tuple[tuple[str, str | Secret], ...] = field(repr=False)
     copy: CopyMode = CopyMode.AUTO
@@ -38,25 +38,25 @@ class PostgresSettings:
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> PostgresSettings:
-        """From parameters by libpq's names."""
+        """Settings from parameters by libpq's names."""
         return cls(tuple((k, Secret(v) if k in _SECRET else v) for k, v in parameters.items()))
 
     @classmethod
     def from_dsn(cls, dsn: str) -> PostgresSettings:
-        """From a URI or key=value pairs. ValueError, without the text, if malformed."""
+        """Settings from a URI or key=value pairs. Raises ValueError, without the text, if it is malformed."""
         return cls.of(parse_dsn(dsn))
 
     def conninfo(self) -> str:
-        """libpq's key=value form, with the password: secret."""
+        """The connection string in libpq's key=value form. It contains the password: secret."""
         return write_dsn({k: v.reveal() if isinstance(v, Secret) else v for k, v in self.parameters})
 
     def get(self, name: str, default: str = "") -> str:
-        """A parameter that is not secret."""
+        """A parameter that is not secret, or `default`."""
         return next((v for k, v in self.parameters if k == name and isinstance(v, str)), default)
 
     @property
     def display(self) -> str:
-        """`host:port/db as user`, for people."""
+        """`host:port/db as user`, for messages."""
         if service := self.get("service"):
             return f"service {service}"
         host = self.get("host") or self.get("hostaddr") or "local socket"
@@ -68,7 +68,7 @@ class PostgresSettings:
 
 
 def source_from(env: Environment) -> PostgresSettings:
-    """POSTGRES_DSN, else PG_*, else libpq's own variables; and POSTGRES_COPY. Of no use when problems were noted."""
+    """POSTGRES_DSN, else PG_*, else libpq's own variables; and POSTGRES_COPY. Unusable if problems were added."""
     return replace(_connection_from(env), copy=_copy_from(env))
 
 
@@ -79,7 +79,7 @@ def _connection_from(env: Environment) -> PostgresSettings:
     parameters = _libpq(env) | plan
     env.port("PG_PORT")
     if not parameters.keys() & {"host", "hostaddr", "service", "dbname"}:
-        env.refuse("POSTGRES_DSN", "is not set", "set it, or PG_HOST, PG_USER, PG_PASS and PG_DB")
+        env.add_problem("POSTGRES_DSN", "is not set", "set it, or PG_HOST, PG_USER, PG_PASS and PG_DB")
     elif plan and "service" not in parameters:
         for name in ("PG_HOST", "PG_USER", "PG_DB"):
             if _PLAN[name] not in parameters:
@@ -90,13 +90,13 @@ def _connection_from(env: Environment) -> PostgresSettings:
 def _copy_from(env: Environment) -> CopyMode:
     value = env.get("POSTGRES_COPY") or CopyMode.AUTO
     if value not in list(CopyMode):
-        env.refuse("POSTGRES_COPY", f"{value!r} is neither auto nor libpq", "write auto, or libpq")
+        env.add_problem("POSTGRES_COPY", f"{value!r} is neither auto nor libpq", "write auto, or libpq")
         return CopyMode.AUTO
     return CopyMode(value)
 
 
 def ledger_from(env: Environment) -> PostgresSettings | None:
-    """LEDGER_DSN if set."""
+    """The ledger's server, from LEDGER_DSN; None if it is not set."""
     return _from_dsn(env, "LEDGER_DSN")
 
 
@@ -107,7 +107,7 @@ def _from_dsn(env: Environment, name: str) -> PostgresSettings | None:
     try:
         found = parse_dsn(dsn)
     except ValueError as error:
-        env.refuse(name, f"cannot be read: {error}", _FORM)
+        env.add_problem(name, f"cannot be read: {error}", _FORM)
         return PostgresSettings.of({})
     return PostgresSettings.of(_libpq(env) | found)
 

@@ -1,4 +1,4 @@
-"""A bucket of the user's own, for part files on their way, and how Snowflake reads it."""
+"""Settings of the user's own bucket for part files, and of how Snowflake reads it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pgsnow.model.table import TargetName
 
 PREFIX = "pgsnow"
 GOOGLE = "storage.googleapis.com"
-"""Speaks S3's language to us, and is `gcs://` to Snowflake, which reads it by an integration alone (Snowflake docs,
-"CREATE STAGE", externalStageParams; Google Cloud docs, "XML API", "Interoperability")."""
+"""Google's endpoint for the S3 API. Snowflake calls it `gcs://` and reads it only through a storage integration
+(Snowflake docs, "CREATE STAGE", externalStageParams; Google Cloud docs, "XML API", "Interoperability")."""
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]\Z")
 _PREFIX = re.compile(r"[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
@@ -21,7 +21,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 
 @dataclass(frozen=True, slots=True)
 class S3Keys:
-    """An access key. `token` goes with temporary ones."""
+    """An access key. token: only for temporary keys."""
 
     access: Secret
     secret: Secret
@@ -30,10 +30,10 @@ class S3Keys:
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """`prefix` is without slashes at its ends; region, endpoint_url, stage and integration are '' where not given.
+    """prefix has no slashes at its ends; region, endpoint_url, stage and integration are '' if not given.
 
-    keys: what signs our requests; without them AWS's own chain does. Snowflake reads by `stage`, else by
-    `integration`, else by `keys`: there is one of them.
+    keys: they sign requests; without them AWS's default credential chain does. Snowflake reads through `stage`, else
+    through `integration`, else with `keys`; at least one of them is set.
     """
 
     bucket: str
@@ -44,16 +44,16 @@ class S3Settings:
     integration: str = ""
     keys: S3Keys | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
-    """What works but should be changed, one sentence each."""
+    """Settings that work but should be changed, one sentence each."""
 
     @property
     def url(self) -> str:
-        """`s3://bucket/prefix/`, or `gcs://bucket/prefix/`, as Snowflake calls it."""
+        """The location in Snowflake's form: `s3://bucket/prefix/` or `gcs://bucket/prefix/`."""
         return f"{'gcs' if _is_google(self.endpoint_url) else 's3'}://{self.bucket}/{self.prefix}/"
 
     @property
     def display(self) -> str:
-        """`s3://bucket/prefix/, read by integration PGSNOW_S3`, for people."""
+        """`s3://bucket/prefix/, read by integration PGSNOW_S3`, for messages."""
         where = self.url + (f" at {self.endpoint_url}" if self.endpoint_url else "")
         if self.stage:
             return f"{where}, read through stage {self.stage}"
@@ -61,12 +61,14 @@ class S3Settings:
 
 
 def s3_from(env: Environment) -> S3Settings | None:
-    """From S3_*; None without S3_BUCKET. Of no use when problems were noted."""
+    """The bucket, from S3_*; None without S3_BUCKET. Unusable if problems were added."""
     bucket = env.get("S3_BUCKET")
     if bucket is None:
         return None
     if not _BUCKET.match(bucket):
-        env.refuse("S3_BUCKET", f"{bucket!r} is not a bucket's name", "write the name alone, without s3://")
+        env.add_problem(
+            "S3_BUCKET", f"{bucket!r} is not a bucket's name", "write the name alone, without s3://"
+        )
     settings = S3Settings(
         bucket=bucket,
         prefix=_prefix(env),
@@ -78,13 +80,13 @@ def s3_from(env: Environment) -> S3Settings | None:
         warnings=tuple(_warnings(env)),
     )
     if _is_google(settings.endpoint_url) and not (settings.stage or settings.integration):
-        env.refuse(
+        env.add_problem(
             "S3_STORAGE_INTEGRATION",
-            "is not set, and Snowflake reads gcs:// by nothing else",
+            "is not set, and Snowflake can only read gcs:// through an integration",
             "name a storage integration with STORAGE_PROVIDER = 'GCS', or an external stage that has one in S3_STAGE",
         )
     elif not (settings.stage or settings.integration or settings.keys):
-        env.refuse(
+        env.add_problem(
             "S3_STORAGE_INTEGRATION",
             "is not set, and Snowflake has no other way to read the bucket",
             "name a storage integration, or an external stage in S3_STAGE, or set S3_ACCESS_KEY and S3_SECRET",
@@ -99,7 +101,7 @@ def _is_google(endpoint: str) -> bool:
 def _prefix(env: Environment) -> str:
     prefix = (env.get("S3_PREFIX") or PREFIX).strip("/")
     if not _PREFIX.match(prefix):
-        env.refuse(
+        env.add_problem(
             "S3_PREFIX",
             f"{prefix!r} cannot be used",
             "write folders of letters, digits and . _ = - such as a/b",
@@ -108,7 +110,7 @@ def _prefix(env: Environment) -> str:
 
 
 def _endpoint(env: Environment) -> str:
-    """Never shown when it is wrong: it may hold a password."""
+    """The problem does not quote a wrong value, which may contain a password."""
     endpoint = env.get("S3_ENDPOINT_URL")
     if endpoint is None:
         return ""
@@ -119,7 +121,7 @@ def _endpoint(env: Environment) -> str:
         or parts.path.strip("/")
         or "@" in parts.netloc
     ):
-        env.refuse("S3_ENDPOINT_URL", "is not an address", "write https://host or https://host:port")
+        env.add_problem("S3_ENDPOINT_URL", "is not an address", "write https://host or https://host:port")
     return endpoint.rstrip("/")
 
 
@@ -129,14 +131,14 @@ def _stage(env: Environment) -> str:
         if name:
             TargetName.parse(name)
     except ValueError:
-        env.refuse("S3_STAGE", f"{name!r} is not a name", "write database.schema.stage, without @")
+        env.add_problem("S3_STAGE", f"{name!r} is not a name", "write database.schema.stage, without @")
     return name
 
 
 def _integration(env: Environment) -> str:
     name = env.get("S3_STORAGE_INTEGRATION") or ""
     if name and not _IDENTIFIER.match(name):
-        env.refuse(
+        env.add_problem(
             "S3_STORAGE_INTEGRATION", f"{name!r} is not a name", "write it as in CREATE STORAGE INTEGRATION"
         )
     return name
@@ -146,9 +148,9 @@ def _keys(env: Environment) -> S3Keys | None:
     access, secret, token = (env.get(name) for name in ("S3_ACCESS_KEY", "S3_SECRET", "S3_SESSION_TOKEN"))
     if access is None and secret is None:
         return None
-    both = "set both, or neither for AWS's own chain (a role, a profile)"
+    both = "set both, or neither to use AWS's default credentials (a role, a profile)"
     if access is None or secret is None:
-        env.refuse("S3_SECRET" if secret is None else "S3_ACCESS_KEY", "is not set", both)
+        env.add_problem("S3_SECRET" if secret is None else "S3_ACCESS_KEY", "is not set", both)
         return None
     return S3Keys(Secret(access.strip()), Secret(secret.strip()), Secret(token.strip()) if token else None)
 
@@ -158,13 +160,13 @@ def _warnings(env: Environment) -> list[str]:
     by_name = env.get("S3_STAGE") or env.get("S3_STORAGE_INTEGRATION")
     if env.get("S3_ACCESS_KEY") and not by_name:
         found.append(
-            "S3_ACCESS_KEY: the keys go to Snowflake in the text of each COPY; name a storage integration in"
+            "S3_ACCESS_KEY: the keys are sent to Snowflake in the text of each COPY; name a storage integration in"
             " S3_STORAGE_INTEGRATION instead."
         )
     host = urlsplit(env.get("S3_ENDPOINT_URL") or "").hostname or ""
     if host and host != GOOGLE and not env.get("S3_STAGE") and ".amazonaws.com" not in f"{host}.":
         found.append(
-            "S3_ENDPOINT_URL: Snowflake looks for s3:// at AWS alone; have an external stage made for this store,"
+            "S3_ENDPOINT_URL: Snowflake looks for s3:// at AWS only; create an external stage for this store,"
             " and name it in S3_STAGE."
         )
     return found

@@ -1,4 +1,4 @@
-"""A value that shows itself only when asked by name."""
+"""Secret text that is never shown by accident."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 
 class Secret:
-    """Text that no repr, str, format, copy or pickle gives away; `reveal()` does."""
+    """Secret text. repr, str, format and pickle do not show it; only `reveal()` does."""
 
     __slots__ = ("_value",)
 
@@ -14,7 +14,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The text itself, for the one call that needs it."""
+        """The secret text, for the one call that needs it."""
         return self._value
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where the servers are and how to log in, from the environment. What each variable means: docs/settings.md."""
+"""All connection settings, from the environment. docs/settings.md describes each variable."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from pgsnow.model.settings.environment import Environment
 from pgsnow.model.settings.postgres import PostgresSettings, ledger_from, source_from
-from pgsnow.model.settings.redaction import password_in
 from pgsnow.model.settings.s3 import S3Settings, s3_from
 from pgsnow.model.settings.secret import Secret
 from pgsnow.model.settings.snowflake import SnowflakeSettings, snowflake_from
@@ -17,7 +16,7 @@ __all__ = ["PostgresSettings", "S3Settings", "Settings", "SnowflakeSettings"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All connections. Nothing here shows a secret by itself, and it cannot be pickled with one."""
+    """All connections. Secrets in it are not shown by repr, and it cannot be pickled with one."""
 
     source: PostgresSettings
     ledger: PostgresSettings
@@ -29,11 +28,13 @@ class Settings:
 
     @property
     def broker_url(self) -> str | None:
-        """CELERY_BROKER_URL: secret."""
+        """CELERY_BROKER_URL, which may contain a password: secret."""
         return self.broker.reveal() if self.broker else None
 
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret of all connections, for taking them out of what is shown."""
+        from pgsnow.model.settings.redaction import password_in  # only for an error that nobody expected
+
         auth = self.snowflake.credentials
         values: list[object] = [value for _, value in self.source.parameters + self.ledger.parameters]
         values += [value for _, value in auth.arguments]
@@ -46,7 +47,8 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Raises ConfigError with everything that is missing or wrong, each with its fix and no secret."""
+        """Settings from environment variables. Raises ConfigError with everything that is missing or wrong, each with a
+        fix and without secrets."""
         read = Environment(env)
         source, ledger, snowflake = source_from(read), ledger_from(read), snowflake_from(read)
         s3 = s3_from(read)

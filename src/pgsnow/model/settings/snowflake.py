@@ -1,4 +1,4 @@
-"""How to reach Snowflake."""
+"""Connection settings of Snowflake."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pgsnow.model.settings.snowflake_auth import Auth, AuthMethod, auth_from
 
 @dataclass(frozen=True, slots=True)
 class SnowflakeSettings:
-    """Names are as written in the environment; '' where there is none. host, port and protocol are for emulators
-    and private links only."""
+    """Names are as written in the environment, '' if not given. host, port and protocol are only for emulators and
+    private links."""
 
     account: str
     user: str
@@ -28,24 +28,24 @@ class SnowflakeSettings:
     protocol: str
     credentials: Auth = field(repr=False)
     warnings: tuple[str, ...] = ()
-    """What works but should be changed, one sentence each."""
+    """Settings that work but should be changed, one sentence each."""
 
     @property
     def auth(self) -> str:
-        """The method of authentication, in words."""
+        """The name of the authentication method."""
         return self.credentials.method.value
 
     @property
     def display(self) -> str:
-        """`account as user (key pair)`, for people."""
+        """`account as user (key pair)`, for messages."""
         where = self.account or str(dict(self.credentials.arguments).get("connection_name", ""))
         if self.host:
             where += f" at {self.host}:{self.port}" if self.port else f" at {self.host}"
         return f"{where} as {self.user or 'the token’s user'} ({self.auth})"
 
     def connect_kwargs(self) -> dict[str, Any]:
-        """Arguments of snowflake.connector.connect, with credentials: secret. Raises ConfigError for a private
-        key that cannot be opened."""
+        """Arguments for snowflake.connector.connect, with credentials: secret. Raises ConfigError if the private key
+        cannot be opened."""
         named = {
             "account": self.account,
             "user": self.user,
@@ -57,17 +57,17 @@ class SnowflakeSettings:
             "port": self.port,
             "protocol": self.protocol,
         }
-        proof: dict[str, Any] = {
+        credentials: dict[str, Any] = {
             key: value.reveal() if isinstance(value, Secret) else value
             for key, value in self.credentials.arguments
         }
         if self.credentials.pem is not None:
-            proof["private_key"] = _der(self.credentials.pem, self.credentials.passphrase)
-        return {key: value for key, value in named.items() if value} | proof
+            credentials["private_key"] = _der(self.credentials.pem, self.credentials.passphrase)
+        return {key: value for key, value in named.items() if value} | credentials
 
 
 def snowflake_from(env: Environment) -> SnowflakeSettings:
-    """From SNOWFLAKE_*. Of no use when problems were noted."""
+    """Snowflake's settings, from SNOWFLAKE_*. Unusable if problems were added."""
     auth = auth_from(env)
     by_name = auth is not None and auth.method is AuthMethod.CONNECTION_NAME
     host = env.get("SNOWFLAKE_HOST") or ""
@@ -97,7 +97,7 @@ def _account(env: Environment, *, needed: bool) -> str:
             else ""
         )
     if "/" in account or "snowflakecomputing" in account.lower():
-        env.refuse(
+        env.add_problem(
             "SNOWFLAKE_ACCOUNT",
             f"{account!r} is an address",
             "write the identifier alone, such as myorg-account1",
@@ -114,7 +114,7 @@ def _user(env: Environment, auth: Auth | None) -> str:
 def _protocol(env: Environment) -> str:
     protocol = env.get("SNOWFLAKE_PROTOCOL") or ""
     if protocol not in ("", "http", "https"):
-        env.refuse("SNOWFLAKE_PROTOCOL", f"{protocol!r} is not known", "write https, or leave it out")
+        env.add_problem("SNOWFLAKE_PROTOCOL", f"{protocol!r} is not known", "write https, or leave it out")
     return protocol
 
 
@@ -124,11 +124,11 @@ def _warnings(env: Environment, auth: Auth | None, host: str) -> list[str]:
     found = []
     if auth is not None and auth.method is AuthMethod.PASSWORD:
         found.append(
-            "SNOWFLAKE_PASSWORD: Snowflake is ending logins by password alone; use a key pair"
+            "SNOWFLAKE_PASSWORD: Snowflake is phasing out logins with only a password; use a key pair"
             " (SNOWFLAKE_PRIVATE_KEY_FILE) for a user of TYPE = SERVICE."
         )
     if env.get("SNOWFLAKE_PROTOCOL") == "http":
-        found.append("SNOWFLAKE_PROTOCOL: http sends rows and credentials in the clear; use https.")
+        found.append("SNOWFLAKE_PROTOCOL: http sends rows and credentials unencrypted; use https.")
     return found
 
 
@@ -140,7 +140,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _der(pem: Secret, passphrase: Secret | None) -> bytes:
-    """The connector takes a key that is not in a file as unencrypted DER (its auth/keypair.py)."""
+    """The key as unencrypted DER, which the connector expects of a key that is not in a file (its auth/keypair.py)."""
     from cryptography.hazmat.primitives import serialization as form
 
     try:

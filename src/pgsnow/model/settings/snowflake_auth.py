@@ -1,4 +1,4 @@
-"""How pgsnow proves to Snowflake who it is: the first of these that the environment offers.
+"""Authentication to Snowflake: the first method for which the environment has credentials.
 
 Source: Snowflake docs, "Connecting to Snowflake with the Python Connector"; parameter names and the list of
 authenticators as in snowflake-connector-python 4.8 (connection.py, DEFAULT_CONFIGURATION).
@@ -15,7 +15,7 @@ from pgsnow.model.settings.secret import Secret
 
 
 class AuthMethod(StrEnum):
-    """In the order of preference."""
+    """Authentication methods, in order of preference."""
 
     KEY_PAIR = "key pair"
     PAT = "programmatic access token"
@@ -28,7 +28,7 @@ class AuthMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """A method and its connector arguments. `pem` is turned into the form the connector takes when it is used."""
+    """A method with its connector arguments. pem: a private key, converted for the connector when it connects."""
 
     method: AuthMethod
     arguments: tuple[tuple[str, str | Secret], ...] = field(default=(), repr=False)
@@ -65,7 +65,7 @@ _OFFERED_BY = (
 
 
 def auth_from(env: Environment) -> Auth | None:
-    """The method named by SNOWFLAKE_AUTHENTICATOR, else the first offered. None after noting problems."""
+    """The method named by SNOWFLAKE_AUTHENTICATOR, else the first one with credentials. None if problems were added."""
     method = _chosen(env)
     return _MAKERS[method](env) if method else None
 
@@ -76,16 +76,16 @@ def _chosen(env: Environment) -> AuthMethod | None:
         offered = [method for method, names in _OFFERED_BY if any(env.get(name) for name in names)]
         if offered:
             return offered[0]
-        env.refuse(
+        env.add_problem(
             "SNOWFLAKE_PRIVATE_KEY_FILE",
-            "is not set, nor any other credential",
-            "set it to a key pair's private key file, or set SNOWFLAKE_PAT, or another of docs/settings.md",
+            "is not set, and there are no other credentials",
+            "name the private key file of a key pair, or set SNOWFLAKE_PAT, or see docs/settings.md for other methods",
         )
         return None
     if named.lower().startswith("https://"):
         return AuthMethod.PASSWORD
     if named.upper() in _BY_HAND:
-        env.refuse(
+        env.add_problem(
             "SNOWFLAKE_AUTHENTICATOR",
             f"{named} needs a person at each login",
             "use SNOWFLAKE_JWT (a key pair)",
@@ -93,7 +93,7 @@ def _chosen(env: Environment) -> AuthMethod | None:
         return None
     explicit = _EXPLICIT.get(named.upper())
     if explicit is None:
-        env.refuse(
+        env.add_problem(
             "SNOWFLAKE_AUTHENTICATOR", f"{named!r} is not known", f"write one of {', '.join(_EXPLICIT)}"
         )
     return explicit
@@ -109,17 +109,17 @@ def _key_pair(env: Environment) -> Auth:
         return Auth(AuthMethod.KEY_PAIR, arguments)
     pem = env.get("SNOWFLAKE_PRIVATE_KEY")
     if pem is None:
-        env.refuse("SNOWFLAKE_PRIVATE_KEY_FILE", "is not set", "set it to the private key's file (PEM)")
+        env.add_problem("SNOWFLAKE_PRIVATE_KEY_FILE", "is not set", "set it to the private key's file (PEM)")
         return Auth(AuthMethod.KEY_PAIR)
     pem = pem.replace("\\n", "\n").strip()
     if "PRIVATE KEY-----" not in pem:
-        env.refuse(
+        env.add_problem(
             "SNOWFLAKE_PRIVATE_KEY",
             "is not a PEM private key",
             "paste all of it, from -----BEGIN to -----END",
         )
     elif "ENCRYPTED" in pem and passphrase is None:
-        env.refuse("SNOWFLAKE_PRIVATE_KEY_FILE_PWD", "is not set and the key is encrypted", "set it")
+        env.add_problem("SNOWFLAKE_PRIVATE_KEY_FILE_PWD", "is not set and the key is encrypted", "set it")
     return Auth(
         AuthMethod.KEY_PAIR,
         _arguments("SNOWFLAKE_JWT"),
@@ -133,7 +133,7 @@ def _token(env: Environment, method: AuthMethod, own: str, authenticator: str) -
         return Auth(method, _arguments(authenticator, token=Secret(token)))
     if path := env.get("SNOWFLAKE_TOKEN_FILE_PATH"):
         return Auth(method, _arguments(authenticator, token_file_path=path))
-    env.refuse(own, "is not set", "set it, or SNOWFLAKE_TOKEN_FILE_PATH")
+    env.add_problem(own, "is not set", "set it, or SNOWFLAKE_TOKEN_FILE_PATH")
     return Auth(method)
 
 
@@ -146,7 +146,7 @@ def _oauth(env: Environment) -> Auth:
 
 
 def _client_credentials(env: Environment) -> Auth:
-    fix = "set it; client id, client secret and token request URL go together"
+    fix = "set it; client id, client secret and token request URL are all required"
     arguments = _arguments(
         "OAUTH_CLIENT_CREDENTIALS",
         oauth_client_id=env.need("SNOWFLAKE_OAUTH_CLIENT_ID", fix),
@@ -160,7 +160,7 @@ def _client_credentials(env: Environment) -> Auth:
 def _workload_identity(env: Environment) -> Auth:
     named = env.need("SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER", f"write one of {', '.join(_PROVIDERS)}")
     if named and named.upper() not in _PROVIDERS:
-        env.refuse(
+        env.add_problem(
             "SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER",
             f"{named!r} is not known",
             f"write one of {', '.join(_PROVIDERS)}",

@@ -1,4 +1,7 @@
-"""One type on its whole way: how it is read from Postgres, carried in Arrow and kept in Snowflake."""
+"""The mapping of one type: how it is read from Postgres, carried in Arrow and stored in Snowflake.
+
+Arrow types are given by name, because an idle tick makes plans without importing pyarrow.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,15 @@ _DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)\Z")
 
 @dataclass(frozen=True, slots=True)
 class TypeMapping:
-    """One type on its whole way.
+    """The mapping of one Postgres type.
 
-    read: the SELECT expression, `{c}` standing for the quoted column.
-    carried: the name of the type in Arrow batches and in Parquet.
-    staged: the Snowflake type in the staging table; snowflake: in the target.
-    merge: how the target's value comes from the staged column, `{c}` standing for it.
-    kind: pg_type.typtype of the types that this is for.
-    note: for people: what arrives exactly, and what does not.
-    plain_json: it travels as JSON that has neither exponents nor escapes of surrogates.
+    read: the SELECT expression, with `{c}` for the quoted column.
+    carried: the name of the Arrow type in batches and in Parquet.
+    staged: the Snowflake type in the staging table. snowflake: the one in the target.
+    merge: the expression for the target's value, with `{c}` for the staged column.
+    kind: pg_type.typtype of the types that it applies to.
+    note: for the documentation: which values arrive exactly, and which do not.
+    plain_json: it is read as JSON that has neither numbers with exponents nor escaped surrogates.
     """
 
     postgres: str
@@ -46,18 +49,18 @@ class TypeMapping:
 
     @property
     def arrow(self) -> pa.DataType:
-        """The type in Arrow batches and in Parquet. Imports pyarrow."""
+        """The Arrow type in batches and in Parquet. Imports pyarrow."""
         return arrow_type(self.carried)
 
     @property
     def text(self) -> str:
-        """The SELECT expression of the same value as Postgres's own text, for comparisons."""
+        """The SELECT expression for the value as Postgres's own text, for comparisons."""
         return self.own_text or f"({self.read})::text"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column from source to target. `source` is its name in Arrow batches, `target` in Snowflake."""
+    """One column from source to target. source: its name in Postgres and in Arrow batches. target: in Snowflake."""
 
     source: str
     target: str
@@ -65,13 +68,13 @@ class Field:
     nullable: bool = True
     key: bool = False
     computed: bool = False
-    """True for a column that the transform adds: there is nothing to read."""
+    """True for a column that the transform adds; it is not read."""
     overflow: Overflow = Overflow.REJECT
-    """What becomes of values that the type cannot hold. TEXT has chosen the type already and does no more."""
+    """Handling of values that the type cannot hold. TEXT only affects the choice of the type."""
 
 
 def as_text(name: str, note: str, *, read: str = "{c}::text", kind: str = "b") -> TypeMapping:
-    """A type that travels as text and stays text."""
+    """A type that is read as text and stored as text."""
     return TypeMapping(name, read, "string", "VARCHAR", "VARCHAR", kind=kind, note=note)
 
 
@@ -85,10 +88,10 @@ def as_variant(
     own_text: str = "",
     plain_json: bool = False,
 ) -> TypeMapping:
-    """A type that travels as JSON text and becomes a VARIANT.
+    """A type that is read as JSON text and stored as a VARIANT.
 
-    duplicates: an object may name a key twice. PARSE_JSON refuses that, and with it the whole MERGE, unless told
-    `'d'`; then the last value stays, as in jsonb (Snowflake docs, "PARSE_JSON").
+    duplicates: objects may have duplicate keys. PARSE_JSON then needs the option `'d'`, which keeps the last value, as
+    jsonb does; without it the whole MERGE fails (Snowflake docs, "PARSE_JSON").
     """
     merge = "PARSE_JSON({c}, 'd')" if duplicates else "PARSE_JSON({c})"
     return TypeMapping(
@@ -98,7 +101,7 @@ def as_variant(
 
 
 def without_overflow(mapping: TypeMapping) -> TypeMapping:
-    """The same type kept as text, which holds every value of it; itself if that would hold no more."""
+    """The mapping of the type to text, which holds all of its values; unchanged if text would not hold more."""
     if mapping.snowflake == "VARIANT":
         return replace(mapping, snowflake="VARCHAR", merge="{c}")
     if digits_of(mapping.carried) or mapping.carried.startswith(_TEMPORAL):
@@ -107,7 +110,7 @@ def without_overflow(mapping: TypeMapping) -> TypeMapping:
 
 
 def decimal(precision: int, scale: int) -> str:
-    """The name of a decimal type."""
+    """The name of Arrow's decimal type."""
     return f"decimal128({precision}, {scale})"
 
 
@@ -119,8 +122,8 @@ def digits_of(name: str) -> tuple[int, int] | None:
 
 @cache
 def arrow_type(name: str) -> pa.DataType:
-    """The type that Arrow itself writes so (`str(type)`). Raises KeyError for one that no mapping uses."""
-    import pyarrow as pa  # an idle tick makes plans and has no rows: it is spared this import
+    """The Arrow type with this name (its `str`). Raises KeyError for types that no mapping uses."""
+    import pyarrow as pa  # not at the top: an idle tick does without it
 
     if digits := digits_of(name):
         return pa.decimal128(*digits)

@@ -1,4 +1,4 @@
-"""The types that are known by name, family by family. All others are in type_rules.py, by their form.
+"""The mappings of types known by name, by family. type_rules.py maps all other types by their form.
 
 Sources: PostgreSQL docs, "Data Types"; Snowflake docs, "Summary of data types" and "COPY INTO <table>" (Parquet).
 """
@@ -10,13 +10,11 @@ from pgsnow.model.types.mapping import TypeMapping, as_text, as_variant
 WHOLE = "NUMBER(38,0)"
 _TO_9999 = "Exact from year 1 to 9999{more}. `infinity`, `-infinity`, BC and later years overflow."
 _IDENTIFIER = "Its name as text, as the role's `search_path` shows it."
-_OVERLOADED = (
-    f"{_IDENTIFIER[:-1]}, and the types of its arguments, without which a name may stand for several."
-)
+_OVERLOADED = f"{_IDENTIFIER[:-1]}, and the types of its arguments, because names can be overloaded."
 _RANGE = "The range's own text, bounds in ISO form and UTC, infinite ones too."
 _JSON_LIMITS = (
-    "Numbers are exact to 38 digits. One that a VARIANT would round (more digits, or an exponent that a double does"
-    " not hold exactly) overflows, and so does text of more than 16 MiB."
+    "Numbers are exact to 38 digits. One that a VARIANT would round (more digits, or an exponent that a double cannot"
+    " hold exactly) overflows, and so does text of more than 16 MiB."
 )
 
 
@@ -34,7 +32,7 @@ _NUMBERS = (
     _same("int2", "int16", WHOLE, "Exact."),
     _same("int4", "int32", WHOLE, "Exact."),
     _same("int8", "int64", WHOLE, "Exact."),
-    _same("float4", "float", "FLOAT", "Exact: every bit of it, in a double; NaN and the infinities too."),
+    _same("float4", "float", "FLOAT", "Exact: every bit, in a double; NaN and the infinities too."),
     _same("float8", "double", "FLOAT", "Exact to the bit; NaN and the infinities too."),
     as_text(
         "money",
@@ -46,7 +44,7 @@ _NUMBERS = (
 _STRINGS = (
     _same("text", "string", "VARCHAR", "Exact; more than 16 MiB overflow."),
     _same("varchar", "string", "VARCHAR", "Exact; more than 16 MiB overflow."),
-    # The cast to text would cut the padding off.
+    # A cast to text would remove the padding.
     _same(
         "bpchar",
         "string",
@@ -131,12 +129,12 @@ FAMILIES: tuple[tuple[str, tuple[TypeMapping, ...]], ...] = (
     ("Dates and times", _TIMES),
     ("Documents", _DOCUMENTS),
     ("Network addresses", _NETWORK),
-    ("Geometry of Postgres itself", _SHAPES),
+    ("Built-in geometric types", _SHAPES),
     ("Text search", _SEARCH),
     ("Ranges and multiranges", _RANGES),
-    ("Of the system", _SYSTEM),
+    ("System types", _SYSTEM),
     ("Extensions", _EXTENSIONS),
 )
-"""(heading, types). No type is in two of them."""
+"""(heading, mappings). Each type is in one family only."""
 
 BY_NAME = {mapping.postgres: mapping for _, family in FAMILIES for mapping in family}

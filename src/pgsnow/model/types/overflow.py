@@ -1,4 +1,4 @@
-"""What to do with a value that Snowflake's type cannot hold."""
+"""Handling of a value that Snowflake's type cannot hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which column of a target can take which values, and what it would cost them.
+"""Types of Snowflake columns: which values they can hold, and how they can be widened.
 
 Source: Snowflake docs, "Summary of data types"; types are as DESCRIBE TABLE writes them.
 """
@@ -6,7 +6,6 @@ Source: Snowflake docs, "Summary of data types"; types are as DESCRIBE TABLE wri
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgsnow.model.types.mapping import TypeMapping, digits_of
@@ -14,7 +13,7 @@ from pgsnow.model.types.mapping import TypeMapping, digits_of
 FLOAT_DIGITS = 15
 """Decimal digits that a double holds exactly."""
 MICROSECONDS = 6
-"""Digits of a second that Postgres keeps."""
+"""Fractional digits of a second that Postgres stores."""
 _FORM = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*)?\Z")
 _SYNONYMS = {
     "NUMBER": ("DECIMAL", "DEC", "NUMERIC", "INT", "INTEGER", "BIGINT", "SMALLINT", "TINYINT", "BYTEINT"),
@@ -31,12 +30,24 @@ _DEFAULTS = {
     "TIMESTAMP_LTZ": (9,),
     "TIMESTAMP_TZ": (9,),
 }
+_ANY_VALUE = frozenset({"FLOAT", "BOOLEAN", "VARCHAR", "BINARY", "DATE", "VARIANT"})
+"""Families whose columns can hold every value of a mapping to the same family."""
+_TIMES = frozenset(
+    {
+        ("TIME", "TIME"),
+        ("TIMESTAMP_NTZ", "TIMESTAMP_NTZ"),
+        ("TIMESTAMP_TZ", "TIMESTAMP_TZ"),
+        ("TIMESTAMP_TZ", "TIMESTAMP_LTZ"),
+    }
+)
+"""(needed, existing) families of times, which differ only in the digits of a second."""
 _INTEGER_DIGITS = {"int16": 5, "int32": 10, "int64": 19}
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """`NUMBER(38,0)` → ("NUMBER", (38, 0)). A type of another form is a family of its own, which takes nothing."""
+    """`NUMBER(38,0)` → ("NUMBER", (38, 0)). A type in an unknown form is a family of its own, which can hold
+    nothing."""
 
     family: str
     arguments: tuple[int, ...] = ()
@@ -53,62 +64,37 @@ class ColumnType:
 
 
 def can_take(column: str, mapping: TypeMapping) -> bool:
-    """True if every value of the mapping lands in a column of this type unchanged. Texts and binaries longer than
-    the column are another matter: see limits.py."""
+    """True if a column of this type can hold every value of the mapping unchanged. The length of texts and binaries is
+    not considered; the loader checks it row by row."""
     have, need = ColumnType.parse(column), ColumnType.parse(mapping.snowflake)
-    rule = _RULES.get((need.family, have.family))
-    return rule is not None and rule(have, mapping)
+    if (need.family, have.family) in _TIMES:
+        return have.arguments[0] >= MICROSECONDS
+    if need.family != "NUMBER":
+        return have.family == need.family and need.family in _ANY_VALUE
+    before, after = _digits(mapping)
+    if have.family == "FLOAT":
+        return after == 0 and before <= FLOAT_DIGITS
+    return (
+        have.family == "NUMBER"
+        and have.arguments[0] - have.arguments[1] >= before
+        and have.arguments[1] >= after
+    )
 
 
 def _digits(mapping: TypeMapping) -> tuple[int, int]:
-    """(before, after) the decimal point."""
+    """Number of digits (before, after) the decimal point."""
     if decimal := digits_of(mapping.carried):
         precision, scale = decimal
         return precision - scale, scale
     return _INTEGER_DIGITS.get(mapping.carried, 38), 0
 
 
-def _number(have: ColumnType, mapping: TypeMapping) -> bool:
-    before, after = _digits(mapping)
-    precision, scale = have.arguments
-    return precision - scale >= before and scale >= after
-
-
-def _float_of_integer(_: ColumnType, mapping: TypeMapping) -> bool:
-    before, after = _digits(mapping)
-    return after == 0 and before <= FLOAT_DIGITS
-
-
-def _microseconds(have: ColumnType, _: TypeMapping) -> bool:
-    return have.arguments[0] >= MICROSECONDS
-
-
-def _always(_: ColumnType, __: TypeMapping) -> bool:
-    return True
-
-
-_RULES: dict[tuple[str, str], Callable[[ColumnType, TypeMapping], bool]] = {
-    ("NUMBER", "NUMBER"): _number,
-    ("NUMBER", "FLOAT"): _float_of_integer,
-    ("FLOAT", "FLOAT"): _always,
-    ("BOOLEAN", "BOOLEAN"): _always,
-    ("VARCHAR", "VARCHAR"): _always,
-    ("BINARY", "BINARY"): _always,
-    ("DATE", "DATE"): _always,
-    ("TIME", "TIME"): _microseconds,
-    ("TIMESTAMP_NTZ", "TIMESTAMP_NTZ"): _microseconds,
-    ("TIMESTAMP_TZ", "TIMESTAMP_TZ"): _microseconds,
-    ("TIMESTAMP_TZ", "TIMESTAMP_LTZ"): _microseconds,
-    ("VARIANT", "VARIANT"): _always,
-}
-"""(needed, there) → whether it will do."""
-
-
 def widened(column: str, mapping: TypeMapping, length: int | None = None) -> str | None:
-    """The type that a column of this type can be altered to in place so that it takes the mapping's values as well,
-    or None. Snowflake docs, "ALTER TABLE … ALTER COLUMN": more digits with the same scale, a longer text.
+    """The type to which a column of this type can be altered in place so that it holds the mapping's values too, or
+    None.
 
-    length: the most characters that the source's type holds (None: not told).
+    Snowflake allows more digits with the same scale, and longer texts (Snowflake docs, "ALTER TABLE … ALTER COLUMN").
+    length: maximum number of characters of the source's type, None if it has none.
     """
     have, need = ColumnType.parse(column), ColumnType.parse(mapping.snowflake)
     if have.family == need.family == "VARCHAR":
@@ -123,7 +109,7 @@ def widened(column: str, mapping: TypeMapping, length: int | None = None) -> str
 
 
 def is_wider(column: str, than: str) -> bool:
-    """True if a column of this type is `than`'s, widened as above, or the same."""
+    """True if a column of this type is as wide as one of type `than`, or wider, in the sense of `widened`."""
     have, other = ColumnType.parse(column), ColumnType.parse(than)
     if have.family != other.family or have.arguments[1:] != other.arguments[1:]:
         return False

@@ -1,4 +1,4 @@
-"""docs/types.md, made from the type map: `python -m pgsnow.model.types.type_page > docs/types.md`."""
+"""Generator of docs/types.md from the type map: `python -m pgsnow.model.types.type_page > docs/types.md`."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from pgsnow.model.types.type_rules import array, composite, enum, numeric, unbou
 
 _INTRODUCTION = """# Types
 
-How each Postgres type is read, what it is on the way (Arrow, Parquet) and in Snowflake, what arrives exactly and what
-does not. This page is made from the type map itself: `python -m pgsnow.model.types.type_page > docs/types.md`.
+How each Postgres type is read, which type it has in Arrow and Parquet and in Snowflake, which values arrive exactly and
+which do not. This page is generated from the type map: `python -m pgsnow.model.types.type_page > docs/types.md`.
 
-"Overflows" means that Snowflake's type cannot hold the value. Nothing is altered silently: what overflows follows the
-column's [`on_overflow`](configuration.md#values-that-snowflakes-type-cannot-hold), and by default its row is rejected.
-The last column says what `on_overflow` can do for a type besides rejecting. Any text, of whatever type, overflows when
-it is longer than 16 MiB; `null` and `clamp` hold for it too.
+"Overflows" means that Snowflake's type cannot hold the value. No value is changed silently: what happens to it is set
+by the column's [`on_overflow`](configuration.md#values-that-snowflakes-type-cannot-hold); by default its row is
+rejected.
+The last column lists the other choices of `on_overflow` for a type. Text of any type overflows if it is longer than
+16 MiB; `null` and `clamp` can be chosen for it too.
 
-Domains are what they stand on, to the last one. In *read*, `c` is the column. Sessions are set to UTC, ISO dates, hex
-bytes and the shortest exact form of floats, so the text of a value is the same whoever reads it.
+A domain is mapped like its base type. In *read*, `c` is the column. Sessions are set to UTC, ISO dates, hex bytes and
+the shortest exact form of floats, so the text of a value does not depend on the role that reads it.
 """
 _SHORT_NUMBER = "numeric(p,s), p ≤ 18"
 _EXACT_NUMBER = "numeric(p,s), p ≤ 38 and 0 ≤ s < 38"
 
 
 def page() -> str:
-    """The whole page, in Markdown."""
+    """The whole page in Markdown."""
     sections = [_section(title, family) for title, family in FAMILIES]
     return "\n".join([_INTRODUCTION, _section("By form", _forms()), *sections])
 
 
 def _forms() -> Iterator[TypeMapping]:
-    """Types that have no name of their own in the table."""
+    """Types that are mapped by their form."""
     yield replace(numeric(18, 2), postgres=_SHORT_NUMBER)
     yield replace(numeric(38, 2), postgres=_EXACT_NUMBER)
     yield replace(numeric(50, 10), postgres="numeric(p,s), others")
@@ -72,7 +73,7 @@ def _row(mapping: TypeMapping) -> str:
 
 
 def _choices(mapping: TypeMapping) -> str:
-    """What there is besides `quarantine`, for types that can overflow by more than their text's length."""
+    """The choices besides `reject`, for types that can overflow not only by the length of their text."""
     if "overflow" not in mapping.note.lower():
         return ""
     if without_overflow(mapping) != mapping:

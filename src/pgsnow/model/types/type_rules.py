@@ -1,4 +1,4 @@
-"""How each Postgres type is read, carried in Arrow and kept in Snowflake: by its name, or else by its form."""
+"""The rules that find the mapping of a Postgres type: by its name, else by its form (array, composite, enum, …)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pgsnow.model.types.named_types import BY_NAME
 
 MAX_PRECISION = 38
 _DIGITS_OF_64_BITS = 18
-"""Longer numbers come as text: cheaper to read than what is sent in place of it."""
+"""Numbers with more digits are read as text, which is cheaper."""
 _TO_JSON = (
-    "Exact, but what JSON has no word for is a string in it: NaN, infinite numbers, bytes (`\\\\x00ff`), dates and"
-    " times (infinite ones too), and all types that are text here. Overflows as json does."
+    "Exact, but values that JSON cannot express become strings: NaN, infinite numbers, bytes (`\\\\x00ff`), dates and"
+    " times (infinite ones too), and all types that are mapped to text here. Overflows as json does."
 )
 
 
 def numeric(precision: int, scale: int) -> TypeMapping:
-    """numeric(p,s): exact as NUMBER where Snowflake holds it, as text otherwise."""
+    """numeric(p,s): exact as a NUMBER if Snowflake can hold it, else as text."""
     name = f"numeric({precision},{scale})"
     if precision <= MAX_PRECISION and 0 <= scale <= precision and scale < MAX_PRECISION:
         exact = f"NUMBER({precision},{scale})"
@@ -31,7 +31,7 @@ def numeric(precision: int, scale: int) -> TypeMapping:
 
 
 def unbounded_numeric() -> TypeMapping:
-    """numeric without a precision: up to 131,072 digits before the point and 16,383 after it."""
+    """numeric without precision: up to 131,072 digits before the decimal point and 16,383 after it."""
     return as_text("numeric", "Exact as text, up to its 131,072 digits; `NaN` and the infinities too.")
 
 
@@ -40,8 +40,10 @@ def enum(name: str) -> TypeMapping:
 
 
 def array(name: str, *, plain: bool = False) -> TypeMapping:
-    """to_json and not to_jsonb: that fails on the escape of NUL in a json element, and rewrites its numbers. plain: no
-    element has a number with an exponent, or an escape."""
+    """An array, read as JSON. plain: no element has a number with an exponent, or an escape.
+
+    It uses to_json, because to_jsonb fails on an escaped NUL in a json element and rewrites its numbers.
+    """
     note = f"A JSON array, nested if it has several dimensions; their lower bounds are lost. {_TO_JSON}"
     return as_variant(name, note, read="to_json({c})::text", duplicates=True, plain_json=plain)
 
@@ -62,15 +64,15 @@ _PLAIN_ARRAYS = frozenset(
         *(1115, 1182, 1183, 1185),  # timestamp, date, time, timestamptz
     }
 )
-"""Arrays of which to_json makes numbers as numeric writes them, true, false, and strings.
+"""Oids of array types whose elements to_json writes as plain numbers, true, false, or strings.
 
 https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat"""
 
 
 def mapping_of(column: Column) -> TypeMapping:
-    """The mapping of a source column. A type that is not known travels as its own text, exactly.
+    """The mapping of a source column. An unknown type is mapped to its exact text.
 
-    A type of the same name but of another kind (an enum called `money`) is not the known one.
+    A type that has a known name but is of another kind (an enum called `money`) counts as unknown.
     """
     if column.type_name == "numeric" and column.kind == "b":
         return _numeric_of(column.typmod)
@@ -108,7 +110,8 @@ _WRITTEN = frozenset(
 
 
 def mapping_named(text: str) -> TypeMapping:
-    """The mapping of a type written by a person (`cast`, `adds`): `bigint`, `numeric(12,2)`. ValueError if unknown."""
+    """The mapping of a type in the configuration (`cast`, `adds`), such as `bigint` or `numeric(12,2)`. Raises
+    ValueError if it is unknown."""
     name = " ".join(text.lower().split())
     if match := _NUMERIC.match(name):
         mapping = numeric(int(match[1]), int(match[2] or 0))

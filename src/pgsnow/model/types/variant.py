@@ -1,7 +1,7 @@
-"""Which JSON a VARIANT holds exactly.
+"""Detection of JSON that a VARIANT cannot hold exactly.
 
-Numbers of at most 38 digits are kept as written; one with an exponent, or with more digits, becomes a double
-(Snowflake docs, "PARSE_JSON"). Half of a surrogate pair, which Postgres's json lets through, is no text in UTF-8.
+Numbers of at most 38 digits are stored as written; one with an exponent, or with more digits, becomes a double
+(Snowflake docs, "PARSE_JSON"). Half of a surrogate pair, which Postgres's json accepts, cannot be written in UTF-8.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 MAX_DIGITS = 38
 LONG_NUMBER = r"[0-9.]{39}"
 SUSPECT = LONG_NUMBER + r"|(?:^|[\[:,\s])-?[0-9.]+[eE]|\\u[dD][89a-fA-F]"
-"""A regular expression that every JSON text matches which a VARIANT does not hold; some others match too. (Before a
-number that is not in a string comes one of a few characters. Text such as a uuid's `81e7` is no suspect.)"""
+"""A regular expression that matches every JSON text that a VARIANT cannot hold, and some others. (Only certain
+characters can precede a number outside of a string; text such as `81e7` in a uuid does not match.)"""
 
 
 class _Misfit(Exception):
-    """The reason."""
+    """Raised with the reason."""
 
 
 def misfit(text: str) -> str | None:
-    """Why a VARIANT does not hold this JSON exactly; None if it does."""
+    """The reason why a VARIANT cannot hold this JSON exactly; None if it can."""
     try:
         value = json.loads(text, parse_int=_number, parse_float=_number)
         json.dumps(value, ensure_ascii=False).encode()
@@ -53,10 +53,10 @@ def _fixed(text: str) -> bool:
 
 
 def _double(text: str) -> bool:
-    """True for a double's shortest text, and for its exact value; Postgres writes the one or, of whole numbers, the
-    other."""
+    """True if the text is the shortest text of a double, or its exact value: Postgres writes either, the latter for
+    whole numbers."""
     number = float(text)
     try:
         return math.isfinite(number) and Decimal(text) in (Decimal(repr(number)), Decimal(number))
-    except ArithmeticError:  # an exponent that not even Decimal has
+    except ArithmeticError:  # an exponent beyond Decimal's range
         return False

@@ -1,12 +1,12 @@
-"""Does the broker keep a task that a killed worker had?"""
+"""Check of the broker: does it deliver the task of a killed worker again?"""
 
 from __future__ import annotations
 
-from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
+from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 
 KEEPS_TASKS = {
-    "amqp": "RabbitMQ hands a killed worker's task on at once; no run may be longer than its consumer_timeout",
-    "redis": "Redis hands a killed worker's task on after its visibility timeout (an hour); the next tick comes first",
+    "amqp": "RabbitMQ repeats a killed worker's task at once; no run may be longer than its consumer_timeout",
+    "redis": "Redis repeats a killed worker's task after its visibility timeout (1 h); the next tick is earlier",
 }
 SPELLINGS = {
     "amqps": "amqp", "pyamqp": "amqp", "librabbitmq": "amqp",
@@ -19,7 +19,7 @@ FIX = "Set CELERY_BROKER_URL to Redis or Valkey (redis://…) or RabbitMQ (amqp:
 
 
 def check_broker(url: str | None) -> CheckResult:
-    """`url` is a secret (it may hold a password): only its scheme is told."""
+    """Check the broker at `url`, which may hold a password: only its scheme is shown."""
     if not url:
         return warning("broker", "CELERY_BROKER_URL is not set: only `pgsnow run` will sync", FIX)
     scheme = url.partition("://")[0].partition("+")[0].lower()
@@ -28,6 +28,6 @@ def check_broker(url: str | None) -> CheckResult:
         return ok("broker", f"{scheme}: {KEEPS_TASKS[kind]}")
     if kind in LOSES_TASKS:
         return failed(
-            "broker", f"{scheme}: loses the task of a killed worker, or is slow to hand tasks out", FIX
+            "broker", f"{scheme}: loses the task of a killed worker, or is slow to deliver tasks", FIX
         )
-    return warning("broker", f"{scheme}: never tried with pgsnow", FIX)
+    return warning("broker", f"{scheme}: not tested with pgsnow", FIX)

@@ -1,4 +1,4 @@
-"""Can part files be written to the bucket, found there, and taken away again; and does Snowflake see them?"""
+"""Check of the bucket: can part files be written, listed and deleted there, and does Snowflake see them?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError
 from pgsnow.model.settings.settings import S3Settings, Settings
-from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
+from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.snowflake.stage.s3_stage import S3Stage
@@ -16,7 +16,7 @@ NAME, BODY = "s3 bucket", b"pgsnow check"
 
 
 def check_bucket(session: Session, settings: Settings) -> Iterator[CheckResult]:
-    """A small object is put, listed and deleted, with all that the loads of a table need."""
+    """Put, list and delete a small object, with the same calls as the loads of a table."""
     staging = Stages.of(settings).s3
     if settings.s3 is None or staging is None:
         return
@@ -34,7 +34,9 @@ def _written(session: Session, settings: S3Settings, staging: S3Stage, folder: s
     staging.bucket.put(key, BODY)
     try:
         if key not in staging.bucket.keys(f"{settings.prefix}/{folder}"):
-            yield failed(NAME, f"{settings.url}: what was written is not listed", "Check S3_BUCKET.")
+            yield failed(
+                NAME, f"{settings.url}: the object that was written is not listed", "Check S3_BUCKET."
+            )
             return
         found = _seen_by_snowflake(session, settings, staging, folder)
     finally:
@@ -45,7 +47,8 @@ def _written(session: Session, settings: S3Settings, staging: S3Stage, folder: s
 def _seen_by_snowflake(
     session: Session, settings: S3Settings, staging: S3Stage, folder: str
 ) -> CheckResult | None:
-    """Only a stage can be asked what it holds; an integration shows itself at the first COPY."""
+    """A failed result if the stage does not list the object. Without a stage, None: an integration cannot be
+    asked."""
     statement = staging.list_through_stage(folder)
     if statement is None:
         return None
@@ -53,6 +56,8 @@ def _seen_by_snowflake(
     try:
         if session.execute(statement).rows:
             return None
-        return failed(NAME, f"stage {settings.stage} does not show what was written to {settings.url}", fix)
+        return failed(
+            NAME, f"stage {settings.stage} does not list the object that was written to {settings.url}", fix
+        )
     except (TableError, AccessDenied) as error:
         return failed(NAME, str(error), fix)

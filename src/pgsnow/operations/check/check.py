@@ -1,5 +1,7 @@
-"""Will it work? Both ends, the ledger, the broker and every table are looked at. Nothing is written anywhere, but for
-a small object in the bucket of tables with `load: s3`, which is deleted again."""
+"""Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
+
+Writes nothing, except a small object in the bucket of tables with `load: s3`, which is deleted again.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
-from pgsnow.operations.check.finding import CheckResult, Level, failing_as, ok, warning
 from pgsnow.operations.check.ledger import check_ledger
+from pgsnow.operations.check.result import CheckResult, Level, failing_as, ok, warning
 from pgsnow.operations.check.source import check_copy, check_source
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
@@ -26,37 +28,37 @@ __all__ = ["CheckResult", "Level", "run_checks"]
 def run_checks(
     config: SyncConfig, settings: Settings, names: Sequence[str] | None = None
 ) -> list[CheckResult]:
-    """Every finding, in the order in which to put things right. names: only these tables.
+    """The results, in the order in which to fix problems. names: only these tables.
 
-    A server that does not answer is one failed finding; what can only be known from it is left out.
+    A server that does not answer is one failed result, and the checks that need it are left out.
     Raises ConfigError for an unknown table.
     """
     chosen = config.select(names or None)
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)
-    findings = [ok("configuration", f"{len(config.tables)} tables, {len(config.enabled)} enabled")]
-    findings.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
+    results = [ok("configuration", f"{len(config.tables)} tables, {len(config.enabled)} enabled")]
+    results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
     prepared: list[Prepared] = []
     source = Source(settings.source)
-    with failing_as("postgres", findings.append), translating("source", None), source.connect() as conn:
-        findings.extend(check_source(conn, settings.source.display))
-        findings.append(check_copy(source))
+    with failing_as("postgres", results.append), translating("source", None), source.connect() as conn:
+        results.extend(check_source(conn, settings.source.display))
+        results.append(check_copy(source))
         for table in chosen:
             found, plan = check_table(conn, table, settings.snowflake)
-            findings.extend(found)
+            results.extend(found)
             prepared.extend([plan] if plan else [])
     source.close()
-    with failing_as("ledger", findings.append):
-        findings.extend(check_ledger(settings.ledger, config.ledger_schema))
+    with failing_as("ledger", results.append):
+        results.extend(check_ledger(settings.ledger, config.ledger_schema))
     with (
-        failing_as("snowflake", findings.append),
+        failing_as("snowflake", results.append),
         connect(settings.snowflake, query_tag="pgsnow:check") as session,
     ):
-        findings.extend(check_account(session, settings.snowflake))
-        findings.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
+        results.extend(check_account(session, settings.snowflake))
+        results.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
         inspector = TargetInspector(session)
-        findings.extend(check_target(inspector, each.plan) for each in prepared)
+        results.extend(check_target(inspector, each.plan) for each in prepared)
         if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
-            findings.extend(check_bucket(session, settings))
-    findings.append(check_broker(settings.broker_url))
-    return findings
+            results.extend(check_bucket(session, settings))
+    results.append(check_broker(settings.broker_url))
+    return results

@@ -1,4 +1,4 @@
-"""Can pgsnow remember what it did?"""
+"""Check of the ledger: privileges, and connections with a session of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.session import connect
 from pgsnow.model.settings.settings import PostgresSettings
-from pgsnow.operations.check.finding import CheckResult, failed, ok
+from pgsnow.operations.check.result import CheckResult, failed, ok
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -27,8 +27,8 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 
 
 def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
-    """Raises LedgerUnavailable, LedgerAccessDenied when it does not answer."""
-    with translating(), connect(settings) as one, connect(settings) as two:
+    """Check the ledger. Raises LedgerUnavailable, LedgerAccessDenied."""
+    with translating(schema), connect(settings, schema) as one, connect(settings, schema) as two:
         return [*_writable(one, schema, settings.display), _session_kept(one, two)]
 
 
@@ -38,8 +38,8 @@ def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResu
     if row["read_only"]:
         yield failed(
             "ledger",
-            f"{display} takes no writes",
-            "Set LEDGER_DSN to a database that does; the source may stay read-only.",
+            f"{display} is read-only",
+            "Set LEDGER_DSN to a database that takes writes; the source may stay read-only.",
         )
     elif row["has_schema"] and not row["may_create_table"]:
         yield failed(
@@ -56,13 +56,13 @@ def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResu
     else:
         yield ok(
             "ledger",
-            f"{display}, schema {named}"
-            + ("" if row["migrated"] else " (its tables come with the first run)"),
+            f"{display}, schema {named}" + ("" if row["migrated"] else " (the first run creates its tables)"),
         )
 
 
 def _session_kept(one: Connection, two: Connection) -> CheckResult:
-    """Two open connections have two servers' processes, unless a pooler lends one process to both in turn."""
+    """Check that two open connections have two server processes: a pooler may lend one process to both in
+    turn."""
     pids = [conn.execute("select pg_backend_pid() as pid").fetchone() for conn in (one, two)]
     if pids[0] == pids[1]:
         return failed(

@@ -1,4 +1,4 @@
-"""Is this a Postgres that can be read without losing a row?"""
+"""Check of Postgres: can it be read without losing a row?"""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import psycopg
 
 from pgsnow.model.duration import approximate_duration
-from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
+from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.connection import Source
 
 OLDEST_VERSION = 12
 LONG_SECONDS = 3600
-"""A transaction open for longer holds every table's lower bound back, so each read goes over more rows again."""
+"""A transaction that is open for longer holds back every table's lower bound, so each run reads more rows
+again."""
 SKEW_SECONDS = 10.0
 XID_AGE_LIMIT = 1_500_000_000
 """Postgres stops taking writes at about 2.1 billion; a read window of 2**31 xids ends in a full read."""
@@ -87,7 +88,9 @@ def check_copy(source: Source) -> CheckResult:
 def _version(facts: Facts, display: str) -> CheckResult:
     detail = f"{display}, PostgreSQL {facts.version}"
     if facts.version_number < OLDEST_VERSION * 10_000:
-        return warning("postgres", f"{detail}: older than what pgsnow is tested with", "Upgrade Postgres.")
+        return warning(
+            "postgres", f"{detail}: older than the versions that pgsnow is tested with", "Upgrade Postgres."
+        )
     return ok("postgres", detail)
 
 
@@ -101,7 +104,7 @@ def _clock(conn: psycopg.Connection[Any]) -> CheckResult:
         return warning(
             "clock",
             f"Postgres' clock is {approximate_duration(abs(there - here))} {direction} this machine's",
-            "Let both follow NTP. The sync itself goes by Postgres' clock alone; lag is shown wrong.",
+            "Synchronize both clocks by NTP. Only the lag is wrong: the sync uses the clock of Postgres.",
         )
     return ok(
         "clock",
@@ -117,11 +120,11 @@ def _preconditions(facts: Facts) -> Iterator[CheckResult]:
             "Point POSTGRES_DSN at the primary.",
         )
     else:
-        yield ok("primary", f"not a standby; wal_level={facts.wal_level} will do")
+        yield ok("primary", f"not a standby; wal_level={facts.wal_level} is sufficient")
     if not facts.track_activities:
         yield failed(
             "track_activities",
-            "is off: open transactions show no start, so late commits cannot be told",
+            "is off: open transactions show no start time, so late commits are not noticed",
             "ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf();",
         )
     if facts.may_see_all:
@@ -148,7 +151,7 @@ def _prepared(conn: psycopg.Connection[Any]) -> Iterator[CheckResult]:
         quoted = gid.replace("'", "''")
         yield warning(
             "prepared transactions",
-            f"{gid!r} was prepared {approximate_duration(seconds)} ago: until it ends, reads go over more rows again",
+            f"{gid!r} was prepared {approximate_duration(seconds)} ago: each run reads more rows until it ends",
             f"COMMIT PREPARED '{quoted}'; or ROLLBACK PREPARED '{quoted}';",
         )
 
@@ -161,6 +164,6 @@ def _long(conn: psycopg.Connection[Any]) -> Iterator[CheckResult]:
         yield warning(
             "long transactions",
             f"pid {pid} ({user}, {application or 'no application name'}) has been in one for "
-            f"{approximate_duration(seconds)}: until it ends, reads go over more rows again",
+            f"{approximate_duration(seconds)}: until it ends, each run reads more rows again",
             f"End it, or: SELECT pg_terminate_backend({pid});",
         )

@@ -1,4 +1,4 @@
-"""Is a table fit to be read, and is it read cheaply?"""
+"""Check of a table: can it be read, and how much must be read in each tick?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import Column, SourceName
-from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
+from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.sync.runtime.planner import Prepared, prepare
 
@@ -22,15 +22,15 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 def check_table(
     conn: psycopg.Connection[Any], table: TableConfig, settings: SnowflakeSettings
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's findings, and its plan unless it has none. Raises psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned. Raises psycopg.Error."""
     try:
         prepared = prepare(table, describe(conn, table.source), settings)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
-    return list(_findings(table, prepared.plan)), prepared
+    return list(_results(table, prepared.plan)), prepared
 
 
-def _findings(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
+def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     watermark = plan.watermark
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
     key = f"pk {', '.join(plan.pk)}" if plan.pk else "no key"
@@ -49,13 +49,13 @@ def _findings(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     if not watermark.not_null:
         yield warning(
             table.name,
-            f"{watermark.name} may be NULL: rows without a watermark are looked at in each tick",
+            f"{watermark.name} may be NULL: rows without a watermark are read in each tick",
             f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(watermark.name)} SET NOT NULL;",
         )
     if watermark.type_name == "timestamp" and table.watermark_timezone is None:
         yield warning(
             table.name,
-            f"{watermark.name} has no time zone: a day's worth of rows is read over to be safe",
+            f"{watermark.name} has no time zone: rows of one day are read again to be safe",
             "Set watermark_timezone: to the zone that the application writes in.",
         )
     yield from _sequence(table, plan, watermark)
@@ -67,7 +67,7 @@ def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
         if column is not None and not column.not_null:
             yield warning(
                 table.name,
-                f"pk column {name} may be NULL: such rows are refused, for no key finds them again",
+                f"pk column {name} may be NULL: such rows are rejected, because no key identifies them",
                 f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(name)} SET NOT NULL;",
             )
 
@@ -80,7 +80,7 @@ def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterato
             yield warning(
                 table.name,
                 f"{column} comes from a sequence with CACHE {cache}, INCREMENT {increment}: its order is not that of "
-                "time, so the whole table is looked at in each tick",
+                "time, so the whole table is read in each tick",
                 "Give the sequence CACHE 1 and a positive INCREMENT, or name a timestamptz column.",
             )
 

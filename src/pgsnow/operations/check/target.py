@@ -1,4 +1,4 @@
-"""Can Snowflake be written to, by this role, in this place?"""
+"""Check of Snowflake: warehouse, database, the role's privileges, and the targets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
-from pgsnow.operations.check.finding import CheckResult, failed, ok, warning
+from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.snowflake.privileges import Rights, rights_of
 from pgsnow.snowflake.quoting import quote
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, schemas_of, use_warehouse
@@ -16,7 +16,7 @@ from pgsnow.snowflake.session import Session
 
 
 def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[CheckResult]:
-    """The login has worked; what about the rest?"""
+    """Check the warehouse and the database, after a login that worked."""
     yield ok("snowflake", settings.display)
     for text in settings.warnings:
         yield warning("snowflake login", text, "See docs/going-live.md, “a key pair”.")
@@ -47,7 +47,7 @@ def _database(session: Session, name: str) -> CheckResult:
 
 
 def check_rights(session: Session, targets: frozenset[TargetName]) -> Iterator[CheckResult]:
-    """A finding a schema that targets are in."""
+    """One result for each schema that holds targets."""
     rights = rights_of(session)
     for target in sorted({target.sibling("") for target in targets}):
         yield _rights_in(session, target, rights)
@@ -57,8 +57,8 @@ def _rights_in(session: Session, target: TargetName, rights: Rights) -> CheckRes
     name = "snowflake rights"
     place = f"{target.database}.{target.schema}"
     if rights.grants is None:
-        detail = f"the grants of role {rights.role} cannot be told"
-        return warning(name, detail, "Ask: SHOW GRANTS TO ROLE …;")
+        detail = f"the grants of role {rights.role} cannot be read"
+        return warning(name, detail, "Run SHOW GRANTS TO ROLE …;")
     there = target.schema in schemas_of(session, target.database)
     lack = rights.lacking_in(target, schema_there=there)
     if lack is None:
@@ -75,7 +75,7 @@ def role_of(session: Session) -> str:
 
 
 def check_target(inspector: TargetInspector, plan: TablePlan) -> CheckResult:
-    """Whether the target can take the table; says what the first run would do to it."""
+    """Check that the target can take the table, and count the statements that the first run would send."""
     name = f"target of {plan.config.name}"
     try:
         statements = inspector.required(plan).statements

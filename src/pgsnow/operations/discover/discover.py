@@ -1,4 +1,4 @@
-"""From a database nobody has described to a table list: survey, choose, propose, write."""
+"""Makes a table list for a database: survey, choose, propose, write."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LEDGER_TABLES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which tables to look at. Patterns are those of a shell (`*`, `?`, `[a-z]`), matched against `schema.table` if
-    they hold a dot, else against the table's name. None or nothing: all."""
+    """Selection of tables. Patterns are those of a shell (`*`, `?`, `[a-z]`), matched against `schema.table`
+    if they hold a dot, else against the table's name. Empty: all."""
 
     schemas: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
@@ -56,8 +56,8 @@ def discover(
 ) -> tuple[Proposal, ...]:
     """A proposal for each chosen table, by schema and name; pgsnow's own tables are left out.
 
-    scan: read each table once, to know what the catalog only estimates. Writes nothing. Raises SourceUnavailable,
-    SourceAccessDenied, and ConfigError for a schema that is not there.
+    scan: read each table once, for exact figures instead of the catalog's estimates. Writes nothing. Raises
+    SourceUnavailable, SourceAccessDenied, and ConfigError for a schema that is not there.
     """
     source = Source(settings)
     try:
@@ -106,7 +106,7 @@ def _chosen(everything: Sequence[SurveyedTable], choice: Choice) -> list[Surveye
 def write_table_list(file: Path, proposals: Sequence[Proposal], env: Mapping[str, str]) -> bool:
     """Write a new table list, or add to the one in `file`; False if there was nothing to add.
 
-    The file is replaced at once or left as it was, and loads afterwards. Raises ConfigError.
+    The file is replaced atomically or left as it was, and the new one loads. Raises ConfigError.
     """
     before = read_text(file)
     after = merge(before, proposals, file=str(file), env=env)
@@ -114,14 +114,14 @@ def write_table_list(file: Path, proposals: Sequence[Proposal], env: Mapping[str
         return False
     if not before and not any(proposal.entry is not None for proposal in proposals):
         raise ConfigError(
-            f"{file}: not written, for no table can be proposed", advice="See why: `pgsnow discover`."
+            f"{file}: not written, because no table can be proposed", advice="`pgsnow discover` shows why."
         )
     _replace(file, after)
     return True
 
 
 def read_text(file: Path) -> str:
-    """The file as it stands, line ends kept; '' if there is none. Raises ConfigError."""
+    """The file's text with its line ends; '' if there is none. Raises ConfigError."""
     try:
         return file.read_bytes().decode("utf-8")
     except FileNotFoundError:

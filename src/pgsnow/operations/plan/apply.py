@@ -94,7 +94,7 @@ class _Application:
         """Make the target fit, as a run does before it reads. The columns that the ledger remembers may be out of date,
         so the target is looked up."""
         config, settings = self._config.table(claim.table), self._settings.snowflake
-        drift = prepare(config, describe(self._conn, config.source), settings, claim.known).drift
+        drift = prepare(config, describe(self._conn, config.source), settings, claim.stored_definition).drift
         table = ClaimedTable(self._ledger, claim)
         table.remember_target(None)
         session = RunSession(settings, progress, threading.Event())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
-from pgsnow.ledger.remembered import remembered
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.evolution.drift import SourceDefinition
@@ -43,9 +43,11 @@ def _in_source(
 ) -> list[Found]:
     ledger, source = Ledger(settings.ledger, config.ledger_schema), Source(settings.source)
     try:
-        checkpoints: dict[str, Checkpoint] = remembered(ledger.checkpoints.all, {})
-        sources: dict[str, SourceDefinition] = remembered(ledger.checkpoints.source_definitions, {})
-        listing = remembered(lambda: ledger.checkpoints.virtual_xids(settings.source.display), VirtualXids())
+        checkpoints: dict[str, Checkpoint] = unless_missing(ledger.checkpoints.all, {})
+        sources: dict[str, SourceDefinition] = unless_missing(ledger.checkpoints.source_definitions, {})
+        listing = unless_missing(
+            lambda: ledger.checkpoints.virtual_xids(settings.source.display), VirtualXids()
+        )
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
             sizes = access(conn, {table.source: table.watermark_column for table in tables})

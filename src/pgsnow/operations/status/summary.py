@@ -1,4 +1,4 @@
-"""What the ledger knows, as plain JSON: one word for everything, then table by table."""
+"""Status document of the sync, as plain JSON from the ledger: one state for all, then table by table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import TableStatus, table_statuses
 
 ALARMS = (HealthState.STUCK, HealthState.FAILED, HealthState.PARTIAL, HealthState.NEVER)
-"""The word for all tables is the first of these that any table is in; `ok` if none is."""
+"""The state of all is the first of these that any table is in; `ok` if none is."""
 RUNS = 20
 
 
@@ -38,12 +38,13 @@ def status_of(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, An
 
 
 def _word(tables: Sequence[TableStatus]) -> str:
-    states = {table.standing.state for table in tables}
+    states = {table.health.state for table in tables}
     return next((str(alarm) for alarm in ALARMS if alarm in states), "ok")
 
 
 def _metrics(rows: Sequence[WatermarkRow], logs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of each table's last run; the duration is that of the newest tick in the run log, in seconds."""
+    """Metrics of each table's last run; the duration is that of the newest tick in the run log, in
+    seconds."""
     return {
         "sync_success_count": sum(row.last_status in SUCCESS for row in rows),
         "sync_failure_count": sum(row.last_status == Status.ERROR for row in rows),

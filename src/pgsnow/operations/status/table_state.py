@@ -1,4 +1,4 @@
-"""One word for how a table is doing, so that 'no changes' and 'stuck' never look alike."""
+"""State of a table in one word, from its row in the ledger. 'No changes' and 'stuck' are told apart."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from pgsnow.ledger.rows import WatermarkRow
 
 PATIENCE = 3.0
-"""Ticks that may pass without a success before a table is called stuck."""
+"""Ticks without a run after which a table is stuck."""
 GRACE_SECONDS = 30.0
-"""On top of PATIENCE: with a short interval a slow load alone must not look stuck."""
+"""Added to PATIENCE, so that a slow load at a short interval does not look stuck."""
 
 
 class HealthState(StrEnum):
-    """What a person needs to know first."""
+    """State of a table, in one word."""
 
     NEVER = "never-run"
     RUNNING = "running"
     SYNCED = "synced"
     """The last tick loaded rows."""
     IDLE = "no-changes"
-    """The last tick looked, in time, and there was nothing to load."""
+    """The last tick ran in time, and there was nothing to load."""
     PARTIAL = "rows-refused"
-    """Loaded, but rows wait in quarantine."""
+    """Loaded, but some rows were rejected."""
     FAILED = "failed"
     STUCK = "stuck"
     """Nothing has run for longer than PATIENCE ticks: is the schedule running?"""
@@ -38,7 +38,7 @@ class HealthState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TableHealth:
-    """A table's state, and why in a line (empty when all is well)."""
+    """A table's state, and its reason in one line ('' if there is nothing to say)."""
 
     state: HealthState
     why: str = ""
@@ -47,7 +47,7 @@ class TableHealth:
 def health_of(
     row: WatermarkRow | None, *, interval: float, now: datetime, enabled: bool = True
 ) -> TableHealth:
-    """interval: seconds between two ticks."""
+    """The state of a table with this row (None: it never ran). interval: seconds between two ticks."""
     if not enabled:
         return TableHealth(HealthState.OFF, "enabled: false in the table list")
     if row is None or row.last_run is None:
@@ -70,16 +70,16 @@ def health_of(
             f"no run for {approximate_duration(silent)}: are the worker and the schedule running?",
         )
     if row.chunks is not None:
-        return TableHealth(HealthState.RUNNING, _backfill(row))  # whoever loads its chunks
+        return TableHealth(HealthState.RUNNING, _backfill(row))  # also when other workers load its chunks
     if row.open_errors:
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
-        return TableHealth(HealthState.PARTIAL, f"{rows} in quarantine: pgsnow errors list")
+        return TableHealth(HealthState.PARTIAL, f"{rows} rejected: pgsnow errors list")
     state = HealthState.IDLE if row.last_status == Status.IDLE else HealthState.SYNCED
     return TableHealth(state, _staged(row))
 
 
 def _backfill(row: WatermarkRow) -> str:
-    """Speed and what is left are those since it began, whoever is at work on it."""
+    """Progress of the backfill; speed and time left are computed over all workers, since its start."""
     if row.chunks is None:
         return ""
     done = row.chunks_done or 0
@@ -92,7 +92,8 @@ def _backfill(row: WatermarkRow) -> str:
 
 
 def _staged(row: WatermarkRow) -> str:
-    """The lag of the loading is a column of its own."""
+    """Rows that are staged and not loaded yet, with the read lag; the lag until loaded is a value of its
+    own."""
     if not row.staged_rows:
         return ""
     told = f"{row.staged_rows} row{'s' * (row.staged_rows != 1)} staged, not loaded yet"

@@ -1,4 +1,4 @@
-"""How one configured table is doing, as a record: what `pgsnow status` and the HTTP status both show."""
+"""Status of one configured table as a record, which `pgsnow status` and the HTTP status show."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """row: None for a table that never ran."""
+    """Status of one table. row: None if it never ran."""
 
     config: TableConfig
     row: WatermarkRow | None
-    standing: TableHealth
+    health: TableHealth
 
     def record(self) -> dict[str, Any]:
         """Moments are datetimes, lags seconds; what is not known yet is None, and counts are 0."""
@@ -28,8 +28,8 @@ class TableStatus:
         return {
             "table": self.config.name,
             "target": (row and row.target_table) or self.config.target,
-            "state": str(self.standing.state),
-            "why": self.standing.why,
+            "state": str(self.health.state),
+            "why": self.health.why,
             "lag_seconds": row and row.lag_seconds,
             "read_lag_seconds": row and row.read_lag_seconds,
             "staged_rows": row.staged_rows if row else 0,
@@ -51,7 +51,7 @@ class TableStatus:
 def table_statuses(
     config: SyncConfig, tables: Sequence[TableConfig], rows: Sequence[WatermarkRow], now: datetime
 ) -> list[TableStatus]:
-    """One a table, in the order of `tables`, whether it ever ran or not. rows: all that the ledger has."""
+    """One status for each of `tables`, in their order. rows: all rows that the ledger has."""
     by_name = {row.source_table: row for row in rows}
     interval = config.sync_interval_seconds
     return [

@@ -1,5 +1,5 @@
-"""What `on_overflow` makes of a value, told from Postgres's own text: for comparisons, where the bulk path must not
-vouch for itself."""
+"""Effect of `on_overflow` on a value, computed from Postgres's own text, so that the sync's code does not
+check itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def overflows(field: Field, text: str) -> bool:
 
 
 def nearest(field: Field, text: str) -> Any:
-    """The closest value that it does hold; for a type that has none, an answer that equals nothing loaded."""
+    """The closest value that the type holds; for a type without one, a value that equals no loaded value."""
     family = _family(field)
     if family == "VARCHAR":
         return beginning(text, TEXT_LIMIT)

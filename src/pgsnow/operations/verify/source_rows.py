@@ -1,7 +1,7 @@
-"""What a target should hold, row by row, in canonical values.
+"""Expected rows of a target, in canonical values.
 
-Without a transform Postgres is asked for its own text, so that the bulk path does not vouch for itself. With one
-there is no other way to know what it makes of a row than to read rows and run it.
+Without a transform they come from Postgres's own text, so that the sync's reader does not check itself. With
+one, rows are read and transformed as in a run.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from pgsnow.sync.runtime.planner import Prepared
 
 Row = tuple[Any, ...]
 Expected = Callable[[int], Iterator[list[Row]]]
-"""Pages of at most so many rows, a value an output field. May be asked again."""
+"""Function of a page size that yields pages of rows, with a value for each output field. May be called
+again."""
 KeyItems = frozenset[tuple[tuple[str, str | None], ...]]
 
 
 def expected_rows(
     source: Source, conn: psycopg.Connection, prepared: Prepared, bad: KeyItems
 ) -> tuple[Expected, frozenset[Row]]:
-    """The pages, and the keys in them that are to be left out. bad: source keys with an open error. (Rows without a
-    key are read as a run reads them, and rejected again.)"""
+    """The pages, and the keys of rows to leave out of the comparison. bad: source keys with an open error.
+    (Rows without a key are read as in a run, and rejected again.)"""
     plan = prepared.plan
     if prepared.transform.steps or (bad and not plan.pk):
         return lambda page: _transformed(source, conn, prepared, bad, page), frozenset()

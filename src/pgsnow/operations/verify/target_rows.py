@@ -1,4 +1,4 @@
-"""A target's rows by key, for a comparison."""
+"""Rows of a target by key, for a comparison."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pgsnow.snowflake.query import count_rows, select_all, select_rows
 from pgsnow.snowflake.session import Session
 
 SMALL = 10_000
-"""Rows of a target that is read as a whole, once: a statement that lists that many keys takes longer to understand."""
+"""A target with at most so many rows is read as a whole, once: a statement with that many keys takes
+longer."""
 
 
 class TargetRows:
-    """Rows in canonical values, a value an output field. Raises TargetMissing."""
+    """Rows of a target in canonical values, one for each output field. Raises TargetMissing."""
 
     def __init__(self, session: Session, plan: TablePlan) -> None:
         self._session = session
@@ -26,7 +27,7 @@ class TargetRows:
         self._whole = self._read_whole() if self.count <= SMALL else None
 
     def of(self, keys: Sequence[Row]) -> Iterator[Row]:
-        """The rows with these keys, also those that are there twice. A few thousand keys at most."""
+        """The rows with these keys, duplicates included. A few thousand keys at most."""
         if self._whole is not None:
             for key in keys:
                 yield from self._whole.get(key, ())

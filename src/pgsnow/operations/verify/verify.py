@@ -1,5 +1,8 @@
-"""Is the target equal to the source? Row by row and column by column, in pages, through other code than the sync's:
-Postgres is asked for its own text, Snowflake through plain SELECTs; neither Arrow nor Parquet is involved."""
+"""Compares target and source, row by row and column by column, in pages.
+
+It uses other code than the sync: Postgres's own text of each value, and plain SELECTs in Snowflake, without
+Arrow and Parquet.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.ledger.remembered import remembered
+from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
@@ -26,15 +29,15 @@ from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.engine import Engine
 
 PAGE = 2_000
-"""Rows compared at once."""
+"""Rows compared at a time."""
 SHOWN = 20
-"""Differences kept a table; the rest is counted."""
+"""Differences kept for each table; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """kind: missing (not in the target), ghost (not in the source), duplicate (twice in the target) or value
-    (`column` differs)."""
+    """One difference. kind: missing (not in the target), ghost (not in the source), duplicate (twice in the
+    target) or value (`column` differs)."""
 
     kind: str
     key: tuple[Any, ...]
@@ -45,7 +48,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Verdict:
-    """What a comparison of one table found."""
+    """Result of the comparison of one table."""
 
     table: str
     target: str
@@ -54,7 +57,7 @@ class Verdict:
     quarantined: int = 0
     """Rows with an open entry in sync_errors; they are not compared."""
     staged: int = 0
-    """Rows that wait in the stage: until they are loaded, they are among the differences."""
+    """Rows that are staged and not loaded yet, which count as differences."""
     difference_count: int = 0
     differences: list[Difference] = field(default_factory=list)
 
@@ -69,7 +72,7 @@ class Verdict:
 
 
 class Comparison:
-    """One table's comparison. The source should be quiet, or what is in flight counts as different."""
+    """Comparison of one table. Rows that change in the source meanwhile count as differences."""
 
     def __init__(
         self, plan: TablePlan, expected: Expected, session: Session, limits: Sequence[Limit] = ()
@@ -85,7 +88,7 @@ class Comparison:
         self.verdict = Verdict(plan.config.name, str(plan.target))
 
     def run(self, quarantined: frozenset[Row]) -> Verdict:
-        """quarantined: keys, as loaded, of rows that are known not to be in the target as they should."""
+        """Compare rows by key. quarantined: keys, as loaded, of rejected rows, which are left out."""
         matched = 0
         self._target = TargetRows(self._session, self._plan)
         self.verdict.target_rows = self._target.count
@@ -97,8 +100,8 @@ class Comparison:
         return self.verdict
 
     def of_bags(self) -> Verdict:
-        """Rows without a key: each as often as the source has it (with mode append: at least as often). A row that is
-        missing or a ghost is told whole. Both are held in memory."""
+        """Compare rows without a key: the target must hold each row as often as the source (with mode append:
+        at least as often). A difference holds the whole row. Both sides are held in memory."""
         output, more = self._plan.output, self._plan.config.mode is TableMode.APPEND
         wanted: Counter[Row] = Counter()
         for page in self._expected(PAGE):
@@ -110,7 +113,7 @@ class Comparison:
             wanted[value] -= 1
             if wanted[value] < 0 and not more:
                 self.verdict.note(Difference("ghost", value))
-        for row in wanted.elements():  # those of which some are left
+        for row in wanted.elements():  # rows that the target holds less often
             self.verdict.note(Difference("missing", row))
         return self.verdict
 
@@ -118,7 +121,7 @@ class Comparison:
         return tuple(row[at] for at in self._key_at)
 
     def _fit(self, row: Row) -> Row:
-        """The row as the target's own shorter columns hold it."""
+        """The row as the target's columns hold it, where they are shorter than the source's."""
         values = list(row)
         for at, limit in self._settled:
             values[at] = limit.settle(values[at])
@@ -162,7 +165,7 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
     tag = "pgsnow:verify"
     with engine.source.connect() as conn, connect(engine.settings.snowflake, query_tag=tag) as session:
         verdicts = [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
-    rows: list[WatermarkRow] = remembered(engine.ledger.run_log.watermarks, [])
+    rows: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     waiting = {row.source_table: row.staged_rows for row in rows}
     for verdict in verdicts:
         verdict.staged = waiting.get(verdict.table, 0)
@@ -170,7 +173,7 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    sources: dict[str, SourceDefinition] = remembered(engine.ledger.checkpoints.source_definitions, {})
+    sources: dict[str, SourceDefinition] = unless_missing(engine.ledger.checkpoints.source_definitions, {})
     prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
     bad = frozenset(tuple(key.items()) for key in engine.ledger.rejected_rows.open_keys(table.name))
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)

@@ -42,7 +42,7 @@ def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTabl
     for number, column in enumerate(columns):
         filled, distinct, ascending = counted[1 + 3 * number : 4 + 3 * number]
         facts[column] = replace(
-            table.of(column),
+            table.facts_of(column),
             null_share=1 - filled / rows if rows else None,
             distinct=distinct,
             ascending=ascending,

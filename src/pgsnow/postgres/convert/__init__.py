@@ -1,1 +1,1 @@
-"""Arrow batches from the wire format into the plan's types; values that do not fit are set apart."""
+"""Conversion of Arrow batches into the plan's types; rows with values that do not fit are rejected."""

@@ -81,9 +81,10 @@ class Converter:
             columns.append(checked.values)
             if checked.changed is not None:
                 changed.append((field.source, checked.changed))
-            for fault in (checked, *self._more_checks(field, checked.values)):
-                if fault.bad is not None:
-                    faults.append((field, fault))
+            found = [checked, null_key(checked.values, field)]
+            if self._checks_text and pa.types.is_string(checked.values.type):
+                found.append(invalid_text(checked.values))
+            faults += [(field, fault) for fault in found if fault is not None and fault.bad is not None]
         rows = pa.RecordBatch.from_arrays(columns, schema=self.schema)
         converted = self._filter_rows(batch, rows, faults) if faults else Converted(rows)
         return replace(converted, changed=_counted(changed, converted.good)) if changed else converted
@@ -96,12 +97,6 @@ class Converter:
                 f"{self._plan.source.name}: column {field.source} is not {field.type.postgres}: {error}",
                 advice="If the table was just altered, the next run reads it with its new definition.",
             ) from error
-
-    def _more_checks(self, field: Field, values: pa.Array) -> Iterator[Checked]:
-        if missing := null_key(values, field):
-            yield missing
-        if self._checks_text and pa.types.is_string(values.type) and (broken := invalid_text(values)):
-            yield broken
 
     def _filter_rows(
         self, batch: pa.RecordBatch, rows: pa.RecordBatch, faults: Sequence[tuple[Field | None, Checked]]

@@ -1,1 +1,1 @@
-"""Rows out of `COPY … TO STDOUT (FORMAT binary)` as Arrow, column by column and without an object per row."""
+"""Decoder of `COPY … TO STDOUT (FORMAT binary)` into Arrow, column by column and without an object per row."""

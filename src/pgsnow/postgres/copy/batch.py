@@ -13,8 +13,8 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from pgsnow.postgres.copy.buffer import Cells, Even, Numbers, Positions, Uneven
 from pgsnow.postgres.copy.numeric import numerics
+from pgsnow.postgres.copy.positions import Cells, Even, Numbers, Positions, Uneven
 from pgsnow.postgres.copy.scalars import boolean, day, moment, number, uuids, varying
 
 Decode = Callable[[Cells], pa.Array]

@@ -18,6 +18,7 @@ import psycopg
 from psycopg import pq
 
 from pgsnow.model.settings.postgres import CopyMode
+from pgsnow.postgres.copy.copy_out import OpenChannel
 from pgsnow.postgres.copy.libpq_channel import LibpqChannel
 from pgsnow.postgres.copy.openssl import openssl_of
 from pgsnow.postgres.copy.self_test import difference
@@ -41,7 +42,8 @@ class Channel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChannelChoice:
-    """A channel, and for LIBPQ the reason why it was chosen. `fell_back`: the reason is not the setting."""
+    """A channel, and for LIBPQ the reason why it was chosen. `fell_back`: the reason is a failed self-test or
+    an untested version, not the setting or the kind of encryption."""
 
     channel: Channel
     reason: str = ""
@@ -50,12 +52,17 @@ class ChannelChoice:
     def __str__(self) -> str:
         return f"{self.channel.value}: {self.reason}" if self.reason else self.channel.value
 
-    def open(self, pgconn: pq.abc.PGconn) -> SocketChannel | TlsChannel | LibpqChannel:
-        """The channel on this connection; LibpqChannel where TLS is not as it was at the self-test."""
-        if self.channel is Channel.SOCKET:
-            return SocketChannel(pgconn)
-        tls = TlsChannel.through(pgconn) if self.channel is Channel.TLS else None
-        return tls or LibpqChannel(pgconn)
+    @property
+    def open(self) -> OpenChannel:
+        """Opens the channel on a connection; LibpqChannel where TLS is not as it was at the self-test."""
+        return _OPENERS[self.channel]
+
+
+_OPENERS: dict[Channel, OpenChannel] = {
+    Channel.SOCKET: SocketChannel,
+    Channel.TLS: lambda pgconn: TlsChannel.through(pgconn) or LibpqChannel(pgconn),
+    Channel.LIBPQ: LibpqChannel,
+}
 
 
 class ChannelChoices:
@@ -87,8 +94,10 @@ class ChannelChoices:
         if self._mode is CopyMode.LIBPQ:
             return ChannelChoice(Channel.LIBPQ, f"POSTGRES_COPY={CopyMode.LIBPQ}")
         fast = ChannelChoice(Channel.TLS if encrypted else Channel.SOCKET)
-        if reason := unexpected(conn.pgconn, encrypted=encrypted):
+        if reason := untested_version():
             return ChannelChoice(Channel.LIBPQ, reason, fell_back=True)
+        if reason := unexpected(conn.pgconn, encrypted=encrypted):
+            return ChannelChoice(Channel.LIBPQ, reason)
         if reason := difference(conn, fast.open):
             return ChannelChoice(Channel.LIBPQ, f"self-test failed: {reason}", fell_back=True)
         return fast
@@ -96,8 +105,8 @@ class ChannelChoices:
     def _note_failure(self, encrypted: bool, error: Exception) -> None:
         self._failures[encrypted] += 1
         if self._failures[encrypted] >= _TRIES:
-            told = f"self-test failed: {type(error).__name__}"
-            self._keep(encrypted, ChannelChoice(Channel.LIBPQ, told, fell_back=True))
+            reason = f"self-test failed: {type(error).__name__}"
+            self._keep(encrypted, ChannelChoice(Channel.LIBPQ, reason, fell_back=True))
 
     def _keep(self, encrypted: bool, choice: ChannelChoice) -> None:
         self._made[encrypted] = choice
@@ -106,13 +115,18 @@ class ChannelChoices:
         logging.getLogger("pgsnow").log(level, "COPY is read on %s connections by: %s", kind, choice)
 
 
-def unexpected(pgconn: pq.abc.PGconn, *, encrypted: bool) -> str | None:
-    """The first thing that is not as it was when reading past libpq was tested; None: nothing. Sends no statement."""
+def untested_version() -> str | None:
+    """The installed psycopg or libpq that reading past libpq was not tested with; None: both are tested."""
     libpq = pq.version()
     if psycopg.__version__.split(".")[:2] != PSYCOPG_VERSION.split("."):
         return f"psycopg {psycopg.__version__} instead of {PSYCOPG_VERSION}"
     if libpq // 10_000 != LIBPQ_VERSION:
         return f"libpq {libpq // 10_000}.{libpq % 10_000} instead of {LIBPQ_VERSION}"
+    return None
+
+
+def unexpected(pgconn: pq.abc.PGconn, *, encrypted: bool) -> str | None:
+    """Why this connection cannot be read past libpq; None: it can. Sends no statement."""
     if pgconn.transaction_status != pq.TransactionStatus.IDLE:
         return "the connection is not idle"
     return _unexpected_tls(pgconn) if encrypted else _unexpected_socket(pgconn)

@@ -14,8 +14,7 @@ import psycopg
 import pyarrow as pa
 
 from pgsnow.postgres.copy.batch import CopyColumn, MalformedCopy, batch_of
-from pgsnow.postgres.copy.buffer import SPARE
-from pgsnow.postgres.copy.row_frames import HEAD, find_rows
+from pgsnow.postgres.copy.positions import HEAD, SPARE, find_rows
 
 BLOCK = 2 << 20
 """Bytes that are decoded at once: many rows, and no more than the processor's cache holds."""

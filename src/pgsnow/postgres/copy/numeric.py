@@ -10,7 +10,7 @@ from struct import Struct
 import numpy as np
 import pyarrow as pa
 
-from pgsnow.postgres.copy.buffer import Cells, Numbers
+from pgsnow.postgres.copy.positions import Cells, Numbers
 from pgsnow.postgres.copy.scalars import array_of
 
 MAX_PRECISION = 18

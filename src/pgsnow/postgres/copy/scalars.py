@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from pgsnow.postgres.copy.buffer import Cells, Numbers
+from pgsnow.postgres.copy.positions import Cells, Numbers
 
 EPOCH_MICROSECONDS = 946_684_800_000_000
 EPOCH_DAYS = 10_957

@@ -9,7 +9,8 @@ pg_prepared_xacts before its session forgets it, so one that is being prepared i
 
 Moments are text here and are compared in Postgres only.
 https://www.postgresql.org/docs/current/monitoring-stats.html,
-https://www.postgresql.org/docs/current/view-pg-locks.html"""
+https://www.postgresql.org/docs/current/view-pg-locks.html
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ class ClaimedTable:
         if before is not None and before.identity == checkpoint.identity and checkpoint.x < before.x:
             self.ledger.checkpoints.forget(self.claim)
         self.ledger.checkpoints.advance(self.claim, checkpoint, source)
-        self.claim = replace(self.claim, checkpoint=checkpoint, known=source or self.claim.known)
+        self.claim = replace(
+            self.claim, checkpoint=checkpoint, stored_definition=source or self.claim.stored_definition
+        )
 
     def forget(self) -> None:
         """Drop the checkpoint, and the backfill under way. Batches that waited in the stage become open ones."""
@@ -44,7 +46,7 @@ class ClaimedTable:
     def remember_source(self, source: SourceDefinition) -> None:
         """Remember the source's definition where the checkpoint is not to move yet."""
         self.ledger.checkpoints.remember_source(self.claim, source)
-        self.claim = replace(self.claim, known=source)
+        self.claim = replace(self.claim, stored_definition=source)
 
     def begin_backfill(
         self,
@@ -70,7 +72,10 @@ class ClaimedTable:
         self.ledger.deferred_loads.stage(self.claim, batches, checkpoint, source)
         staged = (*self.claim.staged, *batches)
         self.claim = replace(
-            self.claim, checkpoint=checkpoint, staged=staged, known=source or self.claim.known
+            self.claim,
+            checkpoint=checkpoint,
+            staged=staged,
+            stored_definition=source or self.claim.stored_definition,
         )
 
     def staged_loaded(self) -> None:

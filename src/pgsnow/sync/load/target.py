@@ -105,7 +105,7 @@ class Target:
 
     def definition(self, drift: Drift) -> SourceDefinition | None:
         """The source's definition that the ledger is to remember once all is loaded; None: it does already."""
-        return drift.definition_to_store(self._table.claim.known, self.columns)
+        return drift.definition_to_store(self._table.claim.stored_definition, self.columns)
 
     def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
         """Columns whose names others take over are renamed first, and the ledger knows it before those others are."""
@@ -113,7 +113,7 @@ class Target:
         there = describe(session, target)
         if there is None:
             return None
-        interim = drift.pre_actions if table.claim.known != drift.interim else ()
+        interim = drift.pre_actions if table.claim.stored_definition != drift.interim else ()
         planned = evolution(target, (*interim, *drift.actions), there)
         self._require_approval([change.statement for change in planned.changes])
         if planned.incomplete is not None:

@@ -1,1 +1,1 @@
-"""The pipeline from pages of rows to Parquet part files; rejected rows are set apart."""
+"""The pipeline from pages of rows to load batches of Parquet part files; rejected rows are filtered out."""

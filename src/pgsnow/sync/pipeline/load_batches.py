@@ -85,7 +85,7 @@ class LoadBatchWriter:
         self._stop = stop
         self._batch_number = first_batch
         self._name = ""
-        """Of the batch that is being written."""
+        """The name of the batch that is being written."""
         self._first_row = first_row
         self._uploads = uploads
 

@@ -73,7 +73,7 @@ class _Taken:
     def _planned(self, conn: psycopg.Connection) -> Prepared:
         claim = self._taken.claim
         mark = fingerprints(conn, [self._config.source]).get(self._config.source)
-        prepared = self._engine.planner.plan(conn, self._config, mark, claim.known)
+        prepared = self._engine.planner.plan(conn, self._config, mark, claim.stored_definition)
         if layout_of(prepared.plan) != self._taken.layout:
             raise SchemaMoved(f"{claim.table}: its backfill was begun for another definition of the table")
         return prepared

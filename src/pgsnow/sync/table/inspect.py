@@ -58,6 +58,6 @@ def since(claim: Claim, prepared: Prepared) -> Drift:
     """The drift; where nothing is known yet, an older checkpoint tells whether a column was added with a default."""
     drift, plan = prepared.drift, prepared.plan
     before = claim.checkpoint.shape if claim.checkpoint is not None else None
-    if claim.known is None and before == plan.shape != plan.older_shape:
+    if claim.stored_definition is None and before == plan.shape != plan.older_shape:
         return replace(drift, full_read="a column was added with a default")
     return drift

@@ -39,13 +39,10 @@ class TickInspection:
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
     def inspect(self, claim: Claim, horizon: Horizon, fingerprint: str | None) -> Inspection:
-        """Plan the table and probe it for changes. Raises what Planner.plan raises, and SourceUnavailable."""
-        recorder = self.recorders[claim.table]
-        with self.connections.one() as conn:
-            with recorder.timed("plan"):
-                config = self.context.config.table(claim.table)
-                prepared = self.context.planner.plan(conn, config, fingerprint, claim.known)
-            return inspect_table(claim, prepared, conn, horizon, recorder)
+        """Start the table's run: plan it and probe it for changes. Raises SourceUnavailable, and what Planner.plan
+        raises."""
+        self.recorders[claim.table].tell("started")
+        return self._plan_and_probe(claim, horizon, fingerprint)
 
     def inspect_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:
         """Inspect a table that was altered during its run. The older horizon is safe: it only reads more."""
@@ -53,4 +50,12 @@ class TickInspection:
         source = self.context.config.table(claim.table).source
         with self.connections.one() as conn:
             fingerprint = fingerprints(conn, [source]).get(source)
-        return self.inspect(claim, horizon, fingerprint)
+        return self._plan_and_probe(claim, horizon, fingerprint)
+
+    def _plan_and_probe(self, claim: Claim, horizon: Horizon, fingerprint: str | None) -> Inspection:
+        recorder = self.recorders[claim.table]
+        with self.connections.one() as conn:
+            with recorder.timed("plan"):
+                config = self.context.config.table(claim.table)
+                prepared = self.context.planner.plan(conn, config, fingerprint, claim.stored_definition)
+            return inspect_table(claim, prepared, conn, horizon, recorder)

@@ -125,7 +125,8 @@ class Tick:
         """Move the checkpoints of idle tables, or their windows would grow; all of them in one statement."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
         known = {
-            k.claim.table: k.drift.definition_to_store(k.claim.known, k.claim.target_columns) for k in idle
+            k.claim.table: k.drift.definition_to_store(k.claim.stored_definition, k.claim.target_columns)
+            for k in idle
         }
         sources = {table: source for table, source in known.items() if source is not None}
         try:

@@ -1,4 +1,4 @@
-"""Rows changed between Postgres and Snowflake, by YAML or by a function of the user's."""
+"""Transforms of rows between Postgres and Snowflake: declared in YAML, or a Python function."""
 
 from pgsnow.sync.transform.function import batch_function
 

@@ -1,4 +1,4 @@
-"""The place where every statement passes: fakesnow's cursor. Repairs wrap it, the last one outermost."""
+"""Wraps fakesnow's cursor, which executes every statement. The last repair is the outermost."""
 
 from __future__ import annotations
 

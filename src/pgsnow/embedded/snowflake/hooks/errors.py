@@ -1,4 +1,4 @@
-"""Failures of the engine below, told as Snowflake would tell them."""
+"""Turns errors of DuckDB into the errors that Snowflake would give."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NUMBERS: tuple[tuple[type[Exception], int, str], ...] = (
     (duckdb.IOException, 100080, "22000"),
     (OverflowError, 100046, "22003"),
 )
-"""A failure below -> errno and sqlstate of Snowflake."""
+"""Error of DuckDB -> errno and sqlstate of Snowflake."""
 CONFLICT = re.compile("conflict", re.IGNORECASE)
 
 
@@ -81,7 +81,7 @@ def as_snowflake(failure: Exception) -> errors.ProgrammingError:
 
 
 def is_conflict(failure: Exception) -> bool:
-    """A write conflict is told as a lock that was not got in time: the real service waits for the other
+    """A write conflict becomes a lock timeout: the real service waits for the other
     transaction and ends the wait with 625 / 57014. DuckDB gives it no number, only words."""
     return isinstance(failure, duckdb.TransactionException) and CONFLICT.search(str(failure)) is not None
 

@@ -1,4 +1,4 @@
-"""Putting something around one of the stock server's addresses."""
+"""Wraps routes of the stock server."""
 
 from __future__ import annotations
 

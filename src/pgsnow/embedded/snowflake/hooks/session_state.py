@@ -1,4 +1,4 @@
-"""What the repairs remember of one session."""
+"""State of one session that the repairs need."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 LOCK_SECONDS = 10.0
-"""How long a statement waits for another transaction. The real default is 12 hours; parameter LOCK_TIMEOUT."""
+"""How long a statement waits for another transaction. The real default is 12 hours; parameter
+LOCK_TIMEOUT."""
 
 
 @dataclass
 class SessionState:
-    """Who logged in, and how its transaction stands."""
+    """The login's user, role and warehouse, and the state of the transaction."""
 
     user: str | None = None
     role: str | None = None
@@ -20,11 +21,11 @@ class SessionState:
     open: bool = False
     """True between BEGIN and COMMIT or ROLLBACK."""
     lost: bool = False
-    """True while an explicit transaction is open that the engine below has given up."""
+    """True while an explicit transaction is open that DuckDB has aborted."""
 
 
 def state_of(session: Any) -> SessionState:
-    """The state of a fakesnow connection, made at the first question."""
+    """The state of a fakesnow connection, created by the first call."""
     state: SessionState | None = getattr(session, "pgsnow_state", None)
     if state is None:
         state = session.pgsnow_state = SessionState()

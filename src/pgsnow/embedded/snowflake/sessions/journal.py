@@ -1,4 +1,4 @@
-"""What the emulator was asked: for tests that must show, from the server's side, that nothing was asked."""
+"""Journal of logins and statements, for tests that assert which statements the server received."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 KEPT_STATEMENTS = 5_000
 KEPT_CHARACTERS = 4_000
 CREDENTIALS = re.compile(r"(\bcredentials)\s*=\s*\([^)]*\)", re.IGNORECASE)
-"""Masked: the journal is shown to whoever asks."""
+"""Masked in the journal, which any client may read."""
 
 
 @dataclass

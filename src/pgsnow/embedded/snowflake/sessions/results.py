@@ -1,4 +1,4 @@
-"""The results that the emulator keeps to be asked for again."""
+"""Cache of results that clients may fetch again."""
 
 from __future__ import annotations
 

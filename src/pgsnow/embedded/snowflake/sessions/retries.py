@@ -1,4 +1,4 @@
-"""Requests that a client sends again because it lost the reply."""
+"""Answers requests that a client repeats after a lost reply."""
 
 from __future__ import annotations
 

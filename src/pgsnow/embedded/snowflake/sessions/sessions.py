@@ -1,4 +1,4 @@
-"""Sessions: how they begin, what they are remembered for, and how forgotten ones end."""
+"""Sessions: logins, the journal of their statements, and the end of abandoned ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 
 def refuse_wrong_passwords() -> None:
-    """Stock: lets everybody in. Here the user `pgsnow` must know its password; all others are let in."""
+    """Stock: accepts every login. Here the user `pgsnow` needs its password; all others are accepted."""
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def login(request: Request) -> JSONResponse:
@@ -48,8 +48,8 @@ def refuse_wrong_passwords() -> None:
 
 
 def answer_logins_fully() -> None:
-    """Stock: forgets user, role, warehouse and parameters of the login, and gives no master token and no session
-    id, which newer clients require."""
+    """Stock: forgets user, role, warehouse and parameters of the login, and gives no master token and no
+    session id, which newer clients require."""
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def login(request: Request) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""External locations: COPY and LIST of what lies in a bucket."""
+"""External locations: COPY and LIST of objects in a bucket."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNSIGNED = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator"
 
 
 class Buckets:
-    """Fetches objects into a folder. `endpoint`: the store that has them; without one nobody is asked."""
+    """Fetches objects into a folder. `endpoint`: the store that has them; without one no store is asked."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -35,7 +35,8 @@ class Buckets:
 
     @contextmanager
     def fetched(self, url: str, credentials: dict[str, str]) -> Iterator[Path]:
-        """A folder with everything below the URL, by its keys' last parts. A path has the same name each time."""
+        """A folder with everything below the URL, by its keys' last parts. A path has the same name each
+        time."""
         bucket, prefix = _split(url)
         folder = self._folder / bucket / prefix
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +139,7 @@ def _stage_url(cursor: Any, name: str) -> str | None:
 
 
 def _credentials(expr: exp.Copy) -> dict[str, str]:
-    """Of CREDENTIALS=(AWS_KEY_ID='…' AWS_SECRET_KEY='…')."""
+    """The keys of CREDENTIALS=(AWS_KEY_ID='…' AWS_SECRET_KEY='…')."""
     given = expr.args.get("credentials")
     named = {
         each.this.name.upper(): each.args["value"].name

@@ -1,4 +1,4 @@
-"""Stages: statements about them that the stock emulator does not know."""
+"""Statements about stages that the stock emulator does not support."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ STAGE_FIELDS = {
     "useVirtualUrl": False,
 }
 NO_SECOND_PUT = {"GCS_ACCESS_TOKEN": "emulator"}
-"""Without a token a client sends the same PUT again, to be given a URL for the file's last name. The real service gives
-one."""
+"""Without a token a client sends the same PUT again, to be given a URL for the file's last name. The real
+service gives one."""
 COMMAND_FIELDS = {
     "overwrite": True,
     "encryptionMaterial": None,
@@ -134,7 +134,8 @@ def _remove(cursor: Any, command: str) -> str | None:
 
 
 def _found(cursor: Any, match: re.Match[str]) -> Iterator[tuple[str, Path]]:
-    """The files below a path: as Snowflake shows them (`<stage in lower case>/<path>`), and where they are."""
+    """The files below a path: as Snowflake shows them (`<stage in lower case>/<path>`), and where they
+    are."""
     parts = _existing(cursor, match["stage"])
     root = Path(stage.internal_dir(".".join(parts)))
     path = (match["path"] or "").lstrip("/")

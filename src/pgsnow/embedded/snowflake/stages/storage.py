@@ -1,4 +1,4 @@
-"""Databases and stages on disk."""
+"""Storage of databases and stages on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ STAGES = f"{GLOBAL_DATABASE_NAME}._fs_information_schema._fs_stages"
 
 
 class StoredSnowflake(FakeSnow):  # type: ignore[misc]
-    """Everything in a directory: a file a database, one for the emulator's own tables, the stages' files.
+    """Store in a directory: one file for each database, one for the emulator's own tables, and the stages'
+    files.
 
     Stock keeps what it knows of stages in memory alone. Databases are not created at login: the real service
     lets a client in and has it fail at the first statement that needs the database.

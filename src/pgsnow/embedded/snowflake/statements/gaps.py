@@ -61,12 +61,13 @@ def _set_lock_timeout(cursor: Any, command: str) -> str | None:
 
 
 def create_databases_with_public() -> None:
-    """Stock: a new database has no schema PUBLIC, does not become the session's, and its name is not quoted."""
+    """Stock: a new database has no schema PUBLIC, does not become the session's, and its name is not
+    quoted."""
     rewrite_text(_create_database)
 
 
 def drop_databases() -> None:
-    """Stock: DROP DATABASE is a syntax error of the engine below."""
+    """Stock: DROP DATABASE is a syntax error of DuckDB."""
     rewrite_text(_drop_database)
 
 

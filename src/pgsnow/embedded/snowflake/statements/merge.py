@@ -58,9 +58,9 @@ def _refusing(stock: Execute) -> Execute:
 
 
 def replace_changed_rows() -> None:
-    """Stock: MERGE joins target and source once for each clause, and updates row by row. Here whole rows are replaced,
-    after one join. UPDATE does the same, for the engine below does not see that one transaction replaces the row that
-    another one updates. What clauses.py does not know takes the stock way."""
+    """Stock: MERGE joins target and source once for each clause, and updates row by row. Here whole rows are
+    replaced, after one join. UPDATE does the same, because DuckDB does not notice that one transaction
+    replaces the row that another one updates. What clauses.py does not know takes the stock way."""
 
     def wrap(stock: Execute) -> Execute:
         def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:

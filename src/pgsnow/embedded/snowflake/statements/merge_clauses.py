@@ -1,4 +1,4 @@
-"""The clauses of a MERGE or UPDATE, as far as whole rows can take the place of those they change."""
+"""The clauses of a MERGE or UPDATE that can run by whole rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlglot import exp
 
 INSERT, UPDATE, DELETE = "inserted", "updated", "deleted"
 KINDS = (INSERT, UPDATE, DELETE)
-"""In the order of the answer's columns."""
+"""In the order of the result's columns."""
 UNKNOWN_BEFORE_IT_RUNS = (exp.Placeholder, exp.Parameter)
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """WHEN [NOT] MATCHED [AND condition] THEN …; values: of each column, by its name in upper case."""
+    """WHEN [NOT] MATCHED [AND condition] THEN …; values: by column name in upper case."""
 
     kind: str
     condition: Any
@@ -25,13 +25,13 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Clauses:
-    """Of one statement, in their order: for a row the first one counts that applies to it."""
+    """The clauses of one statement, in their order: the first one that applies to a row counts."""
 
     all: tuple[Clause, ...]
 
     @property
     def kinds(self) -> list[str]:
-        """Those there are: the answer has a column for each."""
+        """The kinds of the clauses: the result has a column for each."""
         return [kind for kind in KINDS if self.values_of(kind) is not None]
 
     def values_of(self, kind: str) -> dict[str, Any] | None:
@@ -39,7 +39,7 @@ class Clauses:
 
 
 def as_merge(statement: exp.Expression) -> exp.Expression:
-    """An UPDATE of one table as the MERGE that does the same; anything else as it is."""
+    """An UPDATE of one table as an equivalent MERGE; any other statement unchanged."""
     given = {name for name, value in statement.args.items() if value}
     if not isinstance(statement, exp.Update) or given - {"this", "expressions", "where"}:
         return statement
@@ -54,7 +54,7 @@ def as_merge(statement: exp.Expression) -> exp.Expression:
 
 
 def clauses_of(merge: exp.Expression) -> Clauses | None:
-    """None: another kind of statement, or one that this way has no answer to."""
+    """The clauses of a MERGE; None for any other statement, and for one that cannot run by whole rows."""
     if not isinstance(merge, exp.Merge) or merge.find(*UNKNOWN_BEFORE_IT_RUNS):
         return None
     target, on = merge.this, merge.args.get("on")

@@ -1,4 +1,4 @@
-"""What the engine knows of a table's columns."""
+"""Columns of a table, as DuckDB describes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Transactions: one for each statement, locks that are waited for, and no COMMIT that keeps quiet about a loss."""
+"""Transactions: one for each statement, waiting for locks, and an error at COMMIT of an aborted
+transaction."""
 
 from __future__ import annotations
 
@@ -25,8 +26,9 @@ PAUSE_SECONDS = 0.05
 
 
 def run_several_statements_in_one_transaction() -> None:
-    """Stock: each of MERGE, COPY and INSERT OVERWRITE (and here UPDATE) is several statements that commit one by one; a
-    failure in the middle leaves half of it, and readers see it. With AUTOCOMMIT off an UPDATE begins one itself."""
+    """Stock: each of MERGE, COPY and INSERT OVERWRITE (and here UPDATE) is several statements that commit one
+    by one; a failure in the middle leaves half of it, and readers see it. With AUTOCOMMIT off an UPDATE
+    begins one itself."""
     wrap_execute(_atomic)
 
 
@@ -51,7 +53,7 @@ def _atomic(stock: Execute) -> Execute:
 def in_transaction(session: Any) -> bool:
     """True within BEGIN … COMMIT, and with autocommit off once something was written.
 
-    The engine below cannot be asked: what it answers to a second BEGIN is to give the transaction up.
+    DuckDB cannot be asked: it aborts the transaction at a second BEGIN.
     """
     return state_of(session).open or session._in_transaction
 
@@ -90,10 +92,10 @@ def commit_before_ddl() -> None:
 
 
 def refuse_to_commit_what_was_lost() -> None:
-    """Stock: after an error in a transaction the engine below has given all of it up, and COMMIT says it is done.
+    """Stock: DuckDB aborts a transaction after an error in it, and COMMIT reports success.
 
-    The real service keeps the transaction open with what had worked. This is not that: it is a refusal of
-    everything but ROLLBACK, so that nobody takes the loss for success.
+    The real service keeps the transaction open with its earlier statements. Here every statement but ROLLBACK fails,
+    so that the loss is noticed.
     """
 
     def wrap(stock: Execute) -> Execute:

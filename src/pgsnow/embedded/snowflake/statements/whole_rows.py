@@ -1,8 +1,8 @@
 # ruff: noqa: S608  (names are quoted, and the rest was written by the engine's own generator)
-"""MERGE and UPDATE by whole rows: those that change are deleted and written anew, with those that are new.
+"""MERGE and UPDATE by whole rows: changed rows are deleted and inserted again, together with the new ones.
 
-The engine below stores columns, and an UPDATE of a few rows all over a table rewrites a piece of every column for each
-of them. A row in another place is the same row to Snowflake's clients.
+DuckDB stores data by column, so an UPDATE of a few scattered rows rewrites a block of every column for each
+of them. The place of a row does not matter to Snowflake's clients.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ GONE = f'SELECT "{ROW}" FROM {ROWS} WHERE "{ROW}" IS NOT NULL'
 
 
 def change_rows(cursor: Any, command: str) -> bool:
-    """Runs it, with the answer ready in the cursor; False: nothing was done, for this takes the stock way.
+    """Run the statement and leave its result in the cursor. False: nothing was done, fakesnow must run it.
 
-    Within a transaction, which a failure ends. Raises what the engine raises, and 100090.
+    Runs within a transaction, which an error ends. Raises DuckDB's errors, and Snowflake's 100090.
     """
     if cursor._conn.nop_regexes or not cursor._conn._autocommit:
         return False
@@ -40,16 +40,16 @@ def change_rows(cursor: Any, command: str) -> bool:
     cursor.check_db_and_schema(statement)
     table = cursor._transform(exp.select("*").from_(merge.this.copy()), None).args["from_"].this
     table.set("alias", None)
-    replacing = Replacing(cursor, merge, clauses, table.sql(dialect="duckdb"))
-    if not replacing.possible:
+    merging = WholeRowMerge(cursor, merge, clauses, table.sql(dialect="duckdb"))
+    if not merging.possible:
         return False
     columns = [*clauses.kinds, *([MULTI_JOINED] if statement is not merge else ())]
-    cursor._execute(_answer(columns, replacing.run()))
+    cursor._execute(_answer(columns, merging.run()))
     return True
 
 
-class Replacing:
-    """One MERGE. `target`: the table's name to the engine."""
+class WholeRowMerge:
+    """One MERGE by whole rows. target: the table's name in DuckDB."""
 
     def __init__(self, cursor: Any, merge: exp.Expression, clauses: Clauses, target: str) -> None:
         self._cursor = cursor
@@ -63,7 +63,8 @@ class Replacing:
 
     @property
     def possible(self) -> bool:
-        """All columns named are there, told apart and written; none hides the number that the engine gives a row."""
+        """True if every named column exists, names are unambiguous, no kept column has a default, and none is
+        called ROWID, which is DuckDB's number of a row."""
         there = {column.key for column in self._columns}
         named = {*self._inserted, *(self._updated or ())}
         kept = [column for column in self._columns if column.key not in (self._updated or ())]
@@ -72,7 +73,7 @@ class Replacing:
         return named <= there and told_apart and not computed
 
     def run(self) -> dict[str, int]:
-        """Rows by what became of them."""
+        """Run the MERGE; returns the number of rows by kind of change."""
         self._find()
         counts = self._count()
         if counts.keys() - {INSERT}:
@@ -85,7 +86,8 @@ class Replacing:
         return counts
 
     def _find(self) -> None:
-        """All rows that a clause applies to: which of them, the row that is there, and what it shall be."""
+        """Write all rows that a clause applies to into ROWS: the kind of change, the existing row's number,
+        new values."""
         aliases = [
             exp.alias_(self._for(kinds, value), name, quoted=True) for name, _, kinds, value in self._values()
         ]
@@ -119,13 +121,13 @@ class Replacing:
         return case
 
     def _for(self, kinds: tuple[str, ...], value: exp.Expression) -> exp.Expression:
-        """Computed for the rows of these clauses only: another one's may be nothing that it can be computed from."""
+        """The value for rows of these clauses alone: it may be impossible to compute for others."""
         if isinstance(value, exp.Column | exp.Literal):
             return value.copy()
         return exp.Case().when(self._case().isin(*kinds), value.copy())
 
     def _values(self) -> list[tuple[str, str, tuple[str, ...], exp.Expression]]:
-        """Name, type, the clauses it is for, value: one for both where they are alike."""
+        """(name, type, clauses, value) of each value; INSERT and UPDATE share one if theirs are equal."""
         values: list[tuple[str, str, tuple[str, ...], exp.Expression]] = []
         for column in self._columns:
             name = column.key
@@ -183,7 +185,7 @@ def _answer(columns: list[str], counts: dict[str, int]) -> exp.Expression:
 
 
 def _column(table: exp.Expression, name: str) -> exp.Column:
-    """Of the target, by the name that the statement has for it."""
+    """A column of the target, by the name that the statement has for the target."""
     alias = table.args.get("alias")
     known = (alias.this if alias is not None else table.this).copy()
     return exp.column(exp.to_identifier(name, quoted=True), table=known)

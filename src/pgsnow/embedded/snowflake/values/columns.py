@@ -1,4 +1,4 @@
-"""Tables' columns: numbers as wide as Snowflake's, keys that nobody enforces, JSON that keeps its digits."""
+"""Columns of tables: numbers as wide as Snowflake's, keys that are not enforced, JSON that keeps its digits."""
 
 from __future__ import annotations
 

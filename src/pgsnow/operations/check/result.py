@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Result of one check."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pgsnow.model.errors import PgsnowError
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """Severity of a result."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works, with a drawback that is told."""
+    """It works, with the drawback that `detail` states."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check. `fix` says what to do about it, word for word where that can be said; empty when all is well."""
+    """Result of one check. fix: how to fix the problem, as a statement where there is one; '' for ok."""
 
     name: str
     level: Level
@@ -47,7 +47,8 @@ def failed(name: str, detail: str, fix: str) -> CheckResult:
 
 @contextmanager
 def failing_as(name: str, note: Callable[[CheckResult], None]) -> Iterator[None]:
-    """An error of the block becomes a failed finding with the error's own advice; what is after the block goes on."""
+    """Turn a PgsnowError of the block into a failed result with the error's advice; the code after the block
+    runs."""
     try:
         yield
     except PgsnowError as error:

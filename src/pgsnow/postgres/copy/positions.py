@@ -1,17 +1,23 @@
-"""Positions of the rows in a block: each is a CopyData message of `d`, its length, and the number of its fields.
+"""Positions in a block of memory: of the rows in it, and of one field of each row.
 
+Each row is a CopyData message of `d`, its length, and the number of its fields:
 https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-COPYDATA
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from struct import Struct
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from pgsnow.postgres.copy.buffer import Even, Numbers, Positions, Uneven
-
+Numbers = npt.NDArray[Any]
+SPARE = 64
+"""Bytes at the end of a block that hold no rows: a read at the position of a NULL, which is discarded, may
+reach them."""
 HEAD = Struct(">BIh")
 """The message's kind, its length without the kind, and in a row the number of its fields."""
 ROW = ord("d")
@@ -21,6 +27,80 @@ _PIECE = 64 * 1024
 """Bytes that are searched at once: temporary arrays of more would be allocated from the system each time."""
 _LONG_ROW = 600
 """Bytes of a row from which on walking from row to row is cheaper than searching each byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Even:
+    """Positions at equal distances: they need no array."""
+
+    first: int
+    step: int
+    count: int
+
+    def read(self, memory: Numbers, kind: str) -> Numbers:
+        """The number of this numpy dtype at each position; a view, not a copy."""
+        found: Numbers = np.ndarray((self.count,), kind, memory, self.first, (self.step,))
+        return found
+
+    @property
+    def last(self) -> int:
+        return self.first + self.step * (self.count - 1)
+
+    def moved(self, by: int) -> Even:
+        return Even(self.first + by, self.step, self.count)
+
+    def listed(self) -> Numbers:
+        return np.arange(self.count, dtype=np.int64) * self.step + self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Uneven:
+    """Positions as an ascending int64 array."""
+
+    at: Numbers
+
+    @property
+    def count(self) -> int:
+        return len(self.at)
+
+    @property
+    def last(self) -> int:
+        return int(self.at[-1])
+
+    def read(self, memory: Numbers, kind: str) -> Numbers:
+        """The number of this numpy dtype at each position. Numbers may overlap and need no alignment."""
+        size = np.dtype(kind).itemsize
+        if size == 1:
+            return memory.take(self.at)
+        everywhere: Numbers = np.ndarray((len(memory) - size + 1,), kind, memory, 0, (1,))
+        return everywhere[self.at]
+
+    def moved(self, by: int) -> Uneven:
+        return Uneven(self.at + by)
+
+    def listed(self) -> Numbers:
+        return self.at
+
+
+Positions = Even | Uneven
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column's values in a block. values: where each begins. sizes: bytes of each, where the type has no
+    fixed size. nulls: which are NULL (None: none)."""
+
+    memory: Numbers
+    values: Positions
+    sizes: Numbers | None
+    nulls: Numbers | None
+
+    @property
+    def count(self) -> int:
+        return self.values.count
+
+    def read(self, kind: str) -> Numbers:
+        return self.values.read(self.memory, kind)
 
 
 def find_rows(memory: Numbers, start: int, end: int, fields: int) -> tuple[Positions, Positions] | None:
