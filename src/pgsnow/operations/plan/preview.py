@@ -1,4 +1,4 @@
-"""What a run would do now, without doing any of it: nothing is written at either end, nor in the ledger."""
+"""Previews of a run, for `pgsnow plan`. Nothing is written to Postgres, Snowflake or the ledger."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from pgsnow.snowflake.stage.choose import Stages
 def preview(
     config: SyncConfig, settings: Settings, names: Sequence[str] | None = None, *, full_refresh: bool = False
 ) -> list[TablePreview]:
-    """One preview a table, in the table list's order. A table that cannot be synced tells its error.
+    """One preview for each table, in the table list's order; for a table that cannot be synced it holds the error.
 
-    Raises ConfigError for an unknown table, LedgerUnavailable, SourceUnavailable, TargetUnavailable and the like
-    when nothing can be told.
+    Raises ConfigError for an unknown table; LedgerUnavailable, SourceUnavailable, TargetUnavailable and other errors
+    that make every preview impossible.
     """
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)

@@ -1,4 +1,4 @@
-"""The part of a preview that Postgres and the ledger tell."""
+"""The part of a preview that comes from Postgres and the ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNKNOWN = Access(None, None, ())
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A preview as far as Postgres tells it, and what has drifted (None: the table cannot be synced)."""
+    """A preview without Snowflake's part, and the table's drift (None: the table cannot be synced)."""
 
     preview: TablePreview
     drift: Drift | None
@@ -37,7 +37,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class SourceInspection:
-    """Looks at tables one by one. full: as a full refresh would."""
+    """Inspects tables one by one. full: preview a run with --full-refresh."""
 
     conn: psycopg.Connection[Any]
     horizon: Horizon
@@ -48,7 +48,7 @@ class SourceInspection:
     full: bool
 
     def look(self, table: TableConfig) -> Found:
-        """Raises SourceUnavailable alone; what stops the table is in its preview."""
+        """Inspect one table. Raises only SourceUnavailable; an error of the table itself is in its preview."""
         found = self._begun(table)
         known = self.known.get(table.name)
         try:
