@@ -65,7 +65,7 @@ def _answering(stock: Endpoint) -> Endpoint:
 
 
 def refusal(error: errors.ProgrammingError) -> JSONResponse:
-    """The protocol's answer to a statement that failed."""
+    """The protocol's answer to a failed statement."""
     code = f"{error.errno:06d}"
     data = {"errorCode": code, "sqlState": error.sqlstate}
     return JSONResponse({"data": data, "code": code, "message": error.msg, "success": False})
