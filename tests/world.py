@@ -138,7 +138,7 @@ class World:
         """Staging tables and staged files that are still there."""
         from pgsnow.model.table import TargetName
         from pgsnow.snowflake.load.cleanup import list_orphans
-        from pgsnow.snowflake.stage.choose import Stages
+        from pgsnow.snowflake.stage.stage import Stages
 
         with connect(self.settings.snowflake, query_tag="test") as session:
             found: list[str] = []

@@ -1,4 +1,4 @@
-"""What a role may do in Snowflake, and the statement that grants what it may not.
+"""Privileges of a role in Snowflake, and the statements that grant those that it lacks.
 
 Source: Snowflake docs, "SHOW GRANTS", "Access control privileges".
 """
@@ -18,7 +18,7 @@ IN_SCHEMA = ("CREATE TABLE", "CREATE STAGE")
 IN_DATABASE = ("CREATE SCHEMA",)
 """Instead, where the schema has to be created."""
 ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
-"""On a target that somebody else has created."""
+"""Privileges needed on a target that another role has created."""
 OWNERSHIP = "OWNERSHIP"
 
 
@@ -48,19 +48,19 @@ class Rights:
         return any(on == "ROLE" and privilege == "USAGE" for privilege, on, _ in self.grants or ())
 
     def on(self, kind: str, quoted: str) -> frozenset[str]:
-        """What was granted on this object."""
+        """The privileges that were granted on this object."""
         return frozenset(
             privilege for privilege, on, name in self.grants or () if on == kind and _same(name, quoted)
         )
 
     def lacking_in(self, target: TargetName, *, schema_there: bool) -> Lack | None:
-        """What the role lacks to create tables and a stage where this target is; None if it lacks nothing."""
+        """Privileges that the role lacks to create tables and a stage where this target is; None: none."""
         if schema_there:
             return self._lack("SCHEMA", schema_of(target), IN_SCHEMA, with_usage=True)
         return self._lack("DATABASE", quote(target.database), IN_DATABASE, with_usage=True)
 
     def lacking_on(self, target: TargetName, *, alter: bool) -> Lack | None:
-        """What the role lacks to load this table, which is there. alter: and to alter it, which takes ownership."""
+        """Privileges that the role lacks to load this existing table. alter: and to alter it, which takes ownership."""
         where = qualified(target)
         lack = self._lack("TABLE", where, (OWNERSHIP,) if alter else ON_TABLE)
         if lack is None or not alter:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
 from typing import Any, Protocol
@@ -23,20 +23,20 @@ from pgsnow.snowflake.timeouts import (
 
 LONGEST_TAG = 2_000
 QUIET = {"snowflake.connector": logging.ERROR, "snowflake.connector.network": logging.CRITICAL}
-"""What the connector logs of a failed request it raises as well."""
+"""Levels of the connector's loggers: whatever it logs of a failed request it raises as well."""
 Bind = tuple[str, Any]
 """(Snowflake's name of the bind's type, value), such as ("TEXT", "1.50") or ("BINARY", None)."""
 
 
 class ConnectSettings(Protocol):
-    """What is needed of model.settings.SnowflakeSettings."""
+    """The part of model.settings.SnowflakeSettings that is needed here."""
 
     def connect_kwargs(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement answered: its rows, the names of their columns, and the rows it changed (None: none of that
+    """The answer to a statement: its rows, the names of their columns, and the rows it changed (None: none of that
     kind)."""
 
     rows: list[tuple[Any, ...]]
@@ -53,6 +53,7 @@ class Result:
         return [row[at] for row in self.rows]
 
 
+@dataclass(eq=False)
 class Session:
     """A connection that commits each statement by itself. Not for use by two threads at once.
 
@@ -60,8 +61,7 @@ class Session:
     (with the errno as `code`). After TargetUnavailable the outcome of the statement is unknown.
     """
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    _connection: Any = field(repr=False)
 
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Run one statement and fetch all of its answer."""
@@ -135,7 +135,7 @@ def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any
 
 
 def session_parameters(query_tag: str) -> dict[str, Any]:
-    """What must not depend on the account's or the user's defaults (Snowflake docs, "Parameters")."""
+    """Parameters that must not depend on the account's or the user's defaults (Snowflake docs, "Parameters")."""
     return {
         "QUERY_TAG": query_tag[:LONGEST_TAG],
         "TIMEZONE": "UTC",

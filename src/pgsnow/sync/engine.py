@@ -16,7 +16,7 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.pipeline.spool import clean_spool
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.events import Observer

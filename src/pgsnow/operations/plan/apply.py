@@ -58,7 +58,7 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
 
 
 class _Application:
-    """What all tables share. psycopg lets threads share a connection."""
+    """Services that all tables share. psycopg lets threads share a connection."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class _Application:
         return Recorder(table, target, run_id)
 
     def table(self, claim: Claim) -> TableReport:
-        """Done, noted and released."""
+        """Make the table's target fit, record that in sync_logs, and release the claim."""
         progress = self.progress(claim.table, claim.run_id)
         try:
             self._fit(claim, progress)

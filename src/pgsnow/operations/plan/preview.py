@@ -1,4 +1,4 @@
-"""What a run would do now, without doing any of it: nothing is written at either end, nor in the ledger."""
+"""Shows what a run would do now, and does none of it: nothing is written at either end, nor in the ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
 from pgsnow.snowflake.session import connect
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stages
 
 
 def preview(

@@ -1,4 +1,4 @@
-"""What a preview tells of a table: values alone, and as JSON."""
+"""The preview of a table as a value, and as JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from pgsnow.model.errors import PgsnowError
 
 NOTHING, EVERYTHING, CHANGES = "nothing", "everything", "what has changed"
-"""What the next run reads. After `everything` comes a colon and why."""
+"""Extent of the next run's read. After `everything` comes a colon and why."""
 _DROPS = re.compile(r'ALTER TABLE (?:"(?:[^"]|"")*"\.?)+ DROP ')
 
 
 class Action(StrEnum):
-    """What the target needs before rows can be loaded."""
+    """Change that the target needs before rows can be loaded."""
 
     CREATE = "create"
     CHANGE = "change"
@@ -80,7 +80,7 @@ class TablePreview:
         return self.action in (Action.CREATE, Action.CHANGE)
 
     def stopped(self, error: PgsnowError) -> TablePreview:
-        """The same, of a table that this error stops."""
+        """The preview of a table that this error stops."""
         return replace(self, action=Action.ERROR, ddl=(), error=str(error), advice=error.advice or None)
 
     def to_json(self) -> dict[str, Any]:

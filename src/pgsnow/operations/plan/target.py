@@ -22,8 +22,7 @@ from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.choose import Stages
-from pgsnow.snowflake.stage.stage import Stage
+from pgsnow.snowflake.stage.stage import Stage, Stages
 from pgsnow.snowflake.statement import Step
 from pgsnow.sync.pipeline.load_batches import batch_name
 

@@ -15,7 +15,7 @@ from pgsnow.snowflake.schema.target_table import TargetColumn
 from pgsnow.snowflake.sql import replace as replace_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, Statement, Step
+from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, SqlStatement, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Content:
 def create_step(content: Content) -> Step:
     """Create the staging table, empty. Idempotent."""
     plan = content.plan
-    return Statement(sql.create_staging(plan.target, content.batch, plan.output, hashed=content.hashed))
+    return SqlStatement(sql.create_staging(plan.target, content.batch, plan.output, hashed=content.hashed))
 
 
 def gather_steps(
@@ -69,7 +69,7 @@ def gather_steps(
     if batch.batch == content.batch:
         before = (create_step(content),)
     elif again:
-        before = (Statement(replace_sql.forget_rows(plan.target, content.batch, batch.first_row)),)
+        before = (SqlStatement(replace_sql.forget_rows(plan.target, content.batch, batch.first_row)),)
     fill = fill_steps(
         plan.target, plan.output, batch, content.batch,
         method=method, stage=stage, parts=parts, hashed=content.hashed, force=again,
@@ -91,14 +91,14 @@ def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = N
     if rows is not None and not plan.target_key:
         message = f"{plan.target}: {rows} rows were staged; rows in the table:"
         proof = RowsLoaded(rows, message, column="number of rows inserted")
-    return (Statement(text, REPLACE, proof),)
+    return (SqlStatement(text, REPLACE, proof),)
 
 
 def append_steps(content: Content) -> tuple[Step, ...]:
     """Add gathered rows that the target does not have; nothing else is changed. Idempotent."""
     plan = content.plan
     text = replace_sql.append(plan.target, content.batch, plan.output, content.filled)
-    return (Statement(text, MERGE),)
+    return (SqlStatement(text, MERGE),)
 
 
 def foreign_columns(plan: TablePlan, there: Sequence[TargetColumn] | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Columns of a target that are shorter than Snowflake's longest: what is too long for them is found before staging.
+"""Columns of a target that are shorter than Snowflake's longest: values too long for them are found before staging.
 
 The real service refuses the whole MERGE for one such value; an emulator may store it.
 """
@@ -31,7 +31,7 @@ class Limit:
     family: str
     length: int
     overflow: Overflow = Overflow.REJECT
-    """What becomes of longer values: NULL and CLAMP change them, else their rows are rejected."""
+    """Handling of longer values: NULL and CLAMP change them, else their rows are rejected."""
 
     @property
     def changes(self) -> bool:

@@ -27,7 +27,7 @@ class BackfillFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoadFacts:
-    """What a run is about to load, as far as the choice of its loader depends on it.
+    """Facts about a run's rows that the choice of its loader depends on.
 
     full_read: everything is read. first: nothing of the table is known to be loaded. resumable: the checkpoint moves
     after each batch. replaces: what a full read finds is to take the place of the target's content (with mode append,

@@ -18,7 +18,7 @@ class Loaded:
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """The batch is in the staging table of the run, and nothing of it in the target. `finish` applies it; if the run
-    ends before that, it is of no use."""
+    ends before that, it is dropped."""
 
 
 @dataclass(frozen=True, slots=True)

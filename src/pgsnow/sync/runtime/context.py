@@ -15,7 +15,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.planner import Planner
 

@@ -1,4 +1,4 @@
-"""A first look at a claimed table, in Postgres alone: what would be read, and is there anything at all?"""
+"""Inspection of a claimed table, in Postgres alone: is there anything to read, and is everything read?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What one look found. `checkpoint` is where to go on from: the ledger's, or another after an audit."""
+    """Result of one inspection. `checkpoint` is where to go on from: the ledger's, or another after an audit."""
 
     claim: Claim
     prepared: Prepared
