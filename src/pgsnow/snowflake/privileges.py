@@ -25,7 +25,7 @@ OWNERSHIP = "OWNERSHIP"
 @dataclass(frozen=True, slots=True)
 class Lack:
     """Privileges that a role was not granted on one object. certain: False where it may have inherited them, or where
-    nobody can tell."""
+    it is not known."""
 
     role: str
     privileges: tuple[str, ...]
@@ -37,7 +37,7 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """A role and (privilege, kind of object, its name) of each grant to itself; None: they cannot be told."""
+    """A role and (privilege, kind of object, its name) of each grant to itself; None: they are not known."""
 
     role: str
     grants: frozenset[tuple[str, str, str]] | None
@@ -80,16 +80,16 @@ class Rights:
 
 
 def rights_of(session: Session) -> Rights:
-    """Those of the session's role, what it inherits left out. A few servers cannot tell."""
+    """Those of the session's role, what it inherits left out. Some servers do not know."""
     [[role]] = session.execute("SELECT CURRENT_ROLE()").rows
     try:
         result = session.execute(f"SHOW GRANTS TO ROLE {quote(str(role))}")
     except PgsnowError:
         return Rights(str(role), None)
-    told = (result.column(name) for name in ("privilege", "granted_on", "name"))
-    return Rights(str(role), frozenset(zip(*told, strict=True)))
+    grants = (result.column(name) for name in ("privilege", "granted_on", "name"))
+    return Rights(str(role), frozenset(zip(*grants, strict=True)))
 
 
-def _same(told: str, quoted: str) -> bool:
+def _same(shown: str, quoted: str) -> bool:
     """SHOW GRANTS quotes a part of a name only where it must: `DB."my schema"` is `"DB"."my schema"`."""
-    return told.replace('"', "") == quoted.replace('"', "")
+    return shown.replace('"', "") == quoted.replace('"', "")

@@ -1,4 +1,11 @@
-"""One session in Snowflake. The connector is imported here and not before: it must not be loaded before a fork."""
+"""One session in Snowflake, and how long the connector waits. The connector is imported here and not before: it must
+not be loaded before a fork.
+
+Found in snowflake-connector-python 4.8 (connection.py, cursor.py, network.py, auth/by_plugin.py):
+- one socket timeout serves connecting, login and statements alike. Below 45 s it would cut off statements, since
+  the server holds a request that long before it says "still running"; at login it keeps a dead host for minutes;
+- `network_timeout` bounds the retries of a request, and also cancels every statement that runs longer.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +21,22 @@ from typing import Any, Protocol
 from pgsnow.model.errors import TargetAccessDenied
 from pgsnow.snowflake.errors import translating
 from pgsnow.snowflake.redacted import Confidential
-from pgsnow.snowflake.timeouts import (
-    CANCEL_SECONDS,
-    LOGIN_RETRY_SECONDS,
-    STATEMENT_SECONDS,
-    connection_class,
-)
 
 LONGEST_TAG = 2_000
 QUIET = {"snowflake.connector": logging.ERROR, "snowflake.connector.network": logging.CRITICAL}
 """Levels of the connector's loggers: whatever it logs of a failed request it raises as well."""
+LOGIN_SECONDS = 8
+"""For one answer while logging in; the connector asks twice (its REQUESTS_RETRY)."""
+LOGIN_RETRY_SECONDS = 10
+"""No new attempt at a login begins after this."""
+ANSWER_SECONDS = 120
+"""For one answer to a statement."""
+RETRY_SECONDS = 15
+"""A request that fails is not sent again later than this after it was first sent."""
+STATEMENT_SECONDS = 3_600
+"""The server cancels a statement that runs longer."""
+CANCEL_SECONDS = STATEMENT_SECONDS + 60
+"""Then the client would."""
 Bind = tuple[str, Any]
 """(Snowflake's name of the bind's type, value), such as ("TEXT", "1.50") or ("BINARY", None)."""
 
@@ -90,6 +103,22 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@cache
+def connection_class() -> type[Any]:
+    """SnowflakeConnection, with these limits. Imports the connector."""
+    from snowflake.connector import SnowflakeConnection as Stock
+
+    def socket_timeout(self: Any) -> int:
+        logged_in = self.rest is not None and self.rest.token is not None
+        return ANSWER_SECONDS if logged_in else LOGIN_SECONDS
+
+    def cmd_query(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return Stock.cmd_query(self, *args, **{**kwargs, "timeout": RETRY_SECONDS})
+
+    body = {"socket_timeout": property(socket_timeout), "cmd_query": cmd_query}
+    return type("PatientConnection", (Stock,), body)
 
 
 @cache

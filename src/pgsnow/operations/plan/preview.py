@@ -25,10 +25,10 @@ from pgsnow.snowflake.stage.stage import Stages
 def preview(
     config: SyncConfig, settings: Settings, names: Sequence[str] | None = None, *, full_refresh: bool = False
 ) -> list[TablePreview]:
-    """One preview a table, in the table list's order. A table that cannot be synced tells its error.
+    """One preview a table, in the table list's order. That of a table that cannot be synced has its error.
 
     Raises ConfigError for an unknown table, LedgerUnavailable, SourceUnavailable, TargetUnavailable and the like
-    when nothing can be told.
+    when neither end can be asked.
     """
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)
@@ -51,8 +51,10 @@ def _in_source(
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
             sizes = access(conn, {table.source: table.watermark_column for table in tables})
-            look = SourceInspection(conn, horizon, checkpoints, sources, sizes, settings.snowflake, full)
-            return [look.look(table) for table in tables]
+            inspection = SourceInspection(
+                conn, horizon, checkpoints, sources, sizes, settings.snowflake, full
+            )
+            return [inspection.begin(table) for table in tables]
     finally:
         source.close()
         ledger.close()

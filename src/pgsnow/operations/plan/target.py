@@ -1,4 +1,4 @@
-"""The part of a preview that Snowflake tells: DDL, missing privileges, and the statements of a run, composed by the
+"""The part of a preview that needs Snowflake: DDL, missing privileges, and the statements of a run, composed by the
 functions that compose them for a run."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, Table
 from pgsnow.snowflake.load.cleanup import cleanup_steps
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import merge_steps
-from pgsnow.snowflake.load.replace import Content, append_steps, gather_steps, replace_steps
+from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.sql import direct_copy as copy_sql
@@ -44,7 +44,7 @@ class TargetPreview:
     stages: Stages
 
     def complete(self, preview: TablePreview, drift: Drift) -> TablePreview:
-        """The preview with all that Snowflake tells. Raises TargetUnavailable and the like; an error that stops the
+        """The preview with all that Snowflake knows. Raises TargetUnavailable and the like; an error that stops the
         table is in its preview."""
         plan = drift.plan
         try:
@@ -65,7 +65,7 @@ class TargetPreview:
         )
 
     def _lacking(self, plan: TablePlan, required: RequiredDdl) -> list[Grant]:
-        """Privileges that the role lacks. None where grants cannot be told: `pgsnow check` says so."""
+        """Privileges that the role lacks. None where the role's grants are not known: `pgsnow check` says so."""
         if self.rights.grants is None:
             return []
         if required.exists:
@@ -103,8 +103,8 @@ def _tick(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
     content, batch = _sample(plan)
     cleanup = _texts(cleanup_steps(plan.target, batch.batch, (stage,)))
     if plan.whole:
-        gather = _texts(gather_steps(content, batch, method=method, stage=stage))
-        return (*gather, *_put_in_place(content), *cleanup)
+        staged = _texts(stage_steps(content, batch, method=method, stage=stage))
+        return (*staged, *_put_in_place(content), *cleanup)
     merge = merge_steps(
         plan.target, plan.output, plan.key, batch, method=method, audited=content.audited, stage=stage
     )

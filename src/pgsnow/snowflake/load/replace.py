@@ -1,4 +1,4 @@
-"""The steps that replace a target's content, or append to it: gathered in one staging table, then one statement."""
+"""The steps that replace a target's content, or append to it: staged in one table, then applied by one statement."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def create_step(content: Content) -> Step:
     return SqlStatement(sql.create_staging(plan.target, content.batch, plan.output, hashed=content.hashed))
 
 
-def gather_steps(
+def stage_steps(
     content: Content,
     batch: LoadBatch,
     *,
@@ -78,9 +78,9 @@ def gather_steps(
 
 
 def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = None) -> tuple[Step, ...]:
-    """Let the target hold the gathered rows and no others, from one moment to the next. Idempotent.
+    """Let the target hold the staged rows and no others, from one moment to the next. Idempotent.
 
-    foreign: see `foreign_columns`; they are NULL in new rows. rows: how many were gathered. Without a key, a failing
+    foreign: see `foreign_columns`; they are NULL in new rows. rows: how many were staged. Without a key, a failing
     proof raises LoadMismatch: a later run's rows are there then, and stay.
     """
     plan = content.plan
@@ -95,7 +95,7 @@ def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = N
 
 
 def append_steps(content: Content) -> tuple[Step, ...]:
-    """Add gathered rows that the target does not have; nothing else is changed. Idempotent."""
+    """Add staged rows that the target does not have; nothing else is changed. Idempotent."""
     plan = content.plan
     text = replace_sql.append(plan.target, content.batch, plan.output, content.filled)
     return (SqlStatement(text, MERGE),)

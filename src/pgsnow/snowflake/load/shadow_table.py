@@ -1,4 +1,4 @@
-"""A shadow table gathers a new content beside its target, over any number of attempts, until it takes its place."""
+"""A shadow table takes the rows of a backfill, over any number of attempts, until it replaces the target's content."""
 
 from __future__ import annotations
 

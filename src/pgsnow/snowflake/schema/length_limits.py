@@ -37,7 +37,7 @@ class Limit:
     def changes(self) -> bool:
         return self.overflow in NEVER_OF_KEYS
 
-    def settle(self, value: Any) -> Any:
+    def fit(self, value: Any) -> Any:
         """One value (str or bytes) as `shortened` would leave it."""
         if value is None or not self.changes or len(value) <= self.length:
             return value
@@ -78,12 +78,12 @@ def shortened(rows: pa.RecordBatch, limits: Sequence[Limit]) -> tuple[pa.RecordB
         long = pc.greater(_LENGTH[limit.family](column), limit.length).fill_null(False)
         if long.true_count:
             counts[limit.source] = long.true_count
-            settled = pc.if_else(long, _settled(column, limit), column)
-            rows = rows.set_column(rows.schema.get_field_index(limit.source), limit.source, settled)
+            fitted = pc.if_else(long, _fitted(column, limit), column)
+            rows = rows.set_column(rows.schema.get_field_index(limit.source), limit.source, fitted)
     return rows, counts
 
 
-def _settled(column: pa.Array, limit: Limit) -> pa.Array:
+def _fitted(column: pa.Array, limit: Limit) -> pa.Array:
     if limit.overflow is Overflow.NULL:
         return pa.nulls(len(column), column.type)
     return _BEGINNING[limit.family](column, 0, limit.length)

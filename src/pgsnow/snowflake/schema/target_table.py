@@ -98,9 +98,9 @@ def make_fit(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Make the target fit: (its columns, name → type; sentences that say what was done).
 
-    there: as `describe` told just now. Schema, table and stage are created where missing, and columns are altered as
-    `Shape.alterations` says. Idempotent; any number of workers may do it at once. Raises TargetConflict before anything
-    is altered, and whatever Session.execute raises.
+    there: what `describe` has just returned. Schema, table and stage are created where missing, and columns are altered
+    as `Shape.alterations` says. Idempotent; any number of workers may do it at once. Raises TargetConflict before
+    anything is altered, and whatever Session.execute raises.
     """
     events: list[str] = []
     if there is None:
@@ -120,7 +120,7 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
         result = session.execute(sql.describe_table(target))
     except TargetMissing:
         return None
-    told = zip(
+    described = zip(
         result.column("name"),
         result.column("type"),
         result.column("kind"),
@@ -139,7 +139,7 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
             has_default=default is not None,
             primary=primary == "Y",
         )
-        for name, kind, role, null, default, primary in told
+        for name, kind, role, null, default, primary in described
     ]
 
 

@@ -17,8 +17,8 @@ from pgsnow.sync.pipeline.load_batches import batch_name
 
 @dataclass(frozen=True, slots=True)
 class BackfillFacts:
-    """A backfill in chunks, or one of its chunks. fence: of the backfill. shadow: its rows are gathered in a shadow
-    table."""
+    """A backfill in chunks, or one of its chunks. fence: of the backfill. shadow: its rows are loaded into a
+    shadow table."""
 
     fence: int
     shadow: bool

@@ -47,7 +47,7 @@ class LoadContext:
 
     @property
     def content(self) -> Content:
-        """All rows of the run, where they are gathered in one staging table."""
+        """All rows of the run, where they are staged in one table."""
         claim = self.table.claim
         return Content(self.plan, batch_name(self.plan, claim.fence, 0), claim.fence, claim.run_id)
 
