@@ -14,7 +14,7 @@ import pytest
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
-from pgsnow.ledger.ledger import PostgresLedger
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.verify.verify import Verdict, verify
@@ -176,7 +176,7 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(USERS.encode())
         settings = Settings.from_env({"POSTGRES_DSN": dsn, **NO_SNOWFLAKE})
-        ledger = PostgresLedger(settings.ledger, "public")
+        ledger = Ledger(settings.ledger, "public")
         ledger.migrate()
         ledger.close()
         yield dsn.rpartition("/")[2]
