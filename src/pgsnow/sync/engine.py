@@ -22,7 +22,7 @@ from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.log import log_report, logger
 from pgsnow.sync.runtime.options import DEFAULT, RunOptions
-from pgsnow.sync.runtime.planner import Planner
+from pgsnow.sync.runtime.planner import Planner, target_of
 from pgsnow.sync.table.chunk_task import claim_and_load_chunk
 from pgsnow.sync.tick.tick import Tick, open_tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
@@ -71,6 +71,7 @@ class Engine:
             observer,
             self._stop,
             Stages.of(settings),
+            {table.name: str(target_of(table, settings.snowflake)) for table in config.tables},
             destination,
         )
 

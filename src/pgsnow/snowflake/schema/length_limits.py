@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -46,13 +47,18 @@ class Limit:
 
 def limits_of(columns: Mapping[str, str], output: Sequence[Field]) -> tuple[Limit, ...]:
     """The limits below Snowflake's own, in `columns` as `ensure_target` returns them."""
-    found = []
-    for field in output:
-        kind = ColumnType.parse(columns.get(field.target, ""))
-        longest = _LONGEST.get(kind.family)
-        if longest is not None and kind.arguments and kind.arguments[0] < longest:
-            found.append(Limit(field.source, field.target, kind.family, kind.arguments[0], field.overflow))
-    return tuple(found)
+    limits = [_limit_of(columns.get(field.target, ""), field) for field in output]
+    return tuple(limit for limit in limits if limit is not None)
+
+
+@cache
+def _limit_of(column: str, field: Field) -> Limit | None:
+    """The limit of one column of this type; None if it takes Snowflake's longest values, or other than texts."""
+    kind = ColumnType.parse(column)
+    longest = _LONGEST.get(kind.family)
+    if longest is None or not kind.arguments or kind.arguments[0] >= longest:
+        return None
+    return Limit(field.source, field.target, kind.family, kind.arguments[0], field.overflow)
 
 
 def over_limit(rows: pa.RecordBatch, limits: Sequence[Limit]) -> list[tuple[int, str, str]]:

@@ -117,8 +117,8 @@ class SnowflakeDestination:
             self.session,
             self.batches,
             self.target,
-            engine.stagings,
-            engine.stagings.serving(plan.config.load),
+            engine.stages,
+            engine.stages.serving(plan.config.load),
         )
         self.uploads = EarlyUploader(self._load)
         self.loader = partial(choose, self._load)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -32,7 +32,9 @@ class EngineContext:
     observer: Observer | None
     stop: threading.Event
     """Set once the engine was asked to stop."""
-    stagings: Stages
+    stages: Stages
+    targets: Mapping[str, str]
+    """The full name of each configured table's target."""
     destination: Callable[..., Any] | None = None
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
 
