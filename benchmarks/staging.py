@@ -29,12 +29,11 @@ from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.cleanup import cleanup_steps
-from pgsnow.snowflake.load.execute import execute_all
 from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session, connect
-from pgsnow.snowflake.stage.choose import Stages
-from pgsnow.snowflake.stage.stage import Stage
+from pgsnow.snowflake.stage.stage import Stage, Stages
+from pgsnow.snowflake.statement import execute_all
 from tests.integration.snowflake.units import write_unit
 
 TARGET = TargetName("BENCH", "PUBLIC", "USERS")

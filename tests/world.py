@@ -12,7 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.verify.verify import Verdict, verify
@@ -21,6 +23,7 @@ from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.events import Event, ignore
 from tests import oracle
 from tests.oracle.compare import Comparison, Difference
+from tests.servers import own_database
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -34,6 +37,13 @@ create table users (
 );
 create index on users (updated_at);
 """
+NO_SNOWFLAKE = {
+    "SNOWFLAKE_ACCOUNT": "none",
+    "SNOWFLAKE_USER": "nobody",
+    "SNOWFLAKE_PASSWORD": "none",
+    "SNOWFLAKE_WAREHOUSE": "none",
+    "SNOWFLAKE_DATABASE": "none",
+}
 USERS_TABLE = {
     "source": "public.users",
     "target": "analytics.users",
@@ -138,7 +148,7 @@ class World:
         """Staging tables and staged files that are still there."""
         from pgsnow.model.table import TargetName
         from pgsnow.snowflake.load.cleanup import list_orphans
-        from pgsnow.snowflake.stage.choose import Stages
+        from pgsnow.snowflake.stage.stage import Stages
 
         with connect(self.settings.snowflake, query_tag="test") as session:
             found: list[str] = []
@@ -159,12 +169,29 @@ class World:
             self._oracle.close()
 
 
+@pytest.fixture(scope="session")
+def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The name of a database with users and a ledger that nobody has used yet, to make others from."""
+    with own_database(postgres) as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(USERS.encode())
+        settings = Settings.from_env({"POSTGRES_DSN": dsn, **NO_SNOWFLAKE})
+        ledger = Ledger(settings.ledger, "public")
+        ledger.migrate()
+        ledger.close()
+        yield dsn.rpartition("/")[2]
+
+
 @pytest.fixture
 def world(
-    database: str, snowflake_env: dict[str, str], emulator: EmbeddedSnowflake, tmp_path: Path
+    postgres: EmbeddedPostgres,
+    world_template: str,
+    snowflake_env: dict[str, str],
+    emulator: EmbeddedSnowflake,
+    tmp_path: Path,
 ) -> Iterator[World]:
-    """Users (an empty table) on one side, an empty database on the other."""
-    world = World({"POSTGRES_DSN": database, **snowflake_env}, emulator, tmp_path)
-    world.sql(USERS)
-    yield world
-    world.close()
+    """Users (an empty table) and an unused ledger on one side, an empty database on the other."""
+    with own_database(postgres, world_template) as dsn:
+        world = World({"POSTGRES_DSN": dsn, **snowflake_env}, emulator, tmp_path)
+        yield world
+        world.close()

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.chunk_leases import ChunkLeases, range_of
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim
-from pgsnow.ledger.queries import Queries, as_json
+from pgsnow.ledger.queries import Queries
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Keys, Range
 from pgsnow.model.checkpoint import Checkpoint
 
@@ -62,7 +62,7 @@ class Backfills:
             replaces=replaces,
             reserved=FENCES_PER_CLAIM,
             schema=self._queries.schema,
-            chunks=as_json(_columns(number, part) for number, part in enumerate(ranges)),
+            chunks=Jsonb([_columns(number, part) for number, part in enumerate(ranges)]),
         )
         [row] = done
         chunks = tuple(Chunk(number, part) for number, part in enumerate(ranges))

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries import Queries, as_json
+from pgsnow.ledger.queries import Queries
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.evolution.drift import SourceDefinition
 
@@ -39,7 +39,7 @@ class Checkpoints:
         the stored one stays). Never backward: with the same server identity and mode, a smaller x raises
         LeaseLost.
         """
-        moves = as_json([_move(claim, checkpoint, source)])
+        moves = Jsonb([_move(claim, checkpoint, source)])
         if not self.queries.execute("advance", moves=moves).rowcount:
             raise self.queries.lease_lost(claim)
 
@@ -53,7 +53,7 @@ class Checkpoints:
         """
         if not moves:
             return []
-        rows = as_json(_move(claim, to, sources.get(claim.table)) for claim, to in moves)
+        rows = Jsonb([_move(claim, to, sources.get(claim.table)) for claim, to in moves])
         moved = {row["source_table"] for row in self.queries.execute("advance", moves=rows)}
         return [claim.table for claim, _ in moves if claim.table not in moved]
 

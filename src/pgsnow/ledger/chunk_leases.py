@@ -11,8 +11,8 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.claim import ChunkClaim, Claim, HeldClaims
-from pgsnow.ledger.queries import Queries, as_json, statement
+from pgsnow.ledger.claim import ChunkClaim, Claim
+from pgsnow.ledger.queries import Queries, statement
 from pgsnow.ledger.session import LedgerConnection
 from pgsnow.model.backfill import Blocks, Chunk, ChunkId, Keys, Range
 from pgsnow.model.evolution.drift import SourceDefinition
@@ -26,7 +26,6 @@ class ChunkLeases:
 
     queries: Queries
     lease_seconds: float
-    held: HeldClaims
 
     def claim(self, tables: Mapping[str, int], *, run_id: str, holder: str) -> ChunkClaim | None:
         """Claim a chunk that is not done and that no living worker holds, of one of these tables' backfills;
@@ -42,7 +41,7 @@ class ChunkLeases:
         if row is None:
             return None
         claimed = _chunk_claim(row, run_id, holder)
-        self.held.add([claimed.claim])
+        self.queries.session.process.held[claimed.claim.table, claimed.claim.chunk] = claimed.claim
         return claimed
 
     def renew(self, claims: list[Claim]) -> None:
@@ -60,7 +59,7 @@ class ChunkLeases:
         of its own.
         """
         params = {
-            "wanted": as_json({"name": name, "at_most": at_most} for name, at_most in tables.items()),
+            "wanted": Jsonb([{"name": name, "at_most": at_most} for name, at_most in tables.items()]),
             "locked": list(connection.locked_chunks),
             "run_id": run_id,
             "holder": holder,
@@ -96,23 +95,19 @@ def range_of(row: Row) -> Range:
     return Blocks(row["first_block"], row["end_block"])
 
 
-def definition_of(row: Row) -> SourceDefinition | None:
-    """The source's definition from the column source_schema."""
-    stored = row["source_schema"]
-    return None if stored is None else SourceDefinition.from_json(stored)
-
-
 def _as_json(connection: LedgerConnection, claims: list[Claim]) -> Jsonb:
     locked = set(connection.locked_chunks.values())
-    return as_json(
-        {
-            "backfill": claim.chunk.backfill,
-            "number": claim.chunk.number,
-            "fence": claim.fence,
-            "locked": (claim.chunk, claim.fence) in locked,
-        }
-        for claim in claims
-        if claim.chunk is not None
+    return Jsonb(
+        [
+            {
+                "backfill": claim.chunk.backfill,
+                "number": claim.chunk.number,
+                "fence": claim.fence,
+                "locked": (claim.chunk, claim.fence) in locked,
+            }
+            for claim in claims
+            if claim.chunk is not None
+        ]
     )
 
 
@@ -121,7 +116,7 @@ def _id(row: Row) -> ChunkId:
 
 
 def _chunk_claim(row: Row, run_id: str, holder: str) -> ChunkClaim:
-    fences, batches = tuple(row["fences"]), tuple(row["open_batches"])
+    fences, batches, stored = tuple(row["fences"]), tuple(row["open_batches"]), row["source_schema"]
     claim = Claim(
         table=row["source_table"],
         run_id=run_id,
@@ -131,7 +126,7 @@ def _chunk_claim(row: Row, run_id: str, holder: str) -> ChunkClaim:
         open_batches=batches,
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        stored_definition=definition_of(row),
+        stored_definition=None if stored is None else SourceDefinition.from_json(stored),
         chunk=_id(row),
     )
     chunk = Chunk(row["number"], range_of(row), attempts=row["attempts"], fences=fences, open_batches=batches)

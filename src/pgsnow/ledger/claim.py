@@ -1,11 +1,8 @@
-"""Claims: the right to sync a table or to load one chunk, the refusal of it, and the claims that a
-process holds.
-"""
+"""Claims: the right to sync a table or to load one chunk, and the refusal of it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,31 +76,3 @@ class Refusal:
     """held, not due or paused."""
     holder: str | None = None
     since: datetime | None = None
-
-
-class HeldClaims:
-    """The claims of tables and chunks that were granted and not released yet, so that close() can release
-    them.
-
-    A forked child does not see its parent's claims.
-    """
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[int, str, ChunkId | None], Claim] = {}
-        """By process, table and chunk."""
-
-    def add(self, claims: Iterable[Claim]) -> None:
-        self._held.update({_key(claim): claim for claim in claims})
-
-    def remove(self, claims: Iterable[Claim]) -> None:
-        """An older claim does not remove a newer one of its table or chunk."""
-        for claim in claims:
-            if self._held.get(_key(claim)) == claim:
-                del self._held[_key(claim)]
-
-    def of_this_process(self) -> list[Claim]:
-        return [claim for (pid, *_), claim in list(self._held.items()) if pid == os.getpid()]
-
-
-def _key(claim: Claim) -> tuple[int, str, ChunkId | None]:
-    return os.getpid(), claim.table, claim.chunk

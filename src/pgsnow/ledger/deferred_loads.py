@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.checkpoints import applied_until
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries import Queries, as_json
+from pgsnow.ledger.queries import Queries
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import SourceDefinition
@@ -40,7 +40,7 @@ class DeferredLoads:
         self.queries.fenced(
             "stage",
             claim,
-            batches=as_json(batch.to_json() for batch in batches),
+            batches=Jsonb([batch.to_json() for batch in batches]),
             checkpoint=Jsonb(checkpoint.to_json()),
             applied_until=applied_until(checkpoint),
             source=None if source is None else Jsonb(source.to_json()),

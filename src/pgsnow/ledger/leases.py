@@ -16,13 +16,14 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from pgsnow.ledger.chunk_leases import ChunkLeases, definition_of
-from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, HeldClaims, Refusal
-from pgsnow.ledger.queries import Queries, as_json, statement
+from pgsnow.ledger.chunk_leases import ChunkLeases
+from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, Refusal
+from pgsnow.ledger.queries import Queries, statement
 from pgsnow.ledger.session import LedgerConnection, lock_key
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.drift import SourceDefinition
 
 HELD = "held"
 
@@ -36,8 +37,7 @@ class Leases:
         self._session = queries.session
         self._schema = queries.schema
         self._lease_seconds = lease_seconds
-        self._held = HeldClaims()
-        self.chunks = ChunkLeases(queries, lease_seconds, self._held)
+        self.chunks = ChunkLeases(queries, lease_seconds)
 
     def claim(
         self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float] = 0.0
@@ -54,33 +54,35 @@ class Leases:
         ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
         found = self._session.run(lambda connection: self._claim_all(connection, ages, run_id, holder))
         claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
-        self._held.add(claims)
+        self._session.process.held.update({(claim.table, claim.chunk): claim for claim in claims})
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
 
     def renew(self, claims: Iterable[Claim]) -> None:
         """Extend these claims. Lost ones are left out silently; their next write raises LeaseLost."""
-        tables, chunks = _by_kind(claims)
-        if tables:
+        every = list(claims)
+        if tables := [claim for claim in every if claim.chunk is None]:
             self._session.run(lambda connection: self._renew(connection, tables))
-        if chunks:
+        if chunks := [claim for claim in every if claim.chunk is not None]:
             self.chunks.renew(chunks)
 
     def release(self, claims: Iterable[Claim]) -> None:
         """Give these claims back. Never raises LeaseLost."""
-        tables, chunks = _by_kind(claims)
-        if tables:
+        every, held = list(claims), self._session.process.held
+        if tables := [claim for claim in every if claim.chunk is None]:
             self._session.run(lambda connection: self._release(connection, tables))
-        if chunks:
+        if chunks := [claim for claim in every if claim.chunk is not None]:
             self.chunks.release(chunks)
-        self._held.remove([*tables, *chunks])
+        for claim in every:
+            if held.get((claim.table, claim.chunk)) == claim:  # not a newer one of its table or chunk
+                del held[claim.table, claim.chunk]
 
     def release_all(self) -> None:
         """Release all claims of this process. A server that does not answer has dropped the locks anyway."""
-        held = self._held.of_this_process()
+        held = self._session.process.held
         try:
-            self.release(held)
+            self.release(held.values())
         except PgsnowError:
-            self._held.remove(held)
+            held.clear()
 
     def _claim_all(
         self, connection: LedgerConnection, ages: Mapping[str, float], run_id: str, holder: str
@@ -96,12 +98,17 @@ class Leases:
     def _try(
         self, connection: LedgerConnection, ages: Mapping[str, float], run_id: str, holder: str
     ) -> dict[str, Row]:
-        wanted = as_json(
-            {"name": name, "key": self._lock(name), "locked": name in connection.locked, "min_age": age}
+        wanted = [
+            {
+                "name": name,
+                "key": lock_key(self._schema, name),
+                "locked": name in connection.locked,
+                "min_age": age,
+            }
             for name, age in ages.items()
-        )
+        ]
         params = {
-            "wanted": wanted,
+            "wanted": Jsonb(wanted),
             "run_id": run_id,
             "holder": holder,
             "lease_seconds": self._lease_seconds,
@@ -122,7 +129,7 @@ class Leases:
         locks.
         """
         if not connection.closed:
-            keys = [self._lock(name) for name in names if name not in connection.locked]
+            keys = [lock_key(self._schema, name) for name in names if name not in connection.locked]
             connection.execute(statement("unlock", self._schema), {"keys": keys})
 
     def _renew(self, connection: LedgerConnection, claims: list[Claim]) -> None:
@@ -140,28 +147,22 @@ class Leases:
                 del connection.locked[claim.table]
 
     def _as_json(self, connection: LedgerConnection, claims: list[Claim]) -> Jsonb:
-        return as_json(
-            {
-                "name": claim.table,
-                "fence": claim.fence,
-                "run_id": claim.run_id,
-                "key": self._lock(claim.table),
-                "locked": connection.locked.get(claim.table) == claim.fence,
-            }
-            for claim in claims
+        return Jsonb(
+            [
+                {
+                    "name": claim.table,
+                    "fence": claim.fence,
+                    "run_id": claim.run_id,
+                    "key": lock_key(self._schema, claim.table),
+                    "locked": connection.locked.get(claim.table) == claim.fence,
+                }
+                for claim in claims
+            ]
         )
-
-    def _lock(self, table: str) -> int:
-        return lock_key(self._schema, table)
-
-
-def _by_kind(claims: Iterable[Claim]) -> tuple[list[Claim], list[Claim]]:
-    """Claims of tables, and claims of chunks."""
-    every = list(claims)
-    return [c for c in every if c.chunk is None], [c for c in every if c.chunk is not None]
 
 
 def _claim(row: Row, run_id: str, holder: str) -> Claim:
+    stored = row["source_schema"]
     return Claim(
         table=row["source_table"],
         run_id=run_id,
@@ -171,7 +172,7 @@ def _claim(row: Row, run_id: str, holder: str) -> Claim:
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        stored_definition=definition_of(row),
+        stored_definition=None if stored is None else SourceDefinition.from_json(stored),
         staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
         staged_at=row["staged_at"] or 0.0,
         granted_at=row["granted_at"],

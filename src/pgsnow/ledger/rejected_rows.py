@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.json_payload import bounded, cut, storable
-from pgsnow.ledger.queries import Queries, as_json
+from pgsnow.ledger.queries import Queries, bounded, cut, storable
 from pgsnow.ledger.rows import ErrorRow
 from pgsnow.model.batch import Rejected
 
@@ -29,7 +30,9 @@ class RejectedRowStore:
         statement per CHUNK rows. Raises LeaseLost.
         """
         for chunk in _chunks(list(merged(rejected).values())):
-            self.queries.fenced_count("add_rejected_rows", claim, run_id=claim.run_id, rows=as_json(chunk))
+            self.queries.fenced_count(
+                "add_rejected_rows", claim, run_id=claim.run_id, rows=Jsonb(list(chunk))
+            )
 
     def resolve(self, claim: Claim, keys: Sequence[Mapping[str, str | None]]) -> int:
         """Mark open errors of these keys 'replayed': newer versions of the rows were loaded. Returns how

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.json_payload import cut, storable
-from pgsnow.ledger.queries import Queries, as_json
+from pgsnow.ledger.queries import Queries, cut, storable
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.report import SUCCESS, TableReport
 
@@ -65,7 +66,7 @@ class RunLog:
 
 def _records(runs: Sequence[tuple[Claim, TableReport]]) -> dict[str, Any]:
     """Parameters of `record_runs`."""
-    rows = as_json(storable(_log_row(claim, report)) for claim, report in runs)
+    rows = Jsonb([storable(_log_row(claim, report)) for claim, report in runs])
     return {"runs": rows, "success": [status.value for status in SUCCESS]}
 
 

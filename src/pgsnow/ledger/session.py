@@ -16,6 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
+from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.errors import ledger_error
 from pgsnow.model.backfill import ChunkId
 from pgsnow.postgres.connection import HasConninfo
@@ -75,6 +76,8 @@ class _Process:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     connection: LedgerConnection | None = None
+    held: dict[tuple[str, ChunkId | None], Claim] = field(default_factory=dict)
+    """Claims that were granted and not released yet, by table and chunk, so that close() can release them."""
 
     def drop(self) -> None:
         connection, self.connection = self.connection, None
@@ -95,7 +98,7 @@ class LedgerSession:
 
         So work must be safe to do twice. Raises the errors of pgsnow.ledger.errors.
         """
-        process = self._process()
+        process = self.process
         with process.lock:
             may_repeat = process.connection is not None
             while True:
@@ -116,11 +119,13 @@ class LedgerSession:
 
     def close(self) -> None:
         """Close this process's connection, if there is one; its advisory locks end with it."""
-        process = self._process()
+        process = self.process
         with process.lock:
             process.drop()
 
-    def _process(self) -> _Process:
+    @property
+    def process(self) -> _Process:
+        """The state of this process."""
         return self._processes.setdefault(os.getpid(), _Process())
 
 

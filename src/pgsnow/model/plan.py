@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
@@ -41,9 +42,12 @@ __all__ = [
 WATERMARK_TYPES = frozenset({"timestamptz", "timestamp", "date", "int2", "int4", "int8"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TablePlan:
-    """fields: the columns to read, in order. output: the columns to load, after the transform."""
+    """fields: the columns to read, in order. output: the columns to load, after the transform.
+
+    A plan serves many ticks, so what follows from its fields is computed once.
+    """
 
     config: TableConfig
     source: SourceTable
@@ -58,42 +62,42 @@ class TablePlan:
     """Hash of the source's catalog entry when the plan was made. A read that finds another one raises SchemaMoved.
     None: not checked."""
 
-    @property
+    @cached_property
     def watermark_column(self) -> Column:
         """The watermark, in modes that use one. Raises ValueError in the others."""
         if self.watermark is None:
             raise ValueError(f"{self.config.name} has no watermark")
         return self.watermark
 
-    @property
+    @cached_property
     def key(self) -> tuple[Field, ...]:
         """The key's fields as loaded, in the order of `pk`."""
         by_source = {field.source: field for field in self.output}
         return tuple(by_source[name] for name in self.pk)
 
-    @property
+    @cached_property
     def target_key(self) -> tuple[Field, ...]:
         """The key's fields in the target; empty in mode append, where old versions of rows stay."""
         return () if self.config.mode is TableMode.APPEND else self.key
 
-    @property
+    @cached_property
     def metadata_columns(self) -> tuple[MetadataColumn, ...]:
         """pgsnow's own columns of the target, in the order in which a new target has them, after the source's."""
         audit = AUDIT if self.config.audit_columns else ()
         return (FENCE, *audit, *(IDENTITY if self.config.mode is TableMode.APPEND else ()))
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """True if the table is read as a whole, whenever its content has changed."""
         return self.config.mode in WHOLE_MODES
 
-    @property
+    @cached_property
     def shape(self) -> str:
         """A hash of how the configuration has the table loaded: target, pk, watermark, columns, where, transform (with
         its salt, which cannot be recovered). If it changes, rows loaded before are out of date."""
         return self._shape([])
 
-    @property
+    @cached_property
     def older_shape(self) -> str:
         """The shape as older versions computed it, with columns that were added with a default. For old checkpoints."""
         read = {field.source for field in self.fields}

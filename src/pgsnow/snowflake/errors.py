@@ -1,4 +1,4 @@
-"""The connector's errors become the errors of model/errors.py here, once, by errno and sqlstate and never by text.
+"""Translates the connector's errors into those of model/errors.py, once, by errno and sqlstate and never by text.
 
 Numbers: snowflake/connector/errorcode.py and network.py (25xxxx: the client's own, 29xxxx: an HTTP status,
 39xxxx: login and session); the others are the server's, as its error messages show them.
@@ -14,7 +14,7 @@ from pgsnow.model import errors
 
 
 class SnowflakeErrorClass(Enum):
-    """What an errno means for us."""
+    """Kinds of the connector's errors, by how pgsnow reacts to them."""
 
     UNAVAILABLE = "unavailable"
     CONFLICT = "conflict"
@@ -33,7 +33,7 @@ CONFIGURATION = range(251_001, 251_022)
 _BY_ERRNO = {
     # the server's
     603: SnowflakeErrorClass.UNAVAILABLE,  # internal error
-    604: SnowflakeErrorClass.UNAVAILABLE,  # cancelled by somebody
+    604: SnowflakeErrorClass.UNAVAILABLE,  # cancelled by a person
     606: SnowflakeErrorClass.WAREHOUSE,  # no active warehouse
     625: SnowflakeErrorClass.CONFLICT,  # lock not granted
     2003: SnowflakeErrorClass.MISSING,
@@ -87,8 +87,8 @@ SHOWN = 500
 """Characters of the server's message that are kept."""
 
 
-def trouble_of(errno: int, sqlstate: str = "") -> SnowflakeErrorClass:
-    """What this errno means for us. (250001 needs the error's class too: see `trouble_with`.)"""
+def class_of_errno(errno: int, sqlstate: str = "") -> SnowflakeErrorClass:
+    """The class of an errno. (250001 needs the error's class too: see `class_of_error`.)"""
     errno = _plain(errno)
     if known := _BY_ERRNO.get(errno):
         return known
@@ -101,15 +101,15 @@ def trouble_of(errno: int, sqlstate: str = "") -> SnowflakeErrorClass:
     return SnowflakeErrorClass.REFUSED
 
 
-def trouble_with(error: Exception) -> SnowflakeErrorClass:
-    """What this error of the connector means for us."""
+def class_of_error(error: Exception) -> SnowflakeErrorClass:
+    """The class of an error of the connector."""
     errno = _plain(getattr(error, "errno", None) or -1)
     if errno == FAILED_TO_CONNECT:
-        return _trouble_at_login(error)
-    return trouble_of(errno, getattr(error, "sqlstate", None) or "")
+        return _class_at_login(error)
+    return class_of_errno(errno, getattr(error, "sqlstate", None) or "")
 
 
-def _trouble_at_login(error: Exception) -> SnowflakeErrorClass:
+def _class_at_login(error: Exception) -> SnowflakeErrorClass:
     """One errno for three things, told apart by class: 403, a refused login, and everything of the network."""
     from snowflake.connector import errors as driver
 
@@ -138,18 +138,18 @@ def translating() -> Iterator[None]:
     try:
         yield
     except driver.Error as error:
-        raise as_ours(error) from error
+        raise translated(error) from error
     except (OSError, urllib3.exceptions.HTTPError) as error:
         raise errors.TargetUnavailable(f"Snowflake: {type(error).__name__}: {_first_line(error)}") from error
 
 
-def as_ours(error: Exception) -> errors.PgsnowError:
+def translated(error: Exception) -> errors.PgsnowError:
     """The error of model/errors.py for one of the connector's."""
-    trouble = trouble_with(error)
+    found = class_of_error(error)
     errno = getattr(error, "errno", None)
-    return _RAISED[trouble](
+    return _RAISED[found](
         f"Snowflake: {_first_line(error)}",
-        advice=_ADVICE.get(trouble, ""),
+        advice=_ADVICE.get(found, ""),
         code=str(errno) if errno is not None else None,
     )
 

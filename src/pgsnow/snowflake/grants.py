@@ -1,4 +1,4 @@
-"""What an administrator runs in Snowflake so that a role may load the configured targets, and no more."""
+"""Statements with which an administrator lets a role load the configured targets, and do no more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the staging of a batch is called: a table beside the target, and a path in the schema's stage."""
+"""Names of a batch's staging table, beside the target, and of its folder in the schema's stage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def staging_table(target: TargetName, batch: str) -> TargetName:
 
 
 def staging_prefix(target: TargetName) -> str:
-    """What the names of all staging tables of this target begin with. A very long name is cut, and kept unique."""
+    """The beginning of the names of all staging tables of this target. A very long name is cut, and kept unique."""
     room = LONGEST - len(MARK) - 2 * 20
     table = target.table
     if len(table) > room:
@@ -47,7 +47,7 @@ def stage_of(target: TargetName) -> str:
 def stage_path(target: TargetName, batch: str) -> str:
     """`@"DB"."SCHEMA"."PGSNOW_STAGE"/<batch>/`. The closing slash keeps batch 1 apart from batch 10: a path in a
     stage is a prefix (Snowflake docs, "COPY INTO <table>"). ValueError for a batch that needs quoting there."""
-    return f"@{stage_of(target)}/{folder_of(batch)}"
+    return f"@{schema_of(target)}.{quote(STAGE)}/{folder_of(batch)}"
 
 
 def folder_of(batch: str) -> str:

@@ -1,4 +1,4 @@
-"""What a role may do in Snowflake, and the statement that grants what it may not.
+"""Privileges of a role in Snowflake, and the statements that grant those that it lacks.
 
 Source: Snowflake docs, "SHOW GRANTS", "Access control privileges".
 """
@@ -18,14 +18,14 @@ IN_SCHEMA = ("CREATE TABLE", "CREATE STAGE")
 IN_DATABASE = ("CREATE SCHEMA",)
 """Instead, where the schema has to be created."""
 ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
-"""On a target that somebody else has created."""
+"""Privileges needed on a target that another role has created."""
 OWNERSHIP = "OWNERSHIP"
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
     """Privileges that a role was not granted on one object. certain: False where it may have inherited them, or where
-    nobody can tell."""
+    it is not known."""
 
     role: str
     privileges: tuple[str, ...]
@@ -37,7 +37,7 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """A role and (privilege, kind of object, its name) of each grant to itself; None: they cannot be told."""
+    """A role and (privilege, kind of object, its name) of each grant to itself; None: they are not known."""
 
     role: str
     grants: frozenset[tuple[str, str, str]] | None
@@ -48,19 +48,19 @@ class Rights:
         return any(on == "ROLE" and privilege == "USAGE" for privilege, on, _ in self.grants or ())
 
     def on(self, kind: str, quoted: str) -> frozenset[str]:
-        """What was granted on this object."""
+        """The privileges that were granted on this object."""
         return frozenset(
             privilege for privilege, on, name in self.grants or () if on == kind and _same(name, quoted)
         )
 
     def lacking_in(self, target: TargetName, *, schema_there: bool) -> Lack | None:
-        """What the role lacks to create tables and a stage where this target is; None if it lacks nothing."""
+        """Privileges that the role lacks to create tables and a stage where this target is; None: none."""
         if schema_there:
             return self._lack("SCHEMA", schema_of(target), IN_SCHEMA, with_usage=True)
         return self._lack("DATABASE", quote(target.database), IN_DATABASE, with_usage=True)
 
     def lacking_on(self, target: TargetName, *, alter: bool) -> Lack | None:
-        """What the role lacks to load this table, which is there. alter: and to alter it, which takes ownership."""
+        """Privileges that the role lacks to load this existing table. alter: and to alter it, which takes ownership."""
         where = qualified(target)
         lack = self._lack("TABLE", where, (OWNERSHIP,) if alter else ON_TABLE)
         if lack is None or not alter:
@@ -80,16 +80,16 @@ class Rights:
 
 
 def rights_of(session: Session) -> Rights:
-    """Those of the session's role, what it inherits left out. A few servers cannot tell."""
+    """Those of the session's role, what it inherits left out. Some servers do not know."""
     [[role]] = session.execute("SELECT CURRENT_ROLE()").rows
     try:
         result = session.execute(f"SHOW GRANTS TO ROLE {quote(str(role))}")
     except PgsnowError:
         return Rights(str(role), None)
-    told = (result.column(name) for name in ("privilege", "granted_on", "name"))
-    return Rights(str(role), frozenset(zip(*told, strict=True)))
+    grants = (result.column(name) for name in ("privilege", "granted_on", "name"))
+    return Rights(str(role), frozenset(zip(*grants, strict=True)))
 
 
-def _same(told: str, quoted: str) -> bool:
+def _same(shown: str, quoted: str) -> bool:
     """SHOW GRANTS quotes a part of a name only where it must: `DB."my schema"` is `"DB"."my schema"`."""
-    return told.replace('"', "") == quoted.replace('"', "")
+    return shown.replace('"', "") == quoted.replace('"', "")

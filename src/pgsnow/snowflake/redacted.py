@@ -16,7 +16,7 @@ from pgsnow.snowflake.quoting import text
 R = TypeVar("R")
 MASK = "***"
 CUT = "…"
-"""What ends a message that was cut (snowflake/errors.py)."""
+"""End of a message that was cut (snowflake/errors.py)."""
 CONNECTOR = "snowflake.connector"
 
 
@@ -32,7 +32,7 @@ class Confidential:
         return self.shown
 
     def send(self, execute: Callable[[str], R]) -> R:
-        """`execute` the text. What the connector logs meanwhile is dropped; an error of ours is raised anew, with the
+        """`execute` the text. What the connector logs meanwhile is dropped; an error of ours is raised again, with the
         credentials masked, and without the driver's, which keeps the whole statement."""
         with _SILENCE.in_this_thread():
             try:

@@ -1,4 +1,11 @@
-"""One session in Snowflake. The connector is imported here and not before: it must not be loaded before a fork."""
+"""One session in Snowflake, and how long the connector waits. The connector is imported here and not before: it must
+not be loaded before a fork.
+
+Found in snowflake-connector-python 4.8 (connection.py, cursor.py, network.py, auth/by_plugin.py):
+- one socket timeout serves connecting, login and statements alike. Below 45 s it would cut off statements, since
+  the server holds a request that long before it says "still running"; at login it keeps a dead host for minutes;
+- `network_timeout` bounds the retries of a request, and also cancels every statement that runs longer.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
 from typing import Any, Protocol
@@ -14,29 +21,35 @@ from typing import Any, Protocol
 from pgsnow.model.errors import TargetAccessDenied
 from pgsnow.snowflake.errors import translating
 from pgsnow.snowflake.redacted import Confidential
-from pgsnow.snowflake.timeouts import (
-    CANCEL_SECONDS,
-    LOGIN_RETRY_SECONDS,
-    STATEMENT_SECONDS,
-    connection_class,
-)
 
 LONGEST_TAG = 2_000
 QUIET = {"snowflake.connector": logging.ERROR, "snowflake.connector.network": logging.CRITICAL}
-"""What the connector logs of a failed request it raises as well."""
+"""Levels of the connector's loggers: whatever it logs of a failed request it raises as well."""
+LOGIN_SECONDS = 8
+"""For one answer while logging in; the connector asks twice (its REQUESTS_RETRY)."""
+LOGIN_RETRY_SECONDS = 10
+"""No new attempt at a login begins after this."""
+ANSWER_SECONDS = 120
+"""For one answer to a statement."""
+RETRY_SECONDS = 15
+"""A request that fails is not sent again later than this after it was first sent."""
+STATEMENT_SECONDS = 3_600
+"""The server cancels a statement that runs longer."""
+CANCEL_SECONDS = STATEMENT_SECONDS + 60
+"""Then the client would."""
 Bind = tuple[str, Any]
 """(Snowflake's name of the bind's type, value), such as ("TEXT", "1.50") or ("BINARY", None)."""
 
 
 class ConnectSettings(Protocol):
-    """What is needed of model.settings.SnowflakeSettings."""
+    """The part of model.settings.SnowflakeSettings that is needed here."""
 
     def connect_kwargs(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement answered: its rows, the names of their columns, and the rows it changed (None: none of that
+    """The answer to a statement: its rows, the names of their columns, and the rows it changed (None: none of that
     kind)."""
 
     rows: list[tuple[Any, ...]]
@@ -53,6 +66,7 @@ class Result:
         return [row[at] for row in self.rows]
 
 
+@dataclass(eq=False)
 class Session:
     """A connection that commits each statement by itself. Not for use by two threads at once.
 
@@ -60,8 +74,7 @@ class Session:
     (with the errno as `code`). After TargetUnavailable the outcome of the statement is unknown.
     """
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    _connection: Any = field(repr=False)
 
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Run one statement and fetch all of its answer."""
@@ -90,6 +103,22 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@cache
+def connection_class() -> type[Any]:
+    """SnowflakeConnection, with these limits. Imports the connector."""
+    from snowflake.connector import SnowflakeConnection as Stock
+
+    def socket_timeout(self: Any) -> int:
+        logged_in = self.rest is not None and self.rest.token is not None
+        return ANSWER_SECONDS if logged_in else LOGIN_SECONDS
+
+    def cmd_query(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return Stock.cmd_query(self, *args, **{**kwargs, "timeout": RETRY_SECONDS})
+
+    body = {"socket_timeout": property(socket_timeout), "cmd_query": cmd_query}
+    return type("PatientConnection", (Stock,), body)
 
 
 @cache
@@ -135,7 +164,7 @@ def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any
 
 
 def session_parameters(query_tag: str) -> dict[str, Any]:
-    """What must not depend on the account's or the user's defaults (Snowflake docs, "Parameters")."""
+    """Parameters that must not depend on the account's or the user's defaults (Snowflake docs, "Parameters")."""
     return {
         "QUERY_TAG": query_tag[:LONGEST_TAG],
         "TIMEZONE": "UTC",

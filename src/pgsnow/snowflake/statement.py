@@ -1,20 +1,25 @@
-"""Statements for Snowflake as values: their text, their phase in a load, and what their result has to prove.
+"""Statements for Snowflake as values: text, phase of the load, proof in the result; and their one executor.
 
-A run executes them (`snowflake/load/execute.py`), and `pgsnow plan` prints them.
+A run executes the statements that `pgsnow plan` prints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
+from pgsnow.model.batch import LoadResult
 from pgsnow.model.errors import LoadMismatch, PgsnowError, TargetMissing
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import Result, Session
 
 PUT, COPY, INSERT, MERGE, REPLACE = "put", "copy", "insert", "merge", "replace"
 """Phases of a load, under which its seconds are counted. Statements without a phase ("") are counted nowhere."""
+EVENTS = {PUT: "put", COPY: "copied", INSERT: "inserted", MERGE: "merged", REPLACE: "replaced"}
+"""Name of a phase for observers, once it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class SqlStatement:
     """One statement that Snowflake executes as it is written. missing_ok: an object that is not there is fine."""
 
     text: str | Confidential
@@ -81,6 +86,51 @@ class Statement:
             if not self.missing_ok:
                 raise
             return ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseDone:
+    """Statements of one phase that have all been executed, and have proved what they had to."""
+
+    phase: str
+    event: str | None
+    """Its name for observers; None for statements without a phase."""
+    seconds: float
+    results: tuple[Result, ...]
+
+
+def execute(session: Session, steps: Iterable[Step]) -> Iterator[PhaseDone]:
+    """Send the steps in order, and yield after each phase, before anything of the next one is sent.
+
+    Each statement commits by itself. Raises the error of a proof that fails, and whatever Session.execute raises; what
+    was sent before stays done, so the steps of a load are made to be repeated from the first one.
+    """
+    for phase, group in groupby(steps, key=lambda step: step.phase):
+        began, results = time.monotonic(), list[Result]()
+        for step in group:
+            sent = step.send(session)
+            if step.proof is not None:
+                step.proof.check(sent)
+            results.extend(sent)
+        yield PhaseDone(phase, EVENTS.get(phase), time.monotonic() - began, tuple(results))
+
+
+def execute_all(session: Session, steps: Iterable[Step]) -> LoadResult:
+    """Send all of the steps; their result. Raises as `execute`."""
+    return result_of(list(execute(session, steps)))
+
+
+def result_of(phases: Sequence[PhaseDone]) -> LoadResult:
+    """Rows that MERGE or INSERT OVERWRITE has changed, ids of the statements that move rows, seconds by phase."""
+    applied = [result for done in phases if done.phase in (MERGE, REPLACE) for result in done.results]
+    return LoadResult(
+        inserted=sum(number_in(result, "number of rows inserted") for result in applied),
+        updated=sum(number_in(result, "number of rows updated") for result in applied),
+        query_ids=tuple(
+            result.query_id for done in phases if done.phase not in ("", PUT) for result in done.results
+        ),
+        seconds={done.phase: done.seconds for done in phases if done.phase},
+    )
 
 
 def number_in(result: Result, column: str) -> int:

@@ -16,13 +16,13 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.pipeline.spool import clean_spool
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.log import log_report, logger
 from pgsnow.sync.runtime.options import DEFAULT, RunOptions
-from pgsnow.sync.runtime.planner import Planner
+from pgsnow.sync.runtime.planner import Planner, target_of
 from pgsnow.sync.table.chunk_task import claim_and_load_chunk
 from pgsnow.sync.tick.tick import Tick, open_tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
@@ -71,6 +71,7 @@ class Engine:
             observer,
             self._stop,
             Stages.of(settings),
+            {table.name: str(target_of(table, settings.snowflake)) for table in config.tables},
             destination,
         )
 

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pgsnow.ledger.claim import ChunkClaim, Claim
-from pgsnow.ledger.json_payload import MAX_PAYLOAD, MAX_TEXT
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.ledger.queries import MAX_PAYLOAD, MAX_TEXT
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.backfill import Backfill, Blocks, ChunkCounts
 from pgsnow.model.batch import Rejected

@@ -58,7 +58,6 @@ def pairs(world: World) -> World:
     for row in (1, 2, 3):
         world.sql(f"insert into pairs values ({row}, {values})")
         world.snowflake(f"INSERT INTO ANALYTICS.PAIRS (ID, {COLUMNS}) SELECT {row}, {held}")
-    world.sql("create table sync_errors (source_table text, key jsonb, state text)")
     world.tables = [{"source": "public.pairs", "target": "analytics.pairs"}]
     return world
 
@@ -121,8 +120,11 @@ def test_without_a_key_rows_are_counted(pairs: World) -> None:
 
 def test_rejected_rows_are_left_out_and_nothing_else_is(pairs: World) -> None:
     pairs.sql("insert into pairs (id) values (4), (5)")
-    pairs.sql("insert into sync_errors values ('public.pairs', '{\"id\": \"4\"}', 'open')")
-    pairs.sql("insert into sync_errors values ('public.pairs', '{\"id\": \"5\"}', 'replayed')")
+    for key, state in ((4, "open"), (5, "replayed")):
+        pairs.sql(
+            "insert into sync_errors (source_table, key, key_digest, reason, run_id, state) values"
+            f" ('public.pairs', '{{\"id\": \"{key}\"}}', '{key}', 'a reason', 'a run', '{state}')"
+        )
     assert [(d.kind, d.source[0]) for d in found(pairs)] == [("missing", 5)]
 
 

@@ -15,7 +15,7 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import PgsnowError, TargetQueryFailed, TargetUnavailable, WriteConflict
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake import timeouts as patience
+from pgsnow.snowflake import session as patience
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.testing.proxy import FaultProxy
 from tests.integration.snowflake.units import OUTPUT, load_unit, rows_of, write_unit

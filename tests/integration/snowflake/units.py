@@ -16,11 +16,11 @@ from pgsnow.model.plan import ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.snowflake.load.execute import execute, result_of
 from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.statement import execute, result_of
 
 Row = tuple[Any, ...]
 

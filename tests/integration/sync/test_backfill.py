@@ -171,7 +171,7 @@ def test_another_configuration_or_other_values_begin_anew(large: World) -> None:
     broken_off(large, 1)
     large.sql("alter type mood rename value 'sad' to 'blue'")
     report = tick(large)
-    assert "the backfill begins anew: the table or its configuration was altered" in report.events
+    assert "the backfill starts over: the table or its configuration was altered" in report.events
     assert large.sql("select sum(rows) from sync_chunks") == [(ROWS - 100,)]
     assert large.snowflake("SELECT DISTINCT MOOD FROM ANALYTICS.USERS WHERE ID > 100") == [("blue",)]
 

@@ -16,7 +16,7 @@ from pgsnow.model.errors import SourceUnavailable
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import RaiseAt
-from tests.world import World
+from tests.world import USERS_TABLE, World
 
 TABLE = """
 create access method other type table handler heap_tableam_handler;
@@ -83,27 +83,36 @@ def test_a_first_load_goes_range_by_range_and_the_table_is_followed_from_then_on
     assert keyed.leftovers() == []
 
 
-@pytest.mark.parametrize("kind", KEYS)
-def test_every_kind_of_key_can_be_cut(world: World, kind: str) -> None:
+def test_every_kind_of_key_can_be_cut(world: World) -> None:
     """Each row is in one range, whatever the order of its type and the characters in its text; and no range has most of
-    them."""
-    few = kind == "boolean_and_int"
-    if few:
-        made(world, "id boolean, n int, primary key (id, n)")
-        world.tables[0]["pk"] = ["id", "n"]
-        world.sql(f"insert into users select {KEYS[kind]}, g, 'n' from generate_series(1, {ROWS}) g")
-    else:
-        made(world, f"id {kind} primary key")
-        world.sql(f"insert into users select {KEYS[kind]}, 'n' from generate_series(1, {ROWS}) g")
-    world.tables[0]["max_mb_per_chunk"] = 0.01
-    report = tick(world)
-    assert report.rows_read == ROWS
-    assert len(ranges(world)) > (1 if few else 6)
-    assert world.sql("select max(rows) <= 500 from sync_chunks") == [(True,)]
-    if report.rows_rejected == 0:
-        world.assert_equal()
-    else:
-        assert kind in ("numeric", "double precision"), "only what is not finite is refused"
+    them. One tick of a table for each kind."""
+    world.sql("create access method other type table handler heap_tableam_handler")
+    world.tables = []
+    for at, (kind, value) in enumerate(KEYS.items()):
+        both = kind == "boolean_and_int"
+        columns = "id boolean, n int, primary key (id, n)" if both else f"id {kind} primary key"
+        world.sql(
+            f"create table t{at} ({columns}, name text, updated_at timestamptz not null default now()) using other;"
+            f" create index on t{at} (updated_at);"
+            f" insert into t{at} select {value}, {'g, ' if both else ''}'n' from generate_series(1, {ROWS}) g"
+        )
+        more = {"pk": ["id", "n"] if both else "id", "max_mb_per_chunk": 0.01, "batch_size": 100}
+        world.tables.append({**USERS_TABLE, "source": f"public.t{at}", "target": f"analytics.t{at}", **more})
+    with world.engine() as engine:
+        reports = engine.tick().tables
+    assert {report.rows_read for report in reports} == {ROWS}
+    rejecting = {kind for kind, report in zip(KEYS, reports, strict=True) if report.rows_rejected}
+    assert rejecting <= {"numeric", "double precision"}, "only what is not finite is refused"
+    cuts = dict(
+        world.sql(
+            "select source_table, (count(*), max(rows) <= 500)::text from sync_chunks c"
+            " join sync_backfills b on b.id = c.backfill group by 1"
+        )
+    )
+    for at, kind in enumerate(KEYS):
+        count, fair = cuts[f"public.t{at}"].strip("()").split(",")
+        assert (int(count) > (1 if kind == "boolean_and_int" else 6), fair) == (True, "t"), (kind, count)
+    world.assert_equal()
 
 
 def test_nothing_is_missing_or_stale_whatever_is_written_between_the_ranges(keyed: World) -> None:

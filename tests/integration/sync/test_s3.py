@@ -28,7 +28,7 @@ from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import connect
 from pgsnow.snowflake.stage import bucket as bucket_module
 from pgsnow.snowflake.stage.bucket import Bucket
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stages
 from tests.world import World
 
 

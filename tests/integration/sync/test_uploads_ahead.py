@@ -163,8 +163,15 @@ def test_a_file_is_up_before_the_next_are_read_and_each_goes_up_once(users: Worl
     ],
     ids=str,
 )
-def test_every_way_of_loading_takes_files_that_are_up_already(users: World, more: dict[str, object]) -> None:
-    """Whole contents, several units, a merge, chunks; and then a merge of what changed."""
+def test_every_way_of_loading_takes_files_that_are_up_already(
+    staged: World, more: dict[str, object], request: pytest.FixtureRequest
+) -> None:
+    """Whole contents, several units, a merge, chunks; and then a merge of what changed. Chunks through a bucket: the
+    other ways take its files as they take those of the stage."""
+    users = staged
+    if "max_mb_per_chunk" in more:
+        users.through(request.getfixturevalue("s3_env"))
+        users.tables[0]["load"] = "s3"
     users.tables[0] = {k: v for k, v in (users.tables[0] | more).items() if v is not None}
     report = tick(users)
     assert report.status is Status.OK, report.error

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgsnow.ledger.checkpoints import applied_until, as_time
-from pgsnow.ledger.json_payload import LEFT_OUT, MAX_PAYLOAD, MAX_TEXT, bounded, cut, storable
+from pgsnow.ledger.queries import LEFT_OUT, MAX_PAYLOAD, MAX_TEXT, bounded, cut, storable
 from pgsnow.ledger.rejected_rows import key_digest
 from pgsnow.ledger.session import lock_key
 from pgsnow.model.checkpoint import Mark

@@ -52,6 +52,4 @@ def test_what_on_overflow_changes_is_cut_or_emptied_and_counted_and_no_row_is_re
     assert settled.to_pydict() == {"name": ["ab", "éé", None], "blob": [None, b"abc", None]}
     assert counts == {"name": 1, "blob": 2}
     for column, limit in zip(("name", "blob"), limits, strict=True):
-        assert [limit.settle(value) for value in rows.column(column).to_pylist()] == settled.to_pydict()[
-            column
-        ]
+        assert [limit.fit(value) for value in rows.column(column).to_pylist()] == settled.to_pydict()[column]

@@ -11,8 +11,8 @@ from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.redacted import Confidential
-from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.snowflake.stage.s3_stage import S3Stage
+from pgsnow.snowflake.stage.stage import Stages
 
 TARGET = TargetName("DB", "ANALYTICS", "USERS")
 BATCH, FIRST = "public.users/17-3", "public.users/17-0"

@@ -7,7 +7,7 @@ from snowflake.connector import errorcode
 from snowflake.connector import errors as driver
 
 from pgsnow.model import errors
-from pgsnow.snowflake.errors import SnowflakeErrorClass, as_ours, translating, trouble_of
+from pgsnow.snowflake.errors import SnowflakeErrorClass, class_of_errno, translated, translating
 
 
 @pytest.mark.parametrize(
@@ -45,23 +45,23 @@ from pgsnow.snowflake.errors import SnowflakeErrorClass, as_ours, translating, t
 def test_an_errno_decides_what_happens_next(
     errno: int | None, sqlstate: str | None, expected: type[errors.PgsnowError]
 ) -> None:
-    ours = as_ours(driver.ProgrammingError("no", errno=errno, sqlstate=sqlstate))
+    ours = translated(driver.ProgrammingError("no", errno=errno, sqlstate=sqlstate))
     assert type(ours) is expected
 
 
 def test_the_errno_is_kept_as_the_code() -> None:
-    assert as_ours(driver.ProgrammingError("no", errno=100035)).code == "100035"
+    assert translated(driver.ProgrammingError("no", errno=100035)).code == "100035"
 
 
 def test_one_errno_at_login_is_told_apart_by_class() -> None:
     """250001 stands for a dead host, a refused login and a wrong account alike."""
     errno = errorcode.ER_FAILED_TO_CONNECT_TO_DB
-    assert isinstance(as_ours(driver.OperationalError("no", errno=errno)), errors.TargetUnavailable)
-    assert isinstance(as_ours(driver.DatabaseError("no", errno=errno)), errors.TargetAccessDenied)
-    wrong_account = as_ours(driver.ForbiddenError(errno=errno))
+    assert isinstance(translated(driver.OperationalError("no", errno=errno)), errors.TargetUnavailable)
+    assert isinstance(translated(driver.DatabaseError("no", errno=errno)), errors.TargetAccessDenied)
+    wrong_account = translated(driver.ForbiddenError(errno=errno))
     assert isinstance(wrong_account, errors.TargetAccessDenied)
     assert "SNOWFLAKE_ACCOUNT" in wrong_account.advice
-    assert isinstance(as_ours(driver.BadGatewayError(errno=errno)), errors.TargetUnavailable)
+    assert isinstance(translated(driver.BadGatewayError(errno=errno)), errors.TargetUnavailable)
 
 
 NETWORK = {
@@ -85,17 +85,19 @@ NETWORK = {
 def test_of_the_clients_own_numbers_only_the_networks_are_tried_again() -> None:
     """Whatever numbers a new connector brings, the list of what is retried stays narrow."""
     ours = {name: value for name, value in vars(errorcode).items() if name.startswith("ER_")}
-    retried = {name for name, number in ours.items() if trouble_of(number) is SnowflakeErrorClass.UNAVAILABLE}
+    retried = {
+        name for name, number in ours.items() if class_of_errno(number) is SnowflakeErrorClass.UNAVAILABLE
+    }
     assert retried - {"ER_HTTP_GENERAL_ERROR"} == NETWORK
 
 
 def test_wrong_settings_of_the_connector_are_for_a_person() -> None:
-    assert trouble_of(errorcode.ER_NO_PASSWORD) is SnowflakeErrorClass.DENIED
-    assert trouble_of(errorcode.ER_INVALID_PRIVATE_KEY) is SnowflakeErrorClass.DENIED
+    assert class_of_errno(errorcode.ER_NO_PASSWORD) is SnowflakeErrorClass.DENIED
+    assert class_of_errno(errorcode.ER_INVALID_PRIVATE_KEY) is SnowflakeErrorClass.DENIED
 
 
 def test_a_part_file_that_is_gone_is_written_again() -> None:
-    ours = as_ours(driver.ProgrammingError("no", errno=errorcode.ER_FILE_NOT_EXISTS))
+    ours = translated(driver.ProgrammingError("no", errno=errorcode.ER_FILE_NOT_EXISTS))
     assert isinstance(ours, errors.LoadMismatch)
     assert ours.transient
 
@@ -106,6 +108,6 @@ def test_a_bare_network_error_is_an_outage() -> None:
 
 
 def test_a_long_message_is_cut_and_made_one_line() -> None:
-    message = str(as_ours(driver.ProgrammingError("a\nb" * 1000, errno=1003)))
+    message = str(translated(driver.ProgrammingError("a\nb" * 1000, errno=1003)))
     assert "\n" not in message
     assert len(message) < 600

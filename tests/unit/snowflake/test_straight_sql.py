@@ -11,8 +11,7 @@ from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.shadow_table import shadow_table
 from pgsnow.snowflake.sql import direct_copy as straight_sql
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.choose import Stages
-from pgsnow.snowflake.stage.stage import INTERNAL
+from pgsnow.snowflake.stage.stage import INTERNAL, Stages
 from tests.unit.snowflake.test_s3_sql import SERVERS
 
 TARGET = TargetName("DB", "ANALYTICS", 'Us"ers')

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pgsnow.model.config.options import OnDetach
 from pgsnow.model.config.table_config import LateRows, TableMode
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Drift:
     """plan: the plan with its output in the columns where the target holds it.
 
@@ -60,12 +61,12 @@ class Drift:
     interim: SourceDefinition | None = None
     actions: tuple[TargetAction, ...] = ()
 
-    @property
+    @cached_property
     def all_actions(self) -> tuple[TargetAction, ...]:
         """Every change that the target needs, in order."""
         return (*self.pre_actions, *self.actions)
 
-    @property
+    @cached_property
     def has_work(self) -> bool:
         """True if a run must report, read or alter anything because of it."""
         return bool(
@@ -87,7 +88,7 @@ class Drift:
         after = self.after if target is None else self.after.with_target_columns(target, RESERVED)
         return None if after == stored_definition else after
 
-    @property
+    @cached_property
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each change."""
         return tuple(change.text for change in self.changes)

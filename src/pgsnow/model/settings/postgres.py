@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 
 from pgsnow.model.settings.dsn import parse_dsn, write_dsn
 from pgsnow.model.settings.environment import LIBPQ, Environment
@@ -28,7 +29,7 @@ class CopyMode(StrEnum):
     """Always through libpq's own PQgetCopyData."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PostgresSettings:
     """libpq's connection parameters; the secret ones are Secret values."""
 
@@ -54,7 +55,7 @@ class PostgresSettings:
         """A parameter that is not secret, or `default`."""
         return next((v for k, v in self.parameters if k == name and isinstance(v, str)), default)
 
-    @property
+    @cached_property
     def display(self) -> str:
         """`host:port/db as user`, for messages."""
         if service := self.get("service"):

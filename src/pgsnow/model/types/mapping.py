@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from pgsnow.model.types.overflow import Overflow
@@ -22,7 +22,7 @@ _TEMPORAL = ("date32", "time64", "timestamp")
 _DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TypeMapping:
     """The mapping of one Postgres type.
 
@@ -47,7 +47,7 @@ class TypeMapping:
     note: str = ""
     plain_json: bool = False
 
-    @property
+    @cached_property
     def arrow(self) -> pa.DataType:
         """The Arrow type in batches and in Parquet. Imports pyarrow."""
         return arrow_type(self.carried)

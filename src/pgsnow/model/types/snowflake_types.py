@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from pgsnow.model.types.mapping import TypeMapping, digits_of
 
@@ -63,6 +64,7 @@ class ColumnType:
         return cls(family, given + default[len(given) :])
 
 
+@cache
 def can_take(column: str, mapping: TypeMapping) -> bool:
     """True if a column of this type can hold every value of the mapping unchanged. The length of texts and binaries is
     not considered; the loader checks it row by row."""

@@ -9,8 +9,8 @@ from pgsnow.model.errors import AccessDenied, PgsnowError, TableError
 from pgsnow.model.settings.settings import S3Settings, Settings
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.stage.choose import Stages
 from pgsnow.snowflake.stage.s3_stage import S3Stage
+from pgsnow.snowflake.stage.stage import Stages
 
 NAME, BODY = "s3 bucket", b"pgsnow check"
 

@@ -59,8 +59,7 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
 
 
 class _Application:
-    """Applies the DDL of single tables. Tables run in parallel threads and share one psycopg connection, which is
-    safe for threads."""
+    """Services that all tables share. psycopg lets threads share a connection."""
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class _Application:
         return Recorder(table, target, run_id)
 
     def table(self, claim: Claim) -> TableReport:
-        """Make the target of one table fit, note the result in the ledger, and release the claim."""
+        """Make the table's target fit, record that in sync_logs, and release the claim."""
         progress = self.progress(claim.table, claim.run_id)
         try:
             self._fit(claim, progress)

@@ -1,4 +1,4 @@
-"""Previews of a run, for `pgsnow plan`. Nothing is written to Postgres, Snowflake or the ledger."""
+"""Shows what a run would do now, and does none of it: nothing is written at either end, nor in the ledger."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
 from pgsnow.snowflake.session import connect
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stages
 
 
 def preview(
     config: SyncConfig, settings: Settings, names: Sequence[str] | None = None, *, full_refresh: bool = False
 ) -> list[TablePreview]:
-    """One preview for each table, in the table list's order; for a table that cannot be synced it holds the error.
+    """One preview a table, in the table list's order. That of a table that cannot be synced has its error.
 
-    Raises ConfigError for an unknown table; LedgerUnavailable, SourceUnavailable, TargetUnavailable and other errors
-    that make every preview impossible.
+    Raises ConfigError for an unknown table, LedgerUnavailable, SourceUnavailable, TargetUnavailable and the like
+    when neither end can be asked.
     """
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)
@@ -51,8 +51,10 @@ def _in_source(
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
             sizes = access(conn, {table.source: table.watermark_column for table in tables})
-            look = SourceInspection(conn, horizon, checkpoints, sources, sizes, settings.snowflake, full)
-            return [look.look(table) for table in tables]
+            inspection = SourceInspection(
+                conn, horizon, checkpoints, sources, sizes, settings.snowflake, full
+            )
+            return [inspection.begin(table) for table in tables]
     finally:
         source.close()
         ledger.close()

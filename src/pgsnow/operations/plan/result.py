@@ -1,4 +1,4 @@
-"""Preview of one table as a frozen value, and as JSON."""
+"""The preview of a table as a value, and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pgsnow.model.errors import PgsnowError
 
 NOTHING, EVERYTHING, CHANGES = "nothing", "everything", "what has changed"
-"""Values of TablePreview.reads. `everything` is followed by a colon and the reason."""
+"""Extent of the next run's read. After `everything` comes a colon and why."""
 _DROPS = re.compile(r'ALTER TABLE (?:"(?:[^"]|"")*"\.?)+ DROP ')
 
 
@@ -81,7 +81,7 @@ class TablePreview:
         return self.action in (Action.CREATE, Action.CHANGE)
 
     def stopped(self, error: PgsnowError) -> TablePreview:
-        """A copy for a table that cannot be synced because of this error."""
+        """The preview of a table that this error stops."""
         return replace(self, action=Action.ERROR, ddl=(), error=str(error), advice=error.advice or None)
 
     def to_json(self) -> dict[str, Any]:

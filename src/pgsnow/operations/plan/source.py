@@ -1,4 +1,4 @@
-"""The part of a preview that comes from Postgres and the ledger."""
+"""The part of a preview that needs Postgres and the ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNKNOWN = Access(None, None, ())
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A preview without Snowflake's part, and the table's drift (None: the table cannot be synced)."""
+    """A preview as far as Postgres knows it, and the drift (None: the table cannot be synced)."""
 
     preview: TablePreview
     drift: Drift | None
@@ -37,7 +37,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class SourceInspection:
-    """Inspects tables one by one. full: preview a run with --full-refresh."""
+    """Inspects tables one by one. full: as a full refresh would."""
 
     conn: psycopg.Connection[Any]
     horizon: Horizon
@@ -47,9 +47,9 @@ class SourceInspection:
     settings: SnowflakeSettings
     full: bool
 
-    def look(self, table: TableConfig) -> Found:
-        """Inspect one table. Raises only SourceUnavailable; an error of the table itself is in its preview."""
-        found = self._begun(table)
+    def begin(self, table: TableConfig) -> Found:
+        """Raises SourceUnavailable alone; what stops the table is in its preview."""
+        found = self._empty(table)
         known = self.known.get(table.name)
         try:
             drift = prepare(table, describe(self.conn, table.source), self.settings, known).drift
@@ -58,16 +58,16 @@ class SourceInspection:
         except PgsnowError as error:
             return Found(found.stopped(error), None)
         mode = seen.point.mode
-        told = replace(
+        preview = replace(
             found,
             changes=(*_configured(known, plan), *drift.sentences),
             reads=self._reads(seen, drift),
             mode=str(mode),
             mode_reason=why_mode(plan, mode),
         )
-        return Found(told, drift)
+        return Found(preview, drift)
 
-    def _begun(self, table: TableConfig) -> TablePreview:
+    def _empty(self, table: TableConfig) -> TablePreview:
         known = self.access.get(table.source, UNKNOWN)
         return TablePreview(
             table.name,

@@ -1,5 +1,5 @@
-"""The part of a preview that comes from Snowflake: DDL, missing privileges, and the statements of a run, which are
-composed by the functions that a run uses."""
+"""The part of a preview that needs Snowflake: DDL, missing privileges, and the statements of a run, composed by the
+functions that compose them for a run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, Table
 from pgsnow.snowflake.load.cleanup import cleanup_steps
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import merge_steps
-from pgsnow.snowflake.load.replace import Content, append_steps, gather_steps, replace_steps
+from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.stage.choose import Stages
-from pgsnow.snowflake.stage.stage import Stage
+from pgsnow.snowflake.stage.stage import Stage, Stages
 from pgsnow.snowflake.statement import Step
 from pgsnow.sync.pipeline.load_batches import batch_name
 
@@ -45,8 +44,8 @@ class TargetPreview:
     stages: Stages
 
     def complete(self, preview: TablePreview, drift: Drift) -> TablePreview:
-        """The preview with Snowflake's part added. Raises TargetUnavailable and other errors that stop every table; an
-        error of this table is in its preview."""
+        """The preview with all that Snowflake knows. Raises TargetUnavailable and the like; an error that stops the
+        table is in its preview."""
         plan = drift.plan
         try:
             required = self.inspector.required(plan, drift.all_actions, relaxed=drift.replace)
@@ -66,7 +65,7 @@ class TargetPreview:
         )
 
     def _lacking(self, plan: TablePlan, required: RequiredDdl) -> list[Grant]:
-        """Privileges that the role lacks; empty if its grants cannot be read, which `pgsnow check` reports."""
+        """Privileges that the role lacks. None where the role's grants are not known: `pgsnow check` says so."""
         if self.rights.grants is None:
             return []
         if required.exists:
@@ -104,8 +103,8 @@ def _tick(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
     content, batch = _sample(plan)
     cleanup = _texts(cleanup_steps(plan.target, batch.batch, (stage,)))
     if plan.whole:
-        gather = _texts(gather_steps(content, batch, method=method, stage=stage))
-        return (*gather, *_put_in_place(content), *cleanup)
+        staged = _texts(stage_steps(content, batch, method=method, stage=stage))
+        return (*staged, *_put_in_place(content), *cleanup)
     merge = merge_steps(
         plan.target, plan.output, plan.key, batch, method=method, audited=content.audited, stage=stage
     )

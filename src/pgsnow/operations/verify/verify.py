@@ -124,7 +124,7 @@ class Comparison:
         """The row as the target's columns hold it, where they are shorter than the source's."""
         values = list(row)
         for at, limit in self._settled:
-            values[at] = limit.settle(values[at])
+            values[at] = limit.fit(values[at])
         return tuple(values)
 
     def _compare(self, source: dict[Row, Row]) -> int:

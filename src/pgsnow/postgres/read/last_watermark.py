@@ -12,7 +12,7 @@ from psycopg.sql import Composable
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.mapping import Field
-from pgsnow.model.types.type_rules import mapping_of
+from pgsnow.model.types.named_types import BY_NAME
 from pgsnow.postgres import sql
 from pgsnow.postgres.convert.checks import check
 from pgsnow.postgres.incremental.window import is_integer
@@ -28,7 +28,7 @@ class LastWatermark:
 
     def __init__(self, plan: TablePlan, before: str | None = None) -> None:
         column = plan.watermark_column
-        self._field = Field(column.name, column.name, mapping_of(column))
+        self._field = Field(column.name, column.name, BY_NAME[column.type_name])
         self._largest = None if before is None else _parsed(plan, before)
 
     def add(self, watermarks: pa.Array, good: pa.Array | None) -> None:

@@ -10,7 +10,7 @@ from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-from pgsnow.snowflake.statement import Statement, Step, number_in
+from pgsnow.snowflake.statement import SqlStatement, Step, number_in
 
 
 def cleanup_steps(
@@ -18,7 +18,7 @@ def cleanup_steps(
 ) -> tuple[Step, ...]:
     """Remove the staging table and the staged files of this batch, and of no other. Idempotent: objects that are not
     there (any more), be it the whole schema, are fine. table: False if it certainly has no staging table."""
-    drop = [Statement(sql.drop_staging(target, batch), missing_ok=True)] if table else []
+    drop = [SqlStatement(sql.drop_staging(target, batch), missing_ok=True)] if table else []
     return (*drop, *(stage.remove(target, batch) for stage in stages))
 
 

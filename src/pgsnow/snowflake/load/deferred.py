@@ -14,7 +14,7 @@ from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import Stage
-from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, Statement, Step
+from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, Step
 
 
 def deferred_steps(
@@ -29,14 +29,14 @@ def deferred_steps(
     layout = batches[0][0].layout
     fence = max(batch.fence for batch, _ in batches)
     copies = [
-        Statement(stage.copy(layout.target, batch.batch, into), COPY, _all_rows(batch))
+        SqlStatement(stage.copy(layout.target, batch.batch, into), COPY, _all_rows(batch))
         for batch, stage in batches
     ]
     merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited)
     return (
-        Statement(sql.create_staging(layout.target, into, layout.columns)),
+        SqlStatement(sql.create_staging(layout.target, into, layout.columns)),
         *copies,
-        Statement(merge, MERGE),
+        SqlStatement(merge, MERGE),
     )
 
 

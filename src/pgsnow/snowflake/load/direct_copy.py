@@ -21,7 +21,7 @@ from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import Stage
-from pgsnow.snowflake.statement import COPY, RowsLoaded, Statement, Step, number_in
+from pgsnow.snowflake.statement import COPY, RowsLoaded, SqlStatement, Step, number_in
 
 DELETED = "number of rows deleted"
 
@@ -59,7 +59,7 @@ def copy_steps(
     copy = copy_sql.copy_into_target(into, plan.output, filled, origin)
     return (
         *stage.put(into, batch.batch, [part.path for part in batch.parts] if parts is None else parts),
-        Statement(copy, COPY, RowsLoaded(batch.rows, message)),
+        SqlStatement(copy, COPY, RowsLoaded(batch.rows, message)),
     )
 
 

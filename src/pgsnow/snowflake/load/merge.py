@@ -13,7 +13,7 @@ from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.load.bind_values import BoundInsert
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, Statement, Step
+from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, Step
 
 Method = Literal["stage", "insert"]
 INSERT_ROWS = 4
@@ -47,9 +47,9 @@ def merge_steps(
     if batch.rows == 0:
         return ()
     return (
-        Statement(sql.create_staging(target, batch.batch, output)),
+        SqlStatement(sql.create_staging(target, batch.batch, output)),
         *fill_steps(target, output, batch, batch.batch, method=method, stage=stage, parts=parts),
-        Statement(sql.merge(target, batch.batch, output, key, batch.fence, audited, into), MERGE),
+        SqlStatement(sql.merge(target, batch.batch, output, key, batch.fence, audited, into), MERGE),
     )
 
 
@@ -77,7 +77,7 @@ def fill_steps(
     copy = stage.copy(target, batch.batch, into, force=force)
     return (
         *stage.put(target, batch.batch, paths if parts is None else parts),
-        Statement(copy, COPY, _all_rows(target, batch)),
+        SqlStatement(copy, COPY, _all_rows(target, batch)),
     )
 
 

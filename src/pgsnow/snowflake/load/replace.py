@@ -1,4 +1,4 @@
-"""The steps that replace a target's content, or append to it: gathered in one staging table, then one statement."""
+"""The steps that replace a target's content, or append to it: staged in one table, then applied by one statement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pgsnow.snowflake.schema.target_table import TargetColumn
 from pgsnow.snowflake.sql import replace as replace_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, Statement, Step
+from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, SqlStatement, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Content:
 def create_step(content: Content) -> Step:
     """Create the staging table, empty. Idempotent."""
     plan = content.plan
-    return Statement(sql.create_staging(plan.target, content.batch, plan.output, hashed=content.hashed))
+    return SqlStatement(sql.create_staging(plan.target, content.batch, plan.output, hashed=content.hashed))
 
 
-def gather_steps(
+def stage_steps(
     content: Content,
     batch: LoadBatch,
     *,
@@ -69,7 +69,7 @@ def gather_steps(
     if batch.batch == content.batch:
         before = (create_step(content),)
     elif again:
-        before = (Statement(replace_sql.forget_rows(plan.target, content.batch, batch.first_row)),)
+        before = (SqlStatement(replace_sql.forget_rows(plan.target, content.batch, batch.first_row)),)
     fill = fill_steps(
         plan.target, plan.output, batch, content.batch,
         method=method, stage=stage, parts=parts, hashed=content.hashed, force=again,
@@ -78,9 +78,9 @@ def gather_steps(
 
 
 def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = None) -> tuple[Step, ...]:
-    """Let the target hold the gathered rows and no others, from one moment to the next. Idempotent.
+    """Let the target hold the staged rows and no others, from one moment to the next. Idempotent.
 
-    foreign: see `foreign_columns`; they are NULL in new rows. rows: how many were gathered. Without a key, a failing
+    foreign: see `foreign_columns`; they are NULL in new rows. rows: how many were staged. Without a key, a failing
     proof raises LoadMismatch: a later run's rows are there then, and stay.
     """
     plan = content.plan
@@ -91,14 +91,14 @@ def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = N
     if rows is not None and not plan.target_key:
         message = f"{plan.target}: {rows} rows were staged; rows in the table:"
         proof = RowsLoaded(rows, message, column="number of rows inserted")
-    return (Statement(text, REPLACE, proof),)
+    return (SqlStatement(text, REPLACE, proof),)
 
 
 def append_steps(content: Content) -> tuple[Step, ...]:
-    """Add gathered rows that the target does not have; nothing else is changed. Idempotent."""
+    """Add staged rows that the target does not have; nothing else is changed. Idempotent."""
     plan = content.plan
     text = replace_sql.append(plan.target, content.batch, plan.output, content.filled)
-    return (Statement(text, MERGE),)
+    return (SqlStatement(text, MERGE),)
 
 
 def foreign_columns(plan: TablePlan, there: Sequence[TargetColumn] | None) -> list[str]:

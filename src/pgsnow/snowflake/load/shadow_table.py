@@ -1,4 +1,4 @@
-"""A shadow table gathers a new content beside its target, over any number of attempts, until it takes its place."""
+"""A shadow table takes the rows of a backfill, over any number of attempts, until it replaces the target's content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.sql import direct_copy as sql
-from pgsnow.snowflake.statement import REPLACE, Statement, Step
+from pgsnow.snowflake.statement import REPLACE, SqlStatement, Step
 
 
 def shadow_table(target: TargetName, batch: str) -> TargetName:
@@ -19,7 +19,9 @@ def shadow_table(target: TargetName, batch: str) -> TargetName:
 
 def create_shadow(plan: TablePlan, batch: str) -> Step:
     """Create the shadow table. Idempotent; one that is there stays as it is."""
-    return Statement(sql.create_shadow(shadow_table(plan.target, batch), plan.output, plan.metadata_columns))
+    return SqlStatement(
+        sql.create_shadow(shadow_table(plan.target, batch), plan.output, plan.metadata_columns)
+    )
 
 
 def put_in_place(content: Content, batch: str, foreign: Sequence[str]) -> tuple[Step, ...]:
@@ -37,4 +39,4 @@ def put_in_place(content: Content, batch: str, foreign: Sequence[str]) -> tuple[
         foreign,
         content.fence,
     )
-    return (Statement(text, REPLACE),)
+    return (SqlStatement(text, REPLACE),)

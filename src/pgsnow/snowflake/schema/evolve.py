@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pgsnow.model.evolution.drift import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.snowflake_types import is_wider
-from pgsnow.snowflake.schema.target_table import Change, TargetColumn
+from pgsnow.snowflake.schema.target_table import DdlChange, TargetColumn
 from pgsnow.snowflake.sql import statements as sql
 
 
@@ -21,7 +21,7 @@ class Evolution:
     """changes: what is to be done to a target, in order. columns: what it has then. incomplete: why everything must be
     read although the drift did not say so."""
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[DdlChange, ...] = ()
     columns: tuple[TargetColumn, ...] = ()
     incomplete: str | None = None
 
@@ -30,15 +30,15 @@ class Evolution:
 class _Step:
     """change: None where no statement is needed. incomplete: as in Evolution."""
 
-    change: Change | None
+    change: DdlChange | None
     incomplete: str | None = None
 
 
 def evolution(
     target: TargetName, actions: Sequence[TargetAction], there: Sequence[TargetColumn]
 ) -> Evolution:
-    """What these actions mean for a target that has these columns. Nothing for one without columns, which is not
-    there."""
+    """The changes that these actions mean for a target that has these columns; none for one that is not there, which
+    has no columns."""
     kinds = {column.name: column.kind for column in there}
     steps = (
         [step for action in actions if (step := _step(target, action, kinds)) is not None] if there else []
@@ -64,28 +64,28 @@ def _step(target: TargetName, action: TargetAction, kinds: dict[str, str]) -> _S
                 return None
             was, kinds[name] = kinds[name], kind
             return _Step(
-                Change(sql.widen_column(target, name, kind), f"column {name} of {target}: {was} → {kind}")
+                DdlChange(sql.widen_column(target, name, kind), f"column {name} of {target}: {was} → {kind}")
             )
         case DropColumn(name):
             if kinds.pop(name, None) is None:
                 return None
-            return _Step(Change(sql.drop_column(target, name), f"dropped column {name} of {target}"))
+            return _Step(DdlChange(sql.drop_column(target, name), f"dropped column {name} of {target}"))
 
 
 def _rename(target: TargetName, action: RenameColumn, kinds: dict[str, str]) -> _Step | None:
     old, new = action.old, action.new
     if new in kinds:
-        # With the old one there too, somebody else has added a column of this name: all its values must be loaded.
+        # With the old one there too, another program has added a column of this name: all its values must be loaded.
         return _Step(None, f"column {new} was in the target already") if old in kinds else None
     if old not in kinds:
         added = _add(target, new, action.kind, kinds)
         return replace(added, incomplete=f"column {old} was gone from the target") if added else None
     kinds[new] = kinds.pop(old)
-    return _Step(Change(sql.rename_column(target, old, new), f"renamed column {old} of {target} to {new}"))
+    return _Step(DdlChange(sql.rename_column(target, old, new), f"renamed column {old} of {target} to {new}"))
 
 
 def _add(target: TargetName, name: str, kind: str, kinds: dict[str, str]) -> _Step | None:
     if name in kinds:
         return None
     kinds[name] = kind
-    return _Step(Change(sql.add_column(target, name, kind), f"added column {name} {kind} to {target}"))
+    return _Step(DdlChange(sql.add_column(target, name, kind), f"added column {name} {kind} to {target}"))

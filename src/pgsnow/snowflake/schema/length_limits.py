@@ -1,4 +1,4 @@
-"""Columns of a target that are shorter than Snowflake's longest: what is too long for them is found before staging.
+"""Columns of a target that are shorter than Snowflake's longest: values too long for them are found before staging.
 
 The real service refuses the whole MERGE for one such value; an emulator may store it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -31,13 +32,13 @@ class Limit:
     family: str
     length: int
     overflow: Overflow = Overflow.REJECT
-    """What becomes of longer values: NULL and CLAMP change them, else their rows are rejected."""
+    """Handling of longer values: NULL and CLAMP change them, else their rows are rejected."""
 
     @property
     def changes(self) -> bool:
         return self.overflow in NEVER_OF_KEYS
 
-    def settle(self, value: Any) -> Any:
+    def fit(self, value: Any) -> Any:
         """One value (str or bytes) as `shortened` would leave it."""
         if value is None or not self.changes or len(value) <= self.length:
             return value
@@ -46,13 +47,18 @@ class Limit:
 
 def limits_of(columns: Mapping[str, str], output: Sequence[Field]) -> tuple[Limit, ...]:
     """The limits below Snowflake's own, in `columns` as `ensure_target` returns them."""
-    found = []
-    for field in output:
-        kind = ColumnType.parse(columns.get(field.target, ""))
-        longest = _LONGEST.get(kind.family)
-        if longest is not None and kind.arguments and kind.arguments[0] < longest:
-            found.append(Limit(field.source, field.target, kind.family, kind.arguments[0], field.overflow))
-    return tuple(found)
+    limits = [_limit_of(columns.get(field.target, ""), field) for field in output]
+    return tuple(limit for limit in limits if limit is not None)
+
+
+@cache
+def _limit_of(column: str, field: Field) -> Limit | None:
+    """The limit of one column of this type; None if it takes Snowflake's longest values, or other than texts."""
+    kind = ColumnType.parse(column)
+    longest = _LONGEST.get(kind.family)
+    if longest is None or not kind.arguments or kind.arguments[0] >= longest:
+        return None
+    return Limit(field.source, field.target, kind.family, kind.arguments[0], field.overflow)
 
 
 def over_limit(rows: pa.RecordBatch, limits: Sequence[Limit]) -> list[tuple[int, str, str]]:
@@ -78,12 +84,12 @@ def shortened(rows: pa.RecordBatch, limits: Sequence[Limit]) -> tuple[pa.RecordB
         long = pc.greater(_LENGTH[limit.family](column), limit.length).fill_null(False)
         if long.true_count:
             counts[limit.source] = long.true_count
-            settled = pc.if_else(long, _settled(column, limit), column)
-            rows = rows.set_column(rows.schema.get_field_index(limit.source), limit.source, settled)
+            fitted = pc.if_else(long, _fitted(column, limit), column)
+            rows = rows.set_column(rows.schema.get_field_index(limit.source), limit.source, fitted)
     return rows, counts
 
 
-def _settled(column: pa.Array, limit: Limit) -> pa.Array:
+def _fitted(column: pa.Array, limit: Limit) -> pa.Array:
     if limit.overflow is Overflow.NULL:
         return pa.nulls(len(column), column.type)
     return _BEGINNING[limit.family](column, 0, limit.length)

@@ -27,11 +27,11 @@ class TargetColumn:
     not_null: bool = False
     has_default: bool = False
     primary: bool = False
-    """Of the primary key."""
+    """True if the column belongs to the primary key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DdlChange:
     """A DDL statement, and the sentence that reports it once it is done ("": none does)."""
 
     statement: str
@@ -42,7 +42,7 @@ class Change:
 class Alterations:
     """changes: the statements after which a target is fit, in order. columns: the target's columns then."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[DdlChange, ...]
     columns: tuple[TargetColumn, ...]
 
 
@@ -74,14 +74,14 @@ class Shape:
 
         relaxed: columns of a former key may be NULL from now on. Raises TargetConflict, naming all columns concerned.
         """
-        loosened: tuple[Change, ...] = ()
+        loosened: tuple[DdlChange, ...] = ()
         if relaxed:
             loosened, there = relaxing(self.target, there, self.key)
         refuse_conflicts(self.target, there, self.output, self.key, self.own)
         known = {column.name for column in there}
         wanted = [*((field.target, field.type.snowflake) for field in self.output), *self.own]
         added = [
-            Change(sql.add_column(self.target, name, kind), f"added column {name} {kind} to {self.target}")
+            DdlChange(sql.add_column(self.target, name, kind), f"added column {name} {kind} to {self.target}")
             for name, kind in wanted
             if name not in known
         ]
@@ -98,9 +98,9 @@ def make_fit(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Make the target fit: (its columns, name → type; sentences that say what was done).
 
-    there: as `describe` told just now. Schema, table and stage are created where missing, and columns are altered as
-    `Shape.alterations` says. Idempotent; any number of workers may do it at once. Raises TargetConflict before anything
-    is altered, and whatever Session.execute raises.
+    there: what `describe` has just returned. Schema, table and stage are created where missing, and columns are altered
+    as `Shape.alterations` says. Idempotent; any number of workers may do it at once. Raises TargetConflict before
+    anything is altered, and whatever Session.execute raises.
     """
     events: list[str] = []
     if there is None:
@@ -120,7 +120,7 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
         result = session.execute(sql.describe_table(target))
     except TargetMissing:
         return None
-    told = zip(
+    described = zip(
         result.column("name"),
         result.column("type"),
         result.column("kind"),
@@ -139,7 +139,7 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
             has_default=default is not None,
             primary=primary == "Y",
         )
-        for name, kind, role, null, default, primary in told
+        for name, kind, role, null, default, primary in described
     ]
 
 
@@ -155,17 +155,17 @@ def _create(session: Session, shape: Shape) -> list[TargetColumn]:
 
 def relaxing(
     target: TargetName, there: Sequence[TargetColumn], key: Sequence[Field]
-) -> tuple[tuple[Change, ...], tuple[TargetColumn, ...]]:
+) -> tuple[tuple[DdlChange, ...], tuple[TargetColumn, ...]]:
     """The changes after which columns that are not of the key (any more) may be NULL, and the columns then.
     A primary key keeps its columns NOT NULL, so it is dropped first."""
     keys = {field.target for field in key}
     bound = [column for column in there if column.not_null and column.name not in keys]
     changes = [
-        Change(sql.drop_not_null(target, c.name), f"column {c.name} of {target} may be NULL now")
+        DdlChange(sql.drop_not_null(target, c.name), f"column {c.name} of {target} may be NULL now")
         for c in bound
     ]
     if any(column.primary for column in bound):
-        changes.insert(0, Change(sql.drop_primary_key(target), ""))
+        changes.insert(0, DdlChange(sql.drop_primary_key(target), ""))
     kept = [replace(c, required=False, not_null=False, primary=False) if c in bound else c for c in there]
     return tuple(changes), tuple(kept)
 

@@ -41,31 +41,31 @@ def parquet_values(output: Sequence[Field]) -> list[Filled]:
 
 
 def count_of(target: TargetName, fence: int) -> str:
-    """How many rows one attempt has put there."""
+    """Count the rows that one attempt has put there."""
     return f"SELECT COUNT(*) FROM {qualified(target)} WHERE {quote(FENCE_COLUMN)} = {fence}"
 
 
 def any_row(target: TargetName, *, not_after: int | None) -> str:
-    """not_after: a row whose fence is not larger than this, or that has none; None: any row at all."""
+    """Look for a row. not_after: one whose fence is not larger than this, or that has none; None: any row at all."""
     mark = quote(FENCE_COLUMN)
     older = "" if not_after is None else f" WHERE {mark} IS NULL OR {mark} <= {not_after}"
     return f"SELECT 1 FROM {qualified(target)}{older} LIMIT 1"
 
 
 def delete_attempts(target: TargetName, fences: Sequence[int]) -> str:
-    """What these attempts have put there."""
+    """Delete the rows that these attempts have put there."""
     listed = ", ".join(map(str, fences))
     return f"DELETE FROM {qualified(target)} WHERE {quote(FENCE_COLUMN)} IN ({listed})"
 
 
 def any_twice(target: TargetName, key: Sequence[Field]) -> str:
-    """A row if a key has more than one."""
+    """Look for a key that more than one row has."""
     names = ", ".join(quote(f.target) for f in key)
     return f"SELECT 1 FROM {qualified(target)} GROUP BY {names} HAVING COUNT(*) > 1 LIMIT 1"
 
 
 def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Field]) -> str:
-    """Of the rows of one key only that of the newest attempt stays. columns: all that can be written."""
+    """Keep one row per key, that of the newest attempt. columns: all that can be written."""
     names = ", ".join(map(quote, columns))
     keys = ", ".join(f"t.{quote(f.target)}" for f in key)
     values = ", ".join(f"t.{quote(column)}" for column in columns)
@@ -77,8 +77,8 @@ def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Fie
 
 
 def delete_overtaken(target: TargetName, key: Sequence[Field], since: int) -> str:
-    """Rows of which there is another with the same key that was written under the fence `since` or a higher one, and
-    under a higher one than they were. A row without a fence is somebody else's, and stays.
+    """Delete rows of whose key there is another row that was written under the fence `since` or a higher one, and
+    under a higher one than they were. A row without a fence is not pgsnow's, and stays.
 
     Snowflake docs, "DELETE" (USING a query)."""
     names, mark, table = [quote(f.target) for f in key], quote(FENCE_COLUMN), qualified(target)
@@ -92,7 +92,8 @@ def delete_overtaken(target: TargetName, key: Sequence[Field], since: int) -> st
 
 
 def create_shadow(shadow: TargetName, output: Sequence[Field], own: Sequence[MetadataColumn]) -> str:
-    """Transient, for it holds nothing that the source has not, but not temporary: it outlives the session by days."""
+    """Create a shadow table. Transient, because it holds nothing that the source has not, but not temporary: it
+    outlives the session by days."""
     columns = [(f.target, f.type.snowflake) for f in output] + list(own)
     listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
     return (
@@ -109,10 +110,10 @@ def put_in_place(
     others: Sequence[str],
     fence: int,
 ) -> str:
-    """All rows of the target give way to those beside it, of rows with one key to that of the newest attempt.
+    """Replace all rows of the target by those of its shadow table; of rows with one key, by that of the newest attempt.
 
     Unless a run with a higher fence has written to the target: then it is filled with what it holds. filled and others:
-    as in whole_sql.overwrite.
+    as in replace.overwrite.
     """
     values = [
         *((f.target, f"b.{quote(f.target)}") for f in output),

@@ -1,5 +1,5 @@
 # ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through quoting.py)
-"""The statements that put a whole content in place, as text. Pure.
+"""Statements that replace a target's content or append to it, as text. Pure.
 
 Sources: Snowflake docs, "INSERT" (OVERWRITE), "MERGE".
 """
@@ -25,7 +25,7 @@ def overwrite(
     others: Sequence[str],
     fence: int,
 ) -> str:
-    """All rows of the target give way to those of the staging table, of rows with one key to the last.
+    """Replace all rows of the target by those of the staging table; of rows with one key, by the last.
 
     Unless a run with a higher fence has written to the target: then it is filled with what it holds. filled: the
     target's columns that are pgsnow's own, and what each is filled with. others: those that are not the output's
@@ -49,14 +49,15 @@ def overwrite(
 
 
 def identity() -> tuple[Filled, ...]:
-    """What tells rows apart that have no key: their digest, and their number among those that are alike."""
+    """Values by which rows without a key are told apart: content hash, and number among rows that are alike."""
     digest = f"r.{quote(HASH_COLUMN)}"
     number = f"ROW_NUMBER() OVER (PARTITION BY {digest} ORDER BY r.{quote(ORDER_COLUMN)})"
     return ((HASH_COLUMN, digest), (OCCURRENCE_COLUMN, number))
 
 
 def append(target: TargetName, batch: str, output: Sequence[Field], filled: Sequence[Filled]) -> str:
-    """Rows whose digest and number are not in the target yet. A stale worker adds what the source did hold."""
+    """Add the rows whose content hash and number are not in the target yet. A stale worker adds rows that the source
+    did hold."""
     values = [*staged_values(output), *filled]
     matching = " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in (HASH_COLUMN, OCCURRENCE_COLUMN))
     return (
@@ -70,5 +71,5 @@ def append(target: TargetName, batch: str, output: Sequence[Field], filled: Sequ
 
 
 def forget_rows(target: TargetName, batch: str, first_row: int) -> str:
-    """What a failed attempt may have left of a unit, and of none before it."""
+    """Delete the rows that a failed attempt may have left of a batch, and none of the batches before it."""
     return f"DELETE FROM {qualified(staging_table(target, batch))} WHERE {quote(ORDER_COLUMN)} >= {first_row}"

@@ -1,5 +1,5 @@
 # ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through quoting.py)
-"""The statements that create, stage, merge and sweep, as text. Pure; every name is quoted, case kept.
+"""Statements that create, stage, merge and clean up, as text. Pure; every name is quoted, its case kept.
 
 Sources: Snowflake docs, "CREATE TABLE", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
 """
@@ -88,7 +88,7 @@ def create_stage(target: TargetName) -> str:
 
 
 def audit(run_id: str) -> tuple[Filled, ...]:
-    """What the audit columns are filled with."""
+    """The audit columns with their values."""
     return ((SYNCED_AT_COLUMN, NOW), (RUN_ID_COLUMN, text(run_id)))
 
 
@@ -170,7 +170,7 @@ def staged_values(output: Sequence[Field]) -> list[Filled]:
 
 
 def delete_older(target: TargetName, fence: int) -> str:
-    """The rows that no run with this fence or a higher one wrote."""
+    """Delete the rows that no run with this fence or a higher one wrote."""
     column = quote(FENCE_COLUMN)
     return f"DELETE FROM {qualified(target)} WHERE {column} IS NULL OR {column} < {fence}"
 

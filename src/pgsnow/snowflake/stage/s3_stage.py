@@ -58,8 +58,6 @@ class Removal:
 class S3Stage:
     """Folders of batches below S3_PREFIX."""
 
-    needs_session = False
-
     def __init__(self, settings: S3Settings, stage: TargetName | None) -> None:
         """stage: the external stage that stands for `settings.url`, if Snowflake is to read through one."""
         self._settings = settings
@@ -97,7 +95,7 @@ class S3Stage:
         return f"LIST @{qualified(self._stage)}/{folder}" if self._stage is not None else None
 
     def key(self, batch: str) -> str:
-        """What the keys of the batch's objects begin with. The closing slash keeps batch 1 apart from batch 10."""
+        """The beginning of the keys of the batch's objects. The closing slash keeps batch 1 apart from batch 10."""
         return f"{self._settings.prefix}/{folder_of(batch)}"
 
     def _origin(self, batch: str, show: Callable[[Secret], str]) -> str:

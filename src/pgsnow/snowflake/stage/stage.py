@@ -1,26 +1,27 @@
-"""A stage keeps part files until COPY has read them: one interface, and Snowflake's own stage behind it."""
+"""Stages, which keep part files until COPY has read them: their interface, Snowflake's own, and the choice."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pgsnow.model.errors import TargetMissing
+from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.errors import ConfigError, TargetMissing
+from pgsnow.model.settings.s3 import S3Settings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import stage_path
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.statement import PUT, Statement, Step, Uploaded
+from pgsnow.snowflake.stage.s3_stage import S3Stage
+from pgsnow.snowflake.statement import PUT, SqlStatement, Step, Uploaded
 
 
 class Stage(Protocol):
     """A place for the part files of load batches, each batch in a folder of its own name. All steps are idempotent."""
-
-    @property
-    def needs_session(self) -> bool:
-        """True if files reach it through a session in Snowflake."""
 
     def put(self, target: TargetName, batch: str, parts: Sequence[Path]) -> tuple[Step, ...]:
         """Upload the files into the batch's folder under their own names, over those that are there.
@@ -44,11 +45,10 @@ class Stage(Protocol):
 class InternalStage:
     """The stage that pgsnow creates in each schema with targets."""
 
-    needs_session = True
-
     def put(self, target: TargetName, batch: str, parts: Sequence[Path]) -> tuple[Step, ...]:
         return tuple(
-            Statement(sql.put(target, batch, part), PUT, Uploaded(f"{target}: {part.name}")) for part in parts
+            SqlStatement(sql.put(target, batch, part), PUT, Uploaded(f"{target}: {part.name}"))
+            for part in parts
         )
 
     def copy(self, target: TargetName, batch: str, into: str, *, force: bool = False) -> str:
@@ -58,7 +58,7 @@ class InternalStage:
         return stage_path(target, batch)
 
     def remove(self, target: TargetName, batch: str) -> Step:
-        return Statement(sql.remove_batch(target, batch), missing_ok=True)
+        return SqlStatement(sql.remove_batch(target, batch), missing_ok=True)
 
     def batches(self, session: Session, target: TargetName) -> list[str]:
         try:
@@ -69,6 +69,38 @@ class InternalStage:
 
 
 INTERNAL: Stage = InternalStage()
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """All stages that the settings offer. Outlives a tick; to be made after a fork."""
+
+    s3: S3Stage | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Stages:
+        if settings.s3 is None:
+            return cls()
+        return cls(S3Stage(settings.s3, _stage(settings, settings.s3)))
+
+    def serving(self, load: LoadMethod) -> Stage:
+        """Raises ConfigError for `load: s3` without a bucket."""
+        if load is not LoadMethod.S3:
+            return INTERNAL
+        if self.s3 is None:
+            raise ConfigError("load: s3 needs a bucket — set S3_BUCKET, or write load: stage")
+        return self.s3
+
+    @property
+    def all(self) -> tuple[Stage, ...]:
+        """All stages: an earlier run, under another configuration, may have left files in any."""
+        return (INTERNAL, self.s3) if self.s3 is not None else (INTERNAL,)
+
+
+def _stage(settings: Settings, s3: S3Settings) -> TargetName | None:
+    if not s3.stage:
+        return None
+    return TargetName.parse(s3.stage, database=settings.snowflake.database, schema=settings.snowflake.schema)
 
 
 def _batch_of(name: str) -> str:

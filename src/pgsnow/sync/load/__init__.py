@@ -3,7 +3,7 @@
 merge.py          changed rows, and small batches of any read
 direct_copy.py    a full read into a target without older rows
 replace.py        a whole content, in place of the target's or added to it
-shadow_table.py   a backfill that is gathered beside the target, then swapped in
+shadow_table.py   a backfill into a shadow table, which then replaces the target's content
 deferred.py       batches that are staged now and loaded by a later run
 
 Two more will be modules beside these, each with its statements in snowflake/load and snowflake/sql, and a line in

@@ -17,8 +17,8 @@ from pgsnow.sync.pipeline.load_batches import batch_name
 
 @dataclass(frozen=True, slots=True)
 class BackfillFacts:
-    """A backfill in chunks, or one of its chunks. fence: of the backfill. shadow: its rows are gathered in a shadow
-    table."""
+    """A backfill in chunks, or one of its chunks. fence: of the backfill. shadow: its rows are loaded into a
+    shadow table."""
 
     fence: int
     shadow: bool
@@ -27,7 +27,7 @@ class BackfillFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoadFacts:
-    """What a run is about to load, as far as the choice of its loader depends on it.
+    """Facts about a run's rows that the choice of its loader depends on.
 
     full_read: everything is read. first: nothing of the table is known to be loaded. resumable: the checkpoint moves
     after each batch. replaces: what a full read finds is to take the place of the target's content (with mode append,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
@@ -13,18 +13,18 @@ from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import SourceDefinition
 
 
+@dataclass(slots=True)
 class ClaimedTable:
-    """Keeps `claim` equal to what the ledger has: whoever tries the run again goes on from it. Every method raises
+    """Keeps `claim` equal to what the ledger has: another attempt at the run goes on from it. Every method raises
     LeaseLost once another run has claimed the table."""
 
-    def __init__(self, ledger: Ledger, claim: Claim) -> None:
-        self.ledger = ledger
-        self.claim = claim
+    ledger: Ledger
+    claim: Claim
 
     def advance(self, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
         """Move the checkpoint to where Snowflake has everything, and remember the source's definition (None: what is
         known stands). A checkpoint that lies before the present one is a server that was restored to an older state:
-        everything has been read then, and the ledger begins anew."""
+        everything has been read then, and the ledger starts over."""
         before = self.claim.checkpoint
         if before is not None and before.identity == checkpoint.identity and checkpoint.x < before.x:
             self.ledger.checkpoints.forget(self.claim)

@@ -10,14 +10,13 @@ from pathlib import Path
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.execute import execute, execute_all, result_of
 from pgsnow.snowflake.load.merge import Method, choose_method
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.sql.statements import Filled, audit
 from pgsnow.snowflake.stage.s3_stage import S3Stage
-from pgsnow.snowflake.stage.stage import Stage
-from pgsnow.snowflake.statement import Step
+from pgsnow.snowflake.stage.stage import Stage, Stages
+from pgsnow.snowflake.statement import Step, execute, execute_all, result_of
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.session import RunSession
@@ -38,15 +37,17 @@ class LoadContext:
     batches: OpenBatches
     target: Target
     stages: Stages
+    stage: Stage
     uploaded: dict[str, frozenset[Path]] = field(default_factory=dict)
 
     @property
-    def stage(self) -> Stage:
-        return self.stages.serving(self.plan.config.load)
+    def audited(self) -> tuple[Filled, ...]:
+        """The audit columns, if the target has them, with their values."""
+        return audit(self.table.claim.run_id) if self.plan.config.audit_columns else ()
 
     @property
     def content(self) -> Content:
-        """All rows of the run, where they are gathered in one staging table."""
+        """All rows of the run, where they are staged in one table."""
         claim = self.table.claim
         return Content(self.plan, batch_name(self.plan, claim.fence, 0), claim.fence, claim.run_id)
 

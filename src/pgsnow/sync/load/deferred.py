@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
@@ -16,14 +17,14 @@ from pgsnow.sync.load.outcome import Complete, Deferred, TargetRecreated
 from pgsnow.sync.runtime.retry import with_retries
 
 
+@dataclass(frozen=True, slots=True)
 class DeferredLoader:
     """See `Loader`. Uploads the batch's files, and leaves them; through a bucket, nothing is sent to Snowflake."""
 
-    def __init__(self, load: LoadContext) -> None:
-        self._load = load
+    context: LoadContext
 
     def load(self, batch: LoadBatch) -> Deferred | TargetRecreated:
-        load = self._load
+        load = self.context
         load.batches.begin(batch.batch)
         with load.recorder.timed("put"):
             try:
@@ -45,7 +46,7 @@ class DeferredLoader:
         return Complete()
 
     def _upload(self, batch: LoadBatch) -> None:
-        load = self._load
+        load = self.context
         with_retries(lambda: load.upload(batch.batch, load.missing_parts(batch)), load.stop)
 
 
@@ -54,7 +55,7 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
     Idempotent. Raises StagedRowsLost, TargetQueryFailed, StagingRefused if they cannot be loaded."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
-    steps = deferred_steps(into, found, load.content.audited)
+    steps = deferred_steps(into, found, load.audited)
     result = load.session.do(lambda session: load.run(session, steps))
     load.recorder.load_units += 1
     load.recorder.applied(result)

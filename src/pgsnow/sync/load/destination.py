@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.cleanup import cleanup_steps, prune
-from pgsnow.snowflake.load.execute import execute_all
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.statement import Step, execute_all
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.context import LoadContext
@@ -30,7 +32,7 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedTarget:
     """A target that can be loaded. limits: its columns that take less than Snowflake's longest values. created: it had
     to be created, so the ledger has no checkpoint of the table any more."""
 
@@ -55,12 +57,12 @@ class Destination(Protocol):
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
 
-    def prepare(self, *, relaxed: bool = False) -> Prepared:
+    def prepare(self, *, relaxed: bool = False) -> PreparedTarget:
         """Make sure that the target is there and takes the plan's rows. Sends nothing if the ledger remembers that it
         does. relaxed: columns that are not of the key may be NULL from now on. Raises TargetConflict,
         SchemaChangePending, TargetGone."""
 
-    def look_again(self) -> Prepared:
+    def look_again(self) -> PreparedTarget:
         """As `prepare`, whatever is remembered of the target."""
 
     def definition(self, drift: Drift) -> SourceDefinition | None:
@@ -104,29 +106,35 @@ class SnowflakeDestination:
         self.batches = OpenBatches(
             table,
             recorder,
-            lambda batches: self.session.do(lambda session: self._remove(session, batches)),
-            lambda batches: self.session.once(lambda session: self._remove(session, batches)),
+            lambda batches: self._remove(batches, self.session.do),
+            lambda batches: self._remove(batches, self.session.once),
         )
         self._load = LoadContext(
-            plan, table, recorder, engine.stop, self.session, self.batches, self.target, engine.stagings
+            plan,
+            table,
+            recorder,
+            engine.stop,
+            self.session,
+            self.batches,
+            self.target,
+            engine.stages,
+            engine.stages.serving(plan.config.load),
         )
         self.uploads = EarlyUploader(self._load)
+        self.loader = partial(choose, self._load)
         self.evolve = self.target.evolve
         self.definition = self.target.definition
         self.close = self.session.close
 
-    def prepare(self, *, relaxed: bool = False, look: bool = False) -> Prepared:
+    def prepare(self, *, relaxed: bool = False, look: bool = False) -> PreparedTarget:
         created = False
         if look or relaxed or not self.target.is_fit:
             with self._load.recorder.timed("prepare"):
                 created = self.target.make_fit(relaxed=relaxed, look=look)
-        return Prepared(limits_of(self.target.columns or {}, self._load.plan.output), created)
+        return PreparedTarget(limits_of(self.target.columns or {}, self._load.plan.output), created)
 
-    def look_again(self) -> Prepared:
+    def look_again(self) -> PreparedTarget:
         return self.prepare(look=True)
-
-    def loader(self, facts: LoadFacts) -> Loader:
-        return choose(self._load, facts)
 
     def create_shadow(self, fence: int) -> None:
         load, batch = self._load, batch_name(self._load.plan, fence, 0)
@@ -144,11 +152,14 @@ class SnowflakeDestination:
     def prune(self, fence: int) -> int:
         return self.session.do(lambda session: prune(session, self._load.plan.target, fence))
 
-    def _remove(self, session: Session, batches: Sequence[OpenBatch]) -> None:
-        load = self._load
+    def _remove(
+        self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]
+    ) -> None:
+        load, steps = self._load, list[Step]()
         for batch in batches:
             stages = load.stages.all if batch.inherited else (load.stage,)
-            execute_all(session, cleanup_steps(load.plan.target, batch.name, stages, table=batch.table))
+            steps += cleanup_steps(load.plan.target, batch.name, stages, table=batch.table)
+        do(lambda session: execute_all(session, steps))
 
 
 def destination_of(

@@ -16,9 +16,8 @@ from pgsnow.snowflake.load.direct_copy import (
     has_no_older_row,
     remove_duplicates,
 )
-from pgsnow.snowflake.load.execute import execute, result_of
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.statement import PUT
+from pgsnow.snowflake.statement import PUT, execute, result_of
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.merge import MergeLoader
 from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
@@ -117,7 +116,7 @@ class DirectCopyLoader:
             return LoadResult(inserted=batch.rows)
         steps = copy_steps(
             load.plan, self._into, batch,
-            stage=load.stage, origin=origin, parts=load.missing_parts(batch), audited=load.content.audited,
+            stage=load.stage, origin=origin, parts=load.missing_parts(batch), audited=load.audited,
         )  # fmt: skip
         phases = []
         for done in execute(session, steps):

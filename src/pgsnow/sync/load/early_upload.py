@@ -27,13 +27,13 @@ class _Batch:
     failed: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(slots=True)
 class EarlyUploader:
     """Called by the thread that reads. A thread of its own uploads one file after the other, and exists no longer than
     a batch is read. Files that it does not upload are put with the rest of the batch, with the retries of that."""
 
-    def __init__(self, load: LoadContext) -> None:
-        self._load = load
-        self._batch = _Batch()
+    _load: LoadContext
+    _batch: _Batch = field(default_factory=_Batch)
 
     def send(self, batch: str, parts: Sequence[PartFile]) -> None:
         """Upload finished files of a batch that has more rows than these, unless the batch may yet be so small that it

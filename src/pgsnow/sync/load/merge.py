@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.statement import Step
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
 
 
+@dataclass(frozen=True, slots=True)
 class MergeLoader:
-    """See `Loader`. Any rows may come, in any number of versions."""
+    """See `Loader`. Any rows may come, in any number of versions. shadow: the shadow table that takes the rows instead
+    of the target."""
 
-    def __init__(self, load: LoadContext, shadow: TargetName | None = None) -> None:
-        """shadow: the shadow table that takes the rows instead of the target."""
-        self._load = load
-        self._shadow = shadow
+    context: LoadContext
+    shadow: TargetName | None = None
 
     def load(self, batch: LoadBatch) -> Loaded | TargetRecreated:
-        self._load.batches.cleanup(but=(batch.batch,))
-        self._load.batches.begin(batch.batch)
+        self.context.batches.cleanup(but=(batch.batch,))
+        self.context.batches.begin(batch.batch)
         return self.merge(batch)
 
     def merge(self, batch: LoadBatch) -> Loaded | TargetRecreated:
         """As `load`, for a batch that is begun."""
-        load, recreated = self._load, False
+        load, recreated = self.context, False
+        first = [self._steps(batch)]
+
+        def attempt(session: Session) -> LoadResult:
+            return load.run(session, first.pop() if first else self._steps(batch))
+
         try:
-            result = load.session.do(lambda session: self._attempt(session, batch))
+            result = load.session.do(attempt)
         except TargetQueryFailed as refused:
-            if self._shadow is not None:
+            if self.shadow is not None:
                 if isinstance(refused, TargetMissing):
                     load.target.read_all()
                 raise
             # The target may have been dropped, or altered by hand, since its columns were remembered.
             recreated = load.target.make_fit(look=True)
-            result = load.session.do(lambda session: self._attempt(session, batch))
+            result = load.session.do(attempt)
         load.recorder.loaded(batch, result)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:
         return Complete()
 
-    def _attempt(self, session: Session, batch: LoadBatch) -> LoadResult:
-        load, plan = self._load, self._load.plan
-        steps = merge_steps(
+    def _steps(self, batch: LoadBatch) -> tuple[Step, ...]:
+        """The first time without the files that are in the stage already, then with all of them."""
+        load, plan = self.context, self.context.plan
+        return merge_steps(
             plan.target, plan.output, plan.key, batch,
-            method=load.method(batch.rows, batch.size), audited=load.content.audited, stage=load.stage,
-            parts=load.missing_parts(batch), into=self._shadow,
+            method=load.method(batch.rows, batch.size), audited=load.audited, stage=load.stage,
+            parts=load.missing_parts(batch), into=self.shadow,
         )  # fmt: skip
-        return load.run(session, steps)

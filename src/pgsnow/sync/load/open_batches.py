@@ -45,7 +45,7 @@ class OpenBatches:
 
     def begin(self, batch: str) -> None:
         """Record the batch in the ledger, before anything of it exists; it is cleaned up later. Raises LeaseLost."""
-        self.hold(batch)
+        self._table.ledger.checkpoints.open_batch(self._table.claim, batch)
         known = self._open.get(batch)
         self._open[batch] = OpenBatch(batch, known is not None and known.inherited)
 
@@ -70,17 +70,20 @@ class OpenBatches:
     def release_shadows(self) -> None:
         """Shadow tables are needed no longer: they are cleaned up like the rest."""
         self._open = self._shadows | self._open
-        self._shadows.clear()
+        self._shadows = {}
 
-    def cleanup(self, *, but: Collection[str] = ()) -> None:
-        """Remove what every open batch has left but these. Idempotent."""
+    def cleanup(self, *, but: Collection[str] = (), shadows: bool = False) -> None:
+        """Remove what every open batch has left but these. Idempotent. shadows: remove shadow tables too."""
+        if shadows and self._shadows:
+            self.release_shadows()
         done = [batch for batch in self._open.values() if batch.name not in but]
         if not done:
             return
         with self._recorder.timed("sweep"):
             self._remove(done)
             self._table.ledger.checkpoints.close_batches(self._table.claim, [batch.name for batch in done])
-        self.forget([batch.name for batch in done])
+        for batch in done:
+            del self._open[batch.name]
         self._recorder.tell("swept")
 
     def abandon(self) -> None:

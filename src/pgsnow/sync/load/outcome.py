@@ -16,9 +16,9 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class Staged:
     """The batch is in the staging table of the run, and nothing of it in the target. `finish` applies it; if the run
-    ends before that, it is of no use."""
+    ends before that, it is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class TargetRecreated:
     the table any more, so that the next run, or the rest of this one, reads everything."""
 
 
-Outcome = Loaded | Gathered | Deferred | TargetRecreated
+Outcome = Loaded | Staged | Deferred | TargetRecreated
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Loaders of a whole content: gathered in one staging table, then put in place of the target's, or added to it."""
+"""Loaders of a whole content: staged in one table, then put in place of the target's, or added to it."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from pgsnow.snowflake.load.replace import (
     append_steps,
     create_step,
     foreign_columns,
-    gather_steps,
     replace_steps,
+    stage_steps,
 )
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.outcome import Complete, Gathered
+from pgsnow.sync.load.outcome import Complete, Staged
 
 
-class GatheringLoader:
-    """See `Loader`. Gathers the batches of a run in the staging table of the first one."""
+class StagingTableLoader:
+    """See `Loader`. Stages all batches of a run in the staging table of the first one."""
 
     def __init__(self, load: LoadContext) -> None:
         self._load = load
         self._content = load.content
         self._rows = 0
 
-    def load(self, batch: LoadBatch) -> Gathered:
+    def load(self, batch: LoadBatch) -> Staged:
         """Files of the batches before are cleaned up, but for the first, whose staging table holds the content."""
         load = self._load
         load.batches.cleanup(but=(self._content.batch, batch.batch))
         load.batches.begin(batch.batch)
         attempts = count()
-        result = load.session.do(lambda session: self._gather(session, batch, again=next(attempts) > 0))
+        result = load.session.do(lambda session: self._stage(session, batch, again=next(attempts) > 0))
         self._rows += batch.rows
         load.recorder.loaded(batch, result)
-        return Gathered()
+        return Staged()
 
-    def _gather(self, session: Session, batch: LoadBatch, *, again: bool) -> LoadResult:
+    def _stage(self, session: Session, batch: LoadBatch, *, again: bool) -> LoadResult:
         load = self._load
-        steps = gather_steps(
+        steps = stage_steps(
             self._content, batch,
             method=load.method(batch.rows, batch.size), again=again, stage=load.stage,
             parts=load.missing_parts(batch),
@@ -47,8 +47,8 @@ class GatheringLoader:
         return load.run(session, steps)
 
 
-class ReplaceLoader(GatheringLoader):
-    """`finish`: the target holds the rows that were gathered (none, if none were) and no others, from one moment to the
+class ReplaceLoader(StagingTableLoader):
+    """`finish`: the target holds the rows that were staged (none, if none were) and no others, from one moment to the
     next. Raises LeaseLost before anything is changed."""
 
     def __init__(self, load: LoadContext, *, relaxed: bool) -> None:
@@ -75,8 +75,8 @@ class ReplaceLoader(GatheringLoader):
         return load.run(session, replace_steps(self._content, foreign, self._rows))
 
 
-class AppendLoader(GatheringLoader):
-    """`finish`: rows that were gathered and that the target does not have are added. Idempotent."""
+class AppendLoader(StagingTableLoader):
+    """`finish`: rows that were staged and that the target does not have are added. Idempotent."""
 
     def finish(self) -> Complete:
         load = self._load

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pgsnow.model.errors import PgsnowError
@@ -15,37 +16,30 @@ from pgsnow.sync.runtime.retry import with_retries
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
 class RunSession:
     """At most one session at a time, which does one action at a time, whichever thread it comes from: a second login
-    costs more than waiting for an upload does."""
+    costs more than waiting for an upload does. session: the open one, which may come from another run."""
 
-    def __init__(
-        self,
-        settings: SnowflakeSettings,
-        recorder: Recorder,
-        stop: threading.Event,
-        session: Session | None = None,
-    ) -> None:
-        """session: an open one, of another run."""
-        self._settings = settings
-        self._recorder = recorder
-        self._stop = stop
-        self._session = session
-        self._lock = threading.RLock()
+    settings: SnowflakeSettings
+    recorder: Recorder
+    stop: threading.Event
+    session: Session | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def do(self, action: Callable[[Session], T]) -> T:
         """The action's result; it is retried where that is safe, so it must be fit to be done twice."""
-        return with_retries(lambda: self.once(action), self._stop)
+        return with_retries(lambda: self.once(action), self.stop)
 
     def once(self, action: Callable[[Session], T]) -> T:
         """The action's result, without a retry."""
-        with self._lock:
-            if self._session is None:
-                tag = f"pgsnow:{self._recorder.table}:{self._recorder.run_id}"
-                with self._recorder.timed("connect"):
-                    self._session = connect(self._settings, query_tag=tag)
+        with self.lock:
+            if self.session is None:
+                tag = f"pgsnow:{self.recorder.table}:{self.recorder.run_id}"
+                with self.recorder.timed("connect"):
+                    self.session = connect(self.settings, query_tag=tag)
             try:
-                return action(self._session)
+                return action(self.session)
             except PgsnowError:
                 # A session that has failed may hold a transaction or a broken socket; the next try gets a new one.
                 self.close()
@@ -53,10 +47,10 @@ class RunSession:
 
     def hand_over(self) -> Session | None:
         """The open session, if there is one: from now on the caller's, who closes it."""
-        session, self._session = self._session, None
+        session, self.session = self.session, None
         return session
 
     def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        if self.session is not None:
+            self.session.close()
+            self.session = None

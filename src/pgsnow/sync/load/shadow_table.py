@@ -1,4 +1,4 @@
-"""Loader of a backfill that gathers its rows in a shadow table, which then takes the place of the target's content."""
+"""Loader of a backfill into a shadow table, which then takes the place of the target's content."""
 
 from __future__ import annotations
 

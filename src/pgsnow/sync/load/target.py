@@ -85,7 +85,7 @@ class Target:
             self.columns = columns
 
     def read_all(self) -> None:
-        """Drop the checkpoint: what was loaded went with a table that somebody dropped. To be called before the target
+        """Drop the checkpoint: what was loaded went with a table that was dropped. To be called before the target
         looks as if nothing were missing, or a run that is killed in between would leave it so. Raises TargetGone for a
         chunk of a backfill."""
         if self._table.claim.chunk is None:
@@ -93,7 +93,7 @@ class Target:
             return
         self.forget_columns()
         self._table.forget()
-        raise TargetGone(f"{self._recorder.table}: the target was gone; the backfill begins anew")
+        raise TargetGone(f"{self._recorder.table}: the target was gone; the backfill starts over")
 
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source as it is now; None if there is no target. Opens no connection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -15,7 +15,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
-from pgsnow.snowflake.stage.choose import Stages
+from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.planner import Planner
 
@@ -32,7 +32,9 @@ class EngineContext:
     observer: Observer | None
     stop: threading.Event
     """Set once the engine was asked to stop."""
-    stagings: Stages
+    stages: Stages
+    targets: Mapping[str, str]
+    """The full name of each configured table's target."""
     destination: Callable[..., Any] | None = None
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
 

@@ -1,4 +1,4 @@
-"""One attempt at a table's run: opens what it needs, and tells the next attempt where to go on from.
+"""One attempt at a table's run: opens what it needs, and knows where another attempt goes on from.
 
 Imports all that a busy table needs and an idle tick does without (Arrow, Parquet, the way into Snowflake), so it is
 imported with the first busy table of a process: that costs as much CPU as several idle ticks.

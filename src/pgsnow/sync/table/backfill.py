@@ -54,7 +54,7 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
     try:
         counts = load_chunks(run, work)
     except TargetGone:
-        run.recorder.events.append("the target was gone: the backfill begins anew")
+        run.recorder.events.append("the target was gone: the backfill starts over")
         run.destination.look_again()
         return backfill(replace(run, checkpoint=None, resync=work.replaces))
     return ChunksRemain(counts) if counts.left else finish(run, work)
@@ -78,7 +78,7 @@ def resume(run: RunContext, start: BackfillPlan) -> Backfill | None:
         return None
     run.destination.batches.inherit(left_behind(known.done))
     if known.layout != layout_of(run.plan) or not start.continues(known.checkpoint):
-        run.recorder.events.append("the backfill begins anew: the table or its configuration was altered")
+        run.recorder.events.append("the backfill starts over: the table or its configuration was altered")
         return None
     if (run.options.refresh and not known.prunes) or (run.replaces_content and not known.replaces):
         return None

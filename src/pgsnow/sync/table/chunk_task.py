@@ -16,7 +16,7 @@ from pgsnow.model.report import ChunkReport
 from pgsnow.postgres.catalog.describe import fingerprints
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.log import logger
-from pgsnow.sync.runtime.planner import Prepared, target_of
+from pgsnow.sync.runtime.planner import Prepared
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.table.throttle import RateMeter, Throttle
 
@@ -53,7 +53,7 @@ class _Taken:
         self._taken = taken
         self._began = time.monotonic()
         self._config = engine.config.table(taken.claim.table)
-        target = str(target_of(self._config, engine.settings.snowflake))
+        target = engine.targets[taken.claim.table]
         self._recorder = Recorder(taken.claim.table, target, taken.claim.run_id, engine.observer)
         self._report: ChunkReport | None = None
 

@@ -161,7 +161,7 @@ def read_again(run: RunContext, why: str) -> RunContext:
 
 
 def begin_again(run: RunContext, waiting: Sequence[StagedBatch]) -> RunContext:
-    """The target was recreated: the ledger has no checkpoint, and the batches that waited are of no use."""
+    """The target was recreated: the ledger has no checkpoint, and the batches that waited are dropped."""
     remove(run, waiting)
     run.recorder.events.append(RECREATED)
     return replace(run, checkpoint=None)

@@ -1,4 +1,4 @@
-"""A first look at a claimed table, in Postgres alone: what would be read, and is there anything at all?"""
+"""Inspection of a claimed table, in Postgres alone: is there anything to read, and is everything read?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What one look found. `checkpoint` is where to go on from: the ledger's, or another after an audit."""
+    """Result of one inspection. `checkpoint` is where to go on from: the ledger's, or another after an audit."""
 
     claim: Claim
     prepared: Prepared
@@ -34,7 +34,7 @@ class Inspection:
 
     @property
     def has_changes(self) -> bool:
-        """True if there are rows to load, the definition has changed, or staging of an earlier run is to be swept."""
+        """True if there are rows to load, a changed definition, or leftovers of an earlier run to clean up."""
         return self.probe.busy or self.drift.has_work or bool(self.claim.open_batches)
 
 
@@ -47,7 +47,7 @@ def inspect_table(
         if finding is not None:
             progress.events.append(finding)
         drift = since(claim, prepared)
-        progress.events.extend(told for told in drift.sentences if told not in progress.events)
+        progress.events.extend(text for text in drift.sentences if text not in progress.events)
         if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
             checkpoint = checkpoint.evolve(low=UNBOUNDED)
         found = probe(conn, prepared.plan, checkpoint, horizon)
@@ -55,7 +55,7 @@ def inspect_table(
 
 
 def since(claim: Claim, prepared: Prepared) -> Drift:
-    """The drift; where nothing is known yet, an older checkpoint tells whether a column was added with a default."""
+    """The drift; where no definition is stored, an older checkpoint shows whether a column was added with a default."""
     drift, plan = prepared.drift, prepared.plan
     before = claim.checkpoint.shape if claim.checkpoint is not None else None
     if claim.stored_definition is None and before == plan.shape != plan.older_shape:

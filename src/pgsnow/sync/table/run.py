@@ -18,11 +18,13 @@ from pgsnow.sync.table.deferred_load import stage_or_load
 def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table, once. Raises the error that stopped it; the ledger then still has where to go on from."""
     steps.clean_up_leftovers(run)
-    at_once = stage_or_load(run)
-    if at_once is None:
-        return TableOutcome()
-    run = steps.follow_source(at_once)
-    if steps.only_advances(run):
+    if run.plan.config.load_every or run.claim.staged:
+        at_once = stage_or_load(run)
+        if at_once is None:
+            return TableOutcome()
+        run = at_once
+    run = steps.follow_source(run)
+    if run.plan.whole and steps.only_advances(run):
         return TableOutcome()
     done = backfill(run)
     if isinstance(done, ChunksRemain):
@@ -31,7 +33,7 @@ def sync_table(run: RunContext) -> TableOutcome:
         run = steps.after_backfill(run, done)
     if not load_changes(run):
         load_changes(steps.from_the_beginning(run))
-    steps.clean_up(run)
+    run.destination.batches.cleanup(shadows=True)
     return TableOutcome(backfilled=done is not None)
 
 

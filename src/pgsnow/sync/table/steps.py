@@ -23,12 +23,6 @@ def clean_up_leftovers(run: RunContext) -> None:
     run.destination.batches.cleanup()
 
 
-def clean_up(run: RunContext) -> None:
-    """Everything is in the target: remove all that it was staged and gathered in."""
-    run.destination.batches.release_shadows()
-    run.destination.batches.cleanup()
-
-
 def follow_source(run: RunContext) -> RunContext:
     """Alter the target's columns to fit the source as it is now; it is known then whether everything must be read."""
     evolved = run.destination.evolve(run.drift)
@@ -44,7 +38,7 @@ def follow_source(run: RunContext) -> RunContext:
 def only_advances(run: RunContext) -> bool:
     """Advance the checkpoint of a table that is read as a whole, and of which nothing has changed: an earlier run had
     left something to clean up. False: there is something to read."""
-    if not run.plan.whole or run.probe is None or run.checkpoint is None:
+    if run.probe is None or run.checkpoint is None:
         return False
     if run.probe.busy or run.options.refresh or run.because is not None:
         return False

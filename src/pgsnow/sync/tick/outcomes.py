@@ -10,7 +10,6 @@ from pgsnow.model.report import TableReport
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.log import log_unexpected
-from pgsnow.sync.runtime.planner import target_of
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.runtime.report import failure_report, locked_report
 
@@ -31,9 +30,8 @@ class TickOutcomes:
         self._claims = claims
         self._heartbeat = heartbeat
         names = [claim.table for claim in claims] + [refusal.table for refusal in refusals]
-        targets = {name: target_of(context.config.table(name), context.settings.snowflake) for name in names}
         self.recorders = {
-            name: Recorder(name, str(targets[name]), run_id, context.observer) for name in names
+            name: Recorder(name, context.targets[name], run_id, context.observer) for name in names
         }
         self._reports = {
             refusal.table: locked_report(self.recorders[refusal.table], refusal) for refusal in refusals

@@ -145,7 +145,9 @@ class Tick:
     def _loads_staged(self, found: Inspection) -> bool:
         """True if the batches that wait in the stage are to be loaded in this tick."""
         claim = found.claim
-        return self.options.load or is_due(found.plan.config, claim.staged, claim.staged_at, claim.granted_at)
+        if self.options.load or not claim.staged:
+            return self.options.load
+        return is_due(found.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
     def _run_table(
         self, horizon: Horizon, found: Inspection, keys: dict[str, list[Key]] | None = None
