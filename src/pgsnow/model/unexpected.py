@@ -1,4 +1,4 @@
-"""Errors that pgsnow does not know: the text that everybody may see, and the traceback without secrets.
+"""Errors that pgsnow does not know: the text that everyone may see, and the traceback without secrets.
 
 The text of such an error may quote anything, a connection string too. Reports, the ledger, pages, task results
 and logs show `public_text`; the traceback is in the debug log alone.

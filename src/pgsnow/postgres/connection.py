@@ -94,7 +94,7 @@ class Source:
             conn.execute(_SET_SESSION)
         except psycopg.Error as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
-            raise translated(error, "source", sqlstate=code) from error
+            raise translated(error, sqlstate=code) from error
         return conn
 
     def close(self) -> None:

@@ -175,7 +175,7 @@ class CopyConnections:
                         connection.close()
         except (psycopg.Error, OSError) as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
-            raise translated(error, "source", sqlstate=code) from error
+            raise translated(error, sqlstate=code) from error
 
     def _channel_choices(self) -> ChannelChoices:
         from pgsnow.postgres.copy.choose import ChannelChoices

@@ -52,7 +52,7 @@ class Snapshot:
 
     def fetch(self, query: Composable) -> list[tuple[object, ...]]:
         """Run a query and return its rows. Raises SourceUnavailable, SourceTableMissing, SourceQueryFailed."""
-        with translating("source", self.table):
+        with translating(self.table):
             return self.connection.rows(sql.text_of(query))
 
     def batches(self, query: Composable) -> Generator[pa.RecordBatch]:
@@ -60,7 +60,7 @@ class Snapshot:
 
         Raises SourceUnavailable, SourceQueryFailed."""
         with (
-            translating("source", self.table),
+            translating(self.table),
             self.connection.stream(sql.text_of(query)) as (reader, cancel),
             Prefetcher(reader, cancel) as stream,
         ):
@@ -75,10 +75,10 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
     Raises SchemaMoved if the table's definition has changed since, SourceUnavailable if another session keeps it
     locked, SourceTableMissing, SourceAccessDenied."""
     table = str(plan.source.name)
-    with translating("source", table):
+    with translating(table):
         connection.run("begin isolation level repeatable read read only")
     try:
-        with translating("source", table):
+        with translating(table):
             snap = _begun(connection, plan)
         if plan.fingerprint is not None:
             found = snap.fetch(fingerprints_query([plan.source.name]))
@@ -89,7 +89,7 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
         connection.spoiled = True
         raise
     if not connection.spoiled:
-        with translating("source", table):
+        with translating(table):
             connection.run("commit")
 
 

@@ -30,7 +30,7 @@ class DeferredLoader:
             try:
                 self._upload(batch)
             except TargetQueryFailed:  # the stage may have been dropped, or the target with it
-                if load.target.make_fit(look=True):
+                if load.target.make_fit(inspect=True):
                     return TargetRecreated()
                 self._upload(batch)
         load.recorder.tell("put")
