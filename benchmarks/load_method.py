@@ -25,8 +25,7 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.snowflake.load.cleanup import cleanup_steps
-from pgsnow.snowflake.load.merge import merge_steps
+from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.statement import execute_all

@@ -126,7 +126,7 @@ def into_files(
     rows = size = 0
     with Spool("r", folder) as spool:
         writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
-        for unit in writer.units(PageStream(pages, progress)):
+        for unit in writer.batches(PageStream(pages, progress)):
             rows += unit.rows
             size += unit.size
     phases = {phase: round(seconds, 2) for phase, seconds in progress.phases.items()}

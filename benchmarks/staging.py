@@ -28,8 +28,7 @@ from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.cleanup import cleanup_steps
-from pgsnow.snowflake.load.merge import merge_steps
+from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.stage.stage import Stage, Stages

@@ -73,7 +73,7 @@ def write_parts(dsn: str, folder: Path) -> list[Path]:
         with open_reader(source, plan, None, horizon) as reading, Spool("parts", folder) as spool:
             writer = LoadBatchWriter(plan, 1, spool, quarantine, progress, threading.Event())
             for part in (
-                part for unit in writer.units(PageStream(reading.pages(), progress)) for part in unit.parts
+                part for unit in writer.batches(PageStream(reading.pages(), progress)) for part in unit.parts
             ):
                 files.append(folder / f"part-{len(files)}.parquet")
                 files[-1].hardlink_to(part.path)  # the spool reuses its file names for the next load batch

@@ -15,7 +15,7 @@ import sys
 from pgsnow.cli.entry import run
 code = run(["run", "--quiet", "--output", "jsonl"])
 heavy = {"pyarrow", "numpy", "pandas", "snowflake", "boto3", "botocore", "celery", "structlog", "pygments"}
-heavy |= {"pgsnow.cli.commands.apply", "pgsnow.cli.commands.status", "pgsnow.sync.table.attempt", "pgsnow.embedded"}
+heavy |= {"pgsnow.cli.commands.apply", "pgsnow.cli.commands.status", "pgsnow.sync.table.context", "pgsnow.embedded"}
 print(*sorted(heavy & set(sys.modules)), file=sys.stderr)
 sys.exit(code)
 """
@@ -39,5 +39,5 @@ def run_alone(user: User) -> tuple[list[str], set[str]]:
 def test_an_idle_run_imports_neither_arrow_nor_the_driver_and_a_busy_one_nothing_besides(user: User) -> None:
     states, heavy = run_alone(user)
     assert states == ["ok", "ok"]
-    assert heavy == {"pyarrow", "numpy", "snowflake", "pgsnow.sync.table.attempt"}
+    assert heavy == {"pyarrow", "numpy", "snowflake", "pgsnow.sync.table.context"}
     assert run_alone(user) == (["idle", "idle"], set())

@@ -41,7 +41,7 @@ class ChunkLeases:
         if row is None:
             return None
         claimed = _chunk_claim(row, run_id, holder)
-        self.queries.session.process.held[claimed.claim.table, claimed.claim.chunk] = claimed.claim
+        self.queries.session.process.claims[claimed.claim.table, claimed.claim.chunk] = claimed.claim
         return claimed
 
     def renew(self, claims: list[Claim]) -> None:

@@ -54,7 +54,7 @@ class Leases:
         ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
         found = self._session.run(lambda connection: self._claim_all(connection, ages, run_id, holder))
         claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
-        self._session.process.held.update({(claim.table, claim.chunk): claim for claim in claims})
+        self._session.process.claims.update({(claim.table, claim.chunk): claim for claim in claims})
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
 
     def renew(self, claims: Iterable[Claim]) -> None:
@@ -67,22 +67,22 @@ class Leases:
 
     def release(self, claims: Iterable[Claim]) -> None:
         """Give these claims back. Never raises LeaseLost."""
-        every, held = list(claims), self._session.process.held
+        every, granted = list(claims), self._session.process.claims
         if tables := [claim for claim in every if claim.chunk is None]:
             self._session.run(lambda connection: self._release(connection, tables))
         if chunks := [claim for claim in every if claim.chunk is not None]:
             self.chunks.release(chunks)
         for claim in every:
-            if held.get((claim.table, claim.chunk)) == claim:  # not a newer one of its table or chunk
-                del held[claim.table, claim.chunk]
+            if granted.get((claim.table, claim.chunk)) == claim:  # not a newer one of its table or chunk
+                del granted[claim.table, claim.chunk]
 
     def release_all(self) -> None:
         """Release all claims of this process. A server that does not answer has dropped the locks anyway."""
-        held = self._session.process.held
+        granted = self._session.process.claims
         try:
-            self.release(held.values())
+            self.release(granted.values())
         except PgsnowError:
-            held.clear()
+            granted.clear()
 
     def _claim_all(
         self, connection: LedgerConnection, ages: Mapping[str, float], run_id: str, holder: str

@@ -76,7 +76,7 @@ class _Process:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     connection: LedgerConnection | None = None
-    held: dict[tuple[str, ChunkId | None], Claim] = field(default_factory=dict)
+    claims: dict[tuple[str, ChunkId | None], Claim] = field(default_factory=dict)
     """Claims that were granted and not released yet, by table and chunk, so that close() can release them."""
 
     def drop(self) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgsnow.model.settings.postgres import CopyMode
-from pgsnow.postgres.copy_connections import CopyConnection, CopyConnections
+from pgsnow.postgres.copy_connections import CopyConnections
 from pgsnow.postgres.errors import sqlstate_of, translated
 from pgsnow.postgres.login_error import sqlstate_of_refusal
 
@@ -41,6 +40,21 @@ LOCK_TIMEOUT = "10s"
 the next tick tries again."""
 
 
+BOUNDED_WAITS = f"set local lock_timeout = '{LOCK_TIMEOUT}'"
+"""A SET until the end of the transaction. Unlike a SELECT it takes no snapshot."""
+
+
+def session_settings(*, local: bool, **more: str) -> str:
+    """A SELECT that sets SESSION and `more`. local: until the end of the transaction, which is all that can be relied
+    on behind a pooler in transaction mode."""
+    pairs = [*SESSION, *more.items()]
+    calls = (f"set_config('{name}', '{value}', {str(local).lower()})" for name, value in pairs)
+    return "select " + ", ".join(calls)
+
+
+_SET_SESSION = session_settings(local=False, lock_timeout=LOCK_TIMEOUT)
+
+
 class HasConninfo(Protocol):
     """Settings of a connection; PostgresSettings has them."""
 
@@ -65,6 +79,10 @@ class Source:
         fixed = {"application_name": APPLICATION_NAME, "client_encoding": "UTF8"}
         self._conninfo = make_conninfo("", **{**parameters, **defaults, **fixed})
         self._copy_connections = CopyConnections(self._conninfo, settings.copy)
+        self.copy_connection = self._copy_connections.lease
+        """A connection that reads rows, for the length of a `with` block; kept for the next block unless that fails.
+
+        Entering it raises SourceUnavailable, SourceAccessDenied."""
 
     def connect(self) -> psycopg.Connection:
         """A new connection: autocommit, no prepared statements (so that poolers work), everything in UTC.
@@ -73,32 +91,12 @@ class Source:
         """
         try:
             conn = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
-            conn.execute(session_settings(local=False, lock_timeout=LOCK_TIMEOUT))
+            conn.execute(_SET_SESSION)
         except psycopg.Error as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
-            raise translated(error, "source", sqlstate=code) from error
+            raise translated(error, sqlstate=code) from error
         return conn
-
-    def copy_connection(self) -> AbstractContextManager[CopyConnection]:
-        """A connection that reads rows, for the length of a `with` block; kept for the next block unless that fails.
-
-        Entering it raises SourceUnavailable, SourceAccessDenied.
-        """
-        return self._copy_connections.lease()
 
     def close(self) -> None:
         """Close idle connections. The source can be used again afterwards."""
         self._copy_connections.close()
-
-
-def bounded_waits() -> str:
-    """A SET of LOCK_TIMEOUT until the end of the transaction. Unlike a SELECT it takes no snapshot."""
-    return f"set local lock_timeout = '{LOCK_TIMEOUT}'"
-
-
-def session_settings(*, local: bool, **more: str) -> str:
-    """A SELECT that sets SESSION and `more`. local: until the end of the transaction, which is all that can be relied
-    on behind a pooler in transaction mode."""
-    pairs = [*SESSION, *more.items()]
-    calls = (f"set_config('{name}', '{value}', {str(local).lower()})" for name, value in pairs)
-    return "select " + ", ".join(calls)

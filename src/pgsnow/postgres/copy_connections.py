@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -28,22 +29,22 @@ CANCEL_TIMEOUT = 5.0
 """Seconds to wait for the server's answer to a cancel request."""
 
 
+@dataclass(slots=True)
 class Cancellation:
     """Cancels the statement that a connection runs, from another thread. The connection cannot be used again."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
-        self._asked = False
+    connection: psycopg.Connection[Any]
+    asked: bool = False
 
     def ask(self) -> None:
         """Ask the server to cancel the statement; at the second call shut the socket down, so that whatever waits for
         a server that cannot be reached ends. Never raises the driver's errors."""
         with contextlib.suppress(psycopg.Error, OSError):
-            if not self._asked:
-                self._asked = True
-                self._connection.cancel_safe(timeout=CANCEL_TIMEOUT)
+            if not self.asked:
+                self.asked = True
+                self.connection.cancel_safe(timeout=CANCEL_TIMEOUT)
                 return
-            with socket.socket(fileno=os.dup(self._connection.fileno())) as duplicate:
+            with socket.socket(fileno=os.dup(self.connection.fileno())) as duplicate:
                 duplicate.shutdown(socket.SHUT_RDWR)
 
 
@@ -174,7 +175,7 @@ class CopyConnections:
                         connection.close()
         except (psycopg.Error, OSError) as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
-            raise translated(error, "source", sqlstate=code) from error
+            raise translated(error, sqlstate=code) from error
 
     def _channel_choices(self) -> ChannelChoices:
         from pgsnow.postgres.copy.choose import ChannelChoices

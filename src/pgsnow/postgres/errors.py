@@ -1,4 +1,5 @@
-"""Translation of drivers' errors into those of model/errors.py, in this one place, by SQLSTATE and never by message.
+"""Translation of the source's driver errors into those of model/errors.py, in this one place, by SQLSTATE and never by
+message. The ledger has its own: ledger/errors.py.
 
 Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -8,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Literal
 
 import psycopg
 
 from pgsnow.model import errors
 
-Role = Literal["source", "ledger"]
 DRIVER_ERRORS: tuple[type[Exception], ...] = (psycopg.Error, OSError)
 """Errors that a statement may raise."""
 
@@ -49,7 +48,7 @@ _BY_CODE = {
     "55006": PostgresErrorClass.UNAVAILABLE,  # object in use
     "55P03": PostgresErrorClass.UNAVAILABLE,  # lock not available
 }
-_SOURCE: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
+_RAISED: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
     PostgresErrorClass.UNAVAILABLE: errors.SourceUnavailable,
     PostgresErrorClass.DENIED: errors.SourceAccessDenied,
     PostgresErrorClass.NO_DATABASE: errors.SourceAccessDenied,
@@ -57,24 +56,8 @@ _SOURCE: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
     PostgresErrorClass.NO_COLUMN: errors.ColumnMissing,
     PostgresErrorClass.REFUSED: errors.SourceQueryFailed,
 }
-_LEDGER: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
-    PostgresErrorClass.UNAVAILABLE: errors.LedgerUnavailable,
-    PostgresErrorClass.DENIED: errors.LedgerAccessDenied,
-    PostgresErrorClass.NO_DATABASE: errors.LedgerAccessDenied,
-    PostgresErrorClass.NO_TABLE: errors.PgsnowError,
-    PostgresErrorClass.NO_COLUMN: errors.PgsnowError,
-    PostgresErrorClass.REFUSED: errors.PgsnowError,
-}
 _ADVICE = {
-    (PostgresErrorClass.NO_DATABASE, "source"): "Correct the database's name in POSTGRES_DSN (or PG_DB).",
-    (
-        PostgresErrorClass.NO_DATABASE,
-        "ledger",
-    ): "Correct the database's name in LEDGER_DSN (or POSTGRES_DSN).",
-}
-
-
-_ADVICE_BY_CODE = {
+    "3D000": "Correct the database's name in POSTGRES_DSN (or PG_DB).",
     "55P03": "Another session keeps the table locked (ALTER TABLE, TRUNCATE, VACUUM FULL, or a transaction left open;"
     " pg_locks and pg_blocking_pids show which). The next tick tries again; nothing is lost.",
     "57014": "The statement was cancelled: by a statement_timeout (`ALTER ROLE … SET statement_timeout = 0` for"
@@ -94,36 +77,28 @@ def sqlstate_of(error: BaseException) -> str | None:
 
 
 def translated(
-    error: Exception, role: Role = "source", table: str | None = None, *, sqlstate: str | None = None
+    error: Exception, table: str | None = None, *, sqlstate: str | None = None
 ) -> errors.PgsnowError:
     """The error of model/errors.py to raise in place of a driver's. `sqlstate`: where the driver's error has none."""
     code = sqlstate or sqlstate_of(error)
     error_class = error_class_of(code) if code else _without_code(error)
-    kind = (_SOURCE if role == "source" else _LEDGER)[error_class]
     message = _first_line(error)
-    return kind(
-        f"{table}: {message}" if table else message,
-        advice=(role == "source" and _ADVICE_BY_CODE.get(code or "")) or _ADVICE.get((error_class, role), ""),
-        code=code,
-    )
+    text = f"{table}: {message}" if table else message
+    return _RAISED[error_class](text, advice=_ADVICE.get(code or "", ""), code=code)
 
 
 @contextmanager
-def translating(role: Role, table: str | None = None) -> Iterator[None]:
+def translating(table: str | None = None) -> Iterator[None]:
     """Translates drivers' errors that are raised in a `with` block; any other error passes."""
     try:
         yield
     except DRIVER_ERRORS as error:
-        raise translated(error, role, table) from error
+        raise translated(error, table) from error
 
 
 def _without_code(error: Exception) -> PostgresErrorClass:
     """libpq tells no sqlstate when there is no connection; a client-side mistake has none either."""
-    lost = (
-        psycopg.OperationalError,
-        psycopg.InterfaceError,
-        OSError,
-    )
+    lost = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
     return PostgresErrorClass.UNAVAILABLE if isinstance(error, lost) else PostgresErrorClass.REFUSED
 
 

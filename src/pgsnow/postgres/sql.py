@@ -1,8 +1,10 @@
-"""Pieces of SQL that all reads share, composed and quoted here."""
+"""Pieces of SQL that all reads share, composed and quoted here, and the text of values in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
@@ -73,3 +75,20 @@ def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:
 def in_leaves(leaves: Sequence[int]) -> Composed:
     """A condition: the row is stored in one of these tables (oids)."""
     return SQL("tableoid = any ({}::oid[])").format(Literal("{" + ",".join(str(oid) for oid in leaves) + "}"))
+
+
+def text_of_value(value: object) -> str | None:
+    """The text of a Python value that came out of Arrow, which Postgres reads back as the same value; None for None."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ") + "+00"
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value)

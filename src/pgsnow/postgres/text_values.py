@@ -1,12 +1,11 @@
-"""Text of values that Postgres reads back as the same value: keys, watermarks, and values that Arrow cannot hold."""
+"""Text of values in arrays that the COPY decoder made, also of those that Arrow cannot hold."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
-
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from pgsnow.postgres.sql import text_of_value
 
 MICROSECONDS_A_DAY = 86_400_000_000
 _EPOCH_MICROSECONDS = 946_684_800_000_000
@@ -14,23 +13,6 @@ _EPOCH_MICROSECONDS = 946_684_800_000_000
 _EPOCH_DAYS = 10_957
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31, the range of Snowflake's dates and timestamps, in days since 1970-01-01."""
-
-
-def text_of_value(value: object) -> str | None:
-    """The text of a Python value that came out of Arrow; None for None."""
-    if value is None:
-        return None
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ") + "+00"
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return str(value)
 
 
 def text_at(array: pa.Array, row: int) -> str | None:

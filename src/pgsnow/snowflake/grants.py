@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
-from pgsnow.snowflake.quoting import quote, schema_of
+from pgsnow.snowflake.names import quote, schema_of
 
 DEFAULT_ROLE = "PGSNOW"
 

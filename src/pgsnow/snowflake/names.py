@@ -1,4 +1,9 @@
-"""Names of a batch's staging table, beside the target, and of its folder in the schema's stage."""
+"""Names and text constants in statements for Snowflake, quoted here and nowhere else; and the names of a batch's
+staging: a table beside the target, and a path in the schema's stage.
+
+Sources: Snowflake docs, "Identifier requirements" (double-quoted identifiers) and "String & binary data types"
+(single-quoted string constants, in which a backslash begins an escape).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,6 @@ import hashlib
 import re
 
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.quoting import quote, schema_of
 
 STAGE = "PGSNOW_STAGE"
 """One internal stage a schema; every batch has a path of its own in it."""
@@ -15,6 +19,28 @@ LONGEST = 255
 """Characters of an identifier (Snowflake docs, "Identifier requirements")."""
 _BATCH = re.compile(r"(?P<slug>[A-Za-z0-9_.-]+)/(?P<fence>\d+)-(?P<number>\d+)\Z")
 _SUFFIX = re.compile(re.escape(MARK) + r"\d+_\d+\Z")
+
+
+def quote(name: str) -> str:
+    """`Od"d` → `"Od""d"`. The case is kept. ValueError for what no identifier can hold."""
+    if not name or "\0" in name:
+        raise ValueError(f"{name!r} cannot be an identifier")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def qualified(target: TargetName) -> str:
+    """`"DB"."SCHEMA"."TABLE"`."""
+    return f"{schema_of(target)}.{quote(target.table)}"
+
+
+def schema_of(target: TargetName) -> str:
+    """`"DB"."SCHEMA"`."""
+    return f"{quote(target.database)}.{quote(target.schema)}"
+
+
+def text(value: str) -> str:
+    """A string constant."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def staging_table(target: TargetName, batch: str) -> TargetName:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.quoting import qualified, quote, schema_of
+from pgsnow.snowflake.names import qualified, quote, schema_of
 from pgsnow.snowflake.session import Session
 
 IN_SCHEMA = ("CREATE TABLE", "CREATE STAGE")

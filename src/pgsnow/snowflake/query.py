@@ -10,7 +10,7 @@ from typing import Any
 
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
-from pgsnow.snowflake.quoting import text
+from pgsnow.snowflake.names import text
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.settings.secret import Secret
-from pgsnow.snowflake.quoting import text
+from pgsnow.snowflake.names import text
 
 R = TypeVar("R")
 MASK = "***"

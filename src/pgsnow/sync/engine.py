@@ -18,15 +18,15 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.pipeline.spool import clean_spool
-from pgsnow.sync.runtime.context import EngineContext
+from pgsnow.sync.runtime.context import EngineContext, RunOptions
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.log import log_report, logger
-from pgsnow.sync.runtime.options import DEFAULT, RunOptions
 from pgsnow.sync.runtime.planner import Planner, target_of
 from pgsnow.sync.table.chunk_task import claim_and_load_chunk
 from pgsnow.sync.tick.tick import Tick, open_tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
 
+NO_OPTIONS = RunOptions()
 DUE_SHARE = 0.8
 """A table is due once this share of its interval has passed. Beats drift, and a repeated beat must change nothing."""
 
@@ -174,7 +174,7 @@ class Engine:
         return {table.name: max(interval * DUE_SHARE, table.every - early) for table in tables}
 
     def _claim(
-        self, tables: Sequence[TableConfig], min_age: Mapping[str, float], options: RunOptions = DEFAULT
+        self, tables: Sequence[TableConfig], min_age: Mapping[str, float], options: RunOptions = NO_OPTIONS
     ) -> AbstractContextManager[Tick]:
         """Claim the tables that are free; min_age: seconds since a table's last run, by name."""
         self._prepare()

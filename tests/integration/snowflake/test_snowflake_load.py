@@ -13,8 +13,8 @@ from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
+from pgsnow.snowflake.names import qualified
 from pgsnow.snowflake.query import count_rows, select_all, select_rows
-from pgsnow.snowflake.quoting import qualified
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.sql import statements as sql
 from tests.integration.snowflake.units import (

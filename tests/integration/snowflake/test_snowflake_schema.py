@@ -12,7 +12,7 @@ from pgsnow.model.plan import FENCE_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.snowflake.quoting import qualified
+from pgsnow.snowflake.names import qualified
 from pgsnow.snowflake.schema.length_limits import limits_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.cleanup import cleanup_steps, list_orphans, prune
+from pgsnow.snowflake.load.cleanup import list_orphans, prune
+from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import execute_all
 from tests.integration.snowflake.units import ID, OUTPUT, ensure_target, load_unit, rows_of, write_unit

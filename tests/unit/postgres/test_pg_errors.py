@@ -8,7 +8,7 @@ import pytest
 
 from pgsnow.model import errors
 from pgsnow.postgres.copy.messages import ServerError
-from pgsnow.postgres.errors import PostgresErrorClass, Role, error_class_of, translated, translating
+from pgsnow.postgres.errors import PostgresErrorClass, error_class_of, translated, translating
 
 CODES = sorted(
     {
@@ -49,25 +49,23 @@ def test_every_code_of_the_driver_is_mapped_as_its_group_says(code: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("code", "source", "ledger"),
+    ("code", "kind"),
     [
-        ("57P01", errors.SourceUnavailable, errors.LedgerUnavailable),
-        ("28P01", errors.SourceAccessDenied, errors.LedgerAccessDenied),
-        ("42501", errors.SourceAccessDenied, errors.LedgerAccessDenied),
-        ("3D000", errors.SourceAccessDenied, errors.LedgerAccessDenied),
-        ("42P01", errors.SourceTableMissing, errors.PgsnowError),
-        ("42703", errors.ColumnMissing, errors.PgsnowError),
-        ("22012", errors.SourceQueryFailed, errors.PgsnowError),
+        ("57P01", errors.SourceUnavailable),
+        ("28P01", errors.SourceAccessDenied),
+        ("42501", errors.SourceAccessDenied),
+        ("3D000", errors.SourceAccessDenied),
+        ("42P01", errors.SourceTableMissing),
+        ("42703", errors.ColumnMissing),
+        ("22012", errors.SourceQueryFailed),
     ],
 )
-def test_source_and_ledger_have_errors_of_their_own(code: str, source: type, ledger: type) -> None:
-    roles: tuple[tuple[Role, type], ...] = (("source", source), ("ledger", ledger))
-    for role, kind in roles:
-        with pytest.raises(errors.PgsnowError) as caught, translating(role, "public.t"):
-            raise psycopg.errors.lookup(code)("what happened\nand more")
-        assert type(caught.value) is kind
-        assert caught.value.code == code
-        assert str(caught.value) == "public.t: what happened"
+def test_each_class_has_its_error(code: str, kind: type) -> None:
+    with pytest.raises(errors.PgsnowError) as caught, translating("public.t"):
+        raise psycopg.errors.lookup(code)("what happened\nand more")
+    assert type(caught.value) is kind
+    assert caught.value.code == code
+    assert str(caught.value) == "public.t: what happened"
 
 
 @pytest.mark.parametrize(
@@ -98,5 +96,5 @@ def test_what_the_server_says_while_rows_come_has_its_code_too() -> None:
 
 
 def test_errors_that_are_not_the_drivers_pass() -> None:
-    with pytest.raises(KeyError), translating("source"):
+    with pytest.raises(KeyError), translating():
         raise KeyError("x")

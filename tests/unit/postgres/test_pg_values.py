@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.postgres.text_values import FIRST_DAY, LAST_DAY, text_at, text_of_value
+from pgsnow.postgres.sql import text_of_value
+from pgsnow.postgres.text_values import FIRST_DAY, LAST_DAY, text_at
 
 OFFSET = 946_684_800_000_000
 SMALLEST, LARGEST = -211_813_488_000_000_000, 9_223_371_331_199_999_999

@@ -11,8 +11,7 @@ from psycopg.sql import SQL, Literal
 
 from pgsnow.model.checkpoint import ReadMode
 from pgsnow.model.config.sync_config import LateRows
-from pgsnow.postgres.incremental.seen_xids import seen_xid
-from pgsnow.postgres.incremental.strategy import mode_of, reason_in_xids, reason_to_read_all
+from pgsnow.postgres.incremental.strategy import mode_of, reason_in_xids, reason_to_read_all, seen_xid
 from pgsnow.postgres.incremental.window import EPOCH, HALF, Window, lookback_bound, lower_bound
 from pgsnow.postgres.sql import text_of
 from tests.unit.postgres.plans import HERE, checkpoint, horizon, plan

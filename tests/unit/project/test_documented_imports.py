@@ -58,7 +58,7 @@ def test_a_renamed_module_works_and_names_the_new_one(module: str) -> None:
 def test_the_decorator_is_still_there_once_the_whole_package_is_loaded() -> None:
     """A module of the package with the decorator's name would take its place."""
     code = (
-        "import pgsnow.sync.table.attempt, pgsnow.sync.transform.steps;"
+        "import pgsnow.sync.table.context, pgsnow.sync.transform.steps;"
         "from pgsnow.sync.transform import batch_function; assert callable(batch_function)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

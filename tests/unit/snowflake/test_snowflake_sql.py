@@ -9,8 +9,7 @@ import pytest
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.snowflake.names import is_staging_of, stage_path, staging_table
-from pgsnow.snowflake.quoting import qualified, quote, text
+from pgsnow.snowflake.names import is_staging_of, qualified, quote, stage_path, staging_table, text
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL
 

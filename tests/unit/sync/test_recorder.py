@@ -136,7 +136,7 @@ def test_threads_that_work_side_by_side_add_up_to_no_more_than_has_passed(
 ) -> None:
     time = Time()
     recorder = Recorder("t", "T", "r", clock=PhaseClock(time))
-    parts = [recorder.apart() for _ in range(threads)]
+    parts = [recorder.for_thread() for _ in range(threads)]
     for part, seconds in zip(parts, busy, strict=False):
         part.clock.spent("copy", seconds)
         part.rows_read += seconds

@@ -40,7 +40,7 @@ def run_checks(
     results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
     prepared: list[Prepared] = []
     source = Source(settings.source)
-    with failing_as("postgres", results.append), translating("source", None), source.connect() as conn:
+    with failing_as("postgres", results.append), translating(), source.connect() as conn:
         results.extend(check_source(conn, settings.source.display))
         results.append(check_copy(source))
         for table in chosen:

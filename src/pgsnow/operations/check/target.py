@@ -9,8 +9,8 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
+from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.privileges import Rights, rights_of
-from pgsnow.snowflake.quoting import quote
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, schemas_of, use_warehouse
 from pgsnow.snowflake.session import Session
 

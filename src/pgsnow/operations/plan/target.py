@@ -14,9 +14,8 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
-from pgsnow.snowflake.load.cleanup import cleanup_steps
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
-from pgsnow.snowflake.load.merge import merge_steps
+from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
 from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector

@@ -39,7 +39,7 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
 
     Raises SourceTableMissing, SourceAccessDenied (with the GRANT to run), UnsupportedTable, SourceUnavailable.
     """
-    with translating("source", str(name)), conn.cursor(row_factory=dict_row) as cursor:
+    with translating(str(name)), conn.cursor(row_factory=dict_row) as cursor:
         table = cursor.execute(_SQL["table"], [name.schema, name.table]).fetchone()
         if table is None:
             raise SourceTableMissing(f"{name}: there is no such table")
@@ -93,7 +93,7 @@ def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> 
     """A text for each table that exists, which changes when anything changes that `describe` returns, except sizes and
     names of leaves. One statement for all tables. Raises SourceUnavailable."""
     wanted = {(name.schema, name.table): name for name in names}
-    with translating("source"):
+    with translating():
         rows = conn.execute(fingerprints_query(names)).fetchall()
     return {wanted[schema, table]: print_ for schema, table, print_ in rows}
 
@@ -108,6 +108,6 @@ def fingerprints_query(names: Sequence[SourceName]) -> Composed:
 def present_name(conn: psycopg.Connection[Any], oid: int) -> SourceName | None:
     """The present name of the table with this oid, also if it was moved to another schema; None: it was dropped.
     Raises SourceUnavailable."""
-    with translating("source"):
+    with translating():
         row = conn.execute(_SQL["present_name"], [oid]).fetchone()
     return SourceName(*row) if row else None

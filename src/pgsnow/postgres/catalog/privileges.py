@@ -44,7 +44,7 @@ def access(
         "tables": [name.table for name in watermarks],
         "watermarks": list(watermarks.values()),
     }
-    with translating("source"), conn.cursor(row_factory=dict_row) as cursor:
+    with translating(), conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_QUERY, given).fetchall()
     return {SourceName(row["schema"], row["table"]): _access(row) for row in rows}
 

@@ -31,7 +31,7 @@ def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTabl
         return table
     columns = [column.name for column in table.source.columns if column.type_name in WATERMARK_TYPES]
     try:
-        with translating("source", str(table.name)), conn.transaction():
+        with translating(str(table.name)), conn.transaction():
             conn.execute(IN_ORDER)
             [(size,)] = conn.execute(_size(table)).fetchall()
             [counted] = conn.execute(_counts(table, columns)).fetchall()

@@ -37,7 +37,7 @@ def survey(conn: psycopg.Connection[Any], named: Sequence[str] = ()) -> tuple[Su
     named: schemas that are included even if they belong to the system. Partitions are left out: their root represents
     them. Raises SourceUnavailable, SourceAccessDenied.
     """
-    with translating("source"), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+    with translating(), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
         tables = cursor.execute(_SQL["tables"], {"named": list(named)}).fetchall()
         given = {"tables": [t["oid"] for t in tables], "schemas": list({t["schema"] for t in tables})}

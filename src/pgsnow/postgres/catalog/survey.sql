@@ -1,6 +1,6 @@
 -- name: tables
 -- Relations that a person made: nothing of the system's, of an extension's, or temporary; partitions stand in their
--- root. Sizes are the planner's estimates: asking for real ones would wait for whoever is altering a table.
+-- root. Sizes are the planner's estimates: asking for real ones would wait for a session that alters a table.
 with recursive tree as (
     select c.oid as root, c.oid
     from pg_catalog.pg_class c

@@ -72,7 +72,7 @@ def select_list(plan: TablePlan, extra: Iterable[tuple[Composable, str]] = (), *
     """The SELECT list over `from_clause`: the plan's fields, then `extra` expressions under their names, then
     OVERSIZE if any field may be oversize and `guard` is set."""
     sizes = _sizes(plan) if guard else {}
-    together = _together(sizes)
+    together = _together(sizes) if sizes else None
     values = [
         (_value(field, sizes[at], together) if at in sizes else sql.value_of(field), field.source)
         for at, field in enumerate(plan.fields)

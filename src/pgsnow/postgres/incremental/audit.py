@@ -45,7 +45,7 @@ def audit(conn: psycopg.Connection[Any], plan: TablePlan, checkpoint: Checkpoint
             sql.table(plan), sql.both([_is_late(plan, marks), sql.where_given(plan)])
         )
     query = SQL("select {}, {}, to_json(statement_timestamp()) #>> '{{}}'").format(late, sql.TXIDS)
-    with translating("source", str(plan.source.name)):
+    with translating(str(plan.source.name)):
         ((found, x, _, at),) = conn.execute(query).fetchall()
     return AuditResult(found, x, at)
 

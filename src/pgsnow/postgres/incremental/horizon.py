@@ -95,7 +95,7 @@ def take_horizon(
         raise RuntimeError(
             "a horizon must be taken outside of a transaction, where each statement sees the present"
         )
-    with translating("source"):
+    with translating():
         taken_at, low, hidden, standby, system, timeline = _one(conn, _RUNNING)
         identity = ServerIdentity(system, timeline)
         if standby:

@@ -41,7 +41,7 @@ def probe(
     `conn` is in autocommit mode; `horizon` was taken before. Where the watermark has an index, nothing else is read.
     Raises SourceUnavailable, SourceTableMissing, ColumnMissing, SourceAccessDenied.
     """
-    with translating("source", str(plan.source.name)):
+    with translating(str(plan.source.name)):
         strategy = choose_strategy(
             lambda query: conn.execute(sql.text_of(query).encode()).fetchall(), plan, checkpoint, horizon
         )

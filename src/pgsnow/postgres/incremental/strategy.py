@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from psycopg.sql import Composable
+from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
+from pgsnow.postgres import sql
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
 from pgsnow.postgres.incremental.sequence import Fetch, SequenceState, read_sequence
 from pgsnow.postgres.incremental.window import (
+    EPOCH,
     HALF,
     UNBOUNDED,
     Window,
     is_integer,
     lookback_bound,
     lower_bound,
+    xid_from,
 )
 
 CONTENT_CHANGED = "the content changed"
@@ -126,6 +129,35 @@ def is_usable(plan: TablePlan) -> bool:
     column = plan.watermark_column.name
     sequences = [(cache, step) for name, cache, step in plan.source.sequence_cache if name == column]
     return len(sequences) == 1 and sequences[0][0] == 1 and sequences[0][1] > 0
+
+
+def seen_xid(
+    plan: TablePlan, window: Window, xmax: int, horizon: Horizon, sequence: SequenceState | None
+) -> Composable:
+    """An SQL expression: the xid of a row, NULL if the row does not prove that its transaction has ended.
+
+    A visible row proves it, except on a server that has given out more than 2^32 xids: a row that was frozen long
+    ago still shows the low half of its xid, and that may now be a running transaction's, whose rows must not be
+    taken for read. Only a watermark between the bound and the present tells that a row is new.
+    """
+    xid = xid_from(window.since)
+    if xmax < EPOCH:
+        return xid
+    if window.bound is None:
+        return SQL("null::bigint")
+    column = sql.watermark(plan)
+    return SQL("case when {} >= {} and {} <= {} then {} end").format(
+        column, window.bound, column, _present(plan, horizon, sequence), xid
+    )
+
+
+def _present(plan: TablePlan, horizon: Horizon, sequence: SequenceState | None) -> Composable:
+    """The highest watermark that a writer can have set by now, in any time zone, unless it made the value up."""
+    if is_integer(plan):
+        return Literal(int(sequence.value) if sequence is not None and sequence.value is not None else 0)
+    return SQL("({}::timestamptz + interval '2 days')::{}").format(
+        Literal(horizon.taken_at), SQL(plan.watermark_column.type_name)
+    )
 
 
 def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon) -> str | None:

@@ -59,19 +59,16 @@ class Window:
         in_xids = SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
             Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
         )
-        not_seen = None
+        not_too_old = not_seen = None
+        if self.bound is not None:
+            # A NULL does not tell when the row was written, so it passes. (Also where the catalog said NOT NULL: that
+            # may have been dropped since, and a planner that knows the constraint drops the term.)
+            column = sql.watermark(self.plan)
+            not_too_old = SQL("({} >= {} or {} is null)").format(column, self.bound, column)
         if self.seen:
             seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
             not_seen = SQL("{} <> all ({}::bigint[])").format(xid_from(self.since), seen)
-        return sql.both([self._not_too_old(), in_xids, not_seen, sql.where_given(self.plan)])
-
-    def _not_too_old(self) -> Composed | None:
-        """A NULL does not tell when the row was written, so it passes. (Also where the catalog said NOT NULL: that may
-        have been dropped since, and a planner that knows the constraint drops the term.)"""
-        if self.bound is None:
-            return None
-        column = sql.watermark(self.plan)
-        return SQL("({} >= {} or {} is null)").format(column, self.bound, column)
+        return sql.both([not_too_old, in_xids, not_seen, sql.where_given(self.plan)])
 
 
 def is_integer(plan: TablePlan) -> bool:

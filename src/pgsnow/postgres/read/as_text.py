@@ -26,7 +26,7 @@ def read_text(
     where = sql.SQL(f" where ({plan.config.where})") if plan.config.where else sql.SQL("")
     table = sql.Identifier(plan.source.name.schema, plan.source.name.table)
     query = sql.SQL("select {} from {}{}").format(columns, table, where)
-    with translating("source", str(plan.source.name)), conn.transaction():
+    with translating(str(plan.source.name)), conn.transaction():
         conn.execute("set transaction isolation level repeatable read read only")
         if plan.source.relkind in LOCKABLE:  # before the snapshot, as in snapshot.py
             conn.execute(sql.SQL("lock table {} in access share mode").format(table))

@@ -51,7 +51,7 @@ def payloads(
     For people: texts longer than MAX_SHOWN are cut, and numbers with a fraction are texts, to keep every digit. Raises
     SourceUnavailable, SourceTableMissing.
     """
-    with translating("source", str(plan.source.name)):
+    with translating(str(plan.source.name)):
         texts = (text for some in _chunks(keys, AT_ONCE) for text in _texts(conn, plan, some))
         return [_payload(text) for text in texts]
 

@@ -16,7 +16,7 @@ from pgsnow.model.types.named_types import BY_NAME
 from pgsnow.postgres import sql
 from pgsnow.postgres.convert.checks import check
 from pgsnow.postgres.incremental.window import is_integer
-from pgsnow.postgres.text_values import text_of_value
+from pgsnow.postgres.sql import text_of_value
 
 WATERMARK = "__pgsnow_watermark"
 _UNCHANGED = "{c}"

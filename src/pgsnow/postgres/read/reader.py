@@ -10,10 +10,12 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from types import TracebackType
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.batch import Page
-from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.checkpoint import MAX_SEEN, Checkpoint, Horizon, ReadMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
@@ -21,14 +23,28 @@ from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitting_rows, oversize_rows
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.seen_xids import SeenXids, seen_xid
-from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
 from pgsnow.postgres.read.snapshot import check_not_replaced, open_snapshot
 
 XID = "__pgsnow_xid"
 """Name of the column with the rows' xids."""
+
+
+@dataclass(slots=True)
+class SeenXids:
+    """Xids from `x` on whose rows were read while an older transaction still kept the window open, so that each is read
+    once; at most MAX_SEEN, because a forgotten one only costs a second read of its rows."""
+
+    x: int
+    xids: set[int]
+
+    def add(self, xids: pa.Array) -> None:
+        """Add the xids of a batch's rows, an int64 array."""
+        if len(self.xids) < MAX_SEEN:
+            new = pc.unique(xids.filter(pc.greater_equal(xids, self.x)))
+            self.xids.update(new.to_pylist()[: MAX_SEEN - len(self.xids)])
 
 
 @dataclass(eq=False)
@@ -48,11 +64,9 @@ class SnapshotReader:
     """`checkpoint()` may be called after the last page only."""
     full_read: str | None = field(default=None, init=False)
     """Why everything is read; None: only what changed. Known once entered."""
-
-    def __post_init__(self) -> None:
-        self._open = ExitStack()
-        self._pages: Generator[Page] | None = None
-        self._exhausted = False
+    _open: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
+    _pages: Generator[Page] | None = field(default=None, init=False, repr=False)
+    _exhausted: bool = field(default=False, init=False, repr=False)
 
     def __enter__(self) -> SnapshotReader:
         """Locks the table against changes of its definition, opens the snapshot and decides what is read.
@@ -71,7 +85,7 @@ class SnapshotReader:
                 self.full_read = CONTENT_CHANGED
             self._window = None if self.full_read else self._strategy.window
             before = None if self.full_read else before
-            self._seen = SeenXids(before.seen if before else frozenset(), snap.x)
+            self._seen = SeenXids(snap.x, {xid for xid in before.seen if xid >= snap.x} if before else set())
             self._last = (
                 LastWatermark(self.plan, before.last_watermark if before else None)
                 if self.plan.watermark

@@ -18,7 +18,7 @@ from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.catalog.describe import fingerprints_query
-from pgsnow.postgres.connection import bounded_waits, session_settings
+from pgsnow.postgres.connection import BOUNDED_WAITS, session_settings
 from pgsnow.postgres.convert.oversize import may_hold_oversize
 from pgsnow.postgres.copy_connections import CopyConnection
 from pgsnow.postgres.errors import translating
@@ -29,6 +29,11 @@ LOCKABLE = frozenset({"r", "p", "v"})
 """Relkinds that LOCK TABLE takes; what is underneath (partitions, child tables, a view's tables) is locked with them.
 A refreshed materialized view is whole in every snapshot, and a foreign table's rows are elsewhere.
 https://www.postgresql.org/docs/current/sql-lock.html"""
+
+# The horizon leaves out readers of this name. While the last rows are loaded the transaction is idle, as it should.
+_SET_TRANSACTION = session_settings(
+    local=True, application_name=READER_NAME, idle_in_transaction_session_timeout="0"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Snapshot:
 
     def fetch(self, query: Composable) -> list[tuple[object, ...]]:
         """Run a query and return its rows. Raises SourceUnavailable, SourceTableMissing, SourceQueryFailed."""
-        with translating("source", self.table):
+        with translating(self.table):
             return self.connection.rows(sql.text_of(query))
 
     def batches(self, query: Composable) -> Generator[pa.RecordBatch]:
@@ -55,7 +60,7 @@ class Snapshot:
 
         Raises SourceUnavailable, SourceQueryFailed."""
         with (
-            translating("source", self.table),
+            translating(self.table),
             self.connection.stream(sql.text_of(query)) as (reader, cancel),
             Prefetcher(reader, cancel) as stream,
         ):
@@ -70,29 +75,30 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
     Raises SchemaMoved if the table's definition has changed since, SourceUnavailable if another session keeps it
     locked, SourceTableMissing, SourceAccessDenied."""
     table = str(plan.source.name)
-    with translating("source", table):
+    with translating(table):
         connection.run("begin isolation level repeatable read read only")
     try:
-        with translating("source", table):
+        with translating(table):
             snap = _begun(connection, plan)
-        _check_definition(snap, plan)
+        if plan.fingerprint is not None:
+            found = snap.fetch(fingerprints_query([plan.source.name]))
+            if [fingerprint for *_, fingerprint in found] != [plan.fingerprint]:
+                raise SchemaMoved(f"{table}: the table was altered after its run was planned")
         yield snap
     except BaseException:
         connection.spoiled = True
         raise
     if not connection.spoiled:
-        with translating("source", table):
+        with translating(table):
             connection.run("commit")
 
 
 def _begun(connection: CopyConnection, plan: TablePlan) -> Snapshot:
     """Locks the table, then takes the snapshot: SET and LOCK take none, the first SELECT does."""
-    connection.run(bounded_waits())
+    connection.run(BOUNDED_WAITS)
     if plan.source.relkind in LOCKABLE:
         connection.run(sql.text_of(SQL("lock table {} in access share mode").format(sql.table(plan))))
-    # The horizon leaves out readers of this name. While the last rows are loaded the transaction is idle, as it should.
-    own = {"application_name": READER_NAME, "idle_in_transaction_session_timeout": "0"}
-    connection.run(session_settings(local=True, **own))
+    connection.run(_SET_TRANSACTION)
     ((x, xmax, standby, encoding, oversize),) = connection.rows(
         f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text,"
         f" {sql.text_of(may_hold_oversize(plan))}"
@@ -101,14 +107,6 @@ def _begun(connection: CopyConnection, plan: TablePlan) -> Snapshot:
     if unchecked_text:  # else the server checks each text, and a bad one ends the read
         connection.run("select set_config('client_encoding', 'SQL_ASCII', true)")
     return Snapshot(connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize)
-
-
-def _check_definition(snap: Snapshot, plan: TablePlan) -> None:
-    if plan.fingerprint is None:
-        return
-    found = snap.fetch(fingerprints_query([plan.source.name]))
-    if [fingerprint for *_, fingerprint in found] != [plan.fingerprint]:
-        raise SchemaMoved(f"{plan.source.name}: the table was altered after its run was planned")
 
 
 def check_not_replaced(snap: Snapshot, plan: TablePlan) -> None:

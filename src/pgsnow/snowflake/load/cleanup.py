@@ -1,4 +1,4 @@
-"""Removing what loads leave behind: staging tables, staged files, and rows that a full read did not find again."""
+"""Removal of rows that a full read did not find again, and the list of what loads have left behind."""
 
 from __future__ import annotations
 
@@ -10,16 +10,7 @@ from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
-from pgsnow.snowflake.statement import SqlStatement, Step, number_in
-
-
-def cleanup_steps(
-    target: TargetName, batch: str, stages: Sequence[Stage] = (INTERNAL,), *, table: bool = True
-) -> tuple[Step, ...]:
-    """Remove the staging table and the staged files of this batch, and of no other. Idempotent: objects that are not
-    there (any more), be it the whole schema, are fine. table: False if it certainly has no staging table."""
-    drop = [SqlStatement(sql.drop_staging(target, batch), missing_ok=True)] if table else []
-    return (*drop, *(stage.remove(target, batch) for stage in stages))
+from pgsnow.snowflake.statement import number_in
 
 
 def prune(session: Session, target: TargetName, fence: int) -> int:

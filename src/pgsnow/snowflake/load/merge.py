@@ -1,4 +1,6 @@
-"""The steps that merge one load batch into its target: staged by files or by bound inserts, counted, merged."""
+"""The steps that merge one load batch into its target (staged by files or by bound inserts, counted, merged), and those
+that clean up after a batch.
+"""
 
 from __future__ import annotations
 
@@ -79,6 +81,15 @@ def fill_steps(
         *stage.put(target, batch.batch, paths if parts is None else parts),
         SqlStatement(copy, COPY, _all_rows(target, batch)),
     )
+
+
+def cleanup_steps(
+    target: TargetName, batch: str, stages: Sequence[Stage] = (INTERNAL,), *, table: bool = True
+) -> tuple[Step, ...]:
+    """Remove the staging table and the staged files of this batch, and of no other. Idempotent: objects that are not
+    there (any more), be it the whole schema, are fine. table: False if it certainly has no staging table."""
+    drop = [SqlStatement(sql.drop_staging(target, batch), missing_ok=True)] if table else []
+    return (*drop, *(stage.remove(target, batch) for stage in stages))
 
 
 def _all_rows(target: TargetName, batch: LoadBatch, column: str | None = "rows_loaded") -> RowsLoaded:

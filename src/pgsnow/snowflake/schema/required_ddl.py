@@ -9,8 +9,7 @@ from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.names import STAGE
-from pgsnow.snowflake.quoting import quote, schema_of, text
+from pgsnow.snowflake.names import STAGE, quote, schema_of, text
 from pgsnow.snowflake.schema.evolve import evolution
 from pgsnow.snowflake.schema.target_table import Shape, describe
 from pgsnow.snowflake.session import Session

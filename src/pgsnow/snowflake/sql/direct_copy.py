@@ -1,4 +1,4 @@
-# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through quoting.py)
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """The statements of a load without a staging table, as text. Pure.
 
 Sources: Snowflake docs, "Transforming data during a load" (what a COPY may select: PARSE_JSON, casts, CONVERT_TIMEZONE
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
-from pgsnow.snowflake.quoting import qualified, quote
+from pgsnow.snowflake.names import qualified, quote
 from pgsnow.snowflake.sql.statements import FILE_FORMAT, Filled
 
 

@@ -1,4 +1,4 @@
-# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through quoting.py)
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """Statements that replace a target's content or append to it, as text. Pure.
 
 Sources: Snowflake docs, "INSERT" (OVERWRITE), "MERGE".
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
-from pgsnow.snowflake.names import staging_table
-from pgsnow.snowflake.quoting import qualified, quote
+from pgsnow.snowflake.names import qualified, quote, staging_table
 from pgsnow.snowflake.sql.statements import Filled, staged_values
 
 

@@ -1,4 +1,4 @@
-# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through quoting.py)
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """Statements that create, stage, merge and clean up, as text. Pure; every name is quoted, its case kept.
 
 Sources: Snowflake docs, "CREATE TABLE", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
@@ -20,8 +20,16 @@ from pgsnow.model.metadata_columns import (
 )
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
-from pgsnow.snowflake.names import stage_of, stage_path, staging_prefix, staging_table
-from pgsnow.snowflake.quoting import qualified, quote, schema_of, text
+from pgsnow.snowflake.names import (
+    qualified,
+    quote,
+    schema_of,
+    stage_of,
+    stage_path,
+    staging_prefix,
+    staging_table,
+    text,
+)
 
 WHOLE = "NUMBER(38,0)"
 NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"

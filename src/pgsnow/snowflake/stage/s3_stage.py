@@ -13,8 +13,7 @@ from pathlib import Path
 from pgsnow.model.settings.s3 import S3Settings
 from pgsnow.model.settings.secret import Secret
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.names import folder_of
-from pgsnow.snowflake.quoting import qualified, text
+from pgsnow.snowflake.names import folder_of, qualified, text
 from pgsnow.snowflake.redacted import Confidential
 from pgsnow.snowflake.session import Result, Session
 from pgsnow.snowflake.sql import statements as sql

@@ -14,7 +14,7 @@ from pgsnow.snowflake.load.deferred import deferred_steps
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.outcome import Complete, Deferred, TargetRecreated
-from pgsnow.sync.runtime.retry import with_retries
+from pgsnow.sync.load.session import with_retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class DeferredLoader:
             try:
                 self._upload(batch)
             except TargetQueryFailed:  # the stage may have been dropped, or the target with it
-                if load.target.make_fit(look=True):
+                if load.target.make_fit(inspect=True):
                     return TargetRecreated()
                 self._upload(batch)
         load.recorder.tell("put")

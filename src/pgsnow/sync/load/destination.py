@@ -11,7 +11,8 @@ from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import cleanup_steps, prune
+from pgsnow.snowflake.load.cleanup import prune
+from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
@@ -62,7 +63,7 @@ class Destination(Protocol):
         does. relaxed: columns that are not of the key may be NULL from now on. Raises TargetConflict,
         SchemaChangePending, TargetGone."""
 
-    def look_again(self) -> PreparedTarget:
+    def prepare_again(self) -> PreparedTarget:
         """As `prepare`, whatever is remembered of the target."""
 
     def definition(self, drift: Drift) -> SourceDefinition | None:
@@ -126,19 +127,19 @@ class SnowflakeDestination:
         self.definition = self.target.definition
         self.close = self.session.close
 
-    def prepare(self, *, relaxed: bool = False, look: bool = False) -> PreparedTarget:
+    def prepare(self, *, relaxed: bool = False, inspect: bool = False) -> PreparedTarget:
         created = False
-        if look or relaxed or not self.target.is_fit:
+        if inspect or relaxed or not self.target.is_fit:
             with self._load.recorder.timed("prepare"):
-                created = self.target.make_fit(relaxed=relaxed, look=look)
+                created = self.target.make_fit(relaxed=relaxed, inspect=inspect)
         return PreparedTarget(limits_of(self.target.columns or {}, self._load.plan.output), created)
 
-    def look_again(self) -> PreparedTarget:
-        return self.prepare(look=True)
+    def prepare_again(self) -> PreparedTarget:
+        return self.prepare(inspect=True)
 
     def create_shadow(self, fence: int) -> None:
         load, batch = self._load, batch_name(self._load.plan, fence, 0)
-        self.batches.hold(batch)
+        self.batches.record(batch)
         self.batches.keep_shadow(batch)
         self.session.do(lambda session: execute_all(session, [create_shadow(load.plan, batch)]))
 

@@ -124,6 +124,6 @@ class DirectCopyLoader:
                 load.recorder.tell(done.event)
             if done.phase == PUT:
                 # A run that takes the table over removes the files first: a COPY that comes too late finds none.
-                load.batches.hold(batch.batch)
+                load.batches.record(batch.batch)
             phases.append(done)
         return replace(result_of(phases), inserted=batch.rows)

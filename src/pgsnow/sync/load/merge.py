@@ -43,7 +43,7 @@ class MergeLoader:
                     load.target.read_all()
                 raise
             # The target may have been dropped, or altered by hand, since its columns were remembered.
-            recreated = load.target.make_fit(look=True)
+            recreated = load.target.make_fit(inspect=True)
             result = load.session.do(attempt)
         load.recorder.loaded(batch, result)
         return TargetRecreated() if recreated else Loaded(result.inserted)

@@ -39,7 +39,7 @@ class OpenBatches:
         self._open = {name: OpenBatch(name, inherited=True) for name in table.claim.open_batches}
         self._shadows: dict[str, OpenBatch] = {}
 
-    def hold(self, batch: str) -> None:
+    def record(self, batch: str) -> None:
         """Record the batch in the ledger. Raises LeaseLost if another run has claimed the table."""
         self._table.ledger.checkpoints.open_batch(self._table.claim, batch)
 

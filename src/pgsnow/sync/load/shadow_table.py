@@ -33,7 +33,7 @@ class ShadowTableLoader:
         """The target holds the shadow table's rows and no others, at once. Idempotent until the shadow table is cleaned
         up, which it may be from the next checkpoint on. Raises LeaseLost before anything is changed."""
         load = self._load
-        load.batches.hold(self._batch)
+        load.batches.record(self._batch)
         try:
             result = load.session.do(self._put_in_place)
         except TargetMissing:

@@ -55,13 +55,13 @@ class Target:
         self.columns = None
         self._table.remember_target(None)
 
-    def make_fit(self, *, relaxed: bool = False, look: bool = False) -> bool:
+    def make_fit(self, *, relaxed: bool = False, inspect: bool = False) -> bool:
         """Make the target fit for the plan; True if it had to be created. Sends nothing if its columns are known to
-        suffice. relaxed: columns that are not of the key may be NULL from now on. look: whatever is known of it.
+        suffice. relaxed: columns that are not of the key may be NULL from now on. inspect: whatever is known of it.
 
         Once it had to be created, the ledger has no checkpoint. Raises TargetConflict, SchemaChangePending, TargetGone.
         """
-        if look:
+        if inspect:
             self.columns = None
         self._created = False
         self._session.do(lambda session: self.fit(session, relaxed=relaxed))

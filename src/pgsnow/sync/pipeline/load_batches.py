@@ -89,7 +89,7 @@ class LoadBatchWriter:
         self._first_row = first_row
         self._uploads = uploads
 
-    def units(self, pages: Iterable[Page]) -> Iterator[LoadBatch]:
+    def batches(self, pages: Iterable[Page]) -> Iterator[LoadBatch]:
         """The load batches in the order of reading. While a batch is with the caller nothing of the next one has been
         read; when the next one is asked for, the part files of the one before are removed.
 

@@ -86,7 +86,7 @@ class RejectedRows:
             self._ledger.rejected_rows.add(self._claim, rows)
         self._unwritten.clear()
 
-    def settle(self) -> None:
+    def resolve_remaining(self) -> None:
         """After everything was read: close each open error whose row was not rejected again. Its row has been loaded,
         or is gone from the source."""
         done = [key for key in self._open if tuple(key.items()) not in self.rejected_keys]
@@ -94,11 +94,11 @@ class RejectedRows:
             self._ledger.rejected_rows.resolve(self._claim, done)
         self._accepted_again.clear()
 
-    def look_again(self) -> None:
+    def reload_open_errors(self) -> None:
         """Read the open errors again: other processes have rejected rows of this table meanwhile."""
         self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
-    def resolve(self) -> None:
+    def resolve_loaded(self) -> None:
         """Close the open errors of rows that have now been loaded."""
         if self._accepted_again:
             self._ledger.rejected_rows.resolve(self._claim, self._accepted_again)
@@ -147,9 +147,11 @@ def within(limits: Sequence[Limit], changed: Counter[str]) -> Step:
     says so; it adds the number of changed values to `changed`, by column."""
 
     def check(rows: pa.RecordBatch) -> Outcome:
-        kept = without_rows(rows, {row: (reason, column) for row, reason, column in over_limit(rows, limits)})
-        settled, counts = shortened(kept.rows, limits)
+        accepted = without_rows(
+            rows, {row: (reason, column) for row, reason, column in over_limit(rows, limits)}
+        )
+        fitting, counts = shortened(accepted.rows, limits)
         changed.update(counts)
-        return replace(kept, rows=settled)
+        return replace(accepted, rows=fitting)
 
     return check

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.postgres.text_values import text_of_value
+from pgsnow.postgres.sql import text_of_value
 
 Key = dict[str, str | None]
 """Column → value, as a text that Postgres reads back as the same value."""

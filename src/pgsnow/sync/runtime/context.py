@@ -1,4 +1,4 @@
-"""The services that all runs of an engine share, and the source connections of one tick."""
+"""Context of runs: services that all runs of an engine share, and the options and source connections of one tick."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ class EngineContext:
     """The full name of each configured table's target."""
     destination: Callable[..., Any] | None = None
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Options of all runs of one tick, beyond what its tables need by themselves; none is set by default."""
+
+    full_refresh: bool = False
+    """Read everything, and delete rows that the source no longer has."""
+    resync: bool = False
+    """Read everything into a shadow table, and swap it with the target's content."""
+    load: bool = False
+    """Load staged batches now, whether they are due or not."""
+    leave_chunks: bool = False
+    """Begin and end backfills, and leave their chunks to other processes."""
+
+    @property
+    def refresh(self) -> bool:
+        """True if everything is to be read."""
+        return self.full_refresh or self.resync
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import psycopg
 
@@ -17,7 +18,7 @@ from pgsnow.postgres.catalog.describe import describe, present_name
 from pgsnow.sync.transform.transform import Transform, build_transform
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prepared:
     """A table's plan with how its source has drifted since the last run, and the transform that the plan's output is
     derived from."""
@@ -25,7 +26,7 @@ class Prepared:
     drift: Drift
     transform: Transform
 
-    @property
+    @cached_property
     def plan(self) -> TablePlan:
         return self.drift.plan
 

@@ -70,7 +70,7 @@ class PhaseClock:
 
 class Recorder:
     """Counts what one run does. One thread writes it, the one that is attached; each further thread gets a recorder of
-    its own by `apart`, which is added once that thread is done. Any thread may `tell`."""
+    its own by `for_thread`, which is added once that thread is done. Any thread may `tell`."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Recorder:
         self.full_read: str | None = None
         self.last_watermark: str | None = None
 
-    def apart(self) -> Recorder:
+    def for_thread(self) -> Recorder:
         """An empty recorder for the calling thread, of the same run."""
         clock = PhaseClock(self.clock.now, self.clock.began)
         return Recorder(self.table, self.target, self.run_id, self._observer, clock)

@@ -55,7 +55,7 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
         counts = load_chunks(run, work)
     except TargetGone:
         run.recorder.events.append("the target was gone: the backfill starts over")
-        run.destination.look_again()
+        run.destination.prepare_again()
         return backfill(replace(run, checkpoint=None, resync=work.replaces))
     return ChunksRemain(counts) if counts.left else finish(run, work)
 
@@ -128,7 +128,7 @@ def finish(run: RunContext, work: Backfill) -> BackfillDone:
     attempts = Attempts(not_after=done.fence - 1, given_up=done.given_up)
     run.destination.loader(LoadFacts(backfill=BackfillFacts(done.fence, done.replaces, attempts))).finish()
     if done.rejected:
-        run.rejected.look_again()
+        run.rejected.reload_open_errors()
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
     run.recorder.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
     return BackfillDone(done, work.checkpoint.evolve(last_watermark=newest_watermark(run, done)))

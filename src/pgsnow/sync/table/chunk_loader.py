@@ -108,10 +108,10 @@ class ChunkLoader:
             pages = PageStream(throttle.pass_on(read), recorder)
             if pages.has_pages():
                 rejected.apply_limits(destination.prepare().limits)
-            for batch in writer.units(pages):
+            for batch in writer.batches(pages):
                 rejected.flush()
                 loader.load(batch)
-                rejected.resolve()
+                rejected.resolve_loaded()
                 rows += batch.rows
         rejected.flush()
         return replace(

@@ -52,7 +52,7 @@ class ChunkPool:
         try:
             with self._run.chunk_loader() as loader:
                 while self._may_go_on() and (taken := self._next()) is not None:
-                    recorder = self._run.recorder.apart()
+                    recorder = self._run.recorder.for_thread()
                     try:
                         loader.load(taken, recorder, Throttle(self._speed), self._finish)
                     finally:

@@ -1,27 +1,37 @@
-"""The facts and services of one run of one table, and what comes of the run."""
+"""Context of one run of one table: its facts and services, how they are opened, and the outcome of the run.
+
+Imports all that a busy table needs and an idle tick does without (Arrow, Parquet, the way into Snowflake), so it is
+imported with the first busy table of a process: that costs as much CPU as several idle ticks.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import psycopg
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.errors import LeaseLost
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
 from pgsnow.postgres.read.reader import Reader, open_reader
+from pgsnow.snowflake.session import begin_import
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
-from pgsnow.sync.load.destination import Destination
+from pgsnow.sync.load.destination import Destination, destination_of
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
-from pgsnow.sync.runtime.options import RunOptions
+from pgsnow.sync.runtime.context import EngineContext, RunOptions
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.table.chunk_loader import ChunkLoader
+from pgsnow.sync.table.inspect import Inspection
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,6 @@ class RunContext:
         return self.table.ledger
 
     @property
-    def everything(self) -> bool:
-        """True if a person asked for everything, and it has not been read yet."""
-        return self.options.refresh and self.backfill is None
-
-    @property
     def replaces_content(self) -> bool:
         """True if the rows of a full read take the place of all that the target holds (or, with mode append, are added
         as a whole)."""
@@ -98,7 +103,8 @@ class RunContext:
         """The reader of what has changed since the checkpoint, or of everything."""
         return open_reader(
             self.source, self.plan, self.checkpoint, self.horizon,
-            full=self.everything, because=self.because, content_hash=self.probe.content_hash if self.probe else None,
+            full=self.options.refresh and self.backfill is None, because=self.because,
+            content_hash=self.probe.content_hash if self.probe else None,
             whole_leaves=() if self.backfill else self.drift.whole_leaves,
         )  # fmt: skip
 
@@ -112,3 +118,44 @@ class RunContext:
             requested=self.options.refresh,
             reshaped=self.reshaped,
         )
+
+
+@contextmanager
+def open_run(
+    engine: EngineContext,
+    found: Inspection,
+    conn: psycopg.Connection,
+    horizon: Horizon,
+    options: RunOptions,
+    *,
+    loads_staged: bool,
+) -> Iterator[RunContext]:
+    """The run of an inspected table. Its session in Snowflake is closed at the end; if another run has claimed the
+    table meanwhile, the batches that this one has left outside are removed first.
+
+    conn: for small queries. loads_staged: batches that wait in the stage are loaded now.
+    """
+    begin_import()  # the driver is by far the largest part, and is not needed while Postgres is looking for the rows
+    plan, recorder, claim = found.plan, found.recorder, found.claim
+    table = ClaimedTable(engine.ledger, claim)
+    destination = destination_of(engine, plan, table, recorder)
+    rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
+    try:
+        yield RunContext(
+            plan, table, found.checkpoint, horizon, engine.source, rejected, destination, recorder, engine.stop,
+            options, found.drift, found.probe,
+            lambda: ChunkLoader(engine, found.prepared, conn, claim.run_id),
+            loads_staged=loads_staged, resync=options.resync,
+        )  # fmt: skip
+    except LeaseLost:
+        destination.batches.abandon()
+        raise
+    finally:
+        destination.close()
+
+
+def retry_claim(run: RunContext) -> Claim:
+    """The claim that another attempt goes on with: batches of this one are cleaned up, and the target is to be looked
+    up again."""
+    run.destination.batches.cleanup()
+    return replace(run.claim, open_batches=(), target_columns=None)

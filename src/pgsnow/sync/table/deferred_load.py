@@ -72,26 +72,26 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
             first_batch=next_batch(waiting, run.claim.fence), first_row=next_row(waiting),
             uploads=run.destination.uploads,
         )  # fmt: skip
-        kept = 0
-        for batch in writer.units(pages):
+        recorded = 0
+        for batch in writer.batches(pages):
             run.rejected.flush()
             outcome = loader.load(batch)
             if not isinstance(outcome, Deferred):
                 return TargetRecreated()
             new.append(outcome.batch)
-            run.rejected.resolve()
+            run.rejected.resolve_loaded()
             if reader.resumable:
-                keep(run, new[kept:], reader.checkpoint(), None)
-                kept = len(new)
+                record_staged(run, new[recorded:], reader.checkpoint(), None)
+                recorded = len(new)
         run.rejected.flush()
-        keep(run, new[kept:], reader.checkpoint(), run.destination.definition(run.drift))
+        record_staged(run, new[recorded:], reader.checkpoint(), run.destination.definition(run.drift))
     if rows := sum(batch.rows for batch in new):
         within = format_duration(run.plan.config.load_every)
         run.recorder.events.append(f"staged {rows} row{'s' * (rows != 1)}, to be loaded within {within}")
     return new
 
 
-def keep(
+def record_staged(
     run: RunContext, new: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None
 ) -> None:
     """These batches wait from now on, and the reading is at `checkpoint`: one write of the ledger."""
@@ -135,7 +135,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
             run.destination.load_staged(batches, first + at)
     except CANNOT_BE_LOADED as error:
         # From where the loading is; from the beginning, if that is because the target has gone.
-        if run.destination.look_again().created:
+        if run.destination.prepare_again().created:
             return begin_again(run, waiting)
         return read_again(run, str(error))
     with run.recorder.timed("checkpoint"):

@@ -1,18 +1,21 @@
-"""Inspection of a claimed table, in Postgres alone: is there anything to read, and is everything read?"""
+"""Inspection of claimed tables, in Postgres alone: is there anything to read, and is everything read?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import psycopg
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.catalog.describe import fingerprints
 from pgsnow.postgres.incremental.audit import audit_if_due
+from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.incremental.probe import Probe, probe
 from pgsnow.postgres.incremental.window import UNBOUNDED
+from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.planner import Prepared
 from pgsnow.sync.runtime.recorder import Recorder
 
@@ -23,14 +26,11 @@ class Inspection:
 
     claim: Claim
     prepared: Prepared
-    progress: Recorder
+    plan: TablePlan
+    recorder: Recorder
     checkpoint: Checkpoint | None
     probe: Probe
     drift: Drift
-
-    @property
-    def plan(self) -> TablePlan:
-        return self.prepared.plan
 
     @property
     def has_changes(self) -> bool:
@@ -38,26 +38,59 @@ class Inspection:
         return self.probe.busy or self.drift.has_work or bool(self.claim.open_batches)
 
 
-def inspect_table(
-    claim: Claim, prepared: Prepared, conn: psycopg.Connection, horizon: Horizon, progress: Recorder
-) -> Inspection:
-    """One probe (one statement), and the audit when it is due. Opens no connection to Snowflake."""
-    with progress.timed("probe"):
-        checkpoint, finding = audit_if_due(conn, prepared.plan, claim.checkpoint, horizon)
-        if finding is not None:
-            progress.events.append(finding)
-        drift = since(claim, prepared)
-        progress.events.extend(text for text in drift.sentences if text not in progress.events)
-        if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
-            checkpoint = checkpoint.evolve(low=UNBOUNDED)
-        found = probe(conn, prepared.plan, checkpoint, horizon)
-        return Inspection(claim, prepared, progress, checkpoint, found, drift)
+@dataclass(frozen=True, slots=True)
+class Inspector:
+    """Inspects the tables of one tick: the horizon first, then each table. Any thread may call; each call takes a
+    source connection while it lasts. recorders: by table."""
 
+    context: EngineContext
+    connections: Connections
+    recorders: Mapping[str, Recorder]
 
-def since(claim: Claim, prepared: Prepared) -> Drift:
-    """The drift; where no definition is stored, an older checkpoint shows whether a column was added with a default."""
-    drift, plan = prepared.drift, prepared.plan
-    before = claim.checkpoint.shape if claim.checkpoint is not None else None
-    if claim.stored_definition is None and before == plan.shape != plan.older_shape:
-        return replace(drift, full_read="a column was added with a default")
-    return drift
+    def take_horizon(self, claims: Sequence[Claim]) -> tuple[Horizon, dict[str, str | None]]:
+        """The horizon, taken before any snapshot of this tick, and the catalog fingerprint of each table (None: there
+        is no such table).
+
+        A role that may not see other sessions needs their saved listing; see pgsnow.postgres.incremental.horizon.
+        """
+        ledger, source = self.context.ledger, self.context.settings.source.display
+        sources = [self.context.config.table(claim.table).source for claim in claims]
+        with self.connections.one() as conn:
+            horizon, listing = take_horizon(conn, ledger.checkpoints.virtual_xids(source))
+            if listing is not None:
+                ledger.checkpoints.save_virtual_xids(source, listing)
+            found = fingerprints(conn, sources)
+        return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
+
+    def inspect(self, claim: Claim, horizon: Horizon, fingerprint: str | None) -> Inspection:
+        """Start the table's run: plan it, and probe it for changes by one statement, with the audit when it is due.
+        Opens no connection to Snowflake. Raises SourceUnavailable, and what Planner.plan raises."""
+        self.recorders[claim.table].tell("started")
+        return self._plan_and_probe(claim, horizon, fingerprint)
+
+    def inspect_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:
+        """Inspect a table that was altered during its run. The older horizon is safe: it only reads more."""
+        self.recorders[claim.table].events.append(f"planned again: {moved}")
+        source = self.context.config.table(claim.table).source
+        with self.connections.one() as conn:
+            fingerprint = fingerprints(conn, [source]).get(source)
+        return self._plan_and_probe(claim, horizon, fingerprint)
+
+    def _plan_and_probe(self, claim: Claim, horizon: Horizon, fingerprint: str | None) -> Inspection:
+        recorder, config = self.recorders[claim.table], self.context.config.table(claim.table)
+        with self.connections.one() as conn:
+            with recorder.timed("plan"):
+                prepared = self.context.planner.plan(conn, config, fingerprint, claim.stored_definition)
+                plan, drift = prepared.plan, prepared.drift
+            with recorder.timed("probe"):
+                checkpoint, finding = audit_if_due(conn, plan, claim.checkpoint, horizon)
+                if finding is not None:
+                    recorder.events.append(finding)
+                before = claim.checkpoint.shape if claim.checkpoint is not None else None
+                if claim.stored_definition is None and before == plan.shape != plan.older_shape:
+                    drift = replace(drift, full_read="a column was added with a default")
+                recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
+                if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
+                    checkpoint = checkpoint.evolve(low=UNBOUNDED)
+                found = probe(conn, plan, checkpoint, horizon)
+        return Inspection(claim, prepared, plan, recorder, checkpoint, found, drift)

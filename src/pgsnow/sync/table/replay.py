@@ -37,7 +37,7 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
             run.rejected.apply_limits(run.destination.prepare().limits)
         loader = run.destination.loader(LoadFacts())
         writer = LoadBatchWriter(run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop)
-        for batch in writer.units(pages):
+        for batch in writer.batches(pages):
             run.rejected.flush()
             loader.load(batch)
         run.rejected.flush()

@@ -54,13 +54,13 @@ def load_changes(run: RunContext) -> bool:
             run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
             uploads=run.destination.uploads,
         )  # fmt: skip
-        for number, batch in enumerate(writer.units(pages)):
+        for number, batch in enumerate(writer.batches(pages)):
             run.rejected.flush()
             outcome = loader.load(batch)
             if isinstance(outcome, TargetRecreated) and (number > 0 or reader.full_read is None):
                 return False
             if isinstance(outcome, Loaded | TargetRecreated):
-                run.rejected.resolve()
+                run.rejected.resolve_loaded()
                 if reader.resumable:
                     steps.advance(run, reader.checkpoint())
         run.rejected.flush()

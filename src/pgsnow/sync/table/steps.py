@@ -68,7 +68,7 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
     are better than nothing.
     """
     if complete.replaced:
-        run.rejected.settle()
+        run.rejected.resolve_remaining()
         return
     if run.recorder.full_read is not None and run.recorder.load_units == 0:
         run.destination.prepare()

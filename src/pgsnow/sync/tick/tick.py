@@ -17,13 +17,11 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.errors import LeaseLost, PgsnowError, SchemaMoved
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.postgres.incremental.probe import idle_checkpoint
-from pgsnow.sync.runtime.context import Connections, EngineContext
+from pgsnow.sync.runtime.context import Connections, EngineContext, RunOptions
 from pgsnow.sync.runtime.heartbeat import Heartbeat
-from pgsnow.sync.runtime.options import RunOptions
 from pgsnow.sync.runtime.report import failure_report, table_report
-from pgsnow.sync.table.inspect import Inspection
+from pgsnow.sync.table.inspect import Inspection, Inspector
 from pgsnow.sync.table.load_schedule import is_due
-from pgsnow.sync.tick.inspection import TickInspection
 from pgsnow.sync.tick.outcomes import TickOutcomes
 
 if TYPE_CHECKING:
@@ -54,8 +52,8 @@ def open_tick(
         stack.callback(connections.close)
         pool = ThreadPoolExecutor(context.config.parallel_tables, thread_name_prefix="pgsnow-table")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        inspection = TickInspection(context, connections, outcomes.recorders)
-        yield Tick(context, run_id, claims, options, connections, pool, outcomes, inspection)
+        inspector = Inspector(context, connections, outcomes.recorders)
+        yield Tick(context, run_id, claims, options, connections, pool, outcomes, inspector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Tick:
     connections: Connections
     pool: ThreadPoolExecutor
     outcomes: TickOutcomes
-    inspection: TickInspection
+    inspector: Inspector
     began: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -102,12 +100,12 @@ class Tick:
         if not self.claims:
             return None, []
         try:
-            horizon, fingerprints = self.inspection.take_horizon(self.claims)
+            horizon, fingerprints = self.inspector.take_horizon(self.claims)
         except PgsnowError as error:
             for claim in self.claims:
                 self.outcomes.fail(claim, error)
             return None, []
-        inspect = self.inspection.inspect
+        inspect = self.inspector.inspect
         return horizon, self._each(lambda c: inspect(c, horizon, fingerprints[c.table]), self.claims)
 
     def _find_changed(self) -> tuple[Horizon | None, list[Inspection]]:
@@ -154,10 +152,12 @@ class Tick:
     ) -> None:
         """One table's run, or the replay of these keys; planned again if the table was altered meanwhile."""
         # Arrow and the Snowflake driver: an idle tick does without them.
-        from pgsnow.sync.table.attempt import open_run, replay_keys, retry_claim, sync_table
+        from pgsnow.sync.table.context import open_run, retry_claim
+        from pgsnow.sync.table.replay import replay_keys
+        from pgsnow.sync.table.run import sync_table
 
         for plans in range(1, PLANS_A_TICK + 1):
-            loads = self._loads_staged(found)
+            loads = bool(found.claim.staged) and self._loads_staged(found)
             with (
                 self.connections.one() as conn,
                 open_run(self.context, found, conn, horizon, self.options, loads_staged=loads) as run,
@@ -168,8 +168,8 @@ class Tick:
                 except SchemaMoved as moved:
                     if plans == PLANS_A_TICK:
                         raise
-                    found = self.inspection.inspect_again(retry_claim(run), horizon, moved)
-        report = table_report(found.progress, left=outcome.remaining, backfilled=outcome.backfilled)
+                    found = self.inspector.inspect_again(retry_claim(run), horizon, moved)
+        report = table_report(found.recorder, left=outcome.remaining, backfilled=outcome.backfilled)
         self.outcomes.end([(found.claim, report)])
 
     def _each(self, action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -194,5 +194,5 @@ class Tick:
 def _idle_report(found: Inspection, lost: Sequence[str]) -> TableReport:
     """lost: tables that another run took before the checkpoint could be moved."""
     if found.claim.table in lost:
-        return failure_report(found.progress, LeaseLost(f"{found.claim.table}: another run took the table"))
-    return table_report(found.progress, Status.IDLE)
+        return failure_report(found.recorder, LeaseLost(f"{found.claim.table}: another run took the table"))
+    return table_report(found.recorder, Status.IDLE)

@@ -42,6 +42,8 @@ class Transform:
         """Transform a batch of the fields that were read, in order. The result has `output`'s schema and keeps the
         rows' order; a row that the function raises on is rejected. Raises TransformFailed if it breaks its contract.
         """
+        if not self.steps:
+            return Transformed(rows)
         from pgsnow.sync.transform.outcome import run_steps  # imports Arrow, which a plan does without
 
         result = run_steps(rows, self.steps)
