@@ -18,11 +18,11 @@ load_environment()
 
 app = FastAPI(title="backend")
 
-# GET /sync/status: the state of every table.   GET /sync/ready: does the ledger answer?
+# GET /sync/status: the state of every table.   GET /sync/ready: whether the ledger answers.
 app.include_router(status_router(config_file()))
 
 
 @app.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """Alive. It asks no database, so that an outage of one does not restart every web process."""
+    """Report that this process is alive. No database is queried, so that an outage does not restart web processes."""
     return {"status": "ok"}

@@ -1,1 +1,1 @@
-"""Measurements anyone can run again: `make bench`."""
+"""Measurements that anyone can repeat: `make bench`."""

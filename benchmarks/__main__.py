@@ -1,6 +1,7 @@
 """All measurements, one after another: `make bench`, or some: `make bench PARTS="jobs statements"`.
 
-Each tells its figures as JSON lines; at the end docs/benchmarks.md is made of those that were measured. None judges.
+Each of them prints its figures as JSON lines; at the end the tables of docs/benchmarks.md are filled from them. No
+measurement fails because of its result.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }
 SECONDS = 3 * 3600.0
-"""No measurement may take longer."""
+"""Time limit of one measurement."""
 
 
 def main(chosen: list[str]) -> int:

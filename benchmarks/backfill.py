@@ -1,10 +1,10 @@
 """A first load in chunks that is killed (-9) again and again: `python -m benchmarks.backfill 1000000 --kills 5`.
 
-Tells how often it was killed before its end, seconds in all, peak memory of the largest process, chunks, how many of
-them were read more than once, and whether source and target are equal at the end. With `--kills 0` and `--chunk-mb` it
-shows what chunks cost, with `--parallel` what it is worth to load several at once: seconds, CPU seconds of the ticks
-(user and system), and memory. With `--resync` the table is loaded first, and what is measured is a resync of it, while
-a reader asks all the time what the target holds.
+Prints how often it was killed, seconds in all, peak memory of the largest process, the number of chunks, how many of
+them were read more than once, and whether source and target are equal at the end. `--kills 0` and `--chunk-mb` measure
+the cost of chunks, `--parallel` the effect of loading several at once: seconds, CPU seconds of the ticks (user and
+system), and memory. With `--resync` the table is loaded first, and a resync of it is measured, while a reader queries
+the target all the time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import psycopg
 from benchmarks.first_load import TABLE
 
 MB_A_SECOND = 40
-"""About what a chunk is loaded with: kills come at any moment of one."""
+"""Rough rate at which a chunk is loaded, from which the moment of a kill within a chunk is chosen."""
 
 
 def config_text(chunk_mb: float, parallel: int) -> str:
@@ -59,14 +59,14 @@ def child(config: str, resync: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """kill -9 so many seconds after so many chunks are done in all."""
+    """A kill -9 a number of seconds after a number of chunks are done."""
 
     chunks: int
     seconds: float
 
 
 def run(config: Path, kill: Kill | None, *, resync: bool = False) -> bool:
-    """One tick in its own process; was it killed before it came to its end? resync: it begins one."""
+    """Run one tick in its own process; True if it was killed before its end. resync: begin a resync."""
     command = [sys.executable, "-m", "benchmarks.backfill", "--child", str(config)]
     before = newest_backfill()
     process = subprocess.Popen([*command, *(["--resync"] if resync else [])])
@@ -99,7 +99,7 @@ def newest_backfill() -> int | None:
 
 @contextmanager
 def reader(seen: set[tuple[int, int]]) -> Iterator[None]:
-    """Asks the target for its rows and the sum of their ids, all the time."""
+    """Query the target's number of rows and the sum of their ids, all the time."""
     from pgsnow.config.load import load_settings
     from pgsnow.snowflake.session import connect
 
@@ -121,7 +121,7 @@ def reader(seen: set[tuple[int, int]]) -> Iterator[None]:
 
 
 def resynced(config: Path, points: list[Kill], rows: int) -> Mapping[str, Any]:
-    """The target has lost every other row, and gets them back: no reader sees anything but these two contents."""
+    """Delete every other row of the target, and resync it: readers must see only the content before and after."""
     from pgsnow.config.load import load_settings
     from pgsnow.snowflake.session import connect
 
@@ -182,7 +182,7 @@ def chunks() -> dict[str, int]:
 
 
 def is_equal() -> bool:
-    """As many rows with the same sums on both sides."""
+    """True if both sides have the same number of rows and the same sums."""
     from pgsnow.config.load import load_settings
     from pgsnow.snowflake.session import connect
 

@@ -1,6 +1,6 @@
-"""What becomes of the rows that other tools lose or bend: `python -m benchmarks.behaviour`. With default settings.
+"""Cases in which other tools lose or alter rows: `python -m benchmarks.behaviour`. With default settings.
 
-Each case has a table of its own. A row is right if it arrives as it is, or if it is told by name and reason why not.
+Each case has its own table. It is right if every row is loaded unchanged, or is reported with its key and the reason.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Outcome = tuple[str, bool]
 
 
 class Lab:
-    """One stack; a table list that grows by a table a case."""
+    """One stack, and a table list that gets one more table for each case."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
@@ -99,7 +99,7 @@ def ties(lab: Lab) -> Outcome:
 
 
 def later_rows(lab: Lab) -> Outcome:
-    """Stamped by hand: a watermark months older than the transaction that writes it."""
+    """Rows with a watermark, set by hand, that is months older than the transaction that writes them."""
     lab.make(ROWS, "later")
     with lab.engine("later") as engine:
         ok(engine.tick())
@@ -113,18 +113,18 @@ def later_rows(lab: Lab) -> Outcome:
 
 
 def audited(lab: Lab) -> list[str]:
-    """Ticks with an audit that is due each second, until one has said something. Its events."""
+    """The events of the first audit that finds something; the audit is due each second."""
     with lab.engine("later", audit_every=1) as engine:
         for _ in range(50):
             events = list(ok(engine.tick()).tables[0].events)
             if events:
                 return events
             time.sleep(0.1)
-    return ["the audit said nothing"]
+    return ["the audit found nothing"]
 
 
 def stamped_alike(lab: Lab) -> Outcome:
-    """Honest clocks: a transaction that had begun when the newest row was stamped, with the same stamp."""
+    """Rows of a transaction that had begun before the newest row was written, with the same watermark."""
     lab.make(ROWS, "alike")
     with lab.engine("alike") as engine, psycopg.connect(lab.env["POSTGRES_DSN"]) as slow:
         row = slow.execute("select now()").fetchone()
@@ -175,7 +175,7 @@ def added_column(lab: Lab) -> Outcome:
 
 
 def value(kind: str, given: str, plain: str, shown: str, exact: str) -> Callable[[Lab], Outcome]:
-    """A case of one value: `shown` is SQL for it in the target, `exact` what that must say."""
+    """A case of one value. shown: an SQL expression for it in the target; exact: the expected result."""
 
     def case(lab: Lab) -> Outcome:
         table = f"value_{abs(hash((kind, given))) % 10**8}"
@@ -189,8 +189,8 @@ def value(kind: str, given: str, plain: str, shown: str, exact: str) -> Callable
             told = str(found[0][0])
             return f"`{told}`", told == exact and others == 1
         if not rejected:
-            return "missing, and nothing says so", False
-        return f"refused, the other row arrives: {rejected[0].reason}", others == 1
+            return "missing, without a report", False
+        return f"rejected, the other row is loaded: {rejected[0].reason}", others == 1
 
     return case
 

@@ -1,4 +1,4 @@
-"""A certificate authority of our own, for a day: tools that speak HTTPS only must find the emulator trustworthy."""
+"""Our own certificate authority, valid for a day: tools that accept only HTTPS must be able to trust the emulator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Files: the server's certificate and key, and what clients trust."""
+    """Files: the server's certificate and key, and the authority's certificate for clients."""
 
     chain: Path
     key: Path

@@ -1,4 +1,4 @@
-"""How much code one tick runs through: `python -m benchmarks.code_path`.
+"""Counts the code that one tick runs through: `python -m benchmarks.code_path`.
 
 For an idle and a busy tick of one table, in an engine that has already run both: the source files of which a function
 was called, the functions (by their definition; comprehensions belong to the function around them), and the largest
@@ -42,7 +42,7 @@ CONFIG = {
 
 
 class CodePath:
-    """The package's functions that run while this is entered, in every thread that begins meanwhile."""
+    """Records the package's functions that run in the block, also in threads that start in it."""
 
     def __init__(self) -> None:
         self.functions: set[CodeType] = set()
@@ -87,7 +87,7 @@ def traced(engine: Engine, status: str) -> CodePath:
     with CodePath() as path:
         report = engine.tick()
     if [table.status.value for table in report.tables] != [status]:
-        raise SystemExit(f"the tick was to be {status}: {report}")
+        raise SystemExit(f"the tick was expected to end with {status}: {report}")
     return path
 
 

@@ -1,8 +1,8 @@
-"""What a command costs that starts from nothing: `python -m benchmarks.cold_start [--rounds N] [--changed N]`.
+"""Measures the cost of a command, including its start: `python -m benchmarks.cold_start [--rounds N] [--changed N]`.
 
-`pgsnow run` in a process of its own, with nothing to do and with rows to load, beside what it cannot do without: the
-interpreter, and the libraries it imports, alone. One after another in each round; prints medians of CPU and wall. Then,
-of one command of each kind, the packages that took longest to import.
+`pgsnow run` in its own process, without changes and with rows to load, compared with the interpreter alone and with the
+interpreter and the libraries that it imports. In each round all of them run one after another; printed are medians of
+CPU and wall, then for one command of each kind the packages that took longest to import.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ tables:
 """
 UPDATE = "update users set name = name || 'x', updated_at = clock_timestamp() where id <= %s"
 END = "\nimport gc; gc.freeze()"
-"""As a command ends: no last look for garbage."""
+"""The end of a command: without a last garbage collection."""
 COMMAND = ("-m", "pgsnow", "run", "--quiet")
 IDLE_IMPORTS = "import psycopg, pydantic, yaml, dotenv, typer.main, rich.console, rich.table"
 BUSY_IMPORTS = f"{IDLE_IMPORTS}, numpy, pyarrow.parquet, snowflake.connector"
@@ -63,7 +63,7 @@ SHOWN = 14
 
 
 class Shell:
-    """Runs Python programs in the folder of a table list, with the environment that leads to the servers."""
+    """Runs Python programs in the folder of a table list, with the servers' settings in the environment."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self._folder = folder
@@ -74,7 +74,7 @@ class Shell:
         self._source.execute(UPDATE, [rows])
 
     def spend(self, arguments: Sequence[str]) -> tuple[float, float]:
-        """CPU seconds and wall seconds of one program, to its last breath."""
+        """CPU seconds and wall seconds of one program, including its exit."""
         began = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, *arguments], env=self._env, cwd=self._folder, stdout=subprocess.DEVNULL

@@ -1,8 +1,8 @@
-"""The emulator as other tools need it: pgsnow's own, over HTTP and HTTPS at once, with what else they say understood.
+"""The emulator for other tools: pgsnow's emulator over HTTP and HTTPS, with the additional statements they send.
 
     python -m benchmarks.emulator --port 8085 --dir DIR [--tls-host 127.7.7.7 --cert FILE --key FILE]
 
-One process, so that its CPU seconds are those of the whole service, whoever asks.
+It is one process, so that its CPU seconds are those of the whole service.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 TLS_HOST, TLS_PORT = "127.7.7.7", 443
 IDLE_SECONDS = 300.0
 CHECKPOINT_AT = "16GB"
-"""So much log the engine below may pile up before it rewrites its file, which it does in some client's COMMIT. What was
-answered is on disk all the same; and Snowflake, which this stands for, does nothing of the kind."""
+"""Size of DuckDB's log at which it rewrites its file, which happens during some client's COMMIT. Large, because
+Snowflake does nothing like it; what was acknowledged is on disk in any case."""
 
 
 class Emulator(EmbeddedSnowflake):
-    """As EmbeddedSnowflake; with a certificate, on https://127.7.7.7 too, which needs the right to listen there."""
+    """An EmbeddedSnowflake that with a certificate also listens on https://127.7.7.7, which needs the permission to."""
 
     def __init__(self, data_dir: Path, certificate: Certificate | None = None) -> None:
         super().__init__(data_dir)
@@ -85,7 +85,7 @@ def _config(
 
 
 async def _serve(servers: list[uvicorn.Server]) -> None:
-    """Until one of them is told to stop; uvicorn hands the signal to the last that installed a handler."""
+    """Serve until one of the servers is stopped; uvicorn passes a signal to the last one that installed a handler."""
     tasks = [asyncio.create_task(server.serve()) for server in servers]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for server in servers:

@@ -1,4 +1,4 @@
-"""Figures as they were measured: one JSON object a line, so that a run that is cut short loses none."""
+"""Measured figures as JSON lines, so that an interrupted measurement loses none of them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DEFAULT = cache() / "figures.jsonl"
 
 
 class Figures:
-    """Appends to a file, and tells each figure on stdout."""
+    """Appends figures to a file, and prints each on stdout."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file or DEFAULT
         self._file.parent.mkdir(parents=True, exist_ok=True)
 
     def forget(self, kinds: Collection[str]) -> None:
-        """Leave out what earlier runs found of these kinds."""
+        """Remove the figures of these kinds that earlier runs found."""
         kept = [line for line in read(self._file) if line["kind"] not in kinds]
         self._file.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
 

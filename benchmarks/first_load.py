@@ -1,7 +1,7 @@
 """Peak memory and time of a first load, by the number of rows: `python -m benchmarks.first_load 1000000 5000000`.
 
-Each size runs in a process of its own, which reports its peak resident memory (getrusage, so the highest it ever
-was). Rows have nine columns of the kinds that cost most: uuid, text, numeric, jsonb, text[], timestamptz.
+Each size runs in its own process, which reports its peak resident memory (getrusage). Rows have nine columns of the
+types that cost most: uuid, text, numeric, jsonb, text[], timestamptz.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ analyze users
 
 
 def measure(rows: int) -> dict[str, float]:
-    """One first load of `rows` rows in a fresh process, into a target that is not there yet: seconds, peak MB, rows
+    """One first load of `rows` rows in a new process, into a target that does not exist yet: seconds, peak MB, rows
     loaded."""
     from pgsnow.embedded.stack import Stack
 

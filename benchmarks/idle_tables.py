@@ -1,7 +1,7 @@
 """Ticks over many idle tables: `python -m benchmarks.idle_tables [TABLES …]`, by default 1, 10, 100 and 1,000.
 
-For each number the median seconds of a tick in a warm engine, its CPU seconds, the connections to the source that were
-open at once (asked every 5 ms), logins and statements that the emulator counted meanwhile.
+Prints for each number the median seconds of a tick in a warm engine, its CPU seconds, the largest number of connections
+to the source at the same time (sampled every 5 ms), and the logins and statements that the emulator counted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ where datname = current_database() and backend_type = 'client backend' and pid <
 
 
 class OpenConnections:
-    """The most connections to a database at once while this is entered, this one left out."""
+    """Largest number of connections to a database at the same time within the block, without this object's own."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -101,13 +101,13 @@ def measure(count: int) -> dict[str, Any]:
 
 
 def last_number(stack: Stack) -> int:
-    """Of the statements since the emulator's start."""
+    """Number of the newest statement since the emulator's start."""
     kept = stack.snowflake.stats()["statements"]
     return int(kept[-1]["number"]) if kept else 0
 
 
 def idle_tick(engine: Engine) -> tuple[float, float]:
-    """Seconds and CPU seconds of a tick in which nothing may be found."""
+    """Seconds and CPU seconds of a tick in which every table must be idle."""
     began, used = time.monotonic(), time.process_time()
     report = engine.tick()
     took, used = time.monotonic() - began, time.process_time() - used

@@ -1,10 +1,10 @@
-"""Which way of loading is quicker, by the number of rows: bound inserts, or part files, PUT and COPY.
+"""Compares two ways to load, by the number of rows: bound inserts, and part files with PUT and COPY.
 
     python -m benchmarks.load_method [--rows 1 10 100 1000] [--rounds 5]
 
-Starts an emulator of its own. Each round loads the same unit of a users-like table (9 columns) by both methods, in
-turn, into a target that is there already; printed are medians of the whole load (staging, MERGE) in milliseconds.
-What the real service would do differently: docs/loading.md.
+Starts its own emulator. Each round loads the same load batch of a users-like table (9 columns) by both methods, one
+after the other, into an existing target; printed are medians of the whole load (staging, MERGE) in milliseconds.
+docs/loading.md says what the real service does differently.
 """
 
 from __future__ import annotations

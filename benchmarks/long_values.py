@@ -1,9 +1,9 @@
-"""What it costs to leave long values in Postgres: `python -m benchmarks.long_values [ROWS]`.
+"""Measures the cost of leaving long values in Postgres: `python -m benchmarks.long_values [ROWS]`.
 
-The same table is read bare, with a guard around each value (as changes are) and without the rows that have long values
-(as everything is), in turns, in one session; prints how much more of the server's CPU time that takes, for a narrow
-table, one of forty texts, and one of documents and arrays, all of them short. (Where nothing to speak of is stored out
-of line the product reads them bare.)
+The same table is read without checks, with a check around each value (as in incremental reads), and without the rows
+that may have long values (as in full reads), alternating in one session. Prints the ratios of the server's CPU time for
+a narrow table, one of forty texts, and one of documents and arrays, all of them short. (If little is stored out of
+line, pgsnow reads without checks.)
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def plan_of(conn: psycopg.Connection, table: str) -> TablePlan:
 
 
 def seconds(now: Snapshot, columns: Composable, rows: Composable) -> float:
-    """Of the server's CPU."""
+    """Seconds of the server's CPU."""
     before = server_seconds(now.connection.rows(STAT)[0][0])
     for _ in now.batches(SQL("select {} from {}").format(columns, rows)):
         pass

@@ -1,4 +1,4 @@
-"""What the figures were measured with: the machine's shape and the versions, nothing that names either."""
+"""Description of the machine and of the versions that figures were measured with; without any host name."""
 
 from __future__ import annotations
 

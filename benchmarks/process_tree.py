@@ -1,4 +1,4 @@
-"""What a command and everything it starts cost: seconds, CPU seconds, peak memory. Linux: out of /proc (man 5 proc)."""
+"""Cost of a command and all processes it starts: seconds, CPU seconds, peak memory. Linux, from /proc (man 5 proc)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Wall seconds, CPU seconds (user and system) of the whole tree, peak of its summed resident memory in MB."""
+    """Wall seconds, CPU seconds (user and system) of the whole process tree, and its peak resident memory in MB."""
 
     wall: float
     cpu: float
@@ -31,7 +31,7 @@ class CommandFailed(Exception):
 
 
 class Peak:
-    """The highest sum of resident memory of a process and its descendants, looked at every 20 ms."""
+    """Largest total resident memory of a process and its descendants, sampled every 20 ms."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -59,7 +59,7 @@ class Peak:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """The process itself and those below it, as far as they still run."""
+    """The process itself and its descendants that still run."""
     yield pid
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
@@ -79,13 +79,13 @@ def resident(pid: int) -> int:
 
 
 def cpu_of(pid: int) -> float:
-    """CPU seconds of one process so far, of its ended and awaited children too."""
+    """CPU seconds of one process so far, including its children that ended and were awaited."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / TICKS
 
 
 def cpu_of_tree(pid: int) -> float:
-    """CPU seconds of a process and its descendants so far, of those that ended and were awaited too."""
+    """CPU seconds of a process and its descendants so far, including those that ended and were awaited."""
     found = 0.0
     for one in descendants(pid):
         with suppress(OSError):  # it has ended meanwhile
@@ -94,7 +94,7 @@ def cpu_of_tree(pid: int) -> float:
 
 
 def most_resident(pid: int) -> int:
-    """Bytes that a running process had resident at its peak."""
+    """Peak resident memory of a running process, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     (peak,) = [line.split()[1] for line in status if line.startswith("VmHWM:")]
     return int(peak) * 1024
@@ -119,7 +119,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, secon
 
 @contextmanager
 def _ended_in(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
-    """Kills the process, and all that belongs to its session, when the time is over."""
+    """Kills the process and everything in its session after the time limit."""
     late = threading.Event()
 
     def kill() -> None:

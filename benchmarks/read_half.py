@@ -1,9 +1,10 @@
-"""How fast rows become part files: `python -m benchmarks.read_half [--rows N] [--tables wide narrow] [--rounds N]`.
+"""Measures how fast rows become part files:
+`python -m benchmarks.read_half [--rows N] [--tables wide narrow] [--rounds N]`.
 
-One server, each way in a process of its own, in turns. One connection, but for `threads` and `processes`: two halves of
-the table over two. The floor is psql's `COPY … TO STDOUT (FORMAT binary)` into /dev/null; `decoder` is its rows as
-Arrow, thrown away; `product` is a first read into finished Parquet files, without loading them. Printed are medians, as
-Markdown. On a busy machine trust the CPU seconds, not the walls.
+One server; each way in its own process, alternating. One connection, except for `threads` and `processes`, which read
+two halves of the table over two. The floor is psql's `COPY … TO STDOUT (FORMAT binary)` into /dev/null; `decoder`
+decodes the same rows as Arrow and discards them; `product` is a first read into finished Parquet files, without loading
+them. Prints medians as Markdown. On a busy machine rely on the CPU seconds, not on wall-clock times.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A table in two halves by ctid over two connections into part files, as two chunks of a backfill are read.
+"""Reads a table in two halves by ctid over two connections into part files, like two chunks of a backfill.
 
-In two threads of one process, or in two processes, each on a connection that is open already. For benchmarks.read_half;
-`python -m benchmarks.read_halves WAY DSN TABLE` prints JSON as benchmarks.read_ways does; `half DSN TABLE FIRST END` is
-one half in a process of its own, which waits for a line.
+In two threads of one process, or in two processes, each with a connection that is open already. For
+benchmarks.read_half; `python -m benchmarks.read_halves WAY DSN TABLE` prints JSON as benchmarks.read_ways does;
+`half DSN TABLE FIRST END` reads one half in its own process, which starts when it gets a line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pgsnow.postgres.read.chunk_reader import read_chunk
 
 
 class Half:
-    """One connection of its own, and what it reads."""
+    """One half of the table, with its own connection."""
 
     def __init__(self, dsn: str, plan: TablePlan, blocks: Blocks) -> None:
         self._source = Source(Dsn(dsn))
@@ -75,7 +75,7 @@ def threads(dsn: str, table: str) -> Told:
 
 
 def processes(dsn: str, table: str) -> Told:
-    """Each half in a process of its own; memory is that of both."""
+    """Each half in its own process; memory is the sum of both."""
     _, both = halves(dsn, table)
     children = [_child(dsn, table, blocks) for blocks in both]
     for child in children:

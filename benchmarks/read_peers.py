@@ -1,7 +1,7 @@
-"""The users' rows into one Parquet file by other readers: `python -m benchmarks.read_peers [--rows N]`.
+"""Reads the users' rows into one Parquet file with other readers: `python -m benchmarks.read_peers [--rows N]`.
 
-psql's COPY is the floor. The ADBC driver, connectorx and DuckDB's Postgres scanner run in throw-away environments, each
-from nothing, so their start is in their figures. benchmarks.read_half measures pgsnow by the same floor.
+psql's COPY is the floor. The ADBC driver, connectorx and DuckDB's Postgres scanner run in their own environments, each
+as a new process, so their figures include their start. benchmarks.read_half measures pgsnow against the same floor.
 """
 
 from __future__ import annotations

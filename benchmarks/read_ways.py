@@ -1,6 +1,6 @@
-"""One way of reading a whole table, in a process of its own: `python -m benchmarks.read_ways WAY DSN TABLE`.
+"""Reads a whole table in one way, in its own process: `python -m benchmarks.read_ways WAY DSN TABLE`.
 
-Prints JSON: seconds, client_cpu, server_cpu (seconds of the backend that read), rss_mb, and what the way tells besides.
+Prints JSON: seconds, client_cpu, server_cpu (seconds of the backend that read), rss_mb, and further figures of the way.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Dsn:
 
 
 def server_seconds(stat: str) -> float:
-    """CPU seconds, of user and system, out of /proc/<pid>/stat (man 5 proc: fields 14 and 15)."""
+    """CPU seconds, user and system, from /proc/<pid>/stat (man 5 proc: fields 14 and 15)."""
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def floor(dsn: str, table: str) -> Told:
-    """psql's COPY in binary, thrown away."""
+    """psql's binary COPY, written to /dev/null."""
     copy = f"\\copy (select * from {table}) to '/dev/null' with (format binary)"
     began = time.monotonic()
     asked = ["psql", "-X", "-At", "-q", "-d", dsn, "-c", STAT, "-c", copy, "-c", STAT]
@@ -71,7 +71,7 @@ def floor(dsn: str, table: str) -> Told:
 
 
 def decoder(dsn: str, table: str) -> Told:
-    """The product's batches as they come off the wire, thrown away."""
+    """pgsnow's decoder alone: its batches are discarded."""
     source = Source(Dsn(dsn))
 
     def drain() -> Told:
@@ -88,7 +88,7 @@ def decoder(dsn: str, table: str) -> Told:
 
 
 def product(dsn: str, table: str) -> Told:
-    """The product's own way from a first read to finished part files, without loading them."""
+    """pgsnow's first read up to finished part files, without loading them."""
     from benchmarks.tables import plan_of
 
     source = Source(Dsn(dsn))
@@ -104,7 +104,8 @@ def read_to_files(
     folder: Path,
     before: Checkpoint | None = None,
 ) -> Told:
-    """Rows since the checkpoint `before` (None: all) into part files. Tells the next `checkpoint`, too."""
+    """Write the rows since the checkpoint `before` (None: all) into part files. The result has the next `checkpoint`,
+    too."""
     horizon, _ = take_horizon(conn)
     with open_reader(source, plan, before, horizon) as reading:
         told = into_files(conn, plan, folder, reading.pages(), before)
@@ -118,7 +119,7 @@ def into_files(
     pages: Iterable[Page],
     before: Checkpoint | None = None,
 ) -> Told:
-    """Pages through the transform into part files."""
+    """Transform pages and write them into part files."""
     claim = Claim(table="t", run_id="r", holder="h", fence=1, checkpoint=before)
     progress = Recorder("t", "t", "r", lambda _event: None)
     quarantine = RejectedRows(plan, build_transform(None, plan.fields), NO_LEDGER, claim, progress, conn)
@@ -133,7 +134,7 @@ def into_files(
 
 
 class _NoLedger:
-    """No row is rejected here, so nothing is written to the ledger."""
+    """Stands for the ledger, to which nothing is written, because no row is rejected here."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(f"a row was rejected: {name}")
@@ -143,7 +144,7 @@ NO_LEDGER: Any = _NoLedger()
 
 
 def measured(source: Source, work: Callable[[], Told]) -> Told:
-    """On a connection that is open already, as in a warm worker."""
+    """The figures of one way, on a connection that is open already, as in a warm worker."""
     with source.copy_connection() as connection:
         ((before,),) = connection.rows(STAT)
     used, began = cpu(), time.monotonic()
@@ -162,7 +163,7 @@ def measured(source: Source, work: Callable[[], Told]) -> Told:
 
 
 def rss_mb() -> float:
-    """This process's peak."""
+    """Peak resident memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -1,4 +1,4 @@
-"""The figures as Markdown, between the markers of docs/benchmarks.md: `python -m benchmarks.report`."""
+"""Writes the figures as Markdown between the markers of docs/benchmarks.md: `python -m benchmarks.report`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def conditions(figures: list[Line]) -> str:
 
 
 def whole_jobs(figures: list[Line]) -> str:
-    """One row a tool, three cells a work; below, how much quicker pgsnow is."""
+    """A table with a row for each tool and three cells for each job; below it, how much faster pgsnow is."""
     runs: dict[str, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
     for line in of(figures, "whole_job"):
         runs[line["tool"]][line["work"]].append(line)
@@ -96,7 +96,7 @@ def cell(lines: list[Line]) -> str:
 
 
 def ratios(runs: dict[str, dict[str, list[Line]]]) -> str:
-    """Of the quickest other tool to each way of pgsnow's, by wall and by the client's CPU."""
+    """Ratios of the quickest other tool to each way of running pgsnow, by wall and by the client's CPU."""
     ours = [tool for tool in runs if tool.startswith("pgsnow")]
     others = (
         [
@@ -121,7 +121,7 @@ def ratios(runs: dict[str, dict[str, list[Line]]]) -> str:
 
 
 def parts(figures: list[Line]) -> str:
-    """What nothing can avoid on W1, and where pgsnow's time goes."""
+    """The parts of W1 that no tool can avoid, and pgsnow's seconds by phase."""
     lines = of(figures, "unavoidable")
     warm = [line for line in of(figures, "whole_job") if line["tool"] == WARM and line["work"] == "W1"]
     if not lines or not warm:
@@ -137,7 +137,7 @@ def parts(figures: list[Line]) -> str:
     ]
     typical = sorted(warm, key=lambda line: float(line["wall"]))[len(warm) // 2]
     phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in typical["told"]["phases"].items())
-    return f"{table(['W1', 'seconds'], rows)}\n\nPhases of the median run, seconds (some at the same time): {phases}."
+    return f"{table(['W1', 'seconds'], rows)}\n\nPhases of the median run, in seconds: {phases}."
 
 
 def scaling(figures: list[Line]) -> str:
@@ -147,7 +147,7 @@ def scaling(figures: list[Line]) -> str:
 
 
 def workers(figures: list[Line]) -> str:
-    """One row a number of workers; below, what the job was."""
+    """A table with a row for each number of workers; below it, the size of the job."""
     found = of(figures, "workers")
     if not found:
         return ""

@@ -1,8 +1,9 @@
-"""What a few changed rows cost: `python -m benchmarks.small_read [--rows N] [--changed N] [--beside N]`.
+"""Measures the cost of reading a few changed rows:
+`python -m benchmarks.small_read [--rows N] [--changed N] [--beside N]`.
 
-The wide table, of which `changed` rows are updated before each round; then horizon, read and part files on warm
-connections. Prints medians in milliseconds, wall and CPU of the client; then once more in a database that holds
-`beside` further tables.
+Before each round `changed` rows of the wide table are updated; then horizon, read and part files are measured on warm
+connections. Prints medians in milliseconds, wall and CPU of the client; then the same for a database with `beside`
+other tables.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Where part files wait: Snowflake's own stage, or a bucket. By the number of rows.
+"""Compares Snowflake's own stage with a bucket, by the number of rows.
 
     python -m benchmarks.staging [--rows 10 10000 500000] [--rounds 5]
 
-Starts an emulator and an S3 store (moto) of its own, each in its process, on this machine: no network is in the
-figures, and moto is slower than a real store. Each round loads the same unit of a users-like table (9 columns) both
-ways, in turn. Printed are medians in milliseconds of uploading, of COPY, and of the whole load with its sweep.
+Starts its own emulator and S3 store (moto), each in a separate process on this machine: the figures contain no network
+time, and moto is slower than a real store. Each round loads the same load batch of a users-like table (9 columns) both
+ways, one after the other. Prints medians in milliseconds of the upload, of COPY, and of the load with its cleanup.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ METHODS = (LoadMethod.STAGE, LoadMethod.S3)
 
 @contextmanager
 def store() -> Iterator[dict[str, str]]:
-    """S3_* of a store with an empty bucket."""
+    """The S3_* variables of a store with an empty bucket."""
     import boto3
 
     port = free_port()
@@ -66,7 +66,7 @@ def store() -> Iterator[dict[str, str]]:
 
 
 def once(session: Session, unit: LoadBatch, staging: Stage) -> tuple[float, float, float]:
-    """Seconds of uploading, of COPY, of everything."""
+    """Seconds of the upload, of COPY, and of the whole load."""
     began = time.monotonic()
     done = execute_all(session, merge_steps(TARGET, OUTPUT, KEY, unit, method="stage", stage=staging))
     execute_all(session, cleanup_steps(TARGET, unit.batch, [staging]))

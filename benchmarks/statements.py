@@ -1,4 +1,4 @@
-"""What a tick sends to Snowflake: `python -m benchmarks.statements`. Counted by the emulator, in a warm engine."""
+"""Counts the statements that a tick sends to Snowflake, in a warm engine: `python -m benchmarks.statements`."""
 
 from __future__ import annotations
 

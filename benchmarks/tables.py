@@ -1,4 +1,4 @@
-"""The two tables that reading is measured on: seventeen columns of mixed types, and five plain ones."""
+"""The two tables of the read benchmarks: one with seventeen columns of mixed types, one with five plain columns."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TABLES = {"wide": WIDE, "narrow": NARROW}
 
 
 def make(conn: psycopg.Connection, table: str, rows: int) -> None:
-    """The table, filled, vacuumed and in the cache. `conn` is in autocommit mode."""
+    """Create the table, fill it, vacuum it and load it into the cache. `conn` is in autocommit mode."""
     for statement in TABLES[table].format(rows=rows).split(";\n"):
         if statement.strip():
             conn.execute(statement.encode())

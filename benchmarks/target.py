@@ -1,4 +1,4 @@
-"""A plain client of the emulator: the connector, without anything of pgsnow's."""
+"""A plain client of the emulator: the connector, without pgsnow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cursor(emulator: EmbeddedSnowflake, database: str = DATABASE) -> Iterator[An
 
 
 def wake(emulator: EmbeddedSnowflake) -> None:
-    """The first statements of an emulator's life cost more than later ones, whoever sends them."""
+    """Send some statements to a new emulator, whose first statements cost more than later ones."""
     with cursor(emulator) as asked:
         for statement in (
             "create schema if not exists PUBLIC",
@@ -38,7 +38,7 @@ def wake(emulator: EmbeddedSnowflake) -> None:
 
 
 def count_users(emulator: EmbeddedSnowflake, table: str) -> int:
-    """Users, each counted once."""
+    """Number of users with different ids."""
     with cursor(emulator) as asked:
         asked.execute(f"select count(distinct ID) from {table}")
         return int(asked.fetchone()[0])

@@ -1,7 +1,8 @@
-"""What no tool can avoid for a first load: Postgres handing out the rows, the emulator taking and copying files.
+"""Measures the work of a first load that no tool can avoid: Postgres sends the rows, the emulator receives and copies
+files.
 
-The first is `COPY … TO STDOUT (FORMAT binary)` into psql and /dev/null. The others are PUT and COPY by the plain
-connector of part files that pgsnow has written before, into a table of plain columns (JSON as text).
+The former is `COPY … TO STDOUT (FORMAT binary)` with psql into /dev/null. The latter is PUT and COPY by the plain
+connector, of part files that pgsnow has written before, into a table of plain columns (JSON as text).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ COPY = "copy into PARTS from @PARTS file_format = (type = parquet) match_by_colu
 
 
 def unavoidable(source: Source, number: int, figures: Figures) -> None:
-    """One round of all of them."""
+    """Measure one round of all parts."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as name,
         source.copy(f"parts{number}") as dsn,
@@ -60,7 +61,7 @@ def read_floor(dsn: str) -> float:
 
 
 def write_parts(dsn: str, folder: Path) -> list[Path]:
-    """The files that pgsnow would stage."""
+    """Write the files that pgsnow would stage."""
     source = Postgres(Dsn(dsn))
     with source.connect() as conn:
         plan = plan_of(conn, "users")
@@ -75,7 +76,7 @@ def write_parts(dsn: str, folder: Path) -> list[Path]:
                 part for unit in writer.batches(PageStream(reading.pages(), progress)) for part in unit.parts
             ):
                 files.append(folder / f"part-{len(files)}.parquet")
-                files[-1].hardlink_to(part.path)  # the spool's own name goes with the next unit
+                files[-1].hardlink_to(part.path)  # the spool reuses its file names for the next load batch
     source.close()
     return files
 

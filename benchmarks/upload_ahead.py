@@ -1,8 +1,8 @@
-"""What uploading while reading saves: `python -m benchmarks.upload_ahead [--rows 1000000] [--mb-per-s 10]`.
+"""Measures the effect of early uploads: `python -m benchmarks.upload_ahead [--rows 1000000] [--mb-per-s 10]`.
 
-A first load through a bucket (moto on this machine) behind a proxy that lets so many megabytes a second through, one
-connection at a time; with nothing put ahead, with parts of one size, and as it is. Each in a process of its own.
-Printed are wall and CPU seconds of that process, its peak memory in MB, and the seconds of its phases.
+A first load through a bucket (moto on this machine) behind a proxy that limits the rate in megabytes per second, one
+connection at a time: without early uploads, with parts of one size, and with the default. Each runs in its own process.
+Prints wall and CPU seconds of that process, its peak memory in MB, and the seconds of its phases.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def child(way: str) -> None:
 
 
 def forget() -> None:
-    """The next tick is a first load again."""
+    """Drop the target and the ledger, so that the next tick is a first load again."""
     with psycopg.connect(os.environ["POSTGRES_DSN"], autocommit=True) as conn:
         conn.execute(
             "drop table if exists sync_watermarks, sync_errors, sync_logs, sync_horizon, pgsnow_migrations,"

@@ -1,6 +1,6 @@
-"""The table that whole jobs are measured on: users of nine columns, among them jsonb, text[], numeric and timestamptz.
+"""The table of the benchmarks of whole jobs: users with nine columns, among them jsonb, text[], numeric, timestamptz.
 
-A template database is filled once; every measurement gets a fresh copy of it.
+A template database is filled once; every measurement gets a new copy of it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ where id %% %(every)s = %(at)s
 
 
 class Source:
-    """A server with the template, and the databases copied from it. Superuser `postgres`, trusted on loopback."""
+    """A server with the template database, and its copies. Superuser `postgres`, trusted on loopback."""
 
     def __init__(self, server: EmbeddedPostgres, rows: int) -> None:
         self.server = server
@@ -62,7 +62,7 @@ class Source:
 
     @contextmanager
     def copy(self, name: str) -> Iterator[str]:
-        """A database of this name with the users in it; its DSN."""
+        """Create a database of this name with the users in it; returns its DSN."""
         with self.admin() as conn:
             conn.execute(f"create database {name} template {TEMPLATE} strategy file_copy")
         dsn = self.server.dsn(name)
@@ -75,13 +75,13 @@ class Source:
                 conn.execute(f"drop database {name} with (force)")
 
     def keep(self, dsn: str, rows: int) -> None:
-        """No more than these."""
+        """Delete all users but the first ones, up to this number."""
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute("delete from users where id > %s", [rows])
             conn.execute("vacuum analyze users")
 
     def update(self, dsn: str, number: int, rows: int, changed: int) -> None:
-        """`changed` of the users get another name, other ones for each number."""
+        """Give `changed` users another name; each `number` selects other users."""
         every = rows // changed
         with psycopg.connect(make_conninfo(dsn), autocommit=True) as conn:
             given = {"mark": f"u{number}-", "every": every, "at": number % every}

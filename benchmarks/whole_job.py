@@ -1,8 +1,9 @@
-"""Whole jobs into the emulator, pgsnow and other tools: `python -m benchmarks.whole_job [--only NAME …] [--rounds N]`.
+"""Measures whole jobs of pgsnow and other tools into the emulator:
+`python -m benchmarks.whole_job [--only NAME …] [--rounds N]`.
 
-W1 a first load of a million users, W2 ten thousand of them updated, W3 nothing changed. Each round gives each tool a
-fresh source, a fresh emulator and no memory of others; W2 and W3 are measured several times in it. Figures go
-to a file of JSON lines; `python -m benchmarks.report` makes the page of them.
+W1 is a first load of a million users, W2 ten thousand of them updated, W3 nothing changed. In each round each tool gets
+a new source, a new emulator and no saved state; W2 and W3 are measured several times in it. Figures are written to a
+file of JSON lines, from which `python -m benchmarks.report` makes the page.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from benchmarks.emulator import Emulator
 from benchmarks.figures import Figures
 from benchmarks.peers import private_hosts
 from benchmarks.peers.all import CONTESTANTS
-from benchmarks.peers.contestant import DATABASE, ColumnMapping, Contestant, Done, Job
+from benchmarks.peers.contestant import DATABASE, Contestant, Done, Job, Setup
 from benchmarks.peers.venvs import NotInstallable, cache, make_venv
 from benchmarks.process_tree import CommandFailed, cpu_of
 from benchmarks.target import count_users, wake
@@ -32,8 +33,8 @@ CHANGED = 10_000
 
 
 @contextlib.contextmanager
-def place(source: Source, folder: Path, number: int) -> Iterator[ColumnMapping]:
-    """Servers for one tool in one round."""
+def place(source: Source, folder: Path, number: int) -> Iterator[Setup]:
+    """Start the servers for one tool in one round."""
     root = private_hosts.possible()
     certificate = make_certificate(folder / "tls") if root else None
     with (
@@ -43,20 +44,18 @@ def place(source: Source, folder: Path, number: int) -> Iterator[ColumnMapping]:
     ):
         emulator.create_database(DATABASE)
         wake(emulator)
-        yield ColumnMapping(folder, dsn, emulator, certificate, cache())
+        yield Setup(folder, dsn, emulator, certificate, cache())
 
 
-def timed(job: Job, at: ColumnMapping) -> tuple[Done, float, int]:
-    """The job, the emulator's CPU seconds and the statements it was sent meanwhile."""
+def timed(job: Job, at: Setup) -> tuple[Done, float, int]:
+    """Run the job; returns its result, and the emulator's CPU seconds and statements meanwhile."""
     pid = at.emulator.pid or 0
     used, said = cpu_of(pid), len(at.emulator.statements())
     done = job()
     return done, cpu_of(pid) - used, len(at.emulator.statements()) - said
 
 
-def measure(
-    contestant: Contestant, source: Source, at: ColumnMapping, repeats: int, figures: Figures
-) -> None:
+def measure(contestant: Contestant, source: Source, at: Setup, repeats: int, figures: Figures) -> None:
     rows = contestant.most_rows or source.rows
 
     def note(work: str, outcome: tuple[Done, float, int]) -> None:
@@ -88,7 +87,7 @@ def measure(
 
 
 def attempt(contestant: Contestant, source: Source, number: int, given: Any, figures: Figures) -> None:
-    """One round of one tool; what stopped it is a figure, too."""
+    """One round of one tool. An error that stops it is recorded as a figure."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         try:
             if contestant.packages:

@@ -1,8 +1,9 @@
-"""One job by more and more workers: `python -m benchmarks.workers [WORKERS …] [--tables N] [--rows N] [--large N]`.
+"""Measures one job with different numbers of workers:
+`python -m benchmarks.workers [WORKERS …] [--tables N] [--rows N] [--large N]`.
 
-`execution: distributed`: Celery workers in processes of their own take N tables and a large one, which is cut into
-chunks, from a broker. Each number of workers gets a fresh source and a fresh target, and one tick; measured is from the
-tick's message until all is loaded. The workers' CPU seconds, Postgres's and the emulator's are told apart.
+`execution: distributed`: Celery workers in separate processes sync N tables and a large one, which is divided into
+chunks. Each number of workers gets a new source, a new target and one tick; the time is measured from the tick's
+message until everything is loaded. The CPU seconds of the workers, of Postgres and of the emulator are separate.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ FAILED = "select source_table, error from sync_logs where status = 'failed' orde
 
 
 class Worker:
-    """`celery worker` with one process that puts no message by."""
+    """`celery worker` with one process that prefetches no message."""
 
     def __init__(self, name: str, env: dict[str, str], folder: Path) -> None:
         self.log = folder / f"{name}.log"
@@ -61,7 +62,7 @@ class Worker:
         return self._process.pid
 
     def wait(self) -> None:
-        """Until it takes messages."""
+        """Wait until it accepts messages."""
         ready = wait_for(lambda: "ready." in self.log.read_text() or self._process.poll() is not None, 60)
         if not ready or self._process.poll() is not None:
             raise SystemExit(last_words(self.log))
@@ -98,7 +99,7 @@ def fill(dsn: str, tables: dict[str, int]) -> None:
 
 @contextmanager
 def started(count: int, stack: Stack, names: Sequence[str]) -> Iterator[list[Worker]]:
-    """So many workers, ready."""
+    """This number of workers, ready for messages."""
     config = stack.dir / "sync_config.yaml"
     config.write_text(json.dumps(configuration(names, count)))
     env = {**os.environ, **stack.env(), "SYNC_CONFIG": str(config)}
@@ -145,7 +146,7 @@ def one_tick(stack: Stack, dsn: str, workers: Sequence[Worker], tables: int) -> 
 
 
 def await_all(dsn: str, tables: int) -> None:
-    """Until every table is loaded. Ends the run with what failed."""
+    """Wait until every table is loaded. Ends the benchmark if one fails."""
     with psycopg.connect(dsn, autocommit=True) as conn:
 
         def done() -> bool:

@@ -1,4 +1,4 @@
-"""The task under its own name, and the same sync by hand.
+"""The Celery task, and a command that runs the same sync without Celery.
 
 From the application:   sync_postgres_to_snowflake.delay(["public.users"])
 By hand, in backend/:   python -m worker.sync public.users

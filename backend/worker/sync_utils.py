@@ -23,7 +23,7 @@ LOCAL_BROKER = "redis://127.0.0.1:6379/0"
 
 
 def load_environment() -> None:
-    """Add backend/.env to the environment; what is set already stays as it is."""
+    """Add backend/.env to the environment; variables that are set already keep their values."""
     load_dotenv(BACKEND / ".env")
 
 
@@ -43,7 +43,7 @@ def settings() -> Settings:
 
 
 def sync_now(tables: Sequence[str] | None = None) -> SyncReport:
-    """One tick in this process, without Celery: how to try a new table by hand."""
+    """Run one tick in this process, without Celery, for example to try a new table."""
     from pgsnow.sync.engine import Engine
 
     with Engine(load_config(config_file()), settings()) as engine:
@@ -54,7 +54,7 @@ def sync_now(tables: Sequence[str] | None = None) -> SyncReport:
 
 
 def lower_email(row: dict[str, Any]) -> dict[str, Any]:
-    """One spelling of an address, so that it joins."""
+    """Write each address in lower case and without blanks, so that equal addresses compare as equal."""
     email = row["email"]
     return row if email is None else {**row, "email": email.strip().lower()}
 

@@ -1,1 +1,1 @@
-"""Other tools that do the same job, each in an environment of its own, against the same emulator."""
+"""Other tools that do the same job, each in its own virtual environment, against the same emulator."""

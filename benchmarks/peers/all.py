@@ -1,4 +1,4 @@
-"""Everything that is measured on whole jobs, by the name that the command line knows."""
+"""All tools that are measured on whole jobs, by their names on the command line."""
 
 from __future__ import annotations
 

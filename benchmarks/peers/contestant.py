@@ -1,4 +1,4 @@
-"""What is measured on whole jobs: one way of bringing the users' table to Snowflake and keeping it there."""
+"""Contract of a tool that is measured on whole jobs: it loads the users' table into Snowflake and updates it there."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from benchmarks.emulator import Emulator
 from benchmarks.process_tree import Spent, run
 
 SECONDS = 900.0
-"""No job may take longer."""
+"""Time limit of one job."""
 DATABASE = "BENCH"
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnMapping:
-    """One measurement's servers and scratch folder. The emulator has an empty database BENCH."""
+class Setup:
+    """Servers and scratch folder of one measurement. The emulator has an empty database BENCH."""
 
     folder: Path
     dsn: str
@@ -34,45 +34,45 @@ class ColumnMapping:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One job: what it cost the client, and what a tool tells of itself."""
+    """Result of one job: its cost for the client, and figures that the tool itself reports."""
 
     spent: Spent
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
 Job = Callable[[], Done]
-"""The same call again and again: the first one brings everything, the next ones what has changed."""
+"""A job, which is called repeatedly: the first call loads everything, the next ones load the changes."""
 
 
 class Contestant(Protocol):
     name: str
-    """As the tables call it."""
+    """Name in the printed tables."""
     packages: tuple[str, ...]
-    """Its environment; () for pgsnow's own."""
+    """Requirements of its environment; () for pgsnow's own environment."""
     folder: str
     """That environment's name in the cache; may be shared."""
     target: str
     """The table in the emulator that holds the users afterwards, qualified, in SQL."""
 
     most_rows: int
-    """So many users are enough for it; 0: all."""
+    """Number of users that it loads; 0: all."""
 
-    def open(self, place: ColumnMapping) -> Any:
+    def open(self, place: Setup) -> Any:
         """A context manager that gives a Job."""
 
     def version(self, _venvs: Path, /) -> str: ...
 
 
 @contextmanager
-def command(argv: list[str], env: Mapping[str, str], place: ColumnMapping) -> Iterator[Job]:
-    """A job that is one and the same command each time, started from nothing."""
+def command(argv: list[str], env: Mapping[str, str], place: Setup) -> Iterator[Job]:
+    """A job that starts the same command each time, as a new process."""
     yield lambda: once(argv, env, place)
 
 
-def once(argv: list[str], env: Mapping[str, str], place: ColumnMapping) -> Done:
+def once(argv: list[str], env: Mapping[str, str], place: Setup) -> Done:
     return Done(run(argv, {**usual_env(), **env}, place.folder, place.folder / "output.log", SECONDS))
 
 
 def usual_env() -> dict[str, str]:
-    """This process's, but Python keeps its byte code, as it does for whatever is installed."""
+    """This process's environment, but with Python's byte code cache, as for any installed program."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

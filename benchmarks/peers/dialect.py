@@ -1,6 +1,6 @@
-"""Statements of other tools that the emulator does not know: each put into words it does know, none left out.
+"""Rewrites statements of other tools that the emulator does not support as equivalent ones; none is skipped.
 
-Only what is needed for the tools to run; pgsnow itself says none of this.
+Only for these tools: pgsnow itself sends none of these statements.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ TYPE = f"CASE data_type WHEN 'NUMBER' THEN {NUMBER} ELSE data_type END"
 
 
 Rewrite = Callable[[Any, str], str | None]
-"""(session, statement) to another text, or None where it has nothing to say."""
+"""(session, statement) → the text to run instead, or None to leave it unchanged."""
 
 
 def understand() -> None:
-    """Once a process, after the emulator's own repairs. Before anything is parsed, so on the requests."""
+    """Install the rewriting of requests, which happens before anything is parsed. Call once in a process, after the
+    emulator's own repairs."""
     replace_route(QUERY, _reading)
 
 
@@ -61,7 +62,7 @@ def _reading(stock: Endpoint) -> Endpoint:
 
 
 def _statements(text: str) -> list[str]:
-    """dlt sends several at once, which the emulator does not know."""
+    """The statements of a request. dlt sends several at once, which the emulator does not support."""
     if ";" not in text:
         return [text]
     ends = [
@@ -76,7 +77,7 @@ def _statements(text: str) -> list[str]:
 
 
 def _saying(request: Request, body: dict[str, Any], number: int) -> Request:
-    """The request with another body; the second statement and later ones have an identity of their own."""
+    """The request with another body; the second and later statements get their own request ids."""
     scope = dict(request.scope)
     if number:
         scope["query_string"] = scope["query_string"].replace(b"requestId=", b"requestId=%d-" % number)
@@ -87,7 +88,7 @@ def _saying(request: Request, body: dict[str, Any], number: int) -> Request:
 
 
 def _piped_description(session: Any, command: str) -> str | None:
-    """ingestr. A table that is not there must fail as DESCRIBE does."""
+    """ingestr's DESCRIBE with a pipe. A table that does not exist must fail as with DESCRIBE."""
     match = DESCRIBED.match(command)
     if match is None:
         return None
@@ -108,12 +109,14 @@ def _table_stage(_: Any, command: str) -> str | None:
 
 
 def _autocommit(_: Any, command: str) -> str | None:
-    """dlt switches it off, and the emulator then begins twice for COPY and MERGE. So each statement commits itself."""
+    """dlt switches autocommit off, which makes the emulator begin a second transaction for COPY and MERGE. So it stays
+    on, and each statement commits separately."""
     return command.replace("=False", "=True") if AUTOCOMMIT.match(command) else None
 
 
 def _schema_for_merges(session: Any, command: str) -> str | None:
-    """ingestr logs in without a schema, which is fine for qualified names; here MERGE needs one for its own table."""
+    """ingestr logs in without a schema and uses qualified names; the emulator's MERGE needs a schema for its own
+    table."""
     if WRITES.match(command) and not session.schema_set:
         session._schema, session.schema_set = "PUBLIC", True
     return None
@@ -133,7 +136,7 @@ def _dlt_paths(_: Any, command: str) -> str | None:
 
 
 def _make_parquet(copy: str) -> None:
-    """dlt's own small tables come as JSON lines, which the emulator loads into a single VARIANT only."""
+    """dlt's own small tables are JSON lines, which the emulator can load only into a single VARIANT."""
     found = re.search(r'FROM\s+@"(?P<schema>[^"]+)"\."(?P<stage>[^"]+)"/(?P<path>\S+)', copy)
     if found is None:
         return

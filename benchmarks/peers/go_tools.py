@@ -1,4 +1,4 @@
-"""Tools that are one program: sling and ingestr, the newest releases whose wheels carry it."""
+"""Tools that are single programs: sling and ingestr, in the newest releases whose wheels contain the program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.certificate import ACCOUNT
-from benchmarks.peers.contestant import DATABASE, ColumnMapping, Done, Job, command, once
+from benchmarks.peers.contestant import DATABASE, Done, Job, Setup, command, once
 from benchmarks.peers.private_hosts import with_private_hosts
 from benchmarks.peers.venvs import version_of
 
@@ -32,7 +32,7 @@ class Sling:
     def version(self, venvs: Path) -> str:
         return version_of(venvs / self.folder, "sling")
 
-    def open(self, place: ColumnMapping, table: str = "users") -> AbstractContextManager[Job]:
+    def open(self, place: Setup, table: str = "users") -> AbstractContextManager[Job]:
         (program,) = (place.venvs / self.folder).glob(
             "lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64"
         )
@@ -51,8 +51,8 @@ class Sling:
 
 
 class Ingestr:
-    """Merged by `id`. By default every run reads the whole table; with `interval` each run after the first is told to
-    read what changed since the run before began, as a scheduler of one's own could."""
+    """Merged by `id`. By default every run reads the whole table; with `interval` each run after the first gets the
+    start time of the previous run, as a scheduler could pass it."""
 
     packages: tuple[str, ...] = ("ingestr==1.1.22",)
     folder = "ingestr"
@@ -67,7 +67,7 @@ class Ingestr:
         return version_of(venvs / self.folder, "ingestr")
 
     @contextmanager
-    def open(self, place: ColumnMapping, table: str = "users") -> Iterator[Job]:
+    def open(self, place: Setup, table: str = "users") -> Iterator[Job]:
         began: list[str] = []
 
         def job() -> Done:
@@ -77,7 +77,7 @@ class Ingestr:
 
         yield job
 
-    def _argv(self, place: ColumnMapping, table: str, since: list[str]) -> list[str]:
+    def _argv(self, place: Setup, table: str, since: list[str]) -> list[str]:
         argv = [str(place.venvs / self.folder / "bin" / "ingestr"), "ingest", "--yes", "--progress", "log"]
         argv += ["--source-uri", f"{place.dsn}?sslmode=disable", "--source-table", f"public.{table}"]
         argv += ["--dest-uri", f"snowflake://u:p@{ACCOUNT}/{DATABASE}?warehouse=w"]
@@ -88,7 +88,7 @@ class Ingestr:
         )
 
 
-def trusting(place: ColumnMapping) -> dict[str, str]:
+def trusting(place: Setup) -> dict[str, str]:
     """The environment in which OpenSSL, Go and requests trust the emulator's certificate."""
     if place.certificate is None:
         raise RuntimeError("the emulator has no certificate")

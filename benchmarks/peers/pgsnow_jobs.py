@@ -1,4 +1,4 @@
-"""pgsnow itself: as a worker that has ticked before, and as a command."""
+"""pgsnow itself, as a worker that has already run a tick, and as a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from benchmarks.peers.contestant import SECONDS, ColumnMapping, Done, Job, command, usual_env
+from benchmarks.peers.contestant import SECONDS, Done, Job, Setup, command, usual_env
 from benchmarks.process_tree import CommandFailed, Peak, Spent
 from pgsnow import __version__
 
@@ -37,7 +37,7 @@ class Cold:
     most_rows = 0
     target = "PGSNOW.USERS"
 
-    def open(self, place: ColumnMapping) -> AbstractContextManager[Job]:
+    def open(self, place: Setup) -> AbstractContextManager[Job]:
         (place.folder / "sync_config.yaml").write_text(TABLES)
         return command([sys.executable, "-m", "pgsnow", "run", "--quiet"], place.pgsnow_env(), place)
 
@@ -46,7 +46,7 @@ class Cold:
 
 
 class Warm:
-    """An Engine in a process that has synced another table before, as a Celery worker's has."""
+    """An Engine in a process that has synced another table before, like a Celery worker."""
 
     name = "pgsnow, warm worker"
     packages: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Warm:
         return __version__
 
     @contextmanager
-    def open(self, place: ColumnMapping) -> Iterator[Job]:
+    def open(self, place: Setup) -> Iterator[Job]:
         config = place.folder / "sync_config.yaml"
         config.write_text(TABLES + WARMING)
         argv = [sys.executable, "-m", "benchmarks.peers.warm_worker", str(config)]

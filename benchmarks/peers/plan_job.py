@@ -1,8 +1,8 @@
-"""The plan as it is written, by its path in an environment of psycopg and the connector: `plan_job.py TABLE`.
+"""The original plan, implemented literally with psycopg and the connector, run by path: `plan_job.py TABLE`.
 
-Rows above the watermark in its order, 1,000 at a time, by executemany into a temporary table; then one MERGE, and the
-watermark is saved. What psycopg gives goes to the connector, JSON as text. Environment: POSTGRES_DSN, SNOWFLAKE_PORT,
-STATE (a file).
+Rows above the watermark are inserted in its order, 1,000 at a time, by executemany into a temporary table; then one
+MERGE, and the watermark is saved. Values of psycopg are passed to the connector, JSON as text. Environment:
+POSTGRES_DSN, SNOWFLAKE_PORT, STATE (a file).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""For tools that insist on https://<account>.snowflakecomputing.com: a private /etc/hosts, and an answer to what Go's
-driver asks about revoked certificates (without one it waits seconds, at login and at each PUT). Linux, as root."""
+"""For tools that require https://<account>.snowflakecomputing.com: a private /etc/hosts, and a server for the
+revocation queries of the Go driver (without an answer it waits seconds, at login and at each PUT). Linux, as root."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOUNTED = 'mount --bind "$0" /etc/hosts && exec "$@"'
 
 
 def with_private_hosts(argv: list[str], folder: Path) -> list[str]:
-    """The command in a mount namespace of its own, where the account's name leads to the emulator."""
+    """The command in a separate mount namespace, where the account's host name resolves to the emulator."""
     hosts = folder / "hosts"
     hosts.write_text(f"{Path('/etc/hosts').read_text()}\n{TLS_HOST} {HOST}\n{TLS_HOST} {OCSP_HOST}\n")
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNTED, str(hosts), *argv]
@@ -42,7 +42,7 @@ class _Empty(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET
 
     def log_message(self, *_: object) -> None:
-        """Nothing: nobody reads it."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager

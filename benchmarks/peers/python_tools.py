@@ -1,4 +1,4 @@
-"""Tools in Python: dlt, and the plan as it was written."""
+"""Tools in Python: dlt, and the original plan, implemented literally."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from benchmarks.peers import dlt_job, plan_job
-from benchmarks.peers.contestant import ColumnMapping, Job, command
+from benchmarks.peers.contestant import Job, Setup, command
 from benchmarks.peers.venvs import version_of
 
 CONNECTOR = "snowflake-connector-python<5"
 
 
 class Plan:
-    """psycopg, executemany in batches of 1,000, a MERGE a batch, and a watermark."""
+    """psycopg, executemany in batches of 1,000, one MERGE for each batch, and a watermark."""
 
     name = "the plan literally"
     folder = "plan"
@@ -26,7 +26,7 @@ class Plan:
         connector = version_of(venvs / self.folder, "snowflake-connector-python")
         return f"psycopg {version_of(venvs / self.folder, 'psycopg')}, connector {connector}"
 
-    def open(self, place: ColumnMapping, table: str = "users") -> AbstractContextManager[Job]:
+    def open(self, place: Setup, table: str = "users") -> AbstractContextManager[Job]:
         python = place.venvs / self.folder / "bin" / "python"
         argv = [str(python), plan_job.__file__, table]
         state = str(place.folder / f"state-{table}.json")
@@ -57,7 +57,7 @@ class Dlt:
     def version(self, venvs: Path) -> str:
         return version_of(venvs / self.folder, "dlt")
 
-    def open(self, place: ColumnMapping, table: str = "users") -> AbstractContextManager[Job]:
+    def open(self, place: Setup, table: str = "users") -> AbstractContextManager[Job]:
         python = place.venvs / self.folder / "bin" / "python"
         argv = [str(python), dlt_job.__file__, self._backend, table]
         env = {

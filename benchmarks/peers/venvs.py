@@ -1,4 +1,4 @@
-"""Throw-away environments, made once and kept in a cache folder: `PGSNOW_BENCHMARK_CACHE`, or one in the system's
+"""Virtual environments of other tools, created once in a cache folder: `PGSNOW_BENCHMARK_CACHE`, or one in the system's
 temporary folder."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MADE = ".made"
 
 
 class NotInstallable(Exception):
-    """A tool's packages cannot be had here."""
+    """A tool's packages cannot be installed here."""
 
 
 def cache() -> Path:
@@ -23,7 +23,7 @@ def cache() -> Path:
 
 
 def make_venv(folder: Path, packages: tuple[str, ...]) -> None:
-    """An environment with exactly these packages and what they need. Nothing happens when it is there."""
+    """Create an environment with exactly these packages and their dependencies, unless it exists."""
     wanted = " ".join(packages)
     stamp = folder / MADE
     if stamp.exists() and stamp.read_text() == wanted:
@@ -37,7 +37,7 @@ def make_venv(folder: Path, packages: tuple[str, ...]) -> None:
 
 
 def version_of(folder: Path, package: str) -> str:
-    """As installed."""
+    """The installed version of a package."""
     (found,) = folder.glob(f"lib/python*/site-packages/{package.replace('-', '_')}-*.dist-info")
     return found.name.removesuffix(".dist-info").rpartition("-")[2]
 

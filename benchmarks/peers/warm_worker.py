@@ -1,5 +1,5 @@
-"""A worker's process: `python -m benchmarks.peers.warm_worker sync_config.yaml`. It ticks a small table once, then
-the users whenever it reads a line, and answers with a line of JSON."""
+"""A worker's process: `python -m benchmarks.peers.warm_worker sync_config.yaml`. It syncs a small table once, then the
+users' table whenever it reads a line, and answers with a line of JSON."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ One query a side and table; the rows of both are compared as they are, cell by c
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from tests.oracle import postgres, snowflake
 from tests.oracle.values import source_cell, target_cell
 
 Row = tuple[Any, ...]
+PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def differences(source: psycopg.Connection[Any], target: Any, what: Comparison) 
         return [Difference("no table")]
     query = what.expected or postgres.select_all(source, what.source, what.entry.get("where"))
     wanted = _without_columns_left_out(postgres.read(source, query, what.cells), what.columns)
-    pairs = [_target_column(column, held.types, what.columns) for column in wanted.columns]
+    pairs = [_target_column(column, held, what.columns) for column in wanted.columns]
     if absent := [name for name in pairs if name not in held.types]:
         return [Difference("altered", column=name, target="no such column") for name in absent]
     key = _key(source, what, wanted)
@@ -83,19 +85,20 @@ def _without_columns_left_out(wanted: postgres.SourceRows, columns: Mapping[str,
 
 
 def _target_column(
-    column: postgres.SourceColumn, types: Mapping[str, str], columns: Mapping[str, Any]
+    column: postgres.SourceColumn, held: snowflake.TargetRows, columns: Mapping[str, Any]
 ) -> str:
     """Names in lower case are in capitals in Snowflake, others as they are. A column whose type has changed has moved
     to one that is named after the type as well, such as A__BINARY."""
     renamed = columns.get("rename", {}).get(column.name)
-    plain = (
-        column.name == column.name.lower()
-        and column.name.replace("_", "a").isalnum()
-        and column.name.isascii()
-    )
-    name = renamed or (column.name.upper() if plain else column.name)
-    moved = [other for other in types if other.startswith(f"{name}__") and types[other] == column.kind]
-    return moved[-1] if moved and types.get(name) != column.kind else name
+    name = renamed or (column.name.upper() if PLAIN.fullmatch(column.name) else column.name)
+    wanted = (column.kind, column.scale if column.kind == "FIXED" else 0)
+    fitting = [
+        other
+        for other, kind in held.types.items()
+        if (other == name or other.startswith(f"{name}__"))
+        and (kind, held.scales[other] if kind == "FIXED" else 0) == wanted
+    ]
+    return name if name in fitting or not fitting else fitting[-1]
 
 
 def _key(source: psycopg.Connection[Any], what: Comparison, wanted: postgres.SourceRows) -> list[int]:

@@ -45,11 +45,13 @@ KINDS = {
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """A column of the query's result. `kind` is the type that a column made for it in Snowflake has."""
+    """A column of the query's result. `kind` is the type that a column made for it in Snowflake has, `scale` its
+    decimals."""
 
     name: str
     type_name: str
     kind: str
+    scale: int
     expression: str
 
 
@@ -117,10 +119,11 @@ def _columns(connection: psycopg.Connection[Any], query: str) -> list[SourceColu
 
 def _column(name: str, type_name: str, nested: bool, *, modifier: int) -> SourceColumn:
     kind = "VARIANT" if nested or type_name in DOCUMENTS else KINDS.get(type_name, "TEXT")
+    scale = 0
     if type_name == "numeric" and _fits_a_number(modifier):
-        kind = "FIXED"
+        kind, scale = "FIXED", (modifier - 4) & 0x7FF
     expression = "to_json({})" if nested else EXPRESSIONS.get(type_name, "{}")
-    return SourceColumn(name, type_name, kind, expression)
+    return SourceColumn(name, type_name, kind, scale, expression)
 
 
 def _fits_a_number(modifier: int) -> bool:

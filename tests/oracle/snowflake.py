@@ -12,9 +12,10 @@ NOT_FOUND = 2003
 
 @dataclass(frozen=True)
 class TargetRows:
-    """All rows of a table; `types` has the connector's name of each column's type."""
+    """All rows of a table; `types` has the connector's name of each column's type, `scales` its decimals."""
 
     types: Mapping[str, str]
+    scales: Mapping[str, int]
     rows: Sequence[tuple[Any, ...]]
 
     def at(self, column: str) -> int:
@@ -44,4 +45,5 @@ def read(connection: Any, target: str) -> TargetRows | None:
                 raise
             return None
         types = {column.name: FIELD_ID_TO_NAME[column.type_code] for column in cursor.description}
-        return TargetRows(types, cursor.fetchall())
+        scales = {column.name: column.scale or 0 for column in cursor.description}
+        return TargetRows(types, scales, cursor.fetchall())

@@ -1,4 +1,4 @@
-"""sync_config.yaml: the plan's list, to the letter, and a manual whose words are true."""
+"""sync_config.yaml: exactly the plan's table list, and correct comments."""
 
 from __future__ import annotations
 

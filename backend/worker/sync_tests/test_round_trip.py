@@ -1,4 +1,4 @@
-"""Rows of a real Postgres reach Snowflake (the emulator) by the backend's own ways, and the watermark follows."""
+"""Rows of a real Postgres reach Snowflake (the emulator) through the backend's commands, and the watermark moves."""
 
 from __future__ import annotations
 

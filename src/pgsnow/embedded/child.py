@@ -38,7 +38,7 @@ def die_with_parent(last_signal: signal.Signals) -> Callable[[], None] | None:
 
 
 class Child:
-    """One child process in a session of its own, its output in a log file.
+    """One child process in its own session, with its output in a log file.
 
     A terminal's Ctrl-C goes to the parent alone, which decides how the child ends.
     """

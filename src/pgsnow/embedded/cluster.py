@@ -21,7 +21,7 @@ ORIGIN = "origin"
 
 
 def make_cluster(binaries: Path, data_dir: Path, user: pwd.struct_passwd | None, *, sync: bool) -> None:
-    """A new cluster at `data_dir`, made beside its place and moved there when it is complete."""
+    """A new cluster at `data_dir`, created in a directory beside it and renamed when it is complete."""
     home = _home_for(data_dir, user)
     work = Path(tempfile.mkdtemp(prefix="initdb-", dir=home.parent))
     if user is not None:
@@ -37,8 +37,8 @@ def make_cluster(binaries: Path, data_dir: Path, user: pwd.struct_passwd | None,
 
 
 def _home_for(data_dir: Path, user: pwd.struct_passwd | None) -> Path:
-    """The real place of the cluster: `data_dir`, or, when the server's user cannot be let into the
-    directory that holds it, a directory of its own that `data_dir` links to."""
+    """The directory of the cluster: `data_dir`, or, if the server's user cannot be given access to its parent
+    directory, a separate directory that `data_dir` links to."""
     if user is None or _let_in(data_dir.parent, user):
         return data_dir
     remove_lost_shelters()

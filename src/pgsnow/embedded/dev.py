@@ -85,7 +85,7 @@ def _told_to_stop() -> Iterator[threading.Event]:
 
 
 def _spawn_detached(directory: Path, pg_port: int | None, snowflake_port: int | None) -> None:
-    """Run the stack in a process of its own, and wait until it is ready."""
+    """Run the stack in a separate process, and wait until it is ready."""
     directory.mkdir(parents=True, exist_ok=True)
     arguments = [
         sys.executable,

@@ -15,7 +15,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.02
 LONGEST = 10
-"""How many times its seconds a wait may take while there is progress."""
+"""While there is progress, a wait may take this many times its seconds."""
 
 
 class EmbeddedServerFailed(PgsnowError):
@@ -83,8 +83,8 @@ def wait_for(
 ) -> bool:
     """Polls until `done()`, every `pause` seconds; False if it is not within `seconds`.
 
-    progress: a value that changes while something goes on, such as the CPU time of a process. The time counts from its
-    last change then, and LONGEST times as long is waited at most.
+    progress: a value that changes as long as there is progress, such as the CPU time of a process. The seconds then
+    count from its last change, up to LONGEST times `seconds` in all.
     """
     deadline = time.monotonic() + seconds
     longest = time.monotonic() + LONGEST * seconds

@@ -20,7 +20,7 @@ from pgsnow.embedded.process import (
 class EmbeddedServer(ABC):
     """A server on a loopback port: `start` = `launch` + `wait`.
 
-    `launch` returns as soon as the process runs, so that several servers come up at the same time.
+    `launch` returns as soon as the process runs, so that several servers can start at the same time.
     All methods are idempotent. A port that was not given is chosen at the first launch and kept.
     """
 
@@ -74,8 +74,8 @@ class EmbeddedServer(ABC):
         self._child = self._spawn()
 
     def wait(self, seconds: float = START_SECONDS) -> None:
-        """Wait until it answers. Raises EmbeddedServerFailed, with the end of its log, if it ends, or if it has used
-        no CPU for so many seconds and does not answer."""
+        """Wait until it answers. Raises EmbeddedServerFailed, with the end of its log, if it ends, or if it does not
+        answer and has used no CPU for `seconds`."""
         child = self._child
         if child is None:
             raise EmbeddedServerFailed(f"{self.name} was not launched")

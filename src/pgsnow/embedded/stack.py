@@ -26,7 +26,7 @@ ENV_FILE, PORTS_FILE = ".env", "ports.json"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The last ports of a directory's servers, which are used again so that its `.env` stays valid."""
+    """The ports that a directory's servers used last. They are used again, so that its `.env` stays valid."""
 
     postgres: int | None = None
     snowflake: int | None = None
@@ -48,7 +48,7 @@ class Stack:
     """The servers of one directory. Data survive `down` and kill -9 of any of them; the broker keeps nothing.
 
     Start it from a thread that lives as long as the servers: they end when it ends.
-    A port that is not given is the one used last, or a free one.
+    If no port is given, the one used last is used again, or else a free one.
     """
 
     def __init__(

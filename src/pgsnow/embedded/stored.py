@@ -69,8 +69,8 @@ class StoredServer(EmbeddedServer):
         return self.data_dir.with_name(self.data_dir.name + suffix)
 
     def launch(self) -> None:
-        """EmbeddedServerFailed when another process runs a server on this directory, or the given port is
-        taken."""
+        """Start the process. Raises EmbeddedServerFailed if another process runs a server on this directory, or if
+        the given port is taken."""
         if self.pid is not None:
             return
         if not self._lock.take():
@@ -111,7 +111,8 @@ class StoredServer(EmbeddedServer):
             return None
 
     def _serves_here(self, pid: int) -> bool:
-        """An id in a file may belong to another process by now: its arguments must name this directory."""
+        """True if the process with this id is the server of this directory: its arguments must name the directory,
+        because the id may belong to another process by now."""
         return process.alive(pid) and str(self.data_dir.resolve()) in process.command_line(pid)
 
     def _forget(self) -> None:

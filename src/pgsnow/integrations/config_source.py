@@ -23,5 +23,5 @@ def resolve(config: GivenConfig) -> SyncConfig:
 
 
 def known_secrets(settings: Settings | None) -> tuple[Secret, ...]:
-    """The secrets to take out of logs: those of the settings, or of the environment that settings are read from."""
+    """The secrets to mask in logs: those of the settings, or of the environment that settings are read from."""
     return secrets_in(os.environ) if settings is None else settings.secrets()

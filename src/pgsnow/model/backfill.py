@@ -84,7 +84,7 @@ class Backfill:
     """One backfill as the ledger stores it.
 
     id: the ledger's. fence: everything written for the backfill has a larger one, everything written before it a
-    smaller one; the closing run, which reads what changed meanwhile, has a larger one than every attempt at a chunk.
+    smaller one; the closing run, which reads the changes made since, has a larger one than every attempt at a chunk.
     layout: `layout_of` the plan that the chunks were made for. checkpoint: captured before the first chunk was read.
     prunes: rows that were not read are deleted at the end. reason: why everything is read.
     replaces: the rows are collected in a shadow table, which is swapped with the target at the end.

@@ -14,7 +14,7 @@ PgsnowError
 │   ├── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
 │   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
 ├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
-├── TableError               stops one table; the others go on
+├── TableError               stops one table; other tables are synced
 │   ├── SourceTableMissing   the table does not exist, or is not visible           after a fix
 │   ├── ColumnMissing        a configured column does not exist                    after a fix
 │   ├── KeyUnusable          pk columns are not unique, or do not exist            after a fix

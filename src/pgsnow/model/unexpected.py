@@ -1,7 +1,7 @@
-"""Errors that pgsnow does not know: the text that everyone may see, and the traceback without secrets.
+"""Unexpected errors (all but PgsnowError): a text that is safe to publish, and a traceback without secrets.
 
-The text of such an error may quote anything, a connection string too. Reports, the ledger, pages, task results
-and logs show `public_text`; the traceback is in the debug log alone.
+The message of an unexpected error may contain anything, also a connection string. Reports, the ledger, pages, task
+results and logs show `public_text`; the traceback is written only to the debug log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ ADVICE = "The traceback is in the debug log: `pgsnow run --debug`, or the logger
 
 
 def public_text(error: BaseException) -> str:
-    """The text of a PgsnowError, which holds no secret. Of any other error its class, and where pgsnow met it."""
+    """The message of a PgsnowError, which contains no secret; for any other error its class, and the place in pgsnow's
+    code where it was raised."""
     if isinstance(error, PgsnowError):
         return str(error)
     place = _place(error)
@@ -23,13 +24,13 @@ def public_text(error: BaseException) -> str:
 
 
 def public_advice(error: BaseException) -> str:
-    """How to fix a PgsnowError ('' if there is nothing to say); for any other error, where its traceback is."""
+    """The advice of a PgsnowError ('' if it has none); for any other error, where to find its traceback."""
     return error.advice if isinstance(error, PgsnowError) else ADVICE
 
 
 def redacted_traceback(error: BaseException, secrets: Iterable[Secret] = ()) -> str:
-    """The traceback as Python prints it, with `***` for `secrets` and for what has the form of a credential."""
-    import traceback  # both imports only for an error that nobody expected
+    """The traceback as Python prints it, with `***` for `secrets` and for text in the form of a credential."""
+    import traceback  # both imports are needed only for an unexpected error
 
     from pgsnow.model.settings.redaction import redacted
 

@@ -10,12 +10,12 @@ class Behaviour:
     """The faults of a proxy, which may be combined. The default forwards everything.
 
     refuse: new connections are reset at once.
-    latency: seconds that each chunk of bytes waits, either way.
+    latency: seconds by which each chunk of bytes is delayed, in each direction.
     rate: bytes a second for each direction of each connection.
-    blackhole: bytes are taken and go nowhere, until the behaviour changes.
+    blackhole: bytes are read and dropped, until the behaviour changes.
     cut_after: bytes (both ways, all connections, from when this is set) after which every connection is reset, once.
-    hold_replies: requests go on, but from the first request that contains these bytes the replies of its
-      connection are held back until `release()` or `reset()`. Bodies that HTTP clients compress are looked into.
+    hold_replies: requests are forwarded, but from the first request that contains these bytes on, the replies of its
+      connection are held back until `release()` or `reset()`. Compressed HTTP bodies are searched too.
     """
 
     refuse: bool = False

@@ -61,7 +61,7 @@ class KillAt(AtPhase):
 
 
 class RaiseAt(AtPhase):
-    """Raises `error` at the phase, as if its step had failed just after it was done."""
+    """Raises `error` at the phase, as if its step had failed right after its work was done."""
 
     def __init__(self, phase: str, error: BaseException, nth: int = 1, *, table: str | None = None) -> None:
         super().__init__(phase, lambda: _raise(error), nth, table)

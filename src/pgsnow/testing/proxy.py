@@ -31,7 +31,7 @@ class _Link:
 
 
 class FaultProxy:
-    """TCP proxy that listens on 127.0.0.1:`port` and forwards to the upstream server, in a thread of its own.
+    """TCP proxy that listens on 127.0.0.1:`port` and forwards to the upstream server, in a separate thread.
 
     Methods may be called from any thread and have taken effect when they return.
     """

@@ -10,7 +10,7 @@ REQUEST_LINE = re.compile(rb"(?:POST|PUT|GET|DELETE|HEAD|PATCH) \S+ HTTP/1\.[01]
 LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
 COMPRESSED = re.compile(rb"(?im)^content-encoding:[ \t]*gzip")
 KEPT = 65_536
-"""Bytes of a plain stream that are kept to find text that spans two chunks."""
+"""Number of last bytes of a plain stream that are kept, to find text that spans two chunks."""
 EITHER_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 

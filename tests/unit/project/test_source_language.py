@@ -15,9 +15,11 @@ from tests.unit.project.test_language import ARCHAIC, found
 
 SOURCE = ROOT / "src/pgsnow"
 MODULES_PER_FOLDER = 15
-"""As many as the command line has commands; most folders have ten or fewer."""
+"""As many as the command line has commands, each of which is a module; most folders have ten or fewer."""
 FILES = sorted(p for p in SOURCE.rglob("*") if p.suffix in {".py", ".sql", ".txt"})
 MODULES = [p for p in FILES if p.suffix == ".py"]
+COMPANIONS = sorted(p for name in ("benchmarks", "backend") for p in (ROOT / name).rglob("*.py"))
+"""Code that is not part of the package, with the same rules for its language."""
 FOLDERS = [pytest.param(p.parent, id=str(p.parent.relative_to(SOURCE))) for p in SOURCE.rglob("__init__.py")]
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -47,7 +49,7 @@ def test_a_docstring_says_what_the_thing_is_or_does() -> None:
     riddle = re.compile(r"(Of|What|Who|The same)\b")
     assert [
         f"{_name(file)}: {name}: {text.splitlines()[0]}"
-        for file in MODULES
+        for file in (*MODULES, *COMPANIONS)
         for name, text in documented(file)
         if riddle.match(text)
     ] == []
@@ -55,17 +57,24 @@ def test_a_docstring_says_what_the_thing_is_or_does() -> None:
 
 def test_the_source_has_no_archaic_words() -> None:
     words = (*ARCHAIC, "load unit", "load units")
-    assert {_name(file): hits for file in FILES if (hits := found(words, file.read_text()))} == {}
+    texts = {_name(file): file.read_text() for file in (*FILES, *COMPANIONS)}
+    assert {name: hits for name, text in texts.items() if (hits := found(words, text))} == {}
 
 
 def _name(file: Path) -> str:
-    return str(file.relative_to(SOURCE))
+    return str(file.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_is_small(folder: Path) -> None:
     modules = sorted(p.name for p in folder.glob("*.py") if p.name != "__init__.py")
     assert len(modules) <= MODULES_PER_FOLDER, modules
+
+
+def test_contributing_names_the_same_limit_for_folders() -> None:
+    assert f"has at most {MODULES_PER_FOLDER} modules" in (ROOT / "CONTRIBUTING.md").read_text()
+    commands = [p for p in (SOURCE / "cli/commands").glob("*.py") if p.name != "__init__.py"]
+    assert len(commands) == MODULES_PER_FOLDER
 
 
 def test_class_names_are_unique() -> None:

@@ -16,7 +16,10 @@ app = typer.Typer(
 )
 
 Dir = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Directory of their data, logs and .env.")]
-Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="N", help="Default: any free one.")]
+Port = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, metavar="N", help="Default: the port used last, or a free one."),
+]
 
 
 @app.command()

@@ -40,7 +40,8 @@ Include = Annotated[
     ),
 ]
 Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No tables that match. Repeatable.")
+    list[str] | None,
+    typer.Option("--exclude", metavar="PATTERN", help="Leave out tables that match. Repeatable."),
 ]
 TargetSchema = Annotated[
     str | None,
@@ -76,7 +77,7 @@ def discover(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """List the source's tables, each with a proposed entry or why it has none."""
+    """List the source's tables, each with a proposed entry or the reason why there is none."""
     from pgsnow.config.edit import listed
     from pgsnow.operations.discover.discover import Choice, read_text, write_table_list
     from pgsnow.operations.discover.discover import discover as make_proposals

@@ -45,14 +45,14 @@ NOTES = {
 
 def grants(
     side: Annotated[
-        GrantPlace | None, typer.Option("--side", help="Only the statements for this place.")
+        GrantPlace | None, typer.Option("--side", help="Only the statements for this side.")
     ] = None,
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Print the SQL that grants the roles on both sides the privileges they need. Connects to nothing."""
+    """Print the SQL that grants the roles on both sides the privileges they need. Opens no connection."""
     quiet_log(debug=debug)
     sync_config, settings = Invocation(config, env_file, output).load()
     chosen = [(where, sql) for where, sql in _statements(sync_config, settings) if side in (None, where)]

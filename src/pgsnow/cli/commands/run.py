@@ -24,7 +24,7 @@ def run(
         help="Read all rows again, and delete target rows that the source no longer has (asks first).",
     ),
     load: bool = typer.Option(
-        False, "--load", help="Also load rows that wait in the stage because of `load_every`."
+        False, "--load", help="Also load rows that are staged and not due yet (`load_every`)."
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan instead, as `pgsnow plan` does."),
     yes: Yes = False,

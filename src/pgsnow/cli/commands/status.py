@@ -57,7 +57,7 @@ def status(
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Show the state of each table. Reads the ledger alone, neither the source tables nor Snowflake."""
+    """Show the state of each table. Reads only the ledger, neither the source tables nor Snowflake."""
     quiet_log(debug=debug)
     sync_config, ledger = Invocation(config, env_file, output).ledger()
     chosen = sync_config.select(select) if select else sync_config.tables

@@ -147,7 +147,7 @@ def _settle(stage: DemoStage) -> None:
 
 
 def _progress(stage: DemoStage) -> object:
-    """Another value whenever a run has begun, has loaded something or has ended."""
+    """A value that changes whenever a run begins, loads something or ends."""
     return [
         (mark.last_run, mark.last_status, mark.lease_holder, mark.rows_processed, mark.chunks_done)
         for mark in stage.ledger.run_log.watermarks()

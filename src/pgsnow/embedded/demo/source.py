@@ -10,7 +10,7 @@ TABLES = ("public.users", "public.checkins")
 
 
 def create_source(dsn: str) -> None:
-    """Create and fill the tables, all or nothing; a source that has them already is left as it is."""
+    """Create and fill the tables in one transaction; does nothing if the source has them already."""
     with psycopg.connect(dsn) as conn:
         row = conn.execute("select to_regclass('public.users') is not null").fetchone()
         if row is not None and row[0]:

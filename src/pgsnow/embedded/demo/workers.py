@@ -56,7 +56,7 @@ class Workers:
                 )
 
     def stop(self) -> None:
-        """Beat first, so that no tick is sent to a worker that is leaving. Idempotent."""
+        """Stop beat, then the worker, so that no tick is sent to a worker that is shutting down. Idempotent."""
         for name in ("beat", "worker"):
             if child := self._children.pop(name, None):
                 child.stop(STOP_SECONDS)
@@ -65,7 +65,7 @@ class Workers:
     def _spawn(self, name: str, options: list[str]) -> None:
         argv = [sys.executable, "-m", "celery", "-A", self._app, name, "--loglevel", "INFO", *options]
         log = self._folder / f"{name}.log"
-        # Without its broker, which goes with the demo as well, a worker's warm shutdown never ends.
+        # A worker's warm shutdown never ends without its broker, which ends with the demo as well.
         self._children[name] = Child(argv, log, env=self._env, orphan_signal=signal.SIGKILL)
 
 

@@ -54,13 +54,13 @@ def update(conn: Connection[Any], dice: random.Random, _stop: threading.Event) -
 
 
 def stamp_by_clock(conn: Connection[Any], dice: random.Random, _stop: threading.Event) -> None:
-    """Each row of one statement gets a watermark of its own, later than its transaction's start."""
+    """Give each row of one statement a different watermark, later than its transaction's start."""
     with conn.transaction():
         conn.execute(UPDATE_CHECKINS.format(clock="clock_timestamp()"), (dice.randint(1, 15),))
 
 
 def tie(conn: Connection[Any], dice: random.Random, _stop: threading.Event) -> None:
-    """Many rows with one and the same watermark."""
+    """Give many rows the same watermark."""
     with conn.transaction():
         conn.execute(INSERT_CHECKINS, (dice.randint(100, 300),))
         conn.execute(UPDATE_CHECKINS.format(clock="now()"), (dice.randint(50, 100),))
@@ -75,7 +75,7 @@ def hold(conn: Connection[Any], dice: random.Random, stop: threading.Event) -> N
 
 
 def take_number_late(conn: Connection[Any], dice: random.Random, stop: threading.Event) -> None:
-    """An early start, an early now(), but a transaction id only at the first write."""
+    """Start early, with an early now(), and get a transaction id only at a late first write."""
     with conn.transaction():
         conn.execute("select count(*) from public.users where id < 10")
         stop.wait(dice.uniform(0.5, 3.0))
@@ -89,7 +89,7 @@ def roll_back(conn: Connection[Any], dice: random.Random, _stop: threading.Event
 
 
 def save_points(conn: Connection[Any], dice: random.Random, _stop: threading.Event) -> None:
-    """Nested transactions: one kept, one undone. Each has a transaction id of its own."""
+    """Write in two nested transactions, each with its own transaction id: one is kept, one is rolled back."""
     with conn.transaction():
         conn.execute(INSERT_USERS, (1,))
         with conn.transaction():
@@ -160,7 +160,7 @@ class Writers:
             self._failures.append(error)
 
     def _once(self, conn: Connection[Any], dice: random.Random, operation: Operation) -> None:
-        """Writers of the same rows in another order deadlock now and then; Postgres undoes one of them."""
+        """Writers of the same rows in another order deadlock now and then; Postgres then rolls one of them back."""
         with contextlib.suppress(psycopg.errors.DeadlockDetected):
             operation(conn, dice, self._stop)
         with self._lock:

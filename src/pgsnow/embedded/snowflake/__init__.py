@@ -1,5 +1,6 @@
-"""A Snowflake emulator in a process of its own: fakesnow's server with repairs, and data on disk.
+"""A Snowflake emulator in a separate process: fakesnow's server with repairs, and data on disk.
 
+A repair's docstring begins with `Stock:` and what fakesnow does without the repair.
 It speaks Snowflake's own protocol over HTTP on loopback, so the real connector connects to it. It accepts any
 user; only the user `pgsnow` needs its password. docs/emulator.md lists the differences from the real service.
 """
@@ -57,7 +58,7 @@ class EmbeddedSnowflake(StoredServer):
         return int(self.stats()["logins"])
 
     def statements(self, containing: str = "") -> list[str]:
-        """The newest statements' texts in the order they came, those with `containing` in them (any case)."""
+        """The texts of the newest statements that contain `containing` (in any case), in order of arrival."""
         texts = [str(entry["text"]) for entry in self.stats()["statements"]]
         return [text for text in texts if containing.upper() in text.upper()]
 
@@ -79,7 +80,7 @@ class EmbeddedSnowflake(StoredServer):
         self._call("DELETE", f"databases/{urllib.parse.quote(name)}")
 
     def read_buckets_at(self, endpoint: str) -> None:
-        """Set the store of s3:// URLs, such as `http://127.0.0.1:9000`. Without one, COPY from them fails."""
+        """Set the server of s3:// URLs, such as `http://127.0.0.1:9000`. Without one, COPY from them fails."""
         self._call("PUT", "s3", endpoint.encode())
 
     def _spawn(self) -> Child:

@@ -10,7 +10,7 @@ import uvicorn
 
 GRACE_SECONDS = 3
 IDLE_SECONDS = 300.0
-"""After this time without a request the real service too aborts a lost client's transaction."""
+"""Seconds without a request after which a transaction is aborted, as the real service does for a lost client."""
 
 
 def main() -> None:
@@ -33,8 +33,8 @@ def main() -> None:
 
 
 def _leave_out_the_aws_sdk() -> None:
-    """The connector, whose errors fakesnow raises, imports it where it is installed, to find out in which
-    cloud a client runs. That takes a fifth of the start."""
+    """Hide boto3 from the Snowflake connector, whose errors fakesnow raises. The connector imports it, if installed,
+    to detect the client's cloud, which would take a fifth of the start."""
     sys.modules["botocore"] = None  # type: ignore[assignment]
 
 

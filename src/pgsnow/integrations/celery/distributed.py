@@ -1,5 +1,5 @@
-"""A tick in many processes: one finds out what is to be done and sends a message for each table and each chunk, and
-any worker takes them."""
+"""Distributed ticks: one task inspects the tables and sends a message for each table and each chunk with work; any
+worker may take it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def add_distributed_tasks(
 def _add_tick_task(app: Celery, tasks: EngineTasks, messages: Messages, name: str) -> Any:
     @app.task(name=name, **task_options(tasks.config))  # type: ignore[misc, untyped-decorator, unused-ignore]
     def sync_postgres_to_snowflake(self: Any, tables: Sequence[str] | None = None) -> dict[str, Any]:
-        """Find the tables with changes, among these or among all that are due, and send a message for each."""
+        """Find the tables with changes, among these or among all that are due, and send a message for each of them."""
         found = tasks.run(self, "tick", lambda engine: engine.triage(tables, due_only=True))
         for table in found.busy:
             messages.table(table)
@@ -49,15 +49,15 @@ def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None
         name=messages.table_task, **task_options(tasks.config)
     )
     def sync_table(self: Any, table: str) -> dict[str, Any]:
-        """Sync one table, or begin its backfill and send messages for its chunks. Does nothing if another worker has
-        the table, or if it is no longer due."""
+        """Sync one table, or begin its backfill and send messages for its chunks. Does nothing if another worker holds
+        the table's lease, or if the table is no longer due."""
         logger(table).info("table taken", worker=self.request.hostname)
         report = tasks.run(
             self, "table", lambda engine: engine.tick([table], due_only=True, leave_chunks=True)
         )
         for done in report.tables:
             if tasks.flag and done.status is Status.STOPPED:
-                messages.table(table)  # this worker leaves; another one goes on
+                messages.table(table)  # this worker shuts down; another one takes over
             for _ in range(missing_workers(done, tasks.config.table(table).max_parallel_chunks)):
                 messages.chunk(table)
         return tasks.metrics(self, "table", report)
@@ -68,7 +68,7 @@ def _add_chunk_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None
         name=messages.chunk_task, **task_options(tasks.config)
     )
     def sync_chunk(self: Any, table: str) -> None:
-        """Load one chunk of the table's backfill, and send a message for what comes next."""
+        """Load one chunk of the table's backfill, and send the message for the next step."""
         logger(table).info("chunk taken", worker=self.request.hostname)
         step = tasks.run(self, "chunk", lambda engine: load_next_chunk(engine, table))
         if step is NextStep.TABLE:
@@ -85,7 +85,7 @@ def missing_workers(report: TableReport, max_parallel: int) -> int:
 
 class NextStep(Enum):
     """The message to send after a chunk. TABLE: a run of the table, which ends the backfill or restarts it. CHUNK: the
-    next chunk. NONE: other workers have what is left."""
+    next chunk. NONE: other workers are loading the remaining chunks."""
 
     TABLE = auto()
     CHUNK = auto()
@@ -93,10 +93,10 @@ class NextStep(Enum):
 
 
 def load_next_chunk(engine: Engine, table: str) -> NextStep:
-    """Load a chunk, if there is one to claim. Raises errors that may pass when tried again.
+    """Load a chunk, if there is one to claim. Raises errors for which a retry may succeed.
 
-    A chunk has no place in the ledger for an error that needs a fix. So the table is run, which meets the same error
-    and records it.
+    The ledger stores no error of a chunk. For an error that needs a fix the table is run instead, which meets the
+    same error and records it.
     """
     try:
         loaded = engine.take_chunk(table)

@@ -1,5 +1,5 @@
-"""The work of a task: done by this process's engine, stopped in time, and retried after a failure that may
-pass."""
+"""Work of a Celery task: it runs on this process's engine, ends at the soft time limit, and is retried after an error
+for which a retry may succeed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 
 GRACE_SECONDS = 300
-"""From the soft time limit, which asks a task to stop after its load batch, to the hard one, which kills."""
+"""From the soft time limit, which asks a task to stop after its load batch, to the hard one, which kills it."""
 MAX_RETRIES = 5
 BACKOFF_SECONDS = 2
 BACKOFF_LIMIT = 60
 
 
 class EngineTasks:
-    """Runs the work of every task on one engine a process, which is made by the first task."""
+    """Runs the work of every task on one engine for each process, which the first task creates."""
 
     def __init__(self, config: SyncConfig, settings: Settings | None) -> None:
         self.config = config
@@ -43,13 +43,12 @@ class EngineTasks:
         self._settings = settings
 
     def run(self, task: Any, what: str, work: Callable[[Engine], Done]) -> Done:
-        """Run `work` and return its result. Raises Celery's Retry for an error that may pass, else a
-        PgsnowError."""
+        """Run `work` and return its result. Raises Celery's Retry if a retry may succeed, else a PgsnowError."""
         try:
             engine = self.engines.get()
             return run_stoppable(partial(work, engine), engine.stop, self.flag)
         except SoftTimeLimitExceeded:
-            logger().error(f"{what} stopped at its time limit; the next one goes on from the checkpoints")
+            logger().error(f"{what} stopped at its time limit; the next one continues from the checkpoints")
             self.engines.close()  # a stopped engine stays stopped
             raise
         except PgsnowError as error:
@@ -59,8 +58,7 @@ class EngineTasks:
             raise UnexpectedError(public_text(error), advice=ADVICE) from None
 
     def metrics(self, task: Any, what: str, report: SyncReport) -> dict[str, Any]:
-        """The task's result. Raises Celery's Retry if tables failed and all of them may work when tried again
-        now."""
+        """The task's result. Raises Celery's Retry if tables failed and a retry may succeed for all of them."""
         if not report.transient:
             return report.metrics()
         failed = "; ".join(f"{table.table}: {table.error}" for table in report.failures)
@@ -85,7 +83,7 @@ def after_failure(task: Any, what: str, error: PgsnowError) -> Exception:
 
 
 def task_options(config: SyncConfig) -> dict[str, Any]:
-    """Celery's options of every task of pgsnow; the application's own defaults are left alone."""
+    """Celery's options of every task of pgsnow; the application's own defaults stay unchanged."""
     return {
         "shared": False,
         "bind": True,

@@ -3,9 +3,8 @@
     from pgsnow.integrations.celery import install
     install(app, "sync_config.yaml")
 
-Broker and workers stay the host's own, and so does its configuration: every option below is the task's.
-Nothing heavy (pyarrow, numpy, the Snowflake connector) is imported before a tick runs, so never before the
-pool's fork.
+The host keeps its own broker, workers and configuration: every option set here is an option of the task.
+pyarrow, numpy and the Snowflake connector are imported when a tick runs, so never before the pool's fork.
 """
 
 from __future__ import annotations
@@ -50,17 +49,16 @@ def install(
     config is read here, once; raises ConfigError with all its problems. settings, if not given, are read from
     the environment by the process that runs the first tick, so beat and web processes need no credentials.
 
-    A tick takes the tables that are due (a table that failed always is), logs a SyncReport, and returns its
-    metrics. An error that may pass is retried five times with exponential backoff and full jitter, until the
-    message expires at the next beat; any other is logged and recorded in the ledger, and needs a fix. The
-    message is acknowledged at the end, and a tick is idempotent: a killed worker's is delivered again, a
-    duplicate does nothing. A beat entry of this name that the application has written itself is left as it
-    is.
+    A tick syncs the tables that are due (a table that failed always is), logs a SyncReport, and returns its
+    metrics. An error for which a retry may succeed is retried five times with exponential backoff and full jitter,
+    until the message expires at the next beat; any other error is logged, recorded in the ledger, and needs a fix.
+    The message is acknowledged at the end, and a tick is idempotent: the message of a killed worker is delivered
+    again, and a duplicate does nothing. A beat entry of this name that the application already has is kept.
 
-    With `execution: distributed` in the configuration a tick settles the tables in which nothing has changed, and
-    sends a message of the task `<task_name>.table` for each of the others, the smallest first. A large table's
-    run sends messages of `<task_name>.chunk` for its backfill. Messages go to their table's `queue:`, else to
-    chunk_queue or table_queue, else to queue, else where the application's task_routes lead.
+    With `execution: distributed` in the configuration a tick records the tables without changes, and sends a
+    message of the task `<task_name>.table` for each of the others, the smallest first. The run of a large table
+    sends messages of `<task_name>.chunk` for its backfill. Messages go to their table's `queue:`, else to
+    chunk_queue or table_queue, else to queue, else to the queue of the application's task_routes.
     """
     sync_config = resolve(config)
     tasks = EngineTasks(sync_config, settings)
@@ -85,8 +83,8 @@ def _add_single_task(app: Celery, tasks: EngineTasks, task_name: str) -> Any:
 
 
 def _add_beat_entry(app: Celery, name: str, task_name: str, interval: float, queue: str | None) -> None:
-    """Added once the application is complete, whatever it does to its configuration after `install`. A message expires
-    when the next one is sent: it has nothing left to do then."""
+    """Add the beat entry when the application is finalized, so that later changes of its configuration do not remove
+    it. A message expires when the next one is sent, because it would have nothing left to do."""
     options = {"expires": interval} | ({"queue": queue} if queue else {})
     entry = {"task": task_name, "schedule": interval, "options": options}
 

@@ -1,6 +1,6 @@
-"""Messages of a distributed tick. Each one says that there may be work; the ledger decides whether there is.
+"""Messages of a distributed tick. A message says that there may be work; the ledger decides whether there is.
 
-So a message that is lost, late or doubled does no harm: its task finds nothing to claim, or a later message
+A message that is lost, late or duplicated does no harm: its task finds nothing to claim, or a later message
 follows.
 """
 
@@ -35,8 +35,8 @@ class Messages:
     def chunk(self, name: str, expires: str | None = None) -> None:
         """Send a message for one chunk of this table's backfill. expires: when the message of the previous
         chunk expires, which this one keeps. So messages that no worker took between two ticks have expired
-        when the second tick counts the workers and sends the missing messages: there are never many more than
-        parallel chunks."""
+        when the second tick counts the workers and sends the missing messages, and the number of messages stays
+        close to the number of parallel chunks."""
         self._send(self.chunk_task, name, self.chunk_queue, self._left(expires))
 
     def _left(self, expires: str | None) -> float:

@@ -36,7 +36,7 @@ def run_stoppable(work: Callable[[], Result], stop: Callable[[], None], flag: Sh
     """Run `work()` in a thread and return its result; call `stop()` if the flag is set while it runs.
 
     An interrupt of this thread (a soft time limit, Ctrl-C) would end the work between two statements. Here it
-    calls `stop()`, waits until the work has ended, and is raised then. Raises what `work()` raises.
+    calls `stop()`, and is raised after the work has ended. Raises whatever `work()` raises.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="pgsnow-tick") as pool:
         running = pool.submit(work)

@@ -41,7 +41,7 @@ def follow_worker(app: Celery, tasks: EngineTasks, settings: Settings | None) ->
 
 
 def _report_settings() -> None:
-    """Log missing settings when the worker starts, before the first tick. The host's other tasks go on."""
+    """Log missing settings when the worker starts, before the first tick. The host's other tasks are not affected."""
     try:
         load_settings()
     except ConfigError as error:

@@ -40,16 +40,16 @@ def status_router(
     prefix: str = "/sync",
     dependencies: Sequence[Any] | None = None,
 ) -> APIRouter:
-    """Read-only router. It reads the ledger alone, neither the source tables nor Snowflake, and shows no secret.
+    """Read-only router. It reads only the ledger, neither the source tables nor Snowflake, and shows no secret.
 
-    GET {prefix}/status  200 with the document of `status_of`; 503 with `error` and `advice` when the ledger
-                         cannot be read, 500 for an error that pgsnow does not know. A table that fails is a 200:
-                         the document's `state` shows it.
-    GET {prefix}/ready   200 when the ledger answers, else 503 or 500 with `error` and `advice`.
+    GET {prefix}/status  200 with the document of `status_of`; 503 with `error` and `advice` if the ledger cannot be
+                         read, 500 for an unexpected error. The status of a failed table is 200, too: the document's
+                         `state` shows the failure.
+    GET {prefix}/ready   200 if the ledger answers, else 503 or 500 with `error` and `advice`.
 
-    config is read here; raises ConfigError. settings default to the environment, read at the first request;
-    ledger to the one they name, closed with the application (one that is given is left open). dependencies
-    are FastAPI's, for an application that wants the page behind its own authentication.
+    config is read here; raises ConfigError. settings default to the environment, read at the first request. ledger
+    defaults to the one of the settings, which is closed with the application; a ledger that is passed stays open.
+    dependencies are FastAPI's, for an application that protects the page by its own authentication.
     """
     sync_config = resolve(config)
     ledgers = OnePerProcess(partial(_open_ledger, sync_config, settings))

@@ -135,7 +135,7 @@ def _untraceable(table: SurveyedTable) -> str:
 
 def _unloadable(table: SurveyedTable) -> Refusal | None:
     if not table.source.columns:
-        return "it has no columns", f"DROP TABLE {table.quoted}; if nobody needs it."
+        return "it has no columns", f"DROP TABLE {table.quoted}; if it is not needed."
     seen: dict[str, str] = {}
     for column in table.source.columns:
         folded = target_column(column.name).upper()

@@ -1,6 +1,6 @@
 """Which column of the target holds each source column as the source changes: renamed, widened, or a shadow column.
 
-A column of the target that nothing fills any more (an orphan) is left as it is; it is used again when a field with its
+A column of the target that nothing fills any more (an orphan) is kept; it is used again when a field with its
 name and a fitting type appears.
 """
 

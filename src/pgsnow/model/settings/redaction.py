@@ -1,4 +1,4 @@
-"""Text for logs with the secrets taken out: known values first, then whatever has the form of a credential."""
+"""Masking of secrets in text for logs: known values first, then all text in the form of a credential."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pgsnow.model.settings.secret import Secret
 
 MASK = "***"
 SHORTEST = 4
-"""Characters. A shorter value is masked only where its form shows what it is: it may be part of any word."""
+"""Characters. A shorter value could be part of any word, so it is masked only in the form of a credential."""
 _NAME = r"\w*(?:passw(?:or)?d|passphrase|pwd|secret|token|private_key|access_key|(?<![A-Za-z])pass(?![A-Za-z]))\w*"
 _QUOTED = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\""
 _FORMS = (
@@ -25,11 +25,11 @@ _SECRET_NAME = re.compile(r"PASS|PWD|SECRET|TOKEN|PRIVATE_KEY\Z|ACCESS_KEY|API_K
 _NOT_A_SECRET = re.compile(r"(FILE|PATH|URL|URI)\Z", re.IGNORECASE)
 _ADDRESS_NAME = re.compile(r"(DSN|URL|URI)\Z", re.IGNORECASE)
 _FRAME = re.compile(r'[\s|+]*File ".*", line \d+')
-"""A traceback's line that names a file. A password may be part of a path, and the path is no secret."""
+"""A traceback's line that names a file. It is not masked: a password may equal a part of a path, which is no secret."""
 
 
 def redacted(text: str, secrets: Iterable[Secret] = ()) -> str:
-    """`text` with `***` for each of `secrets`, as it is or escaped, and for every credential known by its form."""
+    """`text` with `***` for each of `secrets`, plain or escaped, and for everything in the form of a credential."""
     forms = sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
     if forms:
         known = re.compile("|".join(map(re.escape, forms)))
@@ -67,7 +67,7 @@ def _secret_values(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """How a secret may be written in a message: each line of it as it is, percent-encoded, or with escapes."""
+    """The forms in which a message may contain the secret: each of its lines plain, percent-encoded, or escaped."""
     for line in filter(None, map(str.strip, secret.replace("\\n", "\n").splitlines())):
         escaped = line.replace("\\", "\\\\")
         forms = (

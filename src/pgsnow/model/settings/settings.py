@@ -32,8 +32,8 @@ class Settings:
         return self.broker.reveal() if self.broker else None
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Every secret of all connections, for taking them out of what is shown."""
-        from pgsnow.model.settings.redaction import password_in  # only for an error that nobody expected
+        """Every secret of all connections, to be masked in output."""
+        from pgsnow.model.settings.redaction import password_in  # needed only for an unexpected error
 
         auth = self.snowflake.credentials
         values: list[object] = [value for _, value in self.source.parameters + self.ledger.parameters]

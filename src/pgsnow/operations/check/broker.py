@@ -1,4 +1,4 @@
-"""Check of the broker: does it deliver the task of a killed worker again?"""
+"""Check of the broker: whether it delivers the task of a killed worker again."""
 
 from __future__ import annotations
 

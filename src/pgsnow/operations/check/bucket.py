@@ -1,4 +1,4 @@
-"""Check of the bucket: can part files be written, listed and deleted there, and does Snowflake see them?"""
+"""Check of the bucket: whether part files can be written, listed and deleted, and whether Snowflake sees them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
 
-Writes nothing, except a small object in the bucket of tables with `load: s3`, which is deleted again.
+Writes nothing, except a small object in the bucket of tables with `load: s3`, which is deleted afterwards.
 """
 
 from __future__ import annotations

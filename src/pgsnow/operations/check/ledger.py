@@ -1,4 +1,4 @@
-"""Check of the ledger: privileges, and connections with a session of their own."""
+"""Check of the ledger: privileges, and whether each connection has its own server session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check of Postgres: can it be read without losing a row?"""
+"""Check of Postgres: version, clock, and everything that finding every changed row depends on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONG_SECONDS = 3600
 again."""
 SKEW_SECONDS = 10.0
 XID_AGE_LIMIT = 1_500_000_000
-"""Postgres stops taking writes at about 2.1 billion; a read window of 2**31 xids ends in a full read."""
+"""Postgres rejects writes at about 2.1 billion; a read window of 2**31 xids leads to a full read."""
 
 # PostgreSQL docs: "System Administration Functions", "Predefined Roles", "Run-time Statistics".
 FACTS = """
@@ -71,7 +71,7 @@ def check_source(conn: psycopg.Connection[Any], display: str) -> list[CheckResul
 
 
 def check_copy(source: Source) -> CheckResult:
-    """Which channel reads rows, after its self-test. Raises SourceUnavailable, SourceAccessDenied."""
+    """Report the channel that reads rows, after its self-test. Raises SourceUnavailable, SourceAccessDenied."""
     with source.copy_connection() as connection:
         channel = connection.channel
     detail = f"rows are read by: {channel}"

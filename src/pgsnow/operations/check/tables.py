@@ -1,4 +1,4 @@
-"""Check of a table: can it be read, and how much must be read in each tick?"""
+"""Check of a table: whether it can be read, and how much must be read in each tick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes a table list for a database: survey, choose, propose, write."""
+"""Makes a table list for a database: survey the tables, choose, propose entries, write the file."""
 
 from __future__ import annotations
 

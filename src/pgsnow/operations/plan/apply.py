@@ -1,4 +1,4 @@
-"""Making targets fit, and nothing else: what `pgsnow apply` does. Rows are loaded by the next run."""
+"""`pgsnow apply`: sends the DDL that targets need. Rows are loaded by the next run."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ from pgsnow.sync.runtime.report import failure_report, locked_report, table_repo
 
 
 def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncReport:
-    """Send what these tables' targets need, as the source is now; one report a table, its events say what was sent.
+    """Create or alter the targets of these tables for the source's current definition.
 
-    Each table is claimed as a run claims it: one that another run has is left to it (HELD). A table that fails leaves
-    the others. Idempotent. What was done is in sync_logs (status `applied`); how far the table is read is left as it
-    was. Raises ConfigError for an unknown table, SourceUnavailable, LedgerUnavailable, LedgerAccessDenied.
+    Returns one report for each table, whose events name the DDL that was sent. A table is claimed as by a run; if
+    another run holds it, its status is HELD. A table that fails does not affect the others. Idempotent. sync_logs gets
+    a row with status `applied`; checkpoints stay unchanged. Raises ConfigError for an unknown table,
+    SourceUnavailable, LedgerUnavailable, LedgerAccessDenied.
     """
     began, started_at, run_id = time.monotonic(), datetime.now(UTC), uuid.uuid4().hex[:16]
     chosen = [table.name for table in config.select(names)]
@@ -82,7 +83,7 @@ class _Application:
         try:
             self._fit(claim, progress)
             report = table_report(progress, Status.APPLIED)
-        except Exception as error:  # one table's failure, whatever it is, leaves the others
+        except Exception as error:  # a failure of one table must not stop the others
             if not isinstance(error, PgsnowError):
                 log_unexpected(error, self._settings.secrets(), claim.table, claim.run_id)
             report = failure_report(progress, error)
@@ -92,7 +93,7 @@ class _Application:
 
     def _fit(self, claim: Claim, progress: Recorder) -> None:
         """Make the target fit, as a run does before it reads. The columns that the ledger remembers may be out of date,
-        so the target is looked up."""
+        so they are read from the target."""
         config, settings = self._config.table(claim.table), self._settings.snowflake
         drift = prepare(config, describe(self._conn, config.source), settings, claim.stored_definition).drift
         table = ClaimedTable(self._ledger, claim)

@@ -27,7 +27,7 @@ class Action(StrEnum):
 
 
 class Side(StrEnum):
-    """Where a statement is to be run."""
+    """The database in which a statement is to be run."""
 
     SOURCE = "source"
     SNOWFLAKE = "snowflake"
@@ -35,7 +35,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A right that the role lacks. certain: False where it may have inherited it."""
+    """A privilege that the role lacks. certain: False if the role may have inherited it."""
 
     side: Side
     statement: str
@@ -47,13 +47,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class TablePreview:
-    """One table.
+    """Preview of the next run of one table.
 
-    changes: what is another than at the last run, in sentences. ddl: what the target needs first, in order; manual:
-    only `pgsnow apply` may send it. reads: nothing, everything (and why), or what has changed. rows and bytes: the
-    table's size as far as it is known, without indexes, and with it that of a first load. tick: the statements of a
-    tick that finds changes, for a made-up batch; one that finds none sends none. first_load: those of a first load that
-    goes straight into its target, if that is empty; nothing if none is to come. error and advice: what stops it.
+    changes: sentences, one for each difference since the last run. ddl: the statements that the target needs first, in
+    order. manual: only `pgsnow apply` may send them. reads: nothing, everything (with the reason), or what has changed.
+    rows, bytes: the table's size without indexes, which is also that of a first load; None if unknown. tick: the
+    statements of a tick that finds changes, for a sample load batch (a tick without changes sends none). first_load:
+    the statements of a direct copy into an empty target; empty if the next run is not one. error, advice: the reason
+    why the table cannot be synced.
     """
 
     table: str
@@ -76,7 +77,7 @@ class TablePreview:
 
     @property
     def pending(self) -> bool:
-        """`pgsnow apply` has something to send."""
+        """True if `pgsnow apply` has statements to send."""
         return self.action in (Action.CREATE, Action.CHANGE)
 
     def stopped(self, error: PgsnowError) -> TablePreview:
@@ -84,7 +85,7 @@ class TablePreview:
         return replace(self, action=Action.ERROR, ddl=(), error=str(error), advice=error.advice or None)
 
     def to_json(self) -> dict[str, Any]:
-        """Documented in docs/cli.md; keys are added to it, and none taken away."""
+        """The JSON form, documented in docs/cli.md. New versions may add keys; none is removed."""
         return {
             "table": self.table,
             "target": self.target,
@@ -106,14 +107,14 @@ class TablePreview:
 
 
 def mark_of(statement: str) -> str:
-    """`+` for what creates, `-` for what drops, `~` for what alters."""
+    """`+` for a statement that creates something, `-` for one that drops, `~` for one that alters."""
     if statement.startswith("CREATE "):
         return "+"
     return "-" if statement.startswith("DROP ") or _DROPS.match(statement) else "~"
 
 
 def summary(previews: Iterable[TablePreview]) -> str:
-    """One line: how many tables need what."""
+    """One line with the number of tables by the change that they need."""
     count = Counter(preview.action for preview in previews)
     parts = [
         f"{count[Action.CREATE]} to create",

@@ -26,10 +26,10 @@ from pgsnow.snowflake.statement import Step
 from pgsnow.sync.pipeline.load_batches import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
-"""A fence is about the microseconds since 1970."""
+"""Fence of the sample batch. Real fences are about the microseconds since 1970."""
 SAMPLE_RUN = "0123456789abcdef"
 SAMPLE_PART = Path("/tmp/pgsnow/batch-0000/part-0000.parquet")
-"""Shown, never opened."""
+"""Part file of the sample batch. It is only shown, and does not exist."""
 FIRST = f"{EVERYTHING}: first read"
 GONE = f"{EVERYTHING}: the target is gone"
 
@@ -82,7 +82,7 @@ def _action(required: RequiredDdl) -> Action:
 
 
 def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
-    """The statements of a first load that goes straight into its target, if that is empty; none if it is merged."""
+    """The statements of a first load by direct copy, which needs an empty target; empty if the load is a merge."""
     content, batch = _sample(plan)
     origin = stage.origin(plan.target, batch.batch)
     if plan.config.load is LoadMethod.INSERT or origin is None or not can_copy_directly(plan):
@@ -116,7 +116,8 @@ def _tick(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
 
 
 def _put_in_place(content: Content) -> tuple[str, ...]:
-    """Columns of the target that are neither the source's nor pgsnow's are left out."""
+    """The statements that load the collected rows into the target. Columns of the target that neither the source nor
+    pgsnow fills are left out."""
     if content.plan.config.mode is TableMode.APPEND:
         return _texts(append_steps(content))
     describe, stage = sql.describe_table(content.plan.target), sql.create_stage(content.plan.target)
@@ -124,12 +125,12 @@ def _put_in_place(content: Content) -> tuple[str, ...]:
 
 
 def _sample(plan: TablePlan) -> tuple[Content, LoadBatch]:
-    """A load batch of a made-up run, with one part file."""
+    """A sample load batch with one part file, and its content."""
     name = batch_name(plan, SAMPLE_FENCE, 0)
     batch = LoadBatch(name, SAMPLE_FENCE, (PartFile(SAMPLE_PART, rows=1, size=1),))
     return Content(plan, name, SAMPLE_FENCE, SAMPLE_RUN), batch
 
 
 def _texts(steps: Iterable[Step]) -> tuple[str, ...]:
-    """The statements as people are shown them."""
+    """The text of each statement, in the form that users see."""
     return tuple(str(step.text) for step in steps)

@@ -1,4 +1,4 @@
-"""State of a table in one word, from its row in the ledger. 'No changes' and 'stuck' are told apart."""
+"""State of a table in one word, from its row in the ledger. 'No changes' and 'stuck' are different states."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HealthState(StrEnum):
     """Loaded, but some rows were rejected."""
     FAILED = "failed"
     STUCK = "stuck"
-    """Nothing has run for longer than PATIENCE ticks: is the schedule running?"""
+    """Nothing has run for longer than PATIENCE ticks; probably the schedule or the worker is not running."""
     OFF = "off"
 
 
@@ -92,8 +92,8 @@ def _backfill(row: WatermarkRow) -> str:
 
 
 def _staged(row: WatermarkRow) -> str:
-    """Rows that are staged and not loaded yet, with the read lag; the lag until loaded is a value of its
-    own."""
+    """Rows that are staged and not loaded yet, with the read lag. The lag until rows are loaded is a separate
+    value."""
     if not row.staged_rows:
         return ""
     told = f"{row.staged_rows} row{'s' * (row.staged_rows != 1)} staged, not loaded yet"

@@ -51,7 +51,7 @@ class TableStatus:
 def table_statuses(
     config: SyncConfig, tables: Sequence[TableConfig], rows: Sequence[WatermarkRow], now: datetime
 ) -> list[TableStatus]:
-    """One status for each of `tables`, in their order. rows: all rows that the ledger has."""
+    """One status for each of `tables`, in their order. rows: all rows of the ledger."""
     by_name = {row.source_table: row for row in rows}
     interval = config.sync_interval_seconds
     return [

@@ -1,4 +1,4 @@
-"""One form for a value from either end, so that equal means equal: by value, not by spelling."""
+"""Canonical form of a value from Postgres or Snowflake, so that values are compared and not their spelling."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _float(value: Any) -> Any:
 
 
 def _float4(text: str) -> Any:
-    """The double that has the same value: `0.1` is another number as a float4."""
+    """The double with the same value as this float4: a float4 `0.1` differs from the double `0.1`."""
     return _float(struct.unpack("<f", struct.pack("<f", float(text)))[0])
 
 

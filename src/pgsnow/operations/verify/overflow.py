@@ -47,7 +47,7 @@ def _family(field: Field) -> str:
 
 
 def _is_no_moment(text: str) -> bool:
-    """Postgres writes four digits for a year up to 9999, and ` BC` or a fifth digit beyond."""
+    """True for a date outside the years 1 to 9999, which Postgres writes with ` BC` or a fifth digit."""
     return "infinity" in text or text.endswith(" BC") or text.index("-") > 4
 
 

@@ -12,7 +12,7 @@ from pgsnow.snowflake.query import count_rows, select_all, select_rows
 from pgsnow.snowflake.session import Session
 
 SMALL = 10_000
-"""A target with at most so many rows is read as a whole, once: a statement with that many keys takes
+"""A target with at most this many rows is read as a whole, once, because a statement with that many keys takes
 longer."""
 
 

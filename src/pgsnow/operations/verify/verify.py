@@ -72,7 +72,7 @@ class Verdict:
 
 
 class Comparison:
-    """Comparison of one table. Rows that change in the source meanwhile count as differences."""
+    """Comparison of one table. Rows that change in the source during the comparison count as differences."""
 
     def __init__(
         self, plan: TablePlan, expected: Expected, session: Session, limits: Sequence[Limit] = ()
@@ -157,9 +157,9 @@ class Comparison:
 
 
 def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]:
-    """Compare these tables (all enabled ones by default). Writes nothing at either end.
+    """Compare these tables (all enabled ones by default). Writes nothing.
 
-    Raises what stops a comparison: SourceUnavailable, TargetUnavailable, SourceTableMissing …
+    Raises the error that stops a comparison: SourceUnavailable, TargetUnavailable, SourceTableMissing …
     """
     chosen = engine.config.select(tables)
     tag = "pgsnow:verify"

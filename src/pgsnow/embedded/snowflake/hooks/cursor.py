@@ -1,4 +1,4 @@
-"""Wraps fakesnow's cursor, which executes every statement. The last repair is the outermost."""
+"""Wraps fakesnow's cursor, which executes every statement. The repair that is installed last is the outermost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def rewrite_text(rewrite: Callable[[Any, str], str | None]) -> None:
 
 
 def rewrite_tree(rewrite: Callable[[Any, exp.Expression], exp.Expression]) -> None:
-    """Lets `rewrite(cursor, node)` replace nodes of the tree, before the stock transformations see it."""
+    """Lets `rewrite(cursor, node)` replace nodes of a statement's tree, before fakesnow's own transformations."""
     cursor = fakesnow.cursor.FakeSnowflakeCursor
     stock = cursor._transform
 

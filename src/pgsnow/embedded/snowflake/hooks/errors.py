@@ -53,7 +53,7 @@ def _translating(stock: Execute) -> Execute:
 
 
 def _answering(stock: Endpoint) -> Endpoint:
-    """For what fails outside a statement, such as a bound value that cannot be read."""
+    """Wrap a route so that errors outside of a statement, such as an unreadable bound value, are answered too."""
 
     async def query(request: Request) -> JSONResponse:
         try:
@@ -65,7 +65,7 @@ def _answering(stock: Endpoint) -> Endpoint:
 
 
 def refusal(error: errors.ProgrammingError) -> JSONResponse:
-    """The protocol's answer to a statement that failed."""
+    """The protocol's answer to a failed statement."""
     code = f"{error.errno:06d}"
     data = {"errorCode": code, "sqlState": error.sqlstate}
     return JSONResponse({"data": data, "code": code, "message": error.msg, "success": False})
@@ -81,8 +81,8 @@ def as_snowflake(failure: Exception) -> errors.ProgrammingError:
 
 
 def is_conflict(failure: Exception) -> bool:
-    """A write conflict becomes a lock timeout: the real service waits for the other
-    transaction and ends the wait with 625 / 57014. DuckDB gives it no number, only words."""
+    """True for a write conflict, which becomes a lock timeout: the real service waits for the other transaction and
+    ends the wait with 625 / 57014. DuckDB reports it as text, without a number."""
     return isinstance(failure, duckdb.TransactionException) and CONFLICT.search(str(failure)) is not None
 
 

@@ -18,8 +18,8 @@ CREDENTIALS = re.compile(r"(\bcredentials)\s*=\s*\([^)]*\)", re.IGNORECASE)
 
 
 @dataclass
-class Statement:
-    """One statement: its number in the order of arrival, who sent it, and how it ended (None: it runs)."""
+class JournalEntry:
+    """One statement: its number in order of arrival, its session, its seconds and error (None while it runs)."""
 
     number: int
     text: str
@@ -36,23 +36,23 @@ class Journal:
         self._lock = threading.Lock()
         self._logins = 0
         self._numbers = itertools.count(1)
-        self._statements: deque[Statement] = deque(maxlen=KEPT_STATEMENTS)
+        self._statements: deque[JournalEntry] = deque(maxlen=KEPT_STATEMENTS)
 
     def login(self) -> None:
         with self._lock:
             self._logins += 1
 
-    def statement(self, text: str, token: str) -> Statement:
-        """Notes a statement before it runs; the caller hands it back to `finish`. The token is not kept."""
+    def statement(self, text: str, token: str) -> JournalEntry:
+        """Record a statement before it runs; the caller passes the entry to `finish`. The token is not stored."""
         session = hashlib.sha256(token.encode()).hexdigest()[:12]
         with self._lock:
-            noted = Statement(
+            noted = JournalEntry(
                 next(self._numbers), CREDENTIALS.sub(r"\1=(***)", text)[:KEPT_CHARACTERS], session
             )
             self._statements.append(noted)
         return noted
 
-    def finish(self, noted: Statement, error: int | None = None) -> None:
+    def finish(self, noted: JournalEntry, error: int | None = None) -> None:
         with self._lock:
             noted.seconds = round(time.monotonic() - noted.started, 4)
             noted.error = error

@@ -9,7 +9,7 @@ KEPT_BYTES = 64_000_000
 
 
 class NewestResults(OrderedDict[str, tuple[Any, ...]]):
-    """Query id -> (Arrow table or None, …), the newest of them up to so many bytes together."""
+    """Mapping of query id -> (Arrow table or None, …), which keeps the newest results up to a total of bytes."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         super().__init__()

@@ -12,12 +12,12 @@ from pgsnow.embedded.snowflake.hooks.routes import QUERY, Endpoint, replace_rout
 
 KEPT_ANSWERS = 500
 KEPT_BYTES = 1_000_000
-"""Larger answers are those of queries, which may run again."""
+"""Bytes of the largest answer that is kept. Larger ones belong to queries, which may run again."""
 
 
 def answer_repeated_requests_once() -> None:
-    """Stock: a statement that is sent again after a lost reply runs a second time. The real service knows the
-    request by its id and gives the first answer again."""
+    """Stock: a statement that is sent again after a lost reply runs a second time. The real service recognizes the
+    request by its id and repeats the first answer."""
     answers: OrderedDict[str, asyncio.Task[JSONResponse]] = OrderedDict()
 
     def wrap(stock: Endpoint) -> Endpoint:

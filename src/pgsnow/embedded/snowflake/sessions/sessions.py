@@ -74,7 +74,7 @@ def _remember_login(session: Any, asked: dict[str, Any], request: Request) -> No
 
 
 def count_logins(journal: Journal) -> None:
-    """Counts every login that is tried, also those that are refused."""
+    """Counts every login attempt, also rejected ones."""
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def login(request: Request) -> JSONResponse:
@@ -110,13 +110,14 @@ def _error_of(body: bytes) -> int | None:
 
 
 def end_forgotten_transactions(idle_seconds: float) -> None:
-    """Stock: the transaction of a killed client stays open for ever, and what it wrote stays locked."""
+    """Stock: the transaction of a killed client stays open and keeps its locks. Here it is rolled back after some
+    time without a request."""
     heard: dict[str, float] = {}
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def query(request: Request) -> JSONResponse:
             token = fakesnow.server.to_token(request)
-            heard.pop(token, None)  # busy: nobody may touch it
+            heard.pop(token, None)  # busy: it must not be rolled back
             try:
                 return await stock(request)
             finally:

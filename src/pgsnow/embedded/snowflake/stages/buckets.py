@@ -23,11 +23,11 @@ from pgsnow.embedded.snowflake.stages.storage import STAGES
 S3 = "s3://"
 NO_ACCESS = (91003, "55000")
 UNSIGNED = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator"}
-"""Integrations and stages keep credentials on the real service; here none are."""
+"""On the real service, integrations and stages hold credentials; here there are none."""
 
 
 class Buckets:
-    """Fetches objects into a folder. `endpoint`: the store that has them; without one no store is asked."""
+    """Fetches objects into a folder. `endpoint`: the address of the S3 server; without one nothing is fetched."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -35,7 +35,7 @@ class Buckets:
 
     @contextmanager
     def fetched(self, url: str, credentials: dict[str, str]) -> Iterator[Path]:
-        """A folder with everything below the URL, by its keys' last parts. A path has the same name each
+        """A folder with every object below the URL, named by the last part of its key. A URL has the same folder each
         time."""
         bucket, prefix = _split(url)
         folder = self._folder / bucket / prefix
@@ -49,7 +49,7 @@ class Buckets:
             shutil.rmtree(folder, ignore_errors=True)
 
     def listed(self, url: str, credentials: dict[str, str]) -> list[dict[str, Any]]:
-        """The objects below the URL, as S3 tells them."""
+        """The objects below the URL, as S3 lists them."""
         bucket, prefix = _split(url)
         client = self._client(credentials)
         try:
@@ -62,7 +62,7 @@ class Buckets:
     def _client(self, credentials: dict[str, str]) -> Any:
         if self.endpoint is None:
             raise snowflake_error(
-                NO_ACCESS, "Failure using stage area. Cause: [the emulator knows no S3 store]"
+                NO_ACCESS, "Failure using stage area. Cause: [no S3 server is set in the emulator]"
             )
         if sys.modules.get("botocore", Ellipsis) is None:  # left out for a quick start
             del sys.modules["botocore"]
@@ -74,7 +74,7 @@ class Buckets:
 
 
 def copy_from_buckets(buckets: Buckets) -> None:
-    """Stock: reads s3:// with an extension that DuckDB downloads, at AWS alone."""
+    """Stock: reads s3:// with an extension that DuckDB downloads, and from AWS only."""
     stock: Callable[..., str] = fakesnow.cursor.copy_into
 
     def copy_into(
@@ -100,7 +100,7 @@ def _read_from(origin: exp.Expression, url: str) -> None:
 
 
 def list_buckets(buckets: Buckets) -> None:
-    """Stock: LIST of an external stage is not there."""
+    """Stock: LIST of an external stage is not supported."""
 
     def listing(cursor: Any, command: str) -> str | None:
         match = LIST.match(command)

@@ -50,7 +50,7 @@ def find_named_files() -> None:
 
 
 def describe_quoted_tables() -> None:
-    """Stock: fails for a table whose name needs quotes, because it asks for its columns without."""
+    """Stock: fails for a table whose name needs quotes, because it describes the table without them."""
 
     def describe(
         table: exp.Table, connection: Any, database: str | None, schema: str | None
@@ -63,7 +63,7 @@ def describe_quoted_tables() -> None:
 
 
 def note_loads_beside_the_table() -> None:
-    """Stock: notes what was loaded in the session's database, and fails when the table is in another one."""
+    """Stock: records loaded files in the session's database, and fails if the table is in another one."""
     fakesnow.cursor.copy_into = _in_the_tables_database(fakesnow.cursor.copy_into)
 
 

@@ -27,11 +27,11 @@ MAY_BE_SELECTED = (
 
 
 def copy_transformed() -> None:
-    """Stock: takes a column only where it is cast at once and its name is a plain one, and takes any SELECT.
+    """Stock: accepts a column only with a cast and a plain name, but accepts any SELECT.
 
     Here: columns of the file (`$1:"name"`), casts, PARSE_JSON, CONVERT_TIMEZONE, CURRENT_TIMESTAMP and constants, from
-    a stage. The real service takes more functions, and refuses the rest too (Snowflake docs, "Transforming data during
-    a load"). A column that the file does not have is an error here, and NULL there.
+    a stage. The real service accepts some more functions, and rejects all others too (Snowflake docs, "Transforming
+    data during a load"). A column that the file does not have is an error here, and NULL on the real service.
     """
     rewrite_tree(lambda _, node: _of_the_file(node))
 

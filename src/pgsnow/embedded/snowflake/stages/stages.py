@@ -42,8 +42,8 @@ STAGE_FIELDS = {
     "useVirtualUrl": False,
 }
 NO_SECOND_PUT = {"GCS_ACCESS_TOKEN": "emulator"}
-"""Without a token a client sends the same PUT again, to be given a URL for the file's last name. The real
-service gives one."""
+"""Token in the answer to PUT, as the real service sends it. Without one a client repeats the PUT to get a URL for the
+file's last name."""
 COMMAND_FIELDS = {
     "overwrite": True,
     "encryptionMaterial": None,
@@ -67,14 +67,14 @@ def describe_stages_fully() -> None:
 
 
 def _is_uploaded_as_it_is(request: Any, data: dict[str, Any]) -> bool:
-    """One file under its own name, by the client that takes the URL it was given whenever there is one."""
+    """True for a PUT of one file under its own name, for which the client uses a URL whenever the answer has one."""
     by_python = str(request.headers.get("User-Agent", "")).startswith("PythonConnector/")
     pattern = any(character in data["src_locations"][0] for character in "*?[")
     return by_python and not data["autoCompress"] and not pattern
 
 
 def put_to_quoted_places() -> None:
-    """Stock: PUT does not take the stage and its path in single quotes."""
+    """Stock: PUT does not accept the stage and its path in single quotes."""
     rewrite_text(lambda _, command: _unquoted(command))
 
 
@@ -84,22 +84,22 @@ def _unquoted(command: str) -> str | None:
 
 
 def list_below_a_path() -> None:
-    """Stock: LIST takes a whole stage only, and no PATTERN."""
+    """Stock: LIST accepts only a whole stage, and no PATTERN."""
     rewrite_text(_list)
 
 
 def remove_staged_files() -> None:
-    """Stock: REMOVE is not known."""
+    """Stock: REMOVE is not supported."""
     rewrite_text(_remove)
 
 
 def drop_stages() -> None:
-    """Stock: DROP STAGE is not known."""
+    """Stock: DROP STAGE is not supported."""
     rewrite_text(_drop)
 
 
 def create_stages_one_at_a_time() -> None:
-    """Stock: of two sessions that CREATE STAGE IF NOT EXISTS at once, one fails."""
+    """Stock: if two sessions CREATE STAGE IF NOT EXISTS at the same time, one of them fails."""
     one_at_a_time = threading.Lock()
 
     def wrap(stock: Execute) -> Execute:
@@ -134,8 +134,8 @@ def _remove(cursor: Any, command: str) -> str | None:
 
 
 def _found(cursor: Any, match: re.Match[str]) -> Iterator[tuple[str, Path]]:
-    """The files below a path: as Snowflake shows them (`<stage in lower case>/<path>`), and where they
-    are."""
+    """The files below a path: each by the name that Snowflake shows (`<stage in lower case>/<path>`), and by its
+    path on disk."""
     parts = _existing(cursor, match["stage"])
     root = Path(stage.internal_dir(".".join(parts)))
     path = (match["path"] or "").lstrip("/")
@@ -176,7 +176,7 @@ def _drop(cursor: Any, command: str) -> str | None:
 
 
 def answer_of(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    """A SELECT that answers these rows; none of them leaves the columns."""
+    """A SELECT that returns these rows; without rows it returns the columns alone."""
     columns = ", ".join(f'"{name}"' for name in names)
     empty = ", ".join("''" for _ in names)
     values = ", ".join("(" + ", ".join(_literal(value) for value in row) + ")" for row in rows)

@@ -20,8 +20,8 @@ class StoredSnowflake(FakeSnow):  # type: ignore[misc]
     """Store in a directory: one file for each database, one for the emulator's own tables, and the stages'
     files.
 
-    Stock keeps what it knows of stages in memory alone. Databases are not created at login: the real service
-    lets a client in and has it fail at the first statement that needs the database.
+    Stock: the list of stages is only in memory. Databases are not created at login: as on the real service, a login
+    succeeds, and the first statement that needs the database fails.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -45,13 +45,13 @@ class StoredSnowflake(FakeSnow):  # type: ignore[misc]
             self._attach(file.stem)
 
     def create_database(self, name: str) -> None:
-        """Attaches or makes the database, with the schema PUBLIC that a new one has."""
+        """Attaches the database, or creates it with the schema PUBLIC."""
         if not self.has_database(name):
             self._attach(name.upper())
         self.duck_conn.cursor().execute(f'CREATE SCHEMA IF NOT EXISTS "{name.upper()}"."PUBLIC"')
 
     def drop_database(self, name: str) -> None:
-        """Forgets the database and its stages, and removes their files."""
+        """Removes the database and its stages, with their files."""
         if not self.has_database(name):
             return
         connection = self.duck_conn.cursor()

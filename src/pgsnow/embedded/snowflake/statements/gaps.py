@@ -1,4 +1,4 @@
-"""Statements and functions that the stock emulator does not know, about anything but stages."""
+"""Statements and functions that the stock emulator does not support, except those for stages."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ NO_SUCH_OBJECT = (2003, "02000")
 
 
 def accept_settings_without_effect() -> None:
-    """Stock: ALTER SESSION, ALTER WAREHOUSE, GRANT and their like are syntax errors."""
+    """Stock: ALTER SESSION, ALTER WAREHOUSE, GRANT and similar statements are syntax errors."""
     rewrite_text(lambda _, command: DONE if WITHOUT_EFFECT.match(command) else None)
 
 
 def honour_lock_timeout() -> None:
-    """Stock: knows no locks, and so no ALTER SESSION SET LOCK_TIMEOUT (seconds)."""
+    """Stock: has no locks, and ignores ALTER SESSION SET LOCK_TIMEOUT (seconds)."""
     rewrite_text(_set_lock_timeout)
 
 
@@ -61,7 +61,7 @@ def _set_lock_timeout(cursor: Any, command: str) -> str | None:
 
 
 def create_databases_with_public() -> None:
-    """Stock: a new database has no schema PUBLIC, does not become the session's, and its name is not
+    """Stock: a new database has no schema PUBLIC, does not become the session's database, and its name is not
     quoted."""
     rewrite_text(_create_database)
 
@@ -133,8 +133,8 @@ def _leave(cursor: Any) -> None:
 
 
 def answer_who_and_where() -> None:
-    """Stock: CURRENT_WAREHOUSE is not known, CURRENT_ROLE and CURRENT_USER are made up, and CURRENT_DATABASE
-    of a session without one is the engine's."""
+    """Stock: CURRENT_WAREHOUSE is not supported, CURRENT_ROLE and CURRENT_USER return constants, and
+    CURRENT_DATABASE of a session without a database returns DuckDB's."""
     rewrite_tree(_who_and_where)
 
 

@@ -9,8 +9,8 @@ ROWS = "_fs_overwriting"
 
 
 def select_before_emptying() -> None:
-    """Stock: deletes the target's rows first, so that a SELECT that looks at the target finds it empty. (That readers
-    never see it so is the transaction's: see transactions.py.)"""
+    """Stock: deletes the target's rows first, so that a SELECT from the target itself finds it empty. (Other sessions
+    never see the empty table, because both steps run in one transaction: transactions.py.)"""
     fakesnow.transforms.insert_overwrite = _statements
 
 

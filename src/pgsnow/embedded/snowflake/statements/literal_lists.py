@@ -9,18 +9,19 @@ import fakesnow.cursor
 from sqlglot import exp
 
 SHORT = 20
-"""Members. Of these a walk through the tree takes no notable time."""
+"""Number of members up to which a list stays in the tree: walking through so few takes no notable time."""
 WRAPPERS = (exp.Paren, exp.Tuple, exp.Neg)
 
 
 def pass_by_long_lists() -> None:
-    """Stock walks through the whole tree of a statement some eighty times to rewrite it; with a thousand keys
-    that takes longer than all the rest. There is nothing to rewrite in a literal."""
+    """Stock: walks through the whole tree of a statement about eighty times to rewrite it, which with a thousand keys
+    takes longer than everything else. Here long lists of literals, in which nothing is rewritten, are taken out of the
+    tree first and put back afterwards."""
     cursor = fakesnow.cursor.FakeSnowflakeCursor
     stock = cursor._transform
 
     def transform(self: Any, expression: Any, params: Any) -> Any:
-        if isinstance(expression, exp.Create):  # its query is run on the way, and must be whole
+        if isinstance(expression, exp.Create):  # its query runs meanwhile, and must be complete
             return stock(self, expression, params)
         lists = {secrets.token_hex(): found for found in _long_lists(expression)}
         members = {mark: found.expressions for mark, found in lists.items()}

@@ -26,7 +26,7 @@ MATCHED_TWICE = f"""
 
 
 def refuse_ambiguous_merges() -> None:
-    """Stock: takes any one of several source rows that match one target row. The real service refuses
+    """Stock: uses any one of several source rows that match one target row. The real service raises an error
     (Snowflake docs, "MERGE", nondeterministic results; ERROR_ON_NONDETERMINISTIC_MERGE is on by default)."""
     fakesnow.transforms.merge = _with_target_rows(fakesnow.transforms.merge)
     wrap_execute(_refusing)
@@ -59,8 +59,8 @@ def _refusing(stock: Execute) -> Execute:
 
 def replace_changed_rows() -> None:
     """Stock: MERGE joins target and source once for each clause, and updates row by row. Here whole rows are
-    replaced, after one join. UPDATE does the same, because DuckDB does not notice that one transaction
-    replaces the row that another one updates. What clauses.py does not know takes the stock way."""
+    replaced, after one join. The same holds for UPDATE, because DuckDB does not notice that one transaction
+    replaces the row that another one updates. Statements that merge_clauses.py does not support run as in stock."""
 
     def wrap(stock: Execute) -> Execute:
         def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -75,8 +75,8 @@ def replace_changed_rows() -> None:
 
 
 def write_no_metadata_of_merge_tables() -> None:
-    """Stock: MERGE notes its temporary table's columns in the emulator's own database, and DuckDB lets a
-    transaction write to one database only."""
+    """Stock: MERGE records its temporary table's columns in the emulator's own database, but a DuckDB transaction
+    can write to one database only."""
     module = fakesnow.info_schema
     module.insert_text_lengths_sql = _unless_merging(module.insert_text_lengths_sql)
     module.insert_table_comment_sql = _unless_merging(module.insert_table_comment_sql)

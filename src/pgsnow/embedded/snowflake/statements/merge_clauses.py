@@ -1,4 +1,4 @@
-"""The clauses of a MERGE or UPDATE that can run by whole rows."""
+"""The clauses of a MERGE or UPDATE that can run by replacing whole rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Clauses:
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds of the clauses: the result has a column for each."""
+        """The kinds of the clauses. The result has a column for each of them."""
         return [kind for kind in KINDS if self.values_of(kind) is not None]
 
     def values_of(self, kind: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class EmulatedColumn:
-    """default: as the engine tells it; a computed column looks as if it had one."""
+    """A column of a table. default: as DuckDB reports it, also for a computed column."""
 
     name: str
     kind: str
@@ -24,7 +24,7 @@ class EmulatedColumn:
 
 
 def columns_of(connection: Any, table: str) -> list[EmulatedColumn]:
-    """table: as the engine writes it. Raises what the engine raises when it is not there."""
+    """The columns of a table. table: its name in DuckDB. Raises DuckDB's error if it does not exist."""
     found = connection.execute("SELECT name, type, dflt_value FROM pragma_table_info(?)", [table]).fetchall()
     return [EmulatedColumn(*row) for row in found]
 

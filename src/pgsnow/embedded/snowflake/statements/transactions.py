@@ -26,9 +26,9 @@ PAUSE_SECONDS = 0.05
 
 
 def run_several_statements_in_one_transaction() -> None:
-    """Stock: each of MERGE, COPY and INSERT OVERWRITE (and here UPDATE) is several statements that commit one
-    by one; a failure in the middle leaves half of it, and readers see it. With AUTOCOMMIT off an UPDATE
-    begins one itself."""
+    """Stock: MERGE, COPY and INSERT OVERWRITE (and here UPDATE) consist of several statements that are committed one
+    by one; after a failure in the middle half of the work stays, and readers see it. With AUTOCOMMIT off an UPDATE
+    begins a transaction itself."""
     wrap_execute(_atomic)
 
 
@@ -125,8 +125,8 @@ def _given_up(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def wait_for_locks() -> None:
-    """Stock: a statement that meets another transaction's rows fails at once. The real service waits for the
-    other one, as long as LOCK_TIMEOUT says. Within an explicit transaction this cannot be had here."""
+    """Stock: a statement on rows that another transaction has changed fails at once. The real service waits up to
+    LOCK_TIMEOUT for the other transaction. Here, statements in an explicit transaction still fail at once."""
 
     def wrap(stock: Execute) -> Execute:
         def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:

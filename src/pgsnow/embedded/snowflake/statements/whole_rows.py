@@ -1,8 +1,8 @@
-# ruff: noqa: S608  (names are quoted, and the rest was written by the engine's own generator)
+# ruff: noqa: S608  (names are quoted, and the rest comes from sqlglot's generator)
 """MERGE and UPDATE by whole rows: changed rows are deleted and inserted again, together with the new ones.
 
 DuckDB stores data by column, so an UPDATE of a few scattered rows rewrites a block of every column for each
-of them. The place of a row does not matter to Snowflake's clients.
+of them. Snowflake's clients do not depend on the order of rows in a table.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ GONE = f'SELECT "{ROW}" FROM {ROWS} WHERE "{ROW}" IS NOT NULL'
 
 
 def change_rows(cursor: Any, command: str) -> bool:
-    """Run the statement and leave its result in the cursor. False: nothing was done, fakesnow must run it.
+    """Run the statement and put its result into the cursor. False: nothing was done, fakesnow must run it.
 
-    Runs within a transaction, which an error ends. Raises DuckDB's errors, and Snowflake's 100090.
+    Runs in the current transaction, which an error ends. Raises DuckDB's errors, and Snowflake's 100090.
     """
     if cursor._conn.nop_regexes or not cursor._conn._autocommit:
         return False
@@ -121,7 +121,7 @@ class WholeRowMerge:
         return case
 
     def _for(self, kinds: tuple[str, ...], value: exp.Expression) -> exp.Expression:
-        """The value for rows of these clauses alone: it may be impossible to compute for others."""
+        """The value for rows of these clauses only; for other rows its computation could fail."""
         if isinstance(value, exp.Column | exp.Literal):
             return value.copy()
         return exp.Case().when(self._case().isin(*kinds), value.copy())
@@ -162,7 +162,8 @@ class WholeRowMerge:
 
 
 def _is_plain(value: exp.Expression) -> bool:
-    """A column of a quoted name: the same to the engine, and many walks through the tree are spared it."""
+    """True for a column with a quoted name, which DuckDB takes unchanged. Such values need no walk through the
+    tree."""
     return isinstance(value, exp.Column) and isinstance(value.this, exp.Identifier) and value.this.quoted
 
 
@@ -185,7 +186,7 @@ def _answer(columns: list[str], counts: dict[str, int]) -> exp.Expression:
 
 
 def _column(table: exp.Expression, name: str) -> exp.Column:
-    """A column of the target, by the name that the statement has for the target."""
+    """A column of the target, qualified by the target's name or alias in the statement."""
     alias = table.args.get("alias")
     known = (alias.this if alias is not None else table.this).copy()
     return exp.column(exp.to_identifier(name, quoted=True), table=known)

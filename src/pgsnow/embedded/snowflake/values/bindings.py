@@ -1,4 +1,4 @@
-"""Values that a client binds to `?`."""
+"""Repair of the values that a client binds to `?`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHOLE = re.compile(r"[-+]?\d+\Z")
 
 
 def bind_exactly() -> None:
-    """Stock: NULL in an array bind and a decimal in a NUMBER bind fail, and times go through a float."""
+    """Stock: NULL in an array bind and a decimal in a NUMBER bind fail, and times are converted through a float."""
     fakesnow.server.from_binding = _exact(fakesnow.server.from_binding)
 
 

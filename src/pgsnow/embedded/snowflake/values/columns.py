@@ -25,7 +25,7 @@ COLUMN_KEYS = (exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint, exp.R
 
 
 def keep_38_digits() -> None:
-    """Stock: NUMBER(38,0), NUMBER and INT hold 64 bits. All of Snowflake's hold 38 digits."""
+    """Stock: NUMBER(38,0), NUMBER and INT hold 64 bits. In Snowflake all of them hold 38 digits."""
     stock = fakesnow.transforms.integer_precision
 
     def precision(node: Any) -> Any:
@@ -66,7 +66,7 @@ def _fits(column: pa.ChunkedArray) -> bool:
 
 
 def enforce_no_keys() -> None:
-    """Stock: PRIMARY KEY and UNIQUE are enforced, FOREIGN KEY too. Snowflake notes them, and makes a primary
+    """Stock: PRIMARY KEY, UNIQUE and FOREIGN KEY are enforced. Snowflake only stores them, and makes a primary
     key's columns NOT NULL (Snowflake docs, "Constraints")."""
     rewrite_tree(lambda _, node: _without_keys(node))
 
@@ -108,7 +108,7 @@ def _loosen(column: exp.ColumnDef, required: set[str]) -> None:
 
 
 def keep_json_digits() -> None:
-    """Stock: PARSE_JSON sends every number through a float. Snowflake keeps up to 38 digits."""
+    """Stock: PARSE_JSON converts every number to a float. Snowflake keeps up to 38 digits."""
     rewrite_tree(lambda _, node: _as_cast(node))
 
 

@@ -14,7 +14,7 @@ UTC_OFFSET = 1440
 
 
 def keep_null_timestamps() -> None:
-    """Stock: a NULL timestamp reads back as 1970-01-01, and the fraction goes through a float."""
+    """Stock: a NULL timestamp is returned as 1970-01-01, and the fraction is converted through a float."""
     fakesnow.arrow.timestamp_to_sf_struct = as_struct
 
 
