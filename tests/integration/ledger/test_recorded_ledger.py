@@ -1,4 +1,4 @@
-"""Rows of `sync_watermarks` that an earlier release wrote (recorded_ledger.json) are understood, without a full read."""
+"""Rows of `sync_watermarks` from an earlier release (recorded_ledger.json) are understood, and cause no full read."""
 
 from __future__ import annotations
 
