@@ -87,7 +87,7 @@ class Backfills:
         return counts
 
     def counts(self, table: str) -> ChunkCounts | None:
-        """How far the backfill under way is; None: there is none."""
+        """Progress of the current backfill; None: there is no backfill."""
         row = self._queries.execute("chunk_counts", table=table).fetchone()
         return None if row is None else ChunkCounts(**row)
 

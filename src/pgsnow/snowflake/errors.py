@@ -46,14 +46,14 @@ _BY_ERRNO = {
     250_006: SnowflakeErrorClass.UNAVAILABLE,  # identity provider
     251_011: SnowflakeErrorClass.UNAVAILABLE,  # timed out
     251_012: SnowflakeErrorClass.UNAVAILABLE,  # retryable status at login
-    252_002: SnowflakeErrorClass.UNAVAILABLE,  # a chunk of a result did not come
+    252_002: SnowflakeErrorClass.UNAVAILABLE,  # a chunk of a result is missing
     252_007: SnowflakeErrorClass.UNAVAILABLE,  # session not renewed
     252_010: SnowflakeErrorClass.UNAVAILABLE,
     252_013: SnowflakeErrorClass.UNAVAILABLE,
     253_002: SnowflakeErrorClass.UNAVAILABLE,  # download
     253_003: SnowflakeErrorClass.UNAVAILABLE,  # upload
     253_009: SnowflakeErrorClass.UNAVAILABLE,
-    255_005: SnowflakeErrorClass.UNAVAILABLE,  # a result cut off
+    255_005: SnowflakeErrorClass.UNAVAILABLE,  # a truncated result
     # the client's files
     253_006: SnowflakeErrorClass.FILE_GONE,
     # sessions that ended: a new login helps

@@ -13,7 +13,7 @@ import re
 from pgsnow.model.table import TargetName
 
 STAGE = "PGSNOW_STAGE"
-"""One internal stage a schema; every batch has a path of its own in it."""
+"""One internal stage per schema; every batch has its own path in it."""
 MARK = "__PGSNOW_"
 LONGEST = 255
 """Characters of an identifier (Snowflake docs, "Identifier requirements")."""

@@ -16,7 +16,7 @@ from pgsnow.snowflake.session import Session
 IN_SCHEMA = ("CREATE TABLE", "CREATE STAGE")
 """On the target's schema; the role then owns what it has created."""
 IN_DATABASE = ("CREATE SCHEMA",)
-"""Instead, where the schema has to be created."""
+"""On the database, if the schema must be created."""
 ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 """Privileges needed on a target that another role has created."""
 OWNERSHIP = "OWNERSHIP"

@@ -24,19 +24,19 @@ from pgsnow.snowflake.redacted import Confidential
 
 LONGEST_TAG = 2_000
 QUIET = {"snowflake.connector": logging.ERROR, "snowflake.connector.network": logging.CRITICAL}
-"""Levels of the connector's loggers: whatever it logs of a failed request it raises as well."""
+"""Levels of the connector's loggers: it also raises an error for every failed request that it logs."""
 LOGIN_SECONDS = 8
-"""For one answer while logging in; the connector asks twice (its REQUESTS_RETRY)."""
+"""Timeout of one response at login; the connector tries twice (its REQUESTS_RETRY)."""
 LOGIN_RETRY_SECONDS = 10
-"""No new attempt at a login begins after this."""
+"""After this time, no new attempt at a login begins."""
 ANSWER_SECONDS = 120
-"""For one answer to a statement."""
+"""Timeout of one response to a statement."""
 RETRY_SECONDS = 15
-"""A request that fails is not sent again later than this after it was first sent."""
+"""A failed request is not repeated after this time."""
 STATEMENT_SECONDS = 3_600
 """The server cancels a statement that runs longer."""
 CANCEL_SECONDS = STATEMENT_SECONDS + 60
-"""Then the client would."""
+"""After this time, the client cancels it."""
 Bind = tuple[str, Any]
 """(Snowflake's name of the bind's type, value), such as ("TEXT", "1.50") or ("BINARY", None)."""
 
@@ -155,7 +155,7 @@ def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any
         "autocommit": True,
         "paramstyle": "qmark",
         "login_timeout": LOGIN_RETRY_SECONDS,
-        # Else every login asks the metadata services of three clouds where it runs.
+        # Otherwise every login queries the metadata services of three clouds to find out where it runs.
         "platform_detection_timeout_seconds": 0.0,
         "log_imported_packages_in_telemetry": False,
         "session_parameters": {**given.get("session_parameters", {}), **session_parameters(query_tag)},
@@ -172,7 +172,7 @@ def session_parameters(query_tag: str) -> dict[str, Any]:
         "CLIENT_TELEMETRY_ENABLED": False,
         "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
         "ERROR_ON_NONDETERMINISTIC_MERGE": True,
-        # Bound text becomes dates and times by these.
+        # Formats in which bound text is converted to dates and times.
         "DATE_INPUT_FORMAT": "AUTO",
         "TIME_INPUT_FORMAT": "AUTO",
         "TIMESTAMP_INPUT_FORMAT": "AUTO",

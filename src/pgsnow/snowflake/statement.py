@@ -20,7 +20,7 @@ from pgsnow.snowflake.session import Result, Session
 PUT, COPY, INSERT, MERGE, REPLACE = "put", "copy", "insert", "merge", "replace"
 """Phases of a load, under which its seconds are counted. Statements without a phase ("") are counted nowhere."""
 EVENTS = {PUT: "put", COPY: "copied", INSERT: "inserted", MERGE: "merged", REPLACE: "replaced"}
-"""Name of a phase for observers, once it is done."""
+"""Name of a completed phase, for observers."""
 
 
 @dataclass(frozen=True, slots=True)

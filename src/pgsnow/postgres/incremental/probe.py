@@ -1,4 +1,4 @@
-"""The probe of a table: is there anything to read? Imports no Arrow, as a tick that finds nothing needs none."""
+"""The probe of a table: are there rows to read? Does not import Arrow, which an idle tick does not need."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
 
 
 def is_usable(plan: TablePlan) -> bool:
-    """Can a bound on the watermark be known? An integer tells when it was assigned only if a single sequence assigns
+    """Can a bound on the watermark be known? An integer shows when it was assigned only if a single sequence assigns
     it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
     if not is_integer(plan):
         return True
@@ -138,7 +138,7 @@ def seen_xid(
 
     A visible row proves it, except on a server that has given out more than 2^32 xids: a row that was frozen long
     ago still shows the low half of its xid, and that may now be a running transaction's, whose rows must not be
-    taken for read. Only a watermark between the bound and the present tells that a row is new.
+    taken for read. Only a watermark between the bound and the present shows that a row is new.
     """
     xid = xid_from(window.since)
     if xmax < EPOCH:

@@ -61,7 +61,7 @@ class Window:
         )
         not_too_old = not_seen = None
         if self.bound is not None:
-            # A NULL does not tell when the row was written, so it passes. (Also where the catalog said NOT NULL: that
+            # A NULL does not show when the row was written, so it passes. (Also where the catalog said NOT NULL: that
             # may have been dropped since, and a planner that knows the constraint drops the term.)
             column = sql.watermark(self.plan)
             not_too_old = SQL("({} >= {} or {} is null)").format(column, self.bound, column)

@@ -21,10 +21,10 @@ from pgsnow.snowflake.session import Bind, Result, Session
 from pgsnow.snowflake.statement import INSERT, RowsLoaded
 
 MAX_BINDS = 60_000
-"""Values per statement. From 65,280 on the connector would stage them by itself
+"""Values per statement. From 65,280 values, the connector would stage them
 (CLIENT_STAGE_ARRAY_BINDING_THRESHOLD)."""
 MAX_ROWS = 500
-"""Rows per statement. The emulator runs a bound INSERT row by row, and every statement must answer in time."""
+"""Rows per statement. The emulator runs a bound INSERT row by row, and every statement must finish in time."""
 MAX_BYTES = 4 << 20
 """Arrow memory per statement."""
 

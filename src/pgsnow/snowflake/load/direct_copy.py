@@ -95,7 +95,7 @@ def remove_duplicates(
     """After a full read: keep one row per key, and no row of the attempts `given_up`; returns sentences about what
     was done. Idempotent. not_after: as in `has_no_older_row`; if there is an older row, the batches were merged."""
     if not_after is not None and not has_no_older_row(session, plan.target, not_after):
-        # A COPY whose worker had to give the table up commits when it does: after rows of its keys were merged.
+        # The COPY of a worker that has lost the table may commit late, after rows with the same keys were merged.
         late = _delete_overtaken(session, plan, since=not_after + 1) if can_copy_directly(plan) else 0
         return [f"removed {late} rows that had come late, of a load that was given up"] if late else []
     events = []

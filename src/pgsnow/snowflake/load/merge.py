@@ -19,7 +19,7 @@ from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, St
 Method = Literal["stage", "insert"]
 INSERT_ROWS = 4
 INSERT_BYTES = 1 << 20
-"""Up to both of these bound inserts are quicker. Measured: docs/loading.md."""
+"""Up to both of these limits, bound inserts are faster. Measured: docs/loading.md."""
 
 
 def choose_method(rows: int, size: int) -> Method:

@@ -76,7 +76,7 @@ def _step(target: TargetName, action: TargetAction, kinds: dict[str, str]) -> _S
 def _rename(target: TargetName, action: RenameColumn, kinds: dict[str, str]) -> _Step | None:
     old, new = action.old, action.new
     if new in kinds:
-        # With the old one there too, another program has added a column of this name: all its values must be loaded.
+        # If the old one exists too, another program has added this column: all its values must be loaded.
         return _Step(None, f"column {new} was in the target already") if old in kinds else None
     if old not in kinds:
         added = _add(target, new, action.kind, kinds)

@@ -32,9 +32,9 @@ class TargetInspector:
     session: Session
     _schemas: dict[str, frozenset[str]] = field(default_factory=dict)
     _created: set[str] = field(default_factory=set)
-    """Schemas that are not there, and whose statement was returned."""
+    """Missing schemas whose CREATE statement was returned already."""
     _stages: set[str] = field(default_factory=set)
-    """Schemas whose stage is there, or whose statement was returned."""
+    """Schemas whose stage exists, or whose CREATE statement was returned already."""
 
     def required(
         self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False

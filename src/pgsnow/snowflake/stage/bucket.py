@@ -23,7 +23,7 @@ ANSWER_SECONDS = 60
 TRIES = 4
 """Attempts at each request, with growing pauses (botocore's "standard" retries)."""
 PIECE_BYTES = 16 << 20
-"""Larger files go up in pieces of this size, several at a time; a piece that fails is sent again alone."""
+"""Larger files are uploaded in parts of this size, several in parallel; only a failed part is repeated."""
 UPLOAD_THREADS = 8
 QUIET = ("boto3", "botocore", "s3transfer")
 """Their debug logs show signed requests."""
@@ -133,7 +133,7 @@ def _client(settings: S3Settings) -> Any:
         retries={"mode": "standard", "total_max_attempts": TRIES},
         max_pool_connections=2 * UPLOAD_THREADS,
         s3={"addressing_style": "path" if compatible else "auto"},
-        # Stores that speak S3's language do not all know its newer checksums.
+        # Not all S3-compatible stores support its newer checksums.
         request_checksum_calculation="when_required" if compatible else "when_supported",
         response_checksum_validation="when_required" if compatible else "when_supported",
     )

@@ -48,7 +48,7 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
     )
     if start is None or len(start.chunks) == 1:
         return None
-    run.destination.prepare()  # first: if the target has to be created, chunks that were done are lost
+    run.destination.prepare()  # first: if the target must be created, the loaded chunks are lost
     work = resume(run, start) or begin(run, start)
     run.recorder.full_read = work.reason
     try:

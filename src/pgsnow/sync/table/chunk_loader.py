@@ -79,14 +79,14 @@ class ChunkLoader:
                 finish(taken.claim, self._load(taken, destination, recorder, throttle))
                 destination.batches.cleanup()
         except TargetGone:
-            with contextlib.suppress(LeaseLost):  # the ledger lists these batches as the table's by now
+            with contextlib.suppress(LeaseLost):  # by now the ledger lists these batches under the table
                 destination.batches.cleanup()
             raise
         except LeaseLost:
             destination.batches.abandon()
             raise
         finally:
-            with contextlib.suppress(PgsnowError):  # the ledger finds out by itself that the worker is gone
+            with contextlib.suppress(PgsnowError):  # the ledger detects by itself that the worker has ended
                 self._engine.ledger.leases.release([taken.claim])
 
     def _load(

@@ -58,10 +58,11 @@ class _Taken:
         self._report: ChunkReport | None = None
 
     def load(self, conn: psycopg.Connection) -> ChunkReport:
-        from pgsnow.sync.table.chunk_loader import ChunkLoader  # Arrow: without a chunk it is not imported
+        # It imports Arrow, which is not needed without a chunk.
+        from pgsnow.sync.table.chunk_loader import ChunkLoader
 
         limit = self._config.max_mb_per_s
-        if limit is not None:  # for all workers that may load chunks of the table at once
+        if limit is not None:  # shared by all workers that may load chunks of the table in parallel
             limit /= self._config.max_parallel_chunks
         self._speed = RateMeter(1, limit, self._engine.stop)
         with ChunkLoader(self._engine, self._planned(conn), conn, self._taken.claim.run_id) as loader:

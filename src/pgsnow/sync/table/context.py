@@ -51,7 +51,7 @@ class RunContext:
     plan: TablePlan
     table: ClaimedTable
     checkpoint: Checkpoint | None
-    """Where the reading goes on from; None: everything is read."""
+    """Where the read starts; None: everything is read."""
     horizon: Horizon
     source: Source
     rejected: RejectedRows
@@ -64,12 +64,12 @@ class RunContext:
     """Result of the inspection of the table before this run."""
     chunk_loader: Callable[[], ChunkLoader]
     loads_staged: bool = False
-    """Batches that wait in the stage are due, or a person asked for them to be loaded."""
+    """Staged batches are due, or a person requested that they be loaded."""
     because: str | None = None
     backfill: Backfill | None = None
-    """The backfill whose chunks are all in the target, and which `checkpoint` follows."""
+    """The backfill whose chunks are all in the target; `checkpoint` was captured before them."""
     resync: bool = False
-    """Everything that is read takes the place of the target's content, at once."""
+    """The rows that are read replace the target's content in one step."""
 
     @property
     def claim(self) -> Claim:
@@ -136,7 +136,7 @@ def open_run(
 
     conn: for small queries. loads_staged: load staged batches now.
     """
-    begin_import()  # the driver is by far the largest part, and is not needed while Postgres is looking for the rows
+    begin_import()  # the connector takes longest to import, and is not needed while Postgres executes the query
     plan, recorder, claim = found.plan, found.recorder, found.claim
     table = ClaimedTable(engine.ledger, claim)
     destination = destination_of(engine, plan, table, recorder)

@@ -24,7 +24,7 @@ from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_schedule import is_much
 
 CANNOT_BE_LOADED = (StagedRowsLost, TargetQueryFailed, StagingRefused)
-"""Errors of staged batches that are resolved by reading their rows again, or else occur again then."""
+"""Errors of staged batches after which their rows are read again; if that does not help, the error recurs."""
 RECREATED = "the target was gone: everything is read again"
 
 
@@ -134,7 +134,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
         for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
             run.destination.load_staged(batches, first + at)
     except CANNOT_BE_LOADED as error:
-        # From where the loading is; from the beginning, if that is because the target has gone.
+        # From the checkpoint of what was loaded; from the beginning if the target was dropped.
         if run.destination.prepare_again().created:
             return begin_again(run, waiting)
         return read_again(run, str(error))

@@ -57,7 +57,7 @@ def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
 def from_the_beginning(run: RunContext) -> RunContext:
     """The run that reads everything, because the target was recreated."""
     run.recorder.events.append(RECREATED)
-    run.destination.batches.cleanup()  # it names its batches alike
+    run.destination.batches.cleanup()  # the new run uses the same batch names
     return replace(run, checkpoint=None, backfill=None)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pgsnow.sync.pipeline.row_keys import Key
 
 PLANS_A_TICK = 4
-"""How often one tick plans a table at most, while other sessions keep altering it."""
+"""How many times one tick plans a table at most, if other sessions keep altering it."""
 
 Item = TypeVar("Item", Claim, Inspection)
 Result = TypeVar("Result")
@@ -151,7 +151,7 @@ class Tick:
         self, horizon: Horizon, found: Inspection, keys: dict[str, list[Key]] | None = None
     ) -> None:
         """One table's run, or the replay of these keys; it is planned again if the table was altered meanwhile."""
-        # Arrow and the Snowflake driver: an idle tick does without them.
+        # imports Arrow and the Snowflake connector, which an idle tick does not need
         from pgsnow.sync.table.context import open_run, retry_claim
         from pgsnow.sync.table.replay import replay_keys
         from pgsnow.sync.table.run import sync_table
@@ -182,7 +182,7 @@ class Tick:
         self.outcomes.recorders[claim.table].clock.attach()
         try:
             return action(item)
-        except Exception as error:  # whatever one table's failure is, the others go on
+        except Exception as error:  # a failure of one table, of any kind, must not stop the others
             self.outcomes.fail(claim, error)
             return None
 

@@ -34,7 +34,7 @@ _DISTINCT_AFTER = {
     "timestamptz": {"timestamp"},
 }
 _OUT_OF_RANGE = "<value out of range"
-"""Arrow's text for a date that it cannot write."""
+"""Arrow's text for a date that it cannot format."""
 
 
 def type_family(mapping: TypeMapping) -> str:

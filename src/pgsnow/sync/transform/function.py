@@ -68,7 +68,7 @@ def _check_callable(found: object, reference: str) -> None:
             advice="Give it one parameter: the row as a dict, or the batch as a pyarrow.RecordBatch.",
         ) from None
     except ValueError:
-        return  # some built-in callables tell no signature
+        return  # some built-in callables have no signature
 
 
 def takes_batches(function: Function) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pgsnow.model.types.mapping import Field
 
 Rejection = tuple[int, str, str | None]
-"""(row of the batch that was given, reason, column)"""
+"""(index in the input batch, reason, column)"""
 
 
 @dataclass(frozen=True, slots=True)

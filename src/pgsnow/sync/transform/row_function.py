@@ -15,7 +15,7 @@ from pgsnow.sync.transform.function import Function
 from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows
 
 _UNREADABLE = object()
-"""In place of a value that Arrow can hold and Python cannot, such as a date beyond the year 9999."""
+"""Placeholder for a value that Arrow can hold and Python cannot, such as a date beyond the year 9999."""
 
 
 class RowFunction:

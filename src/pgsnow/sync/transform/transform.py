@@ -45,7 +45,7 @@ class Transform:
         breaks its contract."""
         if not self.steps:
             return Transformed(rows)
-        from pgsnow.sync.transform.outcome import run_steps  # imports Arrow, which a plan does without
+        from pgsnow.sync.transform.outcome import run_steps  # imports Arrow, which a plan does not need
 
         result = run_steps(rows, self.steps)
         return Transformed(
@@ -62,7 +62,7 @@ def build_transform(config: TransformConfig | None, fields: tuple[Field, ...]) -
     ColumnMissing, and ConfigError for a hash without a salt."""
     if config is None:
         return Transform(fields)
-    from pgsnow.sync.transform.steps import build_steps  # imports Arrow, which most plans do without
+    from pgsnow.sync.transform.steps import build_steps  # imports Arrow, which most plans do not need
 
     output, steps = build_steps(config, fields)
     return Transform(output, config.sensitive, _changes(config, fields), steps)
