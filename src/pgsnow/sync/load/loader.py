@@ -20,22 +20,22 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The batch is in the staging table of the run, and nothing of it in the target. `finish` applies it; if the run
+    """The batch is in the run's staging table, and none of it is in the target. `finish` applies it; if the run
     ends before that, it is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The batch's files are in the stage, and nothing of it is in the target. It waits to be loaded once the ledger
-    knows that it does; until then it is an open batch, which is cleaned up."""
+    """The batch's files are in the stage, and none of it is in the target. Until the ledger records it as staged,
+    it is an open batch, which is cleaned up."""
 
     batch: StagedBatch
 
 
 @dataclass(frozen=True, slots=True)
 class TargetRecreated:
-    """The target had been dropped, and was created again: it holds at most this batch. The ledger has no checkpoint of
-    the table any more, so that the next run, or the rest of this one, reads everything."""
+    """The target had been dropped and was created again: it contains at most this batch. The ledger no longer has a
+    checkpoint of the table, so the next run, or the rest of this one, reads everything."""
 
 
 Outcome = Loaded | Staged | Deferred | TargetRecreated
@@ -43,8 +43,8 @@ Outcome = Loaded | Staged | Deferred | TargetRecreated
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Every batch that the loader was given is committed in the target. replaced: `finish` itself has put all of them
-    there at once."""
+    """Every batch that the loader was given is committed in the target. replaced: `finish` replaced the content
+    with them in one step."""
 
     replaced: bool = False
 
