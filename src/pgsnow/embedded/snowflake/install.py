@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from pgsnow.embedded.snowflake.hooks import errors
+from pgsnow.embedded.snowflake.hooks import descriptions, errors
 from pgsnow.embedded.snowflake.sessions import retries, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
-from pgsnow.embedded.snowflake.statements import gaps, insert_overwrite, literal_lists, merge, transactions
+from pgsnow.embedded.snowflake.statements import (
+    describe_table,
+    gaps,
+    insert_overwrite,
+    literal_lists,
+    merge,
+    transactions,
+)
 from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
 
 def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
     request."""
+    descriptions.describe_results_by_the_cursor()
     _values()
     _statements()
     buckets.copy_from_buckets(stores)
@@ -52,6 +60,7 @@ def _statements() -> None:
     gaps.drop_databases()
     gaps.use_public()
     literal_lists.pass_by_long_lists()
+    describe_table.describe_one_table()
 
 
 def _whole_statements() -> None:
