@@ -70,8 +70,8 @@ class Backfills:
 
     def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
         """Record that all rows of the chunk are in Snowflake; returns how far the backfill is then. The
-        claim stands until it is released. Two round trips. Raises LeaseLost, also if the backfill is not
-        under way any more.
+        claim stands until it is released. Two round trips. Raises LeaseLost, also if the backfill has
+        ended.
         """
         self._queries.fenced(
             "finish_chunk",

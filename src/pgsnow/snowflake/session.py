@@ -143,7 +143,7 @@ def connect(settings: ConnectSettings, *, query_tag: str) -> Session:
     """
     _quieten()
     arguments = connect_arguments(settings.connect_kwargs(), query_tag)
-    with translating(), _telling_bad_credentials():
+    with translating(), _translating_bad_credentials():
         return Session(connection_class()(**arguments))
 
 
@@ -180,7 +180,7 @@ def session_parameters(query_tag: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _telling_bad_credentials() -> Any:
+def _translating_bad_credentials() -> Any:
     """Translates errors about a missing or invalid key file, without their cause, which contains the secret."""
     try:
         yield

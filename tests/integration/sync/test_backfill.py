@@ -131,7 +131,7 @@ def test_what_was_broken_off_goes_on_with_the_chunks_that_are_left(large: World)
         assert engine.tick().tables[0].status is Status.STOPPED
     report = tick(large)
     assert report.status is Status.OK
-    assert any(event.startswith("the backfill goes on with") for event in report.events), report.events
+    assert any(event.startswith("the backfill continues with") for event in report.events), report.events
     known = chunks(large)
     assert {state for state, _ in known} == {"done"}
     assert sum(tries for _, tries in known) <= len(known) + 1

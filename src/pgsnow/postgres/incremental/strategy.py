@@ -177,7 +177,7 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
             return f"mode is now {plan.config.mode}"
         return f"late_rows is now {plan.config.late_rows}"
     if checkpoint.mode is ReadMode.CURSOR and checkpoint.cursor is None:
-        return "the first read did not get to its first page"
+        return "the first read did not reach its first page"
     return None
 
 
@@ -198,7 +198,7 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if mode is not ReadMode.XMIN:
         return _WHY_BY_WATERMARK[mode].format(watermark)
     if plan.config.mode is TableMode.XMIN or watermark is None:
-        return "mode: xmin; transaction ids alone tell what has changed, so each tick scans every row"
+        return "mode: xmin; changed rows are found by transaction id alone, so each tick scans every row"
     if not is_usable(plan):
         return f"by transaction id: no single sequence assigns {watermark} upward, one value at a time"
     if is_integer(plan):

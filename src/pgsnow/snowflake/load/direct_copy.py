@@ -73,7 +73,7 @@ def has_come_through(session: Session, into: TargetName, batch: LoadBatch, befor
     if before is not None and int(there) in (before, before + batch.rows):
         return bool(int(there) != before)
     raise LoadMismatch(
-        f"{into}: {there} rows of {batch.batch} and the batches before it are there, {before} were loaded before it"
+        f"{into}: {there} rows of {batch.batch} and earlier batches found, {before} were loaded before it"
     )
 
 
@@ -97,12 +97,12 @@ def remove_duplicates(
     if not_after is not None and not has_no_older_row(session, plan.target, not_after):
         # The COPY of a worker that has lost the table may commit late, after rows with the same keys were merged.
         late = _delete_overtaken(session, plan, since=not_after + 1) if can_copy_directly(plan) else 0
-        return [f"removed {late} rows that had come late, of a load that was given up"] if late else []
+        return [f"removed {late} late rows of abandoned load attempts"] if late else []
     events = []
     if gone := delete_attempts(session, plan.target, given_up):
-        events.append(f"deleted {gone} rows that attempts which were given up had left")
+        events.append(f"deleted {gone} rows of abandoned load attempts")
     if gone := _keep_one_a_key(session, plan):
-        events.append(f"removed {gone} rows that had moved while they were read, and were there twice")
+        events.append(f"removed {gone} duplicates of rows that moved while they were read")
     return events
 
 

@@ -197,13 +197,13 @@ def refuse_conflicts(
         if (problem := _problem(field, known.get(field.target), folded.get(field.target.upper()), keys))
     ]
     problems += [
-        f"column {name} is {known[name].kind}; pgsnow keeps {kind} in it"
+        f"column {name} is {known[name].kind}; pgsnow stores {kind} in it"
         for name, kind in own
         if name in known and not _keeps(known[name].kind, kind)
     ]
     if any(column in own and column.name not in known for column in IDENTITY):
         problems.append(
-            f"there is no column {HASH_COLUMN}, by which rows that are there are known; let pgsnow create the table"
+            f"there is no column {HASH_COLUMN}, which identifies existing rows; let pgsnow create the table"
         )
     filled = {field.target for field in output} | {column.name for column in own}
     problems += [
@@ -225,7 +225,7 @@ def _problem(field: Field, column: TargetColumn | None, alike: str | None, keys:
         if alike is not None:
             return f"column {field.target} would differ from {alike} in case alone"
         if field.target in keys:
-            return f"there is no column {field.target}, which is of the key"
+            return f"there is no column {field.target}, which belongs to the key"
         return None
     if column.computed:
         return f"column {column.name} is computed and cannot be written"

@@ -120,7 +120,7 @@ def put(target: TargetName, batch: str, path: Path) -> str:
     as a pattern, so such a path is a ValueError."""
     local = path.absolute().as_posix()
     if any(c in local for c in "*?["):
-        raise ValueError(f"{local!r}: PUT would take this path for a pattern")
+        raise ValueError(f"{local!r}: PUT would interpret this path as a pattern")
     options = f"AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
     return f"PUT {text('file://' + local)} {stage_path(target, batch)} {options}"
 

@@ -178,7 +178,7 @@ def translating_s3(bucket: str, doing: str) -> Iterator[None]:
             advice="Set S3_ACCESS_KEY and S3_SECRET, or give this machine a role or a profile of AWS.",
         )
     except driver.ParamValidationError:
-        found = errors.StagingRefused(f"S3: {doing} {bucket}: that cannot be a bucket's name")
+        found = errors.StagingRefused(f"S3: {doing} {bucket}: not a valid bucket name")
     except (driver.BotoCoreError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -200,4 +200,4 @@ def _answered(error: Any, bucket: str, doing: str) -> errors.PgsnowError:
     return errors.StagingRefused(what, code=code)
 
 
-_NO_BUCKET_ADVICE = "Correct S3_BUCKET, or make the bucket; pgsnow makes none."
+_NO_BUCKET_ADVICE = "Correct S3_BUCKET, or create the bucket; pgsnow does not create it."

@@ -85,7 +85,7 @@ def resume(run: RunContext, start: BackfillPlan) -> Backfill | None:
     if known.replaces:
         run.destination.keep_shadow(known.fence)
     run.recorder.events.append(
-        f"the backfill goes on with {len(known.left)} of {len(known.chunks)} chunks: {known.reason}"
+        f"the backfill continues with {len(known.left)} of {len(known.chunks)} chunks: {known.reason}"
     )
     return known
 
@@ -115,7 +115,7 @@ def load_chunks(run: RunContext, work: Backfill) -> ChunkCounts:
         return ChunkPool(run, work).load()
     counts = run.ledger.backfills.counts(run.claim.table)
     if counts is None:
-        raise TargetGone(f"{run.claim.table}: the backfill is not under way any more")
+        raise TargetGone(f"{run.claim.table}: the backfill has ended")
     return counts
 
 
@@ -123,7 +123,7 @@ def finish(run: RunContext, work: Backfill) -> BackfillDone:
     """After all chunks: make sure that the target has each key once, or replace its content with the shadow table."""
     done = run.ledger.backfills.current(run.claim)
     if done is None or done.id != work.id:
-        raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
+        raise LeaseLost(f"{run.claim.table}: the backfill has ended")
     run.destination.batches.inherit(left_behind(done.chunks))
     attempts = Attempts(not_after=done.fence - 1, given_up=done.given_up)
     run.destination.loader(LoadFacts(backfill=BackfillFacts(done.fence, done.replaces, attempts))).finish()

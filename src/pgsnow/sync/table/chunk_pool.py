@@ -45,7 +45,7 @@ class ChunkPool:
             raise (gone or self._failures)[0]
         counts = self._run.ledger.backfills.counts(self._run.claim.table)
         if counts is None:
-            raise LeaseLost(f"{self._run.claim.table}: the backfill is not under way any more")
+            raise LeaseLost(f"{self._run.claim.table}: the backfill has ended")
         return counts
 
     def _guarded(self) -> None:

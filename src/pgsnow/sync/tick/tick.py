@@ -116,10 +116,10 @@ class Tick:
         for found in inspections:
             (changed if self._is_to_run(found) else idle).append(found)
         if horizon is not None and idle:
-            self._settle(idle, horizon)
+            self._advance_idle(idle, horizon)
         return horizon, changed
 
-    def _settle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
+    def _advance_idle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
         """Move the checkpoints of idle tables with one statement, because their windows would grow otherwise."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
         known = {
