@@ -69,8 +69,8 @@ class Backfills:
         return Backfill(row["backfill"], row["fence"], layout, checkpoint, prunes, reason, chunks, replaces)
 
     def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
-        """Record that all rows of the chunk are in Snowflake; returns how far the backfill is then. The
-        claim stands until it is released. Two round trips. Raises LeaseLost, also if the backfill has
+        """Record that all rows of the chunk are in Snowflake; returns its progress. The
+        claim remains until it is released. Two round trips. Raises LeaseLost, also if the backfill has
         ended.
         """
         self._queries.fenced(

@@ -83,7 +83,7 @@ def choose_strategy(
 ) -> ReadStrategy:
     """The strategy for the next read.
 
-    full: a person asked for everything, which also lets a table in xmin mode try its watermark again.
+    full: a person requested a full read, which also lets a table in xmin mode try its watermark again.
     because: why everything must be read, if that cannot be seen from the checkpoint.
     fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
     reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("requested" if full else None)
@@ -122,8 +122,8 @@ def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
 
 
 def is_usable(plan: TablePlan) -> bool:
-    """Can a bound on the watermark be known? An integer shows when it was assigned only if a single sequence assigns
-    it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
+    """True if a bound on the watermark can be determined. An integer shows when it was assigned only if a single
+    sequence assigns it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
     if not is_integer(plan):
         return True
     column = plan.watermark_column.name

@@ -191,7 +191,7 @@ def open_reader(
     """A reader of the table: a context manager; leaving it early cancels the query and ends its thread.
 
     checkpoint: where the last read ended (None: there was none). horizon: taken before the reader is entered.
-    full: a person asked for everything. because: why everything must be read, whatever the checkpoint says.
+    full: a person requested a full read. because: why everything must be read, whatever the checkpoint says.
     content_hash: found by the probe before, for a table that is read as a whole; None: the next probe reads again.
     whole_leaves: oids of tables below the source's whose rows are all read, whatever their age (newly attached ones).
 
