@@ -13,7 +13,7 @@ from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetQueryFailed
 from pgsnow.snowflake.load.deferred import deferred_steps
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.outcome import Complete, Deferred, TargetRecreated
+from pgsnow.sync.load.loader import Complete, Deferred, TargetRecreated
 from pgsnow.sync.load.session import with_retries
 
 

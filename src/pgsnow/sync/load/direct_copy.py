@@ -19,8 +19,8 @@ from pgsnow.snowflake.load.direct_copy import (
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import PUT, execute, result_of
 from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 from pgsnow.sync.load.merge import MergeLoader
-from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import Step
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
+from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pgsnow.snowflake.load.replace import (
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.outcome import Complete, Staged
+from pgsnow.sync.load.loader import Complete, Staged
 
 
 class StagingTableLoader:

@@ -11,7 +11,7 @@ from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.direct_copy import Attempts, DirectCopyLoader
-from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
+from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 
 
 class ShadowTableLoader:
