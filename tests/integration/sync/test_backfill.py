@@ -256,3 +256,14 @@ def test_a_resync_puts_the_new_content_in_place_at_once(large: World) -> None:
     assert set(seen) == {(ROWS, 0)}
     large.assert_equal()
     assert tick(large).status is Status.IDLE
+
+
+def test_a_target_dropped_after_the_last_chunk_is_filled_by_the_next_run(large: World) -> None:
+    def drop(event: Event) -> None:
+        if event.phase == "chunk" and event.done == event.of:
+            large.snowflake("DROP TABLE ANALYTICS.USERS")
+
+    assert tick(large, drop).error_type == "TargetMissing"
+    assert tick(large).status is Status.OK
+    large.assert_equal()
+    assert large.leftovers() == []

@@ -240,6 +240,26 @@ def test_a_target_dropped_by_hand_is_made_again_and_filled_again(world: World, l
     assert world.leftovers() == []
 
 
+def test_a_target_dropped_again_and_again_during_a_run_is_complete_at_its_end(world: World) -> None:
+    world.tables[0] |= {"load": "stage", "batch_size": 2, "max_rows_per_load": 2}
+    world.sql(SOME.format(1, 5))
+    written = 0
+
+    def drop(event: Event) -> None:
+        nonlocal written
+        written += event.phase == "written"
+        if event.phase == "written" and written in (2, 4):
+            world.snowflake("DROP TABLE ANALYTICS.USERS")
+
+    with world.engine(drop) as engine:
+        report = engine.tick().tables[0]
+        assert (report.status, written) == (Status.OK, 7)
+        assert report.events.count("the target was gone: everything is read again") == 2
+        world.assert_equal()
+        assert engine.tick().tables[0].status is Status.IDLE
+    assert world.leftovers() == []
+
+
 def test_the_run_log_tells_what_a_run_did(world: World) -> None:
     world.sql(SOME.format(1, 5))
     with world.engine() as engine:
