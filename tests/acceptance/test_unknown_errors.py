@@ -19,7 +19,7 @@ from pgsnow.cli.invocation import Invocation
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.integrations.celery import TASK_NAME, engine_task, install
 from pgsnow.integrations.fastapi import status_router
-from pgsnow.ledger.ledger import Ledger
+from pgsnow.ledger.run_log import RunLog
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.events import Event
 from pgsnow.sync.runtime.log import configure
@@ -180,7 +180,7 @@ def test_the_task_s_result_and_log_show_neither(
 def test_the_status_document_shows_neither(
     leaky: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, level: int
 ) -> None:
-    monkeypatch.setattr(Ledger, "watermarks", Leak(leaky.env["POSTGRES_DSN"]))
+    monkeypatch.setattr(RunLog, "watermarks", Leak(leaky.env["POSTGRES_DSN"]))
     log = logged(level)
     app = FastAPI()
     app.include_router(status_router(leaky.config, settings=leaky.settings))

@@ -14,11 +14,11 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 WIDTH = 100
 HEADER = """\
-# Which tables go from Postgres to Snowflake. Only what is listed here is ever read.
+# The tables to replicate from Postgres to Snowflake. Only tables in this list are read.
 #
-# Written by `pgsnow discover` from what the catalog says; the comments say why. Read it, change it, keep it: another
-# `pgsnow discover --write` adds new tables and touches nothing that is here. A table left as a comment stays out.
-# `pgsnow check` reports what would not work, `pgsnow plan` shows what would be created and read.
+# pgsnow proposed these entries from the catalog; the comments give the reasons. Edit them as you like: another
+# `pgsnow discover --write` adds new tables and changes nothing else. A table that is commented out stays out.
+# `pgsnow check` reports problems, `pgsnow plan` shows what would be created and read.
 sync_interval_seconds: 120
 default_batch_size: 1000
 """

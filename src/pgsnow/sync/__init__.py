@@ -1,1 +1,1 @@
-"""The verbs: a tick, the story of one table, and what serves them."""
+"""The sync engine: ticks, the run of one table, loaders, and the services that they share."""

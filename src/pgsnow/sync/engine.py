@@ -1,4 +1,4 @@
-"""The engine that a host makes: claims tables, finds out in Postgres which have changed, and syncs those."""
+"""The engine, the entry point for hosts: claims tables, finds those that have changed in Postgres, and syncs them."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ DUE_SHARE = 0.8
 class Engine:
     """Syncs the tables of one configuration. Keeps what outlives a tick: the ledger, connections, plans.
 
-    Make one per process, after any fork. Every method may be called again and from several threads; a table that two
-    calls want goes to the one that claims it first, and is `held` in the other's report. A context manager, which
-    closes the engine at its end.
+    Create one per process, after any fork. Every method may be called repeatedly and from several threads; if two
+    calls need the same table, the first one claims it, and the other reports it as `held`. As a context manager, it
+    closes itself at the end.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class Engine:
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default) up to what Postgres has committed when this is called.
 
-        due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows that
-        the source no longer has. resync: read everything into a shadow table, and swap it with the target's content
-        once all of it is there. load: load what tables with `load_every` have staged, whether it is due or not.
-        leave_chunks: begin and end backfills, and leave their chunks to calls of `take_chunk`.
+        due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows
+        that the source no longer has. resync: read everything into a shadow table, and then replace the target's
+        content with it in one step. load: load what tables with `load_every` have staged, even if it is not due.
+        leave_chunks: begin and finish backfills, but leave their chunks to calls of `take_chunk`.
 
-        Idempotent: what an interrupted tick left undone is done by the next one. A table that fails is in the report,
-        and the others go on. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied if
-        no table could be claimed.
+        Idempotent: the next tick continues where an interrupted one stopped. A table that fails is in the report, and
+        the other tables continue. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied
+        if no table could be claimed.
         """
         options = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
         chosen = self.config.select(tables)
@@ -105,8 +105,8 @@ class Engine:
         return report
 
     def triage(self, tables: Sequence[str] | None = None, *, due_only: bool = False) -> Triage:
-        """Inspect these tables in Postgres, settle the idle ones, and return which are to be synced, by a `tick` in any
-        process. When this returns no table is locked. Idempotent; raises what `tick` raises."""
+        """Inspect these tables in Postgres, complete the idle ones, and return those that must be synced by a
+        `tick` in any process. When this returns, no table is claimed. Idempotent; raises what `tick` raises."""
         chosen = self.config.select(tables)
         with self._claim(chosen, self._pauses(chosen) if due_only else {}) as tick:
             report, changed = tick.triage()
@@ -116,15 +116,16 @@ class Engine:
         return found
 
     def take_chunk(self, table: str | None = None) -> ChunkReport | None:
-        """Claim one waiting chunk of a backfill (of this table, or of any), load it, and report it. None: no chunk
-        waits, or `max_parallel_chunks` of them are being loaded. The table itself need not be claimed.
+        """Claim one unclaimed chunk of a backfill (of this table, or of any), load it, and report it. None: there is
+        no such chunk, or `max_parallel_chunks` are being loaded already. The table itself need not be claimed.
 
-        A chunk that fails or is stopped is released at once; the chunk of a process that died is claimed again when its
-        lease ends. Loading a chunk twice leaves the same rows.
+        A chunk that fails or is stopped is released at once; the chunk of a process that died is claimed again when
+        its lease ends. Loading a chunk twice leaves the same rows.
 
-        Raises SchemaMoved if the table or its configuration was altered since the backfill began, and LeaseLost if the
-        backfill has ended, was started over, or lost its target: the table's next tick handles both. Raises also what
-        stops a run: ConfigError for an unknown table, SourceUnavailable, TargetUnavailable and other PgsnowErrors.
+        Raises SchemaMoved if the table or its configuration was changed after the backfill began, and LeaseLost if the
+        backfill has ended, was restarted, or lost its target: the table's next tick handles both. Also raises the
+        errors that stop a run: ConfigError for an unknown table, SourceUnavailable, TargetUnavailable and other
+        PgsnowErrors.
         """
         self._prepare()
         chosen = self.config.select(None if table is None else [table])
@@ -133,9 +134,9 @@ class Engine:
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
         """Read the rows of these open `sync_errors` entries from the source again, by key, and load them.
 
-        Entries whose rows are loaded, or are gone from the source, are closed; those of rows that are rejected again
-        stay open. Idempotent. Raises LedgerUnavailable or LedgerAccessDenied, and ConfigError for an entry of a table
-        that is not in the configuration.
+        Entries whose rows were loaded, or no longer exist in the source, are closed; entries whose rows are rejected
+        again stay open. Idempotent. Raises LedgerUnavailable or LedgerAccessDenied, and ConfigError for an entry of a
+        table that is not in the configuration.
         """
         self._prepare()
         rows = self.ledger.rejected_rows.listed(ids=error_ids, limit=max(len(error_ids), 1))
@@ -146,7 +147,7 @@ class Engine:
         return report
 
     def stop(self) -> None:
-        """Ask running calls to end after the load batch under way; for good. Safe in a signal handler."""
+        """Ask running calls to end after the current load batch. Cannot be undone. Safe in a signal handler."""
         self._stop.set()
 
     @property
@@ -155,7 +156,7 @@ class Engine:
         return self._stop.is_set()
 
     def close(self) -> None:
-        """Close every connection and release every lease. Not to be called while another call is running."""
+        """Close every connection and release every lease. Must not be called while another call is running."""
         self.source.close()
         self.ledger.close()
 
@@ -168,7 +169,8 @@ class Engine:
         self.close()
 
     def _pauses(self, tables: Sequence[TableConfig]) -> dict[str, float]:
-        """By table: seconds since its last run before which it is not due. A beat may come a little early."""
+        """By table: the seconds since its last run before which it is not due. Allows a beat to come slightly
+        early."""
         interval = self.config.sync_interval_seconds
         early = interval * (1 - DUE_SHARE)
         return {table.name: max(interval * DUE_SHARE, table.every - early) for table in tables}
@@ -183,7 +185,7 @@ class Engine:
         return open_tick(self._context, run_id, claims, refusals, options)
 
     def _prepare(self) -> None:
-        """At the first call: migrate the ledger, clean the spool, log the settings' warnings."""
+        """On the first call: migrate the ledger, clean the spool, log the settings' warnings."""
         if self._is_prepared:
             return
         self.ledger.migrate()
@@ -199,5 +201,5 @@ class Engine:
 
 
 def holder() -> str:
-    """Host and process id, by which a lock's holder is named to others."""
+    """`host:pid` of this process, by which other processes name the holder of a lease."""
     return f"{socket.gethostname()}:{os.getpid()}"

@@ -123,7 +123,6 @@ def _row(proposal: Proposal, state: str) -> tuple[object, ...]:
     source = proposal.table.source
     entry = proposal.entry or {}
     pk = entry.get("pk")
-    best = proposal.candidates[0].reasons[0] if proposal.candidates and proposal.entry else proposal.refusal
     return (
         proposal.name,
         state,
@@ -131,8 +130,17 @@ def _row(proposal: Proposal, state: str) -> tuple[object, ...]:
         f"{source.total_bytes:,}" if source.total_bytes else None,
         ", ".join(pk) if isinstance(pk, list) else pk,
         entry.get("watermark_column"),
-        best,
+        _why(proposal),
     )
+
+
+def _why(proposal: Proposal) -> str:
+    """The main reason for the proposal, or why there is none."""
+    if proposal.entry is None:
+        return proposal.refusal
+    if proposal.entry.get("mode") == "full":
+        return next(r.removeprefix("mode: ") for r in proposal.reasons if r.startswith("mode: "))
+    return proposal.candidates[0].reasons[0] if proposal.candidates else ""
 
 
 def _record(proposal: Proposal, state: str) -> dict[str, Any]:

@@ -65,8 +65,9 @@ def _row(verdict: Verdict) -> tuple[object, ...]:
 def _explain(verdict: Verdict) -> None:
     for difference in verdict.differences:
         where = f" {difference.column}" if difference.column else ""
-        values = f": {difference.source!r} → {difference.target!r}" if difference.column else ""
-        say(f"{verdict.table}: {difference.kind}{where} {difference.key!r}{values}")
+        values = f": {difference.source!r} in Postgres, {difference.target!r} in Snowflake" if where else ""
+        key = ", ".join(str(value) for value in difference.key)
+        say(f"{verdict.table}: {difference.kind}{where} ({key}){values}")
     if more := verdict.difference_count - len(verdict.differences):
         say(f"{verdict.table}: and {more} more")
     if verdict.difference_count and verdict.staged:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.text import Text
 
 from pgsnow.cli.options import Format
+from pgsnow.cli.output.report import with_name
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
 from pgsnow.cli.output.sizes import bytes_text, rows_text
 from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
@@ -47,7 +48,7 @@ def tell(previews: Sequence[TablePreview], form: Format) -> None:
     """Write errors with their advice to stderr, then the summary: to stdout after a table, else to stderr."""
     for item in previews:
         if item.error:
-            say(f"{item.table}: {item.error}")
+            say(with_name(item.table, item.error))
             if item.advice:
                 say(f"  → {item.advice}")
     if form is Format.TABLE:

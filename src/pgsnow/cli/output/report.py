@@ -72,12 +72,17 @@ def _note(table: TableReport) -> str:
 
 def _explain(table: TableReport) -> None:
     if table.status is Status.ERROR:
-        say(f"{table.table}: {table.error}", style="red" if sys.stderr.isatty() else None)
+        say(with_name(table.table, table.error or ""), style="red" if sys.stderr.isatty() else None)
         if table.advice:
             say(f"  → {table.advice}")
     elif table.rows_rejected:
         say(f"{table.table}: {rows_rejected(table.rows_rejected)}")
         say(f"  → pgsnow errors list --table {table.table}")
+
+
+def with_name(table: str, error: str) -> str:
+    """The error, with the table's name in front unless it begins with it."""
+    return error if error.startswith(f"{table}: ") else f"{table}: {error}"
 
 
 def rows_rejected(count: int) -> str:

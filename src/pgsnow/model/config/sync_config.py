@@ -207,8 +207,8 @@ def _unknown(missing: Sequence[str], tables: Sequence[TableConfig]) -> ConfigErr
     lines = []
     for name in missing:
         close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"the configured ones are {', '.join(known)}"
-        lines.append(f"no table {name!r} is configured — {hint}")
+        hint = f" — did you mean {close[0]}?" if close else ""
+        lines.append(f"no table {name!r} is configured{hint}")
     return ConfigError(lines, advice=f"Configured tables: {', '.join(known)}.")
 
 

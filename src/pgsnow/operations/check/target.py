@@ -87,4 +87,5 @@ def check_target(inspector: TargetInspector, plan: TablePlan) -> CheckResult:
         return failed(name, str(error), error.advice)
     if not statements:
         return ok(name, f"{plan.target} is ready")
-    return ok(name, f"{plan.target}: the first run sends {len(statements)} statements (see `pgsnow plan`)")
+    count = f"{len(statements)} statement{'s' * (len(statements) != 1)}"
+    return ok(name, f"{plan.target}: the first run sends {count} (see `pgsnow plan`)")

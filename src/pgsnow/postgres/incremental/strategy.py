@@ -45,7 +45,7 @@ _WHY_WITHOUT_WATERMARK = {
     ReadMode.APPEND: "mode: append; rows that are not in the target yet are added, nothing is deleted",
 }
 _WHY_BY_WATERMARK = {
-    ReadMode.WATERMARK: "{} bounds what can have changed, transaction ids tell what did",
+    ReadMode.WATERMARK: "rows are found by {} and their transaction ids",
     ReadMode.LOOKBACK: "late_rows: lookback, by {}",
     ReadMode.CURSOR: "late_rows: off, by {} alone",
 }
@@ -86,7 +86,7 @@ def choose_strategy(
     full: a person asked for everything, which also lets a table in xmin mode try its watermark again.
     because: why everything must be read, if that cannot be seen from the checkpoint.
     fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
-    reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("asked for" if full else None)
+    reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("requested" if full else None)
     mode = mode_of(plan, None if full else checkpoint)
     sequence = None
     if mode is ReadMode.WATERMARK and is_integer(plan):

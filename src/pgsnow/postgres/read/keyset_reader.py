@@ -50,7 +50,7 @@ class KeysetReader:
 
     def __post_init__(self, checkpoint_before: Checkpoint | None, full: bool, because: str | None) -> None:
         reason = reason_to_read_all(self.plan, checkpoint_before, self.horizon)
-        self.full_read = because or reason or ("asked for" if full else None)
+        self.full_read = because or reason or ("requested" if full else None)
         self._before = None if self.full_read else checkpoint_before
         self._cursor = self._before.cursor if self._before else None
         self._last = LastWatermark(self.plan, self._before.last_watermark if self._before else None)

@@ -1,4 +1,4 @@
-"""The choice of the loader for a run: made once, here and nowhere else."""
+"""Chooses the loader of a run. It is chosen once, and only here."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pgsnow.sync.pipeline.load_batches import batch_name
 
 @dataclass(frozen=True, slots=True)
 class BackfillFacts:
-    """A backfill in chunks, or one of its chunks. fence: of the backfill. shadow: its rows are loaded into a
-    shadow table."""
+    """Facts about a backfill, or about one of its chunks. fence: of the backfill. shadow: its rows are loaded into
+    a shadow table."""
 
     fence: int
     shadow: bool
@@ -27,11 +27,11 @@ class BackfillFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoadFacts:
-    """Facts about a run's rows that the choice of its loader depends on.
+    """Facts about a run's rows that decide which loader is chosen.
 
-    full_read: everything is read. first: nothing of the table is known to be loaded. resumable: the checkpoint moves
-    after each batch. replaces: what a full read finds is to take the place of the target's content (with mode append,
-    to be added) as a whole. requested: a person asked for the full read. reshaped: the target may have been filled by
+    full_read: everything is read. first: no rows of the table are known to be loaded. resumable: the checkpoint moves
+    after each batch. replaces: the rows of a full read replace the target's content as a whole (with mode append, they
+    are added as a whole). requested: a person requested the full read. reshaped: the target may have been filled by
     another key. deferred: rows are staged now, and loaded by a later run.
     """
 

@@ -1,4 +1,4 @@
-"""The ledger's entry of one claimed table, as it is now: all writes of a run to it go through here."""
+"""One claimed table's entry in the ledger: all writes of a run to it are made here."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pgsnow.model.evolution.drift import SourceDefinition
 
 @dataclass(slots=True)
 class ClaimedTable:
-    """Keeps `claim` equal to what the ledger has: another attempt at the run goes on from it. Every method raises
-    LeaseLost once another run has claimed the table."""
+    """Writes the ledger's entry of a claimed table, and keeps `claim` equal to it, so that another attempt at the
+    run can continue from it. Every method raises LeaseLost once another run has claimed the table."""
 
     ledger: Ledger
     claim: Claim
 
     def advance(self, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
-        """Move the checkpoint to where Snowflake has everything, and remember the source's definition (None: what is
-        known stands). A checkpoint that lies before the present one is a server that was restored to an older state:
-        everything has been read then, and the ledger starts over."""
+        """Move the checkpoint to what Snowflake has committed, and store the source's definition (None: keep the
+        stored one). A checkpoint that lies before the stored one means that the server was restored to an older
+        state: everything was read in that case, and the ledger starts over."""
         before = self.claim.checkpoint
         if before is not None and before.identity == checkpoint.identity and checkpoint.x < before.x:
             self.ledger.checkpoints.forget(self.claim)
@@ -34,17 +34,17 @@ class ClaimedTable:
         )
 
     def forget(self) -> None:
-        """Drop the checkpoint, and the backfill under way. Batches that waited in the stage become open ones."""
+        """Delete the checkpoint and the current backfill. Batches that were staged and not loaded become open ones."""
         self.ledger.checkpoints.forget(self.claim)
         self.claim = replace(self.claim, checkpoint=None, staged=())
 
     def remember_target(self, columns: Mapping[str, str] | None) -> None:
-        """Cache the target's columns, name → type; None: they are to be looked up again."""
+        """Cache the target's columns, name → type; None: they must be looked up again."""
         self.ledger.checkpoints.remember_target(self.claim, columns)
         self.claim = replace(self.claim, target_columns=columns)
 
     def remember_source(self, source: SourceDefinition) -> None:
-        """Remember the source's definition where the checkpoint is not to move yet."""
+        """Store the source's definition without moving the checkpoint."""
         self.ledger.checkpoints.remember_source(self.claim, source)
         self.claim = replace(self.claim, stored_definition=source)
 
@@ -58,7 +58,7 @@ class ClaimedTable:
         reason: str,
         replaces: bool,
     ) -> Backfill:
-        """A new backfill takes the place of the checkpoint and of any backfill under way."""
+        """Begin a new backfill, which replaces the checkpoint and any current backfill."""
         work = self.ledger.backfills.begin(
             self.claim, layout, checkpoint, ranges, prunes=prunes, reason=reason, replaces=replaces
         )
@@ -68,7 +68,7 @@ class ClaimedTable:
     def stage(
         self, batches: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None
     ) -> None:
-        """These batches wait in the stage, and the reading is at `checkpoint`."""
+        """Record that these batches are staged, to be loaded later, and that the table was read up to `checkpoint`."""
         self.ledger.deferred_loads.stage(self.claim, batches, checkpoint, source)
         staged = (*self.claim.staged, *batches)
         self.claim = replace(
@@ -79,11 +79,11 @@ class ClaimedTable:
         )
 
     def staged_loaded(self) -> None:
-        """Every batch that waited is in the target: the loading is where the reading is."""
+        """Record that every staged batch is in the target: everything that was read is loaded."""
         self.ledger.deferred_loads.loaded(self.claim)
         self.claim = replace(self.claim, staged=())
 
     def discard_staged(self) -> None:
-        """Give up the batches that wait: the reading goes back to where the loading is."""
+        """Discard the staged batches: the checkpoint goes back to what was loaded."""
         checkpoint = self.ledger.deferred_loads.discard(self.claim)
         self.claim = replace(self.claim, checkpoint=checkpoint, staged=())

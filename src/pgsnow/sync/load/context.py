@@ -27,7 +27,7 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class LoadContext:
-    """One run's session, target, stage and open batches. uploaded: files that are in the stage already."""
+    """One run's session, target, stage and open batches. uploaded: files that are already in the stage."""
 
     plan: TablePlan
     table: ClaimedTable
@@ -47,25 +47,26 @@ class LoadContext:
 
     @property
     def content(self) -> Content:
-        """All rows of the run, where they are staged in one table."""
+        """The content of a run that stages all its rows in one table."""
         claim = self.table.claim
         return Content(self.plan, batch_name(self.plan, claim.fence, 0), claim.fence, claim.run_id)
 
     def method(self, rows: int, size: int) -> Method:
-        """How so many rows, with part files of `size` bytes, are staged. Once it is "stage" it is so for more rows."""
+        """The method for staging this many rows, with part files of `size` bytes. If it is "stage" for some number
+        of rows, it is "stage" for any larger number."""
         method = self.plan.config.load
         if method is LoadMethod.AUTO:
             return choose_method(rows, size)
         return "insert" if method is LoadMethod.INSERT else "stage"
 
     def missing_parts(self, batch: LoadBatch) -> list[Path]:
-        """The batch's files that are to be put now. Those in the stage are left out once: another attempt puts all of
-        them, for nobody knows what has become of the stage."""
+        """The batch's files that must be uploaded. Files that were uploaded early are left out on the first call
+        only: a later attempt uploads all of them, because the state of the stage is unknown then."""
         uploaded = self.uploaded.pop(batch.batch, frozenset())
         return [part.path for part in batch.parts if part.path not in uploaded]
 
     def upload(self, batch: str, parts: Sequence[Path]) -> None:
-        """Upload files into the batch's folder, without a retry; through a bucket, Snowflake has no part in it."""
+        """Upload files into the batch's folder, without a retry. With a bucket, Snowflake is not involved."""
         stage = self.stage
         if isinstance(stage, S3Stage):
             for upload in stage.put(self.plan.target, batch, parts):
@@ -75,7 +76,7 @@ class LoadContext:
         self.session.once(lambda session: execute_all(session, steps))
 
     def run(self, session: Session, steps: Iterable[Step]) -> LoadResult:
-        """Execute the steps, and tell the observer of each phase once it is done. Raises as `execute`."""
+        """Execute the steps, and notify the observer after each phase. Raises what `execute` raises."""
         phases = []
         for done in execute(session, steps):
             if done.event is not None:

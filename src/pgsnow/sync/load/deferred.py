@@ -1,4 +1,4 @@
-"""Loader that stages now what a later run loads, and the load of batches that waited."""
+"""Loader that only stages rows, for a later run to load; and the load of batches staged in this way."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetQueryFailed
 from pgsnow.snowflake.load.deferred import deferred_steps
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.outcome import Complete, Deferred, TargetRecreated
+from pgsnow.sync.load.loader import Complete, Deferred, TargetRecreated
 from pgsnow.sync.load.session import with_retries
 
 
 @dataclass(frozen=True, slots=True)
 class DeferredLoader:
-    """See `Loader`. Uploads the batch's files, and leaves them; through a bucket, nothing is sent to Snowflake."""
+    """See `Loader`. Uploads the batch's files and keeps them; with a bucket, nothing is sent to Snowflake."""
 
     context: LoadContext
 
@@ -51,8 +51,8 @@ class DeferredLoader:
 
 
 def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) -> None:
-    """Load batches of one layout that waited in a stage, by one MERGE, through the staging table of the batch `into`.
-    Idempotent. Raises StagedRowsLost, TargetQueryFailed, StagingRefused if they cannot be loaded."""
+    """Load staged batches of one layout with one MERGE, through the staging table of the batch `into`. Idempotent.
+    Raises StagedRowsLost, TargetQueryFailed, StagingRefused if they cannot be loaded."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
     steps = deferred_steps(into, found, load.audited)
@@ -62,12 +62,12 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
 
 
 def next_row(staged: Sequence[StagedBatch]) -> int:
-    """The number that rows which are staged next are counted from: above all that wait."""
+    """The number from which the next staged rows are counted: above those of all staged batches."""
     return max((batch.first_row + batch.rows for batch in staged), default=0)
 
 
 def next_batch(staged: Sequence[StagedBatch], fence: int) -> int:
-    """A number that no waiting batch of this fence has, nor one above it."""
+    """A batch number above those of all staged batches of this fence."""
     marks = (batch.batch.rpartition(f"/{fence}-") for batch in staged)
     return max((int(number) + 1 for _, found, number in marks if found), default=0)
 

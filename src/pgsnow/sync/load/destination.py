@@ -1,4 +1,4 @@
-"""One run's end in Snowflake, behind a protocol that a test can replace by a fake."""
+"""The Snowflake side of one run, behind a protocol that a test can replace with a fake."""
 
 from __future__ import annotations
 
@@ -34,63 +34,67 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class PreparedTarget:
-    """A target that can be loaded. limits: its columns that take less than Snowflake's longest values. created: it had
-    to be created, so the ledger has no checkpoint of the table any more."""
+    """A target that can be loaded. limits: columns that are shorter than Snowflake's maximum. created: it had to be
+    created, so the ledger no longer has a checkpoint of the table."""
 
     limits: tuple[Limit, ...]
     created: bool = False
 
 
 class Destination(Protocol):
-    """The target of one run, with all that the run leaves outside. `EngineContext.destination` makes it.
+    """The target of one run, and everything that the run stores outside Postgres. Created by
+    `EngineContext.destination`.
 
-    Opens no connection before it is needed: an idle table needs none. Every method retries transient errors, and raises
-    LeaseLost once another run has claimed the table. Closed at the end of the run."""
+    Opens no connection before it is needed: an idle table needs none. Every method retries transient errors, and
+    raises LeaseLost once another run has claimed the table. Closed at the end of the run.
+    """
 
     @property
     def batches(self) -> OpenBatches:
-        """The batches that are to be cleaned up."""
+        """The open batches of the run, which must be cleaned up."""
 
     @property
     def uploads(self) -> Uploads | None:
-        """Takes finished part files while the rest of their batch is still read; None: files go with their batch."""
+        """Uploads finished part files while the rest of their batch is still read; None: files are uploaded with
+        their batch."""
 
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
 
     def prepare(self, *, relaxed: bool = False) -> PreparedTarget:
-        """Make sure that the target is there and takes the plan's rows. Sends nothing if the ledger remembers that it
-        does. relaxed: columns that are not of the key may be NULL from now on. Raises TargetConflict,
+        """Make sure that the target exists and can take the plan's rows. Sends nothing if the ledger already has a
+        suitable target. relaxed: columns outside the key must accept NULL from now on. Raises TargetConflict,
         SchemaChangePending, TargetGone."""
 
     def prepare_again(self) -> PreparedTarget:
-        """As `prepare`, whatever is remembered of the target."""
+        """Like `prepare`, but ignores what the ledger has about the target."""
 
     def definition(self, drift: Drift) -> SourceDefinition | None:
-        """The source's definition that the ledger is to remember once all is loaded; None: it does already."""
+        """The source's definition to store once everything is loaded; None: it is stored already."""
 
     def loader(self, facts: LoadFacts) -> Loader:
-        """The way to load these rows."""
+        """The loader for these rows."""
 
     def create_shadow(self, fence: int) -> None:
-        """Create the shadow table of the backfill with this fence, and keep it from being cleaned up. Idempotent."""
+        """Create the shadow table of the backfill with this fence, and exclude it from cleanup. Idempotent."""
 
     def keep_shadow(self, fence: int) -> None:
-        """Keep the shadow table of the backfill with this fence from being cleaned up."""
+        """Exclude the shadow table of the backfill with this fence from cleanup."""
 
     def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
-        """Load these batches, which waited in a stage, as the run's batch of this number. Raises StagedRowsLost,
-        TargetQueryFailed, StagingRefused."""
+        """Load these staged batches as the run's batch of this number. Raises StagedRowsLost, TargetQueryFailed,
+        StagingRefused."""
 
     def prune(self, fence: int) -> int:
-        """After a full read: delete the target's rows that no run from this fence on has written; how many."""
+        """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
+        many."""
 
     def close(self) -> None:
         """Close connections. Never raises."""
 
 
 class SnowflakeDestination:
-    """See `Destination`. The parts share one session."""
+    """See `Destination`. Its parts share one session."""
 
     def __init__(
         self,
@@ -100,7 +104,7 @@ class SnowflakeDestination:
         recorder: Recorder,
         after: Destination | None = None,
     ) -> None:
-        """after: the destination of the same thread that was used before this; its session is taken over."""
+        """after: the previous destination of the same thread, whose session is taken over."""
         session = after.session.hand_over() if isinstance(after, SnowflakeDestination) else None
         self.session: RunSession = RunSession(engine.settings.snowflake, recorder, engine.stop, session)
         self.target = Target(plan, table, self.session, recorder)
@@ -170,7 +174,7 @@ def destination_of(
     recorder: Recorder,
     after: Destination | None = None,
 ) -> Destination:
-    """The destination that the engine is to use; Snowflake's, unless a test has given it another one."""
+    """The destination of a run: Snowflake, unless a test has set another one."""
     make = engine.destination or SnowflakeDestination
     made: Destination = make(engine, plan, table, recorder, after)
     return made

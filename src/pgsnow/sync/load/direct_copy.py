@@ -1,4 +1,4 @@
-"""Loader that copies: batches of a full read go straight into the target, as long as it holds no older row."""
+"""Loader for full reads that copies batches straight into the target, as long as it has no older rows."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from pgsnow.snowflake.load.direct_copy import (
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import PUT, execute, result_of
 from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 from pgsnow.sync.load.merge import MergeLoader
-from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
     """The fences under which the rows of a full read may be in the target.
 
-    not_after: rows of this fence, or of one before it, were read at another time (None: all rows that are there were).
-    earlier: attempts at the same rows, which are deleted first. given_up: attempts whose rows are deleted at the end.
+    not_after: rows with this fence or a lower one are from an earlier read (None: all existing rows are). earlier:
+    previous attempts at the same rows, which are deleted first. given_up: attempts whose rows are deleted at the end.
     """
 
     not_after: int | None = None
@@ -37,9 +37,9 @@ class Attempts:
 
 
 class DirectCopyLoader:
-    """See `Loader`. For a full read, of which no two rows have one key in one snapshot: they need no MERGE. Batches are
-    merged if they are small or COPY does not take them, and all of them if the target holds older rows.
-    `finish` is to be followed by what has changed since the read began:
+    """See `Loader`. For full reads: no two rows of one snapshot have the same key, so no MERGE is needed. A batch
+    is merged if it is small or COPY does not accept it; all batches are merged if the target has older rows. After
+    `finish`, the changes made since the read began must be read:
     docs/decisions/23-straight-into-the-empty-target.md"""
 
     def __init__(self, load: LoadContext, attempts: Attempts, shadow: TargetName | None = None) -> None:
@@ -77,7 +77,7 @@ class DirectCopyLoader:
         return Complete()
 
     def _copy(self, batch: LoadBatch) -> Loaded | None:
-        """None: the batch is to be merged."""
+        """The outcome of a direct copy; None: the batch must be merged."""
         load = self._load
         origin = load.stage.origin(load.plan.target, batch.batch)
         if self._may_copy is False or origin is None or load.method(batch.rows, batch.size) != "stage":
@@ -103,7 +103,7 @@ class DirectCopyLoader:
         return Loaded(batch.rows)
 
     def _prepare(self, session: Session) -> bool:
-        """Inspect the table, and delete rows of earlier attempts; False: it holds older rows. Idempotent."""
+        """Inspect the table, and delete rows of earlier attempts; False: it has older rows. Idempotent."""
         if has_no_older_row(session, self._into, self._attempts.not_after):
             delete_attempts(session, self._into, self._attempts.earlier)
             return True

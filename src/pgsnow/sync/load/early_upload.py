@@ -29,17 +29,18 @@ class _Batch:
 
 @dataclass(slots=True)
 class EarlyUploader:
-    """Called by the thread that reads. A thread of its own uploads one file after the other, and exists no longer than
-    a batch is read. Files that it does not upload are put with the rest of the batch, with the retries of that."""
+    """Called by the reading thread. A thread of its own uploads one file after the other; it ends with the batch.
+    Files that it does not upload are uploaded with the rest of the batch, with the usual retries."""
 
     _load: LoadContext
     _batch: _Batch = field(default_factory=_Batch)
 
     def send(self, batch: str, parts: Sequence[PartFile]) -> None:
-        """Upload finished files of a batch that has more rows than these, unless the batch may yet be so small that it
-        is not staged. The ledger knows the batch before anything of it is in the stage.
+        """Upload finished files of a batch that has more rows than these, unless the batch may still turn out too
+        small to be staged. The batch is recorded in the ledger before the first file is uploaded.
 
-        Raises LeaseLost, and the error of an upload that another try would not help."""
+        Raises LeaseLost, and the error of an upload that a retry would not help.
+        """
         self._raise_permanent()
         current, load = self._batch, self._load
         for part in parts:
@@ -52,7 +53,7 @@ class EarlyUploader:
                 current.sent[part.path] = current.pool.submit(self._upload, current, batch, part.path)
 
     def arrive(self, batch: str) -> None:
-        """The batch is complete: wait for its files that are under way; afterwards none is. Raises as `send`."""
+        """The batch is complete: wait until no upload of its files is in progress. Raises what `send` raises."""
         current = self._batch
         if current.pool is not None:
             with self._load.recorder.timed("put"):
@@ -63,13 +64,14 @@ class EarlyUploader:
         self._batch = _Batch()
 
     def abandon(self) -> None:
-        """The batch will not be loaded. Waits for a file that is under way: it could arrive after the cleanup."""
+        """The batch will not be loaded. Waits for an upload in progress, which could otherwise finish after the
+        cleanup."""
         if self._batch.pool is not None:
             self._batch.pool.shutdown(cancel_futures=True)
         self._batch = _Batch()
 
     def _upload(self, current: _Batch, batch: str, path: Path) -> None:
-        """Without a retry. After a failure the batch's other files are not tried."""
+        """Without a retry. After a failure the batch's other files are not uploaded early."""
         if current.failed.is_set():
             raise _NotTried
         try:
@@ -86,11 +88,11 @@ class EarlyUploader:
 
 
 class _NotTried(Exception):
-    """A file that was not tried."""
+    """Raised for a file whose upload was not attempted."""
 
 
 def _may_succeed_later(error: BaseException) -> bool:
-    """True if another try, or a look at the target, may help: its stage may be gone."""
+    """True if a retry, or another inspection of the target, may help: its stage may have been dropped."""
     if isinstance(error, PgsnowError):
         return error.transient or isinstance(error, TargetQueryFailed)
     return isinstance(error, _NotTried)

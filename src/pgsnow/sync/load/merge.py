@@ -11,13 +11,13 @@ from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import Step
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
+from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 
 
 @dataclass(frozen=True, slots=True)
 class MergeLoader:
-    """See `Loader`. Any rows may come, in any number of versions. shadow: the shadow table that takes the rows instead
-    of the target."""
+    """See `Loader`. Accepts any rows, also several versions of a row. shadow: the shadow table that takes the rows
+    instead of the target."""
 
     context: LoadContext
     shadow: TargetName | None = None
@@ -28,7 +28,7 @@ class MergeLoader:
         return self.merge(batch)
 
     def merge(self, batch: LoadBatch) -> Loaded | TargetRecreated:
-        """As `load`, for a batch that is begun."""
+        """Like `load`, for a batch that is already recorded as open."""
         load, recreated = self.context, False
         first = [self._steps(batch)]
 
@@ -52,7 +52,7 @@ class MergeLoader:
         return Complete()
 
     def _steps(self, batch: LoadBatch) -> tuple[Step, ...]:
-        """The first time without the files that are in the stage already, then with all of them."""
+        """The first attempt leaves out files that are already in the stage; later attempts upload all files."""
         load, plan = self.context, self.context.plan
         return merge_steps(
             plan.target, plan.output, plan.key, batch,

@@ -1,4 +1,5 @@
-"""The load batches of one table that may have left something outside, until that is cleaned up."""
+"""The open load batches of one table: those that may have left files or tables in Snowflake, until they are cleaned
+up."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
-    """A batch that may have left something. inherited: another run began it, perhaps under another configuration, with
-    its files in another stage. table: it may have a staging table."""
+    """A batch that may have left files or tables. inherited: another run began it, perhaps with another
+    configuration and another stage. table: it may have a staging table."""
 
     name: str
     inherited: bool = False
@@ -22,7 +23,7 @@ class OpenBatch:
 
 
 class OpenBatches:
-    """Batches that the claim came with, and those of this run. The ledger knows each before anything of it exists."""
+    """Open batches of earlier runs and of this one. Each is recorded in the ledger before anything of it exists."""
 
     def __init__(
         self,
@@ -31,7 +32,8 @@ class OpenBatches:
         remove: Callable[[Sequence[OpenBatch]], None],
         remove_once: Callable[[Sequence[OpenBatch]], None],
     ) -> None:
-        """remove: removes all that these batches have left; it is retried. remove_once: the same, without a retry."""
+        """remove: removes everything that these batches have left, with retries. remove_once: the same, without a
+        retry."""
         self._table = table
         self._recorder = recorder
         self._remove = remove
@@ -50,16 +52,16 @@ class OpenBatches:
         self._open[batch] = OpenBatch(batch, known is not None and known.inherited)
 
     def has_no_table(self, batch: str) -> None:
-        """This open batch has no staging table, unless it is begun again."""
+        """Record that this open batch has no staging table, unless it is begun again."""
         self._open[batch] = replace(self._open[batch], table=False)
 
     def inherit(self, batches: Sequence[str]) -> None:
-        """Clean up these too: others have begun them, wherever they have put their files."""
+        """Also clean up these batches of other processes, in whichever stage their files are."""
         for batch in batches:
             self._open.setdefault(batch, OpenBatch(batch, inherited=True))
 
     def forget(self, batches: Collection[str]) -> None:
-        """Do not clean these up: the ledger has them as batches that wait to be loaded."""
+        """Do not clean these up: they are staged batches, which are loaded later."""
         for batch in batches:
             self._open.pop(batch, None)
 
@@ -68,12 +70,13 @@ class OpenBatches:
         self._shadows.setdefault(batch, self._open.pop(batch, OpenBatch(batch)))
 
     def release_shadows(self) -> None:
-        """Shadow tables are needed no longer: they are cleaned up like the rest."""
+        """Shadow tables are no longer needed: they are cleaned up like the rest."""
         self._open = self._shadows | self._open
         self._shadows = {}
 
     def cleanup(self, *, but: Collection[str] = (), shadows: bool = False) -> None:
-        """Remove what every open batch has left but these. Idempotent. shadows: remove shadow tables too."""
+        """Remove everything that the open batches have left, except for these. Idempotent. shadows: remove shadow
+        tables too."""
         if shadows and self._shadows:
             self.release_shadows()
         done = [batch for batch in self._open.values() if batch.name not in but]
@@ -87,9 +90,8 @@ class OpenBatches:
         self._recorder.tell("swept")
 
     def abandon(self) -> None:
-        """Another run has claimed the table, and has removed what it found. What this run has put there since would
-        stay for ever, so its own batches are removed; no other run has a batch of these names. Never raises an error
-        of Snowflake's."""
+        """Remove this run's own batches after another run has claimed the table: that run cleaned up only what
+        existed at the time of its claim. No other run uses these batch names. Never raises an error from Snowflake."""
         own = [batch for batch in self._open.values() if not batch.inherited]
         if own:
             with contextlib.suppress(PgsnowError):

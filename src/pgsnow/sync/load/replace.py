@@ -1,4 +1,5 @@
-"""Loaders of a whole content: staged in one table, then put in place of the target's, or added to it."""
+"""Loaders for a complete content: it is staged in one table, then replaces the target's content or is appended to
+it."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from pgsnow.snowflake.load.replace import (
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.context import LoadContext
-from pgsnow.sync.load.outcome import Complete, Staged
+from pgsnow.sync.load.loader import Complete, Staged
 
 
 class StagingTableLoader:
@@ -27,7 +28,7 @@ class StagingTableLoader:
         self._rows = 0
 
     def load(self, batch: LoadBatch) -> Staged:
-        """Files of the batches before are cleaned up, but for the first, whose staging table holds the content."""
+        """Cleans up the files of earlier batches, but keeps the first batch, whose staging table holds the content."""
         load = self._load
         load.batches.cleanup(but=(self._content.batch, batch.batch))
         load.batches.begin(batch.batch)
@@ -48,11 +49,11 @@ class StagingTableLoader:
 
 
 class ReplaceLoader(StagingTableLoader):
-    """`finish`: the target holds the rows that were staged (none, if none were) and no others, from one moment to the
-    next. Raises LeaseLost before anything is changed."""
+    """`finish` replaces the target's content with the staged rows in one step (none staged: the target is emptied).
+    Raises LeaseLost before any change."""
 
     def __init__(self, load: LoadContext, *, relaxed: bool) -> None:
-        """relaxed: columns that are not of the key may be NULL from now on."""
+        """relaxed: columns outside the key must accept NULL from now on."""
         super().__init__(load)
         self._relaxed = relaxed
 
@@ -76,7 +77,7 @@ class ReplaceLoader(StagingTableLoader):
 
 
 class AppendLoader(StagingTableLoader):
-    """`finish`: rows that were staged and that the target does not have are added. Idempotent."""
+    """`finish` adds the staged rows that the target does not have yet. Idempotent."""
 
     def finish(self) -> Complete:
         load = self._load

@@ -1,6 +1,6 @@
-"""The session of one run in Snowflake: opened when something is to be done there, and reopened after a failure.
+"""The Snowflake session of one run: opened when first needed, and reopened after a failure.
 
-Errors that `Retry.NOW` marks as transient are retried within the run, a few times, never after a request to stop.
+Errors that `Retry.NOW` marks as transient are retried within the run a few times, but not after a request to stop.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ LONGEST_WAIT = 10.0
 
 @dataclass(slots=True)
 class RunSession:
-    """At most one session at a time, which does one action at a time, whichever thread it comes from: a second login
-    costs more than waiting for an upload does. session: the open one, which may come from another run."""
+    """Holds at most one session, which executes one action at a time, from any thread: waiting for an upload is
+    cheaper than a second login. session: an open session taken over from another run."""
 
     settings: SnowflakeSettings
     recorder: Recorder
@@ -43,7 +43,7 @@ class RunSession:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def do(self, action: Callable[[Session], T]) -> T:
-        """The action's result; it is retried where that is safe, so it must be fit to be done twice."""
+        """The action's result. It is retried where that is safe, so it must be safe to execute twice."""
         return with_retries(lambda: self.once(action), self.stop)
 
     def once(self, action: Callable[[Session], T]) -> T:
@@ -61,7 +61,7 @@ class RunSession:
                 raise
 
     def hand_over(self) -> Session | None:
-        """The open session, if there is one: from now on the caller's, who closes it."""
+        """The open session, if any. From now on the caller owns it and must close it."""
         session, self.session = self.session, None
         return session
 
@@ -72,12 +72,12 @@ class RunSession:
 
 
 def is_transient(error: BaseException) -> bool:
-    """True for an error of ours that may not occur again at once."""
+    """True for a PgsnowError that may not occur again if the action is retried at once."""
     return isinstance(error, PgsnowError) and error.transient
 
 
 def with_retries(action: Callable[[], T], stop: threading.Event, *, attempts: int = ATTEMPTS) -> T:
-    """The action's result, which must be safe to do twice. Raises an error that is not transient at once, and a
+    """The action's result; the action must be safe to execute twice. Raises a non-transient error at once, and a
     transient one after `attempts` attempts or once `stop` is set."""
     retrying = Retrying(
         retry=retry_if_exception(is_transient),

@@ -1,4 +1,4 @@
-"""Loader of a backfill into a shadow table, which then takes the place of the target's content."""
+"""Loader of a backfill into a shadow table, which then replaces the target's content."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.direct_copy import Attempts, DirectCopyLoader
-from pgsnow.sync.load.outcome import Complete, Loaded, TargetRecreated
+from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 
 
 class ShadowTableLoader:
-    """See `Loader`. `load` serves a chunk; `finish` serves the backfill, once all chunks are done. The shadow table is
-    named after a batch, as a staging table is, and is cleaned up as one."""
+    """See `Loader`. `load` loads a batch of a chunk; `finish` completes the backfill once all chunks are loaded.
+    The shadow table is named after a batch and cleaned up like a staging table."""
 
     def __init__(self, load: LoadContext, batch: str, attempts: Attempts) -> None:
-        """batch: the first one of the backfill's fence."""
+        """batch: the first batch of the backfill's fence."""
         self._load = load
         self._batch = batch
         self._attempts = attempts
@@ -30,8 +30,8 @@ class ShadowTableLoader:
         return self._direct.load(batch)
 
     def finish(self) -> Complete:
-        """The target holds the shadow table's rows and no others, at once. Idempotent until the shadow table is cleaned
-        up, which it may be from the next checkpoint on. Raises LeaseLost before anything is changed."""
+        """Replace the target's content with the shadow table's rows in one step. Idempotent until the shadow table
+        is cleaned up, which is allowed after the next checkpoint. Raises LeaseLost before any change."""
         load = self._load
         load.batches.record(self._batch)
         try:

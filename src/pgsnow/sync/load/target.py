@@ -1,4 +1,4 @@
-"""The target of one run: created if it is missing, altered to fit the source, and remembered in the ledger."""
+"""The target of one run: created if it is missing, altered to fit the source, and cached in the ledger."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 
 class TargetGone(LeaseLost):
-    """The table that a chunk was to be loaded into is gone. Nothing was created, and the ledger has dropped the
-    backfill, with the chunks that were done."""
+    """The table that a chunk should be loaded into was dropped. Nothing was created, and the ledger has dropped the
+    backfill with its loaded chunks."""
 
 
 class Target:
-    """Sends as few statements as the columns that the ledger remembers allow."""
+    """Prepares the target with as few statements as possible, based on the columns cached in the ledger."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Target:
         *,
         approved: bool = False,
     ) -> None:
-        """approved: a person has seen the DDL that is sent."""
+        """approved: a person has approved the DDL that is sent."""
         self._plan = plan
         self._table = table
         self._session = session
@@ -47,19 +47,20 @@ class Target:
 
     @property
     def is_fit(self) -> bool:
-        """True if its columns are known and take the rows of the plan."""
+        """True if its columns are known and can take the plan's rows."""
         return self.columns is not None and self._shape.suffices(self.columns)
 
     def forget_columns(self) -> None:
-        """Look the target up again before it is next relied upon, in this run and in later ones."""
+        """Discard the cached columns, so that this run and later ones look them up again."""
         self.columns = None
         self._table.remember_target(None)
 
     def make_fit(self, *, relaxed: bool = False, inspect: bool = False) -> bool:
-        """Make the target fit for the plan; True if it had to be created. Sends nothing if its columns are known to
-        suffice. relaxed: columns that are not of the key may be NULL from now on. inspect: whatever is known of it.
+        """Make the target fit for the plan; True if it had to be created. Sends nothing if the cached columns suffice.
+        relaxed: columns outside the key must accept NULL from now on. inspect: ignore the cached columns.
 
-        Once it had to be created, the ledger has no checkpoint. Raises TargetConflict, SchemaChangePending, TargetGone.
+        If it had to be created, the checkpoint in the ledger is deleted. Raises TargetConflict, SchemaChangePending,
+        TargetGone.
         """
         if inspect:
             self.columns = None
@@ -68,7 +69,7 @@ class Target:
         return self._created
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
-        """As `make_fit`, as part of an action."""
+        """Like `make_fit`, but within an action that has a session already."""
         if self.is_fit and not relaxed:
             return
         if self._manual:
@@ -85,9 +86,9 @@ class Target:
             self.columns = columns
 
     def read_all(self) -> None:
-        """Drop the checkpoint: what was loaded went with a table that was dropped. To be called before the target
-        looks as if nothing were missing, or a run that is killed in between would leave it so. Raises TargetGone for a
-        chunk of a backfill."""
+        """Delete the checkpoint, because the loaded rows were dropped with the table. Must be called before the
+        target is complete again; otherwise a run that is killed in between would leave it without its rows. Raises
+        TargetGone for a chunk of a backfill."""
         if self._table.claim.chunk is None:
             self._table.forget()
             return
@@ -96,19 +97,19 @@ class Target:
         raise TargetGone(f"{self._recorder.table}: the target was gone; the backfill starts over")
 
     def evolve(self, drift: Drift) -> Evolution | None:
-        """Alter the target's columns to fit the source as it is now; None if there is no target. Opens no connection
-        where nothing is to be done. Raises SchemaChangePending."""
+        """Alter the target's columns to fit the current source; None if there is no target. Opens no connection if
+        nothing needs to be done. Raises SchemaChangePending."""
         if not drift.all_actions:
             return Evolution()
         self.forget_columns()
         return self._session.do(lambda session: self._evolve(session, drift))
 
     def definition(self, drift: Drift) -> SourceDefinition | None:
-        """The source's definition that the ledger is to remember once all is loaded; None: it does already."""
+        """The source's definition to store once everything is loaded; None: it is stored already."""
         return drift.definition_to_store(self._table.claim.stored_definition, self.columns)
 
     def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
-        """Columns whose names others take over are renamed first, and the ledger knows it before those others are."""
+        """Renames columns first whose names are reused, and records that in the ledger before the names are reused."""
         target, table = self._plan.target, self._table
         there = describe(session, target)
         if there is None:
@@ -134,7 +135,7 @@ class Target:
         self._recorder.events.extend(change.event for change in evolved.changes)
 
     def _require_approval(self, statements: Sequence[str]) -> None:
-        """With `schema_changes: manual` nothing but `pgsnow apply` sends DDL."""
+        """With `schema_changes: manual`, only `pgsnow apply` may send DDL."""
         if statements and self._manual:
             listed = "; ".join(statements)
             raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")

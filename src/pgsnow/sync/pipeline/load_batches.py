@@ -1,4 +1,5 @@
-"""Cuts the pages of one read into load batches: rejected rows are filtered out, the others written to part files."""
+"""Cuts the pages of one read into load batches: rejected rows are filtered out, the others are written to part
+files."""
 
 from __future__ import annotations
 
@@ -20,18 +21,18 @@ class Uploads(Protocol):
     """Uploads part files of a load batch that is still being written. `batch` is the batch's name."""
 
     def send(self, batch: str, parts: Sequence[PartFile]) -> None:
-        """Start to upload these finished files; the batch has more rows than theirs."""
+        """Start to upload these finished files; the batch has more rows than these files contain."""
 
     def arrive(self, batch: str) -> None:
-        """The batch is complete: wait until none of its files is under way."""
+        """The batch is complete: wait until no upload of its files is in progress."""
 
     def abandon(self) -> None:
-        """The batch will not be loaded: wait until none of its files is under way. Idempotent."""
+        """The batch will not be loaded: wait until no upload of its files is in progress. Idempotent."""
 
 
 class PageStream:
-    """The pages of one read, in order. Waiting for them is the phase `read`; the first one can be waited for before the
-    pages are taken."""
+    """The pages of one read, in order. The time spent waiting for them counts as phase `read`. `has_pages` can wait
+    for the first page before the pages are consumed."""
 
     def __init__(self, pages: Iterable[Page], recorder: Recorder) -> None:
         self._pages = iter(pages)
@@ -39,7 +40,7 @@ class PageStream:
         self._first: Page | None = None
 
     def has_pages(self) -> bool:
-        """Wait for the first page; False: there is none. To be called once."""
+        """Wait for the first page; False: there is none. Must be called only once."""
         self._first = next(self, None)
         if self._first is not None:
             self._recorder.tell("read")
@@ -57,9 +58,9 @@ class PageStream:
 
 
 class LoadBatchWriter:
-    """Writes the load batches of one run, each of at most `max_rows_per_load` rows (and a page more).
+    """Writes the load batches of one run, each of at most `max_rows_per_load` rows plus one page.
 
-    Their names are `<slug>/<fence>-<n>`, which no other batch ever has, because no other run has the fence.
+    Batches are named `<slug>/<fence>-<n>`. The names are unique, because no other run has the same fence.
     """
 
     def __init__(
@@ -75,8 +76,8 @@ class LoadBatchWriter:
         first_row: int = 0,
         uploads: Uploads | None = None,
     ) -> None:
-        """first_batch, first_row: where the numbers of batches and rows begin. uploads: gets finished part files before
-        their batch is complete."""
+        """first_batch, first_row: the first numbers of batches and rows. uploads: receives finished part files
+        before their batch is complete."""
         self._plan = plan
         self._fence = fence
         self._spool = spool
@@ -90,11 +91,11 @@ class LoadBatchWriter:
         self._uploads = uploads
 
     def batches(self, pages: Iterable[Page]) -> Iterator[LoadBatch]:
-        """The load batches in the order of reading. While a batch is with the caller nothing of the next one has been
-        read; when the next one is asked for, the part files of the one before are removed.
+        """The load batches in the order of reading. The next batch is not read until it is requested; the part files
+        of the previous one are removed then.
 
-        Raises ShuttingDown between two pages when asked to stop, and what RejectedRows.filter_rows raises; a batch that
-        is not complete is dropped then.
+        Raises ShuttingDown between two pages when asked to stop, and what RejectedRows.filter_rows raises; an
+        incomplete batch is dropped then.
         """
         writer = self._new_writer()
         try:
@@ -123,7 +124,7 @@ class LoadBatchWriter:
         self._recorder.tell("page", rows=rows.num_rows, size=int(rows.nbytes))
 
     def _complete(self, writer: PartWriter) -> Iterator[LoadBatch]:
-        """The batch that has been written; its part files are removed once the caller goes on."""
+        """The finished batch; its part files are removed when the caller continues."""
         with self._recorder.timed("write"):
             parts = writer.finish()
         if self._uploads is not None:
@@ -145,7 +146,8 @@ class LoadBatchWriter:
 
 
 def batch_name(plan: TablePlan, fence: int, number: int) -> str:
-    """The name of a run's nth batch. It begins with the table's name in the configuration, fit for a stage's path."""
+    """The name of a run's nth batch. It begins with the table's configured name, in a form that is valid in a stage
+    path."""
     slug = "".join(
         c if c.isascii() and (c.isalnum() or c in ".-") else f"_{ord(c):x}" for c in plan.config.name
     )

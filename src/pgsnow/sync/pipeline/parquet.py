@@ -31,7 +31,7 @@ HASH_BYTES = 16
 
 
 def parquet_schema(output: tuple[Field, ...], *, hashed: bool = False) -> pa.Schema:
-    """One column per field, under its Snowflake name; then HASH_COLUMN if asked for, and ORDER_COLUMN (int64)."""
+    """One column per field, under its Snowflake name; then HASH_COLUMN if requested, and ORDER_COLUMN (int64)."""
     columns = [pa.field(field.target, field.type.arrow) for field in output]
     if hashed:
         columns.append(pa.field(HASH_COLUMN, pa.string()))
@@ -92,7 +92,7 @@ class PartWriter:
         return tuple(self._parts)
 
     def take_finished(self) -> tuple[PartFile, ...]:
-        """Finished parts that rows of the batch have followed; each is returned once."""
+        """Finished parts that are not the last one of the batch so far; each is returned once."""
         more = bool(self._buffered) or self._writer is not None
         until = len(self._parts) if more else max(self._taken, len(self._parts) - 1)
         new = tuple(self._parts[self._taken : until])

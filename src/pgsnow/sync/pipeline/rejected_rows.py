@@ -1,4 +1,5 @@
-"""Rejected rows, which a transform raises on or the target cannot hold: they go to sync_errors, the others on."""
+"""Rejected rows: those on which a transform raises an error, or which the target cannot hold. They are recorded in
+sync_errors."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ FLUSH_EVERY = 1_000
 
 
 class RejectedRows:
-    """Transforms the pages of one run and filters out the rows that are rejected. The caller flushes before the
+    """Transforms the pages of one run and filters out rejected rows. The caller must call `flush` before the
     checkpoint moves past those rows."""
 
     def __init__(
@@ -55,13 +56,13 @@ class RejectedRows:
         self._open = ledger.rejected_rows.open_keys(claim.table) if claim.has_open_errors else []
 
     def apply_limits(self, limits: Sequence[Limit]) -> None:
-        """From now on check rows, after the transform, against these columns of the target, which are shorter than
-        Snowflake's longest."""
+        """From now on, also check transformed rows against these columns of the target, which are shorter than
+        Snowflake's maximum."""
         if limits:
             self._limited = self._transform.followed_by(within(limits, self._recorder.cells_changed))
 
     def filter_rows(self, page: Page) -> pa.RecordBatch:
-        """The page's rows that are not rejected, transformed, in order. Raises TooManyRejected, TransformFailed."""
+        """The accepted rows of the page, transformed, in order. Raises TooManyRejected, TransformFailed."""
         with self._recorder.timed("transform"):
             transformed = self._limited.apply(page.rows)
             rejected = [self._rejected(page.rows, *entry) for entry in transformed.rejected]
@@ -75,7 +76,7 @@ class RejectedRows:
         return transformed.rows
 
     def flush(self) -> None:
-        """Write the rejected rows to the ledger, each with its payload as Postgres has it now."""
+        """Write the rejected rows to the ledger, each with its current payload in Postgres."""
         if not self._unwritten:
             return
         with self._recorder.timed("quarantine"):
@@ -87,15 +88,15 @@ class RejectedRows:
         self._unwritten.clear()
 
     def resolve_remaining(self) -> None:
-        """After everything was read: close each open error whose row was not rejected again. Its row has been loaded,
-        or is gone from the source."""
+        """After everything was read: close each open error whose row was not rejected again. Its row was loaded, or
+        no longer exists in the source."""
         done = [key for key in self._open if tuple(key.items()) not in self.rejected_keys]
         if done:
             self._ledger.rejected_rows.resolve(self._claim, done)
         self._accepted_again.clear()
 
     def reload_open_errors(self) -> None:
-        """Read the open errors again: other processes have rejected rows of this table meanwhile."""
+        """Read the open errors again, because other processes may have rejected rows of this table in the meantime."""
         self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
     def resolve_loaded(self) -> None:
@@ -105,7 +106,7 @@ class RejectedRows:
             self._accepted_again.clear()
 
     def _payloads(self) -> list[dict[str, Any] | None]:
-        """A row without a key cannot be found again: its payload is what was read of it."""
+        """A row without a key cannot be found again, so its payload is what was read."""
         if not self._plan.pk:
             return [row.payload for row in self._unwritten]
         return payloads(self._source, self._plan, [row.key for row in self._unwritten])
@@ -130,7 +131,7 @@ class RejectedRows:
             self.flush()
 
     def _find_accepted(self, rows: pa.RecordBatch, rejected: set[int]) -> None:
-        """Rows with an open error that are not rejected this time; it is closed once they are loaded."""
+        """Rows with an open error that are not rejected this time; the error is closed once they are loaded."""
         pk = self._plan.pk
         found = rows_with_keys(rows, self._open, pk)
         self._accepted_again.extend(key_of(rows, index, pk) for index in found if index not in rejected)
@@ -143,8 +144,8 @@ class RejectedRows:
 
 
 def within(limits: Sequence[Limit], changed: Counter[str]) -> Step:
-    """A step that rejects rows with values too long for the target's columns, or changes the values where `on_overflow`
-    says so; it adds the number of changed values to `changed`, by column."""
+    """A step that rejects rows with values too long for the target's columns, or changes the values if
+    `on_overflow` says so; it adds the number of changed values to `changed`, by column."""
 
     def check(rows: pa.RecordBatch) -> Outcome:
         accepted = without_rows(

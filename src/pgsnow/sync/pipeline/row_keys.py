@@ -1,4 +1,4 @@
-"""Keys of rows as text: they name a rejected row in sync_errors, and newer versions of it are recognised by them."""
+"""Keys of rows as text: they identify a rejected row in sync_errors, and later versions of it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def key_of(rows: pa.RecordBatch, index: int, pk: Sequence[str]) -> Key:
 def rows_with_keys(
     rows: pa.RecordBatch, keys: Sequence[Mapping[str, str | None]], pk: Sequence[str]
 ) -> list[int]:
-    """The indexes of rows that have one of these keys, in order. Only rows whose first key column matches, which Arrow
-    finds at once, are compared by their whole key."""
+    """The indexes of rows that have one of these keys, in order. Arrow finds the rows whose first key column
+    matches; only those are compared by their whole key."""
     if not keys or rows.num_rows == 0:
         return []
     wanted = {tuple(key.get(name) for name in pk) for key in keys}

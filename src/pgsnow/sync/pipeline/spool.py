@@ -1,4 +1,5 @@
-"""Folders for part files on their way from Postgres to Snowflake: one per run, removed with it, also after a kill."""
+"""Folders for part files between Postgres and Snowflake: one per run, removed at its end, or after a kill by a
+later process."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from types import TracebackType
 
 
 def spool_root(base: Path | None = None) -> Path:
-    """`base`, else `PGSNOW_SPOOL_DIR`, else a folder of this user's in the system's temporary one."""
+    """`base`, else `PGSNOW_SPOOL_DIR`, else a folder for this user in the system's temporary directory."""
     return base or Path(
         os.environ.get("PGSNOW_SPOOL_DIR") or Path(tempfile.gettempdir()) / f"pgsnow-{os.getuid()}"
     )
@@ -48,7 +49,7 @@ class Spool:
 
 
 def clean_spool(root: Path | None = None) -> int:
-    """Remove the folders of processes that have ended, and return how many there were. Idempotent."""
+    """Remove the folders of processes that have ended; returns how many. Idempotent."""
     root = spool_root(root)
     folders = [entry for entry in root.iterdir() if entry.is_dir()] if root.is_dir() else []
     abandoned = [folder for folder in folders if not _is_alive(folder.name.partition("-")[0])]
@@ -58,7 +59,7 @@ def clean_spool(root: Path | None = None) -> int:
 
 
 def _is_alive(pid: str) -> bool:
-    """False if there is no process with this id; True for a name that does not begin with one."""
+    """False if there is no process with this id; True for a name that does not begin with an id."""
     if not pid.isdigit():
         return True
     try:

@@ -1,1 +1,1 @@
-"""Services of every run: context, options, planner, recorder, events, log, retries, heartbeat."""
+"""Services of every run: context, options, planner, recorder, events, log, heartbeat."""

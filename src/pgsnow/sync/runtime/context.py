@@ -22,7 +22,7 @@ from pgsnow.sync.runtime.planner import Planner
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """Services that outlive a tick. All of them may be used from several threads."""
+    """Services that are kept between ticks. All of them may be used from several threads."""
 
     config: SyncConfig
     settings: Settings
@@ -41,7 +41,7 @@ class EngineContext:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Options of all runs of one tick, beyond what its tables need by themselves; none is set by default."""
+    """Options for all runs of one tick; none is set by default."""
 
     full_refresh: bool = False
     """Read everything, and delete rows that the source no longer has."""
@@ -54,7 +54,7 @@ class RunOptions:
 
     @property
     def refresh(self) -> bool:
-        """True if everything is to be read."""
+        """True if everything must be read."""
         return self.full_refresh or self.resync
 
 
@@ -67,7 +67,7 @@ class Connections:
 
     @contextmanager
     def one(self) -> Iterator[psycopg.Connection]:
-        """A connection for the block; one that breaks is closed. Raises SourceUnavailable."""
+        """A connection for the length of the block; one that breaks is closed. Raises SourceUnavailable."""
         try:
             conn = self.free.get_nowait()
         except Empty:
@@ -81,6 +81,6 @@ class Connections:
                 self.free.put(conn)
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the idle connections."""
         while not self.free.empty():
             self.free.get().close()

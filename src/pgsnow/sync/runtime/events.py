@@ -9,17 +9,17 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One step of one table's run that has just been done.
+    """One completed step of one table's run.
 
-    phase, in the order of a run:
-    started; swept: leftovers of earlier runs are removed; evolved: a statement has altered the target;
-    read: the first page has arrived; page: a page is written to the part files; written: the part files of a load
-    batch are complete; put: they are in the stage; staged: the ledger knows that they wait there to be loaded later;
-    copied or inserted: the rows are in the staging table, or in the target of a direct copy; merged;
-    replaced: the target's content is replaced; chunk: a chunk of the backfill is in the target and in the ledger;
-    checkpointed; finished (`detail` is the run's status).
-    rows and size (bytes) are those of this event alone, seconds those since the run began. done and of: how many
-    chunks of the backfill are loaded, and how many there are.
+    phase, in the order of a run: started; swept: leftovers of earlier runs are removed; evolved: a statement has
+    altered the target; read: the first page has arrived; page: a page is written to the part files; written: the part
+    files of a load batch are complete; put: they are in the stage; staged: the ledger has recorded them to be loaded
+    later; copied or inserted: the rows are in the staging table, or in the target of a direct copy; merged; replaced:
+    the target's content is replaced; chunk: a chunk of the backfill is in the target and in the ledger; checkpointed;
+    finished (`detail` is the run's status).
+
+    rows and size (bytes) are those of this event alone; seconds is the time since the run began. done and of: number
+    of loaded chunks, and of all chunks, of the backfill.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""Renews the leases of a tick while it works, from a thread of its own."""
+"""Renews the leases of a tick in a background thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY = 60.0
 
 
 class Heartbeat:
-    """A context manager that renews these claims every `every` seconds until it is left."""
+    """A context manager that renews these claims every `every` seconds."""
 
     def __init__(self, leases: Leases, claims: Sequence[Claim], every: float = EVERY) -> None:
         self._leases = leases
@@ -30,7 +30,7 @@ class Heartbeat:
         return self
 
     def forget(self, claim: Claim) -> None:
-        """Renew this claim no more: its run has ended."""
+        """Stop renewing this claim, because its run has ended."""
         self._claims.pop(claim.table, None)
 
     def __exit__(

@@ -1,7 +1,7 @@
 """Structured logs through the standard library's logging: one line per finished table, one per tick.
 
-As a library pgsnow writes to the logger `pgsnow` alone, and the host decides where that goes. `configure` is for the
-command line, the demo, and hosts that want one JSON object (or console line) per event.
+As a library, pgsnow only writes to the logger `pgsnow`, and the host decides where the lines go. `configure` is for
+the command line, the demo, and hosts that want one JSON object (or console line) per event.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def logger(table: str | None = None, run_id: str | None = None) -> Any:
 
 
 def configure(style: str = "json", stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Send the logger `pgsnow` to a stream (stdout by default), as `json` or `console`. The root logger stays as it is.
-    Idempotent: a further call replaces the handler of the one before."""
+    """Send the logger `pgsnow` to a stream (stdout by default), as `json` or `console`. Does not change the root
+    logger. Idempotent: another call replaces the previous handler."""
     import structlog
 
     render: dict[str, Any] = {
@@ -66,7 +66,7 @@ def configure(style: str = "json", stream: TextIO | None = None, level: int = lo
 def log_unexpected(
     error: Exception, secrets: Iterable[Secret], table: str | None = None, run_id: str | None = None
 ) -> None:
-    """Log an error that pgsnow does not know: class and place at ERROR, the traceback without secrets at DEBUG."""
+    """Log an unexpected error: its class and place at ERROR, its traceback with secrets masked at DEBUG."""
     log = logger(table, run_id)
     log.error("unexpected error", error=public_text(error), error_type=type(error).__name__)
     if logging.getLogger("pgsnow").isEnabledFor(logging.DEBUG):
@@ -74,7 +74,7 @@ def log_unexpected(
 
 
 def log_report(report: SyncReport) -> None:
-    """Log a line for each table that was not idle, and one with the metrics of the tick."""
+    """Log a line for each table that was not idle, and one line with the metrics of the tick."""
     if not logging.getLogger("pgsnow").isEnabledFor(logging.ERROR):
         return
     for table in report.tables:

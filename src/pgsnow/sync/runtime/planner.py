@@ -20,8 +20,8 @@ from pgsnow.sync.transform.transform import Transform, build_transform
 
 @dataclass(frozen=True)
 class Prepared:
-    """A table's plan with how its source has drifted since the last run, and the transform that the plan's output is
-    derived from."""
+    """A table's plan, the drift of its source since the last run, and the transform that determines the plan's
+    output."""
 
     drift: Drift
     transform: Transform
@@ -32,7 +32,7 @@ class Prepared:
 
 
 def target_of(config: TableConfig, settings: SnowflakeSettings) -> TargetName:
-    """The target's full name; missing parts come from the settings."""
+    """The target's full name; the settings supply missing parts."""
     return TargetName.parse(config.target, database=settings.database, schema=settings.schema)
 
 
@@ -43,8 +43,8 @@ def prepare(
     known: SourceDefinition | None = None,
     fingerprint: str | None = None,
 ) -> Prepared:
-    """Plan the run of a table whose source is described. known: the source's definition in the ledger. fingerprint: of
-    its catalog entry. Pure, but that the transform's function is imported.
+    """Plan the run of a table. known: the source's definition in the ledger. fingerprint: of its catalog entry. Pure,
+    except that the transform's function is imported.
 
     Raises ColumnMissing, KeyUnusable, WatermarkUnusable, UnsupportedTable, TransformFailed, TargetConflict, and
     TypeChanged.
@@ -72,7 +72,7 @@ def _planned(
 def _with_present_name(
     error: ColumnMissing, source: SourceTable, known: SourceDefinition | None
 ) -> ColumnMissing:
-    """The error, with the column's present name if the ledger knows which column it was."""
+    """The error, with the column's current name if the ledger knows which column was renamed."""
     now = known.present_name(error.column, source) if known is not None else None
     if now is None:
         return error
@@ -84,7 +84,7 @@ def _with_present_name(
 
 
 class Planner:
-    """Cache of plans by table; a plan is kept while the table's catalog entry stays the same."""
+    """Cache of plans by table; a plan is reused while the table's catalog entry stays the same."""
 
     def __init__(self, settings: SnowflakeSettings) -> None:
         self._settings = settings
@@ -97,9 +97,8 @@ class Planner:
         fingerprint: str | None,
         known: SourceDefinition | None = None,
     ) -> Prepared:
-        """The table's plan, from the cache or made now. fingerprint: of its catalog entry (None: not known, so that the
-        plan is made again). known: its definition in the ledger. Raises what `prepare` raises, and SourceTableMissing.
-        """
+        """The table's plan, cached or new. fingerprint: of its catalog entry (None: unknown, so a new plan is
+        made). known: its definition in the ledger. Raises what `prepare` raises, and SourceTableMissing."""
         cached = self._plans.get(config.name)
         if cached is not None and cached[:2] == (fingerprint, known):
             return cached[2]
@@ -110,13 +109,13 @@ class Planner:
         return prepared
 
     def forget(self, name: str) -> None:
-        """Drop the table's plan; the next run makes it again."""
+        """Remove the table's plan from the cache."""
         self._plans.pop(name, None)
 
     def _describe(
         self, conn: psycopg.Connection, config: TableConfig, known: SourceDefinition | None
     ) -> SourceTable:
-        """The table as the catalog has it. The error for a missing one says its present name, if it was renamed."""
+        """The table as the catalog describes it. If it was renamed, the error gives its current name."""
         try:
             return describe(conn, config.source)
         except SourceTableMissing:

@@ -1,4 +1,4 @@
-"""Counters and phases of one table's run, and the events that an observer is told."""
+"""Counters and phases of one table's run, and notification of its observer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class PhaseClock:
     """Wall seconds by phase: plan, probe, connect, prepare (the target is created or altered), read, transform, write,
     quarantine, put, copy, insert, merge, replace, checkpoint, sweep.
 
-    Phases are exclusive: a block within a block counts for the inner phase alone, so that their sum is at most the
-    seconds that have passed. Only one thread counts, the run's own: what another does meanwhile shows in it as waiting.
+    Phases are exclusive: nested blocks count for the inner phase only, so the sum of all phases is at most the elapsed
+    time. Only the run's own thread is measured; time that it waits for other threads counts for the phase it is in.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic, began: float | None = None) -> None:
-        """now: seconds of a clock that never goes back. began: when the run did; now, if it is not given."""
+        """now: a monotonic clock, in seconds. began: start of the run (None: now)."""
         self.now = now
         self.began = now() if began is None else began
         self._phase: str | None = None
@@ -40,12 +40,12 @@ class PhaseClock:
         return self.now() - self.began
 
     def attach(self) -> None:
-        """From now on the calling thread is the one that counts. Not to be called within a block."""
+        """Measure the calling thread from now on. Must not be called within a block."""
         self._thread = threading.get_ident()
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
-        """Count the block's seconds for `phase`, less those of blocks within it; nothing in any other thread."""
+        """Count the block's seconds for `phase`, less those of nested blocks; in any other thread, count nothing."""
         if threading.get_ident() != self._thread:
             yield
             return
@@ -57,7 +57,7 @@ class PhaseClock:
             self._enter(outer)
 
     def spent(self, phase: str, seconds: float) -> None:
-        """Count seconds that were measured elsewhere, and have passed since the current block was entered."""
+        """Count seconds that were measured elsewhere and lie within the current block."""
         self.seconds[phase] = self.seconds.get(phase, 0) + seconds
         self._since += seconds
 
@@ -69,8 +69,8 @@ class PhaseClock:
 
 
 class Recorder:
-    """Counts what one run does. One thread writes it, the one that is attached; each further thread gets a recorder of
-    its own by `for_thread`, which is added once that thread is done. Any thread may `tell`."""
+    """Counts what one run does. Only the attached thread writes to it; every other thread gets its own recorder
+    from `for_thread`, which `add` merges once that thread is done. Any thread may call `tell`."""
 
     def __init__(
         self,
@@ -104,13 +104,13 @@ class Recorder:
         self.last_watermark: str | None = None
 
     def for_thread(self) -> Recorder:
-        """An empty recorder for the calling thread, of the same run."""
+        """An empty recorder of the same run, for the calling thread."""
         clock = PhaseClock(self.clock.now, self.clock.began)
         return Recorder(self.table, self.target, self.run_id, self._observer, clock)
 
     def add(self, part: Recorder, *, threads: int = 1) -> None:
-        """Add the counts of a recorder that was kept apart. threads: how many worked side by side; a second of each
-        counts for its share of one, or phases would add up to more than has passed."""
+        """Add the counts of another thread's recorder. threads: how many worked in parallel; the seconds of each
+        are divided by it, so that the phases do not add up to more than the elapsed time."""
         for phase, seconds in part.phases.items():
             self.clock.spent(phase, seconds / threads)
         self.events.extend(event for event in part.events if event not in self.events)
@@ -122,7 +122,7 @@ class Recorder:
     def tell(
         self, phase: str, *, rows: int = 0, size: int = 0, detail: str = "", done: int = 0, of: int = 0
     ) -> None:
-        """Tell the observer that something has happened; `phase` is one of pgsnow.sync.runtime.events.PHASES."""
+        """Notify the observer of an event; `phase` is one of pgsnow.sync.runtime.events.PHASES."""
         if self._observer is not None:
             seconds = self.clock.elapsed
             self._observer(Event(self.table, self.run_id, phase, rows, seconds, size, detail, done, of))
@@ -134,7 +134,7 @@ class Recorder:
         self.applied(result)
 
     def applied(self, result: LoadResult) -> None:
-        """Count what Snowflake answered, for one load batch or for a whole content."""
+        """Count Snowflake's result for one load batch or for a whole content."""
         self.rows_inserted += result.inserted
         self.rows_updated += result.updated
         self.query_ids.extend(result.query_ids)

@@ -1,4 +1,4 @@
-"""Builds the report of one table's run from what its recorder has counted. Pure but for the clock."""
+"""Builds the report of one table's run from its recorder. Pure except for the clock."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def table_report(
     left: ChunkCounts | None = None,
     backfilled: bool = False,
 ) -> TableReport:
-    """The report as of now. status: derived from the counts when it is not given and no error ended the run.
+    """The report as of now. status: if it is not given and there was no error, it is derived from the counts.
 
-    left: progress of the backfill whose chunks other processes are loading; the run went no further. backfilled: the
-    run has ended a backfill, whichever process loaded its rows.
+    left: progress of a backfill whose remaining chunks other processes are loading, at which this run ended.
+    backfilled: this run completed a backfill, whichever processes loaded its chunks.
     """
     if status is None and left is not None:
         return replace(
@@ -61,13 +61,13 @@ def table_report(
 
 
 def failure_report(recorder: Recorder, error: Exception) -> TableReport:
-    """The report of a run that this error ended."""
+    """The report of a run that ended with this error."""
     status = Status.STOPPED if isinstance(error, ShuttingDown) else Status.ERROR
     return table_report(recorder, Status.HELD if isinstance(error, LeaseLost) else status, error)
 
 
 def locked_report(recorder: Recorder, refusal: Refusal) -> TableReport:
-    """The report of a table that was not claimed: another process has locked it, since when, or it is not due."""
+    """The report of a table that was not claimed: another process holds it (and since when), or it is not due."""
     holder = f" by {refusal.holder}" if refusal.holder else ""
     since = f" since {refusal.since:%Y-%m-%d %H:%M:%S %Z}" if refusal.since else ""
     report = table_report(recorder, Status.HELD)

@@ -17,7 +17,7 @@ from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.window import UNBOUNDED
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.deferred import next_batch, next_row
-from pgsnow.sync.load.outcome import Deferred, TargetRecreated
+from pgsnow.sync.load.loader import Deferred, TargetRecreated
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext

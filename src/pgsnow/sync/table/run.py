@@ -6,7 +6,7 @@ doubled.
 
 from __future__ import annotations
 
-from pgsnow.sync.load.outcome import Loaded, TargetRecreated
+from pgsnow.sync.load.loader import Loaded, TargetRecreated
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table import steps

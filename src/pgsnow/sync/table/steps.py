@@ -7,7 +7,7 @@ from dataclasses import replace
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
-from pgsnow.sync.load.outcome import Complete
+from pgsnow.sync.load.loader import Complete
 from pgsnow.sync.table.backfill import BackfillDone
 from pgsnow.sync.table.context import RunContext
 

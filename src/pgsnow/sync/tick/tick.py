@@ -157,7 +157,7 @@ class Tick:
         from pgsnow.sync.table.run import sync_table
 
         for plans in range(1, PLANS_A_TICK + 1):
-            loads = bool(found.claim.staged) and self._loads_staged(found)
+            loads = self._loads_staged(found)
             with (
                 self.connections.one() as conn,
                 open_run(self.context, found, conn, horizon, self.options, loads_staged=loads) as run,
