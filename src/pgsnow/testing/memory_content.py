@@ -9,7 +9,7 @@ from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
 from pgsnow.snowflake.names import staging_table
-from pgsnow.sync.load.outcome import Complete, Staged
+from pgsnow.sync.load.loader import Complete, Staged
 from pgsnow.sync.pipeline.load_batches import batch_name
 from pgsnow.testing.memory_target import MemoryTarget
 from pgsnow.testing.warehouse import MemoryTable, Row, last_of_each

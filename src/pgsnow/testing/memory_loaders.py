@@ -14,8 +14,7 @@ from pgsnow.snowflake.load.direct_copy import can_copy_directly
 from pgsnow.snowflake.names import staging_table
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.direct_copy import Attempts
-from pgsnow.sync.load.loader import Loader
-from pgsnow.sync.load.outcome import Complete, Deferred, Loaded, TargetRecreated
+from pgsnow.sync.load.loader import Complete, Deferred, Loaded, Loader, TargetRecreated
 from pgsnow.sync.pipeline.load_batches import batch_name
 from pgsnow.testing.memory_content import MemoryContentLoader, announce_replaced, replace_content
 from pgsnow.testing.memory_target import MemoryTarget, read_rows

@@ -10,7 +10,7 @@ import pytest
 from pgsnow.model.errors import LeaseLost, StagedRowsLost, TargetUnavailable
 from pgsnow.sync.load.choose import BackfillFacts, LoadFacts
 from pgsnow.sync.load.direct_copy import Attempts
-from pgsnow.sync.load.outcome import Complete, Deferred, Loaded, Staged, TargetRecreated
+from pgsnow.sync.load.loader import Complete, Deferred, Loaded, Staged, TargetRecreated
 from pgsnow.testing.faults import RaiseAt
 from tests.integration.sync.loading import Loading
 
