@@ -21,6 +21,7 @@ from pgsnow.operations.verify.verify import Verdict, verify
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.events import Event, ignore
+from pgsnow.testing.destination import MemoryTable, MemoryWarehouse, memory_destination
 from tests import oracle
 from tests.oracle.compare import Comparison, Difference
 from tests.servers import own_database
@@ -44,6 +45,8 @@ NO_SNOWFLAKE = {
     "SNOWFLAKE_WAREHOUSE": "none",
     "SNOWFLAKE_DATABASE": "none",
 }
+CONNECTOR_NAMES = {"NUMBER": "FIXED", "FLOAT": "REAL", "VARCHAR": "TEXT"}
+"""A family of Snowflake types → its name in the connector, where they differ."""
 USERS_TABLE = {
     "source": "public.users",
     "target": "analytics.users",
@@ -124,7 +127,7 @@ class World:
             return {
                 entry["source"]: oracle.compare.differences(
                     source,
-                    self._target(),
+                    self._read_target,
                     Comparison(entry, expected.get(entry["source"]), cells, schema),
                 )
                 for entry in self.tables
@@ -138,11 +141,11 @@ class World:
         for table, found in self.differences(expected=expected, cells=cells).items():
             assert found == [], f"{table}: {len(found)} differences, such as {found[:5]}"
 
-    def _target(self) -> Any:
-        """A connection of the oracle's own to Snowflake."""
+    def _read_target(self, target: str) -> oracle.snowflake.TargetRows | None:
+        """All rows of a target, through a connection of the oracle's own."""
         if self._oracle is None:
             self._oracle = oracle.snowflake.connect(self.env)
-        return self._oracle
+        return oracle.snowflake.read(self._oracle, target)
 
     def leftovers(self) -> list[str]:
         """Staging tables and staged files that are still there."""
@@ -169,6 +172,42 @@ class World:
             self._oracle.close()
 
 
+class MemoryWorld(World):
+    """A world whose target is in memory. For tests that need neither SQL text nor a Snowflake."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        super().__init__({"POSTGRES_DSN": dsn, **NO_SNOWFLAKE}, None, folder)
+        self.warehouse = MemoryWarehouse()
+
+    @contextmanager
+    def engine(self, observer: Callable[[Event], None] = ignore) -> Iterator[Engine]:
+        to_memory = memory_destination(self.warehouse)
+        with Engine(self.config, self.settings, observer=observer, destination=to_memory) as engine:
+            yield engine
+
+    def target(self, name: str = "analytics.users") -> MemoryTable:
+        """The target of this name: schema and table, unquoted. KeyError if it is not there."""
+        return self.warehouse.tables[f"NONE.{name.upper()}"]
+
+    def drop(self, name: str = "analytics.users") -> None:
+        """Drop the target, as a person would."""
+        self.warehouse.drop(f"NONE.{name.upper()}")
+
+    def leftovers(self) -> list[str]:
+        return self.warehouse.leftovers
+
+    def _read_target(self, target: str) -> oracle.snowflake.TargetRows | None:
+        table = self.warehouse.tables.get(f"NONE.{target.upper()}")
+        if table is None:
+            return None
+        kinds = {name: kind.partition("(") for name, kind in table.columns.items()}
+        return oracle.snowflake.TargetRows(
+            {name: CONNECTOR_NAMES.get(family, family) for name, (family, _, _) in kinds.items()},
+            {name: int(sizes.strip(")").partition(",")[2] or 0) for name, (_, _, sizes) in kinds.items()},
+            [tuple(row[name] for name in table.columns) for row in table.rows],
+        )
+
+
 @pytest.fixture(scope="session")
 def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
     """The name of a database with users and a ledger that nobody has used yet, to make others from."""
@@ -193,5 +232,14 @@ def world(
     """Users (an empty table) and an unused ledger on one side, an empty database on the other."""
     with own_database(postgres, world_template) as dsn:
         world = World({"POSTGRES_DSN": dsn, **snowflake_env}, emulator, tmp_path)
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def memory_world(postgres: EmbeddedPostgres, world_template: str, tmp_path: Path) -> Iterator[MemoryWorld]:
+    """Users (an empty table) and an unused ledger on one side, an empty warehouse in memory on the other."""
+    with own_database(postgres, world_template) as dsn:
+        world = MemoryWorld(dsn, tmp_path)
         yield world
         world.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,9 +54,12 @@ class Difference:
     target: Any = None
 
 
-def differences(source: psycopg.Connection[Any], target: Any, what: Comparison) -> list[Difference]:
-    """Every difference of a table; none if source and target are equal."""
-    held = snowflake.read(target, what.entry["target"])
+def differences(
+    source: psycopg.Connection[Any], read: Callable[[str], snowflake.TargetRows | None], what: Comparison
+) -> list[Difference]:
+    """Every difference of a table; none if source and target are equal. read: the rows of a target, by its name in the
+    configuration; None if it does not exist."""
+    held = read(what.entry["target"])
     if held is None:
         return [Difference("no table")]
     query = what.expected or postgres.select_all(source, what.source, what.entry.get("where"))

@@ -11,9 +11,8 @@ import pytest
 
 from pgsnow.model.errors import SourceUnavailable
 from pgsnow.model.report import Status, TableReport
-from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.events import Event, ignore
-from pgsnow.testing.faults import AtPhase, RaiseAt
+from pgsnow.testing.faults import RaiseAt
 from tests.world import USERS_TABLE, World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"
@@ -123,89 +122,12 @@ def test_nothing_is_missing_or_stale_whatever_moves_between_the_chunks(
     large.assert_equal()
 
 
-def test_what_was_broken_off_goes_on_with_the_chunks_that_are_left(large: World) -> None:
-    broken_off(large, 1)
-    stopped: list[Engine] = []
-    with large.engine(AtPhase("chunk", lambda: stopped[0].stop())) as engine:
-        stopped.append(engine)
-        assert engine.tick().tables[0].status is Status.STOPPED
-    report = tick(large)
-    assert report.status is Status.OK
-    assert any(event.startswith("the backfill continues with") for event in report.events), report.events
-    known = chunks(large)
-    assert {state for state, _ in known} == {"done"}
-    assert sum(tries for _, tries in known) <= len(known) + 1
-    assert large.sql("select count(distinct run_id) from sync_chunks") == [(3,)]
-    large.assert_equal()
-    assert large.leftovers() == []
-
-
-@pytest.mark.parametrize(
-    ("ddl", "anew"),
-    [
-        ("create index on users (name)", False),
-        ("vacuum full users; alter table users add column kind text default 'old'", True),
-    ],
-)
-def test_a_table_altered_between_two_chunks(large: World, ddl: str, anew: bool) -> None:
-    """What leaves rows where and as they are costs nothing; else the chunks that are done are of no use."""
-    ids: list[int] = []
-
-    def alter() -> None:
-        ids.extend(large.sql("select backfill from sync_watermarks")[0])
-        for statement in ddl.split(";"):
-            large.sql(statement)
-
-    report = tick(large, AtPhase("chunk", alter, 2))
-    assert report.status is Status.OK
-    assert (large.sql("select id from sync_backfills") != [tuple(ids)]) is anew
-    assert sum(tries for _, tries in chunks(large)) <= len(chunks(large)) + (not anew)
-    large.assert_equal()
-
-
-def test_another_configuration_or_other_values_begin_anew(large: World) -> None:
-    large.sql("create type mood as enum ('sad', 'glad'); alter table users add column mood mood")
-    large.sql("update users set mood = 'sad'")
-    broken_off(large, 1)
-    large.tables[0] |= {"where": "id > 100"}
-    broken_off(large, 1)
-    large.sql("alter type mood rename value 'sad' to 'blue'")
-    report = tick(large)
-    assert "the backfill starts over: the table or its configuration was altered" in report.events
-    assert large.sql("select sum(rows) from sync_chunks") == [(ROWS - 100,)]
-    assert large.snowflake("SELECT DISTINCT MOOD FROM ANALYTICS.USERS WHERE ID > 100") == [("blue",)]
-
-
 def test_a_target_that_was_dropped_meanwhile_is_filled_from_the_beginning(large: World) -> None:
     broken_off(large, 2)
     large.snowflake("DROP TABLE ANALYTICS.USERS")
     assert tick(large).status is Status.OK
     large.assert_equal()
     assert large.leftovers() == []
-
-
-def test_a_refresh_that_was_broken_off_is_ended_by_the_next_tick_which_deletes_what_is_gone(
-    large: World,
-) -> None:
-    tick(large)
-    large.sql("delete from users where id % 10 = 3")
-    large.sql("vacuum users")
-    broken_off(large, 2, full_refresh=True)
-    large.sql("update users set name = 'moved', updated_at = now() where id > 900")
-    report = tick(large)
-    assert report.status is Status.OK
-    assert f"deleted {ROWS // 10} rows that are gone from the source" in report.events
-    large.assert_equal()
-
-
-def test_bad_rows_are_set_aside_chunk_by_chunk(large: World) -> None:
-    large.sql("alter table users add column seen timestamp")
-    large.sql("update users set seen = 'infinity' where id in (10, 990)")
-    broken_off(large, 2)
-    report = tick(large)
-    assert report.status is Status.PARTIAL
-    assert large.sql("select sum(rows), sum(rows_rejected) from sync_chunks") == [(ROWS - 2, 2)]
-    assert large.sql("select count(*) from sync_errors where state = 'open'") == [(2,)]
 
 
 def test_a_tree_of_tables_is_cut_through_all_of_them_side_by_side(world: World) -> None:
@@ -232,12 +154,6 @@ def test_a_tree_of_tables_is_cut_through_all_of_them_side_by_side(world: World) 
     world.assert_equal()
 
 
-def test_a_table_of_one_chunk_leaves_nothing_in_the_ledger(world: World) -> None:
-    world.sql(SOME.format(1, 100))
-    assert tick(world).status is Status.OK
-    assert world.sql("select count(*) from sync_backfills") == [(0,)]
-
-
 def test_a_resync_puts_the_new_content_in_place_at_once(large: World) -> None:
     """Rows that are gone from the source are gone, and until then the target has all that it had."""
     tick(large)
@@ -256,3 +172,14 @@ def test_a_resync_puts_the_new_content_in_place_at_once(large: World) -> None:
     assert set(seen) == {(ROWS, 0)}
     large.assert_equal()
     assert tick(large).status is Status.IDLE
+
+
+def test_a_target_dropped_after_the_last_chunk_is_filled_by_the_next_run(large: World) -> None:
+    def drop(event: Event) -> None:
+        if event.phase == "chunk" and event.done == event.of:
+            large.snowflake("DROP TABLE ANALYTICS.USERS")
+
+    assert tick(large, drop).error_type == "TargetMissing"
+    assert tick(large).status is Status.OK
+    large.assert_equal()
+    assert large.leftovers() == []

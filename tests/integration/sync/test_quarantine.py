@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.report import Status
+from pgsnow.testing.faults import AtPhase
 from tests.world import World
 
 BROKEN = True
@@ -110,6 +111,43 @@ def test_a_value_too_long_for_the_targets_own_column_is_rejected_before_it_is_st
         (error,) = engine.ledger.rejected_rows.listed()
     assert (error.key, error.column) == ({"id": "2"}, "name")
     assert "takes 5" in error.reason
+
+
+def test_a_target_created_again_has_none_of_the_limits_of_the_one_before(world: World) -> None:
+    world.tables[0] |= {"load": "stage", "batch_size": 2, "max_rows_per_load": 2}
+    world.snowflake("CREATE SCHEMA IF NOT EXISTS ANALYTICS")
+    world.snowflake(
+        "CREATE TABLE ANALYTICS.USERS (ID NUMBER(38,0) NOT NULL, NAME VARCHAR(5), BALANCE NUMBER(12,2), "
+        "PROFILE VARIANT, UPDATED_AT TIMESTAMP_TZ(6), PRIMARY KEY (ID))"
+    )
+    world.sql(
+        "insert into users (id, name) values (1, 'too long'), (2, 'short'), (3, 'short'), (4, 'too long')"
+    )
+    drop = AtPhase("written", lambda: world.snowflake("DROP TABLE ANALYTICS.USERS"))
+    with world.engine(drop) as engine:
+        assert engine.tick().tables[0].error is None
+        assert engine.ledger.rejected_rows.listed() == []
+    assert drop.fired
+    world.assert_equal()
+
+
+def test_an_error_stays_open_if_the_row_is_rejected_again_before_its_good_version_is_loaded(
+    world: World,
+) -> None:
+    world.tables[0] |= {"late_rows": "off", "batch_size": 1}
+    world.sql("alter table users add column seen timestamp")
+    world.sql("insert into users (id, name, seen) values (1, 'a', 'infinity')")
+    with world.engine() as engine:
+        assert engine.tick().tables[0].rows_rejected == 1
+    world.sql("update users set seen = now(), updated_at = now()")
+    world.sql(
+        "insert into users (id, name, updated_at) "
+        "select g, 'n', now() + g * interval '1 ms' from generate_series(2, 30) g"
+    )
+    worse = "update users set seen = 'infinity', updated_at = now() + interval '1 hour' where id = 1"
+    with world.engine(AtPhase("page", lambda: world.sql(worse))) as engine:
+        assert engine.tick().tables[0].rows_rejected == 1
+        assert [error.key for error in engine.ledger.rejected_rows.listed()] == [{"id": "1"}]
 
 
 def shout(row: dict[str, Any]) -> dict[str, Any] | None:

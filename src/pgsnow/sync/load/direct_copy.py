@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
-from pgsnow.model.errors import TargetQueryFailed
+from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.direct_copy import (
     can_copy_directly,
@@ -72,7 +72,14 @@ class DirectCopyLoader:
         elif not_after is None and not self._copied:
             return Complete()
         plan, given_up = self._load.plan, self._attempts.given_up
-        events = self._load.session.do(lambda session: remove_duplicates(session, plan, not_after, given_up))
+        try:
+            events = self._load.session.do(
+                lambda session: remove_duplicates(session, plan, not_after, given_up)
+            )
+        except TargetMissing:  # all batches went with it: the next run reads them again
+            self._load.target.forget_columns()
+            self._load.target.read_all()
+            raise
         self._load.recorder.events.extend(events)
         return Complete()
 

@@ -57,7 +57,8 @@ class RejectedRows:
 
     def apply_limits(self, limits: Sequence[Limit]) -> None:
         """From now on, also check transformed rows against these columns of the target, which are shorter than
-        Snowflake's maximum."""
+        Snowflake's maximum, and against no others."""
+        self._limited = self._transform
         if limits:
             self._limited = self._transform.followed_by(within(limits, self._recorder.cells_changed))
 
@@ -99,6 +100,12 @@ class RejectedRows:
         """Read the open errors again, because other processes may have rejected rows of this table in the meantime."""
         self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
+    def begin_again(self) -> None:
+        """Before everything is read again, and perhaps by other limits: errors of the read before are open ones."""
+        self.rejected_keys.clear()
+        self._accepted_again.clear()
+        self.reload_open_errors()
+
     def resolve_loaded(self) -> None:
         """Close the open errors of rows that have now been loaded."""
         if self._accepted_again:
@@ -119,7 +126,10 @@ class RejectedRows:
 
     def _add(self, rejected: Sequence[Rejected]) -> None:
         self._unwritten.extend(rejected)
-        self.rejected_keys.update(tuple(row.key.items()) for row in rejected)
+        keys = {tuple(row.key.items()) for row in rejected}
+        self.rejected_keys |= keys
+        # An earlier version of such a row may have been accepted in this run: its error is not to be closed.
+        self._accepted_again = [key for key in self._accepted_again if tuple(key.items()) not in keys]
         self._recorder.rows_rejected += len(rejected)
         limit = self._plan.config.max_rejected_rows
         if self._recorder.rows_rejected > limit:

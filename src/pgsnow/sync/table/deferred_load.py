@@ -22,10 +22,10 @@ from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_schedule import is_much
+from pgsnow.sync.table.steps import RECREATED
 
 CANNOT_BE_LOADED = (StagedRowsLost, TargetQueryFailed, StagingRefused)
 """Errors of staged batches after which their rows are read again; if that does not help, the error recurs."""
-RECREATED = "the target was gone: everything is read again"
 
 
 def stage_or_load(run: RunContext) -> RunContext | None:
@@ -77,6 +77,7 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
             run.rejected.flush()
             outcome = loader.load(batch)
             if not isinstance(outcome, Deferred):
+                run.destination.batches.inherit([staged.batch for staged in new])  # they wait no longer
                 return TargetRecreated()
             new.append(outcome.batch)
             run.rejected.resolve_loaded()
@@ -164,6 +165,7 @@ def begin_again(run: RunContext, waiting: Sequence[StagedBatch]) -> RunContext:
     """The target was recreated: the ledger has no checkpoint, and the staged batches are dropped."""
     remove(run, waiting)
     run.recorder.events.append(RECREATED)
+    run.rejected.begin_again()
     return replace(run, checkpoint=None)
 
 

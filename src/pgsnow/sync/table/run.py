@@ -32,8 +32,8 @@ def sync_table(run: RunContext) -> TableOutcome:
         return TableOutcome(remaining=done.counts)
     if done is not None:
         run = steps.after_backfill(run, done)
-    if not load_changes(run):
-        load_changes(steps.from_the_beginning(run))
+    while not load_changes(run):
+        run = steps.from_the_beginning(run)
     run.destination.batches.cleanup(shadows=True)
     return TableOutcome(backfilled=done is not None)
 
@@ -44,12 +44,13 @@ def load_changes(run: RunContext) -> bool:
     reader = run.reader()
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
-        pages = PageStream(reader.pages(), run.recorder)
+        pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
         if pages.has_pages():
             target = run.destination.prepare()
-            if target.created and reader.full_read is None:
+            if target.created and partial:
                 return False
             run.rejected.apply_limits(target.limits)
+            partial = partial or bool(target.limits)  # a new target has no such limits
         loader = run.destination.loader(run.facts(reader))
         writer = LoadBatchWriter(
             run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
@@ -58,7 +59,7 @@ def load_changes(run: RunContext) -> bool:
         for number, batch in enumerate(writer.batches(pages)):
             run.rejected.flush()
             outcome = loader.load(batch)
-            if isinstance(outcome, TargetRecreated) and (number > 0 or reader.full_read is None):
+            if isinstance(outcome, TargetRecreated) and (number > 0 or partial):
                 return False
             if isinstance(outcome, Loaded | TargetRecreated):
                 run.rejected.resolve_loaded()

@@ -58,6 +58,7 @@ def from_the_beginning(run: RunContext) -> RunContext:
     """The run that reads everything, because the target was recreated."""
     run.recorder.events.append(RECREATED)
     run.destination.batches.cleanup()  # the new run uses the same batch names
+    run.rejected.begin_again()
     return replace(run, checkpoint=None, backfill=None)
 
 

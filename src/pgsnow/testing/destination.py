@@ -1,0 +1,148 @@
+"""A `Destination` in memory, for tests of runs that need neither SQL text nor a Snowflake.
+
+    warehouse = MemoryWarehouse()
+    engine = Engine(config, settings, destination=memory_destination(warehouse))
+    warehouse.fail("merge", TargetUnavailable("reply lost"), after=True)
+    engine.tick()
+    warehouse.tables["DB.ANALYTICS.USERS"].rows
+
+It keeps the contract of `pgsnow.sync.load.loader.Loader` and of `Destination`, with the same outcomes, events for
+observers and writes to the ledger. A batch that is loaded again leaves the same rows; of two rows with one key the
+later one stays; a row with a higher fence is never overwritten; a dropped target is created again; what was staged is
+cleaned up. tests/integration/sync/test_loader_promises.py runs the same tests against it and against Snowflake's.
+
+It deviates from Snowflake: values are kept as the part files have them (JSON as text) and no type is checked beyond the
+one that a column was created with; part files are not uploaded before their batch is complete; `schema_changes: manual`
+is not looked at; there is one stage, which no one drops; nothing takes time, and the phases of a load count no seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import StagedRowsLost
+from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.metadata_columns import FENCE_COLUMN
+from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.names import staging_table
+from pgsnow.snowflake.schema.evolve import Evolution
+from pgsnow.snowflake.schema.length_limits import limits_of
+from pgsnow.sync.load.choose import LoadFacts
+from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.load.destination import Destination, PreparedTarget
+from pgsnow.sync.load.loader import Loader
+from pgsnow.sync.load.open_batches import OpenBatches
+from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
+from pgsnow.sync.runtime.context import EngineContext
+from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.testing.memory_loaders import choose_memory_loader
+from pgsnow.testing.memory_target import MemoryTarget
+from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, last_of_each
+
+__all__ = ["Call", "MemoryDestination", "MemoryTable", "MemoryWarehouse", "memory_destination"]
+
+
+def memory_destination(warehouse: MemoryWarehouse) -> Callable[..., Destination]:
+    """The `destination` argument of an engine whose runs load into this warehouse."""
+
+    def make(
+        engine: EngineContext,
+        plan: TablePlan,
+        table: ClaimedTable,
+        recorder: Recorder,
+        after: Destination | None = None,
+    ) -> Destination:
+        connected = isinstance(after, MemoryDestination) and after.target.connected
+        return MemoryDestination(MemoryTarget(warehouse, plan, table, recorder, engine.stop, connected))
+
+    return make
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDestination:
+    """See `Destination`."""
+
+    target: MemoryTarget
+
+    @property
+    def batches(self) -> OpenBatches:
+        return self.target.batches
+
+    @property
+    def uploads(self) -> Uploads | None:
+        return None
+
+    def evolve(self, drift: Drift) -> Evolution | None:
+        return self.target.evolve(drift)
+
+    def prepare(self, *, relaxed: bool = False) -> PreparedTarget:
+        return self._prepared(self.target.make_fit(relaxed=relaxed))
+
+    def prepare_again(self) -> PreparedTarget:
+        return self._prepared(self.target.make_fit(inspect=True))
+
+    def definition(self, drift: Drift) -> SourceDefinition | None:
+        return drift.definition_to_store(self.target.claimed.claim.stored_definition, self.target.columns)
+
+    def loader(self, facts: LoadFacts) -> Loader:
+        return choose_memory_loader(self.target, facts)
+
+    def create_shadow(self, fence: int) -> None:
+        target, batch = self.target, batch_name(self.target.plan, fence, 0)
+        self.batches.record(batch)
+        self.batches.keep_shadow(batch)
+        with target.step("shadow", batch):
+            columns = {f.target: f.type.snowflake for f in target.plan.output}
+            columns |= dict(target.plan.metadata_columns)
+            shadow = str(staging_table(target.plan.target, batch))
+            target.warehouse.staging.setdefault(shadow, MemoryTable(columns))
+
+    def keep_shadow(self, fence: int) -> None:
+        self.batches.keep_shadow(batch_name(self.target.plan, fence, 0))
+
+    def load_staged(self, batches: Sequence[StagedBatch], number: int) -> None:
+        target = self.target
+        into = batch_name(target.plan, target.claimed.claim.fence, number)
+        for batch in batches:
+            if batch.layout.target != target.plan.target:
+                raise StagedRowsLost(f"{batch.batch} was staged for another target, {batch.layout.target}")
+        self.batches.begin(into)
+        inserted, updated = target.retried(lambda: self._load_staged(batches, into))
+        target.recorder.load_units += 1
+        target.recorder.applied(target.result(inserted, updated))
+
+    def prune(self, fence: int) -> int:
+        def delete() -> int:
+            with self.target.step("prune"):
+                table = self.target.warehouse.table(self.target.plan.target)
+                return table.delete(lambda row: (row[FENCE_COLUMN] or 0) < fence)
+
+        return self.target.retried(delete)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _load_staged(self, batches: Sequence[StagedBatch], into: str) -> tuple[int, int]:
+        target, layout = self.target, batches[0].layout
+        staging = target.warehouse.staging[str(staging_table(layout.target, into))] = MemoryTable({})
+        for batch in batches:
+            with target.step("copy", batch.batch):
+                found = target.warehouse.staged.get(batch.batch, [])
+                if len(found) != batch.rows:
+                    raise StagedRowsLost(
+                        f"{layout.target}: batch {batch.batch} was staged with {batch.rows} rows, found {len(found)}"
+                    )
+                staging.rows += found
+            target.recorder.tell("copied")
+        key, names = [f.target for f in layout.key], [f.target for f in layout.columns]
+        fence = max(batch.fence for batch in batches)
+        with target.step("merge", into):
+            rows = [target.written(row, names, fence) for row in last_of_each(staging.rows, key)]
+            counts = target.warehouse.table(layout.target).merge(rows, key, fence)
+        target.recorder.tell("merged")
+        return counts
+
+    def _prepared(self, created: bool) -> PreparedTarget:
+        return PreparedTarget(limits_of(self.target.columns or {}, self.target.plan.output), created)

@@ -1,0 +1,120 @@
+"""A table's destination, in memory or in the emulator, with a ledger in Postgres: loads batches without a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pgsnow.ledger.claim import Claim
+from pgsnow.model.batch import LoadBatch
+from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.session import connect
+from pgsnow.sync.engine import Engine
+from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.load.destination import Destination, destination_of
+from pgsnow.sync.pipeline.load_batches import batch_name
+from pgsnow.sync.pipeline.parquet import PartWriter
+from pgsnow.sync.runtime.events import Event, ignore
+from pgsnow.sync.runtime.recorder import Recorder
+from tests.unit.model.evolving import column, plan_of, table
+from tests.world import MemoryWorld, World
+
+THINGS = "public.things"
+Row = tuple[int, str | None]
+
+
+class Loading:
+    """Claims of one table, each with a destination of its own. Files through the stage, whatever their size."""
+
+    def __init__(self, world: World, engine: Engine) -> None:
+        self.world = world
+        self._engine = engine
+        self._claims: Sequence[Claim] = ()
+        self.plan = self.plan_with()
+
+    def plan_with(self, **config: Any) -> TablePlan:
+        """The plan of a table with a key `id`, a watermark `at` and a text `name`."""
+        target = f"{self.world.settings.snowflake.database}.ANALYTICS.THINGS"
+        return plan_of(table(column(3, "name", "text")), target=target, **{"load": "stage"} | config)
+
+    def claim(self) -> Claim:
+        """A new claim; that of an earlier run is at an end."""
+        leases = self._engine.ledger.leases
+        leases.release(self._claims)
+        self._claims, _ = leases.claim([THINGS], run_id="run", holder="test")
+        return self._claims[0]
+
+    def run(self, claim: Claim | None = None, observer: Callable[[Event], None] = ignore) -> Run:
+        """A run of the table, by default under a new claim."""
+        return Run(self, self._engine, claim or self.claim(), observer)
+
+    def rows(self) -> list[Row]:
+        """Id and name of every row of the target, in order."""
+        if isinstance(self.world, MemoryWorld):
+            found = [(row["ID"], row["NAME"]) for row in self.world.target("analytics.things").rows]
+        else:
+            found = [
+                (int(at), name) for at, name in self.world.snowflake("SELECT ID, NAME FROM ANALYTICS.THINGS")
+            ]
+        return sorted(found, key=str)
+
+    def drop(self) -> None:
+        if isinstance(self.world, MemoryWorld):
+            self.world.drop("analytics.things")
+        else:
+            self.world.snowflake("DROP TABLE ANALYTICS.THINGS")
+
+    def lose_files(self) -> None:
+        """Remove what is staged, as a lifecycle rule would."""
+        if isinstance(self.world, MemoryWorld):
+            self.world.warehouse.staged.clear()
+        else:
+            self.world.snowflake("REMOVE @ANALYTICS.PGSNOW_STAGE/")
+
+    def leftovers(self) -> list[str]:
+        """Staging tables, shadow tables and staged files."""
+        if isinstance(self.world, MemoryWorld):
+            return self.world.leftovers()
+        from pgsnow.snowflake.load.cleanup import list_orphans
+
+        with connect(self.world.settings.snowflake, query_tag="test") as session:
+            return list(list_orphans(session, self.plan.target))
+
+
+class Run:
+    """One run: its claim, its destination, and batches that it writes."""
+
+    def __init__(
+        self, loading: Loading, engine: Engine, claim: Claim, observer: Callable[[Event], None]
+    ) -> None:
+        self.plan = loading.plan
+        self.table = ClaimedTable(engine.ledger, claim)
+        self.recorder = Recorder(THINGS, str(self.plan.target), claim.run_id, observer)
+        self.destination: Destination = destination_of(engine._context, self.plan, self.table, self.recorder)
+        self._folder = loading.world.folder
+        self._written = 0
+
+    def batch(self, number: int, *rows: Row, fence: int | None = None) -> LoadBatch:
+        """The run's batch of this number, with these rows in order. fence: another one than the run's."""
+        folder: Path = self._folder / f"{self.table.claim.fence}-{number}-{self._written}"
+        folder.mkdir()
+        hashed = str(self.plan.config.mode) == "append"
+        writer = PartWriter(folder, self.plan.output, first_row=self._written, hashed=hashed)
+        writer.write(_record_batch(self.plan, rows))
+        name = batch_name(self.plan, self.table.claim.fence, number)
+        made = LoadBatch(name, fence or self.table.claim.fence, writer.finish(), self._written)
+        self._written += len(rows)
+        return made
+
+
+def _record_batch(plan: TablePlan, rows: Sequence[Row]) -> pa.RecordBatch:
+    columns: dict[str, list[Any]] = {
+        "ID": [row[0] for row in rows],
+        "AT": [None] * len(rows),
+        "NAME": [row[1] for row in rows],
+    }
+    arrays = [pa.array(columns[f.target], f.type.arrow) for f in plan.output]
+    return pa.RecordBatch.from_arrays(arrays, [f.target for f in plan.output])
