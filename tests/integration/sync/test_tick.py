@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgsnow.model.report import Status
+from pgsnow.sync.runtime.events import Event
 from tests.world import World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"
