@@ -69,9 +69,9 @@ class Backfills:
         return Backfill(row["backfill"], row["fence"], layout, checkpoint, prunes, reason, chunks, replaces)
 
     def finish_chunk(self, claim: Claim, chunk: Chunk) -> ChunkCounts:
-        """Record that all rows of the chunk are in Snowflake; returns how far the backfill is then. The
-        claim stands until it is released. Two round trips. Raises LeaseLost, also if the backfill is not
-        under way any more.
+        """Record that all rows of the chunk are in Snowflake; returns its progress. The
+        claim remains until it is released. Two round trips. Raises LeaseLost, also if the backfill has
+        ended.
         """
         self._queries.fenced(
             "finish_chunk",
@@ -87,7 +87,7 @@ class Backfills:
         return counts
 
     def counts(self, table: str) -> ChunkCounts | None:
-        """How far the backfill under way is; None: there is none."""
+        """Progress of the current backfill; None: there is no backfill."""
         row = self._queries.execute("chunk_counts", table=table).fetchone()
         return None if row is None else ChunkCounts(**row)
 

@@ -59,7 +59,7 @@ class Checkpoints:
 
     def forget(self, claim: Claim) -> None:
         """Delete the checkpoint and the backfill under way: the next read is a full one, from its
-        beginning. Batches that wait in the stage become open batches.
+        beginning. Staged batches become open batches.
         """
         self.queries.fenced("forget", claim)
 

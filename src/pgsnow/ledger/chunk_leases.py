@@ -1,6 +1,6 @@
 """Leases of chunks: which worker may load a chunk. As with tables (see leases.py), a lease carries a
-fence, and an advisory lock shows that its holder is alive. A worker that asks for a chunk is not refused
-while there is another: it gets the next.
+fence, and an advisory lock shows that its holder is alive. If a chunk is taken,
+the worker gets the next free one instead of a refusal.
 """
 
 from __future__ import annotations

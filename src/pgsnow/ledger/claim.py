@@ -42,7 +42,7 @@ class Claim:
     target's columns, and `checkpoints.forget`.
     """
     staged: tuple[StagedBatch, ...] = ()
-    """Batches that wait in the stage, in the order in which they were read; `checkpoint` is the end of
+    """Staged batches that are not loaded yet, in the order in which they were read; `checkpoint` is the end of
     that reading.
     """
     staged_at: float = 0.0

@@ -1,4 +1,4 @@
-"""Batches that wait in the stage to be loaded later."""
+"""Staged batches, which are loaded later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pgsnow.model.evolution.drift import SourceDefinition
 class DeferredLoads:
     """Rows that are read and staged now, and loaded later.
 
-    While any batch waits, the ledger keeps two checkpoints of the table: how far it is read
+    While any batch is staged, the ledger keeps two checkpoints of the table: how far it is read
     (`Claim.checkpoint`, `checkpoints.all`, moved by `checkpoints.advance`), and how far it is loaded. Both
     are in the table's row of sync_watermarks, so that each write is one fenced statement.
     """
@@ -33,7 +33,7 @@ class DeferredLoads:
         checkpoint: Checkpoint,
         source: SourceDefinition | None = None,
     ) -> None:
-        """Record that these batches (at least one) wait in the stage and that the reading is at
+        """Record that these batches (at least one) are staged and that the table was read up to
         `checkpoint`, in one statement. They are no longer open batches. Idempotent. Raises LeaseLost, also
         for an earlier checkpoint than the stored one and for a table without a checkpoint.
         """
@@ -47,13 +47,13 @@ class DeferredLoads:
         )
 
     def loaded(self, claim: Claim) -> None:
-        """Record that all waiting batches are in the target: the loading is where the reading is. They
+        """Record that all staged batches are in the target: everything that was read is loaded. They
         become open batches.
         """
         self.queries.fenced("staged_loaded", claim)
 
     def discard(self, claim: Claim) -> Checkpoint | None:
-        """Give up the waiting batches: the reading goes back to where the loading is, which is returned.
+        """Discard the staged batches: the checkpoint goes back to that of what was loaded, which is returned.
         They become open batches.
         """
         [row] = self.queries.fenced("discard_staged", claim)

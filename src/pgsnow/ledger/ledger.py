@@ -14,7 +14,7 @@ from pgsnow.ledger.session import LedgerSession
 from pgsnow.postgres.connection import HasConninfo
 
 LEASE_SECONDS = 600.0
-"""How long a lease that nobody renews lasts, if its holder neither releases it nor is seen to be dead."""
+"""Duration of a lease that is not renewed, if its holder neither releases it nor is known to be dead."""
 
 
 class Ledger:

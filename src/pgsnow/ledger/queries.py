@@ -83,7 +83,7 @@ class Queries:
         if claim.chunk is not None:
             return LeaseLost(
                 f"{claim.table}: run {claim.run_id} lost chunk {claim.chunk.number}: another attempt was made at"
-                " it, or the backfill is not under way any more"
+                " it, or the backfill has ended"
             )
         row = self.execute("lease_of", table=claim.table).fetchone()
         return LeaseLost(f"{claim.table}: {_why_lost(claim, row)}")

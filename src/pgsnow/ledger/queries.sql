@@ -162,7 +162,7 @@ returning source_table;
 -- Moves checkpoints, and stores the source's definition where one is given; returns the tables that moved.
 -- With the same server and mode, x never decreases; a cursor has its own order, which the reader keeps.
 -- It ends the backfill under way; the batches that its chunks left in Snowflake become open batches of the table.
--- While batches wait in the stage, only the checkpoint of the reading moves.
+-- While batches are staged, only the checkpoint of what was read moves.
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
@@ -203,7 +203,7 @@ returning w.source_table;
 
 -- name: forget
 -- Makes the next read a full one, from its beginning. A claim of a chunk of the backfill under way suffices.
--- Batches that wait in the stage become open batches.
+-- Staged batches become open batches.
 update {schema}.sync_watermarks w
 set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
     open_batches = w.open_batches || array(
@@ -218,7 +218,7 @@ where source_table = %(table)s and (fence = %(fence)s or exists (
 returning source_table;
 
 -- name: stage
--- Adds batches that wait in the stage, and moves the checkpoint of the reading. A batch that is listed already keeps
+-- Adds staged batches, and moves the checkpoint of what was read. A batch that is listed already keeps
 -- its entry; x never decreases, as in `advance`.
 update {schema}.sync_watermarks
 set loaded_checkpoint = coalesce(loaded_checkpoint, checkpoint),

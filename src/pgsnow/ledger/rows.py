@@ -25,7 +25,7 @@ class WatermarkRow:
     lag_seconds: float | None = None
     """Now − the newest source commit known to be in Snowflake."""
     chunks: int | None = None
-    """Chunks of the backfill under way; None: there is none."""
+    """Chunks of the current backfill; None: there is no backfill."""
     chunks_done: int | None = None
     chunk_rows: int | None = None
     """Rows of the chunks that are done."""

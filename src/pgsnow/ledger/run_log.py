@@ -31,8 +31,8 @@ class RunLog:
         """Record ended runs in one statement: last_run, last_status, last_error, rows_processed, and a
         sync_logs row each.
 
-        A run that ends HELD, because others load the table, has no outcome: status and error of the run
-        before stand. A run that lost its lease gets its sync_logs row and nothing else.
+        A run that ends HELD, because others load the table, has no outcome: the status and error of the
+        previous run are kept. A run that lost its lease gets its sync_logs row and nothing else.
         """
         if runs:
             self._queries.execute("record_runs", **_records(runs), only_log=False)

@@ -1,4 +1,4 @@
-"""Load batches that wait in a stage, as the ledger stores them: complete enough to be loaded under a later plan."""
+"""Staged load batches as the ledger stores them, with everything needed to load them under a later plan."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class StagedBatch:
-    """One load batch that waits in a stage.
+    """One load batch that is staged and not loaded yet.
 
     first_row: as in LoadBatch, counted over all waiting batches. size: bytes. place: the stage that holds its files, by
     the value of `load` that chooses it.

@@ -31,7 +31,7 @@ PgsnowError
 │   │   └── TargetMissing    a table, schema or stage does not exist               after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
-│   └── StagedRowsLost       files that waited in the stage are gone               after a fix
+│   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
 ├── LeaseLost                this run lost its lease; its results are discarded    never (the next tick)
 ├── ShuttingDown             asked to stop between two load batches                never (the next tick)
@@ -286,7 +286,7 @@ class LoadMismatch(TableError):
 
 
 class StagedRowsLost(TableError):
-    """Files that waited in the stage are gone, or contain other rows than was recorded."""
+    """Staged files are gone, or contain other rows than was recorded."""
 
     default_advice = "Nothing is lost: the rows are read again from Postgres."
 

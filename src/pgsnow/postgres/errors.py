@@ -19,7 +19,7 @@ DRIVER_ERRORS: tuple[type[Exception], ...] = (psycopg.Error, OSError)
 
 
 class PostgresErrorClass(Enum):
-    """Class of a SQLSTATE, by the error of ours that it becomes."""
+    """Class of a SQLSTATE, by the PgsnowError that it is translated to."""
 
     UNAVAILABLE = "unavailable"
     DENIED = "denied"
@@ -97,7 +97,7 @@ def translating(table: str | None = None) -> Iterator[None]:
 
 
 def _without_code(error: Exception) -> PostgresErrorClass:
-    """libpq tells no sqlstate when there is no connection; a client-side mistake has none either."""
+    """libpq reports no SQLSTATE without a connection; a client-side error has none either."""
     lost = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
     return PostgresErrorClass.UNAVAILABLE if isinstance(error, lost) else PostgresErrorClass.REFUSED
 

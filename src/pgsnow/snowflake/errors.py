@@ -46,14 +46,14 @@ _BY_ERRNO = {
     250_006: SnowflakeErrorClass.UNAVAILABLE,  # identity provider
     251_011: SnowflakeErrorClass.UNAVAILABLE,  # timed out
     251_012: SnowflakeErrorClass.UNAVAILABLE,  # retryable status at login
-    252_002: SnowflakeErrorClass.UNAVAILABLE,  # a chunk of a result did not come
+    252_002: SnowflakeErrorClass.UNAVAILABLE,  # a chunk of a result is missing
     252_007: SnowflakeErrorClass.UNAVAILABLE,  # session not renewed
     252_010: SnowflakeErrorClass.UNAVAILABLE,
     252_013: SnowflakeErrorClass.UNAVAILABLE,
     253_002: SnowflakeErrorClass.UNAVAILABLE,  # download
     253_003: SnowflakeErrorClass.UNAVAILABLE,  # upload
     253_009: SnowflakeErrorClass.UNAVAILABLE,
-    255_005: SnowflakeErrorClass.UNAVAILABLE,  # a result cut off
+    255_005: SnowflakeErrorClass.UNAVAILABLE,  # a truncated result
     # the client's files
     253_006: SnowflakeErrorClass.FILE_GONE,
     # sessions that ended: a new login helps
@@ -110,7 +110,8 @@ def class_of_error(error: Exception) -> SnowflakeErrorClass:
 
 
 def _class_at_login(error: Exception) -> SnowflakeErrorClass:
-    """One errno for three things, told apart by class: 403, a refused login, and everything of the network."""
+    """One errno stands for three failures, distinguished by error class: HTTP 403, a failed login, and network
+    errors."""
     from snowflake.connector import errors as driver
 
     if isinstance(error, driver.ForbiddenError):
@@ -120,7 +121,7 @@ def _class_at_login(error: Exception) -> SnowflakeErrorClass:
 
 
 def _plain(errno: int) -> int:
-    """The connector's classes for HTTP statuses add 290000 to the number they are given (its errors.py)."""
+    """The connector's error classes for HTTP statuses add 290000 to the given number (its errors.py)."""
     return errno - HTTP if errno >= TWICE else errno
 
 
@@ -130,8 +131,8 @@ def _http_status(errno: int) -> int | None:
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """Raises what the connector raised inside as an error of model/errors.py. What broke off a statement whose
-    outcome is unknown is TargetUnavailable: everything we do may be done again."""
+    """Raises the connector's errors as errors of model/errors.py. A statement that was interrupted, with an unknown
+    outcome, raises TargetUnavailable: every statement of pgsnow may be executed again."""
     from snowflake.connector import errors as driver
     from snowflake.connector.vendored import urllib3
 
@@ -144,7 +145,7 @@ def translating() -> Iterator[None]:
 
 
 def translated(error: Exception) -> errors.PgsnowError:
-    """The error of model/errors.py for one of the connector's."""
+    """The error of model/errors.py for an error of the connector."""
     found = class_of_error(error)
     errno = getattr(error, "errno", None)
     return _RAISED[found](

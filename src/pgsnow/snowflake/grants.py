@@ -1,4 +1,4 @@
-"""Statements with which an administrator lets a role load the configured targets, and do no more."""
+"""Statements with which an administrator grants a role what it needs to load the configured targets, and no more."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ DEFAULT_ROLE = "PGSNOW"
 
 
 def snowflake_grants(settings: SnowflakeSettings, targets: Sequence[TargetName]) -> list[str]:
-    """Statements, in order, each of which may be run again. Objects that are there are left as they are.
+    """Statements, in order; each may be executed again. Existing objects are not changed.
 
-    Snowflake docs, "Access control privileges". Creating a table or stage takes USAGE of its database and schema; the
-    role owns what it creates, so it needs nothing else there.
+    Snowflake docs, "Access control privileges". Creating a table or stage requires USAGE on its database and schema;
+    the role owns what it creates, so it needs no other privileges there.
     """
     role = quote(fold_target(settings.role or DEFAULT_ROLE))
     statements = [f"CREATE ROLE IF NOT EXISTS {role}"]

@@ -1,5 +1,5 @@
-"""Names and text constants in statements for Snowflake, quoted here and nowhere else; and the names of a batch's
-staging: a table beside the target, and a path in the schema's stage.
+"""Names and string constants for Snowflake statements, quoted only here; and the names that belong to a batch: its
+staging table and its path in the schema's stage.
 
 Sources: Snowflake docs, "Identifier requirements" (double-quoted identifiers) and "String & binary data types"
 (single-quoted string constants, in which a backslash begins an escape).
@@ -13,7 +13,7 @@ import re
 from pgsnow.model.table import TargetName
 
 STAGE = "PGSNOW_STAGE"
-"""One internal stage a schema; every batch has a path of its own in it."""
+"""One internal stage per schema; every batch has its own path in it."""
 MARK = "__PGSNOW_"
 LONGEST = 255
 """Characters of an identifier (Snowflake docs, "Identifier requirements")."""
@@ -22,7 +22,7 @@ _SUFFIX = re.compile(re.escape(MARK) + r"\d+_\d+\Z")
 
 
 def quote(name: str) -> str:
-    """`Od"d` → `"Od""d"`. The case is kept. ValueError for what no identifier can hold."""
+    """`Od"d` → `"Od""d"`. The case is kept. ValueError for text that cannot be an identifier."""
     if not name or "\0" in name:
         raise ValueError(f"{name!r} cannot be an identifier")
     return '"' + name.replace('"', '""') + '"'
@@ -50,7 +50,8 @@ def staging_table(target: TargetName, batch: str) -> TargetName:
 
 
 def staging_prefix(target: TargetName) -> str:
-    """The beginning of the names of all staging tables of this target. A very long name is cut, and kept unique."""
+    """The beginning of the names of all staging tables of this target. A very long name is shortened, but stays
+    unique."""
     room = LONGEST - len(MARK) - 2 * 20
     table = target.table
     if len(table) > room:
@@ -60,24 +61,25 @@ def staging_prefix(target: TargetName) -> str:
 
 
 def is_staging_of(target: TargetName, table: str) -> bool:
-    """True if a table of this name is the staging of some batch of `target`."""
+    """True if a table with this name is the staging table of a batch of `target`."""
     prefix = staging_prefix(target)
     return table.startswith(prefix) and bool(_SUFFIX.match(table, len(prefix) - len(MARK)))
 
 
 def stage_of(target: TargetName) -> str:
-    """The stage that serves the target's schema, qualified and quoted, without the @."""
+    """The stage of the target's schema, qualified and quoted, without the @."""
     return f"{schema_of(target)}.{quote(STAGE)}"
 
 
 def stage_path(target: TargetName, batch: str) -> str:
-    """`@"DB"."SCHEMA"."PGSNOW_STAGE"/<batch>/`. The closing slash keeps batch 1 apart from batch 10: a path in a
-    stage is a prefix (Snowflake docs, "COPY INTO <table>"). ValueError for a batch that needs quoting there."""
+    """`@"DB"."SCHEMA"."PGSNOW_STAGE"/<batch>/`. The closing slash separates batch 1 from batch 10, because a path
+    in a stage is a prefix (Snowflake docs, "COPY INTO <table>"). ValueError for a batch name that would need
+    quoting."""
     return f"@{schema_of(target)}.{quote(STAGE)}/{folder_of(batch)}"
 
 
 def folder_of(batch: str) -> str:
-    """`<batch>/`. ValueError for what is not a batch's name."""
+    """`<batch>/`. ValueError for a name that is not a batch's."""
     _match(batch)
     return f"{batch}/"
 

@@ -1,4 +1,4 @@
-"""Privileges of a role in Snowflake, and the statements that grant those that it lacks.
+"""Privileges of a role in Snowflake, and the statements that grant missing ones.
 
 Source: Snowflake docs, "SHOW GRANTS", "Access control privileges".
 """
@@ -16,7 +16,7 @@ from pgsnow.snowflake.session import Session
 IN_SCHEMA = ("CREATE TABLE", "CREATE STAGE")
 """On the target's schema; the role then owns what it has created."""
 IN_DATABASE = ("CREATE SCHEMA",)
-"""Instead, where the schema has to be created."""
+"""On the database, if the schema must be created."""
 ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 """Privileges needed on a target that another role has created."""
 OWNERSHIP = "OWNERSHIP"
@@ -24,8 +24,8 @@ OWNERSHIP = "OWNERSHIP"
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Privileges that a role was not granted on one object. certain: False where it may have inherited them, or where
-    it is not known."""
+    """Privileges on one object that were not granted to a role. certain: False if the role may have inherited them,
+    or if that is unknown."""
 
     role: str
     privileges: tuple[str, ...]
@@ -37,14 +37,14 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """A role and (privilege, kind of object, its name) of each grant to itself; None: they are not known."""
+    """A role and (privilege, kind of object, its name) of each grant to itself; None: unknown."""
 
     role: str
     grants: frozenset[tuple[str, str, str]] | None
 
     @property
     def inherits(self) -> bool:
-        """Another role was granted to this one; what that one may do is not looked up."""
+        """True if another role was granted to this one; the privileges of that role are not looked up."""
         return any(on == "ROLE" and privilege == "USAGE" for privilege, on, _ in self.grants or ())
 
     def on(self, kind: str, quoted: str) -> frozenset[str]:
@@ -54,13 +54,14 @@ class Rights:
         )
 
     def lacking_in(self, target: TargetName, *, schema_there: bool) -> Lack | None:
-        """Privileges that the role lacks to create tables and a stage where this target is; None: none."""
+        """Privileges that the role lacks to create tables and a stage in the target's schema; None: none."""
         if schema_there:
             return self._lack("SCHEMA", schema_of(target), IN_SCHEMA, with_usage=True)
         return self._lack("DATABASE", quote(target.database), IN_DATABASE, with_usage=True)
 
     def lacking_on(self, target: TargetName, *, alter: bool) -> Lack | None:
-        """Privileges that the role lacks to load this existing table. alter: and to alter it, which takes ownership."""
+        """Privileges that the role lacks to load this existing table. alter: also to alter it, which requires
+        ownership."""
         where = qualified(target)
         lack = self._lack("TABLE", where, (OWNERSHIP,) if alter else ON_TABLE)
         if lack is None or not alter:
@@ -80,7 +81,7 @@ class Rights:
 
 
 def rights_of(session: Session) -> Rights:
-    """Those of the session's role, what it inherits left out. Some servers do not know."""
+    """The rights of the session's role, without inherited ones. Some servers cannot list them."""
     [[role]] = session.execute("SELECT CURRENT_ROLE()").rows
     try:
         result = session.execute(f"SHOW GRANTS TO ROLE {quote(str(role))}")
@@ -91,5 +92,5 @@ def rights_of(session: Session) -> Rights:
 
 
 def _same(shown: str, quoted: str) -> bool:
-    """SHOW GRANTS quotes a part of a name only where it must: `DB."my schema"` is `"DB"."my schema"`."""
+    """SHOW GRANTS quotes a part of a name only if necessary: `DB."my schema"` is `"DB"."my schema"`."""
     return shown.replace('"', "") == quoted.replace('"', "")

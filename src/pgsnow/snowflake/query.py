@@ -1,4 +1,4 @@
-"""Reading a target back, for comparisons and tests."""
+"""Queries that read a target, for comparisons and tests."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def count_rows(session: Session, target: TargetName) -> int:
 def select_rows(
     session: Session, target: TargetName, fields: Sequence[Field], key: Sequence[Field], keys: Sequence[Row]
 ) -> list[Row]:
-    """The rows with these keys, in no order, as the connector returns them (VARIANT: JSON text). A few thousand keys
-    at most. Raises TargetMissing."""
+    """The rows with these keys, in no particular order, as the connector returns them (VARIANT: JSON text). At most
+    a few thousand keys. Raises TargetMissing."""
     if not keys:
         return []
     constants = [[constant(value, f) for value, f in zip(row, key, strict=True)] for row in keys]
@@ -34,7 +34,7 @@ def select_rows(
 
 
 def select_all(session: Session, target: TargetName, fields: Sequence[Field]) -> list[Row]:
-    """These fields of all rows, in no order. Raises TargetMissing."""
+    """These fields of all rows, in no particular order. Raises TargetMissing."""
     return session.execute(sql.select(target, fields)).rows
 
 

@@ -1,4 +1,4 @@
-"""A statement with credentials in it: sent as it is, and shown with the credentials masked."""
+"""A statement that contains credentials: sent unchanged, but displayed with the credentials masked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONNECTOR = "snowflake.connector"
 
 @dataclass(frozen=True, slots=True)
 class Confidential:
-    """`shown` is for people; `sent` goes to Snowflake; `hidden` are the credentials in it."""
+    """`shown` is for display; `sent` goes to Snowflake; `hidden` are the credentials in it."""
 
     shown: str
     sent: Secret = field(repr=False)
@@ -32,8 +32,8 @@ class Confidential:
         return self.shown
 
     def send(self, execute: Callable[[str], R]) -> R:
-        """`execute` the text. What the connector logs meanwhile is dropped; an error of ours is raised again, with the
-        credentials masked, and without the driver's, which keeps the whole statement."""
+        """`execute` the text. The connector's log output is suppressed meanwhile; a PgsnowError is raised again
+        with the credentials masked and without the driver's error, which contains the whole statement."""
         with _SILENCE.in_this_thread():
             try:
                 return execute(self.sent.reveal())
@@ -50,7 +50,7 @@ class Confidential:
 
 
 def _without(message: str, secret: str) -> str:
-    """A message that was cut short may end with a part of it."""
+    """The message with these secrets masked; a truncated message may end with the beginning of one."""
     message = message.replace(secret, MASK)
     kept = message.removesuffix(CUT)
     if kept == message:
@@ -61,7 +61,7 @@ def _without(message: str, secret: str) -> str:
 
 
 class _Silence(logging.Filter):
-    """Drops what a thread logs while it asked for that. Filters are not inherited: each of the connector's loggers
+    """Drops log records of threads that requested it. Filters are not inherited, so each of the connector's loggers
     gets this one."""
 
     def __init__(self) -> None:

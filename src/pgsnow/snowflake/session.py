@@ -24,19 +24,19 @@ from pgsnow.snowflake.redacted import Confidential
 
 LONGEST_TAG = 2_000
 QUIET = {"snowflake.connector": logging.ERROR, "snowflake.connector.network": logging.CRITICAL}
-"""Levels of the connector's loggers: whatever it logs of a failed request it raises as well."""
+"""Levels of the connector's loggers: it also raises an error for every failed request that it logs."""
 LOGIN_SECONDS = 8
-"""For one answer while logging in; the connector asks twice (its REQUESTS_RETRY)."""
+"""Timeout of one response at login; the connector tries twice (its REQUESTS_RETRY)."""
 LOGIN_RETRY_SECONDS = 10
-"""No new attempt at a login begins after this."""
+"""After this time, no new attempt at a login begins."""
 ANSWER_SECONDS = 120
-"""For one answer to a statement."""
+"""Timeout of one response to a statement."""
 RETRY_SECONDS = 15
-"""A request that fails is not sent again later than this after it was first sent."""
+"""A failed request is not repeated after this time."""
 STATEMENT_SECONDS = 3_600
 """The server cancels a statement that runs longer."""
 CANCEL_SECONDS = STATEMENT_SECONDS + 60
-"""Then the client would."""
+"""After this time, the client cancels it."""
 Bind = tuple[str, Any]
 """(Snowflake's name of the bind's type, value), such as ("TEXT", "1.50") or ("BINARY", None)."""
 
@@ -49,8 +49,8 @@ class ConnectSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to a statement: its rows, the names of their columns, and the rows it changed (None: none of that
-    kind)."""
+    """The result of a statement: its rows, the names of their columns, and the number of rows it changed (None: not
+    applicable)."""
 
     rows: list[tuple[Any, ...]]
     columns: tuple[str, ...]
@@ -58,7 +58,7 @@ class Result:
     rowcount: int | None = None
 
     def column(self, name: str) -> list[Any]:
-        """The values of the column of this name (case ignored); [] when there is no such column."""
+        """The values of the column with this name (case ignored); [] if there is no such column."""
         folded = [known.lower() for known in self.columns]
         if name not in folded:
             return []
@@ -68,16 +68,16 @@ class Result:
 
 @dataclass(eq=False)
 class Session:
-    """A connection that commits each statement by itself. Not for use by two threads at once.
+    """A connection in autocommit mode. Must not be used by two threads at once.
 
-    Every method raises TargetUnavailable, TargetAccessDenied, WriteConflict, TargetMissing or TargetQueryFailed
-    (with the errno as `code`). After TargetUnavailable the outcome of the statement is unknown.
+    Every method raises TargetUnavailable, TargetAccessDenied, WriteConflict, TargetMissing or TargetQueryFailed (with
+    the errno as `code`). After TargetUnavailable the outcome of the statement is unknown.
     """
 
     _connection: Any = field(repr=False)
 
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
-        """Run one statement and fetch all of its answer."""
+        """Execute one statement and fetch its whole result."""
         if isinstance(sql, Confidential):
             return sql.send(lambda text: self.execute(text, params))
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
@@ -85,14 +85,14 @@ class Session:
             return _result(cursor)
 
     def insert_rows(self, sql: str, rows: Sequence[Sequence[Bind]]) -> Result:
-        """Run one INSERT … VALUES (?, …) for all rows at once, as an array bind. A column's binds must be of one
-        type. rowcount is the number of rows inserted."""
+        """Execute one INSERT … VALUES (?, …) for all rows at once, as an array bind. All binds of a column must
+        have one type. rowcount is the number of inserted rows."""
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
             cursor.executemany(sql, rows, timeout=CANCEL_SECONDS)
             return _result(cursor)
 
     def close(self) -> None:
-        """Log out, as far as the network lets us. Never raises; more than once is fine."""
+        """Log out if the network permits. Never raises; may be called more than once."""
         with contextlib.suppress(Exception):
             self._connection.close(retry=False)
 
@@ -123,11 +123,10 @@ def connection_class() -> type[Any]:
 
 @cache
 def begin_import() -> None:
-    """Import the connector in a thread, so that `connect` waits for it less or not at all. Once per process.
-    Opens no connection.
+    """Import the connector in a thread, to shorten the wait in `connect`. Once per process. Opens no connection.
 
-    A failed import raises nothing here: `connect` repeats it. One reason to fail is that the process is ending: pools
-    of processes, which the connector imports, register with the interpreter's exit and cannot once it has begun.
+    A failed import raises nothing here: `connect` repeats it. It may fail because the process is ending: process
+    pools, which the connector imports, cannot register their exit handlers then.
     """
 
     def load() -> None:
@@ -144,19 +143,19 @@ def connect(settings: ConnectSettings, *, query_tag: str) -> Session:
     """
     _quieten()
     arguments = connect_arguments(settings.connect_kwargs(), query_tag)
-    with translating(), _telling_bad_credentials():
+    with translating(), _translating_bad_credentials():
         return Session(connection_class()(**arguments))
 
 
 def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any]:
-    """The connector's arguments: what settings give, and what pgsnow relies on."""
+    """The connector's arguments: those from the settings, and those that pgsnow relies on."""
     return {
         "application": "pgsnow",
         **given,
         "autocommit": True,
         "paramstyle": "qmark",
         "login_timeout": LOGIN_RETRY_SECONDS,
-        # Else every login asks the metadata services of three clouds where it runs.
+        # Otherwise every login queries the metadata services of three clouds to find out where it runs.
         "platform_detection_timeout_seconds": 0.0,
         "log_imported_packages_in_telemetry": False,
         "session_parameters": {**given.get("session_parameters", {}), **session_parameters(query_tag)},
@@ -164,7 +163,8 @@ def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any
 
 
 def session_parameters(query_tag: str) -> dict[str, Any]:
-    """Parameters that must not depend on the account's or the user's defaults (Snowflake docs, "Parameters")."""
+    """Session parameters that must not depend on the account's or the user's defaults (Snowflake docs,
+    "Parameters")."""
     return {
         "QUERY_TAG": query_tag[:LONGEST_TAG],
         "TIMEZONE": "UTC",
@@ -172,7 +172,7 @@ def session_parameters(query_tag: str) -> dict[str, Any]:
         "CLIENT_TELEMETRY_ENABLED": False,
         "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
         "ERROR_ON_NONDETERMINISTIC_MERGE": True,
-        # Bound text becomes dates and times by these.
+        # Formats in which bound text is converted to dates and times.
         "DATE_INPUT_FORMAT": "AUTO",
         "TIME_INPUT_FORMAT": "AUTO",
         "TIMESTAMP_INPUT_FORMAT": "AUTO",
@@ -180,8 +180,8 @@ def session_parameters(query_tag: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _telling_bad_credentials() -> Any:
-    """A key file that is not there or not a key. The cause is left out: it was called with the secret."""
+def _translating_bad_credentials() -> Any:
+    """Translates errors about a missing or invalid key file, without their cause, which contains the secret."""
     try:
         yield
     except (FileNotFoundError, PermissionError) as error:
@@ -193,7 +193,7 @@ def _telling_bad_credentials() -> Any:
 
 
 def _quieten() -> None:
-    """Loggers that the host has given no level; the root logger is the host's."""
+    """Sets a level for loggers for which the host has set none; the root logger is left to the host."""
     for name, level in QUIET.items():
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:

@@ -1,4 +1,5 @@
-"""Statements for Snowflake as values: text, phase of the load, proof in the result; and their one executor.
+"""Statements for Snowflake as values: text, phase of the load, proof in the result; and the only function that
+executes them.
 
 A run executes the statements that `pgsnow plan` prints.
 """
@@ -19,13 +20,13 @@ from pgsnow.snowflake.session import Result, Session
 PUT, COPY, INSERT, MERGE, REPLACE = "put", "copy", "insert", "merge", "replace"
 """Phases of a load, under which its seconds are counted. Statements without a phase ("") are counted nowhere."""
 EVENTS = {PUT: "put", COPY: "copied", INSERT: "inserted", MERGE: "merged", REPLACE: "replaced"}
-"""Name of a phase for observers, once it is done."""
+"""Name of a completed phase, for observers."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowsLoaded:
-    """Proof that as many rows arrived as were written. message: ends with "loaded" or the like; the number that was
-    found is added to it."""
+    """Proof that the number of loaded rows equals the number written. message: the beginning of the error; it ends
+    with "loaded" or a similar word, and the number that was found is appended."""
 
     rows: int
     message: str
@@ -44,7 +45,7 @@ class RowsLoaded:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Proof that a file was taken into the stage. name: of the target and the file, for the error."""
+    """Proof that the stage accepted a file. name: of the target and the file, for the error."""
 
     name: str
 
@@ -55,7 +56,7 @@ class Uploaded:
 
 
 class Step(Protocol):
-    """One action of a load. `text` is what people are shown of it: a statement, or an SQL comment."""
+    """One action of a load. `text` is its description for people: a statement, or an SQL comment."""
 
     @property
     def text(self) -> str | Confidential: ...
@@ -67,12 +68,12 @@ class Step(Protocol):
     def proof(self) -> RowsLoaded | Uploaded | None: ...
 
     def send(self, session: Session) -> Sequence[Result]:
-        """Carry it out. Raises what Session.execute raises, or what a bucket does."""
+        """Execute the action. Raises what Session.execute raises, or what a bucket raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqlStatement:
-    """One statement that Snowflake executes as it is written. missing_ok: an object that is not there is fine."""
+    """One statement that Snowflake executes as written. missing_ok: a missing object is ignored."""
 
     text: str | Confidential
     phase: str = ""
@@ -90,7 +91,7 @@ class SqlStatement:
 
 @dataclass(frozen=True, slots=True)
 class PhaseDone:
-    """Statements of one phase that have all been executed, and have proved what they had to."""
+    """The executed statements of one phase, whose proofs all succeeded."""
 
     phase: str
     event: str | None
@@ -100,10 +101,10 @@ class PhaseDone:
 
 
 def execute(session: Session, steps: Iterable[Step]) -> Iterator[PhaseDone]:
-    """Send the steps in order, and yield after each phase, before anything of the next one is sent.
+    """Execute the steps in order, and yield after each phase, before the next one begins.
 
-    Each statement commits by itself. Raises the error of a proof that fails, and whatever Session.execute raises; what
-    was sent before stays done, so the steps of a load are made to be repeated from the first one.
+    Each statement commits by itself. Raises the error of a failing proof, and what Session.execute raises. Earlier
+    statements stay committed, so the steps of a load are designed to be repeated from the first one.
     """
     for phase, group in groupby(steps, key=lambda step: step.phase):
         began, results = time.monotonic(), list[Result]()
@@ -116,12 +117,12 @@ def execute(session: Session, steps: Iterable[Step]) -> Iterator[PhaseDone]:
 
 
 def execute_all(session: Session, steps: Iterable[Step]) -> LoadResult:
-    """Send all of the steps; their result. Raises as `execute`."""
+    """Execute all steps; returns their result. Raises what `execute` raises."""
     return result_of(list(execute(session, steps)))
 
 
 def result_of(phases: Sequence[PhaseDone]) -> LoadResult:
-    """Rows that MERGE or INSERT OVERWRITE has changed, ids of the statements that move rows, seconds by phase."""
+    """Rows that MERGE or INSERT OVERWRITE changed, ids of the statements that move rows, seconds by phase."""
     applied = [result for done in phases if done.phase in (MERGE, REPLACE) for result in done.results]
     return LoadResult(
         inserted=sum(number_in(result, "number of rows inserted") for result in applied),

@@ -132,7 +132,7 @@ class TestCheckpointsThatCannotBeFollowed:
 
     def test_on_request(self, follower: Follower) -> None:
         assert len(follower.tick(full=True)) == 10
-        assert follower.full_read == "asked for"
+        assert follower.full_read == "requested"
 
     def test_just_under_the_distance_that_32_bits_tell(self, table: Lab, follower: Follower) -> None:
         """A window may be almost 2^31 wide; what changed is in it."""

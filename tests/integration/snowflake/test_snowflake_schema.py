@@ -97,7 +97,7 @@ def test_all_conflicts_are_told_at_once_and_nothing_is_altered(session: Session,
 
 def test_a_target_without_the_key_is_refused(session: Session, target: TargetName) -> None:
     create(session, target, '"NAME" VARCHAR')
-    with pytest.raises(TargetConflict, match="no column ID, which is of the key"):
+    with pytest.raises(TargetConflict, match="no column ID, which belongs to the key"):
         ensure_target(session, target, OUTPUT, KEY, None)
 
 

@@ -138,7 +138,7 @@ def test_what_was_broken_off_goes_on_with_the_ranges_that_are_left(keyed: World)
     keyed.sql("delete from users where id > 900")
     report = tick(keyed)
     assert report.status is Status.OK
-    assert any(event.startswith("the backfill goes on with") for event in report.events), report.events
+    assert any(event.startswith("the backfill continues with") for event in report.events), report.events
     assert ranges(keyed) == known
     assert keyed.sql("select sum(attempts) from sync_chunks")[0][0] <= len(known) + 1
 

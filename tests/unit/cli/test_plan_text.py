@@ -63,7 +63,7 @@ def test_rights_and_changes_stand_before_the_statements_they_explain(
     lines = capsys.readouterr().out.splitlines()
     assert lines[lines.index("-- public.t → D.S.T") + 1 :] == [
         "-- since the last run: column a was added",
-        "-- missing in snowflake unless a role it holds has it: GRANT OWNERSHIP …;",
+        "-- missing in snowflake unless inherited from another role: GRANT OWNERSHIP …;",
         "-- schema_changes: manual: a run is blocked until `pgsnow apply` has sent these",
         '~ ALTER TABLE "T" ADD COLUMN "A" X;',
     ]

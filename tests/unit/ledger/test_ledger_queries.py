@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import pgsnow.ledger
+from pgsnow.ledger.migrate import migrations
 from pgsnow.ledger.queries import statement, texts
+from pgsnow.operations.discover.discover import LEDGER_TABLES
 
 SOURCES = "\n".join(path.read_text() for path in sorted(Path(pgsnow.ledger.__path__[0]).glob("*.py")))
 UNFENCED = {"claim": "it grants the fence", "add_tables": "it adds rows that nobody can have claimed"}
@@ -40,3 +42,11 @@ def test_the_schemas_name_is_quoted_everywhere(name: str) -> None:
 def test_a_statement_that_is_not_there_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         statement("no such statement", "public")
+
+
+def test_discovery_knows_all_tables_of_the_ledger() -> None:
+    created = {
+        name for m in migrations() for name in re.findall(r"create table if not exists (\w+)", m.text.lower())
+    }
+    assert created
+    assert created <= LEDGER_TABLES

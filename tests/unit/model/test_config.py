@@ -198,7 +198,7 @@ def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError) as caught:
         parse(PLAN).select(["public.user", "nothing_like_it"])
     assert "no table 'public.user' is configured — did you mean public.users?" in caught.value.problems
-    assert "public.users, public.checkins" in str(caught.value)
+    assert "public.users, public.checkins" in caught.value.advice
     with pytest.raises(ConfigError, match="nope"):
         parse(PLAN).table("nope")
 

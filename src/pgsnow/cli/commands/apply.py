@@ -72,6 +72,6 @@ def _show(reports: Sequence[TableReport], form: Format) -> None:
 
 
 def _record(report: TableReport) -> dict[str, object]:
-    told = ("table", "target", "run_id", "status", "seconds", "events", "error", "advice")
+    shown_keys = ("table", "target", "run_id", "status", "seconds", "events", "error", "advice")
     whole = report.to_json()
-    return {name: whole[name] for name in told}
+    return {name: whole[name] for name in shown_keys}

@@ -34,5 +34,5 @@ def check(
             say(f"{result.name} → {result.fix}")
     failed = sum(f.level is Level.FAILED for f in results)
     warned = sum(f.level is Level.WARNING for f in results)
-    say(f"{len(results)} checks: {failed} failed, {warned} warnings")
+    say(f"{len(results)} checks: {failed} failed, {warned} warning{'s' * (warned != 1)}")
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.OK)

@@ -107,8 +107,8 @@ def show(found: Sequence[Proposal], known: Listed, output: Format) -> None:
                 say(f"{proposal.name} → {proposal.fix}")
             if state == "commented" and proposal.entry is not None:
                 say(f"{proposal.name} is commented out in the table list, but could be synced")
-    told = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
-    say(f"{len(found)} tables: {told}" if told else "0 tables")
+    counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
+    say(f"{len(found)} tables: {counts}" if counts else "0 tables")
 
 
 def _state(proposal: Proposal, known: Listed) -> str:

@@ -62,10 +62,21 @@ def _row(verdict: Verdict) -> tuple[object, ...]:
     )
 
 
+def _text(value: object) -> str:
+    """A value for people: text in quotes, NULL for None."""
+    if value is None:
+        return "NULL"
+    return repr(value) if isinstance(value, (str, bytes)) else str(value)
+
+
 def _explain(verdict: Verdict) -> None:
     for difference in verdict.differences:
         where = f" {difference.column}" if difference.column else ""
-        values = f": {difference.source!r} in Postgres, {difference.target!r} in Snowflake" if where else ""
+        values = (
+            f": {_text(difference.source)} in Postgres, {_text(difference.target)} in Snowflake"
+            if where
+            else ""
+        )
         key = ", ".join(str(value) for value in difference.key)
         say(f"{verdict.table}: {difference.kind}{where} ({key}){values}")
     if more := verdict.difference_count - len(verdict.differences):

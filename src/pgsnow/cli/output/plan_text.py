@@ -36,12 +36,14 @@ def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool) -> No
     write_records(form, [item.to_json() for item in previews], table_of(COLUMNS, rows))
     if form is not Format.TABLE:
         return
-    told = [item for item in previews if verbose or _has_news(item)]
-    shown = told if verbose else told[:SHORT]
+    detailed = [item for item in previews if verbose or _has_news(item)]
+    shown = detailed if verbose else detailed[:SHORT]
     for item in shown:
         _print(item, verbose=verbose)
-    if len(told) > len(shown):
-        say(f"… and {len(told) - len(shown)} more tables: --verbose or --select TABLE shows their details")
+    if len(detailed) > len(shown):
+        say(
+            f"… and {len(detailed) - len(shown)} more tables: --verbose or --select TABLE shows their details"
+        )
 
 
 def tell(previews: Sequence[TablePreview], form: Format) -> None:
@@ -81,7 +83,7 @@ def _lines(item: TablePreview, *, verbose: bool) -> Iterator[tuple[str, str]]:
     for change in item.changes:
         yield "", f"-- since the last run: {change}"
     for grant in item.grants:
-        unless = "" if grant.certain else " unless a role it holds has it"
+        unless = "" if grant.certain else " unless inherited from another role"
         yield "!", f"-- missing in {grant.side.value}{unless}: {grant.statement};"
     if item.manual and item.ddl:
         yield "", "-- schema_changes: manual: a run is blocked until `pgsnow apply` has sent these"

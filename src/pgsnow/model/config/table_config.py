@@ -172,11 +172,11 @@ class TableOptions(BaseModel):
     load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
     """How rows reach Snowflake: INSERT with bound values, staged files, one of both by their number, or S3_BUCKET."""
     load_every: Duration = 0.0
-    """How long changed rows may wait in the stage before they are loaded; 0 means they are loaded in the same tick."""
+    """How long changed rows may stay staged before they are loaded; 0 means they are loaded in the same tick."""
     load_when_rows: FromOne | None = None
-    """With load_every: load as soon as this many rows wait."""
+    """With load_every: load as soon as this many rows are staged."""
     load_when_mb: Positive | None = None
-    """With load_every: load as soon as this many megabytes of files wait."""
+    """With load_every: load as soon as this many megabytes of files are staged."""
     max_rows_per_load: FromOne = 1_000_000
     """Maximum number of rows that one COPY and one MERGE apply."""
     max_mb_per_chunk: Positive = 512.0

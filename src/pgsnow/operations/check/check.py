@@ -36,7 +36,12 @@ def run_checks(
     chosen = config.select(names or None)
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)
-    results = [ok("configuration", f"{len(config.tables)} tables, {len(config.enabled)} enabled")]
+    results = [
+        ok(
+            "configuration",
+            f"{len(config.tables)} table{'s' * (len(config.tables) != 1)}, {len(config.enabled)} enabled",
+        )
+    ]
     results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
     prepared: list[Prepared] = []
     source = Source(settings.source)

@@ -58,7 +58,11 @@ def _rights_in(session: Session, target: TargetName, rights: Rights) -> CheckRes
     place = f"{target.database}.{target.schema}"
     if rights.grants is None:
         detail = f"the grants of role {rights.role} cannot be read"
-        return warning(name, detail, "Run SHOW GRANTS TO ROLE …;")
+        return warning(
+            name,
+            detail,
+            f"Run SHOW GRANTS TO ROLE {rights.role}; as an administrator, and compare with `pgsnow grants`.",
+        )
     there = target.schema in schemas_of(session, target.database)
     lack = rights.lacking_in(target, schema_there=there)
     if lack is None:

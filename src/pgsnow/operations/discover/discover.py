@@ -21,6 +21,7 @@ from pgsnow.postgres.connection import Source
 LEDGER_MARK = "pgsnow_migrations"
 LEDGER_TABLES = frozenset(
     {LEDGER_MARK, "sync_errors", "sync_horizon", "sync_leases", "sync_logs", "sync_watermarks"}
+    | {"sync_backfills", "sync_chunks"}
 )
 
 

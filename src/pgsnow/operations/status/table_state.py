@@ -83,12 +83,12 @@ def _backfill(row: WatermarkRow) -> str:
     if row.chunks is None:
         return ""
     done = row.chunks_done or 0
-    told = f"backfill: {done} of {row.chunks} chunks are loaded"
+    text = f"backfill: {done} of {row.chunks} chunks are loaded"
     if not done or not row.backfill_seconds:
-        return told
+        return text
     speed = (row.chunk_bytes or 0) / 1024 / 1024 / row.backfill_seconds
     left = approximate_duration(row.backfill_seconds / done * (row.chunks - done))
-    return f"{told}, {row.chunk_rows:,} rows, {speed:.1f} MB/s, {left} left"
+    return f"{text}, {row.chunk_rows:,} rows, {speed:.1f} MB/s, {left} left"
 
 
 def _staged(row: WatermarkRow) -> str:
@@ -96,11 +96,11 @@ def _staged(row: WatermarkRow) -> str:
     value."""
     if not row.staged_rows:
         return ""
-    told = f"{row.staged_rows} row{'s' * (row.staged_rows != 1)} staged, not loaded yet"
+    text = f"{row.staged_rows} row{'s' * (row.staged_rows != 1)} staged, not loaded yet"
     return (
-        told
+        text
         if row.read_lag_seconds is None
-        else f"{told}; read lag {approximate_duration(row.read_lag_seconds)}"
+        else f"{text}; read lag {approximate_duration(row.read_lag_seconds)}"
     )
 
 

@@ -39,8 +39,8 @@ class TargetRows:
 
     def _read_whole(self) -> dict[Row, list[Row]]:
         found: dict[Row, list[Row]] = defaultdict(list)
-        for told in select_all(self._session, self._plan.target, self._plan.output):
-            row = self._canonical(told)
+        for values in select_all(self._session, self._plan.target, self._plan.output):
+            row = self._canonical(values)
             found[tuple(row[at] for at in self._key_at)].append(row)
         return dict(found)
 

@@ -79,7 +79,7 @@ class Comparison:
     ) -> None:
         self._plan = plan
         by_source = {limit.source: limit for limit in limits if limit.changes}
-        self._settled = [
+        self._shortened = [
             (at, by_source[f.source]) for at, f in enumerate(plan.output) if f.source in by_source
         ]
         self._expected = expected
@@ -123,7 +123,7 @@ class Comparison:
     def _fit(self, row: Row) -> Row:
         """The row as the target's columns hold it, where they are shorter than the source's."""
         values = list(row)
-        for at, limit in self._settled:
+        for at, limit in self._shortened:
             values[at] = limit.fit(values[at])
         return tuple(values)
 

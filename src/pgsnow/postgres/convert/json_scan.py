@@ -39,6 +39,6 @@ def _bytes_of(texts: pa.Array) -> bytes:
 
 
 def _may_be_long(data: bytes) -> bool:
-    """Could there be a number of _LONG digits? Such a run of digits and points fills _LONG / _STRIDE
+    """True if there may be a number of _LONG digits. Such a run of digits and points fills _LONG / _STRIDE
     consecutive samples of every _STRIDE-th byte."""
     return b"0" * (_LONG // _STRIDE) in data[::_STRIDE].translate(_FOLDED)

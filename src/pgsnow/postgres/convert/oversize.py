@@ -56,11 +56,12 @@ _SHORT = frozenset(
 
 
 def may_hold_oversize(plan: TablePlan) -> Composed:
-    """An SQL condition: could a value be oversize? Not if less than STORED is stored out of line, in the table and in
-    each leaf.
+    """An SQL condition: whether a value may be oversize. It cannot be if less than STORED is stored out of line, in
+    the table and in each leaf.
 
-    Sizes of files are of the present, not of the snapshot; files only shrink under locks that a reader's lock excludes.
-    https://www.postgresql.org/docs/current/storage-toast.html"""
+    Sizes of files are of the present, not of the snapshot; files only shrink under locks that a reader's lock
+    excludes. https://www.postgresql.org/docs/current/storage-toast.html
+    """
     oids = [plan.source.oid, *(leaf.oid for leaf in plan.source.leaves)]
     return SQL(
         "(select coalesce(bool_or(relkind not in ('r', 'p', 'm')"
@@ -201,8 +202,8 @@ def _is_oversize(field: Field, size: Composable) -> Composed:
 
 
 def _is_cut(field: Field) -> bool:
-    """Is the value's beginning read, a little too long, for the checks to cut? (As text, char(n) would lose
-    its padding.)"""
+    """True if only the value's beginning is read, slightly too long, and the checks cut it. (As text, char(n) would
+    lose its padding.)"""
     return (
         field.overflow is Overflow.CLAMP
         and field.type.snowflake != "VARIANT"

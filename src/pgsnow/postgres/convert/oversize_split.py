@@ -23,7 +23,7 @@ ANY_LEFT_OUT = SQL("select coalesce(current_setting({}, true), '') = 'on'").form
 
 
 def can_split(plan: TablePlan) -> bool:
-    """Can the two parts be read by a statement each?"""
+    """True if the two parts can be read by one statement each."""
     return plan.source.relkind in _STORED_KINDS and bool(oversize_fields(plan))
 
 

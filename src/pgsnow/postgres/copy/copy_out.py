@@ -74,7 +74,7 @@ def _checked(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
 
 
 def is_encrypted(conn: psycopg.Connection[Any]) -> bool:
-    """Is the connection encrypted, by TLS or GSSAPI? libpq does not report GSSAPI, so the server is asked.
+    """True if the connection is encrypted, by TLS or GSSAPI. libpq does not report GSSAPI, so the server is asked.
 
     https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-GSSAPI-VIEW"""
     if conn.pgconn.ssl_in_use:

@@ -89,7 +89,7 @@ class CopyResponse:
             raise self._error
 
     def _is_ready(self) -> bool:
-        """Is the block full, or the response complete?"""
+        """True if the block is full or the response complete."""
         if self._filled < self._needed:
             return False
         full = self._filled >= min(self._block - _NEARLY, len(self._memory) - SPARE)

@@ -70,8 +70,8 @@ def _past_xid() -> Composed:
 
 
 def is_due(plan: TablePlan, checkpoint: Checkpoint, horizon: Horizon) -> bool:
-    """Is an audit due? Only in watermark mode: xmin mode does not use watermarks. The moments only decide when to
-    audit, so comparing them in Python is exact enough."""
+    """True if an audit is due. Only in watermark mode: xmin mode does not use watermarks. The moments only decide
+    when to audit, so comparing them in Python is exact enough."""
     if plan.watermark is None or plan.config.audit_every <= 0 or checkpoint.mode is not ReadMode.WATERMARK:
         return False
     if reason_to_read_all(plan, checkpoint, horizon) is not None:

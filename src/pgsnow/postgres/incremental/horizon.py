@@ -31,7 +31,7 @@ need not wait for them. It is set inside each transaction, so that a pooler neve
 # xact_start is now() of a running transaction. query_start matters too: statement_timestamp(), and now() of the second
 # transaction of a message with several statements, are the moment that the message arrived.
 # A process of a user whose queries we may not see shows '<insufficient privilege>'; one with track_activities off
-# shows no start. Without a user (autovacuum) or a database (launchers) it writes no row of ours.
+# shows no start. Without a user (autovacuum) or a database (launchers) it writes no row that pgsnow reads.
 _RUNNING = SQL("""
 select to_json(statement_timestamp()) #>> '{{}}',
        to_json(least(statement_timestamp(), min(least(

@@ -1,4 +1,4 @@
-"""From one checkpoint to the next: pure rules, which ask the server nothing."""
+"""Pure rules that derive the next checkpoint from a read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe of a table: is there anything to read? Imports no Arrow, as a tick that finds nothing needs none."""
+"""The probe of a table: are there rows to read? Does not import Arrow, which an idle tick does not need."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Probe:
 def probe(
     conn: psycopg.Connection[Any], plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
 ) -> Probe:
-    """Would a read find anything? One statement in one snapshot (and two small ones before it for an integer
+    """Whether a read would find rows. One statement in one snapshot (and two small ones before it for an integer
     watermark).
 
     `conn` is in autocommit mode; `horizon` was taken before. Where the watermark has an index, nothing else is read.
@@ -67,7 +67,7 @@ def probe(
 def idle_checkpoint(
     found: Probe, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
 ) -> Checkpoint:
-    """The checkpoint after a probe that found nothing: as if nothing had been read. Sends no statement.
+    """The checkpoint after a probe that found nothing: the same as after a read without rows. Sends no statement.
 
     Raises ValueError if there are rows to read."""
     if found.busy or checkpoint is None:

@@ -83,7 +83,7 @@ def choose_strategy(
 ) -> ReadStrategy:
     """The strategy for the next read.
 
-    full: a person asked for everything, which also lets a table in xmin mode try its watermark again.
+    full: a person requested a full read, which also lets a table in xmin mode try its watermark again.
     because: why everything must be read, if that cannot be seen from the checkpoint.
     fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
     reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("requested" if full else None)
@@ -122,8 +122,8 @@ def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
 
 
 def is_usable(plan: TablePlan) -> bool:
-    """Can a bound on the watermark be known? An integer tells when it was assigned only if a single sequence assigns
-    it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
+    """True if a bound on the watermark can be determined. An integer shows when it was assigned only if a single
+    sequence assigns it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
     if not is_integer(plan):
         return True
     column = plan.watermark_column.name
@@ -138,7 +138,7 @@ def seen_xid(
 
     A visible row proves it, except on a server that has given out more than 2^32 xids: a row that was frozen long
     ago still shows the low half of its xid, and that may now be a running transaction's, whose rows must not be
-    taken for read. Only a watermark between the bound and the present tells that a row is new.
+    taken for read. Only a watermark between the bound and the present shows that a row is new.
     """
     xid = xid_from(window.since)
     if xmax < EPOCH:
@@ -177,7 +177,7 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
             return f"mode is now {plan.config.mode}"
         return f"late_rows is now {plan.config.late_rows}"
     if checkpoint.mode is ReadMode.CURSOR and checkpoint.cursor is None:
-        return "the first read did not get to its first page"
+        return "the first read did not reach its first page"
     return None
 
 
@@ -198,7 +198,7 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if mode is not ReadMode.XMIN:
         return _WHY_BY_WATERMARK[mode].format(watermark)
     if plan.config.mode is TableMode.XMIN or watermark is None:
-        return "mode: xmin; transaction ids alone tell what has changed, so each tick scans every row"
+        return "mode: xmin; changed rows are found by transaction id alone, so each tick scans every row"
     if not is_usable(plan):
         return f"by transaction id: no single sequence assigns {watermark} upward, one value at a time"
     if is_integer(plan):

@@ -14,7 +14,7 @@ I6  I2 fails for watermarks that the application supplies, for logical replicas 
     widens `low`, and so does the newest watermark read, which others may copy; audits find what that does not cover.
                                                                                                         (audit.py)
 
-A bound may always be lower than it need be: the xid term drops what it lets through.
+A bound may be lower than necessary: the xid term filters out the additional rows.
 
 A row's `xmin` is the low half of its xid. https://www.postgresql.org/docs/current/ddl-system-columns.html
 """
@@ -61,7 +61,7 @@ class Window:
         )
         not_too_old = not_seen = None
         if self.bound is not None:
-            # A NULL does not tell when the row was written, so it passes. (Also where the catalog said NOT NULL: that
+            # A NULL does not show when the row was written, so it passes. (Also where the catalog said NOT NULL: that
             # may have been dropped since, and a planner that knows the constraint drops the term.)
             column = sql.watermark(self.plan)
             not_too_old = SQL("({} >= {} or {} is null)").format(column, self.bound, column)
@@ -72,7 +72,7 @@ class Window:
 
 
 def is_integer(plan: TablePlan) -> bool:
-    """Is the watermark an integer column?"""
+    """True if the watermark is an integer column."""
     return plan.watermark is not None and plan.watermark.type_name in INTEGERS
 
 

@@ -48,7 +48,7 @@ class BackfillPlan:
     xmax: int
 
     def continues(self, checkpoint: Checkpoint) -> bool:
-        """May a backfill that began with this earlier checkpoint be continued?"""
+        """True if a backfill that began with this earlier checkpoint may be continued."""
         same_server = checkpoint.identity == self.checkpoint.identity
         return same_server and reason_in_xids(checkpoint, self.x, self.xmax) is None
 

@@ -62,7 +62,7 @@ def _parsed(plan: TablePlan, text: str) -> Any:
 
 def watermark_index(plan: TablePlan) -> int:
     """The index in a batch of the column with the watermarks: a field of the plan where it is read unchanged, else the
-    column after the fields. (No value is sent twice: each costs time at both ends.)"""
+    column after the fields. (So no value is sent twice, which would cost time on both sides.)"""
     if plan.watermark is not None:
         for at, field in enumerate(plan.fields):
             if field.source == plan.watermark.name and field.type.read == _UNCHANGED:

@@ -1,4 +1,4 @@
-"""Prefetching: a thread fetches batches while the ones before them are processed, and can be told to stop."""
+"""Prefetching: a thread fetches batches while the ones before them are processed, and can be cancelled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 import pyarrow as pa
 
 READY = 2
-"""Batches that may wait. With the one being fetched and the one being processed, that bounds the memory."""
+"""Prefetched batches at most. With the one being fetched and the one being processed, that bounds the memory."""
 _POLL = 0.1
 """Seconds between two checks of a blocked thread whether it is still needed."""
 

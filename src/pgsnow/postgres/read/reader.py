@@ -163,7 +163,7 @@ class SnapshotReader:
             if self.whole_leaves:
                 whole = sql.both([sql.in_leaves(self.whole_leaves), sql.where_given(self.plan)])
                 condition = SQL("({})\n  or ({})").format(condition, whole)
-                # Rows of such a leaf may have any xid, which the window cannot tell from one of its own.
+                # Rows of such a leaf may have any xid, which the window cannot distinguish from one of its own.
                 xid = SQL("case when not {} then {} end").format(sql.in_leaves(self.whole_leaves), xid)
             extra.append((xid, XID))
         if part is not None:
@@ -191,13 +191,13 @@ def open_reader(
     """A reader of the table: a context manager; leaving it early cancels the query and ends its thread.
 
     checkpoint: where the last read ended (None: there was none). horizon: taken before the reader is entered.
-    full: a person asked for everything. because: why everything must be read, whatever the checkpoint says.
+    full: a person requested a full read. because: why everything must be read, whatever the checkpoint says.
     content_hash: found by the probe before, for a table that is read as a whole; None: the next probe reads again.
     whole_leaves: oids of tables below the source's whose rows are all read, whatever their age (newly attached ones).
 
     Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that was not
     visible to the read before and is visible to this one is in a page, or in its `rejected`; a row may come again after
-    a crash or a full read. Nothing is remembered until the caller saves `checkpoint()`.
+    a crash or a full read. Nothing is stored until the caller saves `checkpoint()`.
     """
     if mode_of(plan, checkpoint) is ReadMode.CURSOR:
         return KeysetReader(source, plan, checkpoint, horizon, full, because, whole_leaves)

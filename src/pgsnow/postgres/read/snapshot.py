@@ -2,7 +2,7 @@
 
 The lock comes before the snapshot. To a snapshot that is older than a TRUNCATE or an ALTER TABLE that rewrites, the
 table looks empty once that has committed: https://www.postgresql.org/docs/current/mvcc-caveats.html
-A SELECT takes its lock after its snapshot, and waits in between for just such a command.
+A SELECT takes its lock after its snapshot, and may wait for such a command in between.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Statements that load a target, in their order and transactions."""
+"""The steps that load a target: their order, and what is executed in one transaction."""

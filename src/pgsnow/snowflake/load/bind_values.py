@@ -1,7 +1,7 @@
-"""Rows of a part file as bound values: every value as text that Snowflake reads back exactly, bytes as bytes.
+"""Rows of a part file as bound values: text that Snowflake reads back exactly, and bytes for binary columns.
 
-Text converts on its own in INSERT … VALUES (Snowflake docs, "Data type conversion": VARCHAR to NUMBER, FLOAT,
-BOOLEAN, DATE, TIME and TIMESTAMP are coercions); the session's input formats are fixed at login.
+Snowflake converts text in INSERT … VALUES by itself (Snowflake docs, "Data type conversion": VARCHAR to NUMBER, FLOAT,
+BOOLEAN, DATE, TIME and TIMESTAMP are coercions); the session's input formats are set at login.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pgsnow.snowflake.session import Bind, Result, Session
 from pgsnow.snowflake.statement import INSERT, RowsLoaded
 
 MAX_BINDS = 60_000
-"""Values per statement. From 65,280 on the connector would stage them by itself
+"""Values per statement. From 65,280 values, the connector would stage them
 (CLIENT_STAGE_ARRAY_BINDING_THRESHOLD)."""
 MAX_ROWS = 500
-"""Rows per statement. The emulator runs a bound INSERT row by row, and every statement must answer in time."""
+"""Rows per statement. The emulator runs a bound INSERT row by row, and every statement must finish in time."""
 MAX_BYTES = 4 << 20
 """Arrow memory per statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoundInsert:
-    """INSERT … VALUES (?, …) for the rows of part files, as bound values: as many statements as the bounds demand."""
+    """INSERT … VALUES (?, …) for the rows of part files, split into as many statements as the limits require."""
 
     text: str
     parts: tuple[Path, ...]
@@ -43,7 +43,7 @@ class BoundInsert:
 
 
 def bind_batches(path: Path) -> Iterator[list[tuple[Bind, ...]]]:
-    """The file's rows in order, cut into statements. Columns are the file's, in its order."""
+    """The file's rows in order, divided into statements. The columns are the file's, in its order."""
     with pq.ParquetFile(path) as file:
         width = len(file.schema_arrow)
         for batch in file.iter_batches(batch_size=max(1, min(MAX_ROWS, MAX_BINDS // width))):
@@ -52,7 +52,7 @@ def bind_batches(path: Path) -> Iterator[list[tuple[Bind, ...]]]:
 
 
 def bind_rows(rows: pa.RecordBatch) -> list[tuple[Bind, ...]]:
-    """One tuple of binds a row. All binds of a column are of one type, as an array bind needs."""
+    """One tuple of binds per row. All binds of a column have one type, as an array bind requires."""
     columns = [_bind_column(column) for column in rows.columns]
     return list(zip(*columns, strict=True))
 
@@ -70,7 +70,7 @@ def _bind_column(column: pa.Array) -> Sequence[Bind]:
 
 
 def as_text(value: Any) -> str:
-    """A value's text, such that the column's type makes the same value of it."""
+    """A value's text, from which the column's type produces the same value."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

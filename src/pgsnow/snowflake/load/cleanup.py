@@ -1,4 +1,4 @@
-"""Removal of rows that a full read did not find again, and the list of what loads have left behind."""
+"""Deletion of rows that a full read did not find again, and a list of leftovers of earlier loads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pgsnow.snowflake.statement import number_in
 
 
 def prune(session: Session, target: TargetName, fence: int) -> int:
-    """Delete the rows that no run with this fence or a later one wrote; how many. For use after a full read only."""
+    """Delete the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
     return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
 
 
@@ -22,7 +22,7 @@ def list_orphans(
     session: Session, target: TargetName, stages: Sequence[Stage] = (INTERNAL,)
 ) -> tuple[str, ...]:
     """Names of the target's staging tables, and `<batch>/` of every folder in the stages, which other tables share.
-    Meaningful when nothing is being loaded."""
+    Only meaningful while nothing is being loaded."""
     folders = [folder for stage in stages for folder in stage.batches(session, target)]
     return (*_staging_tables(session, target), *folders)
 

@@ -1,9 +1,9 @@
-"""The steps that load batches which waited in a stage: copied into one staging table, counted, merged at once.
+"""The steps that load staged batches: copied into one staging table, counted, merged with one MERGE.
 
-This is what needs a warehouse: "for queries, as well as all DML operations, including loading data into tables"
+Only these steps need a warehouse: "for queries, as well as all DML operations, including loading data into tables"
 (Snowflake docs, "Virtual warehouses", https://docs.snowflake.com/en/user-guide/warehouses), so COPY INTO, MERGE and
-INSERT do. PUT, LIST, REMOVE, DDL, DESCRIBE and SHOW are none of these. A warehouse that is named at login is resumed by
-a statement that needs it, not by the login ("Overview of warehouses", auto-resumption).
+INSERT do. PUT, LIST, REMOVE, DDL, DESCRIBE and SHOW do not. A warehouse that is named at login is resumed by a
+statement that needs it, not by the login ("Overview of warehouses", auto-resumption).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, St
 def deferred_steps(
     into: str, batches: Sequence[tuple[StagedBatch, Stage]], audited: Sequence[sql.Filled]
 ) -> tuple[Step, ...]:
-    """Load all these batches, which are of one layout, by way of the staging table of the batch `into`.
+    """Load all these batches, which have one layout, through the staging table of the batch `into`.
 
-    One row per key stays: the one that was read last. The rows get the highest fence among the batches: whatever was in
-    the target by then was written under a lower one, and later runs have higher ones. Idempotent. A failing proof
-    raises StagedRowsLost, before the MERGE: a batch has other rows than it should.
+    One row per key remains: the one that was read last. The rows get the highest fence among the batches: everything
+    that was in the target before has a lower one, and later runs have higher ones. Idempotent. A proof that fails
+    before the MERGE raises StagedRowsLost: a batch does not have the rows that were staged.
     """
     layout = batches[0][0].layout
     fence = max(batch.fence for batch, _ in batches)

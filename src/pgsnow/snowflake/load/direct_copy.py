@@ -1,7 +1,7 @@
-"""One load batch straight into the target, by one COPY: for rows of which the target has no version.
+"""Loads a batch straight into the target with one COPY, for rows of which the target has no other version.
 
-A COPY commits as a whole or not at all. Its rows carry the fence of their attempt, so that an attempt whose answer was
-lost can be found. docs/decisions/23-straight-into-the-empty-target.md
+A COPY commits completely or not at all. Its rows carry the fence of their attempt, so that an attempt whose response
+was lost can be detected. docs/decisions/23-straight-into-the-empty-target.md
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ DELETED = "number of rows deleted"
 
 
 def can_copy_directly(plan: TablePlan) -> bool:
-    """True if a full read has at most one row of a key. Rows without a key, with one that nothing proves, or with one
-    that the transform may change, are merged."""
+    """True if a full read has at most one row per key. Rows without a key, with an unproven key, or with a key that
+    the transform may change, must be merged."""
     if plan.config.mode not in (TableMode.WATERMARK, TableMode.XMIN):
         return False
     transform = plan.config.transform
@@ -49,10 +49,10 @@ def copy_steps(
     parts: Sequence[Path] | None = None,
     audited: Sequence[sql.Filled] = (),
 ) -> tuple[Step, ...]:
-    """Upload the batch's files, and copy their rows into the target or its shadow table, once.
+    """Upload the batch's files, and copy their rows into the target or its shadow table.
 
-    origin: the batch's folder as `Stage.origin` names it. A failing proof raises LoadMismatch, after which it is not
-    known which rows are there. Not idempotent: see `has_come_through`.
+    origin: the batch's folder as `Stage.origin` names it. A failing proof raises LoadMismatch; it is unknown then
+    which rows are in the table. Not idempotent: see `has_come_through`.
     """
     filled = ((FENCE_COLUMN, str(batch.fence)), *audited)
     message = f"{into}: batch {batch.batch} has {batch.rows} rows, Snowflake loaded"
@@ -64,26 +64,26 @@ def copy_steps(
 
 
 def has_come_through(session: Session, into: TargetName, batch: LoadBatch, before: int | None) -> bool:
-    """True if an earlier attempt at this batch, whose answer was lost, has put its rows there.
+    """True if an earlier attempt at this batch, whose response was lost, has loaded its rows.
 
-    before: rows that the batches before it have put there under the same fence; None: not known. Raises LoadMismatch if
-    the number of rows fits neither answer.
+    before: number of rows that earlier batches loaded under the same fence; None: unknown. Raises LoadMismatch if the
+    table has neither the number of rows before the batch nor the number after it.
     """
     ((there,),) = session.execute(copy_sql.count_of(into, batch.fence)).rows
     if before is not None and int(there) in (before, before + batch.rows):
         return bool(int(there) != before)
     raise LoadMismatch(
-        f"{into}: {there} rows of {batch.batch} and the batches before it are there, {before} were loaded before it"
+        f"{into}: {there} rows of {batch.batch} and earlier batches found, {before} were loaded before it"
     )
 
 
 def has_no_older_row(session: Session, into: TargetName, not_after: int | None) -> bool:
-    """True if the table holds no row that was written under this fence or before it; None: no row at all."""
+    """True if the table has no row that was written under this fence or a lower one; None: no row at all."""
     return not session.execute(copy_sql.any_row(into, not_after=not_after)).rows
 
 
 def delete_attempts(session: Session, into: TargetName, fences: Sequence[int]) -> int:
-    """Delete the rows of these attempts; how many. Idempotent."""
+    """Delete the rows of these attempts; returns how many. Idempotent."""
     if not fences:
         return 0
     return number_in(session.execute(copy_sql.delete_attempts(into, fences)), DELETED)
@@ -92,22 +92,22 @@ def delete_attempts(session: Session, into: TargetName, fences: Sequence[int]) -
 def remove_duplicates(
     session: Session, plan: TablePlan, not_after: int | None, given_up: Sequence[int]
 ) -> list[str]:
-    """After a full read: let each key be there once, and no row of the attempts `given_up`; what was done, as
-    sentences. Idempotent. not_after: as in `has_no_older_row`; with an older row the batches were merged."""
+    """After a full read: keep one row per key, and no row of the attempts `given_up`; returns sentences about what
+    was done. Idempotent. not_after: as in `has_no_older_row`; if there is an older row, the batches were merged."""
     if not_after is not None and not has_no_older_row(session, plan.target, not_after):
-        # A COPY whose worker had to give the table up commits when it does: after rows of its keys were merged.
+        # The COPY of a worker that has lost the table may commit late, after rows with the same keys were merged.
         late = _delete_overtaken(session, plan, since=not_after + 1) if can_copy_directly(plan) else 0
-        return [f"removed {late} rows that had come late, of a load that was given up"] if late else []
+        return [f"removed {late} late rows of abandoned load attempts"] if late else []
     events = []
     if gone := delete_attempts(session, plan.target, given_up):
-        events.append(f"deleted {gone} rows that attempts which were given up had left")
+        events.append(f"deleted {gone} rows of abandoned load attempts")
     if gone := _keep_one_a_key(session, plan):
-        events.append(f"removed {gone} rows that had moved while they were read, and were there twice")
+        events.append(f"removed {gone} duplicates of rows that moved while they were read")
     return events
 
 
 def _keep_one_a_key(session: Session, plan: TablePlan) -> int:
-    """Remove rows whose key is there again, in batches of several snapshots; how many."""
+    """Remove rows whose key also exists in a newer attempt, for batches of several snapshots; returns how many."""
     if not session.execute(copy_sql.any_twice(plan.target, plan.key)).rows:
         return 0
     ((before,),) = session.execute(sql.count(plan.target)).rows
@@ -117,5 +117,5 @@ def _keep_one_a_key(session: Session, plan: TablePlan) -> int:
 
 
 def _delete_overtaken(session: Session, plan: TablePlan, since: int) -> int:
-    """Delete rows under a lower fence than `since` where a newer row of their key is there; how many."""
+    """Delete rows under a lower fence than `since` if a newer row with their key exists; returns how many."""
     return number_in(session.execute(copy_sql.delete_overtaken(plan.target, plan.key, since)), DELETED)

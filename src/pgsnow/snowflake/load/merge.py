@@ -1,6 +1,5 @@
-"""The steps that merge one load batch into its target (staged by files or by bound inserts, counted, merged), and those
-that clean up after a batch.
-"""
+"""The steps that merge one load batch into its target (staged by files or by bound inserts, counted, merged), and
+those that clean up after a batch."""
 
 from __future__ import annotations
 
@@ -20,11 +19,11 @@ from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, St
 Method = Literal["stage", "insert"]
 INSERT_ROWS = 4
 INSERT_BYTES = 1 << 20
-"""Up to both of these bound inserts are quicker. Measured: docs/loading.md."""
+"""Up to both of these limits, bound inserts are faster. Measured: docs/loading.md."""
 
 
 def choose_method(rows: int, size: int) -> Method:
-    """How to load `rows` rows in part files of `size` bytes, for `load: auto`."""
+    """The method for loading `rows` rows in part files of `size` bytes, for `load: auto`."""
     return "insert" if rows <= INSERT_ROWS and size <= INSERT_BYTES else "stage"
 
 
@@ -40,11 +39,11 @@ def merge_steps(
     parts: Sequence[Path] | None = None,
     into: TargetName | None = None,
 ) -> tuple[Step, ...]:
-    """Create a staging table, fill it, prove that all rows are there, and merge them by one atomic statement.
+    """Create a staging table, fill it, prove that it has all rows, and merge them with one atomic statement.
 
-    parts: the files that are not in the stage yet; all of them if it is not given. into: the table that takes the rows,
-    if it is not the target. Idempotent: the staging table starts empty, and a MERGE that is done twice leaves the same
-    rows. Nothing is cleaned up. A failing proof raises LoadMismatch, before the MERGE.
+    parts: the files that are not in the stage yet; by default all of them. into: the table to merge into, if it is not
+    the target. Idempotent: the staging table starts empty, and repeating a MERGE leaves the same rows. Nothing is
+    cleaned up. A proof that fails before the MERGE raises LoadMismatch.
     """
     if batch.rows == 0:
         return ()
@@ -67,9 +66,9 @@ def fill_steps(
     hashed: bool = False,
     force: bool = False,
 ) -> tuple[Step, ...]:
-    """Load the batch's rows into the staging table of the batch `into`, and prove that all of them are there.
+    """Load the batch's rows into the staging table of the batch `into`, and prove that it has all of them.
 
-    hashed: the part files have HASH_COLUMN. force: although files of these names were loaded into it before.
+    hashed: the part files have HASH_COLUMN. force: load files even if files of these names were loaded before.
     """
     paths = tuple(part.path for part in batch.parts)
     if method != "stage":
@@ -86,8 +85,8 @@ def fill_steps(
 def cleanup_steps(
     target: TargetName, batch: str, stages: Sequence[Stage] = (INTERNAL,), *, table: bool = True
 ) -> tuple[Step, ...]:
-    """Remove the staging table and the staged files of this batch, and of no other. Idempotent: objects that are not
-    there (any more), be it the whole schema, are fine. table: False if it certainly has no staging table."""
+    """Remove the staging table and the staged files of this batch only. Idempotent: missing objects are ignored,
+    even if the whole schema is missing. table: False if the batch certainly has no staging table."""
     drop = [SqlStatement(sql.drop_staging(target, batch), missing_ok=True)] if table else []
     return (*drop, *(stage.remove(target, batch) for stage in stages))
 

@@ -1,4 +1,4 @@
-"""The steps that replace a target's content, or append to it: staged in one table, then applied by one statement."""
+"""The steps that replace a target's content, or append to it: staged in one table, then applied with one statement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, SqlStatement,
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All rows that one run reads of a table, on their way into the target. batch: the load batch whose staging table
+    """All rows that one run reads of a table, to be loaded as a whole. batch: the load batch whose staging table
     holds them."""
 
     plan: TablePlan
@@ -30,7 +30,7 @@ class Content:
 
     @property
     def hashed(self) -> bool:
-        """True if rows are told apart by their content hash."""
+        """True if rows are identified by their content hash."""
         return self.plan.config.mode is TableMode.APPEND
 
     @property
@@ -40,7 +40,7 @@ class Content:
 
     @property
     def filled(self) -> tuple[sql.Filled, ...]:
-        """The target's metadata columns, with their values."""
+        """The target's metadata columns with their values."""
         identity = replace_sql.identity() if self.hashed else ()
         return ((FENCE_COLUMN, str(self.fence)), *self.audited, *identity)
 
@@ -60,10 +60,10 @@ def stage_steps(
     stage: Stage = INTERNAL,
     parts: Sequence[Path] | None = None,
 ) -> tuple[Step, ...]:
-    """Add the rows of one batch to the staging table, and prove that they are there; the first batch creates it.
+    """Add the rows of one batch to the staging table, and prove that it has them; the first batch creates it.
 
-    again: an earlier attempt at this batch may have come through, in part or as a whole; its rows are deleted first.
-    A failing proof raises LoadMismatch.
+    again: an earlier attempt at this batch may have loaded some or all of its rows, which are deleted first. A failing
+    proof raises LoadMismatch.
     """
     plan, before = content.plan, tuple[Step, ...]()
     if batch.batch == content.batch:
@@ -78,10 +78,10 @@ def stage_steps(
 
 
 def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = None) -> tuple[Step, ...]:
-    """Let the target hold the staged rows and no others, from one moment to the next. Idempotent.
+    """Replace the target's content with the staged rows in one step. Idempotent.
 
-    foreign: see `foreign_columns`; they are NULL in new rows. rows: how many were staged. Without a key, a failing
-    proof raises LoadMismatch: a later run's rows are there then, and stay.
+    foreign: see `foreign_columns`; they are NULL in new rows. rows: number of staged rows. Without a key, a failing
+    proof raises LoadMismatch: the target then has the rows of a later run, which stay.
     """
     plan = content.plan
     text = replace_sql.overwrite(
@@ -102,7 +102,7 @@ def append_steps(content: Content) -> tuple[Step, ...]:
 
 
 def foreign_columns(plan: TablePlan, there: Sequence[TargetColumn] | None) -> list[str]:
-    """Columns of the target that are not pgsnow's, and have neither a default nor an expression."""
+    """Columns of the target that pgsnow did not create and that have neither a default nor an expression."""
     known = {f.target for f in plan.output} | {column.name for column in plan.metadata_columns}
     return [
         column.name

@@ -1,4 +1,5 @@
-"""A shadow table takes the rows of a backfill, over any number of attempts, until it replaces the target's content."""
+"""A shadow table collects the rows of a backfill, over any number of attempts, until it replaces the target's
+content."""
 
 from __future__ import annotations
 
@@ -18,16 +19,16 @@ def shadow_table(target: TargetName, batch: str) -> TargetName:
 
 
 def create_shadow(plan: TablePlan, batch: str) -> Step:
-    """Create the shadow table. Idempotent; one that is there stays as it is."""
+    """Create the shadow table. Idempotent; an existing one is not changed."""
     return SqlStatement(
         sql.create_shadow(shadow_table(plan.target, batch), plan.output, plan.metadata_columns)
     )
 
 
 def put_in_place(content: Content, batch: str, foreign: Sequence[str]) -> tuple[Step, ...]:
-    """Let the target hold the shadow table's rows and no others, from one moment to the next. Idempotent.
+    """Replace the target's content with the shadow table's rows in one step. Idempotent.
 
-    Nothing is changed if a later run's rows are in the target. foreign: as in `replace_steps`.
+    Nothing is changed if the target has rows of a later run. foreign: as in `replace_steps`.
     """
     plan = content.plan
     text = sql.put_in_place(

@@ -1,6 +1,7 @@
-"""The target follows the source: columns renamed, widened, added, dropped, one statement after the other. Pure.
+"""The changes that make a target follow its source: columns renamed, widened, added, dropped, one statement each.
+Pure.
 
-Interrupted after any statement and done again, the same actions lead to the same end: the columns that are there decide
+If they are interrupted after any statement and executed again, the result is the same: the existing columns decide
 which statements are needed.
 """
 
@@ -18,8 +19,8 @@ from pgsnow.snowflake.sql import statements as sql
 
 @dataclass(frozen=True, slots=True)
 class Evolution:
-    """changes: what is to be done to a target, in order. columns: what it has then. incomplete: why everything must be
-    read although the drift did not say so."""
+    """changes: the changes for a target, in order. columns: its columns afterwards. incomplete: why everything must
+    be read although the drift did not require it."""
 
     changes: tuple[DdlChange, ...] = ()
     columns: tuple[TargetColumn, ...] = ()
@@ -28,7 +29,7 @@ class Evolution:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """change: None where no statement is needed. incomplete: as in Evolution."""
+    """change: None if no statement is needed. incomplete: as in Evolution."""
 
     change: DdlChange | None
     incomplete: str | None = None
@@ -37,8 +38,8 @@ class _Step:
 def evolution(
     target: TargetName, actions: Sequence[TargetAction], there: Sequence[TargetColumn]
 ) -> Evolution:
-    """The changes that these actions mean for a target that has these columns; none for one that is not there, which
-    has no columns."""
+    """The changes that these actions need on a target with these columns; none if it has no columns, as it does not
+    exist."""
     kinds = {column.name: column.kind for column in there}
     steps = (
         [step for action in actions if (step := _step(target, action, kinds)) is not None] if there else []
@@ -53,7 +54,7 @@ def evolution(
 
 
 def _step(target: TargetName, action: TargetAction, kinds: dict[str, str]) -> _Step | None:
-    """The step that this action needs where the columns are `kinds`, which it changes."""
+    """The step that this action needs if the columns are `kinds`, which it updates."""
     match action:
         case RenameColumn():
             return _rename(target, action, kinds)
@@ -75,7 +76,7 @@ def _step(target: TargetName, action: TargetAction, kinds: dict[str, str]) -> _S
 def _rename(target: TargetName, action: RenameColumn, kinds: dict[str, str]) -> _Step | None:
     old, new = action.old, action.new
     if new in kinds:
-        # With the old one there too, another program has added a column of this name: all its values must be loaded.
+        # If the old one exists too, another program has added this column: all its values must be loaded.
         return _Step(None, f"column {new} was in the target already") if old in kinds else None
     if old not in kinds:
         added = _add(target, new, action.kind, kinds)

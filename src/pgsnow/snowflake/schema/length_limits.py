@@ -1,6 +1,6 @@
-"""Columns of a target that are shorter than Snowflake's longest: values too long for them are found before staging.
+"""Columns of a target that are shorter than Snowflake's maximum: values too long for them are found before staging.
 
-The real service refuses the whole MERGE for one such value; an emulator may store it.
+Snowflake rejects the whole MERGE for one such value; an emulator may store it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNIT = {"VARCHAR": "characters", "BINARY": "bytes"}
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The most that one column takes: characters of a VARCHAR, bytes of a BINARY."""
+    """The maximum length of one column: characters of a VARCHAR, bytes of a BINARY."""
 
     source: str
     target: str
@@ -46,14 +46,15 @@ class Limit:
 
 
 def limits_of(columns: Mapping[str, str], output: Sequence[Field]) -> tuple[Limit, ...]:
-    """The limits below Snowflake's own, in `columns` as `ensure_target` returns them."""
+    """The limits below Snowflake's maximum, for `columns` as `make_fit` returns them."""
     limits = [_limit_of(columns.get(field.target, ""), field) for field in output]
     return tuple(limit for limit in limits if limit is not None)
 
 
 @cache
 def _limit_of(column: str, field: Field) -> Limit | None:
-    """The limit of one column of this type; None if it takes Snowflake's longest values, or other than texts."""
+    """The limit of one column of this type; None if it has Snowflake's maximum length, or is no text or binary
+    type."""
     kind = ColumnType.parse(column)
     longest = _LONGEST.get(kind.family)
     if longest is None or not kind.arguments or kind.arguments[0] >= longest:
@@ -62,9 +63,9 @@ def _limit_of(column: str, field: Field) -> Limit | None:
 
 
 def over_limit(rows: pa.RecordBatch, limits: Sequence[Limit]) -> list[tuple[int, str, str]]:
-    """(row's index, reason, source column) of each row to reject for a value too long, each row once.
+    """(index of the row, reason, source column) for each row to reject because a value is too long, each row once.
 
-    `rows` has the columns of the output under their source names. No limits: nothing is looked at.
+    `rows` has the columns of the output under their source names. Without limits, no column is scanned.
     """
     found: dict[int, tuple[int, str, str]] = {}
     for limit in (limit for limit in limits if not limit.changes):
@@ -77,7 +78,8 @@ def over_limit(rows: pa.RecordBatch, limits: Sequence[Limit]) -> list[tuple[int,
 
 
 def shortened(rows: pa.RecordBatch, limits: Sequence[Limit]) -> tuple[pa.RecordBatch, dict[str, int]]:
-    """The rows with values too long made NULL or cut, where `on_overflow` says so, and how many by source column."""
+    """The rows with values that are too long set to NULL or cut, if `on_overflow` says so, and their number by
+    source column."""
     counts: dict[str, int] = {}
     for limit in (limit for limit in limits if limit.changes):
         column = rows.column(limit.source)

@@ -1,4 +1,4 @@
-"""The DDL that targets need before rows can be loaded, found with statements that change nothing."""
+"""The DDL that targets need before rows can be loaded, determined with statements that change nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pgsnow.snowflake.sql import statements as sql
 
 @dataclass(frozen=True, slots=True)
 class RequiredDdl:
-    """exists: the target is there. statements: what a run would send to it first, in order."""
+    """exists: the target exists. statements: the statements that a run would send to it first, in order."""
 
     exists: bool
     statements: tuple[str, ...]
@@ -26,20 +26,21 @@ class RequiredDdl:
 
 @dataclass(slots=True)
 class TargetInspector:
-    """Inspects many targets. Objects that they share (a schema, its stage) are looked up once, and are created by the
+    """Inspects many targets. Shared objects (a schema, its stage) are looked up once, and are created by the
     statements of the first target that needs them."""
 
     session: Session
     _schemas: dict[str, frozenset[str]] = field(default_factory=dict)
     _created: set[str] = field(default_factory=set)
-    """Schemas that are not there, and whose statement was returned."""
+    """Missing schemas whose CREATE statement was returned already."""
     _stages: set[str] = field(default_factory=set)
-    """Schemas whose stage is there, or whose statement was returned."""
+    """Schemas whose stage exists, or whose CREATE statement was returned already."""
 
     def required(
         self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False
     ) -> RequiredDdl:
-        """The statements that a run would send now to carry out the actions and to make the target fit; sends none.
+        """The statements that a run would send now to execute the actions and to make the target fit. Sends none of
+        them.
 
         relaxed: as in `Shape.alterations`. Raises TargetConflict.
         """
@@ -54,7 +55,7 @@ class TargetInspector:
         return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)))
 
     def sees_schema(self, target: TargetName) -> bool:
-        """The target's schema is there, and the role may see it."""
+        """True if the target's schema exists and the role can see it."""
         if target.database not in self._schemas:
             self._schemas[target.database] = schemas_of(self.session, target.database)
         return target.schema in self._schemas[target.database]
@@ -79,7 +80,7 @@ class TargetInspector:
 
 
 def schemas_of(session: Session, database: str) -> frozenset[str]:
-    """The schemas that the role may see; empty if there is no such database (every one has INFORMATION_SCHEMA)."""
+    """The schemas that the role can see; empty if the database does not exist (every one has INFORMATION_SCHEMA)."""
     try:
         return frozenset(session.execute(f"SHOW SCHEMAS IN DATABASE {quote(database)}").column("name"))
     except TargetMissing:
@@ -87,5 +88,5 @@ def schemas_of(session: Session, database: str) -> frozenset[str]:
 
 
 def use_warehouse(session: Session, name: str) -> None:
-    """Raises TargetMissing, TargetAccessDenied if the role may not use it. Does not start it."""
+    """Raises TargetMissing or TargetAccessDenied if the role may not use it. Does not start it."""
     session.execute(f"USE WAREHOUSE {quote(name)}")

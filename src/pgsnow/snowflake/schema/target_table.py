@@ -1,4 +1,4 @@
-"""The target's shape: created when missing, widened when the source grew, refused when it cannot take the rows."""
+"""The target's shape: created if missing, widened if the source's types grew, rejected if it cannot hold the rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TargetColumn:
 
 @dataclass(frozen=True, slots=True)
 class DdlChange:
-    """A DDL statement, and the sentence that reports it once it is done ("": none does)."""
+    """A DDL statement, and the sentence that reports it after execution ("": it is not reported)."""
 
     statement: str
     event: str
@@ -40,7 +40,7 @@ class DdlChange:
 
 @dataclass(frozen=True, slots=True)
 class Alterations:
-    """changes: the statements after which a target is fit, in order. columns: the target's columns then."""
+    """changes: the statements that make a target fit, in order. columns: the target's columns afterwards."""
 
     changes: tuple[DdlChange, ...]
     columns: tuple[TargetColumn, ...]
@@ -48,7 +48,7 @@ class Alterations:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The shape that a target must have to be loaded. own: columns that pgsnow keeps for itself."""
+    """The shape that a target must have to be loaded. own: pgsnow's metadata columns."""
 
     target: TargetName
     output: tuple[Field, ...]
@@ -72,7 +72,8 @@ class Shape:
     def alterations(self, there: Sequence[TargetColumn], *, relaxed: bool = False) -> Alterations:
         """The changes that a target with these columns needs: missing columns are added, without NOT NULL. Pure.
 
-        relaxed: columns of a former key may be NULL from now on. Raises TargetConflict, naming all columns concerned.
+        relaxed: columns of a former key must accept NULL from now on. Raises TargetConflict, naming all columns
+        concerned.
         """
         loosened: tuple[DdlChange, ...] = ()
         if relaxed:
@@ -96,11 +97,11 @@ class Shape:
 def make_fit(
     session: Session, shape: Shape, there: Sequence[TargetColumn] | None, *, relaxed: bool = False
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Make the target fit: (its columns, name → type; sentences that say what was done).
+    """Make the target fit: (its columns, name → type; sentences about what was done).
 
-    there: what `describe` has just returned. Schema, table and stage are created where missing, and columns are altered
-    as `Shape.alterations` says. Idempotent; any number of workers may do it at once. Raises TargetConflict before
-    anything is altered, and whatever Session.execute raises.
+    there: the current result of `describe`. Schema, table and stage are created if missing, and columns are altered as
+    `Shape.alterations` says. Idempotent, and safe for several workers at once. Raises TargetConflict before any
+    change, and what Session.execute raises.
     """
     events: list[str] = []
     if there is None:
@@ -115,7 +116,7 @@ def make_fit(
 
 
 def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
-    """The columns that are there; None if the table is not."""
+    """The existing columns; None if the table does not exist."""
     try:
         result = session.execute(sql.describe_table(target))
     except TargetMissing:
@@ -144,7 +145,7 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
 
 
 def _create(session: Session, shape: Shape) -> list[TargetColumn]:
-    """The schema only when the table cannot be had without it: a role may own a schema and not be allowed another."""
+    """Creates the schema only if creating the table fails: a role may own a schema without the right to create one."""
     try:
         session.execute(shape.create_table)
     except TargetMissing:
@@ -156,8 +157,8 @@ def _create(session: Session, shape: Shape) -> list[TargetColumn]:
 def relaxing(
     target: TargetName, there: Sequence[TargetColumn], key: Sequence[Field]
 ) -> tuple[tuple[DdlChange, ...], tuple[TargetColumn, ...]]:
-    """The changes after which columns that are not of the key (any more) may be NULL, and the columns then.
-    A primary key keeps its columns NOT NULL, so it is dropped first."""
+    """The changes after which columns outside the key accept NULL, and the columns afterwards. A primary key keeps
+    its columns NOT NULL, so it is dropped first."""
     keys = {field.target for field in key}
     bound = [column for column in there if column.not_null and column.name not in keys]
     changes = [
@@ -171,7 +172,7 @@ def relaxing(
 
 
 def _create_stage(session: Session, target: TargetName) -> None:
-    """Two tables of one schema may create its stage at the same moment: the second one finds it when it asks again."""
+    """Two tables of one schema may create its stage at the same moment: the second attempt then finds it."""
     statement = sql.create_stage(target)
     try:
         session.execute(statement)
@@ -186,7 +187,7 @@ def refuse_conflicts(
     key: Sequence[Field],
     own: Sequence[MetadataColumn] = (FENCE,),
 ) -> None:
-    """Raises TargetConflict unless these columns, with the missing ones added, can take the output."""
+    """Raises TargetConflict unless these columns, with the missing ones added, can hold the output."""
     known = {column.name: column for column in there}
     folded = {column.name.upper(): column.name for column in there}
     keys = {field.target for field in key}
@@ -196,13 +197,13 @@ def refuse_conflicts(
         if (problem := _problem(field, known.get(field.target), folded.get(field.target.upper()), keys))
     ]
     problems += [
-        f"column {name} is {known[name].kind}; pgsnow keeps {kind} in it"
+        f"column {name} is {known[name].kind}; pgsnow stores {kind} in it"
         for name, kind in own
         if name in known and not _keeps(known[name].kind, kind)
     ]
     if any(column in own and column.name not in known for column in IDENTITY):
         problems.append(
-            f"there is no column {HASH_COLUMN}, by which rows that are there are known; let pgsnow create the table"
+            f"there is no column {HASH_COLUMN}, which identifies existing rows; let pgsnow create the table"
         )
     filled = {field.target for field in output} | {column.name for column in own}
     problems += [
@@ -224,7 +225,7 @@ def _problem(field: Field, column: TargetColumn | None, alike: str | None, keys:
         if alike is not None:
             return f"column {field.target} would differ from {alike} in case alone"
         if field.target in keys:
-            return f"there is no column {field.target}, which is of the key"
+            return f"there is no column {field.target}, which belongs to the key"
         return None
     if column.computed:
         return f"column {column.name} is computed and cannot be written"

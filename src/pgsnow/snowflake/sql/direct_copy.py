@@ -1,8 +1,8 @@
 # ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """The statements of a load without a staging table, as text. Pure.
 
-Sources: Snowflake docs, "Transforming data during a load" (what a COPY may select: PARSE_JSON, casts, CONVERT_TIMEZONE
-and constants are of its list, WHERE and JOIN are not; it reads from a stage, not from a URL), "INSERT" (OVERWRITE).
+Sources: Snowflake docs, "Transforming data during a load" (a COPY may select PARSE_JSON, casts, CONVERT_TIMEZONE and
+constants, but has no WHERE or JOIN, and reads from a stage, not from a URL), "INSERT" (OVERWRITE).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ def copy_into_target(
     filled: Sequence[Filled],
     origin: str,
 ) -> str:
-    """filled: the target's columns that are pgsnow's own. origin: a stage and a path in it.
+    """filled: pgsnow's metadata columns in the target. origin: a stage and a path in it.
 
-    FORCE: what was loaded is known by its fence. COPY's own memory knows nothing of rows that were deleted."""
+    FORCE: loaded rows are recognised by their fence; COPY's own load history ignores that rows were deleted.
+    """
     values = [*parquet_values(output), *filled]
     names = ", ".join(quote(name) for name, _ in values)
     return (
@@ -35,37 +36,37 @@ def copy_into_target(
 
 
 def parquet_values(output: Sequence[Field]) -> list[Filled]:
-    """Each loaded column, and its value in a row of a part file, in the target's type: first in the type that it would
-    have in a staging table."""
+    """Each loaded column, and the expression for its value in a row of a part file: first cast to the type that it
+    would have in a staging table, then to the target's type."""
     return [(f.target, f.type.merge.format(c=f"$1:{quote(f.target)}::{f.type.staged}")) for f in output]
 
 
 def count_of(target: TargetName, fence: int) -> str:
-    """Count the rows that one attempt has put there."""
+    """Count the rows that one attempt has loaded."""
     return f"SELECT COUNT(*) FROM {qualified(target)} WHERE {quote(FENCE_COLUMN)} = {fence}"
 
 
 def any_row(target: TargetName, *, not_after: int | None) -> str:
-    """Look for a row. not_after: one whose fence is not larger than this, or that has none; None: any row at all."""
+    """Look for a row. not_after: only rows whose fence is not larger than this, or NULL; None: any row."""
     mark = quote(FENCE_COLUMN)
     older = "" if not_after is None else f" WHERE {mark} IS NULL OR {mark} <= {not_after}"
     return f"SELECT 1 FROM {qualified(target)}{older} LIMIT 1"
 
 
 def delete_attempts(target: TargetName, fences: Sequence[int]) -> str:
-    """Delete the rows that these attempts have put there."""
+    """Delete the rows that these attempts have loaded."""
     listed = ", ".join(map(str, fences))
     return f"DELETE FROM {qualified(target)} WHERE {quote(FENCE_COLUMN)} IN ({listed})"
 
 
 def any_twice(target: TargetName, key: Sequence[Field]) -> str:
-    """Look for a key that more than one row has."""
+    """Look for a key with more than one row."""
     names = ", ".join(quote(f.target) for f in key)
     return f"SELECT 1 FROM {qualified(target)} GROUP BY {names} HAVING COUNT(*) > 1 LIMIT 1"
 
 
 def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Field]) -> str:
-    """Keep one row per key, that of the newest attempt. columns: all that can be written."""
+    """Keep one row per key, that of the newest attempt. columns: all writable columns."""
     names = ", ".join(map(quote, columns))
     keys = ", ".join(f"t.{quote(f.target)}" for f in key)
     values = ", ".join(f"t.{quote(column)}" for column in columns)
@@ -77,10 +78,11 @@ def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Fie
 
 
 def delete_overtaken(target: TargetName, key: Sequence[Field], since: int) -> str:
-    """Delete rows of whose key there is another row that was written under the fence `since` or a higher one, and
-    under a higher one than they were. A row without a fence is not pgsnow's, and stays.
+    """Delete rows for which another row with the same key has a higher fence, at or above `since`. Rows without a
+    fence were not written by pgsnow, and stay.
 
-    Snowflake docs, "DELETE" (USING a query)."""
+    Snowflake docs, "DELETE" (USING a query).
+    """
     names, mark, table = [quote(f.target) for f in key], quote(FENCE_COLUMN), qualified(target)
     newer = f"SELECT {', '.join(names)}, MAX({mark}) AS {mark} FROM {table} WHERE {mark} >= {since}"
     old, new = quote(target.table), quote("_PGSNOW_NEWER")
@@ -92,8 +94,8 @@ def delete_overtaken(target: TargetName, key: Sequence[Field], since: int) -> st
 
 
 def create_shadow(shadow: TargetName, output: Sequence[Field], own: Sequence[MetadataColumn]) -> str:
-    """Create a shadow table. Transient, because it holds nothing that the source has not, but not temporary: it
-    outlives the session by days."""
+    """Create a shadow table. It is transient, because the source has all its rows, but not temporary, because it
+    may be needed for days, over many sessions."""
     columns = [(f.target, f.type.snowflake) for f in output] + list(own)
     listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
     return (
@@ -110,10 +112,11 @@ def put_in_place(
     others: Sequence[str],
     fence: int,
 ) -> str:
-    """Replace all rows of the target by those of its shadow table; of rows with one key, by that of the newest attempt.
+    """Replace all rows of the target with those of its shadow table; of rows with one key, with that of the newest
+    attempt.
 
-    Unless a run with a higher fence has written to the target: then it is filled with what it holds. filled and others:
-    as in replace.overwrite.
+    If a run with a higher fence has written to the target, its content stays as it is. filled and others: as in
+    replace.overwrite.
     """
     values = [
         *((f.target, f"b.{quote(f.target)}") for f in output),

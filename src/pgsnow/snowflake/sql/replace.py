@@ -24,11 +24,11 @@ def overwrite(
     others: Sequence[str],
     fence: int,
 ) -> str:
-    """Replace all rows of the target by those of the staging table; of rows with one key, by the last.
+    """Replace all rows of the target with those of the staging table; of rows with one key, with the last one.
 
-    Unless a run with a higher fence has written to the target: then it is filled with what it holds. filled: the
-    target's columns that are pgsnow's own, and what each is filled with. others: those that are not the output's
-    either; NULL in new rows.
+    If a run with a higher fence has written to the target, its content stays as it is. filled: pgsnow's metadata
+    columns in the target, with their values. others: columns that are neither pgsnow's nor in the output; NULL in new
+    rows.
     """
     values = [*staged_values(output), *filled, *((name, "NULL") for name in others)]
     names = ", ".join(quote(name) for name, _ in values)
@@ -48,15 +48,15 @@ def overwrite(
 
 
 def identity() -> tuple[Filled, ...]:
-    """Values by which rows without a key are told apart: content hash, and number among rows that are alike."""
+    """Expressions that identify rows without a key: their content hash, and a number among equal rows."""
     digest = f"r.{quote(HASH_COLUMN)}"
     number = f"ROW_NUMBER() OVER (PARTITION BY {digest} ORDER BY r.{quote(ORDER_COLUMN)})"
     return ((HASH_COLUMN, digest), (OCCURRENCE_COLUMN, number))
 
 
 def append(target: TargetName, batch: str, output: Sequence[Field], filled: Sequence[Filled]) -> str:
-    """Add the rows whose content hash and number are not in the target yet. A stale worker adds rows that the source
-    did hold."""
+    """Add the rows whose content hash and number are not in the target yet. A stale worker can only add rows that
+    the source did contain."""
     values = [*staged_values(output), *filled]
     matching = " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in (HASH_COLUMN, OCCURRENCE_COLUMN))
     return (
@@ -70,5 +70,5 @@ def append(target: TargetName, batch: str, output: Sequence[Field], filled: Sequ
 
 
 def forget_rows(target: TargetName, batch: str, first_row: int) -> str:
-    """Delete the rows that a failed attempt may have left of a batch, and none of the batches before it."""
+    """Delete the rows that a failed attempt at a batch may have left, but none of the batches before it."""
     return f"DELETE FROM {qualified(staging_table(target, batch))} WHERE {quote(ORDER_COLUMN)} >= {first_row}"

@@ -52,7 +52,7 @@ def create_table(
     key: Sequence[Field],
     own: Sequence[MetadataColumn] = (FENCE,),
 ) -> str:
-    """Only key columns are NOT NULL: a source may drop the constraint, and rows that transforms blank must land."""
+    """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL."""
     keys = {field.target for field in key}
     columns = [
         f"{quote(f.target)} {f.type.snowflake}{' NOT NULL' if f.target in keys else ''}" for f in output
@@ -101,8 +101,8 @@ def audit(run_id: str) -> tuple[Filled, ...]:
 
 
 def create_staging(target: TargetName, batch: str, output: Sequence[Field], *, hashed: bool = False) -> str:
-    """OR REPLACE: a batch tried again starts empty, and COPY's memory of loaded files, which is the table's, too.
-    Transient and without time travel: nothing but this batch's MERGE ever reads it."""
+    """OR REPLACE: a repeated batch starts empty, and COPY's load history, which belongs to the table, is empty too.
+    Transient and without time travel: only this batch's MERGE reads it."""
     columns = [f"{quote(f.target)} {f.type.staged}" for f in output]
     if hashed:
         columns.append(f"{quote(HASH_COLUMN)} VARCHAR")
@@ -116,18 +116,18 @@ def drop_staging(target: TargetName, batch: str) -> str:
 
 
 def put(target: TargetName, batch: str, path: Path) -> str:
-    """The file is Parquet, compressed inside: no second compression. The client takes `*`, `?` and `[` in the path
-    for a pattern, so such a path is a ValueError."""
+    """The file is compressed Parquet, so it is not compressed again. The client treats `*`, `?` and `[` in the path
+    as a pattern, so such a path is a ValueError."""
     local = path.absolute().as_posix()
     if any(c in local for c in "*?["):
-        raise ValueError(f"{local!r}: PUT would take this path for a pattern")
+        raise ValueError(f"{local!r}: PUT would interpret this path as a pattern")
     options = f"AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
     return f"PUT {text('file://' + local)} {stage_path(target, batch)} {options}"
 
 
 def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool = False) -> str:
-    """into: the batch whose staging table takes the rows. origin: where from, as SQL. force: files that were loaded
-    once too."""
+    """into: the batch whose staging table takes the rows. origin: the source, as SQL. force: load files even if
+    they were loaded before."""
     return (
         f"COPY INTO {qualified(staging_table(target, into))} FROM {origin} FILE_FORMAT={FILE_FORMAT}"
         f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
@@ -149,10 +149,11 @@ def merge(
     audited: Sequence[Filled] = (),
     into: TargetName | None = None,
 ) -> str:
-    """audited: further columns of the target, each with what it is filled with. into: what stands for the target.
+    """audited: further columns of the target, each with its value. into: the table to merge into, as SQL.
 
-    One row a key: the one read last. A matched row is overwritten unless a run with a higher fence wrote it,
-    so a stale worker's late MERGE changes nothing, and a row whose watermark went back still wins."""
+    One row per key is merged: the one read last. A matched row is overwritten unless a run with a higher fence wrote
+    it, so a stale worker's late MERGE changes nothing, and a row whose watermark decreased is still updated.
+    """
     added = [(FENCE_COLUMN, str(fence)), *audited]
     names = [*(f.target for f in output), *(name for name, _ in added)]
     keys = {f.target for f in key}
@@ -173,7 +174,7 @@ def merge(
 
 
 def staged_values(output: Sequence[Field]) -> list[Filled]:
-    """Each loaded column, and its value in a staging table called `r`, in the target's type."""
+    """Each loaded column, and the expression for its value in a staging table called `r`, in the target's type."""
     return [(f.target, f.type.merge.format(c=_of("r", f.target))) for f in output]
 
 
@@ -192,7 +193,7 @@ def list_staged(target: TargetName) -> str:
 
 
 def show_staging_tables(target: TargetName) -> str:
-    """Finds too many (`_` and `%` in the name are wildcards, and case is ignored): look at the names again."""
+    """May find too many tables (`_` and `%` in the name are wildcards, and case is ignored): check the names."""
     return f"SHOW TABLES LIKE {text(staging_prefix(target) + '%')} IN SCHEMA {schema_of(target)}"
 
 
@@ -205,7 +206,7 @@ def select(target: TargetName, fields: Sequence[Field], where: str = "") -> str:
 
 
 def key_is_one_of(key: Sequence[Field], values: Iterable[Sequence[str]]) -> str:
-    """`values` are constants, already as SQL."""
+    """`values` are SQL constants."""
     listed = ", ".join(f"({', '.join(row)})" for row in values)
     return f"({_names(key)}) IN ({listed})"
 

@@ -1,8 +1,8 @@
-"""A bucket, as far as part files need it, and what boto3 raises as errors of ours. boto3 is imported at the first
-request: never before a fork.
+"""A bucket for part files, through boto3, whose errors are translated. boto3 is imported at the first request, never
+before a fork.
 
-Errors are told apart by code and HTTP status, never by text. Codes: Amazon S3 API Reference, "Error responses".
-Messages are kept out where they are the store's: some name the key of the request.
+Errors are recognised by code and HTTP status, never by text. Codes: Amazon S3 API Reference, "Error responses". The
+store's own messages are not shown, because some contain the key of the request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ANSWER_SECONDS = 60
 TRIES = 4
 """Attempts at each request, with growing pauses (botocore's "standard" retries)."""
 PIECE_BYTES = 16 << 20
-"""Larger files go up in pieces of this size, several at a time; a piece that fails is sent again alone."""
+"""Larger files are uploaded in parts of this size, several in parallel; only a failed part is repeated."""
 UPLOAD_THREADS = 8
 QUIET = ("boto3", "botocore", "s3transfer")
 """Their debug logs show signed requests."""
@@ -46,8 +46,8 @@ NO_BUCKET = frozenset({"NoSuchBucket", "404"})
 
 
 class Bucket:
-    """Safe in several threads, not over a fork. Every method raises StagingUnavailable, StagingAccessDenied or
-    StagingRefused; MissingExtra without boto3."""
+    """Thread-safe, but must not be used across a fork. Every method raises StagingUnavailable, StagingAccessDenied
+    or StagingRefused; MissingExtra without boto3."""
 
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
@@ -59,7 +59,8 @@ class Bucket:
         return self._settings.bucket
 
     def upload(self, files: Mapping[str, Path]) -> None:
-        """Each file to its key, several at once, large ones in pieces. Raises LoadMismatch for a file that is gone."""
+        """Upload each file under its key, several at once, large ones in parts. Raises LoadMismatch for a missing
+        file."""
         client = self._connected()
         from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
@@ -78,13 +79,13 @@ class Bucket:
             raise LoadMismatch(f"{error.filename} is gone before it was uploaded") from None
 
     def put(self, key: str, body: bytes) -> None:
-        """A small object."""
+        """Upload a small object."""
         client = self._connected()
         with translating_s3(self.name, "writing to"):
             client.put_object(Bucket=self.name, Key=key, Body=body)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Keys of all objects below it, in order."""
+        """Keys of all objects under this prefix, in order."""
         client = self._connected()
         with translating_s3(self.name, "listing"):
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
@@ -92,7 +93,7 @@ class Bucket:
                 yield from (found["Key"] for found in page.get("Contents", ()))
 
     def clear(self, prefix: str) -> None:
-        """No object below it is left, and no upload that was begun and never ended. Idempotent."""
+        """Delete all objects under this prefix, and abort unfinished uploads. Idempotent."""
         client = self._connected()
         for key in list(self.keys(prefix)):
             with translating_s3(self.name, "deleting from"):
@@ -104,7 +105,7 @@ class Bucket:
                 self._abort(upload)
 
     def _abort(self, upload: Mapping[str, Any]) -> None:
-        """One that has ended in between is fine."""
+        """Abort an upload; one that has ended in the meantime is ignored."""
         client = self._connected()
         try:
             client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
@@ -132,7 +133,7 @@ def _client(settings: S3Settings) -> Any:
         retries={"mode": "standard", "total_max_attempts": TRIES},
         max_pool_connections=2 * UPLOAD_THREADS,
         s3={"addressing_style": "path" if compatible else "auto"},
-        # Stores that speak S3's language do not all know its newer checksums.
+        # Not all S3-compatible stores support its newer checksums.
         request_checksum_calculation="when_required" if compatible else "when_supported",
         response_checksum_validation="when_required" if compatible else "when_supported",
     )
@@ -142,7 +143,7 @@ def _client(settings: S3Settings) -> Any:
 
 
 def _credentials(settings: S3Settings) -> dict[str, str]:
-    """Nothing: AWS's own chain finds them."""
+    """Arguments with the configured keys; without keys, AWS's own credential chain is used."""
     keys = settings.keys
     if keys is None:
         return {}
@@ -151,7 +152,7 @@ def _credentials(settings: S3Settings) -> dict[str, str]:
 
 
 def _quieten() -> None:
-    """Loggers that the host has given no level."""
+    """Sets a level for loggers for which the host has set none."""
     for name in QUIET:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
@@ -160,9 +161,9 @@ def _quieten() -> None:
 
 @contextmanager
 def translating_s3(bucket: str, doing: str) -> Iterator[None]:
-    """Raises what boto3 raised inside as an error of ours that names the bucket and what was being done.
+    """Raises boto3's errors as PgsnowErrors that name the bucket and the operation.
 
-    The cause is left out: a store's answer may name the key.
+    The cause is left out: a store's response may contain the key.
     """
     from botocore import exceptions as driver
 
@@ -177,7 +178,7 @@ def translating_s3(bucket: str, doing: str) -> Iterator[None]:
             advice="Set S3_ACCESS_KEY and S3_SECRET, or give this machine a role or a profile of AWS.",
         )
     except driver.ParamValidationError:
-        found = errors.StagingRefused(f"S3: {doing} {bucket}: that cannot be a bucket's name")
+        found = errors.StagingRefused(f"S3: {doing} {bucket}: not a valid bucket name")
     except (driver.BotoCoreError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -199,4 +200,4 @@ def _answered(error: Any, bucket: str, doing: str) -> errors.PgsnowError:
     return errors.StagingRefused(what, code=code)
 
 
-_NO_BUCKET_ADVICE = "Correct S3_BUCKET, or make the bucket; pgsnow makes none."
+_NO_BUCKET_ADVICE = "Correct S3_BUCKET, or create the bucket; pgsnow does not create it."

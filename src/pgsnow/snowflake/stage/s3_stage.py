@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002  (these files do not go through Snowflake: neither its session nor the target matters)
-"""Part files through a bucket of the user's own: written there by us, read from there by Snowflake.
+"""Part files in the user's own bucket: written by pgsnow, read by Snowflake.
 
 Source: Snowflake docs, "COPY INTO <table>" (externalLocation, STORAGE_INTEGRATION, CREDENTIALS).
 """
@@ -23,7 +23,7 @@ from pgsnow.snowflake.statement import PUT, Step
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Files on their way into a bucket. folder: what their keys begin with."""
+    """Upload of files into a bucket. folder: the prefix of their keys."""
 
     bucket: Bucket
     folder: str
@@ -33,14 +33,14 @@ class Upload:
     proof: None = None
 
     def send(self, session: Session | None = None) -> Sequence[Result]:
-        """Raises what Bucket.upload raises. Snowflake has no part in it."""
+        """Raises what Bucket.upload raises. Snowflake is not involved."""
         self.bucket.upload({self.folder + part.name: part for part in self.parts})
         return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The removal of all objects in a folder of a bucket."""
+    """Removal of all objects in a folder of a bucket."""
 
     bucket: Bucket
     folder: str
@@ -58,7 +58,7 @@ class S3Stage:
     """Folders of batches below S3_PREFIX."""
 
     def __init__(self, settings: S3Settings, stage: TargetName | None) -> None:
-        """stage: the external stage that stands for `settings.url`, if Snowflake is to read through one."""
+        """stage: the external stage for `settings.url`, if Snowflake reads through one."""
         self._settings = settings
         self._stage = stage
         self.bucket = Bucket(settings)
@@ -90,15 +90,15 @@ class S3Stage:
         return sorted({key[begin:].rpartition("/")[0] + "/" for key in keys})
 
     def list_through_stage(self, folder: str) -> str | None:
-        """The LIST of a folder below S3_PREFIX as Snowflake sees it; None without an external stage."""
+        """LIST of a folder below S3_PREFIX as Snowflake sees it; None without an external stage."""
         return f"LIST @{qualified(self._stage)}/{folder}" if self._stage is not None else None
 
     def key(self, batch: str) -> str:
-        """The beginning of the keys of the batch's objects. The closing slash keeps batch 1 apart from batch 10."""
+        """The prefix of the keys of the batch's objects. The closing slash separates batch 1 from batch 10."""
         return f"{self._settings.prefix}/{folder_of(batch)}"
 
     def _origin(self, batch: str, show: Callable[[Secret], str]) -> str:
-        """The place that COPY reads from, with its right to do so."""
+        """The location from which COPY reads, with its credentials or integration."""
         if self._stage is not None:
             return f"@{qualified(self._stage)}/{folder_of(batch)}"
         place = text(self._settings.url + folder_of(batch))

@@ -1,4 +1,4 @@
-"""Stages, which keep part files until COPY has read them: their interface, Snowflake's own, and the choice."""
+"""Stages, which hold part files until COPY has read them: their interface, Snowflake's own stage, and the choice."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from pgsnow.snowflake.statement import PUT, SqlStatement, Step, Uploaded
 
 
 class Stage(Protocol):
-    """A place for the part files of load batches, each batch in a folder of its own name. All steps are idempotent."""
+    """A place for the part files of load batches, with one folder per batch. All steps are idempotent."""
 
     def put(self, target: TargetName, batch: str, parts: Sequence[Path]) -> tuple[Step, ...]:
-        """Upload the files into the batch's folder under their own names, over those that are there.
+        """Upload the files into the batch's folder under their own names; existing files are overwritten.
 
-        Raises LoadMismatch when one of them is not here any more, or was not taken."""
+        Raises LoadMismatch if a file is missing here, or was not accepted.
+        """
 
     def copy(self, target: TargetName, batch: str, into: str, *, force: bool = False) -> str | Confidential:
-        """The COPY from the batch's folder into the staging table of the batch `into`. force: although the files were
-        loaded before."""
+        """The COPY from the batch's folder into the staging table of the batch `into`. force: load files even if
+        they were loaded before."""
 
     def origin(self, target: TargetName, batch: str) -> str | None:
-        """The batch's folder as a stage that a COPY with a SELECT may read; None: there is no stage."""
+        """The batch's folder as a stage path from which a COPY with a SELECT can read; None: there is no stage."""
 
     def remove(self, target: TargetName, batch: str) -> Step:
-        """Remove all that is in the batch's folder, and nothing else. A folder that is not there is fine."""
+        """Remove everything in the batch's folder, and nothing else. A missing folder is ignored."""
 
     def batches(self, session: Session, target: TargetName) -> list[str]:
-        """`<batch>/` of every folder there is, other tables' too."""
+        """`<batch>/` of every existing folder, including those of other tables."""
 
 
 class InternalStage:
@@ -73,7 +74,7 @@ INTERNAL: Stage = InternalStage()
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """All stages that the settings offer. Outlives a tick; to be made after a fork."""
+    """All stages that the settings provide. Kept between ticks; must be created after a fork."""
 
     s3: S3Stage | None = None
 
@@ -93,7 +94,7 @@ class Stages:
 
     @property
     def all(self) -> tuple[Stage, ...]:
-        """All stages: an earlier run, under another configuration, may have left files in any."""
+        """All stages, because an earlier run with another configuration may have left files in any of them."""
         return (INTERNAL, self.s3) if self.s3 is not None else (INTERNAL,)
 
 

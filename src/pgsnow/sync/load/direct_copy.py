@@ -49,18 +49,18 @@ class DirectCopyLoader:
         self._into = shadow or load.plan.target
         self._merge = MergeLoader(load, shadow)
         self._may_copy: bool | None = None if can_copy_directly(load.plan) else False
-        """None: not known before the target was looked at."""
+        """None: unknown until the target was inspected."""
         self._found_older = False
         self._copied = False
         self._before: int | None = 0
-        """Rows that the batches before have put there under the run's fence; None: not known."""
+        """Rows that earlier batches loaded under the run's fence; None: unknown."""
 
     def load(self, batch: LoadBatch) -> Loaded | TargetRecreated:
         self._load.batches.cleanup(but=(batch.batch,))
         self._load.batches.begin(batch.batch)
         outcome = self._copy(batch) or self._merge.merge(batch)
         if self._before is not None:
-            # A row that was merged may have taken the place of another attempt's.
+            # A merged row may have replaced a row of another attempt.
             new = isinstance(outcome, TargetRecreated) or outcome.inserted == batch.rows
             self._before = self._before + batch.rows if new else None
         return outcome
@@ -100,7 +100,7 @@ class DirectCopyLoader:
                 lambda session: self._attempt(session, batch, origin, again=next(attempts) > 0)
             )
         except TargetQueryFailed as refused:
-            # A statement that is refused has done nothing. MERGE may take it, and looks at the target again.
+            # A rejected COPY has changed nothing. A MERGE may succeed, and inspects the target again.
             load.recorder.events.append(f"{batch.batch} is merged: {refused}")
             self._may_copy = False
             load.batches.begin(batch.batch)
@@ -130,7 +130,7 @@ class DirectCopyLoader:
             if done.event is not None:
                 load.recorder.tell(done.event)
             if done.phase == PUT:
-                # A run that takes the table over removes the files first: a COPY that comes too late finds none.
+                # A run that takes over the table removes the files first, so a late COPY finds none.
                 load.batches.record(batch.batch)
             phases.append(done)
         return replace(result_of(phases), inserted=batch.rows)

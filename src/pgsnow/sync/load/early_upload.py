@@ -47,7 +47,7 @@ class EarlyUploader:
             current.rows += part.rows
             current.size += part.size
             if load.method(current.rows, current.size) == "stage":
-                # Before each file: minutes may pass between them, and a run that takes the table over cleans up once.
+                # Before each file: minutes may pass between them, and a run that takes over the table cleans up once.
                 load.batches.begin(batch)
                 current.pool = current.pool or ThreadPoolExecutor(1, thread_name_prefix="pgsnow-upload")
                 current.sent[part.path] = current.pool.submit(self._upload, current, batch, part.path)

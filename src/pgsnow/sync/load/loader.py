@@ -15,7 +15,7 @@ class Loaded:
     """The batch is committed in its table (the target, or the shadow table of a backfill)."""
 
     inserted: int = 0
-    """Rows that were not there before."""
+    """Rows that were not in the table before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class MergeLoader:
                 if isinstance(refused, TargetMissing):
                     load.target.read_all()
                 raise
-            # The target may have been dropped, or altered by hand, since its columns were remembered.
+            # The target may have been dropped, or altered by hand, since its columns were cached.
             recreated = load.target.make_fit(inspect=True)
             result = load.session.do(attempt)
         load.recorder.loaded(batch, result)

@@ -56,7 +56,7 @@ class RunSession:
             try:
                 return action(self.session)
             except PgsnowError:
-                # A session that has failed may hold a transaction or a broken socket; the next try gets a new one.
+                # A session that has failed may hold a transaction or a broken socket; the next attempt gets a new one.
                 self.close()
                 raise
 

@@ -43,7 +43,7 @@ class Target:
         self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not approved
         self._created = False
         self.columns = table.claim.target_columns
-        """Name → type, as far as they are known; None: they are looked up before the target is next relied upon."""
+        """The cached columns, name → type; None: they must be looked up before the next load."""
 
     @property
     def is_fit(self) -> bool:

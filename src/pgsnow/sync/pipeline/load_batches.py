@@ -114,7 +114,7 @@ class LoadBatchWriter:
     def _write(self, writer: PartWriter, page: Page) -> None:
         if self._stop.is_set():
             raise ShuttingDown(
-                f"{self._recorder.table}: stopped between two pages; the load batch under way is dropped"
+                f"{self._recorder.table}: stopped between two pages; the current load batch is dropped"
             )
         rows = self._rejected.filter_rows(page)
         with self._recorder.timed("write"):

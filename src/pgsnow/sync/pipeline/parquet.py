@@ -23,8 +23,8 @@ PART_BYTES = 128 << 20
 connector holds a part in memory while it uploads it, so this bounds memory too: see docs/loading.md."""
 
 FIRST_PART_BYTES = 8 << 20
-"""File size of a batch's first part; each further one has at least this, and half of what those before it have. There
-is something to upload early then, while the rest is read, little is left at the end, and yet there are few files.
+"""File size of a batch's first part; each further part has at least this size, and half the size of all before it. So
+uploads can begin early, little is left to upload at the end, and there are few files.
 Measured: docs/decisions/24-files-go-up-while-rows-are-read.md"""
 
 HASH_BYTES = 16
@@ -150,7 +150,7 @@ def row_hashes(rows: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
     if not names:
         raise ValueError("a row without columns has no hash")
     cells = [_hashed_cells(column, name) for column, name in zip(rows.columns, names, strict=True)]
-    # not null_handling="skip", which leaves out rows that are NULL throughout
+    # not null_handling="skip", which leaves out rows in which every value is NULL
     joined = pc.binary_join_element_wise(
         *cells, pa.scalar(b""), null_handling="replace", null_replacement=b""
     )

@@ -31,7 +31,7 @@ class EngineContext:
     planner: Planner
     observer: Observer | None
     stop: threading.Event
-    """Set once the engine was asked to stop."""
+    """Set when the engine is asked to stop."""
     stages: Stages
     targets: Mapping[str, str]
     """The full name of each configured table's target."""
@@ -46,11 +46,11 @@ class RunOptions:
     full_refresh: bool = False
     """Read everything, and delete rows that the source no longer has."""
     resync: bool = False
-    """Read everything into a shadow table, and swap it with the target's content."""
+    """Read everything into a shadow table, then replace the target's content with it."""
     load: bool = False
     """Load staged batches now, whether they are due or not."""
     leave_chunks: bool = False
-    """Begin and end backfills, and leave their chunks to other processes."""
+    """Begin and finish backfills, but leave their chunks to other processes."""
 
     @property
     def refresh(self) -> bool:

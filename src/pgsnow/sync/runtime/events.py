@@ -34,7 +34,7 @@ class Event:
 
 
 Observer = Callable[[Event], None]
-"""Called in the thread that does the step; an exception it raises ends that table's run as a failure would."""
+"""Called in the thread that executes the step; if it raises an exception, that table's run fails."""
 
 PHASES: Final = (
     "started", "swept", "evolved", "read", "page", "written", "put", "staged", "copied", "inserted", "merged", "chunk",

@@ -45,5 +45,5 @@ class Heartbeat:
             try:
                 self._leases.renew(list(self._claims.values()))
             except PgsnowError:
-                # The ledger may be back at the next beat: a lease outlives ten of them, and every write is fenced.
+                # The ledger may be available at the next beat: a lease lasts ten of them, and every write is fenced.
                 continue

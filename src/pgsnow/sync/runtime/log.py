@@ -19,7 +19,7 @@ from pgsnow.model.unexpected import public_text, redacted_traceback
 
 def logger(table: str | None = None, run_id: str | None = None) -> Any:
     """A logger whose lines carry the table and the run's id."""
-    import structlog  # slow to load; a command that logs nothing does without
+    import structlog  # slow to import; a command that logs nothing does not need it
 
     bound = {name: value for name, value in (("table", table), ("run_id", run_id)) if value is not None}
     return structlog.wrap_logger(

@@ -124,5 +124,6 @@ class Planner:
                 raise
             raise SourceTableMissing(
                 f"{config.source}: the table is called {now} now",
-                advice=f"Write `source: {now}` and `name: {config.name}` in sync_config.yaml to go on where it was.",
+                advice=f"Write `source: {now}` and `name: {config.name}` in sync_config.yaml"
+                " to continue from its checkpoint.",
             ) from None

@@ -99,7 +99,7 @@ class Recorder:
         self.bytes_staged = 0
         self.load_units = 0
         self.replaced = False
-        """True once the target's content has been replaced, if by no row."""
+        """True once the target's content has been replaced, even if by no rows."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
 

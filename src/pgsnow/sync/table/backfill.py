@@ -1,7 +1,7 @@
-"""A full read of a large table in chunks; the ledger has each as done once it is in the target, whatever crashes.
+"""A full read of a large table in chunks; each chunk is recorded in the ledger once it is in the target.
 
-What changes meanwhile is read afterwards, from the checkpoint that was captured before the first chunk.
-docs/decisions/17-a-backfill-in-chunks.md shows why nothing is missed.
+Changes made in the meantime are read afterwards, from the checkpoint that was captured before the first chunk.
+docs/decisions/17-a-backfill-in-chunks.md shows why no change is missed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pgsnow.sync.table.throttle import MEGABYTE
 
 @dataclass(frozen=True, slots=True)
 class BackfillDone:
-    """Every chunk of `work` is in the target; `checkpoint` is where to go on from. The ledger still has the backfill:
-    it ends with the next checkpoint."""
+    """All chunks of `work` are in the target; the next read starts from `checkpoint`. The ledger keeps the backfill
+    until the checkpoint is moved."""
 
     work: Backfill
     checkpoint: Checkpoint
@@ -34,13 +34,13 @@ class BackfillDone:
 
 @dataclass(frozen=True, slots=True)
 class ChunksRemain:
-    """Other processes are loading chunks; a later run goes on once they are done."""
+    """Other processes are still loading chunks; a later run continues once they are done."""
 
     counts: ChunkCounts
 
 
 def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
-    """Begin a backfill, or go on with one, if everything is to be read, and that is more than a chunk; else None."""
+    """Begin or resume a backfill if everything must be read and that is more than one chunk; else None."""
     if not may_be_needed(run):
         return None
     start = plan_backfill(
@@ -48,7 +48,7 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
     )
     if start is None or len(start.chunks) == 1:
         return None
-    run.destination.prepare()  # first: if the target has to be created, chunks that were done are lost
+    run.destination.prepare()  # first: if the target must be created, the loaded chunks are lost
     work = resume(run, start) or begin(run, start)
     run.recorder.full_read = work.reason
     try:
@@ -61,7 +61,7 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
 
 
 def may_be_needed(run: RunContext) -> bool:
-    """False if it is known before a snapshot that not everything is read, or not in chunks."""
+    """False if it is already clear that not everything must be read, or not in chunks."""
     reasons = (run.because, run.probe.full_read if run.probe else None)
     everything = (
         run.checkpoint is None or run.options.refresh or any(reason is not None for reason in reasons)
@@ -72,7 +72,7 @@ def may_be_needed(run: RunContext) -> bool:
 
 
 def resume(run: RunContext, start: BackfillPlan) -> Backfill | None:
-    """The backfill that an earlier run has left unfinished, if its chunks are still what there is to be read."""
+    """The unfinished backfill of an earlier run, if its chunks still fit the table and the configuration."""
     known = run.ledger.backfills.current(run.claim)
     if known is None:
         return None
@@ -85,13 +85,13 @@ def resume(run: RunContext, start: BackfillPlan) -> Backfill | None:
     if known.replaces:
         run.destination.keep_shadow(known.fence)
     run.recorder.events.append(
-        f"the backfill goes on with {len(known.left)} of {len(known.chunks)} chunks: {known.reason}"
+        f"the backfill continues with {len(known.left)} of {len(known.chunks)} chunks: {known.reason}"
     )
     return known
 
 
 def begin(run: RunContext, start: BackfillPlan) -> Backfill:
-    """Begin a new backfill, in the ledger first; it takes the place of one that is under way."""
+    """Record a new backfill in the ledger; it replaces any current one."""
     run.recorder.events.append(f"backfill in {len(start.chunks)} chunks: {start.reason}")
     if run.replaces_content and run.reshaped:
         run.destination.prepare(relaxed=True)
@@ -110,20 +110,20 @@ def begin(run: RunContext, start: BackfillPlan) -> Backfill:
 
 
 def load_chunks(run: RunContext, work: Backfill) -> ChunkCounts:
-    """Load the chunks that are left, or leave them to other processes; the progress then. Raises TargetGone."""
+    """Load the remaining chunks, or leave them to other processes; returns the progress. Raises TargetGone."""
     if not run.options.leave_chunks:
         return ChunkPool(run, work).load()
     counts = run.ledger.backfills.counts(run.claim.table)
     if counts is None:
-        raise TargetGone(f"{run.claim.table}: the backfill is not under way any more")
+        raise TargetGone(f"{run.claim.table}: the backfill has ended")
     return counts
 
 
 def finish(run: RunContext, work: Backfill) -> BackfillDone:
-    """All chunks are done: let the target hold each key once, or the shadow table take its place."""
+    """After all chunks: make sure that the target has each key once, or replace its content with the shadow table."""
     done = run.ledger.backfills.current(run.claim)
     if done is None or done.id != work.id:
-        raise LeaseLost(f"{run.claim.table}: the backfill is not under way any more")
+        raise LeaseLost(f"{run.claim.table}: the backfill has ended")
     run.destination.batches.inherit(left_behind(done.chunks))
     attempts = Attempts(not_after=done.fence - 1, given_up=done.given_up)
     run.destination.loader(LoadFacts(backfill=BackfillFacts(done.fence, done.replaces, attempts))).finish()
@@ -135,12 +135,12 @@ def finish(run: RunContext, work: Backfill) -> BackfillDone:
 
 
 def left_behind(chunks: Iterable[Chunk]) -> list[str]:
-    """Batches whose workers have not cleaned them up."""
+    """Batches that failed attempts at chunks have not cleaned up."""
     return [batch for chunk in chunks for batch in chunk.open_batches]
 
 
 def newest_watermark(run: RunContext, work: Backfill) -> str | None:
-    """The largest watermark of all chunks, whatever their order."""
+    """The largest watermark of all chunks."""
     if run.plan.watermark is None:
         return None
     return largest(run.plan, (chunk.last_watermark for chunk in work.chunks))

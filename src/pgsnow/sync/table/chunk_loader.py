@@ -1,4 +1,4 @@
-"""Loads chunks of a backfill, one after the other, each read in a snapshot of its own."""
+"""Loads chunks of a backfill, one after the other, each read in its own snapshot."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from pgsnow.sync.table.throttle import Throttle
 
 
 class ChunkLoader:
-    """For one thread. A context manager: it keeps a session in Snowflake and a folder for part files from one chunk to
-    the next."""
+    """For one thread. A context manager: it keeps its Snowflake session and its folder for part files from one
+    chunk to the next."""
 
     def __init__(
         self, engine: EngineContext, prepared: Prepared, conn: psycopg.Connection, run_id: str
     ) -> None:
-        """conn: for small queries; other threads may use it too."""
+        """conn: for small queries; may be shared with other threads."""
         self._engine = engine
         self._prepared = prepared
         self._conn = conn
@@ -62,11 +62,11 @@ class ChunkLoader:
         throttle: Throttle,
         finish: Callable[[Claim, Chunk], None],
     ) -> None:
-        """Load the chunk, and clean up. The claim is released, whatever happens.
+        """Load the chunk, clean up, and release the claim in any case.
 
-        recorder: of this chunk alone. finish: is called once all rows are in the target, to record it in the ledger.
-        Raises TargetGone if the table is gone, and with it the chunks that were done; LeaseLost if another worker has
-        the chunk; and what reading, transforming and loading raise.
+        recorder: of this chunk alone. finish: called once all rows are in the target, to record the chunk in the
+        ledger. Raises TargetGone if the table was dropped, and with it the chunks that were done; LeaseLost if another
+        worker has claimed the chunk; and what reading, transforming and loading raise.
         """
         table = ClaimedTable(self._engine.ledger, taken.claim)
         destination = destination_of(
@@ -79,20 +79,20 @@ class ChunkLoader:
                 finish(taken.claim, self._load(taken, destination, recorder, throttle))
                 destination.batches.cleanup()
         except TargetGone:
-            with contextlib.suppress(LeaseLost):  # the ledger lists these batches as the table's by now
+            with contextlib.suppress(LeaseLost):  # by now the ledger lists these batches under the table
                 destination.batches.cleanup()
             raise
         except LeaseLost:
             destination.batches.abandon()
             raise
         finally:
-            with contextlib.suppress(PgsnowError):  # the ledger finds out by itself that the worker is gone
+            with contextlib.suppress(PgsnowError):  # the ledger detects by itself that the worker has ended
                 self._engine.ledger.leases.release([taken.claim])
 
     def _load(
         self, taken: ChunkClaim, destination: Destination, recorder: Recorder, throttle: Throttle
     ) -> Chunk:
-        """The chunk as it is once all its rows are in the target, or in the shadow table."""
+        """The chunk with its counts, once all its rows are in the target or in the shadow table."""
         engine, plan, chunk = self._engine, self._prepared.plan, taken.chunk
         rejected = RejectedRows(
             plan, self._prepared.transform, engine.ledger, taken.claim, recorder, self._conn

@@ -1,6 +1,6 @@
 """Thread pool that loads the chunks of one backfill.
 
-A thread that fails keeps the others from taking more chunks; each ends the one that it has, so nothing of it is wasted.
+If a thread fails, the others take no more chunks, but finish the ones that they have.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pgsnow.sync.table.throttle import RateMeter, Throttle
 
 
 class ChunkPool:
-    """For one use: `load`."""
+    """Can be used once: `load`."""
 
     def __init__(self, run: RunContext, work: Backfill) -> None:
         self._run = run
@@ -30,7 +30,7 @@ class ChunkPool:
         self._failures: list[Exception] = []
 
     def load(self) -> ChunkCounts:
-        """Load chunks until there is none to take; the progress then, for other processes may be loading chunks too.
+        """Load chunks until none can be claimed; returns the progress, as other processes may be loading chunks too.
 
         Raises TargetGone, or else the error of the first thread that failed.
         """
@@ -45,7 +45,7 @@ class ChunkPool:
             raise (gone or self._failures)[0]
         counts = self._run.ledger.backfills.counts(self._run.claim.table)
         if counts is None:
-            raise LeaseLost(f"{self._run.claim.table}: the backfill is not under way any more")
+            raise LeaseLost(f"{self._run.claim.table}: the backfill has ended")
         return counts
 
     def _guarded(self) -> None:
@@ -78,7 +78,7 @@ class ChunkPool:
         return taken
 
     def _finish(self, claim: Claim, chunk: Chunk) -> None:
-        """Record the chunk as done. Observers are told in the order in which chunks are done."""
+        """Record the chunk as done. Observers are notified in the order in which chunks are done."""
         with self._lock:
             counts = self._run.ledger.backfills.finish_chunk(claim, chunk)
             self._speed.chunk_done(counts.left)

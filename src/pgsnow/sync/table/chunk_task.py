@@ -28,7 +28,7 @@ def new_run_id() -> str:
 def claim_and_load_chunk(
     engine: EngineContext, tables: Sequence[TableConfig], holder: str
 ) -> ChunkReport | None:
-    """Load one chunk that waits, of any of these tables; None: none does. See Engine.take_chunk."""
+    """Load one unclaimed chunk of any of these tables; None: there is none. See Engine.take_chunk."""
     wanted = {table.name: table.max_parallel_chunks for table in tables}
     taken = engine.ledger.backfills.claim_chunk(wanted, run_id=new_run_id(), holder=holder)
     if taken is None:
@@ -58,10 +58,11 @@ class _Taken:
         self._report: ChunkReport | None = None
 
     def load(self, conn: psycopg.Connection) -> ChunkReport:
-        from pgsnow.sync.table.chunk_loader import ChunkLoader  # Arrow: without a chunk it is not imported
+        # It imports Arrow, which is not needed without a chunk.
+        from pgsnow.sync.table.chunk_loader import ChunkLoader
 
         limit = self._config.max_mb_per_s
-        if limit is not None:  # for all workers that may load chunks of the table at once
+        if limit is not None:  # shared by all workers that may load chunks of the table in parallel
             limit /= self._config.max_parallel_chunks
         self._speed = RateMeter(1, limit, self._engine.stop)
         with ChunkLoader(self._engine, self._planned(conn), conn, self._taken.claim.run_id) as loader:
@@ -79,7 +80,7 @@ class _Taken:
         return prepared
 
     def _finish(self, claim: Claim, chunk: Chunk) -> None:
-        """Record the chunk as done, and tell the observer and the log."""
+        """Record the chunk as done, and notify the observer and the log."""
         counts = self._engine.ledger.backfills.finish_chunk(claim, chunk)
         self._report = ChunkReport(
             claim.table, claim.run_id, chunk.number, chunk.rows, chunk.rejected, chunk.size,

@@ -1,7 +1,7 @@
-"""Context of one run of one table: its facts and services, how they are opened, and the outcome of the run.
+"""Context of one run of one table: its facts and services, how it is opened, and the outcome of the run.
 
-Imports all that a busy table needs and an idle tick does without (Arrow, Parquet, the way into Snowflake), so it is
-imported with the first busy table of a process: that costs as much CPU as several idle ticks.
+It imports everything that a busy table needs and an idle tick does not (Arrow, Parquet, the Snowflake loaders), so it
+is imported with the first busy table of a process: the import costs as much CPU time as several idle ticks.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ from pgsnow.sync.table.inspect import Inspection
 
 @dataclass(frozen=True, slots=True)
 class TableOutcome:
-    """How far a run came. backfilled: it ended a backfill, whichever processes loaded its chunks. remaining: progress
-    of the backfill whose chunks other processes are loading; this run went no further."""
+    """Result of a run that did not fail. backfilled: it completed a backfill, whichever processes loaded its
+    chunks. remaining: progress of a backfill whose remaining chunks other processes are loading, at which the run
+    ended."""
 
     backfilled: bool = False
     remaining: ChunkCounts | None = None
@@ -50,7 +51,7 @@ class RunContext:
     plan: TablePlan
     table: ClaimedTable
     checkpoint: Checkpoint | None
-    """Where the reading goes on from; None: everything is read."""
+    """Where the read starts; None: everything is read."""
     horizon: Horizon
     source: Source
     rejected: RejectedRows
@@ -63,12 +64,12 @@ class RunContext:
     """Result of the inspection of the table before this run."""
     chunk_loader: Callable[[], ChunkLoader]
     loads_staged: bool = False
-    """Batches that wait in the stage are due, or a person asked for them to be loaded."""
+    """Staged batches are due, or a person requested that they be loaded."""
     because: str | None = None
     backfill: Backfill | None = None
-    """The backfill whose chunks are all in the target, and which `checkpoint` follows."""
+    """The backfill whose chunks are all in the target; `checkpoint` was captured before them."""
     resync: bool = False
-    """Everything that is read takes the place of the target's content, at once."""
+    """The rows that are read replace the target's content in one step."""
 
     @property
     def claim(self) -> Claim:
@@ -80,27 +81,27 @@ class RunContext:
 
     @property
     def replaces_content(self) -> bool:
-        """True if the rows of a full read take the place of all that the target holds (or, with mode append, are added
-        as a whole)."""
+        """True if the rows of a full read replace the target's whole content (or, with mode append, are added as a
+        whole)."""
         before = self.checkpoint.mode if self.checkpoint else None
         as_a_whole = self.plan.whole or self.drift.replace or self.resync
         return as_a_whole or before in (ReadMode.FULL, ReadMode.APPEND)
 
     @property
     def reshaped(self) -> bool:
-        """True if the target may have been filled by another key than the plan's."""
+        """True if the target may have been filled with another key than the plan's."""
         other_shape = self.checkpoint is not None and self.checkpoint.shape != self.plan.shape
         return self.drift.replace or other_shape
 
     @property
     def prunes(self) -> bool:
-        """True if rows that a full read does not find are deleted."""
+        """True if target rows that a full read does not find are deleted."""
         if self.backfill is not None and self.backfill.prunes:
             return True
         return self.options.refresh or (self.drift.prune and not self.plan.whole)
 
     def reader(self) -> Reader:
-        """The reader of what has changed since the checkpoint, or of everything."""
+        """The reader of the changes since the checkpoint, or of everything."""
         return open_reader(
             self.source, self.plan, self.checkpoint, self.horizon,
             full=self.options.refresh and self.backfill is None, because=self.because,
@@ -109,7 +110,7 @@ class RunContext:
         )  # fmt: skip
 
     def facts(self, reader: Reader) -> LoadFacts:
-        """Facts that the choice of a loader depends on. reader: entered."""
+        """Facts that decide which loader is chosen. reader: already entered."""
         return LoadFacts(
             full_read=reader.full_read is not None,
             first=self.checkpoint is None,
@@ -130,12 +131,12 @@ def open_run(
     *,
     loads_staged: bool,
 ) -> Iterator[RunContext]:
-    """The run of an inspected table. Its session in Snowflake is closed at the end; if another run has claimed the
-    table meanwhile, the batches that this one has left outside are removed first.
+    """The run of an inspected table. Its Snowflake session is closed at the end. If another run has claimed the table
+    in the meantime, this run's open batches are removed first.
 
-    conn: for small queries. loads_staged: batches that wait in the stage are loaded now.
+    conn: for small queries. loads_staged: load staged batches now.
     """
-    begin_import()  # the driver is by far the largest part, and is not needed while Postgres is looking for the rows
+    begin_import()  # the connector takes longest to import, and is not needed while Postgres executes the query
     plan, recorder, claim = found.plan, found.recorder, found.claim
     table = ClaimedTable(engine.ledger, claim)
     destination = destination_of(engine, plan, table, recorder)
@@ -155,7 +156,7 @@ def open_run(
 
 
 def retry_claim(run: RunContext) -> Claim:
-    """The claim that another attempt goes on with: batches of this one are cleaned up, and the target is to be looked
-    up again."""
+    """The claim for another attempt: the batches of this attempt are cleaned up, and the target will be looked up
+    again."""
     run.destination.batches.cleanup()
     return replace(run.claim, open_batches=(), target_columns=None)

@@ -1,7 +1,7 @@
-"""`load_every`: each tick stages what has changed, and few ticks load it.
+"""`load_every`: each tick stages the changes, and only some ticks load them.
 
-Between two loads nothing is sent that a warehouse is needed for. docs/decisions/21-staged-now-loaded-later.md shows why
-nothing is lost, doubled or overtaken.
+Between two loads, no statement that needs a warehouse is sent. docs/decisions/21-staged-now-loaded-later.md shows why
+no row is lost, duplicated or overtaken.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pgsnow.sync.table.load_schedule import is_much
 from pgsnow.sync.table.steps import RECREATED
 
 CANNOT_BE_LOADED = (StagedRowsLost, TargetQueryFailed, StagingRefused)
-"""Errors of staged batches that are resolved by reading their rows again, or else occur again then."""
+"""Errors of staged batches after which their rows are read again; if that does not help, the error recurs."""
 
 
 def stage_or_load(run: RunContext) -> RunContext | None:
-    """Stage what has changed, if it may wait, and load what is due; None: that is all there is to do. Else the run that
-    goes on at once, with no batch in the stage that is older than what it loads."""
+    """Stage the changes if they can be deferred, and load them if they are due; None: the run is complete.
+    Otherwise returns the run to continue at once; no batches older than its rows are staged then."""
     if not may_wait(run):
         return without_staged(run)
     waiting = run.claim.staged
@@ -45,7 +45,7 @@ def stage_or_load(run: RunContext) -> RunContext | None:
 
 
 def may_wait(run: RunContext) -> bool:
-    """False if it is known before a snapshot that more than changes is to be read, or the table is not as it was."""
+    """False if it is already clear that more than changes must be read, or that the table has been altered."""
     if run.plan.config.load_every <= 0 or run.plan.whole or run.options.refresh or run.checkpoint is None:
         return False
     everything = run.probe is not None and run.probe.full_read is not None
@@ -54,7 +54,7 @@ def may_wait(run: RunContext) -> bool:
 
 
 def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None:
-    """The batches that wait from now on; None: everything has to be read, and nothing was."""
+    """The newly staged batches; None: everything must be read, and nothing was staged."""
     new: list[StagedBatch] = []
     reader, waiting = run.reader(), run.claim.staged
     with reader, Spool(run.claim.run_id) as spool:
@@ -95,7 +95,7 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
 def record_staged(
     run: RunContext, new: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None
 ) -> None:
-    """These batches wait from now on, and the reading is at `checkpoint`: one write of the ledger."""
+    """Record that these batches are staged and that the table was read up to `checkpoint`, in one write."""
     if not new:
         run.table.advance(checkpoint, source)
         return
@@ -106,7 +106,7 @@ def record_staged(
 
 
 def without_staged(run: RunContext) -> RunContext:
-    """The run that goes on once no batch waits in the stage any more."""
+    """The run to continue when no batch is staged any more."""
     if not run.claim.staged:
         return run
     if reads_everything(run):
@@ -115,7 +115,7 @@ def without_staged(run: RunContext) -> RunContext:
 
 
 def reads_everything(run: RunContext) -> bool:
-    """True if batches that wait need not be loaded first."""
+    """True if everything is read, so that staged batches need not be loaded first."""
     found = run.probe.full_read if run.probe else None
     reasons = (run.because, run.drift.full_read, found)
     everything = (
@@ -125,8 +125,8 @@ def reads_everything(run: RunContext) -> bool:
 
 
 def load_waiting(run: RunContext) -> RunContext | None:
-    """Load the batches that wait, by as few MERGEs as max_rows_per_load allows. Not None: they could not be loaded, and
-    this run is to read their rows again."""
+    """Load the staged batches, with as few MERGEs as max_rows_per_load allows. Returns a run if they could not be
+    loaded: it must read their rows again."""
     waiting = run.claim.staged
     if not waiting:
         return None
@@ -135,7 +135,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
         for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
             run.destination.load_staged(batches, first + at)
     except CANNOT_BE_LOADED as error:
-        # From where the loading is; from the beginning, if that is because the target has gone.
+        # From the checkpoint of what was loaded; from the beginning if the target was dropped.
         if run.destination.prepare_again().created:
             return begin_again(run, waiting)
         return read_again(run, str(error))
@@ -150,7 +150,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
 
 
 def read_again(run: RunContext, why: str) -> RunContext:
-    """Give up the batches that wait: the reading goes back to where the loading is."""
+    """Discard the staged batches: the checkpoint goes back to what was loaded."""
     waiting = run.claim.staged
     run.table.discard_staged()
     run.recorder.events.append(f"{counted(waiting)} are read again: {why}")
@@ -162,7 +162,7 @@ def read_again(run: RunContext, why: str) -> RunContext:
 
 
 def begin_again(run: RunContext, waiting: Sequence[StagedBatch]) -> RunContext:
-    """The target was recreated: the ledger has no checkpoint, and the batches that waited are dropped."""
+    """The target was recreated: the ledger has no checkpoint, and the staged batches are dropped."""
     remove(run, waiting)
     run.recorder.events.append(RECREATED)
     run.rejected.begin_again()
@@ -170,7 +170,7 @@ def begin_again(run: RunContext, waiting: Sequence[StagedBatch]) -> RunContext:
 
 
 def remove(run: RunContext, batches: Sequence[StagedBatch]) -> None:
-    """Clean up batches that wait no longer, so that no later batch finds their files."""
+    """Clean up batches that are no longer staged, so that no later batch finds their files."""
     run.destination.batches.inherit([batch.batch for batch in batches])
     run.destination.batches.cleanup()
 

@@ -1,4 +1,4 @@
-"""Inspection of claimed tables, in Postgres alone: is there anything to read, and is everything read?"""
+"""Inspection of claimed tables, in Postgres alone: are there rows to read, and must everything be read?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Result of one inspection. `checkpoint` is where to go on from: the ledger's, or another after an audit."""
+    """Result of one inspection. `checkpoint` is where the next read starts: the ledger's, or a new one after an
+    audit."""
 
     claim: Claim
     prepared: Prepared
@@ -40,18 +41,18 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Inspects the tables of one tick: the horizon first, then each table. Any thread may call; each call takes a
-    source connection while it lasts. recorders: by table."""
+    """Inspects the tables of one tick: the horizon first, then each table. Thread-safe; each call takes a source
+    connection from the pool. recorders: by table."""
 
     context: EngineContext
     connections: Connections
     recorders: Mapping[str, Recorder]
 
     def take_horizon(self, claims: Sequence[Claim]) -> tuple[Horizon, dict[str, str | None]]:
-        """The horizon, taken before any snapshot of this tick, and the catalog fingerprint of each table (None: there
-        is no such table).
+        """The horizon, taken before any snapshot of this tick, and the catalog fingerprint of each table (None: the
+        table does not exist).
 
-        A role that may not see other sessions needs their saved listing; see pgsnow.postgres.incremental.horizon.
+        A role that may not see other sessions needs the saved listing; see pgsnow.postgres.incremental.horizon.
         """
         ledger, source = self.context.ledger, self.context.settings.source.display
         sources = [self.context.config.table(claim.table).source for claim in claims]
@@ -63,13 +64,13 @@ class Inspector:
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
     def inspect(self, claim: Claim, horizon: Horizon, fingerprint: str | None) -> Inspection:
-        """Start the table's run: plan it, and probe it for changes by one statement, with the audit when it is due.
-        Opens no connection to Snowflake. Raises SourceUnavailable, and what Planner.plan raises."""
+        """Plan the table, and probe it for changes with one statement; run the audit when it is due. Opens no
+        connection to Snowflake. Raises SourceUnavailable, and what Planner.plan raises."""
         self.recorders[claim.table].tell("started")
         return self._plan_and_probe(claim, horizon, fingerprint)
 
     def inspect_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:
-        """Inspect a table that was altered during its run. The older horizon is safe: it only reads more."""
+        """Inspect a table that was altered during its run. Reusing the older horizon is safe: more rows are read."""
         self.recorders[claim.table].events.append(f"planned again: {moved}")
         source = self.context.config.table(claim.table).source
         with self.connections.one() as conn:

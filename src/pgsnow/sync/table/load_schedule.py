@@ -1,4 +1,4 @@
-"""When rows that wait in the stage are to be loaded. Pure."""
+"""Decides when staged batches are loaded. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pgsnow.sync.table.throttle import MEGABYTE
 
 
 def is_due(config: TableOptions, batches: Sequence[StagedBatch], staged_at: float, now: float) -> bool:
-    """True if these must be loaded in this tick. staged_at: when the first of them was staged; seconds since 1970.
+    """True if these batches must be loaded in this tick. staged_at: when the first of them was staged, in seconds
+    since 1970.
 
-    Time is cut into pieces of `load_every`, the same for all tables, and what was staged in one is due in the next: so
-    that tables are loaded in one tick, for which a warehouse is woken once, and not each in one of its own."""
+    Time is divided into intervals of `load_every`, the same for all tables; batches staged in one interval are due in
+    the next one. So all tables are loaded in the same tick, and the warehouse is resumed once.
+    """
     if not batches:
         return False
     if config.load_every <= 0:
@@ -22,7 +24,7 @@ def is_due(config: TableOptions, batches: Sequence[StagedBatch], staged_at: floa
 
 
 def is_much(config: TableOptions, batches: Sequence[StagedBatch]) -> bool:
-    """True if there are so many that nobody waits for the time."""
+    """True if the batches have reached `load_when_rows` or `load_when_mb`, and are loaded before they are due."""
     rows, size = sum(batch.rows for batch in batches), sum(batch.size for batch in batches)
     most = min(config.load_when_rows or config.max_rows_per_load, config.max_rows_per_load)
     too_large = config.load_when_mb is not None and size >= config.load_when_mb * MEGABYTE

@@ -1,4 +1,4 @@
-"""Replay of rejected rows, once their cause is corrected: read again by key from the source, and loaded like others."""
+"""Replay of rejected rows after their cause is fixed: read again from the source by key, and loaded like others."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pgsnow.sync.table.run import sync_table
 def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
     """Load these rows as they are in the source now. The checkpoint does not move.
 
-    A row that is rejected again stays open; one that is gone from the source has nothing left to load and is
-    closed like the loaded ones. While a resync is under way nothing is done, and the errors stay open. A table that
-    is read as a whole is read as a whole, and its checkpoint does move.
+    A row that is rejected again stays open; one that no longer exists in the source is closed like the loaded ones.
+    During a resync nothing is done, and the errors stay open. A table that can only be read as a whole is read as a
+    whole, and its checkpoint does move.
     """
     if run.plan.whole:
         return sync_table(replace(run, probe=None))
@@ -48,7 +48,7 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
 
 
 def resync_under_way(run: RunContext) -> ChunkCounts | None:
-    """Progress of a resync whose shadow table was read without these rows, and is to take the target's place."""
+    """Progress of a resync whose shadow table does not have these rows and will replace the target's content."""
     work = run.ledger.backfills.current(run.claim) if run.checkpoint is None else None
     if work is None or not work.replaces:
         return None

@@ -1,7 +1,7 @@
-"""The story of one table's run: read what has changed, transform and load it, and only then move the checkpoint.
+"""The run of one table, step by step: read the changes, transform and load them, and only then move the checkpoint.
 
-If it is interrupted anywhere, the next run reads the same rows again; loading is idempotent, so nothing is lost or
-doubled.
+If it is interrupted anywhere, the next run reads the same rows again. Loading is idempotent, so no row is lost or
+duplicated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pgsnow.sync.table.deferred_load import stage_or_load
 
 
 def sync_table(run: RunContext) -> TableOutcome:
-    """Sync one table, once. Raises the error that stopped it; the ledger then still has where to go on from."""
+    """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
+    ledger."""
     steps.clean_up_leftovers(run)
     if run.plan.config.load_every or run.claim.staged:
         at_once = stage_or_load(run)
@@ -38,8 +39,8 @@ def sync_table(run: RunContext) -> TableOutcome:
 
 
 def load_changes(run: RunContext) -> bool:
-    """Read, transform and load what has changed since the checkpoint, or everything; then advance the checkpoint.
-    False: the target had been dropped, and needs everything there is."""
+    """Read, transform and load the changes since the checkpoint, or everything; then advance the checkpoint. False:
+    the target had been dropped, so everything must be read."""
     reader = run.reader()
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)

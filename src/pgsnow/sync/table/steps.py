@@ -1,4 +1,4 @@
-"""The steps of one table's run, as run.py puts them in order."""
+"""The steps of one table's run; run.py calls them in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECREATED = "the target was gone: everything is read again"
 
 
 def clean_up_leftovers(run: RunContext) -> None:
-    """Remove what earlier runs have left outside, but the shadow table of a backfill that is not done yet."""
+    """Remove files and tables that earlier runs left, except the shadow table of an unfinished backfill."""
     if run.checkpoint is None and run.claim.open_batches:
         known = run.ledger.backfills.current(run.claim)
         if known is not None and known.replaces:
@@ -24,7 +24,7 @@ def clean_up_leftovers(run: RunContext) -> None:
 
 
 def follow_source(run: RunContext) -> RunContext:
-    """Alter the target's columns to fit the source as it is now; it is known then whether everything must be read."""
+    """Alter the target's columns to fit the current source; afterwards it is known whether everything must be read."""
     evolved = run.destination.evolve(run.drift)
     if evolved is None:
         run.table.forget()
@@ -36,8 +36,8 @@ def follow_source(run: RunContext) -> RunContext:
 
 
 def only_advances(run: RunContext) -> bool:
-    """Advance the checkpoint of a table that is read as a whole, and of which nothing has changed: an earlier run had
-    left something to clean up. False: there is something to read."""
+    """Advance the checkpoint of a table that is read as a whole and has not changed; it was only busy because an
+    earlier run had left something to clean up. False: there are rows to read."""
     if run.probe is None or run.checkpoint is None:
         return False
     if run.probe.busy or run.options.refresh or run.because is not None:
@@ -48,7 +48,7 @@ def only_advances(run: RunContext) -> bool:
 
 
 def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
-    """The run that reads what has changed since the backfill began."""
+    """The run that reads the changes since the backfill began."""
     return replace(
         run, checkpoint=done.checkpoint, because=None, backfill=done.work, resync=done.work.replaces
     )
@@ -57,16 +57,16 @@ def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
 def from_the_beginning(run: RunContext) -> RunContext:
     """The run that reads everything, because the target was recreated."""
     run.recorder.events.append(RECREATED)
-    run.destination.batches.cleanup()  # it names its batches alike
+    run.destination.batches.cleanup()  # the new run uses the same batch names
     run.rejected.begin_again()
     return replace(run, checkpoint=None, backfill=None)
 
 
 def finish_full_read(run: RunContext, complete: Complete) -> None:
-    """After a full read the target exists, even if it is empty, and if it prunes it holds nothing else.
+    """Complete a full read: create the target if no row was loaded, and delete rows that the source no longer has.
 
-    Rows that such a read did not write are deleted, unless rows were rejected: their older versions in the target
-    are better than nothing.
+    If rows were rejected, nothing is deleted: the target may have older versions of them, which are better than
+    nothing.
     """
     if complete.replaced:
         run.rejected.resolve_remaining()
@@ -84,7 +84,8 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
 
 
 def advance(run: RunContext, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
-    """Move the checkpoint: Snowflake has everything up to here. source: its definition, with the last of it."""
+    """Move the checkpoint: Snowflake has everything up to it. source: the source's definition to store, with the
+    last checkpoint of the run."""
     with run.recorder.timed("checkpoint"):
         run.table.advance(checkpoint, source)
     run.recorder.last_watermark = checkpoint.last_watermark

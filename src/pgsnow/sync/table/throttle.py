@@ -1,4 +1,4 @@
-"""How fast a backfill goes, and how fast it may."""
+"""Measures the speed of a backfill, and limits it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MEGABYTE = 1024 * 1024
 
 
 class RateMeter:
-    """Speed of all threads of a run together that load chunks of one backfill. left: how many chunks there were when it
-    began. limit: megabytes of rows per second, or None."""
+    """Speed of all threads of a run that load chunks of one backfill. left: number of chunks when the run began.
+    limit: megabytes of rows per second, or None."""
 
     def __init__(self, left: int, limit: float | None, stop: threading.Event) -> None:
         self._left = left
@@ -31,12 +31,12 @@ class RateMeter:
             self._size += size
 
     def wait(self) -> None:
-        """Wait as long as the limit demands; not at all once a stop is asked for."""
+        """Wait as long as the limit demands, or until a stop is requested."""
         if self._limit is not None:
             self._stop.wait(max(0.0, self._size / (self._limit * MEGABYTE) - self._seconds))
 
     def chunk_done(self, left: int) -> None:
-        """left: chunks that are still to be done; other processes may have done some."""
+        """left: number of remaining chunks, as other processes may have loaded some."""
         with self._lock:
             self._chunks = self._left - left
 
@@ -55,7 +55,7 @@ class RateMeter:
 
 
 class Throttle:
-    """Slows the pages of one chunk down to the speed that the backfill is limited to."""
+    """Slows the pages of one chunk down to the backfill's speed limit."""
 
     def __init__(self, speed: RateMeter) -> None:
         self._speed = speed

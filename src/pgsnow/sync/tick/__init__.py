@@ -1,1 +1,1 @@
-"""One tick: all tables inspected, idle ones settled, busy ones run."""
+"""One tick: inspects all tables, completes the idle ones, runs the busy ones."""

@@ -1,4 +1,4 @@
-"""How the runs of one tick ended: recorded in the ledger, released, reported."""
+"""Ends the runs of one tick: records them in the ledger, releases their claims, and collects their reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pgsnow.sync.runtime.report import failure_report, locked_report
 
 
 class TickOutcomes:
-    """The recorder of each table, and the report of each run that has ended. Any thread may call."""
+    """The recorder of each table, and the report of each run that has ended. Thread-safe."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class TickOutcomes:
         }
 
     def fail(self, claim: Claim, error: Exception) -> None:
-        """Record a run that this error ended. An unexpected error's traceback goes to the log."""
+        """Record a run that ended with this error. An unexpected error's traceback goes to the log."""
         if not isinstance(error, PgsnowError):
             log_unexpected(error, self._context.settings.secrets(), claim.table, self._run_id)
         self._context.planner.forget(claim.table)
         self.end([(claim, failure_report(self.recorders[claim.table], error))])
 
     def end(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
-        """Record these runs and release their claims. If the ledger cannot do that, the reports say so, and the
+        """Record these runs and release their claims. If that fails in the ledger, the reports say so, and the
         checkpoints stay where they were."""
         for claim, report in runs:
             self._heartbeat.forget(claim)
@@ -63,12 +63,12 @@ class TickOutcomes:
             )
 
     def release_rest(self) -> None:
-        """Release the claims of tables that have no report, as if they had not been inspected."""
+        """Release the claims of tables without a report, as if they had not been inspected."""
         self._context.ledger.leases.release(
             [claim for claim in self._claims if claim.table not in self._reports]
         )
 
     def reports(self) -> tuple[TableReport, ...]:
-        """The reports so far, those of refused tables included, in the order of the configuration."""
+        """The reports so far, including those of tables that were not granted, in the order of the configuration."""
         order = {table.name: index for index, table in enumerate(self._context.config.tables)}
         return tuple(sorted(self._reports.values(), key=lambda report: order[report.table]))

@@ -1,4 +1,4 @@
-"""One tick over the claimed tables: inspects all of them in Postgres, settles the idle ones, runs the others."""
+"""One tick over the claimed tables: inspects all of them in Postgres, completes the idle ones, runs the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pgsnow.sync.pipeline.row_keys import Key
 
 PLANS_A_TICK = 4
-"""How often one tick plans a table at most, while other sessions keep altering it."""
+"""How many times one tick plans a table at most, if other sessions keep altering it."""
 
 Item = TypeVar("Item", Claim, Inspection)
 Result = TypeVar("Result")
@@ -58,7 +58,7 @@ def open_tick(
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Made by `open_tick`. Call one of `run`, `triage` and `replay`, once."""
+    """Created by `open_tick`. Call one of `run`, `triage` and `replay`, once."""
 
     context: EngineContext
     run_id: str
@@ -79,8 +79,8 @@ class Tick:
         return self._report()
 
     def triage(self) -> tuple[SyncReport, list[Inspection]]:
-        """Settle the idle tables, and return the inspections of the others: they are in no report, and are released
-        at the end as if they had not been inspected."""
+        """Complete the idle tables, and return the inspections of the others. These are in no report, and their
+        claims are released at the end as if they had not been inspected."""
         _, changed = self._find_changed()
         return self._report(), changed
 
@@ -109,18 +109,18 @@ class Tick:
         return horizon, self._each(lambda c: inspect(c, horizon, fingerprints[c.table]), self.claims)
 
     def _find_changed(self) -> tuple[Horizon | None, list[Inspection]]:
-        """The horizon and the inspections of the tables that are to be run; the idle ones are settled."""
+        """The horizon, and the inspections of the tables that must be run; the idle ones are completed."""
         horizon, inspections = self._inspect_all()
         changed: list[Inspection] = []
         idle: list[Inspection] = []
         for found in inspections:
             (changed if self._is_to_run(found) else idle).append(found)
         if horizon is not None and idle:
-            self._settle(idle, horizon)
+            self._advance_idle(idle, horizon)
         return horizon, changed
 
-    def _settle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
-        """Move the checkpoints of idle tables, or their windows would grow; all of them in one statement."""
+    def _advance_idle(self, idle: Sequence[Inspection], horizon: Horizon) -> None:
+        """Move the checkpoints of idle tables with one statement, because their windows would grow otherwise."""
         moves = [(k.claim, idle_checkpoint(k.probe, k.plan, k.checkpoint, horizon)) for k in idle]
         known = {
             k.claim.table: k.drift.definition_to_store(k.claim.stored_definition, k.claim.target_columns)
@@ -141,7 +141,7 @@ class Tick:
         return bool(found.claim.staged) and self._loads_staged(found)
 
     def _loads_staged(self, found: Inspection) -> bool:
-        """True if the batches that wait in the stage are to be loaded in this tick."""
+        """True if staged batches must be loaded in this tick."""
         claim = found.claim
         if self.options.load or not claim.staged:
             return self.options.load
@@ -150,8 +150,8 @@ class Tick:
     def _run_table(
         self, horizon: Horizon, found: Inspection, keys: dict[str, list[Key]] | None = None
     ) -> None:
-        """One table's run, or the replay of these keys; planned again if the table was altered meanwhile."""
-        # Arrow and the Snowflake driver: an idle tick does without them.
+        """One table's run, or the replay of these keys; it is planned again if the table was altered meanwhile."""
+        # imports Arrow and the Snowflake connector, which an idle tick does not need
         from pgsnow.sync.table.context import open_run, retry_claim
         from pgsnow.sync.table.replay import replay_keys
         from pgsnow.sync.table.run import sync_table
@@ -173,7 +173,7 @@ class Tick:
         self.outcomes.end([(found.claim, report)])
 
     def _each(self, action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """The action's results, in order, from threads. An item whose action fails is recorded and left out."""
+        """The action's results, in order, computed by threads. An item whose action fails is recorded and left out."""
         results = self.pool.map(partial(self._guarded, action), items)
         return [result for result in results if result is not None]
 
@@ -182,7 +182,7 @@ class Tick:
         self.outcomes.recorders[claim.table].clock.attach()
         try:
             return action(item)
-        except Exception as error:  # whatever one table's failure is, the others go on
+        except Exception as error:  # a failure of one table, of any kind, must not stop the others
             self.outcomes.fail(claim, error)
             return None
 
@@ -192,7 +192,7 @@ class Tick:
 
 
 def _idle_report(found: Inspection, lost: Sequence[str]) -> TableReport:
-    """lost: tables that another run took before the checkpoint could be moved."""
+    """lost: tables that another run claimed before the checkpoint could be moved."""
     if found.claim.table in lost:
         return failure_report(found.recorder, LeaseLost(f"{found.claim.table}: another run took the table"))
     return table_report(found.recorder, Status.IDLE)

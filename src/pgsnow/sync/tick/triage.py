@@ -1,4 +1,4 @@
-"""The first half of a tick, for processes that leave the runs to others."""
+"""The first half of a tick, for processes that leave the runs to other processes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pgsnow.sync.table.inspect import Inspection
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """report: the tables that are done with (idle, held, not due, failed). busy: the names of the tables that are to
-    be synced, in the order in which they are best begun."""
+    """report: the completed tables (idle, held, not due, failed). busy: the names of the tables that must be
+    synced, in the recommended order."""
 
     report: SyncReport
     busy: tuple[str, ...]
 
 
 def smallest_first(inspections: Iterable[Inspection]) -> tuple[str, ...]:
-    """The tables' names by the bytes to read, so that a short run does not wait for a long one."""
+    """The tables' names, ordered by the bytes to read, so that a short run does not wait for a long one."""
     return tuple(found.claim.table for found in sorted(inspections, key=_bytes_to_read))
 
 
 def _bytes_to_read(found: Inspection) -> int:
-    """The table's size for a full read; 0 for changes, whose number an inspection does not know."""
+    """The table's size for a full read; 0 for changes, whose number is not known."""
     reads_all = found.plan.whole or found.probe.full_read is not None or found.drift.full_read is not None
     return found.plan.source.total_bytes if reads_all else 0
 

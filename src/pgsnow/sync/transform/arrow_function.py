@@ -1,4 +1,4 @@
-"""Transform functions that take a RecordBatch, and the search for the rows that such a function fails on."""
+"""Transform functions that take a RecordBatch, and the search for the rows on which such a function fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BatchFunction:
 
     def __call__(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The function's result. Raises TransformFailed for a broken contract, CoercionError for a bad value, and
-        whatever the function raises."""
+        any error that the function raises."""
         result = self._function(rows)
         if not isinstance(result, pa.RecordBatch):
             raise TransformFailed(
@@ -58,7 +58,7 @@ class BatchFunction:
 
 
 def _check_values(field: Field, column: pa.Array, given: pa.RecordBatch) -> None:
-    """Raise BadValueError for a value that Snowflake would reject: here its row can still be found."""
+    """Raise BadValueError for a value that Snowflake would reject, while its row can still be determined."""
     if not pa.types.is_string(field.type.arrow):
         return
     if not field.computed and column.equals(given.column(field.source)):
@@ -75,7 +75,7 @@ def _check_values(field: Field, column: pa.Array, given: pa.RecordBatch) -> None
 
 
 class BadValueError(CoercionError):
-    """A value of a batch function's result that its column cannot hold."""
+    """A value in a batch function's result that its column cannot hold."""
 
     def __init__(self, reason: str, column: str) -> None:
         super().__init__(reason)
@@ -83,10 +83,10 @@ class BadValueError(CoercionError):
 
 
 def build_batch_step(function: BatchFunction, steps: Sequence[Step], output: Sequence[Field]) -> Step:
-    """The function and the steps after it as one step, which rejects the rows that any of them fails on.
+    """The function and the steps after it as one step, which rejects the rows on which any of them fails.
 
     A failing batch is halved until single rows are left, so the function may get a row more than once, in smaller
-    batches: it must treat each row by itself.
+    batches: it must treat each row independently.
     """
 
     def attempt(rows: pa.RecordBatch) -> Outcome | None:

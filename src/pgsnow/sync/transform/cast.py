@@ -1,4 +1,4 @@
-"""Casts for `cast:`: a column as another type, exactly; a value that would lose something is a failure."""
+"""Casts for `cast:`: an exact conversion of a column to another type; a value that would change is a failure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DISTINCT_AFTER = {
     "timestamptz": {"timestamp"},
 }
 _OUT_OF_RANGE = "<value out of range"
-"""Arrow's text for a date that it cannot write."""
+"""Arrow's text for a date that it cannot format."""
 
 
 def type_family(mapping: TypeMapping) -> str:
@@ -85,7 +85,7 @@ def cast(column: pa.Array, old: TypeMapping, new: TypeMapping) -> tuple[pa.Array
 def _cast_by_halves(
     column: pa.Array, one: Cast, reason: str, arrow: pa.DataType
 ) -> tuple[pa.Array, Failures]:
-    """Cast, halving the column until the values that fail stand alone."""
+    """Cast; on failure halve the column until each failing value is isolated."""
     try:
         return one(column), {}
     except (pa.ArrowInvalid, ValueError):
@@ -135,7 +135,7 @@ def _int_to_decimal(column: pa.Array, arrow: pa.DataType) -> pa.Array:
 
 
 def _to_float(column: pa.Array, arrow: pa.DataType) -> pa.Array:
-    """Cast to float. Arrow makes numbers that are too large infinite; only those that were infinite may be so."""
+    """Cast to float. Arrow turns numbers that are too large into infinity; only values that were infinite may be."""
     found = pc.cast(column, arrow)
     was = pc.match_substring(pc.cast(column, pa.string()), "inf", ignore_case=True)
     if pc.any(pc.and_not(pc.is_inf(found), was)).as_py():

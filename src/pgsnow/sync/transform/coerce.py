@@ -1,4 +1,5 @@
-"""Python values as an Arrow column, strictly: a value that does not fit is a failure, never changed."""
+"""Converts Python values to an Arrow column, strictly: a value that does not fit is a failure, and is never
+changed."""
 
 from __future__ import annotations
 

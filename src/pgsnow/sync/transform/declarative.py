@@ -1,6 +1,6 @@
 """Changes to columns that YAML declares: set_null, hash, mask, cast and rename, on whole Arrow columns.
 
-They are made in that order, whatever the order in the file; no column has two of hash, mask and set_null.
+They are applied in that order, whatever the order in the file; no column has two of hash, mask and set_null.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ def _masked_field(field: Field) -> Field:
 
 
 def _masked(rule: MaskRule) -> Change:
-    """Hide all but the first and last characters that the rule keeps; a text no longer than those is hidden whole."""
+    """Hide all but the first and last characters that the rule keeps; a text that is not longer than those is
+    hidden completely."""
 
     def change(column: pa.Array) -> tuple[pa.Array, Failures]:
         text, failures = _texts(column)

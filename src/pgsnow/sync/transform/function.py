@@ -1,4 +1,4 @@
-"""Finds a transform's function, and its form: one row at a time, or one batch at a time."""
+"""Finds a transform's function, and whether it takes one row or one batch at a time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _FORM = "Write package.module:function, importable from where the worker runs (i
 
 
 def batch_function(function: Decorated) -> Decorated:
-    """Decorator for a function that takes and returns a pyarrow.RecordBatch, where its annotations do not say so."""
+    """Decorator for a function that takes and returns a pyarrow.RecordBatch, for use if its annotations do not say
+    so."""
     setattr(function, _MARK, True)
     return function
 
 
 def find_function(reference: str) -> Function:
-    """Import `module:function` or `module.function`. Raises TransformFailed if it cannot be imported, or not be called
-    with one argument."""
+    """Import `module:function` or `module.function`. Raises TransformFailed if it cannot be imported, or cannot be
+    called with one argument."""
     module_name, _, path = reference.partition(":") if ":" in reference else reference.rpartition(".")
     found: Any = _module(module_name, reference)
     for part in path.split("."):
@@ -67,7 +68,7 @@ def _check_callable(found: object, reference: str) -> None:
             advice="Give it one parameter: the row as a dict, or the batch as a pyarrow.RecordBatch.",
         ) from None
     except ValueError:
-        return  # some built-in callables tell no signature
+        return  # some built-in callables have no signature
 
 
 def takes_batches(function: Function) -> bool:

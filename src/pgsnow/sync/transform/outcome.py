@@ -1,4 +1,4 @@
-"""The result of a transform's step on a batch, and steps in sequence."""
+"""The result of one step of a transform on a batch, and the execution of steps in sequence."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pyarrow as pa
 from pgsnow.model.types.mapping import Field
 
 Rejection = tuple[int, str, str | None]
-"""(row of the batch that was given, reason, column)"""
+"""(index in the input batch, reason, column)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one step. rows: those that are kept. origin: the row of the batch that was given for each of them
+    """The result of one step. rows: the rows that are kept. origin: the index in the input batch for each of them
     (None: all rows, in order). dropped: how many rows a function left out."""
 
     rows: pa.RecordBatch
@@ -47,7 +47,7 @@ def without_rows(rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str | None]]
 
 
 def run_steps(rows: pa.RecordBatch, steps: Sequence[Step]) -> Outcome:
-    """The result of all steps, each on the rows that the one before kept; its row numbers are those of `rows`."""
+    """The result of all steps, each applied to the rows that the previous one kept; row numbers refer to `rows`."""
     so_far = Outcome(rows)
     for step in steps:
         result, before = step(so_far.rows), so_far.origin

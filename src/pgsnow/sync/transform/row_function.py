@@ -15,11 +15,11 @@ from pgsnow.sync.transform.function import Function
 from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows
 
 _UNREADABLE = object()
-"""In place of a value that Arrow can hold and Python cannot, such as a date beyond the year 9999."""
+"""Placeholder for a value that Arrow can hold and Python cannot, such as a date beyond the year 9999."""
 
 
 class RowFunction:
-    """Calls the function for each row. Values that it returns as they were are taken from the source's column, so that
+    """Calls the function for each row. Values that it returns unchanged are taken from the source's column, so that
     they stay exact to the bit."""
 
     def __init__(
@@ -100,7 +100,7 @@ class RowFunction:
 def _with_changes(
     column: pa.Array, before: Sequence[object], after: Sequence[object], field: Field
 ) -> tuple[pa.Array, dict[int, str]]:
-    """`column` with the values that the function changed, and the reasons of those that do not fit."""
+    """`column` with the values that the function changed, and the reasons for those that do not fit."""
     rows = [at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old is not new]
     if not rows:
         return column, {}
@@ -128,15 +128,15 @@ def _python_value(scalar: pa.Scalar) -> object:
 
 
 def rejection_reason(error: Exception) -> str:
-    """`ExceptionType: message`, for which the row is rejected. Raises the errors that are not about the row: our own (a
-    function may stop the table with TransformFailed), lack of memory, Celery's time limits."""
+    """`ExceptionType: message`, the reason for rejecting the row. Raises errors that are not about the row:
+    PgsnowErrors (a function may stop the table with TransformFailed), MemoryError, Celery's time limits."""
     if isinstance(error, (PgsnowError, MemoryError)) or type(error).__module__.startswith("billiard."):
         raise error
     return redacted(f"{type(error).__name__}: {error}")
 
 
 def wrong_columns(name: str, found: set[str], wanted: set[str]) -> TransformFailed:
-    """The error for a result whose columns are not those that were given and declared."""
+    """The error for a result whose columns differ from the given and declared ones."""
     missing = ", ".join(sorted(wanted - found))
     unknown = ", ".join(sorted(map(str, found - wanted)))
     said = [f"without {missing}"] if missing else []

@@ -1,4 +1,5 @@
-"""Builds the steps of a configured transform. Imported with the first table that has one, because it imports Arrow."""
+"""Builds the steps of a configured transform. It imports Arrow, so it is imported with the first table that has a
+transform."""
 
 from __future__ import annotations
 
@@ -67,7 +68,7 @@ def _with_added(config: TransformConfig, fields: tuple[Field, ...]) -> tuple[Fie
 
 
 def _key_check(fields: Sequence[Field]) -> Step:
-    """A step that rejects rows whose key the function made NULL."""
+    """A step that rejects rows in which the function set the key to NULL."""
     keys = [(at, field.source) for at, field in enumerate(fields) if field.key]
 
     def check(rows: pa.RecordBatch) -> Outcome:

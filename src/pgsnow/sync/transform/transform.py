@@ -20,8 +20,8 @@ __all__ = ["Transform", "Transformed", "batch_function", "build_transform"]
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """The result for one batch. rows: those to load. rejected: (row of the batch that was given, reason, column or
-    None), by row. dropped: how many rows the function left out. Every given row is in one of the three."""
+    """The result for one batch. rows: those to load. rejected: (index in the input batch, reason, column or None),
+    by row. dropped: how many rows the function left out. Every input row is in exactly one of the three."""
 
     rows: pa.RecordBatch
     rejected: tuple[Rejection, ...] = ()
@@ -30,8 +30,9 @@ class Transformed:
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """A table's transform, without effect by default. output: the fields after it, in order. sensitive: source columns
-    whose clear values must not be kept anywhere. changes: source columns whose values may differ in the target."""
+    """A table's transform; by default it changes nothing. output: the fields after it, in order. sensitive: source
+    columns whose original values must not be stored anywhere. changes: source columns whose values may differ in
+    the target."""
 
     output: tuple[Field, ...]
     sensitive: frozenset[str] = frozenset()
@@ -40,11 +41,11 @@ class Transform:
 
     def apply(self, rows: pa.RecordBatch) -> Transformed:
         """Transform a batch of the fields that were read, in order. The result has `output`'s schema and keeps the
-        rows' order; a row that the function raises on is rejected. Raises TransformFailed if it breaks its contract.
-        """
+        rows' order; a row on which the function raises an error is rejected. Raises TransformFailed if the function
+        breaks its contract."""
         if not self.steps:
             return Transformed(rows)
-        from pgsnow.sync.transform.outcome import run_steps  # imports Arrow, which a plan does without
+        from pgsnow.sync.transform.outcome import run_steps  # imports Arrow, which a plan does not need
 
         result = run_steps(rows, self.steps)
         return Transformed(
@@ -58,10 +59,10 @@ class Transform:
 
 def build_transform(config: TransformConfig | None, fields: tuple[Field, ...]) -> Transform:
     """The transform of a table that is read with these fields. Imports its function. Raises TransformFailed,
-    ColumnMissing, and ConfigError for a hash without salt."""
+    ColumnMissing, and ConfigError for a hash without a salt."""
     if config is None:
         return Transform(fields)
-    from pgsnow.sync.transform.steps import build_steps  # imports Arrow, which most plans do without
+    from pgsnow.sync.transform.steps import build_steps  # imports Arrow, which most plans do not need
 
     output, steps = build_steps(config, fields)
     return Transform(output, config.sensitive, _changes(config, fields), steps)
