@@ -90,21 +90,32 @@ def dev() -> Iterator[Dev]:
                 process.stdout.close()
 
 
-def test_data_and_ports_survive_down_and_up(dev: Dev) -> None:
+def assert_ends_everything(dev: Dev, process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """A signal to the supervisor ends the servers in order."""
+    servers = [dev.pid("postgres"), dev.pid("snowflake")]
+    process.send_signal(number)
+    assert process.wait(SECONDS) == 0
+    assert not any(alive(pid) for pid in servers)
+
+
+def test_data_and_ports_survive_down_and_up_and_sigterm_ends_everything(dev: Dev) -> None:
     process = dev.up_and_ready()
     dev.write(1)
     before = dev.env
     assert "stopped" in dev.down()
     assert process.wait(SECONDS) == 0
     assert not accepts(int(before["SNOWFLAKE_PORT"]))
-    dev.up_and_ready()
+    process = dev.up_and_ready()
     assert dev.env == before
     assert dev.read() == ([1], [1])
+    assert_ends_everything(dev, process, signal.SIGTERM)
 
 
-def test_the_env_file_is_complete_and_private_and_a_second_up_says_so_and_succeeds(dev: Dev) -> None:
+def test_the_env_file_is_complete_and_private_a_second_up_says_so_and_ctrl_c_ends_everything(
+    dev: Dev,
+) -> None:
     postgres_port, snowflake_port = free_port(), free_port()
-    dev.up_and_ready("--pg-port", str(postgres_port), "--snowflake-port", str(snowflake_port))
+    process = dev.up_and_ready("--pg-port", str(postgres_port), "--snowflake-port", str(snowflake_port))
     assert set(dev.env) == {
         "POSTGRES_DSN",
         *(
@@ -130,30 +141,11 @@ def test_the_env_file_is_complete_and_private_and_a_second_up_says_so_and_succee
     assert second.returncode == 0
     assert "already up" in said
     assert dev.env["SNOWFLAKE_PORT"] in said
+    assert_ends_everything(dev, process, signal.SIGINT)
 
 
 def test_down_where_nothing_runs_succeeds(dev: Dev) -> None:
     assert "nothing is running" in dev.down()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything_in_order(dev: Dev, number: signal.Signals) -> None:
-    process = dev.up_and_ready()
-    servers = [dev.pid("postgres"), dev.pid("snowflake")]
-    process.send_signal(number)
-    assert process.wait(SECONDS) == 0
-    assert not any(alive(pid) for pid in servers)
-
-
-def test_after_kill_9_of_the_supervisor_up_works_with_all_data(dev: Dev) -> None:
-    process = dev.up_and_ready()
-    dev.write(1)
-    before = dev.env
-    process.kill()
-    process.wait()
-    dev.up_and_ready()
-    assert dev.env == before
-    assert dev.read() == ([1], [1])
 
 
 def test_servers_that_are_killed_come_back_with_all_data(dev: Dev) -> None:
@@ -176,9 +168,15 @@ def reads(dev: Dev) -> bool:
         return False
 
 
-def test_after_kill_9_of_all_three_up_works_with_all_data(dev: Dev) -> None:
+def test_after_kill_9_of_the_supervisor_or_of_all_three_up_works_with_all_data(dev: Dev) -> None:
     process = dev.up_and_ready()
     dev.write(1)
+    before = dev.env
+    process.kill()
+    process.wait()
+    process = dev.up_and_ready()
+    assert dev.env == before
+    assert dev.read() == ([1], [1])
     for pid in (process.pid, dev.pid("postgres"), dev.pid("snowflake")):
         os.kill(pid, signal.SIGKILL)
     process.wait()

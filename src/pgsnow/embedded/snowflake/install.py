@@ -13,6 +13,7 @@ from pgsnow.embedded.snowflake.statements import (
     literal_lists,
     merge,
     transactions,
+    tree_walks,
 )
 from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
@@ -20,6 +21,7 @@ from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
     request."""
+    tree_walks.walk_only_where_needed()  # innermost: around fakesnow's own transformations
     descriptions.describe_results_by_the_cursor()
     _values()
     _statements()
