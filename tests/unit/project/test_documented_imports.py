@@ -24,6 +24,8 @@ DOCUMENTED = [
     "pgsnow.sync.engine.Engine",
     "pgsnow.sync.transform.batch_function",
     "pgsnow.testing.behaviour.Behaviour",
+    "pgsnow.testing.destination.MemoryWarehouse",
+    "pgsnow.testing.destination.memory_destination",
     "pgsnow.testing.faults.KillAt",
     "pgsnow.testing.faults.PauseAt",
     "pgsnow.testing.faults.RaiseAt",
