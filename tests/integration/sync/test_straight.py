@@ -103,7 +103,7 @@ def test_rows_that_are_there_twice_are_found_at_the_end(users: World) -> None:
     )
     report = tick(users, double)
     assert_good(users, report)
-    assert "removed 200 rows" in " ".join(report.events)
+    assert "removed 200 duplicates" in " ".join(report.events)
 
 
 def test_what_copy_refuses_is_merged(users: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_a_copy_of_an_earlier_backfill_that_comes_late_leaves_no_key_twice(world
     assert sent(world, "MERGE INTO") > 0
     assert world.snowflake("SELECT COUNT(*), COUNT(DISTINCT ID) FROM ANALYTICS.USERS") == [(1000, 1000)]
     world.assert_equal()
-    assert "removed 100 rows" in " ".join(report.events)
+    assert "removed 100 late rows" in " ".join(report.events)
     assert tick(world).status is Status.IDLE
 
 
@@ -179,5 +179,5 @@ def test_a_copy_of_a_first_load_that_was_broken_off_and_comes_late_leaves_no_key
     )
     report = tick(users, late)
     assert late.fired
-    assert "removed 100 rows" in " ".join(report.events)
+    assert "removed 100 late rows" in " ".join(report.events)
     assert_good(users, report)
