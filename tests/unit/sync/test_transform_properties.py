@@ -17,7 +17,7 @@ from pgsnow.model.types.mapping import Field, TypeMapping
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.transform.transform import build_transform
 
-UNTIMED = settings_of_runs(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+UNTIMED = settings_of_runs(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""
 
 HERE = "tests.unit.sync.transform_examples"
