@@ -57,6 +57,7 @@ class CopyConnection:
 
     def __init__(self, conninfo: str) -> None:
         self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        self.server_version = self._connection.info.server_version
         self.opened = time.monotonic()
         self.spoiled = False
 
@@ -194,7 +195,7 @@ def _answers(connection: CopyConnection) -> bool:
     if _is_old(connection):
         return False
     try:
-        connection.run("select 1")
+        connection.run("")  # no transaction, so no setting of the session can be in its way
     except (psycopg.Error, OSError):
         return False
     return True
