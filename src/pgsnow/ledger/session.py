@@ -19,6 +19,7 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.errors import ledger_error
 from pgsnow.model.backfill import ChunkId
 from pgsnow.postgres.connection import (
+    ADAPTERS,
     TEXT_SETTINGS,
     HasConninfo,
     LocalConnection,
@@ -158,6 +159,7 @@ def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnecti
             prepare_threshold=None,
             row_factory=dict_row,
             cursor_factory=LocalCursor,
+            context=ADAPTERS,
         )
     except psycopg.Error as error:
         raise ledger_error(error, schema, sqlstate_of(error) or sqlstate_of_refusal(conninfo)) from error

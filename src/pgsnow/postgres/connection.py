@@ -15,9 +15,12 @@ from typing import Any, Protocol, cast
 
 import psycopg
 from psycopg import pq
+from psycopg.abc import AdaptContext
+from psycopg.adapt import AdaptersMap, Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import Row, TupleRow
 from psycopg.sql import Composable
+from psycopg.types import datetime
 
 from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.copy_connections import CopyConnections
@@ -80,6 +83,25 @@ def local_settings(settings: Mapping[str, str], server_version: int) -> str:
     return "; ".join([*chosen, "set local search_path to default"])
 
 
+class _AsSetLocally(Loader):
+    """Base of loaders that know the form of dates from us. psycopg asks what the session has, which is not what the
+    transaction had."""
+
+    def __init__(self, oid: int, *_context: AdaptContext | None) -> None:
+        super().__init__(oid)
+
+
+ADAPTERS = AdaptersMap(psycopg.adapters)
+"""For connections with local settings: moments come in UTC."""
+for _name, _loader in {
+    "date": datetime.DateLoader,
+    "timestamp": datetime.TimestampLoader,
+    "timestamptz": datetime.TimestamptzLoader,
+    "interval": datetime.IntervalLoader,
+}.items():
+    ADAPTERS.register_loader(_name, type(f"Local{_loader.__name__}", (_AsSetLocally, _loader), {}))
+
+
 class LocalConnection(psycopg.Connection[Row]):
     """A connection in autocommit mode whose settings are local to each transaction. They go out in the same message as
     the statement, which is no further round trip. Not for `cursor.stream`, `executemany` and `copy`."""
@@ -115,7 +137,8 @@ class LocalCursor(psycopg.ClientCursor[Row]):
         connection, pgconn = cast("LocalConnection[Row]", self.connection), self._pgconn
         with connection.guard:
             is_idle = pgconn.transaction_status == pq.TransactionStatus.IDLE
-            if is_idle and connection.is_replaceable and _has_ended(pgconn):
+            # An idle server says nothing, except that it ends the session.
+            if is_idle and connection.is_replaceable and select.select([pgconn.socket], [], [], 0)[0]:
                 _connect_again(pgconn)
             if not is_idle:
                 super().execute(query, params, **options)
@@ -130,16 +153,6 @@ class LocalCursor(psycopg.ClientCursor[Row]):
             text = text if isinstance(text, bytes) else str(text).encode()
             super().execute(f"{connection.local};\n".encode() + text, params, **options)
             return self.set_result(-1)
-
-
-def _has_ended(pgconn: pq.abc.PGconn) -> bool:
-    """True if the server has closed this idle connection. Waits for nothing."""
-    try:
-        while select.select([pgconn.socket], [], [], 0)[0]:
-            pgconn.consume_input()
-    except psycopg.OperationalError:
-        return True
-    return False
 
 
 def _connect_again(pgconn: pq.abc.PGconn) -> None:
@@ -193,7 +206,11 @@ class Source:
         """
         try:
             conn = LocalConnection[TupleRow].connect(
-                self._conninfo, autocommit=True, prepare_threshold=None, cursor_factory=LocalCursor
+                self._conninfo,
+                autocommit=True,
+                prepare_threshold=None,
+                cursor_factory=LocalCursor,
+                context=ADAPTERS,
             )
         except psycopg.Error as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)

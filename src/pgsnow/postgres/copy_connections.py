@@ -132,7 +132,7 @@ class CopyConnections:
             connection.spoiled = True
             raise
         finally:
-            if connection.spoiled or _is_old(connection):
+            if connection.spoiled:
                 connection.close()
             else:
                 with self._lock:
@@ -187,12 +187,8 @@ class CopyConnections:
             return self._choices
 
 
-def _is_old(connection: CopyConnection) -> bool:
-    return time.monotonic() - connection.opened > MAX_AGE
-
-
 def _answers(connection: CopyConnection) -> bool:
-    if _is_old(connection):
+    if time.monotonic() - connection.opened > MAX_AGE:
         return False
     try:
         connection.run("")  # no transaction, so no setting of the session can be in its way

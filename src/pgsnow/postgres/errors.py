@@ -59,8 +59,8 @@ _RAISED: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
 _NEXT_TICK = "The next tick tries again; nothing is lost."
 _ADVICE = {
     "08P01": "A connection pooler, which answers so, does not take this connection: it may know no such database or"
-    " user, have no free server connection (default_pool_size, query_wait_timeout), or refuse a parameter of POSTGRES_DSN."
-    " pgbouncer refuses `options`: remove them, or use `ALTER ROLE … SET` for what they set.",
+    " user, have no free server connection (default_pool_size, query_wait_timeout), or refuse a parameter of"
+    " POSTGRES_DSN. pgbouncer refuses `options`: remove them, or use `ALTER ROLE … SET` for what they set.",
     "0A000": "If POSTGRES_DSN leads to a standby, it cannot do this; point POSTGRES_DSN at the primary.",
     "25006": "A function in `where:`, or one that a view or a policy calls, writes; pgsnow reads in READ ONLY"
     " transactions alone. Remove it, or replace it by one that only reads.",
