@@ -40,6 +40,8 @@ class Writer:
     dsn: str
     seed: int
     until: float
+    pooled: bool = False
+    """A pooler gives each transaction another session, so that settings are local to each."""
     pending: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -47,9 +49,12 @@ class Writer:
         self.first = self.last = self.seed * 10_000_000
         self.number = 0
         self.conn = psycopg.connect(self.dsn, prepare_threshold=None)
-        self.conn.execute(f"set timezone to '{self.random.choice(ZONES)}'")
-        self.conn.execute("set lock_timeout to 400")
-        self.conn.commit()
+        scope = "local " if self.pooled else ""
+        zone = self.random.choice(ZONES)
+        self.settings = f"set {scope}timezone to '{zone}'; set {scope}lock_timeout to 400"
+        if not self.pooled:
+            self.conn.execute(self.settings.encode())
+            self.conn.commit()
         while time.time() < self.until:
             with contextlib.suppress(psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 self.transaction()
@@ -59,6 +64,8 @@ class Writer:
         self.conn.close()
 
     def transaction(self) -> None:
+        if self.pooled:
+            self.conn.execute(self.settings.encode())
         if self.random.random() < 0.4:
             self.conn.execute("select now()")  # begun, but without an xid yet
         if self.random.random() < 0.3:
@@ -121,8 +128,8 @@ class Writer:
             self.pending.remove((gid, due))
 
 
-def _run_all(dsn: str, seeds: list[int], until: float) -> None:
-    threads = [threading.Thread(target=Writer(dsn, seed, until).run) for seed in seeds]
+def _run_all(dsn: str, seeds: list[int], until: float, pooled: bool) -> None:
+    threads = [threading.Thread(target=Writer(dsn, seed, until, pooled).run) for seed in seeds]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -130,14 +137,15 @@ def _run_all(dsn: str, seeds: list[int], until: float) -> None:
 
 
 def start_writers(
-    dsn: str, count: int, seed: int, seconds: float
+    dsn: str, count: int, seed: int, seconds: float, *, pooled: bool = False
 ) -> list[multiprocessing.process.BaseProcess]:
     """`count` sessions, spread over a few processes so that they really run at once."""
     context = multiprocessing.get_context("spawn")
     until = time.time() + seconds
     seeds = [seed * 1000 + at + 1 for at in range(count)]
     processes = [
-        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until)) for at in range(PROCESSES)
+        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until, pooled))
+        for at in range(PROCESSES)
     ]
     for process in processes:
         process.start()
