@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from pgsnow.model.checkpoint import MAX_SEEN, MAX_TRAIL, Checkpoint, Horizon, Mark, ReadMode
+from pgsnow.model.checkpoint import (
+    MAX_RUNNING,
+    MAX_SEEN,
+    MAX_TRAIL,
+    Checkpoint,
+    Horizon,
+    Mark,
+    ReadMode,
+)
 from pgsnow.postgres.incremental.sequence import SequenceState
 from pgsnow.postgres.incremental.window import UNBOUNDED
 
@@ -13,7 +22,8 @@ from pgsnow.postgres.incremental.window import UNBOUNDED
 @dataclass(frozen=True, slots=True)
 class ReadPoint:
     """The point that a probe or a read saw a table at: the read mode, the snapshot's xmin and xmax, the state of an
-    integer watermark's sequence in watermark mode, whether a standby answered, and the plan's shape."""
+    integer watermark's sequence in watermark mode, whether a standby answered, the plan's shape, and the seconds
+    between two marks of the trail."""
 
     mode: ReadMode
     x: int
@@ -21,6 +31,7 @@ class ReadPoint:
     sequence: SequenceState | None = None
     standby: bool = False
     shape: str | None = None
+    mark_every: float = 0.0
 
     @property
     def restarted(self) -> bool:
@@ -45,19 +56,13 @@ def next_checkpoint(
     was loaded."""
     past = None if full else before
     low = next_low(past, horizon, point)
-    sequence = point.sequence
-    mark = (
-        Mark(horizon.taken_at, point.xmax, low)
-        if sequence is None
-        else Mark(sequence.at, point.xmax, low, sequence.value)
-    )
     return Checkpoint(
         mode=point.mode,
         identity=horizon.identity,
         x=point.x,
         low=low,
         seen=still_open(seen, point.x),
-        trail=with_mark(() if past is None or point.restarted else past.trail, mark),
+        trail=next_trail(() if past is None or point.restarted else past.trail, horizon, point, low),
         audit_x=point.x if past is None else past.audit_x,
         audited_at=horizon.taken_at if past is None else past.audited_at,
         cursor=cursor,
@@ -87,15 +92,50 @@ def still_open(seen: Iterable[int], x: int) -> frozenset[int]:
     return frozenset(sorted({xid for xid in seen if xid >= x}, reverse=True)[:MAX_SEEN])
 
 
+def marks_apart(audit_every: float) -> float:
+    """Seconds between two marks of the trail: so many that all marks between two audits fit into it, and half an hour
+    at most (with `audit_every` above a day, a full trail loses some)."""
+    return min(audit_every / (MAX_TRAIL * 3 // 4), 1800.0)
+
+
+def bounding_low(checkpoint: Checkpoint) -> str:
+    """The `low` that bounds the next read: the newest mark's, which may be a little older than the checkpoint's. So the
+    trail has each bound that a read used, and an audit can judge all rows that the bound kept from being read."""
+    low, marked = checkpoint.low, checkpoint.trail[-1].low if checkpoint.trail else UNBOUNDED
+    if UNBOUNDED in (low, marked):
+        return low
+    in_order = int if low.lstrip("-").isdigit() else datetime.fromisoformat
+    return min(low, marked, key=in_order)
+
+
+def next_trail(trail: tuple[Mark, ...], horizon: Horizon, point: ReadPoint, low: str) -> tuple[Mark, ...]:
+    """The trail after a read or probe. It gets no mark where the last one is younger than `mark_every`, and is bounded
+    (an unbounded one may not stand in for it)."""
+    at, value = horizon.taken_at, None
+    if (sequence := point.sequence) is not None:
+        at, value = sequence.at, sequence.value
+    since = None if horizon.next_xid is None else min(*horizon.running[:1], horizon.next_xid, point.xmax)
+    mark = Mark(at, point.xmax, low, value, since, horizon.running[:MAX_RUNNING])
+    if trail and trail[-1].low != UNBOUNDED and low != UNBOUNDED and point.mark_every:
+        passed = datetime.fromisoformat(at) - datetime.fromisoformat(trail[-1].at)
+        if 0 <= passed.total_seconds() < point.mark_every:
+            return trail
+    return with_mark(trail, mark)
+
+
 def with_mark(trail: Sequence[Mark], mark: Mark) -> tuple[Mark, ...]:
-    """The trail with a newer mark. A quiet server's marks become one; a full trail keeps every other mark of its older
-    half."""
+    """The trail with a newer mark. Marks between which no transaction got an xid or ended become one; a full trail
+    keeps every other mark of its older half."""
     last = trail[-1] if trail else None
-    if last is not None and last.xmax == mark.xmax and last.value == mark.value:
+    if last is not None and _unseen(last) == _unseen(mark) and last.value == mark.value:
         # What the sequence has not given since the earlier moment, it had given by then.
-        mark = Mark(last.at if mark.value is not None else mark.at, mark.xmax, mark.low, mark.value)
+        mark = replace(mark, at=last.at if mark.value is not None else mark.at)
         trail = trail[:-1]
     if len(trail) >= MAX_TRAIL:
         half = MAX_TRAIL // 2
         trail = [*trail[:half:2], *trail[half:]]
     return (*trail, mark)
+
+
+def _unseen(mark: Mark) -> tuple[int, int, tuple[int, ...]]:
+    return mark.xmax, mark.first_unseen, mark.running

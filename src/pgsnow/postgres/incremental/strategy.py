@@ -13,7 +13,7 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, bounding_low, marks_apart
 from pgsnow.postgres.incremental.sequence import Fetch, SequenceState, read_sequence
 from pgsnow.postgres.incremental.window import (
     EPOCH,
@@ -23,7 +23,6 @@ from pgsnow.postgres.incremental.window import (
     is_integer,
     lookback_bound,
     lower_bound,
-    xid_from,
 )
 
 CONTENT_CHANGED = "the content changed"
@@ -60,10 +59,12 @@ class ReadStrategy:
     full_read: str | None
     window: Window | None
     sequence: SequenceState | None = None
+    mark_every: float = 0.0
+    """Seconds between two reads that the trail remembers: `marks_apart`."""
 
     def read_point(self, x: int, xmax: int, *, standby: bool) -> ReadPoint:
         """The strategy applied to a snapshot with this xmin and xmax."""
-        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape)
+        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, self.mark_every)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
@@ -92,12 +93,13 @@ def choose_strategy(
     if mode is ReadMode.WATERMARK and is_integer(plan):
         sequence = read_sequence(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if sequence is None else mode
-    if reason is not None or checkpoint is None:
-        return ReadStrategy(mode, plan.shape, reason, None, sequence)
-    bound = _bound(plan, mode, checkpoint, horizon)
-    if sequence is not None and sequence.restarted:
-        bound = None  # the sequence has given small values again: by xid alone, this once
-    return ReadStrategy(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), sequence)
+    window = None
+    if reason is None and checkpoint is not None:
+        # A sequence that went back has given small values again: by xid alone, this once.
+        restarted = sequence is not None and sequence.restarted
+        bound = None if restarted else _bound(plan, mode, checkpoint, horizon)
+        window = Window(plan, checkpoint.x, bound, checkpoint.seen, checkpoint.again)
+    return ReadStrategy(mode, plan.shape, reason, window, sequence, marks_apart(plan.config.audit_every))
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
@@ -105,7 +107,7 @@ def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Hor
         return lookback_bound(plan, checkpoint, horizon)
     if mode is not ReadMode.WATERMARK:
         return lower_bound(plan, UNBOUNDED)
-    return lower_bound(plan, checkpoint.low, at_most=checkpoint.last_watermark)
+    return lower_bound(plan, bounding_low(checkpoint), at_most=checkpoint.last_watermark)
 
 
 def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
@@ -140,7 +142,7 @@ def seen_xid(
     ago still shows the low half of its xid, and that may now be a running transaction's, whose rows must not be
     taken for read. Only a watermark between the bound and the present shows that a row is new.
     """
-    xid = xid_from(window.since)
+    xid = window.xid
     if xmax < EPOCH:
         return xid
     if window.bound is None:

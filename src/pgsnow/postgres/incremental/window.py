@@ -21,6 +21,7 @@ A row's `xmin` is the low half of its xid. https://www.postgresql.org/docs/curre
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Literal
@@ -37,6 +38,11 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 _UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Universal", "UCT"})
 
 
+def xid_array(xids: Iterable[int]) -> Composed:
+    """The xids as a bigint[]."""
+    return SQL("{}::bigint[]").format(Literal("{" + ",".join(map(str, xids)) + "}"))
+
+
 def xid_from(since: int) -> Composed:
     """The 64-bit xid of a row whose xid is in [since, since + 2^32)."""
     return SQL("({} + mod(xmin::text::bigint - {} + {}, {}))").format(
@@ -44,15 +50,26 @@ def xid_from(since: int) -> Composed:
     )
 
 
+def near(xid: int, xmax: int) -> int:
+    """The 64-bit xid whose low 32 bits are `xid`, less than 2^31 away from `xmax`."""
+    return xmax + (xid - xmax + HALF) % EPOCH - HALF
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Rows written by transactions from `since` on, with a watermark of at least `bound` (None: any), and whose xid is
-    not in `seen`: those were read already."""
+    not in `seen`: those were read already. Rows with an xid in `again` too, whatever their watermark."""
 
     plan: TablePlan
     since: int
     bound: Composable | None
     seen: frozenset[int] = frozenset()
+    again: frozenset[int] = frozenset()
+
+    @property
+    def xid(self) -> Composed:
+        """An SQL expression: the 64-bit xid of a row that the window shows."""
+        return xid_from(min(self.since, *self.again) if self.again else self.since)
 
     def condition(self, xmax: Composable) -> Composable:
         """The WHERE condition, with the table's own `where`. xmax: of the snapshot that reads, as SQL."""
@@ -66,9 +83,12 @@ class Window:
             column = sql.watermark(self.plan)
             not_too_old = SQL("({} >= {} or {} is null)").format(column, self.bound, column)
         if self.seen:
-            seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
-            not_seen = SQL("{} <> all ({}::bigint[])").format(xid_from(self.since), seen)
-        return sql.both([not_too_old, in_xids, not_seen, sql.where_given(self.plan)])
+            not_seen = SQL("{} <> all ({})").format(self.xid, xid_array(sorted(self.seen)))
+        condition = sql.both([not_too_old, in_xids, not_seen])
+        if self.again:
+            again = xid_array(sorted(self.again))
+            condition = SQL("(({}) or {} = any ({}))").format(condition, self.xid, again)
+        return sql.both([condition, sql.where_given(self.plan)])
 
 
 def is_integer(plan: TablePlan) -> bool:
