@@ -30,7 +30,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.strategy import reason_to_read_all
-from pgsnow.postgres.incremental.window import EPOCH, UNBOUNDED, lower_bound, xid_array
+from pgsnow.postgres.incremental.window import EPOCH, UNBOUNDED, lower_bound
 
 MAX_AGAIN = 1000
 """How many transactions' rows are read again one by one; with more, all rows since the audit before are."""
@@ -114,14 +114,14 @@ def _suspects(plan: TablePlan, marks: Sequence[Mark]) -> Composed:
     return SQL(
         "select {xid}, (select array_agg(n order by n) from unnest({bounds}) with ordinality u(b, n)"
         " where {watermark} < b)::int[], count(*) from {table}"
-        " where {watermark} < ({highest})[width_bucket({xid}, {since})] and {where} group by 1, 2"
+        " where {watermark} < ({highest})[width_bucket({xid}, {since}::bigint[])] and {where} group by 1, 2"
     ).format(
         xid=_past_xid(plan),
         bounds=bounds,
         watermark=watermark,
         table=sql.table(plan),
         highest=highest,
-        since=xid_array(mark.first_unseen for mark in marks),
+        since=Literal("{" + ",".join(str(mark.first_unseen) for mark in marks) + "}"),
         where=sql.both([sql.where_given(plan)]),
     )
 

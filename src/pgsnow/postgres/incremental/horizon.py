@@ -25,7 +25,7 @@ from psycopg.sql import SQL, Literal
 
 from pgsnow.model.checkpoint import Horizon, ServerIdentity, VirtualXids
 from pgsnow.postgres.errors import translating
-from pgsnow.postgres.incremental.window import near
+from pgsnow.postgres.incremental.window import EPOCH, HALF
 
 READER_NAME = "pgsnow-read"
 """application_name of our own READ ONLY transactions, and of nothing else: they write nothing, so the horizon
@@ -115,7 +115,8 @@ def take_horizon(
         if hidden:
             taken_at, low, seen = _list_virtual_xids(conn, listing or VirtualXids())
         xmax, sessions, prepared = _one(conn, _OPEN)
-    running = tuple(sorted({near(xid, xmax) for xid in (*sessions, *prepared)}))
+    # The lists have the low 32 bits; the xid is less than 2^31 away from xmax.
+    running = tuple(sorted({xmax - HALF + (xid - xmax + HALF) % EPOCH for xid in (*sessions, *prepared)}))
     return Horizon(identity, taken_at, low, prepared=bool(prepared), running=running, next_xid=xmax), seen
 
 

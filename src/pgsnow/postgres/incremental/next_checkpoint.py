@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,7 +23,7 @@ from pgsnow.postgres.incremental.window import UNBOUNDED
 class ReadPoint:
     """The point that a probe or a read saw a table at: the read mode, the snapshot's xmin and xmax, the state of an
     integer watermark's sequence in watermark mode, whether a standby answered, the plan's shape, and the seconds
-    between two marks of the trail."""
+    between two audits."""
 
     mode: ReadMode
     x: int
@@ -31,7 +31,7 @@ class ReadPoint:
     sequence: SequenceState | None = None
     standby: bool = False
     shape: str | None = None
-    mark_every: float = 0.0
+    audit_every: float = 0.0
 
     @property
     def restarted(self) -> bool:
@@ -55,14 +55,23 @@ def next_checkpoint(
     seen: xids whose rows have been read. last_watermark: None keeps the one before. content_hash: of the content that
     was loaded."""
     past = None if full else before
-    low = next_low(past, horizon, point)
+    low, sequence = next_low(past, horizon, point), point.sequence
+    mark = Mark(
+        at=horizon.taken_at if sequence is None else sequence.at,
+        xmax=point.xmax,
+        low=low,
+        value=None if sequence is None else sequence.value,
+        since=None if horizon.next_xid is None else min(*horizon.running[:1], horizon.next_xid, point.xmax),
+        running=horizon.running[:MAX_RUNNING],
+    )
+    trail = () if past is None or point.restarted else past.trail
     return Checkpoint(
         mode=point.mode,
         identity=horizon.identity,
         x=point.x,
         low=low,
         seen=still_open(seen, point.x),
-        trail=next_trail(() if past is None or point.restarted else past.trail, horizon, point, low),
+        trail=with_mark(trail, mark, point.audit_every),
         audit_x=point.x if past is None else past.audit_x,
         audited_at=horizon.taken_at if past is None else past.audited_at,
         cursor=cursor,
@@ -92,12 +101,6 @@ def still_open(seen: Iterable[int], x: int) -> frozenset[int]:
     return frozenset(sorted({xid for xid in seen if xid >= x}, reverse=True)[:MAX_SEEN])
 
 
-def marks_apart(audit_every: float) -> float:
-    """Seconds between two marks of the trail: so many that all marks between two audits fit into it, and half an hour
-    at most (with `audit_every` above a day, a full trail loses some)."""
-    return min(audit_every / (MAX_TRAIL * 3 // 4), 1800.0)
-
-
 def bounding_low(checkpoint: Checkpoint) -> str:
     """The `low` that bounds the next read: the newest mark's, which may be a little older than the checkpoint's. So the
     trail has each bound that a read used, and an audit can judge all rows that the bound kept from being read."""
@@ -108,34 +111,22 @@ def bounding_low(checkpoint: Checkpoint) -> str:
     return min(low, marked, key=in_order)
 
 
-def next_trail(trail: tuple[Mark, ...], horizon: Horizon, point: ReadPoint, low: str) -> tuple[Mark, ...]:
-    """The trail after a read or probe. It gets no mark where the last one is younger than `mark_every`, and is bounded
-    (an unbounded one may not stand in for it)."""
-    at, value = horizon.taken_at, None
-    if (sequence := point.sequence) is not None:
-        at, value = sequence.at, sequence.value
-    since = None if horizon.next_xid is None else min(*horizon.running[:1], horizon.next_xid, point.xmax)
-    mark = Mark(at, point.xmax, low, value, since, horizon.running[:MAX_RUNNING])
-    if trail and trail[-1].low != UNBOUNDED and low != UNBOUNDED and point.mark_every:
-        passed = datetime.fromisoformat(at) - datetime.fromisoformat(trail[-1].at)
-        if 0 <= passed.total_seconds() < point.mark_every:
-            return trail
-    return with_mark(trail, mark)
+def with_mark(trail: tuple[Mark, ...], mark: Mark, audit_every: float = 0.0) -> tuple[Mark, ...]:
+    """The trail with a newer mark. Marks between which no transaction got an xid or ended become one.
 
-
-def with_mark(trail: Sequence[Mark], mark: Mark) -> tuple[Mark, ...]:
-    """The trail with a newer mark. Marks between which no transaction got an xid or ended become one; a full trail
-    keeps every other mark of its older half."""
+    A mark soon after the last one is left out, so that all marks between two audits fit in: half an hour at most, so
+    with `audit_every` above a day the trail gets full. Then it keeps every other mark of its older half, and an audit
+    may not notice a row that is late by less than the distance of two marks."""
     last = trail[-1] if trail else None
-    if last is not None and _unseen(last) == _unseen(mark) and last.value == mark.value:
+    if last is not None and UNBOUNDED not in (last.low, mark.low) and audit_every:
+        passed = datetime.fromisoformat(mark.at) - datetime.fromisoformat(last.at)
+        if 0 <= passed.total_seconds() < min(audit_every / (MAX_TRAIL * 3 // 4), 1800):
+            return trail
+    if last is not None and replace(last, at=mark.at, low=mark.low) == mark:
         # What the sequence has not given since the earlier moment, it had given by then.
         mark = replace(mark, at=last.at if mark.value is not None else mark.at)
         trail = trail[:-1]
     if len(trail) >= MAX_TRAIL:
         half = MAX_TRAIL // 2
-        trail = [*trail[:half:2], *trail[half:]]
+        trail = (*trail[:half:2], *trail[half:])
     return (*trail, mark)
-
-
-def _unseen(mark: Mark) -> tuple[int, int, tuple[int, ...]]:
-    return mark.xmax, mark.first_unseen, mark.running

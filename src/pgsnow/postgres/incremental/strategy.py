@@ -13,7 +13,7 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, bounding_low, marks_apart
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, bounding_low
 from pgsnow.postgres.incremental.sequence import Fetch, SequenceState, read_sequence
 from pgsnow.postgres.incremental.window import (
     EPOCH,
@@ -59,12 +59,11 @@ class ReadStrategy:
     full_read: str | None
     window: Window | None
     sequence: SequenceState | None = None
-    mark_every: float = 0.0
-    """Seconds between two reads that the trail remembers: `marks_apart`."""
+    audit_every: float = 0.0
 
     def read_point(self, x: int, xmax: int, *, standby: bool) -> ReadPoint:
         """The strategy applied to a snapshot with this xmin and xmax."""
-        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, self.mark_every)
+        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, self.audit_every)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
@@ -99,7 +98,7 @@ def choose_strategy(
         restarted = sequence is not None and sequence.restarted
         bound = None if restarted else _bound(plan, mode, checkpoint, horizon)
         window = Window(plan, checkpoint.x, bound, checkpoint.seen, checkpoint.again)
-    return ReadStrategy(mode, plan.shape, reason, window, sequence, marks_apart(plan.config.audit_every))
+    return ReadStrategy(mode, plan.shape, reason, window, sequence, plan.config.audit_every)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:

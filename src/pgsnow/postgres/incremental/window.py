@@ -21,7 +21,6 @@ A row's `xmin` is the low half of its xid. https://www.postgresql.org/docs/curre
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Literal
@@ -38,23 +37,6 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 _UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Universal", "UCT"})
 
 
-def xid_array(xids: Iterable[int]) -> Composed:
-    """The xids as a bigint[]."""
-    return SQL("{}::bigint[]").format(Literal("{" + ",".join(map(str, xids)) + "}"))
-
-
-def xid_from(since: int) -> Composed:
-    """The 64-bit xid of a row whose xid is in [since, since + 2^32)."""
-    return SQL("({} + mod(xmin::text::bigint - {} + {}, {}))").format(
-        Literal(since), Literal(since % EPOCH), Literal(EPOCH), Literal(EPOCH)
-    )
-
-
-def near(xid: int, xmax: int) -> int:
-    """The 64-bit xid whose low 32 bits are `xid`, less than 2^31 away from `xmax`."""
-    return xmax + (xid - xmax + HALF) % EPOCH - HALF
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     """Rows written by transactions from `since` on, with a watermark of at least `bound` (None: any), and whose xid is
@@ -68,8 +50,11 @@ class Window:
 
     @property
     def xid(self) -> Composed:
-        """An SQL expression: the 64-bit xid of a row that the window shows."""
-        return xid_from(min(self.since, *self.again) if self.again else self.since)
+        """An SQL expression: the 64-bit xid of a row that the window shows; for others, one that is too high."""
+        first = min(self.since, *self.again) if self.again else self.since
+        return SQL("({} + mod(xmin::text::bigint - {} + {}, {}))").format(
+            Literal(first), Literal(first % EPOCH), Literal(EPOCH), Literal(EPOCH)
+        )
 
     def condition(self, xmax: Composable) -> Composable:
         """The WHERE condition, with the table's own `where`. xmax: of the snapshot that reads, as SQL."""
@@ -83,11 +68,12 @@ class Window:
             column = sql.watermark(self.plan)
             not_too_old = SQL("({} >= {} or {} is null)").format(column, self.bound, column)
         if self.seen:
-            not_seen = SQL("{} <> all ({})").format(self.xid, xid_array(sorted(self.seen)))
+            seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
+            not_seen = SQL("{} <> all ({}::bigint[])").format(self.xid, seen)
         condition = sql.both([not_too_old, in_xids, not_seen])
         if self.again:
-            again = xid_array(sorted(self.again))
-            condition = SQL("(({}) or {} = any ({}))").format(condition, self.xid, again)
+            again = Literal("{" + ",".join(map(str, sorted(self.again))) + "}")
+            condition = SQL("(({}) or {} = any ({}::bigint[]))").format(condition, self.xid, again)
         return sql.both([condition, sql.where_given(self.plan)])
 
 
