@@ -69,7 +69,10 @@ class ReadStrategy:
         """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
         if self.full_read is not None or checkpoint is None:
             return self.full_read
-        return None if self.mode is ReadMode.CURSOR else reason_in_xids(checkpoint, x, xmax)
+        if self.mode is ReadMode.CURSOR:
+            return None
+        since = checkpoint.x if self.window is None else self.window.since
+        return reason_in_xids(checkpoint, x, xmax, since)
 
 
 def choose_strategy(
@@ -97,7 +100,11 @@ def choose_strategy(
         # A sequence that went back has given small values again: by xid alone, this once.
         restarted = sequence is not None and sequence.restarted
         bound = None if restarted else _bound(plan, mode, checkpoint, horizon)
-        window = Window(plan, checkpoint.x, bound, checkpoint.seen, checkpoint.again)
+        since, seen = checkpoint.x, checkpoint.seen
+        if mode is ReadMode.XMIN and checkpoint.mode is ReadMode.WATERMARK:
+            # No audit follows in xmin mode: what the watermark hid since the last one is read now.
+            since, seen = min(since, checkpoint.audit_x or 0), frozenset()
+        window = Window(plan, since, bound, seen, checkpoint.again)
     return ReadStrategy(mode, plan.shape, reason, window, sequence, plan.config.audit_every)
 
 
@@ -123,13 +130,9 @@ def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
 
 
 def is_usable(plan: TablePlan) -> bool:
-    """True if a bound on the watermark can be determined. An integer shows when it was assigned only if a single
-    sequence assigns it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
-    if not is_integer(plan):
-        return True
-    column = plan.watermark_column.name
-    sequences = [(cache, step) for name, cache, step in plan.source.sequence_cache if name == column]
-    return len(sequences) == 1 and sequences[0][0] == 1 and sequences[0][1] > 0
+    """True if a bound on the watermark can be determined. An integer must show when it was assigned: no session may
+    keep a stock of older values, and no writer may choose one."""
+    return not is_integer(plan) or plan.source.is_numbered_in_order(plan.watermark_column.name)
 
 
 def seen_xid(
@@ -182,11 +185,12 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     return None
 
 
-def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int) -> str | None:
-    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint; or None."""
+def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int, since: int | None = None) -> str | None:
+    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint, with a window from `since` on (None:
+    from the checkpoint's x); or None."""
     if x < checkpoint.x:
         return "transaction ids went back (another server, or an older state of this one)"
-    if xmax - checkpoint.x >= HALF:
+    if xmax - (checkpoint.x if since is None else since) >= HALF:
         return "more than 2^31 transactions since the last read"
     return None
 
@@ -201,7 +205,10 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if plan.config.mode is TableMode.XMIN or watermark is None:
         return "mode: xmin; changed rows are found by transaction id alone, so each tick scans every row"
     if not is_usable(plan):
-        return f"by transaction id: no single sequence assigns {watermark} upward, one value at a time"
+        return (
+            f"by transaction id: nothing shows that values of {watermark} are given out in order (it is not GENERATED"
+            " ALWAYS AS IDENTITY from a sequence with INCREMENT 1 and CACHE 1)"
+        )
     if is_integer(plan):
         return f"by transaction id: the sequence of {watermark} cannot be read, or an audit found it wrong"
     return f"by transaction id: an audit found rows whose {watermark} is wrong"
