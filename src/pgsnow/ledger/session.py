@@ -146,6 +146,11 @@ def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnecti
     except psycopg.Error as error:
         raise ledger_error(error, schema, sqlstate_of(error) or sqlstate_of_refusal(conninfo)) from error
     try:
+        encoding = connection.info.parameter_status("server_encoding") or "UTF8"
+        if encoding != "UTF8":
+            from pgsnow.ledger.any_text import store_any_text
+
+            store_any_text(connection, encoding)
         wanted = json.dumps(_SERVER | server)
         connection.execute("select set_config(key, value, false) from json_each_text(%s::json)", [wanted])
     except psycopg.Error as error:
