@@ -61,6 +61,15 @@ class TablePlan:
     fingerprint: str | None = None
     """Hash of the source's catalog entry when the plan was made. A read that finds another one raises SchemaMoved.
     None: not checked."""
+    followed: tuple[tuple[str, str], ...] = ()
+    """(name in sync_config.yaml, current name) of each column that was renamed since; `config` has the current ones."""
+    written: TableConfig | None = None
+    """The configuration as it is written, if a column was followed."""
+
+    @cached_property
+    def as_written(self) -> TableConfig:
+        """The configuration as it is written: following a renamed column is no change of it."""
+        return self.written or self.config
 
     @cached_property
     def watermark_column(self) -> Column:
@@ -106,7 +115,7 @@ class TablePlan:
         return self._shape([{"added with a default": found}] if found else [])
 
     def _shape(self, more: list[object]) -> str:
-        config, transform = self.config, self.config.transform
+        config, transform = self.as_written, self.as_written.transform
         salt = transform.salt.get_secret_value() if transform and transform.salt else None
         values: list[object] = [
             str(self.target),

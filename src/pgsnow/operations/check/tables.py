@@ -9,6 +9,7 @@ import psycopg
 
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import Column, SourceName
@@ -20,11 +21,15 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 
 
 def check_table(
-    conn: psycopg.Connection[Any], table: TableConfig, settings: SnowflakeSettings
+    conn: psycopg.Connection[Any],
+    table: TableConfig,
+    settings: SnowflakeSettings,
+    known: SourceDefinition | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned. Raises psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned. known: its definition in the ledger. Raises
+    psycopg.Error."""
     try:
-        prepared = prepare(table, describe(conn, table.source), settings)
+        prepared = prepare(table, describe(conn, table.source), settings, known)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
     return list(_results(table, prepared.plan)), prepared
@@ -32,6 +37,9 @@ def check_table(
 
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     watermark = plan.watermark
+    for name, now in plan.followed:
+        text = f"column {name} was renamed to {now}, and is followed"
+        yield warning(table.name, text, f"Write {now} instead of {name} in sync_config.yaml.")
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
     key = f"pk {', '.join(plan.pk)}" if plan.pk else "no key"
     if watermark is None:
