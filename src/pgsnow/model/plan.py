@@ -20,7 +20,7 @@ from pgsnow.model.metadata_columns import (
     RESERVED,
     MetadataColumn,
 )
-from pgsnow.model.table import Column, SourceTable, TargetName, target_column
+from pgsnow.model.table import Column, SourceTable, TargetName, shown_name, target_column
 from pgsnow.model.table_key import key_of
 from pgsnow.model.types.mapping import Field, without_overflow
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
@@ -234,7 +234,8 @@ def _require(source: SourceTable, name: str) -> Column:
     column = source.column(name)
     if column is None:
         raise ColumnMissing(
-            f"{source.name}: no column {name}; it has {', '.join(c.name for c in source.columns)}",
+            f"{source.name}: no column {shown_name(name)};"
+            f" it has {', '.join(shown_name(c.name) for c in source.columns)}",
             column=name,
         )
     return column
