@@ -17,6 +17,9 @@ _KINDS = {
 HUGE_BYTES = 8 * 1024**3
 HUGE_ROWS = 20_000_000
 """Size from which on a scan in each tick is worth a warning."""
+LARGE_BYTES = 1024**3
+LARGE_ROWS = 2_000_000
+"""Size from which on loading the whole table again is worth one, also where a person has chosen it."""
 
 
 def untraceable(table: SurveyedTable) -> str:
@@ -77,20 +80,37 @@ def _mode_reason(
 def warnings_of(table: SurveyedTable, key: tuple[str, ...] | None, best: Candidate | None) -> Iterator[str]:
     size = size_text(table.source.estimated_rows, table.source.total_bytes)
     if key is None:
-        yield (
-            f"it is read as a whole ({size}): each inspection reads all rows, and each change loads all of them;"
-            f" {_instead_of_whole(table)}"
-        )
-    elif best is None and is_huge(table.source):
-        yield (
-            f"each tick scans the whole table ({size}): add a column with an index that a BEFORE UPDATE trigger sets"
-            " to now(), or run it less often (`every:`)"
-        )
+        yield f"{read_whole(size)}; {instead_of_whole(table)}"
+    elif is_huge(table.source) and (best is None or best.column not in table.source.indexed_first):
+        yield f"each tick scans the whole table ({size}): {instead_of_scan(table, best.column if best else None)}"
+
+
+def read_whole(size: str) -> str:
+    """The cost of a table that is read as a whole."""
+    return (
+        f"it is read as a whole ({size}): each inspection reads all rows, and each change loads all of them"
+    )
+
+
+def instead_of_scan(table: SurveyedTable, watermark: str | None) -> str:
+    """How to have a table of this size read by an index."""
+    if watermark is not None:
+        column = '"' + watermark.replace('"', '""') + '"'
+        return f"CREATE INDEX CONCURRENTLY ON {table.quoted} ({column});"
+    return (
+        "add a column with an index that a BEFORE UPDATE trigger sets to now() and name it in `watermark_column:`,"
+        " or run the table less often (`every:`)"
+    )
 
 
 def is_huge(source: SourceTable) -> bool:
     """True for a table that should not be scanned in each tick."""
     return source.total_bytes >= HUGE_BYTES or source.estimated_rows >= HUGE_ROWS
+
+
+def is_large(source: SourceTable) -> bool:
+    """True for a table that should not be loaded again as a whole."""
+    return source.total_bytes >= LARGE_BYTES or source.estimated_rows >= LARGE_ROWS
 
 
 def size_text(rows: int, size: int) -> str:
@@ -102,7 +122,7 @@ def size_text(rows: int, size: int) -> str:
     return texts[0]
 
 
-def _instead_of_whole(table: SurveyedTable) -> str:
+def instead_of_whole(table: SurveyedTable) -> str:
     """How to have only changed rows read."""
     if table.source.relkind in ("v", "m"):
         return "sync the tables that it reads instead, or choose how often (`every:`)"

@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 
 from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.discovery.advice import advice_for, type_decisions
+from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
@@ -20,14 +22,28 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 
 
 def check_table(
-    conn: psycopg.Connection[Any], table: TableConfig, settings: SnowflakeSettings
+    conn: psycopg.Connection[Any],
+    table: TableConfig,
+    settings: SnowflakeSettings,
+    surveyed: SurveyedTable | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned. Raises psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned. surveyed: its survey, if it has one. Raises
+    psycopg.Error."""
     try:
         prepared = prepare(table, describe(conn, table.source), settings)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
-    return list(_results(table, prepared.plan)), prepared
+    plan = prepared.plan
+    return [*_results(table, plan), *_before_the_first_load(plan, surveyed)], prepared
+
+
+def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> Iterator[CheckResult]:
+    name = plan.config.name
+    for advice in advice_for(plan, surveyed):
+        yield warning(name, advice.warning, advice.fix)
+    others = [str(decision) for decision in type_decisions(plan) if not decision.is_unbounded_numeric]
+    if others:
+        yield ok(name, f"types: {'; '.join(others)}")
 
 
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:

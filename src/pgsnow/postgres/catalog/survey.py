@@ -33,18 +33,22 @@ _SQL = _queries()
 
 
 def survey(
-    conn: psycopg.Connection[Any], named: Sequence[str] = (), only: Sequence[int] | None = None
+    conn: psycopg.Connection[Any], named: Sequence[str] = (), only: Sequence[SourceName] | None = None
 ) -> tuple[SurveyedTable, ...]:
     """Every table, view and foreign table that does not belong to the system or an extension, by schema and name.
 
-    named: schemas that are included even if they belong to the system or an extension. only: the oids of the tables
-    to survey, if not all. Partitions are left out: their root represents
+    named: schemas that are included even if they belong to the system or an extension. only: the tables to survey,
+    if not all. Partitions are left out: their root represents
     them. Raises SourceUnavailable, SourceAccessDenied.
     """
-    oids = None if only is None else list(only)
+    wanted = {
+        "named": list(named),
+        "schemas": None if only is None else [name.schema for name in only],
+        "tables": None if only is None else [name.table for name in only],
+    }
     with translating(), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
-        tables = cursor.execute(_SQL["tables"], {"named": list(named), "only": oids}).fetchall()
+        tables = cursor.execute(_SQL["tables"], wanted).fetchall()
         given = {"tables": [t["oid"] for t in tables], "schemas": list({t["schema"] for t in tables})}
         rows = {
             name: cursor.execute(_SQL[name], given).fetchall()
@@ -55,6 +59,13 @@ def survey(
         _surveyed(table, {name: found.get(table["oid"], ()) for name, found in by_table.items()})
         for table in tables
     )
+
+
+def survey_of(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> dict[SourceName, SurveyedTable]:
+    """The survey of these tables; those that are missing, partitions or members of an extension are left out. Raises
+    SourceUnavailable, SourceAccessDenied."""
+    found = survey(conn, [name.schema for name in names], names)
+    return {table.name: table for table in found}
 
 
 def _by_table(rows: Sequence[Row]) -> dict[int, list[Row]]:

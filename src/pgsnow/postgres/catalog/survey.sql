@@ -60,7 +60,8 @@ left join pg_catalog.pg_class toast on toast.oid = c.reltoastrelid
 left join leaves on leaves.root = c.oid
 where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
   and (n.nspname = any (%(named)s) or n.nspname <> 'information_schema' and n.nspname not like 'pg\_%%')
-  and (%(only)s::oid[] is null or c.oid = any (%(only)s))
+  and (%(schemas)s::text[] is null
+       or (n.nspname, c.relname) in (select * from unnest(%(schemas)s::text[], %(tables)s::text[])))
   and not exists (
       select from pg_catalog.pg_depend d
       where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
