@@ -10,16 +10,19 @@ Answer: `pgsnow discover` proposes such a column only with evidence that updates
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.discovery.advice import advice_for
 from pgsnow.model.discovery.proposal import Proposal
 from pgsnow.model.report import Status
 from pgsnow.operations.check.result import Level
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.discover.discover import Choice, discover
+from pgsnow.operations.status.summary import status_of
 from pgsnow.postgres.catalog.survey import survey_of
 from tests.world import MemoryWorld
 
@@ -146,3 +149,45 @@ def test_a_list_written_by_hand_is_warned_about(shop: MemoryWorld) -> None:
             doubt
         )
         assert all(str(doubt) in each.detail for each in told)
+
+
+def test_the_lag_claims_no_more_than_the_watermark_shows(shop: MemoryWorld) -> None:
+    """A serial shows no update: its lag counts from the last audit. For `updated_at` the status says what counts."""
+    shop.tables = [
+        {"source": "serials", "target": "shop.serials", "watermark_column": "id"},
+        {"source": "maintained", "target": "shop.maintained", "watermark_column": "updated_at"},
+        {"source": "triggered", "target": "shop.triggered", "mode": "xmin"},
+    ]
+    with shop.engine() as engine:
+        engine.tick()
+    shop.sql("""update sync_watermarks set checkpoint = jsonb_set(checkpoint, '{audited_at}',
+                to_jsonb((now() - interval '40 minutes')::text))""")
+    status = status_document(shop)
+    serials, maintained, triggered = status["tables"]
+    assert serials["lag_seconds"] >= 2400
+    assert "updates do not move id" in serials["why"]
+    assert status["worst_lag_seconds"] == serials["lag_seconds"]
+    assert maintained["lag_seconds"] < 2400
+    assert maintained["lag_covers"] == "changes that move updated_at; others are found by the audit within 1h"
+    assert triggered["lag_seconds"] < 2400
+    assert triggered["lag_covers"] is None
+
+
+def test_without_an_audit_the_lag_of_a_serial_is_not_known(shop: MemoryWorld) -> None:
+    """Nothing looks for updates, so no number is shown, and the status says what to write."""
+    shop.tables = [
+        {"source": "serials", "target": "shop.serials", "watermark_column": "id", "audit_every": 0}
+    ]
+    with shop.engine() as engine:
+        engine.tick()
+    [serials] = status_document(shop)["tables"]
+    assert serials["lag_seconds"] is None
+    assert "no audit looks for them: write `mode: xmin`" in serials["why"]
+
+
+def status_document(shop: MemoryWorld) -> dict[str, Any]:
+    ledger = Ledger(shop.settings.ledger, "public")
+    try:
+        return status_of(shop.config, ledger, datetime.now(UTC))
+    finally:
+        ledger.close()

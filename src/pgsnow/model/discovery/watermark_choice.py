@@ -86,14 +86,14 @@ def _trust(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[Tr
         return Trust.BY_TRANSACTION, "no single sequence gives its values one by one"
     if facts.set_on_update:
         return Trust.BY_TRIGGER, "a trigger sets it at every update"
-    if not integer and _suggests_updates(column.name) and not _is_mostly_null(facts):
+    if not integer and suggests_updates(column.name) and not _is_mostly_null(facts):
         return _by_name(table, facts)
     if integer or facts.default_is_now:
         return _append_only(table)
     return Trust.NONE, "nothing indicates that it changes with the row"
 
 
-def _suggests_updates(name: str) -> bool:
+def suggests_updates(name: str) -> bool:
     """`updated_at`, `LastModified`, `date_changed`; not `credited_at`, `exchange_date`."""
     return bool(_CHANGED.search(_HUMP.sub("_", name).lower()))
 
@@ -101,7 +101,7 @@ def _suggests_updates(name: str) -> bool:
 def is_set_at_insert(name: str, default_is_now: bool) -> bool:
     """True for a column that holds the time at which the row was inserted, if it is a time at all: `created_at`, or one
     whose default is the clock. A column that is meant to move with updates starts there, but does not stay."""
-    if _suggests_updates(name):
+    if suggests_updates(name):
         return False
     return default_is_now or bool(_INSERTED.search(_HUMP.sub("_", name).lower()))
 
