@@ -15,7 +15,7 @@ LEAST_PRECISION = 18
 
 def number_casts(table: SurveyedTable) -> dict[str, str]:
     """Column → NUMBER(p,s) that holds its present values with head room. Columns that no NUMBER can hold, that hold no
-    number, or that were not scanned are left out."""
+    number or an infinite one, or that were not scanned are left out."""
     found: dict[str, str] = {}
     for column in table.source.columns:
         facts = table.facts_of(column.name)

@@ -95,8 +95,7 @@ def read_whole(size: str) -> str:
 def instead_of_scan(table: SurveyedTable, watermark: str | None) -> str:
     """How to have a table of this size read by an index."""
     if watermark is not None:
-        column = '"' + watermark.replace('"', '""') + '"'
-        return f"CREATE INDEX CONCURRENTLY ON {table.quoted} ({column});"
+        return f"CREATE INDEX CONCURRENTLY ON {table.quoted} ({_quoted(watermark)});"
     return (
         "add a column with an index that a BEFORE UPDATE trigger sets to now() and name it in `watermark_column:`,"
         " or run the table less often (`every:`)"
@@ -122,6 +121,21 @@ def size_text(rows: int, size: int) -> str:
     return texts[0]
 
 
+def _key_of_the_root(table: SurveyedTable) -> str:
+    """The statement that gives a partitioned table the key that its partitions have. It must hold the columns that rows
+    are partitioned by; a partition that has another primary key keeps it beside a UNIQUE one."""
+    columns = tuple(dict.fromkeys([*table.partitions_key, *table.partitioned_by]))
+    nullable = {column.name for column in table.source.columns if not column.not_null}
+    actions = [f"ALTER COLUMN {_quoted(name)} SET NOT NULL" for name in columns if name in nullable]
+    kind = "PRIMARY KEY" if columns == table.partitions_key else "UNIQUE"
+    actions.append(f"ADD {kind} ({', '.join(map(_quoted, columns))})")
+    return f"ALTER TABLE {table.quoted} {', '.join(actions)};"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def instead_of_whole(table: SurveyedTable) -> str:
     """How to have only changed rows read."""
     if table.source.relkind in ("v", "m"):
@@ -129,10 +143,8 @@ def instead_of_whole(table: SurveyedTable) -> str:
     if table.source.relkind == "f" or table.foreign_partitions:
         return "sync it from the server that has its rows, or choose how often (`every:`)"
     if table.partitions_key:
-        columns = dict.fromkeys([*table.partitions_key, *table.partitioned_by])
-        quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
         return (
             f"each partition has the primary key [{', '.join(table.partitions_key)}], the partitioned table has none:"
-            f" ALTER TABLE {table.quoted} ADD PRIMARY KEY ({quoted});"
+            f" {_key_of_the_root(table)}"
         )
     return f"ALTER TABLE {table.quoted} ADD PRIMARY KEY (…); or choose how often (`every:`)"

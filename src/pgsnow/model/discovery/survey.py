@@ -25,7 +25,7 @@ class ColumnFacts:
     (pg_stats.correlation), or after a scan the share of rows whose value is not below the previous one's, from 0 to 1.
     distinct: number of distinct values. days: after a scan, the days between its smallest and its largest value.
     integer_digits, scale: after a scan, the most digits before and after the decimal point of a numeric column; None
-    if it holds no number.
+    if it holds no number, or one that is not finite.
     """
 
     default_is_now: bool = False

@@ -100,7 +100,7 @@ def _numeric_of(typmod: int) -> TypeMapping:
 
 
 _ALIASES = {
-    "smallint": "int2", "integer": "int4", "int": "int4", "bigint": "int8", "tinyint": "int2", "byteint": "int2",
+    "smallint": "int2", "integer": "int4", "int": "int4", "bigint": "int8", "tinyint": "int8", "byteint": "int8",
     "real": "float4", "double precision": "float8", "double": "float8", "float": "float8",
     "boolean": "bool", "string": "text", "character varying": "varchar", "char varying": "varchar",
     "binary": "bytea", "varbinary": "bytea", "variant": "json",

@@ -83,13 +83,10 @@ def _counts(table: SurveyedTable, columns: list[str], numbers: list[str]) -> Com
     for number, column in enumerate(numbers):
         value = Identifier(f"n{number}")
         inner.append(SQL("{} as {}").format(Identifier(column), value))
-        # A NaN and the infinities have letters, and no digits.
-        outer.append(
-            SQL(
-                "max(length(trunc(abs({0}))::text)) filter (where {0}::text !~ '[a-zA-Z]'),"
-                " max(scale({0})) filter (where {0}::text !~ '[a-zA-Z]')"
-            ).format(value)
-        )
+        # A NaN and the infinities have letters, and no NUMBER holds them.
+        finite = SQL("not bool_or({}::text ~ '[a-zA-Z]')").format(value)
+        for digits in ("length(trunc(abs({}))::text)", "scale({})"):
+            outer.append(SQL("case when {} then max({}) end").format(finite, SQL(digits).format(value)))
     only = SQL("only ") if table.children else SQL("")
     name = Identifier(table.name.schema, table.name.table)
     return SQL("select {} from (select {} from {}{}) t").format(
