@@ -31,7 +31,8 @@ def sales(memory_world: MemoryWorld) -> MemoryWorld:
         create domain euros as numeric;
         create table sales (id numeric primary key, amount euros, tiny numeric, odd numeric, huge numeric,
                             "none" numeric, fixed numeric(10,2), wide numeric(50,2), tags text[], mood mood,
-                            took interval, paid money, code char(3), day timetz, flags bit(3), note text, doc jsonb, ref uuid);
+                            took interval, paid money, code char(3), day timetz, flags bit(3), note text,
+                            doc jsonb, ref uuid);
         insert into sales (id, amount, tiny, odd, huge, wide, tags, code) values
             (1, 12345.67, 0.001, 'NaN', 1e40, 1, '{a}', 'x'), (2, -3.5, 0.25, 1.5, 1, 2, '{}', 'y');
         """

@@ -122,7 +122,8 @@ def show(discovery: Discovery, known: Listed, output: Format) -> None:
     if output is Format.TABLE:
         for proposal, state in zip(found, states, strict=True):
             _tell(proposal, state)
-        for line in _type_lines(found):
+        proposed = [each for each, state in zip(found, states, strict=True) if state == "proposed"]
+        for line in _type_lines(proposed):
             say(line)
     for line in _left_out_lines(discovery.left_out):
         say(line)
@@ -135,7 +136,7 @@ def _tell(proposal: Proposal, state: str) -> None:
         say(f"{proposal.name} → {proposal.fix}")
     if state == "commented" and proposal.entry is not None:
         say(f"{proposal.name} is commented out in the table list, but could be synced")
-    for warning in proposal.warnings:
+    for warning in proposal.warnings if state == "proposed" else ():
         say(f"{proposal.name}: {warning}")
 
 
@@ -144,7 +145,7 @@ def _type_lines(found: Sequence[Proposal]) -> Iterator[str]:
     rules: dict[str, list[str]] = {}
     unbounded = False
     for proposal in found:
-        for decision in proposal.types if proposal.entry is not None else ():
+        for decision in proposal.types:
             unbounded = unbounded or decision.is_unbounded_numeric
             columns = [f"{proposal.name}.{column}" for column in decision.columns]
             rules.setdefault(decision.rule, []).extend(columns)
