@@ -623,7 +623,8 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     coalesce(staged.rows, 0)::bigint as staged_rows, coalesce(staged.bytes, 0)::bigint as staged_bytes,
     case when lag.read is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.read))::float8
-    end as read_lag_seconds
+    end as read_lag_seconds,
+    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds
 from {schema}.sync_watermarks w
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,

@@ -153,7 +153,7 @@ class SourceTable:
     """pg_class.relkind: r table, p partitioned, v view, m materialized view, f foreign."""
     columns: tuple[Column, ...]
     unique_keys: tuple[tuple[str, ...], ...] = ()
-    """Column names of each valid, immediate, non-partial, expression-free unique index; the primary key first."""
+    """Column names of each valid, non-partial, expression-free unique index; the primary key first."""
     has_primary_key: bool = False
     """The first of `unique_keys` is the primary key."""
     indexed_first: frozenset[str] = frozenset()

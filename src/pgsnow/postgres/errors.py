@@ -86,8 +86,8 @@ _ADVICE = {
     f" {_NEXT_TICK}",
     "55P03": "Another session keeps the table locked (ALTER TABLE, TRUNCATE, VACUUM FULL, or a transaction left open;"
     f" pg_locks and pg_blocking_pids show which). {_NEXT_TICK}",
-    "57014": "Somebody cancelled the statement: an administrator (pg_cancel_backend), a tool that ends long queries, or"
-    f" a pooler's query_timeout. (pgsnow disables statement_timeout for its own.) {_NEXT_TICK}",
+    "57014": "The statement was cancelled by an administrator (pg_cancel_backend), by a tool that ends long queries, or"
+    f" by a pooler's query_timeout. (pgsnow disables statement_timeout for its own.) {_NEXT_TICK}",
     "57P01": "An administrator ended the session (pg_terminate_backend), or the server shuts down or restarts."
     f" {_NEXT_TICK}",
     "57P02": f"The server crashed and recovers; see its log. {_NEXT_TICK}",

@@ -49,6 +49,7 @@ from pgsnow.model.config.options import (
 )
 from pgsnow.model.config.transform_config import TransformConfig
 from pgsnow.model.types.overflow import QUARANTINE, Overflow
+from pgsnow.model.types.type_rules import mapping_named
 
 
 class TableMode(StrEnum):
@@ -123,6 +124,17 @@ def _time_zone(value: object) -> str:
         if available_timezones():  # empty: this machine has no list to check against
             message = f"{display(value)} is not a time zone — write an IANA name such as Europe/Berlin or UTC"
             raise ValueError(message) from None
+    return found
+
+
+def _numeric_type(value: object) -> str:
+    found = text(value)
+    try:
+        known = mapping_named(found).snowflake
+    except ValueError:
+        known = ""
+    if known != "VARCHAR" and not known.startswith("NUMBER"):
+        raise ValueError(f"{display(value)} is neither text nor a NUMBER — write NUMBER(38, 9), for example")
     return found
 
 
@@ -202,6 +214,8 @@ class TableOptions(BaseModel):
     """When DDL is sent to Snowflake: by every run as needed, or only by `pgsnow apply`."""
     columns: ColumnsConfig = ColumnsConfig()
     """Which columns are read, and their names in Snowflake."""
+    numeric_type: Annotated[str, BeforeValidator(_numeric_type)] | None = None
+    """Type of numeric columns without precision: text, or a NUMBER such as NUMBER(38, 9). Default: text."""
     audit_columns: Switch = True
     """Store when and by which run each row was loaded, in _PGSNOW_SYNCED_AT and _PGSNOW_RUN_ID."""
     where: Text | None = None

@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
+from pgsnow.model.discovery.advice import advice_for, type_decisions
+from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
@@ -25,14 +27,26 @@ def check_table(
     table: TableConfig,
     settings: SnowflakeSettings,
     known: SourceDefinition | None = None,
+    surveyed: SurveyedTable | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned. known: its definition in the ledger. Raises
-    psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned. known: its definition in the ledger;
+    surveyed: its survey, if it has one.
+    Raises psycopg.Error."""
     try:
         prepared = prepare(table, describe(conn, table.source), settings, known)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
-    return list(_results(table, prepared.plan)), prepared
+    plan = prepared.plan
+    return [*_results(table, plan), *_before_the_first_load(plan, surveyed)], prepared
+
+
+def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> Iterator[CheckResult]:
+    name = plan.config.name
+    for advice in advice_for(plan, surveyed):
+        yield warning(name, advice.warning, advice.fix)
+    others = [str(decision) for decision in type_decisions(plan) if not decision.is_unbounded_numeric]
+    if others:
+        yield ok(name, f"types: {'; '.join(others)}")
 
 
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:

@@ -68,6 +68,10 @@ def _planned(
     watermark = watermark_of(config, source)
     pk = key_of(config, source)
     fields = fields_of(config, source, pk)
+    if config.numeric_type is not None:
+        from pgsnow.model.config.numeric_type import with_casts  # most tables do without it
+
+        config = with_casts(config, fields)
     transform = build_transform(config.transform, fields)
     check_output(source, transform.output)
     plan = TablePlan(config, source, target_of(config, settings), fields, transform.output, watermark, pk)
