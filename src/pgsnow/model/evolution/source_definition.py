@@ -16,6 +16,7 @@ class ColumnDefinition:
     snowflake: the type that its values need. base: its name in the target according to the configuration.
     target: the target's column that holds its values (None: not loaded). holds: that column's type.
     shadow: True if `target` is a shadow column, made because the base column cannot take the values.
+    conversion: TypeMapping.conversion of the values that were loaded.
     """
 
     attnum: int | None
@@ -30,6 +31,7 @@ class ColumnDefinition:
     labels: tuple[str, ...] = ()
     generation: str | None = None
     is_read: bool = True
+    conversion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
