@@ -11,7 +11,7 @@ from pgsnow.model.errors import TransformFailed
 from pgsnow.model.types.mapping import TEXT_LIMIT, Field
 from pgsnow.sync.transform.coerce import CoercionError, check_json, is_json, shortest
 from pgsnow.sync.transform.function import Function
-from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, run_steps, schema_of
+from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, by_row, run_steps, schema_of
 from pgsnow.sync.transform.row_function import rejection_reason, wrong_columns
 
 
@@ -39,8 +39,14 @@ class BatchFunction:
                 f"transform {self._name}: it returned {result.num_rows} rows for {rows.num_rows}",
                 advice="A transform may drop rows, never add any.",
             )
+        bad = []
         for field, column in zip(self._output, columns, strict=True):
-            _check_values(field, column, rows)
+            try:
+                _check_values(field, column, rows)
+            except BadValueError as error:
+                bad.append((error.column, {0: str(error)}))
+        if bad:
+            raise BadValueError(*by_row(bad)[0])
         return batch_of(columns, self._output)
 
     def _columns(self, result: pa.RecordBatch) -> list[pa.Array]:
@@ -81,7 +87,7 @@ def _check_values(field: Field, column: pa.Array, given: pa.RecordBatch) -> None
 
 
 class BadValueError(CoercionError):
-    """A value in a batch function's result that its column cannot hold."""
+    """Values in a batch function's result that their columns (joined by a comma) cannot hold."""
 
     def __init__(self, reason: str, column: str) -> None:
         super().__init__(reason)
