@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgsnow.model.report import Status
+from pgsnow.model.table_key import choose_key, key_problem
 from pgsnow.model.types.key_forms import CANONICAL
 from pgsnow.operations.check.result import Level
 from pgsnow.operations.check.tables import check_table
+from pgsnow.postgres.catalog.survey import survey
 from tests.world import MemoryWorld
 
 KEYS = [
@@ -92,6 +94,20 @@ def test_a_key_without_a_canonical_form_is_refused_with_the_reason(
         [result], _ = check_table(world.source, engine.config.tables[0], world.settings.snowflake)
     assert result.level is Level.FAILED
     assert why in result.detail
+
+
+@pytest.mark.parametrize("kind", ["text collate ignores_case", "tsquery", "namerange"])
+def test_discovery_proposes_another_key_and_says_why(memory_world: MemoryWorld, kind: str) -> None:
+    """A key that Snowflake compares as Postgres does is chosen; without one the reason is told."""
+    world = memory_world
+    keyed(world, kind)
+    world.sql("create table others (id int not null unique, k text not null)")
+    world.sql(f"alter table others alter k type {kind} using null, add primary key (k)")
+    found = {str(table.name): table.source for table in survey(world.source)}
+    things, others = found["public.things"], found["public.others"]
+    assert choose_key(things) is None
+    assert key_problem(things, ("k",)).startswith("k")
+    assert choose_key(others) == ("id",)
 
 
 def test_a_target_with_keys_in_their_older_form_gets_the_canonical_one(memory_world: MemoryWorld) -> None:

@@ -104,6 +104,22 @@ def test_an_older_version_that_stays_is_reported_as_stale_until_the_row_is_loade
     world.assert_equal()
 
 
+def test_an_older_version_that_was_staged_is_stale_once_it_is_loaded(things: MemoryWorld) -> None:
+    """With load_every, the older version may reach the target after the newer one was rejected."""
+    world = things
+    world.tables[0]["load_every"] = "1h"
+    world.sql("insert into things (id) values (2)")
+    with world.engine() as engine:
+        engine.tick()
+        world.sql(GOOD)
+        engine.tick()
+        world.sql(BAD)
+        engine.tick()
+        assert state_of(world)["stale_rows"] == 0
+        engine.tick(load=True)
+    assert state_of(world)["stale_rows"] == 1
+
+
 def test_a_row_that_was_never_loaded_is_not_stale(things: MemoryWorld) -> None:
     """A new row that is rejected has no older version; nor has one whose target was replaced as a whole."""
     world = things
