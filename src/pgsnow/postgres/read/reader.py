@@ -125,6 +125,7 @@ class SnapshotReader:
                     yield from converted.pages(self.plan)
         check_not_replaced(self._snapshot, self.plan)
         self._exhausted = True
+        self._open.close()  # loading the last rows may take long, and a standby cancels whoever holds a snapshot
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that may be saved once all pages are in the target. Raises RuntimeError before the last page
