@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from pgsnow.model.config.options import CharPadding, RealValues
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.model.errors import ColumnMissing, TargetConflict, UnsupportedTable, WatermarkUnusable
@@ -22,6 +23,7 @@ from pgsnow.model.metadata_columns import (
 )
 from pgsnow.model.table import Column, SourceTable, TargetName, shown_name, target_column
 from pgsnow.model.table_key import key_of
+from pgsnow.model.types.key_forms import canonical
 from pgsnow.model.types.mapping import Field, without_overflow
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
 from pgsnow.model.types.type_rules import mapping_of
@@ -102,8 +104,8 @@ class TablePlan:
 
     @cached_property
     def shape(self) -> str:
-        """A hash of how the configuration has the table loaded: target, pk, watermark, columns, where, transform (with
-        its salt, which cannot be recovered). If it changes, rows loaded before are out of date."""
+        """A hash of how the table is loaded: target, pk, watermark, columns, where, transform (with its salt, which
+        cannot be recovered), conversions of types. If it changes, rows loaded before are out of date."""
         return self._shape([])
 
     @cached_property
@@ -132,6 +134,8 @@ class TablePlan:
             values.append([config.on_overflow.recorded, own])
         if config.mode is not TableMode.WATERMARK:
             values.append({"mode": str(config.mode)})
+        if conversions := {f.source: f.type.conversion for f in self.fields if f.type.conversion}:
+            values.append({"conversions": conversions})
         values.extend(more)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -162,7 +166,13 @@ def fields_of(
 
 def _field(config: TableConfig, column: Column, pk: tuple[str, ...]) -> Field:
     overflow = overflow_of(config, column.name, pk)
-    mapping = mapping_of(column)
+    mapping = mapping_of(
+        column,
+        exact_reals=config.real_values is RealValues.EXACT,
+        trims=config.char_padding is CharPadding.TRIM,
+    )
+    if column.name in pk and config.mode is not TableMode.APPEND:
+        mapping = canonical(mapping, column)
     return Field(
         source=column.name,
         target=target_name(config.columns.rename.get(column.name), column.name),

@@ -130,6 +130,10 @@ class Column:
     type`."""
     generation: str | None = None
     """For a generated column a hash of its expression; None for others."""
+    element: str = ""
+    """For an array the name of its elements' type, domains resolved, if that type came with the server."""
+    nondeterministic: bool = False
+    """Its collation calls texts equal that differ."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
+from pgsnow.model.types.key_forms import key_form
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.sync.runtime.planner import Prepared, prepare
@@ -55,7 +57,7 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
         text = f"column {name} was renamed to {now}, and is followed"
         yield warning(table.name, text, f"Write {now} instead of {name} in sync_config.yaml.")
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
-    key = f"pk {', '.join(plan.pk)}" if plan.pk else "no key"
+    key = f"pk {', '.join(map(partial(_key_column, plan), plan.pk))}" if plan.pk else "no key"
     if watermark is None:
         yield ok(table.name, f"{rows}, {key}, mode {table.mode}")
         yield from _nullable_key(table, plan)
@@ -81,6 +83,13 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
             "Set watermark_timezone: to the zone that the application writes in.",
         )
     yield from _sequence(table, plan, watermark)
+
+
+def _key_column(plan: TablePlan, name: str) -> str:
+    """The column, and the form in which it is loaded where equal keys may be written in several ways."""
+    column = plan.source.column(name)
+    form = key_form(column) if column is not None and plan.target_key else ""
+    return f"{name} (loaded in the form {form!r}, because Postgres calls other texts equal)" if form else name
 
 
 def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:

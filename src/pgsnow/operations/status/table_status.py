@@ -53,6 +53,7 @@ class TableStatus:
             "last_watermark": row and row.last_watermark,
             "rows_processed": row.rows_processed if row else 0,
             "open_errors": row.open_errors if row else 0,
+            "stale_rows": row.stale_rows if row else 0,
             "read_mode": row and row.read_mode,
             "lease_holder": row and row.lease_holder,
             "chunks": row and row.chunks,

@@ -64,7 +64,7 @@ labels(root, path, at, label) as materialized (
 -- Types below 16384 came with the server and do not change.
 with recursive declared as (
     select a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,
-           a.atthasmissing, a.attgenerated, pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text
+           a.atthasmissing, a.attgenerated, a.attcollation, pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text
     from pg_catalog.pg_attribute a
     where a.attrelid = %(table)s and a.attnum > 0 and not a.attisdropped
 ),
@@ -99,7 +99,19 @@ select a.attname::text as name,
        array(select l.label from labels l where l.root = a.atttypid order by l.path, l.at) as labels,
        case when a.attgenerated <> '' then (
            select pg_catalog.md5(d.adbin::text) from pg_catalog.pg_attrdef d
-           where d.adrelid = a.attrelid and d.adnum = a.attnum) end as generation
+           where d.adrelid = a.attrelid and d.adnum = a.attnum) end as generation,
+       coalesce((
+           with recursive elements(type) as (
+               select t.typelem where t.typcategory = 'A'
+               union all
+               select e.typbasetype from elements
+               join pg_catalog.pg_type e on e.oid = elements.type and e.typtype = 'd'
+           )
+           select e.typname::text from elements
+           join pg_catalog.pg_type e on e.oid = elements.type and e.typtype = 'b' and e.oid < 16384), '') as element,
+       exists (
+           select from pg_catalog.pg_collation l
+           where l.oid = a.attcollation and not l.collisdeterministic) as nondeterministic
 from resolved r
 join pg_catalog.pg_type t on t.oid = r.type and t.typtype <> 'd'
 join declared a on a.attnum = r.attnum
@@ -167,7 +179,7 @@ leaves as materialized (
 ),
 attributes as materialized (
     select a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,
-           a.atthasmissing, a.attgenerated
+           a.atthasmissing, a.attgenerated, a.attcollation
     from tables t
     join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
 ),
@@ -183,7 +195,7 @@ types as materialized (
 ),
 columns as materialized (
     select a.attrelid, string_agg(concat_ws(',', a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull,
-                                  a.atthasdef, a.attidentity, a.atthasmissing, types.print,
+                                  a.atthasdef, a.attidentity, a.atthasmissing, a.attcollation, types.print,
                                   case when a.attgenerated <> '' then (
                                       select pg_catalog.md5(d.adbin::text) from pg_catalog.pg_attrdef d
                                       where d.adrelid = a.attrelid and d.adnum = a.attnum) end),
