@@ -64,6 +64,9 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         filenode=_filenode([table, *leaves]),
         estimated_rows=table["estimated_rows"],
         total_bytes=table["total_bytes"],
+        unreadable=tuple((name, quoted) for name, quoted in table["unreadable"]),
+        quoted=table["quoted_table"],
+        role=table["quoted_role"],
     )
 
 

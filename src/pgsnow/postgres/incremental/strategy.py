@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.config.sync_config import LateRows, TableMode
+from pgsnow.model.errors import SourceAccessDenied
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
@@ -32,6 +33,8 @@ _MODES = {
     LateRows.LOOKBACK: (ReadMode.LOOKBACK,),
     LateRows.OFF: (ReadMode.CURSOR,),
 }
+_BY_XID = frozenset({ReadMode.XMIN, ReadMode.LOOKBACK})
+"""Modes that cannot do without transaction ids. (A lookback would find the newest rows again in each tick.)"""
 _LOSSLESS = _MODES[LateRows.LOSSLESS]
 _OTHER_MODES = {
     TableMode.XMIN: (ReadMode.XMIN, ReadMode.WATERMARK),
@@ -85,13 +88,16 @@ def choose_strategy(
 
     full: a person requested a full read, which also lets a table in xmin mode try its watermark again.
     because: why everything must be read, if that cannot be seen from the checkpoint.
-    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
+    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises, and
+    SourceAccessDenied if the mode needs transaction ids that the role may not read."""
     reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("requested" if full else None)
     mode = mode_of(plan, None if full else checkpoint)
     sequence = None
     if mode is ReadMode.WATERMARK and is_integer(plan):
         sequence = read_sequence(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if sequence is None else mode
+    if mode in _BY_XID and not plan.has_xmin:
+        raise _xmin_denied(plan, mode)
     if reason is not None or checkpoint is None:
         return ReadStrategy(mode, plan.shape, reason, None, sequence)
     bound = _bound(plan, mode, checkpoint, horizon)
@@ -105,7 +111,17 @@ def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Hor
         return lookback_bound(plan, checkpoint, horizon)
     if mode is not ReadMode.WATERMARK:
         return lower_bound(plan, UNBOUNDED)
-    return lower_bound(plan, checkpoint.low, at_most=checkpoint.last_watermark)
+    return lower_bound(plan, checkpoint.low, at_most=checkpoint.last_watermark if plan.has_xmin else None)
+
+
+def _xmin_denied(plan: TablePlan, mode: ReadMode) -> SourceAccessDenied:
+    """The error of a table that is read by transaction id, where the role may not read those."""
+    source = plan.source
+    return SourceAccessDenied(
+        f"{source.name}: role {source.role} may not read the system column xmin ({why_mode(plan, mode)})",
+        advice=f"{source.grant_on(['xmin'])} Or write `mode: full`, which needs no system column.",
+        code="42501",
+    )
 
 
 def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
@@ -195,6 +211,11 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if mode in _WHY_WITHOUT_WATERMARK:
         return _WHY_WITHOUT_WATERMARK[mode]
     watermark = plan.watermark.name if plan.watermark is not None else None
+    if mode is ReadMode.WATERMARK and not plan.has_xmin:
+        return (
+            f"rows are found by {watermark} alone, because the role may not read xmin: some are read again, and an"
+            " audit that is due reads the whole table if any row has changed"
+        )
     if mode is not ReadMode.XMIN:
         return _WHY_BY_WATERMARK[mode].format(watermark)
     if plan.config.mode is TableMode.XMIN or watermark is None:

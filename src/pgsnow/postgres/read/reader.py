@@ -26,7 +26,7 @@ from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
 from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
-from pgsnow.postgres.read.snapshot import check_not_replaced, open_snapshot
+from pgsnow.postgres.read.snapshot import open_snapshot
 
 XID = "__pgsnow_xid"
 """Name of the column with the rows' xids."""
@@ -123,7 +123,6 @@ class SnapshotReader:
                     if (at := batch.schema.get_field_index(XID)) >= 0:
                         self._seen.add(batch.column(at))
                     yield from converted.pages(self.plan)
-        check_not_replaced(self._snapshot, self.plan)
         self._exhausted = True
 
     def checkpoint(self) -> Checkpoint:
@@ -158,14 +157,18 @@ class SnapshotReader:
         condition = sql.both([sql.where_given(self.plan)])
         if (window := self._window) is not None:
             xmax = self._snapshot.xmax
-            xid = seen_xid(self.plan, window, xmax, self.horizon, self._strategy.sequence)
             condition = window.condition(Literal(xmax))
+            xid = None
+            if self.plan.has_xmin:
+                xid = seen_xid(self.plan, window, xmax, self.horizon, self._strategy.sequence)
             if self.whole_leaves:
                 whole = sql.both([sql.in_leaves(self.whole_leaves), sql.where_given(self.plan)])
                 condition = SQL("({})\n  or ({})").format(condition, whole)
                 # Rows of such a leaf may have any xid, which the window cannot distinguish from one of its own.
-                xid = SQL("case when not {} then {} end").format(sql.in_leaves(self.whole_leaves), xid)
-            extra.append((xid, XID))
+                if xid is not None:
+                    xid = SQL("case when not {} then {} end").format(sql.in_leaves(self.whole_leaves), xid)
+            if xid is not None:
+                extra.append((xid, XID))
         if part is not None:
             condition = SQL("({})\n  and {}").format(condition, part)
         return SQL("select {}\nfrom {}\nwhere {}").format(

@@ -10,7 +10,7 @@ import psycopg
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import ColumnMissing, SourceTableMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
-from pgsnow.model.plan import TablePlan, check_kind, check_output, fields_of, watermark_of
+from pgsnow.model.plan import TablePlan, check_kind, check_output, check_rights, fields_of, watermark_of
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceTable, TargetName
 from pgsnow.model.table_key import key_of
@@ -46,8 +46,8 @@ def prepare(
     """Plan the run of a table. known: the source's definition in the ledger. fingerprint: of its catalog entry. Pure,
     except that the transform's function is imported.
 
-    Raises ColumnMissing, KeyUnusable, WatermarkUnusable, UnsupportedTable, TransformFailed, TargetConflict, and
-    TypeChanged.
+    Raises ColumnMissing, KeyUnusable, WatermarkUnusable, UnsupportedTable, SourceAccessDenied, TransformFailed,
+    TargetConflict, and TypeChanged.
     """
     try:
         plan, transform = _planned(config, source, settings)
@@ -66,6 +66,8 @@ def _planned(
     transform = build_transform(config.transform, fields)
     check_output(source, transform.output)
     plan = TablePlan(config, source, target_of(config, settings), fields, transform.output, watermark, pk)
+    if source.unreadable:
+        check_rights(plan)
     return plan, transform
 
 
