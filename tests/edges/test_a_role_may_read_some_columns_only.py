@@ -11,14 +11,20 @@ as any other table. Where a column is missing, `check`, `plan` and `run` print t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from psycopg.sql import SQL
 
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.report import Status, TableReport
+from pgsnow.operations.check.result import CheckResult, Level
+from pgsnow.operations.check.tables import check_table
+from pgsnow.operations.discover.discover import Choice, discover, write_table_list
+from pgsnow.operations.plan.preview import _in_source
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.read.snapshot import open_snapshot
@@ -49,6 +55,13 @@ def role(world: MemoryWorld) -> Iterator[str]:
 def tick(world: MemoryWorld) -> TableReport:
     with world.engine() as engine:
         return engine.tick().tables[0]
+
+
+def check(world: MemoryWorld) -> list[CheckResult]:
+    """The results of the only table."""
+    source = Source(world.settings.source)
+    with closing(source), source.connect() as conn:
+        return check_table(conn, world.config.tables[0], world.settings.snowflake)[0]
 
 
 def test_inserts_and_updates_are_found_by_the_watermark_alone(world: MemoryWorld, role: str) -> None:
@@ -129,11 +142,10 @@ def test_a_way_that_needs_xmin_names_the_grant(world: MemoryWorld, role: str, en
     """The advice is the grant of the one column that is missing, and it works."""
     world.tables = [{k: v for k, v in {**LISTED, **entry}.items() if v is not None}]
     found = tick(world)
-    assert found.error is not None and "system column xmin" in found.error
-    assert found.advice is not None and found.advice.startswith(
-        f"GRANT SELECT (xmin) ON public.users TO {role};"
-    )
-    world.sql(found.advice.partition(";")[0])
+    assert "system column xmin" in (found.error or "")
+    grant = (found.advice or "").partition(";")[0]
+    assert grant == f"GRANT SELECT (xmin) ON public.users TO {role}"
+    world.sql(grant)
     assert tick(world).status is Status.OK
     world.sql("update users set name = 'changed', updated_at = now() where id = 7")
     assert tick(world).status is Status.OK
@@ -175,6 +187,61 @@ def test_rights_that_come_and_go_between_ticks(world: MemoryWorld, role: str) ->
     world.sql(f"grant select ({', '.join(COLUMNS)}) on users to {role}")
     assert tick(world).status is Status.OK
     world.assert_equal()
+
+
+def test_discover_proposes_the_columns_that_may_be_read(world: MemoryWorld, role: str) -> None:
+    """The proposed entry is one that check calls ok and that a run loads, with a profile and without."""
+    for scan in (False, True):
+        [proposal] = discover(world.settings.source, Choice(include=("users",)), scan=scan)
+        assert proposal.entry is not None
+        assert proposal.entry["columns"] == {"include": COLUMNS}
+        assert any("may not read balance, profile" in reason for reason in proposal.reasons)
+    file = world.folder / "proposed.yaml"
+    write_table_list(file, [proposal], {})
+    world.tables = [dict(table) for table in yaml.safe_load(file.read_text())["tables"]]
+    world.tables[0]["target"] = "analytics.users"
+    assert check(world)[0].level is Level.OK
+    assert tick(world).status is Status.OK
+    world.assert_equal()
+
+
+def test_without_xmin_and_watermark_discover_proposes_to_read_the_whole(
+    world: MemoryWorld, role: str
+) -> None:
+    """It never proposes a mode that the role's rights do not permit."""
+    world.sql("create table plain (id int primary key, v text, hidden text)")
+    world.sql(f"grant select (id, v) on plain to {role}; create table closed (id int, hidden text)")
+    world.sql(f"grant select (hidden) on closed to {role}")
+    found = {p.name.table: p for p in discover(world.settings.source, Choice(include=("plain", "closed")))}
+    assert all((p.entry or {}).get("mode") == "full" for p in found.values())
+    assert "GRANT SELECT (xmin) ON public.plain" in " ".join(found["plain"].reasons)
+
+
+def test_check_and_plan_say_what_reading_without_xmin_costs(world: MemoryWorld, role: str) -> None:
+    """The table is ok, with a warning that has the grant; plan gives the reason."""
+    found = check(world)
+    assert [result.level for result in found][:2] == [Level.OK, Level.WARNING]
+    assert found[1].fix == f"GRANT SELECT (xmin) ON public.users TO {role};"
+    [seen] = _in_source(world.config, world.settings, world.config.tables, full=False)
+    assert seen.preview.error is None
+    assert "may not read xmin" in seen.preview.mode_reason
+    assert seen.preview.grants == ()
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"mode": "xmin", "watermark_column": None, "columns": {"include": COLUMNS}}]
+)
+def test_check_and_plan_refuse_what_a_run_refuses(
+    world: MemoryWorld, role: str, entry: dict[str, Any]
+) -> None:
+    """The same sentence and the same advice, wherever the table is looked at."""
+    world.tables = [{k: v for k, v in {**USERS_TABLE, **entry}.items() if v is not None}]
+    ran = tick(world)
+    [checked] = check(world)
+    [seen] = _in_source(world.config, world.settings, world.config.tables, full=False)
+    assert ran.error is not None
+    assert (checked.detail, checked.fix) == (ran.error, ran.advice)
+    assert (seen.preview.error, seen.preview.advice) == (ran.error, ran.advice)
 
 
 def test_a_large_table_is_read_by_ranges_of_its_key(world: MemoryWorld, role: str) -> None:

@@ -28,6 +28,8 @@ def scalar(value: Any) -> str:
     """One value on one line, quoted if YAML would not read it as the same text."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(scalar(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{scalar(key)}: {scalar(item)}" for key, item in value.items()) + "}"
     text = str(value)
     if _PLAIN.match(text) and text.lower() not in _WORDS:
         return text

@@ -237,9 +237,7 @@ def check_rights(plan: TablePlan) -> None:
             f" Or leave out what need not be in Snowflake: `columns: {{exclude: [{', '.join(closed)}]}}`."
         )
     columns = f"column{'s' * (len(closed) > 1)} {', '.join(closed)}"
-    raise SourceAccessDenied(
-        f"{source.name}: role {source.role} may not read {columns}", advice=advice, code="42501"
-    )
+    raise SourceAccessDenied(f"{source.name}: role {source.role} may not read {columns}", advice=advice)
 
 
 def check_output(source: SourceTable, output: Sequence[Field]) -> None:

@@ -57,7 +57,13 @@ _RAISED: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
     PostgresErrorClass.REFUSED: errors.SourceQueryFailed,
 }
 _ADVICE = {
+    "28000": "The server does not admit this user: correct the user in POSTGRES_DSN (or PG_USER), or create the role"
+    " with LOGIN, or add a line for it to pg_hba.conf.",
+    "28P01": "Check the user and password in POSTGRES_DSN (or PG_USER and PG_PASSWORD).",
     "3D000": "Correct the database's name in POSTGRES_DSN (or PG_DB).",
+    "42501": "Grant the role the privilege that the message names; `pgsnow check` prints the statement.",
+    "42883": "Correct the function's name or its arguments where it is called: in `where:`, or in a view. (A name"
+    " without a schema is looked up along the role's search_path.)",
     "55P03": "Another session keeps the table locked (ALTER TABLE, TRUNCATE, VACUUM FULL, or a transaction left open;"
     " pg_locks and pg_blocking_pids show which). The next tick tries again; nothing is lost.",
     "57014": "The statement was cancelled: by a statement_timeout (`ALTER ROLE … SET statement_timeout = 0` for"

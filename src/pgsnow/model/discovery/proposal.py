@@ -74,8 +74,8 @@ def _proposal(table: SurveyedTable, target: str) -> Proposal:
     if problem is not None:
         refusal, fix = problem
         return Proposal(table, refusal=refusal, fix=fix, candidates=candidates)
-    key = None if _untraceable(table) else choose_key(table.source)
     best = candidates[0] if candidates and candidates[0].is_watermark else None
+    key = None if _untraceable(table, best) else choose_key(table.source)
     entry = _entry(table, target, key, best)
     try:
         TableConfig.model_validate(entry)
@@ -97,6 +97,9 @@ def _entry(
     else:
         entry["pk"] = key[0] if len(key) == 1 else list(key)
         entry |= {"watermark_column": best.column} if best else {"mode": str(TableMode.XMIN)}
+    if table.source.unreadable:
+        readable = [column.name for column in table.source.columns if table.source.may_read(column.name)]
+        entry["columns"] = {"include": readable}
     if table.children:
         quoted = table.quoted.replace("'", "''")
         entry["where"] = f"tableoid = '{quoted}'::regclass"
@@ -115,6 +118,13 @@ def _unreadable(table: SurveyedTable) -> Refusal | None:
             f"role {table.role} may not read the table",
             f"GRANT SELECT ON {table.quoted} TO {table.role};",
         )
+    if table.obstacle is not None:
+        return table.obstacle
+    if table.children and not table.source.may_read("tableoid"):
+        return (
+            f"role {table.role} may not read tableoid, which tells its own rows from those of its child tables",
+            table.source.grant_on(["tableoid"]),
+        )
     if table.rows_hidden:
         forced = " (forced: it also applies to the owner)" if table.row_security is RowSecurity.FORCED else ""
         return (
@@ -124,8 +134,10 @@ def _unreadable(table: SurveyedTable) -> Refusal | None:
     return None
 
 
-def _untraceable(table: SurveyedTable) -> str:
-    """The reason why changed rows of this kind of relation cannot be found; '' if they can."""
+def _untraceable(table: SurveyedTable, best: Candidate | None) -> str:
+    """The reason why changed rows of this relation cannot be found; '' if they can. best: its watermark, if any."""
+    if best is None and table.source.relkind in "rp" and not table.source.may_read("xmin"):
+        return f"no watermark, and role {table.role} may not read xmin ({table.source.grant_on(['xmin'])})"
     if table.foreign_partitions:
         return (
             "some of its partitions are foreign tables, whose rows do not show which transaction wrote them"
@@ -159,13 +171,16 @@ def _reasons(
     best: Candidate | None,
     candidates: Sequence[Candidate],
 ) -> tuple[str, ...]:
-    notes = [_mode_reason(table, candidates, key)] if key is None or best is None else []
+    notes = [_mode_reason(table, candidates, key, best)] if key is None or best is None else []
     if key is not None:
         notes.insert(0, _key_reason(table, key))
         if best is not None:
             notes.append(f"watermark_column: {', '.join(best.reasons)}")
             if best.type_name in ("timestamp", "date"):
                 notes.append("watermark_timezone: unknown; name the time zone that the application writes in")
+    if table.source.unreadable:
+        closed = [c.name for c in table.source.columns if not table.source.may_read(c.name)]
+        notes.append(f"columns: role {table.role} may not read {', '.join(closed) or 'system columns'}")
     if table.source.relkind == "p":
         notes.append(f"partitioned: its {table.partitions} partitions are read with it")
     if table.children:
@@ -178,8 +193,10 @@ def _key_reason(table: SurveyedTable, key: tuple[str, ...]) -> str:
     return f"pk: {'primary key' if primary else 'unique, never NULL'}"
 
 
-def _mode_reason(table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None) -> str:
-    if kind := _untraceable(table):
+def _mode_reason(
+    table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None, best: Candidate | None
+) -> str:
+    if kind := _untraceable(table, best):
         return f"mode: {kind}; read as a whole when its content has changed"
     if key is None:
         keys = [f"[{', '.join(k)}]: {key_problem(table.source, k)}" for k in table.source.unique_keys]

@@ -62,6 +62,8 @@ class SurveyedTable:
     inserts: int = 0
     updates: int = 0
     profiled: bool = False
+    obstacle: tuple[str, str] | None = None
+    """Why a query of the relation fails, although the role may read it as such, and how to fix that."""
 
     @property
     def has_primary_key(self) -> bool:

@@ -7,13 +7,18 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.config.sync_config import LateRows, TableConfig
+from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import Column, SourceName
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
+from pgsnow.postgres.catalog.obstacles import try_read
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.postgres.incremental.strategy import choose_strategy
+from pgsnow.postgres.sql import text_of
 from pgsnow.sync.runtime.planner import Prepared, prepare
 
 INTEGERS = frozenset({"int2", "int4", "int8"})
@@ -22,12 +27,21 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 def check_table(
     conn: psycopg.Connection[Any], table: TableConfig, settings: SnowflakeSettings
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned. Raises psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned or read. Raises psycopg.Error."""
     try:
         prepared = prepare(table, describe(conn, table.source), settings)
+        try_read(conn, prepared.plan)
+        if not prepared.plan.has_xmin:
+            _choose_mode(conn, prepared.plan)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
     return list(_results(table, prepared.plan)), prepared
+
+
+def _choose_mode(conn: psycopg.Connection[Any], plan: TablePlan) -> None:
+    """As a run does. Raises SourceAccessDenied if the mode needs transaction ids that the role may not read."""
+    horizon, _ = take_horizon(conn)
+    choose_strategy(lambda query: conn.execute(text_of(query).encode()).fetchall(), plan, None, horizon)
 
 
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
@@ -40,6 +54,13 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
         return
     yield ok(table.name, f"{rows}, {key}, watermark {watermark.name} ({watermark.type_name})")
     yield from _nullable_key(table, plan)
+    if not plan.has_xmin and table.late_rows is LateRows.LOSSLESS:
+        yield warning(
+            table.name,
+            f"role {plan.source.role} may not read xmin: {watermark.name} alone shows which rows changed, so some are"
+            f" read again, and {_without_audit(table)}",
+            plan.source.grant_on(["xmin"]),
+        )
     if watermark.name not in plan.source.indexed_first:
         yield warning(
             table.name,
@@ -59,6 +80,13 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
             "Set watermark_timezone: to the zone that the application writes in.",
         )
     yield from _sequence(table, plan, watermark)
+
+
+def _without_audit(table: TableConfig) -> str:
+    if table.audit_every <= 0:
+        return "rows whose watermark is set to the past are not found (audit_every: 0)"
+    every = format_duration(table.audit_every)
+    return f"the whole table is read every {every} (audit_every) if any row has changed"
 
 
 def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:

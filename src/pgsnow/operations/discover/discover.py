@@ -14,6 +14,7 @@ from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.model.table import SourceName
+from pgsnow.postgres.catalog.obstacles import with_obstacle
 from pgsnow.postgres.catalog.profile import profile
 from pgsnow.postgres.catalog.survey import survey
 from pgsnow.postgres.connection import Source
@@ -64,7 +65,7 @@ def discover(
     try:
         with source.connect() as conn:
             everything = survey(conn, choice.schemas)
-            tables = _chosen(everything, choice)
+            tables = [with_obstacle(conn, table) for table in _chosen(everything, choice)]
             if scan:
                 tables = [profile(conn, table) for table in tables]
     finally:

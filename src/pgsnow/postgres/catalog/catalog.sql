@@ -18,6 +18,17 @@ from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = %s;
 
+-- name: similar
+select exists (select from pg_catalog.pg_namespace where nspname = wanted.schema) as has_schema,
+       pg_catalog.current_database()::text as database,
+       array(
+           select pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+           from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+           where lower(c.relname) = lower(wanted.name) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+             and n.nspname not in ('pg_catalog', 'information_schema')
+           order by 1 limit 5) as others
+from (select %s::text as schema, %s::text as name) wanted;
+
 -- name: leaves
 -- Tables that a tree's rows are in, at any depth; partitioned ones between hold none.
 with recursive tree(oid) as (

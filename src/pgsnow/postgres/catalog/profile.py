@@ -29,7 +29,11 @@ def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTabl
         or table.rows_hidden
     ):
         return table
-    columns = [column.name for column in table.source.columns if column.type_name in WATERMARK_TYPES]
+    columns = [
+        column.name
+        for column in table.source.columns
+        if column.type_name in WATERMARK_TYPES and table.source.may_read(column.name)
+    ]
     try:
         with translating(str(table.name)), conn.transaction():
             conn.execute(IN_ORDER)

@@ -120,7 +120,6 @@ def _xmin_denied(plan: TablePlan, mode: ReadMode) -> SourceAccessDenied:
     return SourceAccessDenied(
         f"{source.name}: role {source.role} may not read the system column xmin ({why_mode(plan, mode)})",
         advice=f"{source.grant_on(['xmin'])} Or write `mode: full`, which needs no system column.",
-        code="42501",
     )
 
 
