@@ -21,7 +21,7 @@ from pgsnow.ledger.errors import ledger_error
 from pgsnow.model.backfill import ChunkId
 from pgsnow.postgres.connection import HasConninfo
 from pgsnow.postgres.errors import sqlstate_of
-from pgsnow.postgres.login_error import sqlstate_of_refusal
+from pgsnow.postgres.login_error import login_advice, sqlstate_of_refusal
 
 T = TypeVar("T")
 
@@ -48,12 +48,13 @@ _SERVER = {
     "DateStyle": "ISO, YMD",
     "statement_timeout": f"{STATEMENT_TIMEOUT}s",
     "lock_timeout": f"{LOCK_TIMEOUT}s",
+    "row_security": "off",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-"""Settings of the session. The server's keepalives let it drop the locks of a worker whose machine
-vanished.
+"""Settings of the session. With row_security off, a policy that would hide rows of the ledger is an error. The server's
+keepalives let it drop the locks of a worker whose machine vanished.
 """
 
 
@@ -144,7 +145,8 @@ def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnecti
             conninfo, autocommit=True, prepare_threshold=None, row_factory=dict_row
         )
     except psycopg.Error as error:
-        raise ledger_error(error, schema, sqlstate_of(error) or sqlstate_of_refusal(conninfo)) from error
+        code = sqlstate_of(error) or sqlstate_of_refusal(conninfo)
+        raise ledger_error(error, schema, code, login_advice(code, conninfo)) from error
     try:
         wanted = json.dumps(_SERVER | server)
         connection.execute("select set_config(key, value, false) from json_each_text(%s::json)", [wanted])

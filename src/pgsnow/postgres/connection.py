@@ -9,8 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.copy_connections import CopyConnections
-from pgsnow.postgres.errors import sqlstate_of, translated
-from pgsnow.postgres.login_error import sqlstate_of_refusal
+from pgsnow.postgres.login_error import login_failed
 
 APPLICATION_NAME = "pgsnow"
 _CLIENT = {
@@ -93,8 +92,7 @@ class Source:
             conn = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
             conn.execute(_SET_SESSION)
         except psycopg.Error as error:
-            code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
-            raise translated(error, sqlstate=code) from error
+            raise login_failed(error, self._conninfo) from error
         return conn
 
     def close(self) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import psycopg
 
 from pgsnow.ledger.errors import translating
+from pgsnow.ledger.migrate import migrations
 from pgsnow.ledger.session import connect
 from pgsnow.model.settings.settings import PostgresSettings
+from pgsnow.operations.check.ledger_tables import check_tables, version_of
 from pgsnow.operations.check.result import CheckResult, failed, ok
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -19,9 +21,10 @@ RIGHTS = """
 select quote_ident(%(schema)s) as named, quote_ident(current_user) as role,
        quote_ident(current_database()) as database, s.oid is not null as has_schema,
        has_schema_privilege(s.oid, 'USAGE') and has_schema_privilege(s.oid, 'CREATE') as may_create_table,
+       has_schema_privilege(s.oid, 'USAGE') as may_use_schema,
        has_database_privilege(current_database(), 'CREATE') as may_create_schema,
        pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool as read_only,
-       to_regclass(quote_ident(%(schema)s) || '.sync_watermarks') is not null as migrated
+       exists (select from pg_class where relnamespace = s.oid and relname = 'sync_watermarks') as migrated
 from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 """
 
@@ -29,7 +32,11 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
     """Check the ledger. Raises LedgerUnavailable, LedgerAccessDenied."""
     with translating(schema), connect(settings, schema) as one, connect(settings, schema) as two:
-        return [*_writable(one, schema, settings.display), _session_kept(one, two)]
+        return [
+            *_writable(one, schema, settings.display),
+            *check_tables(one, schema),
+            _session_kept(one, two),
+        ]
 
 
 def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResult]:
@@ -41,7 +48,13 @@ def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResu
             f"{display} is read-only",
             "Set LEDGER_DSN to a database that takes writes; the source may stay read-only.",
         )
-    elif row["has_schema"] and not row["may_create_table"]:
+    elif row["has_schema"] and not row["may_use_schema"]:
+        yield failed(
+            "ledger",
+            f"{role} may not use schema {named}",
+            f"GRANT USAGE, CREATE ON SCHEMA {named} TO {role};",
+        )
+    elif row["has_schema"] and not row["may_create_table"] and not _is_current(conn, schema):
         yield failed(
             "ledger",
             f"{role} may not create tables in schema {named}",
@@ -58,6 +71,11 @@ def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResu
             "ledger",
             f"{display}, schema {named}" + ("" if row["migrated"] else " (the first run creates its tables)"),
         )
+
+
+def _is_current(conn: Connection, schema: str) -> bool:
+    """True if a run has nothing to create or upgrade."""
+    return version_of(conn, schema) == migrations()[-1].version
 
 
 def _session_kept(one: Connection, two: Connection) -> CheckResult:

@@ -1,5 +1,5 @@
-"""What keeps a role from reading a relation, from the catalog: the statement to run is made from the SQLSTATE of the
-server's error and the objects concerned, never from its text, which names no schema and may be in any language.
+"""Obstacles that keep a role from reading a relation, from the catalog. The statement to run is made from the SQLSTATE of
+the server's error and the objects concerned, never from its text, which names no schema and may be in any language.
 
 https://www.postgresql.org/docs/current/ddl-priv.html
 """
@@ -69,7 +69,9 @@ def obstacles(
     conn: psycopg.Connection[Any], name: SourceName, named: Iterable[str] = ()
 ) -> tuple[Obstacle, ...]:
     """The obstacles to reading this relation, including what is underneath a view; none if it does not exist. named:
-    its own columns that are read. `conn` is in autocommit mode. Raises SourceUnavailable."""
+    words of the configuration's `where`, which may be columns, or other tables, functions and schemas.
+
+    `conn` is in autocommit mode. Raises SourceUnavailable."""
     given = {"schema": name.schema, "table": name.table, "named": list(named)}
     with translating():
         rows = conn.execute(_QUERY.encode(), given).fetchall()

@@ -56,12 +56,25 @@ called(oid) as (
     join pg_catalog.pg_depend d
       on d.classid = 'pg_catalog.pg_attrdef'::regclass and d.objid = ad.oid
      and d.refclassid = 'pg_catalog.pg_proc'::regclass
+    union
+    select p.oid from pg_catalog.pg_proc p where p.proname = any (%(named)s)
 )
 select 'schema' as kind, schema_name as object, role_name as role, '' as columns
 from relations where is_root and not pg_catalog.has_schema_privilege(role, schema, 'USAGE')
 union all
+select 'schema', pg_catalog.quote_ident(n.nspname), pg_catalog.quote_ident(me.rolname), ''
+from me, pg_catalog.pg_namespace n
+where n.nspname = any (%(named)s) and not pg_catalog.has_schema_privilege(me.oid, n.oid, 'USAGE')
+union all
 select 'table', name, role_name, ''
 from relations where not pg_catalog.has_any_column_privilege(role, oid, 'SELECT')
+union all
+select 'table', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+       pg_catalog.quote_ident(me.rolname), ''
+from me, pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relname = any (%(named)s) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  and (n.nspname = any (%(named)s) or pg_catalog.pg_table_is_visible(c.oid))
+  and not pg_catalog.has_any_column_privilege(me.oid, c.oid, 'SELECT')
 union all
 select 'columns', name, role_name, missing.names
 from relations
