@@ -109,6 +109,8 @@ class Column:
     """pg_type.typcategory of the base type: A array, N numeric, S string …"""
     not_null: bool
     has_default: bool = False
+    always_identity: bool = False
+    """GENERATED ALWAYS AS IDENTITY, in the table and in all tables that hold rows of it: no writer chooses a value."""
     has_missing: bool = False
     """pg_attribute.atthasmissing of the table or of any of its leaves: older rows take their value from the catalog
     (ADD COLUMN … DEFAULT)."""
@@ -177,3 +179,11 @@ class SourceTable:
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
+
+    def is_numbered_in_order(self, name: str) -> bool:
+        """True if the catalog shows that the values of this integer column are given out one by one, upward, at the
+        moment of the write: an identity column that no writer may set, from a sequence that hands out no blocks (CACHE
+        or INCREMENT above 1, as for allocations of 50 keys at once)."""
+        column = self.column(name)
+        sequences = [(cache, step) for fed, cache, step in self.sequence_cache if fed == name]
+        return column is not None and column.always_identity and sequences == [(1, 1)]

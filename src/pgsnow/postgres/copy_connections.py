@@ -56,6 +56,7 @@ class CopyConnection:
 
     def __init__(self, conninfo: str) -> None:
         self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        self.server_version = self._connection.info.server_version
         self.opened = time.monotonic()
         self.spoiled = False
 
@@ -130,7 +131,7 @@ class CopyConnections:
             connection.spoiled = True
             raise
         finally:
-            if connection.spoiled or _is_old(connection):
+            if connection.spoiled:
                 connection.close()
             else:
                 with self._lock:
@@ -184,15 +185,11 @@ class CopyConnections:
             return self._choices
 
 
-def _is_old(connection: CopyConnection) -> bool:
-    return time.monotonic() - connection.opened > MAX_AGE
-
-
 def _answers(connection: CopyConnection) -> bool:
-    if _is_old(connection):
+    if time.monotonic() - connection.opened > MAX_AGE:
         return False
     try:
-        connection.run("select 1")
+        connection.run("")  # no transaction, so no setting of the session can be in its way
     except (psycopg.Error, OSError):
         return False
     return True

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.model.config.sync_config import LateRows, TableConfig
+from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
@@ -101,16 +101,15 @@ def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
 
 
 def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterator[CheckResult]:
-    if watermark.type_name not in INTEGERS:
-        return
-    for column, cache, increment in plan.source.sequence_cache:
-        if column == watermark.name and (cache > 1 or increment < 0):
-            yield warning(
-                table.name,
-                f"{column} comes from a sequence with CACHE {cache}, INCREMENT {increment}: its order is not that of "
-                "time, so the whole table is read in each tick",
-                "Give the sequence CACHE 1 and a positive INCREMENT, or name a timestamptz column.",
-            )
+    by_order = table.late_rows is LateRows.LOSSLESS and table.mode is TableMode.WATERMARK
+    if by_order and watermark.type_name in INTEGERS and not plan.source.is_numbered_in_order(watermark.name):
+        yield warning(
+            table.name,
+            f"nothing shows that values of {watermark.name} are given out in order: rows are found by transaction id,"
+            " and each tick reads the whole table",
+            "Make the column GENERATED ALWAYS AS IDENTITY, from a sequence with INCREMENT 1 and CACHE 1, or name a"
+            " timestamptz column.",
+        )
 
 
 def _name(source: SourceName) -> str:

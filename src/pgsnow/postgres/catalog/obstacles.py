@@ -1,5 +1,5 @@
-"""Obstacles that keep a role from reading a relation, from the catalog. The statement to run is made from the SQLSTATE of
-the server's error and the objects concerned, never from its text, which names no schema and may be in any language.
+"""Obstacles that keep a role from reading a relation, from the catalog. The statement to run is made from the SQLSTATE
+of the server's error and the objects concerned, never from its text, which names no schema and may be in any language.
 
 https://www.postgresql.org/docs/current/ddl-priv.html
 """

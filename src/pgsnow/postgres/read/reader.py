@@ -124,6 +124,7 @@ class SnapshotReader:
                         self._seen.add(batch.column(at))
                     yield from converted.pages(self.plan)
         self._exhausted = True
+        self._open.close()  # loading the last rows may take long, and a standby cancels whoever holds a snapshot
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that may be saved once all pages are in the target. Raises RuntimeError before the last page

@@ -19,11 +19,10 @@ from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.catalog.describe import fingerprints_query
-from pgsnow.postgres.connection import BOUNDED_WAITS, session_settings
+from pgsnow.postgres.connection import READ_SETTINGS, local_settings
 from pgsnow.postgres.convert.oversize import may_hold_oversize
 from pgsnow.postgres.copy_connections import CopyConnection
 from pgsnow.postgres.errors import translating
-from pgsnow.postgres.incremental.horizon import READER_NAME
 from pgsnow.postgres.read.prefetch import Prefetcher
 
 _BEGIN = "begin isolation level repeatable read read only"
@@ -45,11 +44,6 @@ from pg_locks l left join pg_class c on c.oid = l.relation
 where l.pid = pg_backend_pid() and l.locktype = 'relation'
   and l.database = (select oid from pg_database where datname = current_database())
 """)
-
-# The horizon leaves out readers of this name. While the last rows are loaded the transaction is idle, as it should.
-_SET_TRANSACTION = session_settings(
-    local=True, application_name=READER_NAME, idle_in_transaction_session_timeout="0"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +91,6 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
     Raises SchemaMoved if the table's definition has changed since, SourceUnavailable if another session keeps it
     locked, SourceTableMissing, SourceAccessDenied."""
     table = str(plan.source.name)
-    with translating(table):
-        connection.run(_BEGIN)
     try:
         with translating(table):
             snap = _begun(connection, plan)
@@ -117,23 +109,24 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
 
 def _begun(connection: CopyConnection, plan: TablePlan) -> Snapshot:
     """Locks the table, then takes the snapshot: SET and LOCK take none, the first SELECT does."""
-    connection.run(BOUNDED_WAITS)
+    begin = f"{_BEGIN}; {local_settings(READ_SETTINGS, connection.server_version)}"
     replaced: Composable | None = _NAMES_ANOTHER.format(
         Literal(sql.text_of(sql.table(plan))), Literal(plan.source.oid)
     )
     if plan.source.relkind in LOCKABLE:
         replaced = _HAS_OTHER_FILES if plan.source.unreadable else None
-    if replaced is None:
+    if replaced is not None:
+        connection.run(begin)
+    else:
+        lock = SQL("lock table {} in access share mode").format(sql.table(plan))
         try:
-            connection.run(sql.text_of(SQL("lock table {} in access share mode").format(sql.table(plan))))
+            connection.run(f"{begin}; {sql.text_of(lock)}")
         except psycopg.Error as error:
             if error.sqlstate != "42501":
                 raise
             replaced = _HAS_OTHER_FILES  # whether the rows may be read, the query will show
             connection.run("rollback")
-            connection.run(_BEGIN)
-            connection.run(BOUNDED_WAITS)
-    connection.run(_SET_TRANSACTION)
+            connection.run(begin)
     ((x, xmax, standby, encoding, oversize),) = connection.rows(
         f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text,"
         f" {sql.text_of(may_hold_oversize(plan))}"
