@@ -574,6 +574,20 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
+-- name: rename_rejected_keys
+-- Stores open errors under the new names of their key's columns. ours: as in add_rejected_rows.
+with mine as (
+    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s for share
+), written as (
+    update {schema}.sync_errors e set key = r.key, key_digest = r.digest
+    from mine cross join jsonb_to_recordset(%(rows)s) as r(key jsonb, digest text, old text)
+    where e.source_table = mine.source_table and e.state = 'open' and e.key_digest = r.old
+        and not exists (select from {schema}.sync_errors o
+                        where o.source_table = e.source_table and o.state = 'open' and o.key_digest = r.digest)
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
 -- name: open_keys
 -- Keys with an open error, oldest first.
 select key from {schema}.sync_errors where source_table = %(table)s and state = 'open' order by id;

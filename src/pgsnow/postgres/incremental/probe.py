@@ -16,7 +16,6 @@ from pgsnow.postgres.incremental.content_hash import content_hash
 from pgsnow.postgres.incremental.keyset import beyond
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
 from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy
-from pgsnow.postgres.incremental.window import UNBOUNDED
 
 _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 """A subquery without outer references is evaluated once a statement, not once a row."""
@@ -24,13 +23,11 @@ _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None.
-    content_hash: of tables that are read as a whole."""
+    """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None."""
 
     point: ReadPoint
     busy: bool
     full_read: str | None
-    content_hash: str | None = None
 
 
 def probe(
@@ -59,16 +56,10 @@ def probe(
     reason = strategy.full_read_at(checkpoint, x, xmax)
     point = strategy.read_point(x, xmax, standby=standby)
     if not plan.whole:
-        # An audit without xmin has every row read, after which the content is the one that it found.
-        loaded = (
-            checkpoint.content_hash
-            if checkpoint and checkpoint.low == UNBOUNDED and not plan.has_xmin
-            else None
-        )
-        return Probe(point, busy=found or reason is not None, full_read=reason, content_hash=loaded)
+        return Probe(point, busy=found or reason is not None, full_read=reason)
     if reason is None and checkpoint is not None and checkpoint.content_hash != found:
         reason = CONTENT_CHANGED
-    return Probe(point, busy=reason is not None, full_read=reason, content_hash=found)
+    return Probe(point, busy=reason is not None, full_read=reason)
 
 
 def idle_checkpoint(
