@@ -97,7 +97,7 @@ class Checkpoint:
     were read.
     cursor: (watermark, *key) as text, of the last row read, for ReadMode.CURSOR.
     shape: TablePlan.shape of the read; a different one requires a full read (None, from older ledgers: any will do).
-    content_hash: hash of the content last loaded, for FULL and APPEND.
+    content_hash: hash of the content last loaded, for FULL and APPEND, and where the role may not read xmin.
     last_watermark: the largest finite watermark loaded, as text; it is displayed, and a lookback starts from it.
     """
 

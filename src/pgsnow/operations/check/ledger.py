@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.ledger import LEASE_SECONDS
+from pgsnow.ledger.migrate import migrations
 from pgsnow.ledger.session import LedgerConnection, connect
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.settings.settings import PostgresSettings
+from pgsnow.operations.check.ledger_tables import check_tables, version_of
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 
 # PostgreSQL docs: "Access Privilege Inquiry Functions". to_regnamespace is NULL for a schema that is not there.
@@ -16,9 +18,10 @@ RIGHTS = """
 select quote_ident(%(schema)s) as named, quote_ident(current_user) as role,
        quote_ident(current_database()) as database, s.oid is not null as has_schema,
        has_schema_privilege(s.oid, 'USAGE') and has_schema_privilege(s.oid, 'CREATE') as may_create_table,
+       has_schema_privilege(s.oid, 'USAGE') as may_use_schema,
        has_database_privilege(current_database(), 'CREATE') as may_create_schema,
        pg_is_in_recovery() as read_only,
-       to_regclass(quote_ident(%(schema)s) || '.sync_watermarks') is not null as migrated
+       exists (select from pg_class where relnamespace = s.oid and relname = 'sync_watermarks') as migrated
 from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 """
 
@@ -26,7 +29,11 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
     """Check the ledger. Raises LedgerUnavailable, LedgerAccessDenied."""
     with translating(schema), connect(settings, schema) as conn:
-        return [*_writable(conn, schema, settings.display), _session_kept(conn)]
+        return [
+            *_writable(conn, schema, settings.display),
+            *check_tables(conn, schema),
+            _session_kept(conn),
+        ]
 
 
 def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[CheckResult]:
@@ -38,7 +45,13 @@ def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[Che
             f"{display} is read-only",
             "Set LEDGER_DSN to a database that takes writes; the source may stay read-only.",
         )
-    elif row["has_schema"] and not row["may_create_table"]:
+    elif row["has_schema"] and not row["may_use_schema"]:
+        yield failed(
+            "ledger",
+            f"{role} may not use schema {named}",
+            f"GRANT USAGE, CREATE ON SCHEMA {named} TO {role};",
+        )
+    elif row["has_schema"] and not row["may_create_table"] and not _is_current(conn, schema):
         yield failed(
             "ledger",
             f"{role} may not create tables in schema {named}",
@@ -55,6 +68,11 @@ def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[Che
             "ledger",
             f"{display}, schema {named}" + ("" if row["migrated"] else " (the first run creates its tables)"),
         )
+
+
+def _is_current(conn: LedgerConnection, schema: str) -> bool:
+    """True if a run has nothing to create or upgrade."""
+    return version_of(conn, schema) == migrations()[-1].version
 
 
 def _session_kept(conn: LedgerConnection) -> CheckResult:

@@ -22,6 +22,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.source_rows import Expected, Row, expected_rows
 from pgsnow.operations.verify.target_rows import TargetRows
+from pgsnow.postgres.catalog.obstacles import try_read
 from pgsnow.snowflake.query import select_all
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.schema.target_table import describe
@@ -193,6 +194,7 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
     sources: dict[str, SourceDefinition] = unless_missing(engine.ledger.checkpoints.source_definitions, {})
     prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
+    try_read(conn, prepared.plan)
     reasons = engine.ledger.rejected_rows.open_reasons(table.name)
     bad = {items_of(key): reason for key, reason in reasons}
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)

@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.config.sync_config import LateRows, TableMode
+from pgsnow.model.errors import SourceAccessDenied
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, bounding_low
@@ -31,6 +32,8 @@ _MODES = {
     LateRows.LOOKBACK: (ReadMode.LOOKBACK,),
     LateRows.OFF: (ReadMode.CURSOR,),
 }
+_BY_XID = frozenset({ReadMode.XMIN, ReadMode.LOOKBACK})
+"""Modes that cannot do without transaction ids. (A lookback would find the newest rows again in each tick.)"""
 _LOSSLESS = _MODES[LateRows.LOSSLESS]
 _OTHER_MODES = {
     TableMode.XMIN: (ReadMode.XMIN, ReadMode.WATERMARK),
@@ -88,13 +91,16 @@ def choose_strategy(
 
     full: a person requested a full read, which also lets a table in xmin mode try its watermark again.
     because: why everything must be read, if that cannot be seen from the checkpoint.
-    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
+    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises, and
+    SourceAccessDenied if the mode needs transaction ids that the role may not read."""
     reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("requested" if full else None)
     mode = mode_of(plan, None if full else checkpoint)
     sequence = None
     if mode is ReadMode.WATERMARK and is_integer(plan):
         sequence = read_sequence(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if sequence is None else mode
+    if mode in _BY_XID and not plan.has_xmin:
+        raise _xmin_denied(plan, mode)
     window = None
     if reason is None and checkpoint is not None:
         # A sequence that went back has given small values again: by xid alone, this once.
@@ -113,7 +119,17 @@ def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Hor
         return lookback_bound(plan, checkpoint, horizon)
     if mode is not ReadMode.WATERMARK:
         return lower_bound(plan, UNBOUNDED)
-    return lower_bound(plan, bounding_low(checkpoint), at_most=checkpoint.last_watermark)
+    at_most = checkpoint.last_watermark if plan.has_xmin else None
+    return lower_bound(plan, bounding_low(checkpoint), at_most=at_most)
+
+
+def _xmin_denied(plan: TablePlan, mode: ReadMode) -> SourceAccessDenied:
+    """The error of a table that is read by transaction id, where the role may not read those."""
+    source = plan.source
+    return SourceAccessDenied(
+        f"{source.name}: role {source.role} may not read the system column xmin ({why_mode(plan, mode)})",
+        advice=f"{source.grant_on(['xmin'])} Or write `mode: full`, which needs no system column.",
+    )
 
 
 def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
@@ -200,6 +216,11 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if mode in _WHY_WITHOUT_WATERMARK:
         return _WHY_WITHOUT_WATERMARK[mode]
     watermark = plan.watermark.name if plan.watermark is not None else None
+    if mode is ReadMode.WATERMARK and not plan.has_xmin:
+        return (
+            f"rows are found by {watermark} alone, because the role may not read xmin: some are read again, and an"
+            " audit that is due reads the whole table if any row has changed"
+        )
     if mode is not ReadMode.XMIN:
         return _WHY_BY_WATERMARK[mode].format(watermark)
     if plan.config.mode is TableMode.XMIN or watermark is None:

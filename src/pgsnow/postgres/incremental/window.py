@@ -6,6 +6,8 @@ I2  The transaction that wrote it began at the horizon's `low` or later, and so 
     statement_timestamp() and clock_timestamp().                                                      (horizon.py)
 I3  So reading `watermark >= low and xid >= xmin(k)` after snapshot k misses nothing that k missed. Either term alone
     would do: the xid term trims re-reads, the watermark term lets an index serve.              (Window.condition)
+    A role with grants on single columns may not read xmin: then the watermark term alone is used, strictly above an
+    integer bound, and not below the newest watermark read, as that row would be read in each tick.
 I4  Xids are comparable on one server and timeline only, and their low 32 bits order them over a distance of less
     than 2^31 only; otherwise everything is read.                                                    (strategy.py)
 I5  Once (xmin, low) are taken before the first page, later pages may use snapshots of their own.
@@ -58,20 +60,22 @@ class Window:
 
     def condition(self, xmax: Composable) -> Composable:
         """The WHERE condition, with the table's own `where`. xmax: of the snapshot that reads, as SQL."""
-        in_xids = SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
-            Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
-        )
-        not_too_old = not_seen = None
-        if self.bound is not None:
+        in_xids = not_too_old = not_seen = None
+        if self.plan.has_xmin:
+            in_xids = SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
+                Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
+            )
+        if self.bound is not None and (self.plan.has_xmin or not self.again):
             # A NULL does not show when the row was written, so it passes. (Also where the catalog said NOT NULL: that
             # may have been dropped since, and a planner that knows the constraint drops the term.)
             column = sql.watermark(self.plan)
-            not_too_old = SQL("({} >= {} or {} is null)").format(column, self.bound, column)
-        if self.seen:
+            since = SQL(">=" if in_xids is not None or not is_integer(self.plan) else ">")
+            not_too_old = SQL("({} {} {} or {} is null)").format(column, since, self.bound, column)
+        if self.seen and in_xids is not None:
             seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
             not_seen = SQL("{} <> all ({}::bigint[])").format(self.xid, seen)
         condition = sql.both([not_too_old, in_xids, not_seen])
-        if self.again:
+        if self.again and self.plan.has_xmin:
             again = Literal("{" + ",".join(map(str, sorted(self.again))) + "}")
             condition = SQL("(({}) or {} = any ({}::bigint[]))").format(condition, self.xid, again)
         return sql.both([condition, sql.where_given(self.plan)])
