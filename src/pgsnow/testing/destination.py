@@ -121,6 +121,11 @@ class MemoryDestination:
 
         return self.target.retried(delete)
 
+    def newest_fence(self) -> int:
+        with self.target.step("newest fence"):
+            table = self.target.warehouse.tables.get(str(self.target.plan.target))
+            return max((row[FENCE_COLUMN] or 0 for row in table.rows), default=0) if table else 0
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -42,6 +42,7 @@ class TableStatus:
             "rows_processed": row.rows_processed if row else 0,
             "open_errors": row.open_errors if row else 0,
             "read_mode": row and row.read_mode,
+            "unverified": row and row.unverified,
             "lease_holder": row and row.lease_holder,
             "chunks": row and row.chunks,
             "chunks_done": row and row.chunks_done,

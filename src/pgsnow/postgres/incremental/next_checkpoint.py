@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgsnow.model.checkpoint import MAX_SEEN, MAX_TRAIL, Checkpoint, Horizon, Mark, ReadMode
 from pgsnow.postgres.incremental.sequence import SequenceState
@@ -13,7 +13,8 @@ from pgsnow.postgres.incremental.window import UNBOUNDED
 @dataclass(frozen=True, slots=True)
 class ReadPoint:
     """The point that a probe or a read saw a table at: the read mode, the snapshot's xmin and xmax, the state of an
-    integer watermark's sequence in watermark mode, whether a standby answered, and the plan's shape."""
+    integer watermark's sequence in watermark mode, whether a standby answered, the plan's shape, and the end of the
+    write-ahead log after the snapshot was taken (as in Position)."""
 
     mode: ReadMode
     x: int
@@ -21,6 +22,7 @@ class ReadPoint:
     sequence: SequenceState | None = None
     standby: bool = False
     shape: str | None = None
+    lsn: int | None = None
 
     @property
     def restarted(self) -> bool:
@@ -64,6 +66,7 @@ def next_checkpoint(
         shape=point.shape,
         content_hash=content_hash,
         last_watermark=last_watermark or (past.last_watermark if past else None),
+        position=replace(horizon.position, lsn=point.lsn) if horizon.position else None,
     )
 
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Literal
 
-from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.checkpoint import (
+    XIDS_WENT_BACK,
+    Checkpoint,
+    Horizon,
+    ReadMode,
+    break_in_history,
+    is_restarted,
+)
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
@@ -61,9 +68,9 @@ class ReadStrategy:
     window: Window | None
     sequence: SequenceState | None = None
 
-    def read_point(self, x: int, xmax: int, *, standby: bool) -> ReadPoint:
-        """The strategy applied to a snapshot with this xmin and xmax."""
-        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape)
+    def read_point(self, x: int, xmax: int, *, standby: bool, lsn: int | None) -> ReadPoint:
+        """The strategy applied to a snapshot with this xmin and xmax, and this end of the write-ahead log."""
+        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, lsn)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
@@ -85,7 +92,8 @@ def choose_strategy(
 
     full: a person requested a full read, which also lets a table in xmin mode try its watermark again.
     because: why everything must be read, if that cannot be seen from the checkpoint.
-    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
+    fetch: asks Postgres about an integer watermark's sequence, and for a row that was read after a restart that nothing
+    else explains; not called otherwise. Raises what it raises."""
     reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("requested" if full else None)
     mode = mode_of(plan, None if full else checkpoint)
     sequence = None
@@ -97,7 +105,13 @@ def choose_strategy(
     bound = _bound(plan, mode, checkpoint, horizon)
     if sequence is not None and sequence.restarted:
         bound = None  # the sequence has given small values again: by xid alone, this once
-    return ReadStrategy(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), sequence)
+    window = Window(plan, checkpoint.x, bound, checkpoint.seen)
+    usual = ReadStrategy(mode, plan.shape, None, window, sequence)
+    if plan.whole or not is_restarted(checkpoint, horizon):
+        return usual
+    from pgsnow.postgres.incremental.restart import after_restart  # rare
+
+    return after_restart(fetch, usual, window, checkpoint, horizon)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
@@ -164,10 +178,8 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     """Why an incremental read cannot continue from this checkpoint, as far as is known before a snapshot; or None."""
     if checkpoint is None:
         return "first read"
-    if checkpoint.identity.system_identifier != horizon.identity.system_identifier:
-        return "the source is another server"
-    if checkpoint.identity.timeline != horizon.identity.timeline:
-        return "the source's timeline changed (failover or restore)"
+    if broken := break_in_history(checkpoint, horizon):
+        return broken
     if checkpoint.shape not in (None, plan.shape, plan.older_shape):
         return "the configuration changed"
     # A lossless checkpoint has missed nothing, so a lookback may continue from it.
@@ -181,10 +193,15 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     return None
 
 
+def lsn_for(horizon: Horizon) -> Composable:
+    """The SQL expression for the end of the write-ahead log; NULL if the horizon shows that it cannot be read."""
+    return sql.LSN if horizon.position and horizon.position.lsn is not None else SQL("null::bigint")
+
+
 def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int) -> str | None:
     """Why a snapshot with this xmin and xmax cannot continue from the checkpoint; or None."""
     if x < checkpoint.x:
-        return "transaction ids went back (another server, or an older state of this one)"
+        return XIDS_WENT_BACK
     if xmax - checkpoint.x >= HALF:
         return "more than 2^31 transactions since the last read"
     return None

@@ -7,7 +7,8 @@ I2  The transaction that wrote it began at the horizon's `low` or later, and so 
 I3  So reading `watermark >= low and xid >= xmin(k)` after snapshot k misses nothing that k missed. Either term alone
     would do: the xid term trims re-reads, the watermark term lets an index serve.              (Window.condition)
 I4  Xids are comparable on one server and timeline only, and their low 32 bits order them over a distance of less
-    than 2^31 only; otherwise everything is read.                                                    (strategy.py)
+    than 2^31 only; otherwise everything is read. A server that was restored to an older state gives xids again that
+    were read: after each restart, rows as new as the last read are read whatever their xid.         (strategy.py)
 I5  Once (xmin, low) are taken before the first page, later pages may use snapshots of their own.
                                                                       (read/keyset_reader.py, read/chunk_reader.py)
 I6  I2 fails for watermarks that the application supplies, for logical replicas and for clocks that step back. max_skew
@@ -47,12 +48,16 @@ def xid_from(since: int) -> Composed:
 @dataclass(frozen=True, slots=True)
 class Window:
     """Rows written by transactions from `since` on, with a watermark of at least `bound` (None: any), and whose xid is
-    not in `seen`: those were read already."""
+    not in `seen`: those were read already. always_from: rows with a watermark from here on are read whatever their
+    xid (None: none), which finds what was written under xids that a restored server has given again. nulls: so are
+    those without a watermark."""
 
     plan: TablePlan
     since: int
     bound: Composable | None
     seen: frozenset[int] = frozenset()
+    always_from: Composable | None = None
+    nulls: bool = False
 
     def condition(self, xmax: Composable) -> Composable:
         """The WHERE condition, with the table's own `where`. xmax: of the snapshot that reads, as SQL."""
@@ -68,7 +73,12 @@ class Window:
         if self.seen:
             seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
             not_seen = SQL("{} <> all ({}::bigint[])").format(xid_from(self.since), seen)
-        return sql.both([not_too_old, in_xids, not_seen, sql.where_given(self.plan)])
+        new: Composable = sql.both([in_xids, not_seen])
+        if self.always_from is not None:
+            column = sql.watermark(self.plan)
+            null = SQL(" or {} is null").format(column) if self.nulls else SQL("")
+            new = SQL("({} or {} >= {}{})").format(new, column, self.always_from, null)
+        return sql.both([not_too_old, new, sql.where_given(self.plan)])
 
 
 def is_integer(plan: TablePlan) -> bool:

@@ -23,7 +23,7 @@ from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitting_rows, oversize_rows
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, lsn_for, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
 from pgsnow.postgres.read.snapshot import check_not_replaced, open_snapshot
@@ -75,7 +75,9 @@ class SnapshotReader:
         session keeps it locked), SourceTableMissing, SourceAccessDenied."""
         with ExitStack() as opening:
             connection = opening.enter_context(self.source.copy_connection())
-            self._snapshot = opening.enter_context(open_snapshot(connection, self.plan))
+            self._snapshot = opening.enter_context(
+                open_snapshot(connection, self.plan, lsn_for(self.horizon))
+            )
             snap, before = self._snapshot, self.before
             self._strategy = choose_strategy(
                 snap.fetch, self.plan, before, self.horizon, full=self.full, because=self.because
@@ -135,7 +137,7 @@ class SnapshotReader:
         return next_checkpoint(
             self.before,
             self.horizon,
-            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby),
+            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby, lsn=snap.lsn),
             full=self.full_read is not None,
             seen=self._seen.xids,
             last_watermark=self._last.text if self._last else None,

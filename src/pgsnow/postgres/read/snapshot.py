@@ -49,6 +49,8 @@ class Snapshot:
     """The database does not check its text's encoding (SQL_ASCII), and returns it as it is."""
     may_hold_oversize: bool
     """There may be values longer than Snowflake takes; False where too little is stored out of line for one."""
+    lsn: int | None = None
+    """As in Position; None unless it was asked for."""
 
     def fetch(self, query: Composable) -> list[tuple[object, ...]]:
         """Run a query and return its rows. Raises SourceUnavailable, SourceTableMissing, SourceQueryFailed."""
@@ -68,9 +70,11 @@ class Snapshot:
 
 
 @contextmanager
-def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snapshot]:
+def open_snapshot(
+    connection: CopyConnection, plan: TablePlan, lsn: Composable = SQL("null::bigint")
+) -> Iterator[Snapshot]:
     """A snapshot for the length of a `with` block, of the table that the plan was made for. After a failure inside it
-    the connection is spoiled.
+    the connection is spoiled. lsn: expression for Snapshot.lsn.
 
     Raises SchemaMoved if the table's definition has changed since, SourceUnavailable if another session keeps it
     locked, SourceTableMissing, SourceAccessDenied."""
@@ -79,7 +83,7 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
         connection.run("begin isolation level repeatable read read only")
     try:
         with translating(table):
-            snap = _begun(connection, plan)
+            snap = _begun(connection, plan, lsn)
         if plan.fingerprint is not None:
             found = snap.fetch(fingerprints_query([plan.source.name]))
             if [fingerprint for *_, fingerprint in found] != [plan.fingerprint]:
@@ -93,20 +97,20 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
             connection.run("commit")
 
 
-def _begun(connection: CopyConnection, plan: TablePlan) -> Snapshot:
+def _begun(connection: CopyConnection, plan: TablePlan, lsn: Composable) -> Snapshot:
     """Locks the table, then takes the snapshot: SET and LOCK take none, the first SELECT does."""
     connection.run(BOUNDED_WAITS)
     if plan.source.relkind in LOCKABLE:
         connection.run(sql.text_of(SQL("lock table {} in access share mode").format(sql.table(plan))))
     connection.run(_SET_TRANSACTION)
-    ((x, xmax, standby, encoding, oversize),) = connection.rows(
+    ((x, xmax, standby, encoding, oversize, end),) = connection.rows(
         f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text,"
-        f" {sql.text_of(may_hold_oversize(plan))}"
+        f" {sql.text_of(may_hold_oversize(plan))}, {sql.text_of(lsn)}"
     )
     unchecked_text = encoding == "SQL_ASCII"
     if unchecked_text:  # else the server checks each text, and a bad one ends the read
         connection.run("select set_config('client_encoding', 'SQL_ASCII', true)")
-    return Snapshot(connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize)
+    return Snapshot(connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize, end)
 
 
 def check_not_replaced(snap: Snapshot, plan: TablePlan) -> None:

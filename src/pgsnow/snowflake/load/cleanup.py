@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.errors import TargetMissing
+from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.session import Session
@@ -16,6 +16,15 @@ from pgsnow.snowflake.statement import number_in
 def prune(session: Session, target: TargetName, fence: int) -> int:
     """Delete the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
     return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
+
+
+def newest_fence(session: Session, target: TargetName) -> int:
+    """The highest fence of any row; 0 if there is none, or no target with fences. Needs no warehouse on the real
+    service, which knows the largest value of a column."""
+    try:
+        return int(session.execute(sql.newest_fence(target)).rows[0][0] or 0)
+    except TargetQueryFailed:  # no such table or column: no run has loaded it
+        return 0
 
 
 def list_orphans(

@@ -184,6 +184,11 @@ def delete_older(target: TargetName, fence: int) -> str:
     return f"DELETE FROM {qualified(target)} WHERE {column} IS NULL OR {column} < {fence}"
 
 
+def newest_fence(target: TargetName) -> str:
+    """The highest fence in the target; NULL if it has no rows."""
+    return f"SELECT MAX({quote(FENCE_COLUMN)}) FROM {qualified(target)}"
+
+
 def remove_batch(target: TargetName, batch: str) -> str:
     return f"REMOVE {stage_path(target, batch)}"
 

@@ -11,7 +11,7 @@ from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import prune
+from pgsnow.snowflake.load.cleanup import newest_fence, prune
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.schema.evolve import Evolution
@@ -89,6 +89,9 @@ class Destination(Protocol):
         """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
         many."""
 
+    def newest_fence(self) -> int:
+        """The highest fence of any row in the target; 0 if there is none."""
+
     def close(self) -> None:
         """Close connections. Never raises."""
 
@@ -156,6 +159,9 @@ class SnowflakeDestination:
 
     def prune(self, fence: int) -> int:
         return self.session.do(lambda session: prune(session, self._load.plan.target, fence))
+
+    def newest_fence(self) -> int:
+        return self.session.do(lambda session: newest_fence(session, self._load.plan.target))
 
     def _remove(
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]

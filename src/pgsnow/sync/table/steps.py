@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.checkpoint import LEDGER_WENT_BACK, WENT_BACK, Checkpoint
+from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.load.loader import Complete
@@ -23,6 +24,19 @@ def clean_up_leftovers(run: RunContext) -> None:
     run.destination.batches.cleanup()
 
 
+def follow_history(run: RunContext) -> RunContext:
+    """The run that reads everything, if the source has lost transactions that were read, or the ledger runs that loaded
+    rows. A ledger that was restored with the source fits it, so only the target shows that there was a later state."""
+    why = run.probe.full_read if run.probe else None
+    known = run.claim.checkpoint_fence
+    if why not in WENT_BACK and run.restarted and known is not None:
+        why = LEDGER_WENT_BACK if run.destination.newest_fence() > known else None
+    if why not in WENT_BACK:
+        return run
+    begin_repair(run, why)
+    return replace(run, because=why)
+
+
 def follow_source(run: RunContext) -> RunContext:
     """Alter the target's columns to fit the current source; afterwards it is known whether everything must be read."""
     evolved = run.destination.evolve(run.drift)
@@ -30,9 +44,21 @@ def follow_source(run: RunContext) -> RunContext:
         run.table.forget()
         run.recorder.events.append(RECREATED)
         return replace(run, checkpoint=None)
-    because = run.drift.full_read or evolved.incomplete
+    because = run.because or run.drift.full_read or evolved.incomplete
     forgotten = because is None and run.claim.checkpoint is None
     return replace(run, because=because, checkpoint=None if forgotten else run.checkpoint)
+
+
+def begin_repair(run: RunContext, why: str) -> None:
+    """Record, before everything is read, that the target may hold rows that the source has lost. The doubt ends with
+    the repair, or when a verify has passed."""
+    when = run.horizon.taken_at[:16].replace("T", " ")
+    run.recorder.events.append(
+        f"{why}: everything is read again, and rows that the source does not have are deleted"
+    )
+    run.table.doubt(
+        f"{why} (noticed {when} UTC): the target may hold rows that it has lost, until pgsnow verify passes"
+    )
 
 
 def only_advances(run: RunContext) -> bool:
@@ -68,19 +94,27 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
     If rows were rejected, nothing is deleted: the target may have older versions of them, which are better than
     nothing.
     """
+    went_back = run.recorder.full_read in WENT_BACK
     if complete.replaced:
         run.rejected.resolve_remaining()
+        if run.claim.unverified and (run.plan.config.mode is not TableMode.APPEND or run.options.refresh):
+            run.table.doubt(None)
         return
     if run.recorder.full_read is not None and run.recorder.load_units == 0:
         run.destination.prepare()
-    if not run.prunes or (run.backfill is not None and run.backfill.replaces):
+    if run.backfill is not None and run.backfill.replaces:
+        run.table.doubt(None)
+        return
+    if not (run.prunes or went_back):
         return
     if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
         run.recorder.events.append(
             "rows that are gone from the source were kept, because some rows were rejected"
         )
-    elif deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
+        return
+    if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
         run.recorder.events.append(f"deleted {deleted} rows that are gone from the source")
+    run.table.doubt(None)
 
 
 def advance(run: RunContext, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:

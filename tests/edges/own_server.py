@@ -1,0 +1,103 @@
+"""A PostgreSQL server of a test's own, whose data directory can be copied and put back; a world that reads from it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
+from pgsnow.ledger.ledger import Ledger
+from tests.world import USERS, MemoryWorld
+
+CONFIG = {**FAST_AND_FORGETFUL, "wal_writer_delay": "10s", "max_prepared_transactions": "10"}
+ITEMS = "create table items (id bigint primary key, name text)"
+ITEMS_TABLE = {"source": "public.items", "target": "analytics.items", "pk": "id", "mode": "xmin"}
+
+
+class OwnServer:
+    """A server in `directory`, running."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.server = EmbeddedPostgres(directory / "source", config=CONFIG)
+        self.server.start()
+
+    def restart(self) -> None:
+        self.server.stop()
+        self.server.start()
+
+    def crash(self) -> None:
+        self.server.kill()
+        self.server.start()
+
+    def keep_copy(self) -> None:
+        """A cold copy of the data directory."""
+        self.server.stop()
+        shutil.rmtree(self.directory / "copy", ignore_errors=True)
+        subprocess.run(["cp", "-a", f"{self.data}", str(self.directory / "copy")], check=True)
+        self.server.start()
+
+    def put_copy_back(self) -> None:
+        """The server runs on the copy, as it was."""
+        self.server.stop()
+        subprocess.run(["rm", "-rf", str(self.data)], check=True)
+        subprocess.run(["cp", "-a", str(self.directory / "copy"), f"{self.data}"], check=True)
+        self.server.start()
+
+    @property
+    def data(self) -> Path:
+        return self.server.data_dir.resolve()
+
+    @contextmanager
+    def database(self, name: str = "shop") -> Iterator[str]:
+        """A new database with users and items; dropped at the end."""
+        with psycopg.connect(self.server.dsn(), autocommit=True) as admin:
+            admin.execute(f"create database {name}".encode())
+        with psycopg.connect(self.server.dsn(name), autocommit=True) as conn:
+            conn.execute((USERS + ITEMS).encode())
+        yield self.server.dsn(name)
+        with psycopg.connect(self.server.dsn(), autocommit=True) as admin:
+            admin.execute(f"drop database if exists {name} with (force)".encode())
+
+
+class Shop(MemoryWorld):
+    """Users (by watermark) and items (by transaction id) on a server that may lose its history."""
+
+    def __init__(self, dsn: str, folder: Path, ledger: str | None) -> None:
+        super().__init__(dsn, folder)
+        here = Ledger(self.settings.ledger, "public")
+        here.migrate()  # the oracle looks for rejected rows in the source
+        here.close()
+        if ledger is not None:
+            self.through({"LEDGER_DSN": ledger})
+        self.tables.append(dict(ITEMS_TABLE))
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run it at the source, by a connection that survives its restarts."""
+        with psycopg.connect(self.env["POSTGRES_DSN"], autocommit=True) as conn:
+            cursor = conn.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def write(self, first: int, count: int = 1) -> None:
+        """Insert users and items, each in a transaction of its own."""
+        for id in range(first, first + count):
+            self.sql(f"insert into users (id, name) values ({id}, 'user {id}')")
+            self.sql(f"insert into items values ({id}, 'item {id}')")
+
+    def update(self, *ids: int, name: str) -> None:
+        some = ",".join(map(str, ids))
+        self.sql(f"update users set name = '{name}', updated_at = now() where id in ({some})")
+        self.sql(f"update items set name = '{name}' where id in ({some})")
+
+    def tick(self) -> dict[str, Any]:
+        """The reports by table; every run succeeds."""
+        with self.engine() as engine:
+            report = engine.tick()
+        assert not report.failures, [table.error for table in report.failures]
+        return {table.table: table for table in report.tables}
