@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import psycopg
 
 from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 from pgsnow.ledger.ledger import Ledger
-from tests.world import USERS, MemoryWorld
+from pgsnow.operations.status.summary import status_of
+from tests.world import USERS, MemoryWorld, World
 
 CONFIG = {**FAST_AND_FORGETFUL, "wal_writer_delay": "10s", "max_prepared_transactions": "10"}
 ITEMS = "create table items (id bigint primary key, name text)"
@@ -43,12 +45,23 @@ class OwnServer:
         subprocess.run(["cp", "-a", f"{self.data}", str(self.directory / "copy")], check=True)
         self.server.start()
 
-    def put_copy_back(self) -> None:
-        """The server runs on the copy, as it was."""
+    def put_copy_back(self, *, as_standby: bool = False) -> None:
+        """The server runs on the copy, as it was. as_standby: in place of the server, a standby that had not received
+        more, and is promoted."""
         self.server.stop()
         subprocess.run(["rm", "-rf", str(self.data)], check=True)
-        subprocess.run(["cp", "-a", str(self.directory / "copy"), f"{self.data}"], check=True)
+        subprocess.run(["cp", "-a", str(self.directory / "copy"), str(self.data)], check=True)
+        if as_standby:
+            subprocess.run(["cp", "-a", f"{self.data}/PG_VERSION", f"{self.data}/standby.signal"], check=True)
         self.server.start()
+        if as_standby:
+            self.sql("select pg_promote()")
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run it as superuser."""
+        with psycopg.connect(self.server.dsn(), autocommit=True) as admin:
+            cursor = admin.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
 
     @property
     def data(self) -> Path:
@@ -57,26 +70,26 @@ class OwnServer:
     @contextmanager
     def database(self, name: str = "shop") -> Iterator[str]:
         """A new database with users and items; dropped at the end."""
-        with psycopg.connect(self.server.dsn(), autocommit=True) as admin:
-            admin.execute(f"create database {name}".encode())
+        self.sql(f"create database {name}")
         with psycopg.connect(self.server.dsn(name), autocommit=True) as conn:
             conn.execute((USERS + ITEMS).encode())
         yield self.server.dsn(name)
-        with psycopg.connect(self.server.dsn(), autocommit=True) as admin:
-            admin.execute(f"drop database if exists {name} with (force)".encode())
+        self.sql(f"drop database if exists {name} with (force)")
 
 
-class Shop(MemoryWorld):
+class OnOwnServer(World):
     """Users (by watermark) and items (by transaction id) on a server that may lose its history."""
 
-    def __init__(self, dsn: str, folder: Path, ledger: str | None) -> None:
-        super().__init__(dsn, folder)
+    def begin(self, ledger: str | None) -> None:
+        """Sync the first rows. ledger: DSN of another database for it; None: it is in the source's."""
         here = Ledger(self.settings.ledger, "public")
-        here.migrate()  # the oracle looks for rejected rows in the source
+        here.migrate()  # in any case: the oracle looks for rejected rows in the source
         here.close()
         if ledger is not None:
             self.through({"LEDGER_DSN": ledger})
         self.tables.append(dict(ITEMS_TABLE))
+        self.write(1, 5)
+        self.tick()
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run it at the source, by a connection that survives its restarts."""
@@ -101,3 +114,13 @@ class Shop(MemoryWorld):
             report = engine.tick()
         assert not report.failures, [table.error for table in report.failures]
         return {table.table: table for table in report.tables}
+
+    def states(self) -> dict[str, Any]:
+        """The state of each table, and why."""
+        with self.engine() as engine:
+            status = status_of(self.config, engine.ledger, datetime.now(UTC))
+        return {table["table"]: (table["state"], table["why"]) for table in status["tables"]}
+
+
+class Shop(OnOwnServer, MemoryWorld):
+    """Its target is in memory."""

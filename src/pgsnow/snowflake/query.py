@@ -33,9 +33,9 @@ def select_rows(
     return session.execute(sql.select(target, fields, sql.key_is_one_of(key, constants))).rows
 
 
-def select_all(session: Session, target: TargetName, fields: Sequence[Field]) -> list[Row]:
-    """These fields of all rows, in no particular order. Raises TargetMissing."""
-    return session.execute(sql.select(target, fields)).rows
+def select_all(session: Session, target: TargetName, fields: Sequence[Field], where: str = "") -> list[Row]:
+    """These fields of all rows (where: of those), in no particular order. Raises TargetMissing."""
+    return session.execute(sql.select(target, fields, where)).rows
 
 
 def constant(value: Any, field: Field) -> str:

@@ -73,11 +73,11 @@ def health_of(
         )
     if row.chunks is not None:
         return TableHealth(HealthState.RUNNING, _backfill(row))  # also when other workers load its chunks
+    if row.unverified:
+        return TableHealth(HealthState.UNVERIFIED, row.unverified)
     if row.open_errors:
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
         return TableHealth(HealthState.PARTIAL, f"{rows} rejected: pgsnow errors list")
-    if row.unverified:
-        return TableHealth(HealthState.UNVERIFIED, row.unverified)
     state = HealthState.IDLE if row.last_status == Status.IDLE else HealthState.SYNCED
     return TableHealth(state, _staged(row))
 

@@ -24,12 +24,13 @@ _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 @dataclass(frozen=True, slots=True)
 class Probe:
     """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None.
-    content_hash: of tables that are read as a whole."""
+    content_hash: of tables that are read as a whole. kept_until: as in ReadStrategy."""
 
     point: ReadPoint
     busy: bool
     full_read: str | None
     content_hash: str | None = None
+    kept_until: str | None = None
 
 
 def probe(
@@ -58,7 +59,8 @@ def probe(
     reason = strategy.full_read_at(checkpoint, x, xmax)
     point = strategy.read_point(x, xmax, standby=standby, lsn=lsn)
     if not plan.whole:
-        return Probe(point, busy=found or reason is not None, full_read=reason)
+        busy = found or reason is not None
+        return Probe(point, busy, full_read=reason, kept_until=strategy.kept_until)
     if reason is None and checkpoint is not None and checkpoint.content_hash != found:
         reason = CONTENT_CHANGED
     return Probe(point, busy=reason is not None, full_read=reason, content_hash=found)

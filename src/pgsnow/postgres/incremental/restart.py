@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from psycopg.sql import SQL, Literal
+from psycopg.sql import SQL, Composed, Literal
 
 from pgsnow.model.checkpoint import LOG_WENT_BACK, UNPROVEN, Checkpoint, Horizon, ReadMode, is_unproven
 from pgsnow.model.plan import TablePlan
@@ -25,28 +25,35 @@ def after_restart(
     """The strategy in place of `usual`, whose window is `window`: rows as new as the last read are read whatever their
     xid. Everything is read if nothing shows that the server still has what was read.
 
-    fetch: asks Postgres for a row that was read. Raises what it raises."""
+    fetch: asks Postgres for the newest row that was read and is still there. Raises what it raises."""
     plan, unproven = window.plan, is_unproven(checkpoint, horizon)
     if usual.sequence is not None and usual.sequence.restarted:
         return replace(usual, full_read=LOG_WENT_BACK, window=None)
-    by_watermark = usual.mode is not ReadMode.XMIN and checkpoint.low != UNBOUNDED
-    if unproven and not (by_watermark and _still_has_what_was_read(fetch, plan, checkpoint)):
+    if usual.mode is ReadMode.XMIN or checkpoint.low == UNBOUNDED or checkpoint.last_watermark is None:
+        return replace(usual, full_read=UNPROVEN, window=None) if unproven else usual
+    ((kept_until, is_all),) = fetch(_newest_kept(plan, checkpoint.last_watermark))
+    if unproven and kept_until is None:
         return replace(usual, full_read=UNPROVEN, window=None)
-    if not by_watermark or usual.mode is ReadMode.CURSOR:
-        return usual
-    newest = lower_bound(plan, checkpoint.low)
-    return replace(usual, window=replace(window, always_from=newest, nulls=unproven))
-
-
-def _still_has_what_was_read(fetch: Fetch, plan: TablePlan, checkpoint: Checkpoint) -> bool:
-    """True if there is a row with the newest watermark that was read: no writer after a restore sets it again, so the
-    server has that row's transaction, and what was committed before it."""
-    if checkpoint.last_watermark is None:
-        return False
-    query = SQL("select exists (select from {} where {} = {}::{})").format(
-        sql.table(plan),
-        sql.watermark(plan),
-        Literal(checkpoint.last_watermark),
-        SQL(plan.watermark_column.type_name),
+    newest = None if usual.mode is ReadMode.CURSOR else lower_bound(plan, checkpoint.low)
+    return replace(
+        usual,
+        window=replace(window, always_from=newest, nulls=unproven),
+        kept_until=None if is_all else kept_until,
     )
-    return bool(fetch(query)[0][0])
+
+
+def _newest_kept(plan: TablePlan, last_watermark: str) -> Composed:
+    """A query for the newest watermark up to the last one that was read, as text, and whether it is that one. No writer
+    after a restore sets such a watermark, so the server still has the transaction that did, and what was committed
+    before it."""
+    column, last = (
+        sql.watermark(plan),
+        SQL("{}::{}").format(Literal(last_watermark), SQL(plan.watermark_column.type_name)),
+    )
+    return SQL("select to_json(max({})) #>> '{{}}', max({}) = {} from {} where {}").format(
+        column,
+        column,
+        last,
+        sql.table(plan),
+        sql.both([SQL("{} <= {}").format(column, last), sql.where_given(plan)]),
+    )

@@ -60,13 +60,15 @@ _WHY_BY_WATERMARK = {
 
 @dataclass(frozen=True, slots=True)
 class ReadStrategy:
-    """`full_read`: why everything must be read; None: the rows of `window` are enough."""
+    """`full_read`: why everything must be read; None: the rows of `window` are enough. kept_until: the newest watermark
+    of the rows that are still as they were read, if rows with newer ones were read (only after a restart)."""
 
     mode: ReadMode
     shape: str
     full_read: str | None
     window: Window | None
     sequence: SequenceState | None = None
+    kept_until: str | None = None
 
     def read_point(self, x: int, xmax: int, *, standby: bool, lsn: int | None) -> ReadPoint:
         """The strategy applied to a snapshot with this xmin and xmax, and this end of the write-ahead log."""

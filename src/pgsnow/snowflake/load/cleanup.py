@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
+from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
+from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import is_staging_of
+from pgsnow.snowflake.query import constant, select_all
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
@@ -16,6 +20,19 @@ from pgsnow.snowflake.statement import number_in
 def prune(session: Session, target: TargetName, fence: int) -> int:
     """Delete the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
     return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
+
+
+def keys_above(session: Session, plan: TablePlan, field: Field, value: Any) -> list[tuple[Any, ...]]:
+    """The keys of the rows whose `field` is above the value. Raises TargetMissing."""
+    return select_all(session, plan.target, plan.key, sql.newer_than(field, constant(value, field)))
+
+
+def prune_above(session: Session, plan: TablePlan, fence: int, field: Field, value: Any) -> int:
+    """`prune`, of the rows only whose `field` is above the value."""
+    where = sql.newer_than(field, constant(value, field))
+    return number_in(
+        session.execute(sql.delete_older_among(plan.target, fence, where)), "number of rows deleted"
+    )
 
 
 def newest_fence(session: Session, target: TargetName) -> int:

@@ -189,6 +189,16 @@ def newest_fence(target: TargetName) -> str:
     return f"SELECT MAX({quote(FENCE_COLUMN)}) FROM {qualified(target)}"
 
 
+def newer_than(field: Field, value: str) -> str:
+    """A condition: the field is above this SQL constant."""
+    return f"{quote(field.target)} > {value}"
+
+
+def delete_older_among(target: TargetName, fence: int, where: str) -> str:
+    """Delete those of these rows that no run with this fence or a higher one wrote."""
+    return f"{delete_older(target, fence).replace(' WHERE ', ' WHERE (')}) AND {where}"
+
+
 def remove_batch(target: TargetName, batch: str) -> str:
     return f"REMOVE {stage_path(target, batch)}"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import newest_fence, prune
+from pgsnow.model.types.mapping import Field
+from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.schema.evolve import Evolution
@@ -92,6 +93,12 @@ class Destination(Protocol):
     def newest_fence(self) -> int:
         """The highest fence of any row in the target; 0 if there is none."""
 
+    def keys_above(self, field: Field, value: Any) -> list[tuple[Any, ...]]:
+        """The keys of the target's rows whose `field` is above the value."""
+
+    def prune_above(self, fence: int, field: Field, value: Any) -> int:
+        """Like `prune`, for the rows only whose `field` is above the value."""
+
     def close(self) -> None:
         """Close connections. Never raises."""
 
@@ -162,6 +169,12 @@ class SnowflakeDestination:
 
     def newest_fence(self) -> int:
         return self.session.do(lambda session: newest_fence(session, self._load.plan.target))
+
+    def keys_above(self, field: Field, value: Any) -> list[tuple[Any, ...]]:
+        return self.session.do(lambda session: keys_above(session, self._load.plan, field, value))
+
+    def prune_above(self, fence: int, field: Field, value: Any) -> int:
+        return self.session.do(lambda session: prune_above(session, self._load.plan, fence, field, value))
 
     def _remove(
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]

@@ -23,7 +23,9 @@ def sync_table(run: RunContext) -> TableOutcome:
     ledger."""
     steps.clean_up_leftovers(run)
     if run.restarted or (run.probe is not None and run.probe.full_read is not None):
-        run = steps.follow_history(run)
+        from pgsnow.sync.table.history import follow_history  # rare
+
+        run = follow_history(run)
     if run.plan.config.load_every or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
@@ -50,8 +52,9 @@ def load_changes(run: RunContext) -> bool:
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
         if reader.full_read in WENT_BACK and run.because != reader.full_read:
-            run = replace(run, because=reader.full_read, backfill=None)
-            steps.begin_repair(run, reader.full_read)
+            from pgsnow.sync.table.history import begin_repair  # rare
+
+            run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
         if pages.has_pages():
             target = run.destination.prepare()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgsnow.model.checkpoint import LEDGER_WENT_BACK, WENT_BACK, Checkpoint
+from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
@@ -24,19 +24,6 @@ def clean_up_leftovers(run: RunContext) -> None:
     run.destination.batches.cleanup()
 
 
-def follow_history(run: RunContext) -> RunContext:
-    """The run that reads everything, if the source has lost transactions that were read, or the ledger runs that loaded
-    rows. A ledger that was restored with the source fits it, so only the target shows that there was a later state."""
-    why = run.probe.full_read if run.probe else None
-    known = run.claim.checkpoint_fence
-    if why not in WENT_BACK and run.restarted and known is not None:
-        why = LEDGER_WENT_BACK if run.destination.newest_fence() > known else None
-    if why not in WENT_BACK:
-        return run
-    begin_repair(run, why)
-    return replace(run, because=why)
-
-
 def follow_source(run: RunContext) -> RunContext:
     """Alter the target's columns to fit the current source; afterwards it is known whether everything must be read."""
     evolved = run.destination.evolve(run.drift)
@@ -47,18 +34,6 @@ def follow_source(run: RunContext) -> RunContext:
     because = run.because or run.drift.full_read or evolved.incomplete
     forgotten = because is None and run.claim.checkpoint is None
     return replace(run, because=because, checkpoint=None if forgotten else run.checkpoint)
-
-
-def begin_repair(run: RunContext, why: str) -> None:
-    """Record, before everything is read, that the target may hold rows that the source has lost. The doubt ends with
-    the repair, or when a verify has passed."""
-    when = run.horizon.taken_at[:16].replace("T", " ")
-    run.recorder.events.append(
-        f"{why}: everything is read again, and rows that the source does not have are deleted"
-    )
-    run.table.doubt(
-        f"{why} (noticed {when} UTC): the target may hold rows that it has lost, until pgsnow verify passes"
-    )
 
 
 def only_advances(run: RunContext) -> bool:
