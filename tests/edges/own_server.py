@@ -82,6 +82,7 @@ class OnOwnServer(World):
 
     def begin(self, ledger: str | None) -> None:
         """Sync the first rows. ledger: DSN of another database for it; None: it is in the source's."""
+        self.writer = self.env["POSTGRES_DSN"]
         here = Ledger(self.settings.ledger, "public")
         here.migrate()  # in any case: the oracle looks for rejected rows in the source
         here.close()
@@ -92,8 +93,8 @@ class OnOwnServer(World):
         self.tick()
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run it at the source, by a connection that survives its restarts."""
-        with psycopg.connect(self.env["POSTGRES_DSN"], autocommit=True) as conn:
+        """Run it at the source as superuser, by a connection that survives its restarts."""
+        with psycopg.connect(self.writer, autocommit=True) as conn:
             cursor = conn.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -124,3 +125,13 @@ class OnOwnServer(World):
 
 class Shop(OnOwnServer, MemoryWorld):
     """Its target is in memory."""
+
+
+def lose_and_go_on(shop: OnOwnServer, server: OwnServer, *, as_standby: bool = False) -> None:
+    """Five changes are synced and then lost; the application goes on for longer than it had since the copy."""
+    server.keep_copy()
+    shop.write(10, 3)
+    shop.update(1, 2, name="lost")
+    shop.tick()
+    server.put_copy_back(as_standby=as_standby)
+    shop.write(20, 12)

@@ -10,19 +10,9 @@ the source no longer has, and says so. If rows had to be kept, `pgsnow status` s
 
 from __future__ import annotations
 
-from tests.edges.own_server import OnOwnServer, OwnServer, Shop
+from tests.edges.own_server import OnOwnServer, OwnServer, Shop, lose_and_go_on
 
 AGAIN = "everything is read again"
-
-
-def lose_and_go_on(shop: OnOwnServer, server: OwnServer, *, as_standby: bool = False) -> None:
-    """Five changes are synced and then lost; the application goes on for longer than it had since the copy."""
-    server.keep_copy()
-    shop.write(10, 3)
-    shop.update(1, 2, name="lost")
-    shop.tick()
-    server.put_copy_back(as_standby=as_standby)
-    shop.write(20, 12)
 
 
 def test_a_cold_copy_is_put_back(shop: Shop, own_server: OwnServer) -> None:
@@ -38,6 +28,27 @@ def test_a_cold_copy_is_put_back(shop: Shop, own_server: OwnServer) -> None:
     assert {report.full_read for report in shop.tick().values()} == {None}
     shop.assert_equal()
     assert {state for state, _ in shop.states().values()} == {"synced"}
+
+
+def test_tables_that_are_read_as_a_whole(shop: Shop, own_server: OwnServer) -> None:
+    """mode: full follows the source; mode: append deletes nothing, so it is unverified."""
+    shop.sql("create table flags (name text, v text); create table log (line text)")
+    shop.tables = [
+        {"source": "public.flags", "target": "analytics.flags", "mode": "full"},
+        {"source": "public.log", "target": "analytics.log", "mode": "append"},
+    ]
+    shop.sql("insert into flags values ('a', 'kept')")
+    shop.tick()
+    own_server.keep_copy()
+    shop.sql("update flags set v = 'lost'; insert into log values ('lost')")
+    shop.tick()
+    own_server.put_copy_back()
+    shop.sql("insert into log values ('new')")
+    shop.tick()
+    assert [row["V"] for row in shop.target("analytics.flags").rows] == ["kept"]
+    assert {row["LINE"] for row in shop.target("analytics.log").rows} == {"lost", "new"}
+    states = shop.states()
+    assert (states["public.flags"][0], states["public.log"][0]) == ("synced", "unverified")
 
 
 def test_the_ledger_is_restored_with_the_source(shop_with_ledger: Shop, own_server: OwnServer) -> None:
