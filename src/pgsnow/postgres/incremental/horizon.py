@@ -124,7 +124,11 @@ def take_horizon(
             "a horizon must be taken outside of a transaction, where each statement sees the present"
         )
     with translating():
-        taken_at, low, hidden, standby, database, started, lsn, system, timeline, resumed = _running(conn)
+        for known in _IDENTITIES:
+            with suppress(*(() if known is _IDENTITIES[-1] else _NOT_READABLE)):
+                found = _one(conn, SQL(_RUNNING).format(reader=Literal(READER_NAME), identity=known))
+                break
+        taken_at, low, hidden, standby, database, started, lsn, system, timeline, resumed = found
         identity, position = ServerIdentity(system, timeline), Position(database, started, lsn)
         if standby:
             return Horizon(identity, taken_at, "-infinity", standby=True, position=position), None
@@ -134,14 +138,6 @@ def take_horizon(
         (prepared,) = _one(conn, _PREPARED)
     horizon = Horizon(identity, taken_at, low, prepared=prepared, position=position, resumed=resumed)
     return horizon, seen
-
-
-def _running(conn: psycopg.Connection[Any]) -> tuple[Any, ...]:
-    """The listing, with as much of the server's identity as the role may read."""
-    for identity in _IDENTITIES[:-1]:
-        with suppress(*_NOT_READABLE):
-            return _one(conn, SQL(_RUNNING).format(reader=Literal(READER_NAME), identity=identity))
-    return _one(conn, SQL(_RUNNING).format(reader=Literal(READER_NAME), identity=_IDENTITIES[-1]))
 
 
 def _list_virtual_xids(conn: psycopg.Connection[Any], before: VirtualXids) -> tuple[str, str, VirtualXids]:

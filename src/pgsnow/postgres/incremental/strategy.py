@@ -157,9 +157,11 @@ def seen_xid(
     taken for read. Only a watermark between the bound and the present shows that a row is new.
     """
     xid = xid_from(window.since)
-    if xmax < EPOCH:
+    if xmax < EPOCH and window.always_from is None:
         return xid
-    if window.bound is None:
+    if (
+        window.bound is None or window.always_from is not None
+    ):  # the latter: other transactions may get the xid
         return SQL("null::bigint")
     column = sql.watermark(plan)
     return SQL("case when {} >= {} and {} <= {} then {} end").format(

@@ -87,7 +87,8 @@ class SnapshotReader:
                 self.full_read = CONTENT_CHANGED
             self._window = None if self.full_read else self._strategy.window
             before = None if self.full_read else before
-            self._seen = SeenXids(snap.x, {xid for xid in before.seen if xid >= snap.x} if before else set())
+            seen = before.seen if before and not (self._window and self._window.always_from) else ()
+            self._seen = SeenXids(snap.x, {xid for xid in seen if xid >= snap.x})
             self._last = (
                 LastWatermark(self.plan, before.last_watermark if before else None)
                 if self.plan.watermark
