@@ -29,9 +29,9 @@ def shop(own_server: OwnServer, database: str, tmp_path: Path) -> Iterator[Shop]
 
 
 @pytest.fixture
-def shop_with_ledger(own_server: OwnServer, tmp_path: Path) -> Iterator[Shop]:
-    """The same with the ledger in the source's database, as by default."""
-    with own_server.database() as dsn:
+def other_shop(own_server: OwnServer, tmp_path: Path) -> Iterator[Shop]:
+    """Another on the same server, with the ledger in the source's database, as by default."""
+    with own_server.database("other") as dsn:
         shop = Shop(dsn, tmp_path)
         shop.begin(None)
         yield shop

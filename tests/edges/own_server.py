@@ -100,9 +100,10 @@ class OnOwnServer(World):
 
     def write(self, first: int, count: int = 1) -> None:
         """Insert users and items, each in a transaction of its own."""
-        for id in range(first, first + count):
-            self.sql(f"insert into users (id, name) values ({id}, 'user {id}')")
-            self.sql(f"insert into items values ({id}, 'item {id}')")
+        with psycopg.connect(self.writer, autocommit=True) as conn:
+            for id in range(first, first + count):
+                conn.execute("insert into users (id, name) values (%s, 'user ' || %s)", [id, id])
+                conn.execute("insert into items values (%s, 'item ' || %s)", [id, id])
 
     def update(self, *ids: int, name: str) -> None:
         some = ",".join(map(str, ids))
@@ -127,11 +128,13 @@ class Shop(OnOwnServer, MemoryWorld):
     """Its target is in memory."""
 
 
-def lose_and_go_on(shop: OnOwnServer, server: OwnServer, *, as_standby: bool = False) -> None:
-    """Five changes are synced and then lost; the application goes on for longer than it had since the copy."""
+def lose_and_go_on(server: OwnServer, *shops: OnOwnServer, as_standby: bool = False) -> None:
+    """In each shop, five changes are synced and then lost; the application goes on for longer than since the copy."""
     server.keep_copy()
-    shop.write(10, 3)
-    shop.update(1, 2, name="lost")
-    shop.tick()
+    for shop in shops:
+        shop.write(10, 3)
+        shop.update(1, 2, name="lost")
+        shop.tick()
     server.put_copy_back(as_standby=as_standby)
-    shop.write(20, 12)
+    for shop in shops:
+        shop.write(20, 12)

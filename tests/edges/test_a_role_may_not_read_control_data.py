@@ -9,26 +9,26 @@ the newest rows.
 
 from __future__ import annotations
 
-import pytest
-
 from tests.edges.own_server import OwnServer, Shop, lose_and_go_on
 
 CONTROL = "pg_control_system(), pg_control_checkpoint()"
 LOG = "pg_current_wal_insert_lsn(), pg_current_wal_lsn()"
 
 
-@pytest.mark.parametrize("functions", [CONTROL, f"{CONTROL}, {LOG}"], ids=["control data", "log"])
-def test_a_restore_is_noticed_all_the_same(shop: Shop, own_server: OwnServer, functions: str) -> None:
-    """The role syncs, a restart and a right that it gets later are no reasons for a full read, and a restore is one."""
-    shop.sql(
-        f"revoke execute on function {functions} from public;"
-        " do 'begin create role reader login; exception when duplicate_object then end';"
-        " grant pg_read_all_data, pg_read_all_stats to reader"
-    )
-    shop.through({"POSTGRES_DSN": shop.writer.replace("postgres@", "reader@")})
-    assert {report.full_read for report in shop.tick().values()} == {None}
-    lose_and_go_on(shop, own_server)
-    shop.tick()
-    shop.assert_equal()
-    shop.sql(f"grant execute on function {functions} to public")
-    assert {report.full_read for report in shop.tick().values()} == {None}
+def test_a_restore_is_noticed_all_the_same(shop: Shop, other_shop: Shop, own_server: OwnServer) -> None:
+    """The role syncs, a right that it gets later is no reason for a full read, and a restore is one."""
+    for some, functions in ((shop, CONTROL), (other_shop, f"{CONTROL}, {LOG}")):
+        some.sql(
+            f"revoke execute on function {functions} from public;"
+            " do 'begin create role reader login; exception when duplicate_object then end';"
+            " grant pg_read_all_data, pg_read_all_stats to reader"
+        )
+        some.through({"LEDGER_DSN": some.env.get("LEDGER_DSN", some.writer)})
+        some.through({"POSTGRES_DSN": some.writer.replace("postgres@", "reader@")})
+        assert {report.full_read for report in some.tick().values()} == {None}
+    lose_and_go_on(own_server, shop, other_shop)
+    for some in (shop, other_shop):
+        some.tick()
+        some.assert_equal()
+        some.sql(f"grant execute on function {CONTROL}, {LOG} to public")
+        assert {report.full_read for report in some.tick().values()} == {None}

@@ -10,70 +10,59 @@ the source no longer has, and says so. If rows had to be kept, `pgsnow status` s
 
 from __future__ import annotations
 
+from pgsnow.operations.check.ledger import check_ledger
+from pgsnow.operations.check.result import Level
 from tests.edges.own_server import OnOwnServer, OwnServer, Shop, lose_and_go_on
 
 AGAIN = "everything is read again"
 
 
-def test_a_cold_copy_is_put_back(shop: Shop, own_server: OwnServer) -> None:
-    """New rows under transaction ids that were read arrive, and what the source lost is gone from the target."""
-    lose_and_go_on(shop, own_server)
-    reports = shop.tick()
-    shop.assert_equal()
-    for report in reports.values():
-        assert "lost transactions" in str(report.full_read)
-        assert any(AGAIN in event for event in report.events), report.events
-        assert "deleted 3 rows that are gone from the source" in report.events
-    shop.update(20, name="later")
-    assert {report.full_read for report in shop.tick().values()} == {None}
-    shop.assert_equal()
-    assert {state for state, _ in shop.states().values()} == {"synced"}
-
-
-def test_tables_that_are_read_as_a_whole(shop: Shop, own_server: OwnServer) -> None:
-    """mode: full follows the source; mode: append deletes nothing, so it is unverified."""
+def test_a_cold_copy_is_put_back(shop: Shop, other_shop: Shop, own_server: OwnServer) -> None:
+    """New rows under transaction ids that were read arrive, and what the source lost is gone from the target. A ledger
+    that was put back with the source fits it: there, only the target shows that it was later. mode: append deletes
+    nothing, so its table is unverified."""
     shop.sql("create table flags (name text, v text); create table log (line text)")
-    shop.tables = [
+    shop.sql("insert into flags values ('a', 'kept'); insert into log values ('kept')")
+    shop.tables += [
         {"source": "public.flags", "target": "analytics.flags", "mode": "full"},
         {"source": "public.log", "target": "analytics.log", "mode": "append"},
     ]
-    shop.sql("insert into flags values ('a', 'kept')")
     shop.tick()
-    own_server.keep_copy()
-    shop.sql("update flags set v = 'lost'; insert into log values ('lost')")
-    shop.tick()
-    own_server.put_copy_back()
-    shop.sql("insert into log values ('new')")
-    shop.tick()
-    assert [row["V"] for row in shop.target("analytics.flags").rows] == ["kept"]
-    assert {row["LINE"] for row in shop.target("analytics.log").rows} == {"lost", "new"}
-    states = shop.states()
-    assert (states["public.flags"][0], states["public.log"][0]) == ("synced", "unverified")
-
-
-def test_the_ledger_is_restored_with_the_source(shop_with_ledger: Shop, own_server: OwnServer) -> None:
-    """A ledger in the source's database fits it after a restore; only the target shows that there were later runs."""
-    lose_and_go_on(shop_with_ledger, own_server)
-    reports = shop_with_ledger.tick()
-    shop_with_ledger.assert_equal()
-    assert all(any(AGAIN in event for event in report.events) for report in reports.values())
+    lose_and_go_on(own_server, shop, other_shop)
+    for some, why in ((shop, "lost transactions"), (other_shop, "ledger does not know")):
+        for report in some.tick().values():
+            assert why in str(report.full_read)
+            assert any(AGAIN in event for event in report.events), report.events
+        some.assert_equal()
+    shop.update(20, name="later")
+    assert {report.full_read for report in shop.tick().values()} == {None}
+    shop.assert_equal()
+    states = {table: state for table, (state, _) in shop.states().items()}
+    assert states.pop("public.log") == "unverified"
+    assert "unverified" not in states.values()
 
 
 def test_nothing_is_left_that_shows_where_the_server_resumed(shop: Shop, own_server: OwnServer) -> None:
-    """A later checkpoint of the server hides where it resumed: then the rows that were read show that they are lost."""
-    lose_and_go_on(shop, own_server)
+    """A later checkpoint of the server hides where it resumed: then the rows that were read show that they are lost.
+    Those that the application has written again are kept."""
+    own_server.keep_copy()
+    shop.write(10, 3)
+    shop.tick()
+    own_server.put_copy_back()
+    shop.sql("insert into users (id) values (11)")
+    shop.write(20, 12)
     shop.sql("select pg_switch_wal()")
     shop.sql("checkpoint")
     reports = shop.tick()
     shop.assert_equal()
     assert "nothing shows that it still has" in str(reports["public.items"].full_read)
     assert reports["public.users"].full_read is None
-    assert any("deleted 3 rows" in event for event in reports["public.users"].events)
+    assert any("deleted 2 rows" in event for event in reports["public.users"].events)
 
 
 def test_a_standby_that_lagged_is_promoted(shop: Shop, own_server: OwnServer) -> None:
     """A failover to a standby that had not received everything: what was lost with the primary is deleted."""
-    lose_and_go_on(shop, own_server, as_standby=True)
+    lose_and_go_on(own_server, shop, as_standby=True)
     reports = shop.tick()
     shop.assert_equal()
     assert all("timeline changed" in str(report.full_read) for report in reports.values())
@@ -87,15 +76,26 @@ def test_what_cannot_be_repaired_stays_reported_until_a_verify_has_passed(
     shop.tables = shop.tables[:1]
     shop.sql("insert into users (id, balance) values (7, 'NaN')")
     shop.tick()
-    lose_and_go_on(shop, own_server)
+    lose_and_go_on(own_server, shop)
     shop.tick()
     told = shop.tick()["public.users"]
     assert any("until pgsnow verify passes" in event for event in told.events)
     state, why = shop.states()["public.users"]
     assert (state, "it was restored to an older state" in why) == ("unverified", True)
+    assert [why for why in checked(shop) if "until pgsnow verify passes" in why]
     assert [verdict.equal for verdict in shop.verdicts()] == [False]
     assert shop.states()["public.users"][0] == "unverified"
     shop.snowflake("delete from analytics.users where id in (10, 11, 12)")
     assert [verdict.equal for verdict in shop.verdicts()] == [True]
     assert shop.states()["public.users"][0] != "unverified"
     assert shop.tick()["public.users"].events == ()
+    assert not [why for why in checked(shop) if "until pgsnow verify passes" in why]
+
+
+def checked(shop: OnOwnServer) -> list[str]:
+    """What pgsnow check warns of in the ledger."""
+    return [
+        result.detail
+        for result in check_ledger(shop.settings.ledger, "public")
+        if result.level is Level.WARNING
+    ]

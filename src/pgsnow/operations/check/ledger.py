@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.session import connect
 from pgsnow.model.settings.settings import PostgresSettings
-from pgsnow.operations.check.result import CheckResult, failed, ok
+from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -29,7 +30,7 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
     """Check the ledger. Raises LedgerUnavailable, LedgerAccessDenied."""
     with translating(schema), connect(settings, schema) as one, connect(settings, schema) as two:
-        return [*_writable(one, schema, settings.display), _session_kept(one, two)]
+        return [*_writable(one, schema, settings.display), _session_kept(one, two), *_unverified(one, schema)]
 
 
 def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResult]:
@@ -58,6 +59,22 @@ def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResu
             "ledger",
             f"{display}, schema {named}" + ("" if row["migrated"] else " (the first run creates its tables)"),
         )
+
+
+def _unverified(conn: Connection, schema: str) -> Iterator[CheckResult]:
+    """A warning for each table whose source lost rows that the target may still hold."""
+    ledger = sql.Identifier(schema, "sync_watermarks")
+    if conn.execute("select to_regclass(%s)", [ledger.as_string(conn)]).fetchone() == {"to_regclass": None}:
+        return
+    # as JSON, because an older ledger does not have the column
+    doubts = sql.SQL("select source_table, to_jsonb(w) ->> 'unverified' as why from {} w order by 1").format(
+        ledger
+    )
+    for row in conn.execute(doubts):
+        if row["why"] is not None:
+            table = row["source_table"]
+            advice = f"pgsnow run --select {table} --full-refresh, then pgsnow verify --select {table}"
+            yield warning(table, row["why"], advice)
 
 
 def _session_kept(one: Connection, two: Connection) -> CheckResult:
