@@ -17,7 +17,7 @@ LOG_WENT_BACK = "the source lost transactions that had been read (an older state
 XIDS_WENT_BACK = "transaction ids went back (another server, or an older state of this one)"
 UNPROVEN = "the source was restarted, and nothing shows that it still has what was read"
 LEDGER_WENT_BACK = (
-    "the target has rows of runs that the ledger does not know: it was restored to an older state"
+    "the target has rows of a later run than the ledger knows (it was restored, or that run did not end)"
 )
 WENT_BACK = frozenset(
     {LEDGER_WENT_BACK, OTHER_SERVER, OTHER_TIMELINE, OTHER_DATABASE, LOG_WENT_BACK, XIDS_WENT_BACK, UNPROVEN}

@@ -25,9 +25,8 @@ from typing import Any
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.metadata_columns import FENCE_COLUMN
+from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import limits_of
@@ -128,15 +127,15 @@ class MemoryDestination:
             table = self.target.warehouse.tables.get(str(self.target.plan.target))
             return max((row[FENCE_COLUMN] or 0 for row in table.rows), default=0) if table else 0
 
-    def keys_above(self, field: Field, value: Any) -> list[tuple[Any, ...]]:
+    def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
         with self.target.step("keys above"):
             table, key = self.target.warehouse.table(self.target.plan.target), self.target.plan.key
-            return [tuple(row[f.target] for f in key) for row in table.rows if _is_above(row, field, value)]
+            return [tuple(row[f.target] for f in key) for row in table.rows if _is_above(row, column, value)]
 
-    def prune_above(self, fence: int, field: Field, value: Any) -> int:
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         with self.target.step("prune"):
             table = self.target.warehouse.table(self.target.plan.target)
-            return table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, field, value))
+            return table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -165,6 +164,6 @@ class MemoryDestination:
         return PreparedTarget(limits_of(self.target.columns or {}, self.target.plan.output), created)
 
 
-def _is_above(row: Mapping[str, Any], field: Field, value: Any) -> bool:
-    found = row[field.target]
+def _is_above(row: Mapping[str, Any], column: MetadataColumn, value: Any) -> bool:
+    found = row[column.name]
     return found is not None and bool(found > value)

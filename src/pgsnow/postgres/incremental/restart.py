@@ -7,39 +7,42 @@ restore set newer watermarks than all that were read before it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from psycopg.sql import SQL, Composed, Literal
 
-from pgsnow.model.checkpoint import LOG_WENT_BACK, UNPROVEN, Checkpoint, Horizon, ReadMode, is_unproven
+from pgsnow.model.checkpoint import UNPROVEN, Checkpoint, Horizon, ReadMode, is_unproven
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.incremental.sequence import Fetch
-from pgsnow.postgres.incremental.strategy import ReadStrategy
 from pgsnow.postgres.incremental.window import UNBOUNDED, Window, lower_bound
 
 
+@dataclass(frozen=True, slots=True)
+class AfterRestart:
+    """What to read, as in ReadStrategy."""
+
+    window: Window
+    full_read: str | None = None
+    kept_until: str | None = None
+
+
 def after_restart(
-    fetch: Fetch, usual: ReadStrategy, window: Window, checkpoint: Checkpoint, horizon: Horizon
-) -> ReadStrategy:
-    """The strategy in place of `usual`, whose window is `window`: rows as new as the last read are read whatever their
-    xid. Everything is read if nothing shows that the server still has what was read.
+    fetch: Fetch, mode: ReadMode, usual: Window, checkpoint: Checkpoint, horizon: Horizon
+) -> AfterRestart:
+    """What to read in place of the usual window: rows as new as the last read are read whatever their xid. Everything
+    is read if nothing shows that the server still has what was read.
 
     fetch: asks Postgres for the newest row that was read and is still there. Raises what it raises."""
-    plan, unproven = window.plan, is_unproven(checkpoint, horizon)
-    if usual.sequence is not None and usual.sequence.restarted:
-        return replace(usual, full_read=LOG_WENT_BACK, window=None)
-    if usual.mode is ReadMode.XMIN or checkpoint.low == UNBOUNDED or checkpoint.last_watermark is None:
-        return replace(usual, full_read=UNPROVEN, window=None) if unproven else usual
+    plan, unproven = usual.plan, is_unproven(checkpoint, horizon)
+    if mode is ReadMode.XMIN or checkpoint.low == UNBOUNDED or checkpoint.last_watermark is None:
+        return AfterRestart(usual, UNPROVEN if unproven else None)
     ((kept_until, is_all),) = fetch(_newest_kept(plan, checkpoint.last_watermark))
     if unproven and kept_until is None:
-        return replace(usual, full_read=UNPROVEN, window=None)
-    newest = None if usual.mode is ReadMode.CURSOR else lower_bound(plan, checkpoint.low)
-    return replace(
-        usual,
-        window=replace(window, always_from=newest, nulls=unproven),
-        kept_until=None if is_all else kept_until,
-    )
+        return AfterRestart(usual, UNPROVEN)
+    newest = None if mode is ReadMode.CURSOR else lower_bound(plan, checkpoint.low)
+    window = replace(usual, always_from=newest, nulls=unproven)
+    return AfterRestart(window, None, None if is_all else kept_until)
 
 
 def _newest_kept(plan: TablePlan, last_watermark: str) -> Composed:

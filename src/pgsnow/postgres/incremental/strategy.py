@@ -5,11 +5,12 @@ A probe and the read after it decide alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.checkpoint import (
+    LOG_WENT_BACK,
     XIDS_WENT_BACK,
     Checkpoint,
     Horizon,
@@ -108,12 +109,14 @@ def choose_strategy(
     if sequence is not None and sequence.restarted:
         bound = None  # the sequence has given small values again: by xid alone, this once
     window = Window(plan, checkpoint.x, bound, checkpoint.seen)
-    usual = ReadStrategy(mode, plan.shape, None, window, sequence)
     if plan.whole or not is_restarted(checkpoint, horizon):
-        return usual
+        return ReadStrategy(mode, plan.shape, None, window, sequence)
     from pgsnow.postgres.incremental.restart import after_restart  # rare
 
-    return after_restart(fetch, usual, window, checkpoint, horizon)
+    found = after_restart(fetch, mode, window, checkpoint, horizon)
+    if sequence is not None and sequence.restarted:
+        found = replace(found, full_read=LOG_WENT_BACK)
+    return ReadStrategy(mode, plan.shape, found.full_read, found.window, sequence, found.kept_until)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
+from pgsnow.model.metadata_columns import MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.query import constant, select_all
 from pgsnow.snowflake.session import Session
@@ -22,17 +22,19 @@ def prune(session: Session, target: TargetName, fence: int) -> int:
     return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
 
 
-def keys_above(session: Session, plan: TablePlan, field: Field, value: Any) -> list[tuple[Any, ...]]:
-    """The keys of the rows whose `field` is above the value. Raises TargetMissing."""
-    return select_all(session, plan.target, plan.key, sql.newer_than(field, constant(value, field)))
+def keys_above(
+    session: Session, plan: TablePlan, column: MetadataColumn, value: Any
+) -> list[tuple[Any, ...]]:
+    """The keys of the rows in which the column is above the value. Raises TargetMissing."""
+    where = sql.is_above(column.name, constant(value, column.kind))
+    return select_all(session, plan.target, plan.key, where)
 
 
-def prune_above(session: Session, plan: TablePlan, fence: int, field: Field, value: Any) -> int:
-    """`prune`, of the rows only whose `field` is above the value."""
-    where = sql.newer_than(field, constant(value, field))
-    return number_in(
-        session.execute(sql.delete_older_among(plan.target, fence, where)), "number of rows deleted"
-    )
+def prune_above(session: Session, plan: TablePlan, fence: int, column: MetadataColumn, value: Any) -> int:
+    """`prune`, but only of the rows in which the column is above the value."""
+    where = sql.is_above(column.name, constant(value, column.kind))
+    deleted = session.execute(sql.delete_older_among(plan.target, fence, where))
+    return number_in(deleted, "number of rows deleted")
 
 
 def newest_fence(session: Session, target: TargetName) -> int:

@@ -189,14 +189,15 @@ def newest_fence(target: TargetName) -> str:
     return f"SELECT MAX({quote(FENCE_COLUMN)}) FROM {qualified(target)}"
 
 
-def newer_than(field: Field, value: str) -> str:
-    """A condition: the field is above this SQL constant."""
-    return f"{quote(field.target)} > {value}"
+def is_above(column: str, value: str) -> str:
+    """A condition: the column is above this SQL constant."""
+    return f"{quote(column)} > {value}"
 
 
 def delete_older_among(target: TargetName, fence: int, where: str) -> str:
     """Delete those of these rows that no run with this fence or a higher one wrote."""
-    return f"{delete_older(target, fence).replace(' WHERE ', ' WHERE (')}) AND {where}"
+    column = quote(FENCE_COLUMN)
+    return f"DELETE FROM {qualified(target)} WHERE {where} AND ({column} IS NULL OR {column} < {fence})"
 
 
 def remove_batch(target: TargetName, batch: str) -> str:

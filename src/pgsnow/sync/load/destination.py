@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.metadata_columns import MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
@@ -93,11 +93,11 @@ class Destination(Protocol):
     def newest_fence(self) -> int:
         """The highest fence of any row in the target; 0 if there is none."""
 
-    def keys_above(self, field: Field, value: Any) -> list[tuple[Any, ...]]:
-        """The keys of the target's rows whose `field` is above the value."""
+    def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
+        """The keys of the target's rows in which the column is above the value."""
 
-    def prune_above(self, fence: int, field: Field, value: Any) -> int:
-        """Like `prune`, for the rows only whose `field` is above the value."""
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
+        """Like `prune`, but only for the rows in which the column is above the value."""
 
     def close(self) -> None:
         """Close connections. Never raises."""
@@ -170,11 +170,11 @@ class SnowflakeDestination:
     def newest_fence(self) -> int:
         return self.session.do(lambda session: newest_fence(session, self._load.plan.target))
 
-    def keys_above(self, field: Field, value: Any) -> list[tuple[Any, ...]]:
-        return self.session.do(lambda session: keys_above(session, self._load.plan, field, value))
+    def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
+        return self.session.do(lambda session: keys_above(session, self._load.plan, column, value))
 
-    def prune_above(self, fence: int, field: Field, value: Any) -> int:
-        return self.session.do(lambda session: prune_above(session, self._load.plan, fence, field, value))
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
+        return self.session.do(lambda session: prune_above(session, self._load.plan, fence, column, value))
 
     def _remove(
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]

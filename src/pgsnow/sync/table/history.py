@@ -13,6 +13,8 @@ from datetime import date, datetime
 from typing import Any
 
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, UNPROVEN, WENT_BACK
+from pgsnow.model.errors import TargetMissing
+from pgsnow.model.metadata_columns import FENCE, MetadataColumn
 from pgsnow.postgres.read.by_key import read_keys
 from pgsnow.postgres.sql import text_of_value
 from pgsnow.sync.load.choose import LoadFacts
@@ -35,8 +37,8 @@ def follow_history(run: RunContext) -> RunContext:
         return begin_repair(run, why)
     known = run.claim.checkpoint_fence
     if run.restarted and known is not None and run.destination.newest_fence() > known:
-        return begin_repair(run, LEDGER_WENT_BACK)
-    if run.probe is not None and run.probe.kept_until is not None and why is None:
+        run = _reread(run, LEDGER_WENT_BACK, FENCE, known) or begin_repair(run, LEDGER_WENT_BACK)
+    if run.probe is not None and run.probe.kept_until is not None and why is None and run.because is None:
         return _reread_newest(run, run.probe.kept_until)
     return run
 
@@ -54,49 +56,54 @@ def begin_repair(run: RunContext, why: str) -> RunContext:
 def _doubt(run: RunContext, why: str) -> None:
     when = run.horizon.taken_at[:16].replace("T", " ")
     run.table.doubt(
-        f"{why} (noticed {when} UTC): the target may hold rows that it has lost, until pgsnow verify passes"
+        f"{why} (noticed {when} UTC): the target may hold rows that the source has lost, until pgsnow verify passes"
     )
 
 
 def _reread_newest(run: RunContext, kept_until: str) -> RunContext:
-    """Read the rows again that the target has with newer watermarks than the source has kept, and delete those that it
-    no longer has. They were changed or deleted after they were read, or lost."""
-    field = next((f for f in run.plan.output if f.source == run.plan.watermark_column.name), None)
-    value = _parsed(kept_until)
-    if field is None or value is None or not _is_plain(run):
-        return run if is_proven(run) else begin_repair(run, UNPROVEN)
-    keys = run.destination.keys_above(field, value)
-    if not keys:
+    """The rows that the target has with newer watermarks than the source has kept were changed or deleted after they
+    were read, or lost."""
+    name, value = run.plan.watermark_column.name, _parsed(kept_until)
+    field = next((f for f in run.plan.output if f.source == name), None)
+    if field is not None and value is not None:
+        column = MetadataColumn(field.target, field.type.snowflake)
+        if (after := _reread(run, UNPROVEN, column, value)) is not None:
+            return after
+    # Where the server resumed is proof enough, unless it was restarted more than once.
+    return run if run.horizon.resumed is not None else begin_repair(run, UNPROVEN)
+
+
+def _reread(run: RunContext, why: str, column: MetadataColumn, value: Any) -> RunContext | None:
+    """Read the rows again in which the target's column is above the value, and delete those that the source no longer
+    has. None: they are too many, or the source's keys cannot be told from the target's."""
+    plain = all(f.type.postgres in PLAIN_KEYS for f in run.plan.key)
+    if run.plan.whole or not run.plan.key or not plain or run.plan.config.transform is not None:
+        return None
+    try:
+        keys = run.destination.keys_above(column, value)
+    except TargetMissing:  # everything will be read into a new one
         return run
     if len(keys) > MOST_KEYS:
-        return begin_repair(run, UNPROVEN)
-    _doubt(run, UNPROVEN)
-    _load(run, keys)
-    if run.recorder.rows_rejected:
-        run.recorder.events.append(
-            "rows that may be gone from the source were kept, because some rows were rejected"
-        )
-        return run
-    if deleted := run.destination.prune_above(run.claim.fence, field, value):
-        run.recorder.events.append(
-            f"deleted {deleted} rows that are gone from the source, of the newest {len(keys)}: it was restarted"
-        )
-    run.table.doubt(None)
+        return None
+    if keys:
+        _doubt(run, why)
+        _load(run, keys)
+        _prune(run, why, len(keys), column, value)
+    elif (run.claim.unverified or "").startswith(why):
+        run.table.doubt(None)  # an earlier run had begun the repair
     return run
 
 
-def is_proven(run: RunContext) -> bool:
-    """True if the server resumed behind all that was read. It may have been restarted more than once, though."""
-    return run.horizon.resumed is not None
-
-
-def _is_plain(run: RunContext) -> bool:
-    """True if the target's key and watermark are the source's own."""
-    return (
-        bool(run.plan.target_key)
-        and run.plan.config.transform is None
-        and all(f.type.postgres in PLAIN_KEYS for f in run.plan.key)
-    )
+def _prune(run: RunContext, why: str, count: int, column: MetadataColumn, value: Any) -> None:
+    """Delete those of the rows that were not found again. If any was rejected, none is deleted, and the doubt stays."""
+    text = f"{why}: {count} of the newest rows were read again"
+    if run.recorder.rows_rejected:
+        run.recorder.events.append(f"{text}; those that are gone were kept, because some rows were rejected")
+        return
+    deleted = run.destination.prune_above(run.claim.fence, column, value)
+    if deleted or why != UNPROVEN:
+        run.recorder.events.append(f"{text}, and {deleted} were deleted that are gone from the source")
+    run.table.doubt(None)
 
 
 def _parsed(watermark: str) -> Any:
