@@ -66,10 +66,11 @@ def _candidate(table: SurveyedTable, column: Column) -> Candidate:
 def _trust(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[Trust, str]:
     if facts.generated:
         return Trust.NONE, "computed from other columns"
-    if column.type_name in INTEGERS and not _is_from_one_sequence(table, column.name):
+    if column.type_name in INTEGERS and not table.source.is_numbered_in_order(column.name):
         return (
             Trust.BY_TRANSACTION,
-            "no sequence gives its values, so rows are found by transaction id (each tick scans the table)",
+            "nothing shows that its values are given out in order (an identity column GENERATED ALWAYS would), so rows"
+            " are found by transaction id (each tick scans the table)",
         )
     if facts.set_on_update:
         return Trust.BY_TRIGGER, "a trigger sets it at every update"
@@ -95,12 +96,6 @@ def _append_only(table: SurveyedTable) -> tuple[Trust, str]:
         Trust.IF_APPEND_ONLY,
         f"set at insert; {table.inserts:,} inserts and no update counted, so rows seem never to change",
     )
-
-
-def _is_from_one_sequence(table: SurveyedTable, column: str) -> bool:
-    """The reader's condition for an integer watermark (docs/reader.md, "Watermark columns")."""
-    feeds = [(cache, step) for name, cache, step in table.source.sequence_cache if name == column]
-    return len(feeds) == 1 and feeds[0][0] == 1 and feeds[0][1] > 0
 
 
 def _is_mostly_null(facts: ColumnFacts) -> bool:

@@ -24,12 +24,11 @@ _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 @dataclass(frozen=True, slots=True)
 class Probe:
     """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None.
-    content_hash: of tables that are read as a whole. kept_until: as in ReadStrategy."""
+    kept_until: as in ReadStrategy."""
 
     point: ReadPoint
     busy: bool
     full_read: str | None
-    content_hash: str | None = None
     kept_until: str | None = None
 
 
@@ -63,7 +62,7 @@ def probe(
         return Probe(point, busy, full_read=reason, kept_until=strategy.kept_until)
     if reason is None and checkpoint is not None and checkpoint.content_hash != found:
         reason = CONTENT_CHANGED
-    return Probe(point, busy=reason is not None, full_read=reason, content_hash=found)
+    return Probe(point, busy=reason is not None, full_read=reason)
 
 
 def idle_checkpoint(

@@ -7,7 +7,7 @@ restore set newer watermarks than all that were read before it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from psycopg.sql import SQL, Composed, Literal
 
@@ -18,31 +18,22 @@ from pgsnow.postgres.incremental.sequence import Fetch
 from pgsnow.postgres.incremental.window import UNBOUNDED, Window, lower_bound
 
 
-@dataclass(frozen=True, slots=True)
-class AfterRestart:
-    """What to read, as in ReadStrategy."""
-
-    window: Window
-    full_read: str | None = None
-    kept_until: str | None = None
-
-
 def after_restart(
     fetch: Fetch, mode: ReadMode, usual: Window, checkpoint: Checkpoint, horizon: Horizon
-) -> AfterRestart:
-    """What to read in place of the usual window: rows as new as the last read are read whatever their xid. Everything
-    is read if nothing shows that the server still has what was read.
+) -> tuple[Window, str | None, str | None]:
+    """The window in place of the usual one, `full_read` and `kept_until` (as in ReadStrategy). Rows as new as the last
+    read are read whatever their xid; everything is read if nothing shows that the server still has what was read.
 
     fetch: asks Postgres for the newest row that was read and is still there. Raises what it raises."""
     plan, unproven = usual.plan, is_unproven(checkpoint, horizon)
     if mode is ReadMode.XMIN or checkpoint.low == UNBOUNDED or checkpoint.last_watermark is None:
-        return AfterRestart(usual, UNPROVEN if unproven else None)
+        return usual, UNPROVEN if unproven else None, None
     ((kept_until, is_all),) = fetch(_newest_kept(plan, checkpoint.last_watermark))
     if unproven and kept_until is None:
-        return AfterRestart(usual, UNPROVEN)
+        return usual, UNPROVEN, None
     newest = None if mode is ReadMode.CURSOR else lower_bound(plan, checkpoint.low)
     window = replace(usual, always_from=newest, nulls=unproven)
-    return AfterRestart(window, None, None if is_all else kept_until)
+    return window, None, None if is_all else kept_until
 
 
 def _newest_kept(plan: TablePlan, last_watermark: str) -> Composed:

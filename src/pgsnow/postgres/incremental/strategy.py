@@ -5,7 +5,7 @@ A probe and the read after it decide alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Literal
 
@@ -21,7 +21,7 @@ from pgsnow.model.checkpoint import (
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, bounding_low
 from pgsnow.postgres.incremental.sequence import Fetch, SequenceState, read_sequence
 from pgsnow.postgres.incremental.window import (
     EPOCH,
@@ -31,7 +31,6 @@ from pgsnow.postgres.incremental.window import (
     is_integer,
     lookback_bound,
     lower_bound,
-    xid_from,
 )
 
 CONTENT_CHANGED = "the content changed"
@@ -70,16 +69,20 @@ class ReadStrategy:
     window: Window | None
     sequence: SequenceState | None = None
     kept_until: str | None = None
+    audit_every: float = 0.0
 
     def read_point(self, x: int, xmax: int, *, standby: bool, lsn: int | None) -> ReadPoint:
         """The strategy applied to a snapshot with this xmin and xmax, and this end of the write-ahead log."""
-        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, lsn)
+        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, self.audit_every, lsn)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
         if self.full_read is not None or checkpoint is None:
             return self.full_read
-        return None if self.mode is ReadMode.CURSOR else reason_in_xids(checkpoint, x, xmax)
+        if self.mode is ReadMode.CURSOR:
+            return None
+        since = checkpoint.x if self.window is None else self.window.since
+        return reason_in_xids(checkpoint, x, xmax, since)
 
 
 def choose_strategy(
@@ -103,20 +106,24 @@ def choose_strategy(
     if mode is ReadMode.WATERMARK and is_integer(plan):
         sequence = read_sequence(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if sequence is None else mode
-    if reason is not None or checkpoint is None:
-        return ReadStrategy(mode, plan.shape, reason, None, sequence)
-    bound = _bound(plan, mode, checkpoint, horizon)
-    if sequence is not None and sequence.restarted:
-        bound = None  # the sequence has given small values again: by xid alone, this once
-    window = Window(plan, checkpoint.x, bound, checkpoint.seen)
-    if plan.whole or not is_restarted(checkpoint, horizon):
-        return ReadStrategy(mode, plan.shape, None, window, sequence)
-    from pgsnow.postgres.incremental.restart import after_restart  # rare
+    window, kept_until = None, None
+    if reason is None and checkpoint is not None:
+        # A sequence that went back has given small values again: by xid alone, this once.
+        restarted = sequence is not None and sequence.restarted
+        bound = None if restarted else _bound(plan, mode, checkpoint, horizon)
+        since, seen = checkpoint.x, checkpoint.seen
+        if mode is ReadMode.XMIN and checkpoint.mode is ReadMode.WATERMARK:
+            # No audit follows in xmin mode: what the watermark hid since the last one is read now.
+            since, seen = min(since, checkpoint.audit_x or 0), frozenset()
+        window = Window(plan, since, bound, seen, checkpoint.again)
+        if is_restarted(checkpoint, horizon) and not plan.whole:
+            from pgsnow.postgres.incremental.restart import after_restart  # rare
 
-    found = after_restart(fetch, mode, window, checkpoint, horizon)
-    if sequence is not None and sequence.restarted:
-        found = replace(found, full_read=LOG_WENT_BACK)
-    return ReadStrategy(mode, plan.shape, found.full_read, found.window, sequence, found.kept_until)
+            window, reason, kept_until = after_restart(fetch, mode, window, checkpoint, horizon)
+            reason = LOG_WENT_BACK if restarted else reason
+    return ReadStrategy(
+        mode, plan.shape, reason, window, sequence, kept_until, audit_every=plan.config.audit_every
+    )
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
@@ -124,7 +131,7 @@ def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Hor
         return lookback_bound(plan, checkpoint, horizon)
     if mode is not ReadMode.WATERMARK:
         return lower_bound(plan, UNBOUNDED)
-    return lower_bound(plan, checkpoint.low, at_most=checkpoint.last_watermark)
+    return lower_bound(plan, bounding_low(checkpoint), at_most=checkpoint.last_watermark)
 
 
 def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
@@ -141,13 +148,9 @@ def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
 
 
 def is_usable(plan: TablePlan) -> bool:
-    """True if a bound on the watermark can be determined. An integer shows when it was assigned only if a single
-    sequence assigns it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
-    if not is_integer(plan):
-        return True
-    column = plan.watermark_column.name
-    sequences = [(cache, step) for name, cache, step in plan.source.sequence_cache if name == column]
-    return len(sequences) == 1 and sequences[0][0] == 1 and sequences[0][1] > 0
+    """True if a bound on the watermark can be determined. An integer must show when it was assigned: no session may
+    keep a stock of older values, and no writer may choose one."""
+    return not is_integer(plan) or plan.source.is_numbered_in_order(plan.watermark_column.name)
 
 
 def seen_xid(
@@ -159,7 +162,7 @@ def seen_xid(
     ago still shows the low half of its xid, and that may now be a running transaction's, whose rows must not be
     taken for read. Only a watermark between the bound and the present shows that a row is new.
     """
-    xid = xid_from(window.since)
+    xid = window.xid
     if xmax < EPOCH and window.always_from is None:
         return xid
     if (
@@ -205,11 +208,12 @@ def lsn_for(horizon: Horizon) -> Composable:
     return sql.LSN if horizon.position and horizon.position.lsn is not None else SQL("null::bigint")
 
 
-def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int) -> str | None:
-    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint; or None."""
+def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int, since: int | None = None) -> str | None:
+    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint, with a window from `since` on (None:
+    from the checkpoint's x); or None."""
     if x < checkpoint.x:
         return XIDS_WENT_BACK
-    if xmax - checkpoint.x >= HALF:
+    if xmax - (checkpoint.x if since is None else since) >= HALF:
         return "more than 2^31 transactions since the last read"
     return None
 
@@ -224,7 +228,10 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if plan.config.mode is TableMode.XMIN or watermark is None:
         return "mode: xmin; changed rows are found by transaction id alone, so each tick scans every row"
     if not is_usable(plan):
-        return f"by transaction id: no single sequence assigns {watermark} upward, one value at a time"
+        return (
+            f"by transaction id: nothing shows that values of {watermark} are given out in order (it is not GENERATED"
+            " ALWAYS AS IDENTITY from a sequence with INCREMENT 1 and CACHE 1)"
+        )
     if is_integer(plan):
         return f"by transaction id: the sequence of {watermark} cannot be read, or an audit found it wrong"
     return f"by transaction id: an audit found rows whose {watermark} is wrong"

@@ -26,6 +26,8 @@ def sync_table(run: RunContext) -> TableOutcome:
         from pgsnow.sync.table.history import follow_history  # rare
 
         run = follow_history(run)
+    if run.drift.changes:
+        steps.follow_key_names(run)
     if run.plan.config.load_every or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
