@@ -3,54 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
+from pgsnow.model.discovery.advice import advice_for, type_decisions
+from pgsnow.model.discovery.survey import SurveyedTable
+from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
-from pgsnow.model.table import Column, SourceName
+from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
+from pgsnow.model.types.key_forms import key_form
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
+from pgsnow.postgres.catalog.obstacles import try_read
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.postgres.incremental.strategy import choose_strategy
+from pgsnow.postgres.sql import text_of
 from pgsnow.sync.runtime.planner import Prepared, prepare
 
 INTEGERS = frozenset({"int2", "int4", "int8"})
 
 
 def check_table(
-    conn: psycopg.Connection[Any], table: TableConfig, settings: SnowflakeSettings
+    conn: psycopg.Connection[Any],
+    table: TableConfig,
+    settings: SnowflakeSettings,
+    known: SourceDefinition | None = None,
+    surveyed: SurveyedTable | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned. Raises psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned or read. known: its definition in the ledger;
+    surveyed: its survey, if it has one.
+    Raises psycopg.Error."""
     try:
-        prepared = prepare(table, describe(conn, table.source), settings)
+        prepared = prepare(table, describe(conn, table.source), settings, known)
+        try_read(conn, prepared.plan)
+        if not prepared.plan.has_xmin:
+            _choose_mode(conn, prepared.plan)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
-    return list(_results(table, prepared.plan)), prepared
+    plan = prepared.plan
+    return [*_results(table, plan), *_before_the_first_load(plan, surveyed)], prepared
+
+
+def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> Iterator[CheckResult]:
+    name = plan.config.name
+    for advice in advice_for(plan, surveyed):
+        yield warning(name, advice.warning, advice.fix)
+    others = [str(decision) for decision in type_decisions(plan) if not decision.is_unbounded_numeric]
+    if others:
+        yield ok(name, f"types: {'; '.join(others)}")
+
+
+def _choose_mode(conn: psycopg.Connection[Any], plan: TablePlan) -> None:
+    """As a run does. Raises SourceAccessDenied if the mode needs transaction ids that the role may not read."""
+    horizon, _ = take_horizon(conn)
+    choose_strategy(lambda query: conn.execute(text_of(query).encode()).fetchall(), plan, None, horizon)
 
 
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     watermark = plan.watermark
+    for name, now in plan.followed:
+        text = f"column {name} was renamed to {now}, and is followed"
+        yield warning(table.name, text, f"Write {now} instead of {name} in sync_config.yaml.")
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
-    key = f"pk {', '.join(plan.pk)}" if plan.pk else "no key"
+    key = f"pk {', '.join(map(partial(_key_column, plan), plan.pk))}" if plan.pk else "no key"
     if watermark is None:
         yield ok(table.name, f"{rows}, {key}, mode {table.mode}")
         yield from _nullable_key(table, plan)
         return
     yield ok(table.name, f"{rows}, {key}, watermark {watermark.name} ({watermark.type_name})")
     yield from _nullable_key(table, plan)
+    if not plan.has_xmin and table.late_rows is LateRows.LOSSLESS:
+        yield warning(
+            table.name,
+            f"role {plan.source.role} may not read xmin: {watermark.name} alone shows which rows changed, so some are"
+            f" read again, and {_without_audit(table)}",
+            plan.source.grant_on(["xmin"]),
+        )
     if watermark.name not in plan.source.indexed_first:
         yield warning(
             table.name,
-            f"no index on {watermark.name}: each tick reads the whole table",
-            f"CREATE INDEX CONCURRENTLY ON {_name(table.source)} ({_quoted(watermark.name)});",
+            f"no index on {watermark.name}: each tick reads the whole {KINDS[plan.source.relkind].lower()}",
+            _index_advice(plan.source, watermark.name),
         )
     if not watermark.not_null:
         yield warning(
             table.name,
             f"{watermark.name} may be NULL: rows without a watermark are read in each tick",
-            f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(watermark.name)} SET NOT NULL;",
+            _not_null_advice(plan.source, watermark.name),
         )
     if watermark.type_name == "timestamp" and table.watermark_timezone is None:
         yield warning(
@@ -61,6 +106,20 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     yield from _sequence(table, plan, watermark)
 
 
+def _key_column(plan: TablePlan, name: str) -> str:
+    """The column, and the form in which it is loaded where equal keys may be written in several ways."""
+    column = plan.source.column(name)
+    form = key_form(column) if column is not None and plan.target_key else ""
+    return f"{name} (loaded in the form {form!r}, because Postgres calls other texts equal)" if form else name
+
+
+def _without_audit(table: TableConfig) -> str:
+    if table.audit_every <= 0:
+        return "rows whose watermark is set to the past are not found (audit_every: 0)"
+    every = format_duration(table.audit_every)
+    return f"the whole table is read every {every} (audit_every) if any row has changed"
+
+
 def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     for name in plan.pk:
         column = plan.source.column(name)
@@ -68,7 +127,7 @@ def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
             yield warning(
                 table.name,
                 f"pk column {name} may be NULL: such rows are rejected, because no key identifies them",
-                f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(name)} SET NOT NULL;",
+                _not_null_advice(plan.source, name),
             )
 
 
@@ -82,6 +141,22 @@ def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterato
             "Make the column GENERATED ALWAYS AS IDENTITY, from a sequence with INCREMENT 1 and CACHE 1, or name a"
             " timestamptz column.",
         )
+
+
+def _index_advice(source: SourceTable, column: str) -> str:
+    """https://www.postgresql.org/docs/current/sql-createindex.html: a partitioned table's index cannot be built
+    concurrently, and views and foreign tables have none of their own."""
+    if source.relkind in ("v", "f"):
+        return f"Create an index on the column of the table that {shown_name(column)} comes from."
+    concurrently = "" if source.relkind == "p" else " CONCURRENTLY"
+    return f"CREATE INDEX{concurrently} ON {_name(source.name)} ({_quoted(column)});"
+
+
+def _not_null_advice(source: SourceTable, column: str) -> str:
+    """Columns of views cannot be declared NOT NULL."""
+    if source.relkind in ("v", "m"):
+        return f"Nothing to do if it never is; else leave such rows out by `where: {_quoted(column)} is not null`."
+    return f"ALTER TABLE {_name(source.name)} ALTER COLUMN {_quoted(column)} SET NOT NULL;"
 
 
 def _name(source: SourceName) -> str:

@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/functions-comparisons.html#ROW-WISE-COMP
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from types import TracebackType
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.incremental.keyset import beyond, has_order, order_columns
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
-from pgsnow.postgres.incremental.strategy import reason_to_read_all
+from pgsnow.postgres.incremental.strategy import lsn_for, reason_to_read_all
 from pgsnow.postgres.read.last_watermark import LastWatermark
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 
@@ -52,6 +52,8 @@ class KeysetReader:
         self.full_read = because or reason or ("requested" if full else None)
         self._before = None if self.full_read else checkpoint_before
         self._cursor = self._before.cursor if self._before else None
+        self._stored_cursor = self._cursor
+        """The last one that the ledger can store: without bytes that are in no encoding. Rows behind it come again."""
         self._last = LastWatermark(self.plan, self._before.last_watermark if self._before else None)
         self._point: ReadPoint | None = None
         self._pages: Generator[Page] | None = None
@@ -97,13 +99,16 @@ class KeysetReader:
             self._point,
             full=self._before is None,
             last_watermark=self._last.text,
-            cursor=self._cursor,
+            cursor=self._stored_cursor,
         )
 
     def _unordered(self, which: Composable) -> Iterator[Page]:
         """Rows that the cursor has no place for (their watermark is NULL or infinite), or that it has passed."""
         condition = sql.both([which, sql.where_given(self.plan)])
-        with self.source.copy_connection() as connection, open_snapshot(connection, self.plan) as snap:
+        with (
+            self.source.copy_connection() as connection,
+            open_snapshot(connection, self.plan, lsn_for(self.horizon)) as snap,
+        ):
             self._note_start(snap)
             query = SQL("select {} from {} where {}").format(
                 select_list(self.plan, guard=snap.may_hold_oversize),
@@ -116,7 +121,10 @@ class KeysetReader:
 
     def _next_page(self) -> tuple[int, Sequence[Page]]:
         """The number of rows read, and the page (none, if there are no more rows)."""
-        with self.source.copy_connection() as connection, open_snapshot(connection, self.plan) as snap:
+        with (
+            self.source.copy_connection() as connection,
+            open_snapshot(connection, self.plan, lsn_for(self.horizon)) as snap,
+        ):
             self._note_start(snap)
             batches = list(snap.batches(self._query(guard=snap.may_hold_oversize)))
         if not batches:
@@ -126,15 +134,16 @@ class KeysetReader:
         fields = len(self.plan.fields)
         self._last.add(batch.column(fields), converted.good)
         last = batch.slice(batch.num_rows - 1)
-        self._cursor = tuple(
-            str(column[0].as_py())
-            for column in last.columns[fields + 1 : fields + 1 + len(order_columns(self.plan))]
-        )
+        columns = last.columns[fields + 1 : fields + 1 + len(order_columns(self.plan))]
+        self._cursor = tuple(_exact_text(column[0]) for column in columns)
+        if "".join(self._cursor).encode("utf-8", "replace").decode() == "".join(self._cursor):
+            self._stored_cursor = self._cursor
         return batch.num_rows, list(converted.pages(self.plan))
 
     def _note_start(self, snap: Snapshot) -> None:
-        """The checkpoint holds the first snapshot of the read."""
-        self._point = self._point or ReadPoint(ReadMode.CURSOR, snap.x, snap.xmax, shape=self.plan.shape)
+        """The checkpoint holds the first snapshot of the read, and the end of the log as of the last one."""
+        point = self._point or ReadPoint(ReadMode.CURSOR, snap.x, snap.xmax, shape=self.plan.shape)
+        self._point = replace(point, lsn=snap.lsn)
 
     def _query(self, *, guard: bool) -> Composable:
         order = order_columns(self.plan)
@@ -148,6 +157,14 @@ class KeysetReader:
             SQL(", ").join(SQL("{}.{}").format(sql.table(self.plan), column) for column in order),
             Literal(self.plan.config.batch_size),
         )
+
+
+def _exact_text(value: pa.Scalar) -> str:
+    """The text of a string; bytes that are not UTF-8 as lone surrogates."""
+    text: str = (
+        value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape") if value.is_valid else "None"
+    )
+    return text
 
 
 def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

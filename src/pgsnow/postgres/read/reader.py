@@ -12,7 +12,7 @@ from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg.sql import SQL, Composable, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import MAX_SEEN, Checkpoint, Horizon, ReadMode
@@ -22,11 +22,12 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitting_rows, oversize_rows
+from pgsnow.postgres.incremental.content_hash import ROW_HASHES, row_hashes
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, lsn_for, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
-from pgsnow.postgres.read.snapshot import check_not_replaced, open_snapshot
+from pgsnow.postgres.read.snapshot import open_snapshot
 
 XID = "__pgsnow_xid"
 """Name of the column with the rows' xids."""
@@ -47,6 +48,31 @@ class SeenXids:
             self.xids.update(new.to_pylist()[: MAX_SEEN - len(self.xids)])
 
 
+@dataclass(slots=True)
+class ContentSums:
+    """The parts of a content hash, added up over the rows that were read: their number, and two sums of hashes."""
+
+    rows: int = 0
+    sums: tuple[int, int] = (0, 0)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add a batch's rows, also those that will be rejected; without columns of hashes nothing."""
+        columns = [batch.schema.get_field_index(name) for name in ROW_HASHES]
+        if min(columns) >= 0:
+            first, second = (_sum(batch.column(at)) for at in columns)
+            self.rows += batch.num_rows
+            self.sums = (self.sums[0] + first, self.sums[1] + second)
+
+    def __str__(self) -> str:
+        return f"{self.rows}:{self.sums[0]}:{self.sums[1]}"
+
+
+def _sum(hashes: pa.Array) -> int:
+    """The exact sum of 64-bit integers: that of their upper halves, and that of their lower ones."""
+    upper, lower = pc.shift_right(hashes, 32), pc.bit_wise_and(hashes, 0xFFFFFFFF)
+    return ((pc.sum(upper).as_py() or 0) << 32) + (pc.sum(lower).as_py() or 0)
+
+
 @dataclass(eq=False)
 class SnapshotReader:
     """Reads everything, or the rows of a window, through one snapshot. Parameters and use: see `open_reader`."""
@@ -56,7 +82,6 @@ class SnapshotReader:
     before: Checkpoint | None
     horizon: Horizon
     full: bool = False
-    content_hash: str | None = None
     because: str | None = None
     whole_leaves: tuple[int, ...] = ()
 
@@ -67,6 +92,7 @@ class SnapshotReader:
     _open: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
     _pages: Generator[Page] | None = field(default=None, init=False, repr=False)
     _exhausted: bool = field(default=False, init=False, repr=False)
+    _content: ContentSums = field(default_factory=ContentSums, init=False, repr=False)
 
     def __enter__(self) -> SnapshotReader:
         """Locks the table against changes of its definition, opens the snapshot and decides what is read.
@@ -75,7 +101,9 @@ class SnapshotReader:
         session keeps it locked), SourceTableMissing, SourceAccessDenied."""
         with ExitStack() as opening:
             connection = opening.enter_context(self.source.copy_connection())
-            self._snapshot = opening.enter_context(open_snapshot(connection, self.plan))
+            self._snapshot = opening.enter_context(
+                open_snapshot(connection, self.plan, lsn_for(self.horizon))
+            )
             snap, before = self._snapshot, self.before
             self._strategy = choose_strategy(
                 snap.fetch, self.plan, before, self.horizon, full=self.full, because=self.because
@@ -84,8 +112,12 @@ class SnapshotReader:
             if self.plan.whole and self.full_read is None:
                 self.full_read = CONTENT_CHANGED
             self._window = None if self.full_read else self._strategy.window
+            # Without xmin, the audit compares the content with what was read.
+            everything = self._window is None or self._window.bound is None
+            self._hashes = self.plan.whole or (everything and not self.plan.has_xmin)
             before = None if self.full_read else before
-            self._seen = SeenXids(snap.x, {xid for xid in before.seen if xid >= snap.x} if before else set())
+            seen = before.seen if before and not (self._window and self._window.always_from) else ()
+            self._seen = SeenXids(snap.x, {xid for xid in seen if xid >= snap.x})
             self._last = (
                 LastWatermark(self.plan, before.last_watermark if before else None)
                 if self.plan.watermark
@@ -122,10 +154,11 @@ class SnapshotReader:
                         self._last.add(batch.column(watermark_index(self.plan)), converted.good)
                     if (at := batch.schema.get_field_index(XID)) >= 0:
                         self._seen.add(batch.column(at))
+                    if self._hashes:
+                        self._content.add(batch)
                     yield from converted.pages(self.plan)
-        check_not_replaced(self._snapshot, self.plan)
         self._exhausted = True
-        self._open.close()  # loading the last rows may take long, and a standby cancels open snapshots
+        self._open.close()  # loading the last rows may take long, and a standby cancels sessions that hold a snapshot
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that may be saved once all pages are in the target. Raises RuntimeError before the last page
@@ -136,11 +169,11 @@ class SnapshotReader:
         return next_checkpoint(
             self.before,
             self.horizon,
-            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby),
+            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby, lsn=snap.lsn),
             full=self.full_read is not None,
             seen=self._seen.xids,
             last_watermark=self._last.text if self._last else None,
-            content_hash=self.content_hash,
+            content_hash=str(self._content) if self._hashes else None,
         )
 
     def _queries(self) -> Iterator[Composable]:
@@ -155,22 +188,29 @@ class SnapshotReader:
                 yield self._query(guard=True, part=oversize_rows(self.plan))
 
     def _query(self, *, guard: bool, part: Composable | None = None) -> Composable:
-        extra = extra_column(self.plan)
+        extra, source = extra_column(self.plan), from_clause(self.plan, guard=guard)
+        if self._hashes:
+            extra.extend((Identifier(name), name) for name in ROW_HASHES)
+            source = SQL("{}, {}").format(source, row_hashes(self.plan))
         condition = sql.both([sql.where_given(self.plan)])
         if (window := self._window) is not None:
             xmax = self._snapshot.xmax
-            xid = seen_xid(self.plan, window, xmax, self.horizon, self._strategy.sequence)
             condition = window.condition(Literal(xmax))
+            xid = None
+            if self.plan.has_xmin:
+                xid = seen_xid(self.plan, window, xmax, self.horizon, self._strategy.sequence)
             if self.whole_leaves:
                 whole = sql.both([sql.in_leaves(self.whole_leaves), sql.where_given(self.plan)])
                 condition = SQL("({})\n  or ({})").format(condition, whole)
                 # Rows of such a leaf may have any xid, which the window cannot distinguish from one of its own.
-                xid = SQL("case when not {} then {} end").format(sql.in_leaves(self.whole_leaves), xid)
-            extra.append((xid, XID))
+                if xid is not None:
+                    xid = SQL("case when not {} then {} end").format(sql.in_leaves(self.whole_leaves), xid)
+            if xid is not None:
+                extra.append((xid, XID))
         if part is not None:
             condition = SQL("({})\n  and {}").format(condition, part)
         return SQL("select {}\nfrom {}\nwhere {}").format(
-            select_list(self.plan, extra, guard=guard), from_clause(self.plan, guard=guard), condition
+            select_list(self.plan, extra, guard=guard), source, condition
         )
 
 
@@ -185,7 +225,6 @@ def open_reader(
     horizon: Horizon,
     *,
     full: bool = False,
-    content_hash: str | None = None,
     because: str | None = None,
     whole_leaves: tuple[int, ...] = (),
 ) -> Reader:
@@ -193,7 +232,6 @@ def open_reader(
 
     checkpoint: where the last read ended (None: there was none). horizon: taken before the reader is entered.
     full: a person requested a full read. because: why everything must be read, whatever the checkpoint says.
-    content_hash: found by the probe before, for a table that is read as a whole; None: the next probe reads again.
     whole_leaves: oids of tables below the source's whose rows are all read, whatever their age (newly attached ones).
 
     Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that was not
@@ -202,4 +240,4 @@ def open_reader(
     """
     if mode_of(plan, checkpoint) is ReadMode.CURSOR:
         return KeysetReader(source, plan, checkpoint, horizon, full, because, whole_leaves)
-    return SnapshotReader(source, plan, checkpoint, horizon, full, content_hash, because, whole_leaves)
+    return SnapshotReader(source, plan, checkpoint, horizon, full, because, whole_leaves)

@@ -63,6 +63,8 @@ class RunContext:
     probe: Probe | None
     """Result of the inspection of the table before this run."""
     chunk_loader: Callable[[], ChunkLoader]
+    restarted: bool = False
+    """As in Inspection."""
     loads_staged: bool = False
     """Staged batches are due, or a person requested that they be loaded."""
     because: str | None = None
@@ -105,7 +107,6 @@ class RunContext:
         return open_reader(
             self.source, self.plan, self.checkpoint, self.horizon,
             full=self.options.refresh and self.backfill is None, because=self.because,
-            content_hash=self.probe.content_hash if self.probe else None,
             whole_leaves=() if self.backfill else self.drift.whole_leaves,
         )  # fmt: skip
 
@@ -146,7 +147,7 @@ def open_run(
             plan, table, found.checkpoint, horizon, engine.source, rejected, destination, recorder, engine.stop,
             options, found.drift, found.probe,
             lambda: ChunkLoader(engine, found.prepared, conn, claim.run_id),
-            loads_staged=loads_staged, resync=options.resync,
+            restarted=found.restarted, loads_staged=loads_staged, resync=options.resync,
         )  # fmt: skip
     except LeaseLost:
         destination.batches.abandon()
