@@ -25,6 +25,7 @@ from pgsnow.operations.verify.source_rows import expected_rows
 from pgsnow.postgres.catalog.privileges import access
 from pgsnow.postgres.connection import Source
 from tests.pooler import Pooler
+from tests.progress import wait_until
 from tests.world import NO_SNOWFLAKE, USERS_TABLE, MemoryWorld
 
 LEFT_BY_OTHERS = """
@@ -180,7 +181,7 @@ def test_a_worker_with_a_session_of_its_own_is_respected_through_a_pooler(
     ann.leases.claim(["users"], run_id="r", holder="ann")
     assert bob.leases.claim(["users"], run_id="s", holder="bob")[0] == []
     ann._session.close()  # as if its process had been killed
-    assert bob.leases.claim(["users"], run_id="s", holder="bob")[0]
+    wait_until(lambda: bob.leases.claim(["users"], run_id="s", holder="bob")[0], "the session has ended")
     bob.close()
     assert pooler.left_behind(pooled.env["POSTGRES_DSN"]) == []
 
