@@ -38,6 +38,8 @@ class Writer:
     dsn: str
     seed: int
     until: float
+    own_clock: bool = False
+    """Timestamps are the application's: taken before the transaction begins, some of them long before."""
     pending: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -57,6 +59,7 @@ class Writer:
         self.conn.close()
 
     def transaction(self) -> None:
+        self.job_began = time.time() - self.random.choice([0, 0, 0.2, 1, 3, 10])
         if self.random.random() < 0.4:
             self.conn.execute("select now()")  # begun, but without an xid yet
         if self.random.random() < 0.3:
@@ -76,6 +79,8 @@ class Writer:
 
     def write(self) -> None:
         clock, value = self.random.choice(CLOCKS), self.random.getrandbits(40)
+        if self.own_clock:
+            clock = f"to_timestamp({self.job_began!r})"
         if self.random.random() < 0.6 or self.last == self.first:
             count = self.random.choice([1, 1, 3, 40])  # rows of one statement tie
             watermark = "null" if self.random.random() < 0.02 else clock
@@ -119,8 +124,8 @@ class Writer:
             self.pending.remove((gid, due))
 
 
-def _run_all(dsn: str, seeds: list[int], until: float) -> None:
-    threads = [threading.Thread(target=Writer(dsn, seed, until).run) for seed in seeds]
+def _run_all(dsn: str, seeds: list[int], until: float, own_clock: bool) -> None:
+    threads = [threading.Thread(target=Writer(dsn, seed, until, own_clock).run) for seed in seeds]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -128,14 +133,15 @@ def _run_all(dsn: str, seeds: list[int], until: float) -> None:
 
 
 def start_writers(
-    dsn: str, count: int, seed: int, seconds: float
+    dsn: str, count: int, seed: int, seconds: float, *, own_clock: bool = False
 ) -> list[multiprocessing.process.BaseProcess]:
     """`count` sessions, spread over a few processes so that they really run at once."""
     context = multiprocessing.get_context("spawn")
     until = time.time() + seconds
     seeds = [seed * 1000 + at + 1 for at in range(count)]
     processes = [
-        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until)) for at in range(PROCESSES)
+        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until, own_clock))
+        for at in range(PROCESSES)
     ]
     for process in processes:
         process.start()
