@@ -5,6 +5,7 @@ Identifiers are raw (unquoted); they are quoted where SQL is composed.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -28,6 +29,15 @@ def split_name(text: str) -> tuple[tuple[str, bool], ...]:
         if text[at] != ".":
             raise ValueError(f"{text!r} is not a table name")
         at += 1
+
+
+def shown_name(name: str) -> str:
+    """The name in a message: quoted where it would be overlooked or misread."""
+    return name if name.isprintable() and name == name.strip() else json.dumps(name, ensure_ascii=False)
+
+
+KINDS = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
+"""pg_class.relkind → its name in SQL, for statements that people are advised to run."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

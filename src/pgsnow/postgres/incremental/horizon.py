@@ -24,12 +24,9 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Literal
 
 from pgsnow.model.checkpoint import Horizon, ServerIdentity, VirtualXids
+from pgsnow.postgres.connection import READER_NAME
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.window import EPOCH, HALF
-
-READER_NAME = "pgsnow-read"
-"""application_name of our own READ ONLY transactions, and of nothing else: they write nothing, so the horizon
-need not wait for them. It is set inside each transaction, so that a pooler never carries it to another client."""
 
 # xact_start is now() of a running transaction. query_start matters too: statement_timestamp(), and now() of the second
 # transaction of a message with several statements, are the moment that the message arrived.
