@@ -66,8 +66,8 @@ class ProductReader(PollingReader):
     mode: ReadMode | None = field(default=None, kw_only=True)
     """A mode to move to after the first read, as an audit does."""
     audits: bool = field(default=False, kw_only=True)
-    """Audits are part of the ticks. A table that one of them moved to xmin mode is moved back after one read, so that
-    the next audit has something to find."""
+    """Audits are part of the ticks. A table that one of them moved to xmin mode is moved back after one read, as if all
+    rows had been read, so that the next audit has something to find."""
     checkpoint: Checkpoint | None = None
     listing: VirtualXids = field(default_factory=VirtualXids)
     fallbacks: int = 0
@@ -94,9 +94,13 @@ class ProductReader(PollingReader):
                 self.rows += len(ids)
             if not crash:
                 self.checkpoint = reading.checkpoint()
-        mode = ReadMode.WATERMARK if self.audits else self.mode
-        if mode and self.checkpoint:
-            self.checkpoint = self.checkpoint.evolve(mode=mode)
+        if self.mode and self.checkpoint:
+            self.checkpoint = self.checkpoint.evolve(mode=self.mode)
+        if self.audits and self.checkpoint and self.checkpoint.mode is ReadMode.XMIN:
+            newest = self.checkpoint.trail[-1:]
+            self.checkpoint = self.checkpoint.evolve(
+                mode=ReadMode.WATERMARK, trail=newest, audit_x=self.checkpoint.x
+            )
 
     def finish(self) -> None:
         if self.audits and self.checkpoint is not None:
