@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".\s]+)')
@@ -165,6 +165,8 @@ class SourceTable:
     for relations without storage."""
     estimated_rows: int = -1
     total_bytes: int = 0
+    fingerprint: str = field(default="", compare=False)
+    """A hash of its catalog entry, from the snapshot in which the catalog was read; empty: unknown."""
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)

@@ -62,6 +62,8 @@ class SurveyedTable:
     inserts: int = 0
     updates: int = 0
     profiled: bool = False
+    misnamed: tuple[str, str] | None = None
+    """Why the table cannot be named in a configuration, and the statement that helps."""
 
     @property
     def has_primary_key(self) -> bool:

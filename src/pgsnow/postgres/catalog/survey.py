@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 
 from pgsnow.model.discovery.survey import ColumnFacts, RowSecurity, SurveyedTable
 from pgsnow.model.table import Column, SourceName, SourceTable
+from pgsnow.postgres.any_bytes import any_bytes, misnamed
 from pgsnow.postgres.catalog.trigger_source import argument_columns, assigned_columns
 from pgsnow.postgres.errors import translating
 
@@ -37,7 +38,7 @@ def survey(conn: psycopg.Connection[Any], named: Sequence[str] = ()) -> tuple[Su
     named: schemas that are included even if they belong to the system. Partitions are left out: their root represents
     them. Raises SourceUnavailable, SourceAccessDenied.
     """
-    with translating(), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+    with translating(), any_bytes(conn), conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
         tables = cursor.execute(_SQL["tables"], {"named": list(named)}).fetchall()
         given = {"tables": [t["oid"] for t in tables], "schemas": list({t["schema"] for t in tables})}
@@ -93,6 +94,9 @@ def _surveyed(
         children=table["children"],
         inserts=table["inserts"],
         updates=table["updates"],
+        misnamed=misnamed(
+            table["oid"], table["schema"], table["table"], [(c["attnum"], c["name"]) for c in columns]
+        ),
     )
 
 
