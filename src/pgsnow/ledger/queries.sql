@@ -6,8 +6,10 @@
 -- Grants those tables that no run holds. Locks the rows first, so that of two claims one waits for the other. Then
 -- tries the advisory lock, but only where having it means a grant: on a row that is free or expired it shows other
 -- workers that this session is alive; on a held row it proves that the holder's session is gone. The holder's session
--- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. The
--- `reserved` fences directly below the granted one are granted to no other run: the chunks of a backfill use them.
+-- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. Without a
+-- session of our own (has_own_session) a lock is taken for the transaction alone: it proves the same, and stays with no
+-- session that a pooler lends to others. The `reserved` fences directly below the granted one are granted to no other
+-- run: the chunks of a backfill use them.
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
@@ -31,7 +33,8 @@ with me as (
 ), tried as materialized (
     select judged.*,
         case when refusal is null and (free or foreign_session) then
-            case when locked then true else pg_try_advisory_lock(key) end
+            case when locked then true when %(has_own_session)s then pg_try_advisory_lock(key)
+                else pg_try_advisory_xact_lock(key) end
         end as has_lock
     from judged
 ), granted as (
@@ -41,14 +44,14 @@ with me as (
         lease_run_id = %(run_id)s,
         lease_since = clock_timestamp(),
         lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
-        lease_session = case when tried.has_lock then tried.session end
+        lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end
     from tried
     where w.source_table = tried.source_table
         and tried.refusal is null
         and (tried.free or (tried.foreign_session and tried.has_lock))
     returning w.source_table, w.fence
 )
-select tried.source_table, granted.fence, tried.has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
+select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged,
     extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
     extract(epoch from clock_timestamp())::float8 as granted_at,
@@ -79,7 +82,9 @@ with claims as (
     order by w.source_table
     for update of w
 ), tried as materialized (
-    select source_table, case when locked then true else pg_try_advisory_lock(key) end as has_lock from mine
+    select source_table, case when locked then true when %(has_own_session)s then pg_try_advisory_lock(key)
+        else false end as has_lock
+    from mine
 ), renewed as (
     update {schema}.sync_watermarks w
     set lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
@@ -359,7 +364,8 @@ with living as materialized (
     returning b.id, b.source_table, b.layout, b.fence, b.replaces, b.last_fence
 ), tried as materialized (
     select c.backfill, c.number,
-        case when c.lock_key = any(%(locked)s::bigint[]) then true else pg_try_advisory_lock(c.lock_key) end as has_lock
+        case when c.lock_key = any(%(locked)s::bigint[]) then true
+            when %(has_own_session)s then pg_try_advisory_lock(c.lock_key) else false end as has_lock
     from picked join {schema}.sync_chunks c using (backfill, number)
 )
 update {schema}.sync_chunks c
@@ -392,7 +398,8 @@ with claims as (
     order by c.backfill, c.number
     for update of c
 ), tried as materialized (
-    select backfill, number, lock_key, case when locked then true else pg_try_advisory_lock(lock_key) end as has_lock
+    select backfill, number, lock_key, case when locked then true
+        when %(has_own_session)s then pg_try_advisory_lock(lock_key) else false end as has_lock
     from mine
 ), renewed as (
     update {schema}.sync_chunks c
@@ -536,15 +543,16 @@ with mine as (
     for share
 ), written as (
     insert into {schema}.sync_errors as e (
-        source_table, key, key_digest, column_name, payload, reason, run_id, occurrences
+        source_table, key, key_digest, column_name, payload, reason, run_id, occurrences, bad_columns
     )
-    select mine.source_table, r.key, r.digest, r.column_name, r.payload, r.reason, %(run_id)s, r.occurrences
+    select mine.source_table, r.key, r.digest, r.column_name, r.payload, r.reason, %(run_id)s, r.occurrences,
+        r.bad_columns
     from mine cross join jsonb_to_recordset(%(rows)s) as r(
-        key jsonb, digest text, column_name text, payload jsonb, reason text, occurrences integer
+        key jsonb, digest text, column_name text, payload jsonb, reason text, occurrences integer, bad_columns jsonb
     )
     on conflict (source_table, key_digest) where state = 'open' do update
     set column_name = excluded.column_name, payload = excluded.payload, reason = excluded.reason,
-        run_id = excluded.run_id, occurrences = e.occurrences + excluded.occurrences, updated_at = clock_timestamp()
+        bad_columns = excluded.bad_columns, run_id = excluded.run_id, occurrences = e.occurrences + excluded.occurrences, updated_at = clock_timestamp()
     returning 1
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
@@ -581,13 +589,37 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
+-- name: mark_stale
+-- Records for open errors whether the target has an older version of their rows. digests: of the keys that it has; the
+-- others have none. only_unknown: leave errors alone of which it is known. ours: as in add_rejected_rows.
+with mine as (
+    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s
+    for share
+), written as (
+    update {schema}.sync_errors e set stale = e.key_digest = any(%(digests)s::text[])
+    from mine
+    where e.source_table = mine.source_table and e.state = 'open' and (e.stale is null or not %(only_unknown)s)
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
+-- name: unjudged_keys
+-- Keys with an open error of which it is not known whether the target has an older version of the row.
+select key from {schema}.sync_errors
+where source_table = %(table)s and state = 'open' and stale is null order by id;
+
+-- name: open_reasons
+-- Keys with an open error and the reasons.
+select key, reason from {schema}.sync_errors where source_table = %(table)s and state = 'open' order by id;
+
 -- name: open_keys
 -- Keys with an open error, oldest first.
 select key from {schema}.sync_errors where source_table = %(table)s and state = 'open' order by id;
 
 -- name: rejected_rows
 -- Rejected rows, newest first. A parameter that is NULL stands for any.
-select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at
+select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at,
+    bad_columns, stale
 from {schema}.sync_errors
 where (%(table)s::text is null or source_table = %(table)s)
     and (%(state)s::text is null or state = %(state)s)
@@ -607,7 +639,7 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     w.last_run at time zone 'UTC' as last_run, w.last_success, w.last_status, w.last_error,
     coalesce(w.rows_processed, 0) as rows_processed, w.read_mode,
     case when w.lease_expires > clock_timestamp() then w.lease_holder end as lease_holder,
-    coalesce(e.open_errors, 0) as open_errors,
+    coalesce(e.open_errors, 0) as open_errors, coalesce(e.stale_rows, 0) as stale_rows, e.stale_reason,
     case when lag.since is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.since))::float8
     end as lag_seconds,
@@ -616,7 +648,8 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     coalesce(staged.rows, 0)::bigint as staged_rows, coalesce(staged.bytes, 0)::bigint as staged_bytes,
     case when lag.read is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.read))::float8
-    end as read_lag_seconds
+    end as read_lag_seconds,
+    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds
 from {schema}.sync_watermarks w
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,
@@ -627,7 +660,9 @@ cross join lateral (
     from jsonb_array_elements(w.staged) as b
 ) staged
 left join (
-    select source_table, count(*) as open_errors from {schema}.sync_errors where state = 'open' group by source_table
+    select source_table, count(*) as open_errors, count(*) filter (where stale) as stale_rows,
+        (array_agg(reason order by updated_at desc) filter (where stale))[1] as stale_reason
+    from {schema}.sync_errors where state = 'open' group by source_table
 ) e on e.source_table = w.source_table
 left join lateral (
     select count(*), count(*) filter (where c.state = 'done') as done, sum(c.rows)::bigint as rows,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
@@ -118,6 +119,8 @@ class Column:
     """pg_type.typcategory of the base type: A array, N numeric, S string …"""
     not_null: bool
     has_default: bool = False
+    always_identity: bool = False
+    """GENERATED ALWAYS AS IDENTITY, in the table and in all tables that hold rows of it: no writer chooses a value."""
     has_missing: bool = False
     """pg_attribute.atthasmissing of the table or of any of its leaves: older rows take their value from the catalog
     (ADD COLUMN … DEFAULT)."""
@@ -128,6 +131,10 @@ class Column:
     type`."""
     generation: str | None = None
     """For a generated column a hash of its expression; None for others."""
+    element: str = ""
+    """For an array the name of its elements' type, domains resolved, if that type came with the server."""
+    nondeterministic: bool = False
+    """Its collation calls texts equal that differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ class SourceTable:
     """pg_class.relkind: r table, p partitioned, v view, m materialized view, f foreign."""
     columns: tuple[Column, ...]
     unique_keys: tuple[tuple[str, ...], ...] = ()
-    """Column names of each valid, immediate, non-partial, expression-free unique index; the primary key first."""
+    """Column names of each valid, non-partial, expression-free unique index; the primary key first."""
     has_primary_key: bool = False
     """The first of `unique_keys` is the primary key."""
     indexed_first: frozenset[str] = frozenset()
@@ -167,6 +174,32 @@ class SourceTable:
     total_bytes: int = 0
     fingerprint: str = field(default="", compare=False)
     """A hash of its catalog entry, from the snapshot in which the catalog was read; empty: unknown."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Columns that the connected role may not SELECT, system columns included, each with its quoted name: not empty if
+    the role has grants on single columns only."""
+    quoted: str = ""
+    """The table's name in SQL."""
+    role: str = ""
+    """The connected role's name in SQL."""
+
+    def may_read(self, *names: str) -> bool:
+        """True if the role may SELECT these columns. A grant on single columns includes no system column (`xmin`,
+        `ctid`, `tableoid`) that it does not name."""
+        return not any(name in names for name, _ in self.unreadable)
+
+    def grant_on(self, names: Iterable[str]) -> str:
+        """The statement that grants SELECT on those of these columns that the role may not read."""
+        wanted = set(names)
+        columns = ", ".join(quoted for name, quoted in self.unreadable if name in wanted)
+        return f"GRANT SELECT ({columns}) ON {self.quoted} TO {self.role};"
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
+
+    def is_numbered_in_order(self, name: str) -> bool:
+        """True if the catalog shows that the values of this integer column are given out one by one, upward, at the
+        moment of the write: an identity column that no writer may set, from a sequence that hands out no blocks (CACHE
+        or INCREMENT above 1, as for allocations of 50 keys at once)."""
+        column = self.column(name)
+        sequences = [(cache, step) for fed, cache, step in self.sequence_cache if fed == name]
+        return column is not None and column.always_identity and sequences == [(1, 1)]

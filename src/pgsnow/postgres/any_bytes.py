@@ -35,7 +35,9 @@ def any_bytes(conn: psycopg.Connection[Any]) -> Iterator[None]:
     _load_by(conn, _AnyBytesLoader)
     try:
         with conn.transaction():
-            if conn.info.parameter_status("server_encoding") == "SQL_ASCII":  # else Postgres refuses to send it
+            if (
+                conn.info.parameter_status("server_encoding") == "SQL_ASCII"
+            ):  # else Postgres refuses to send it
                 conn.execute("set local client_encoding to 'SQL_ASCII'")
             yield
     finally:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgsnow.model.settings.postgres import CopyMode
-from pgsnow.postgres.errors import sqlstate_of, translated
-from pgsnow.postgres.login_error import sqlstate_of_refusal
+from pgsnow.postgres.login_error import login_failed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +56,7 @@ class CopyConnection:
 
     def __init__(self, conninfo: str) -> None:
         self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        self.server_version = self._connection.info.server_version
         self.opened = time.monotonic()
         self.spoiled = False
 
@@ -134,7 +134,7 @@ class CopyConnections:
             connection.spoiled = True
             raise
         finally:
-            if connection.spoiled or _is_old(connection):
+            if connection.spoiled:
                 connection.close()
             else:
                 with self._lock:
@@ -177,8 +177,7 @@ class CopyConnections:
                     if not ready:
                         connection.close()
         except (psycopg.Error, OSError) as error:
-            code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
-            raise translated(error, sqlstate=code) from error
+            raise login_failed(error, self._conninfo) from error
 
     def _channel_choices(self) -> ChannelChoices:
         from pgsnow.postgres.copy.choose import ChannelChoices
@@ -189,15 +188,11 @@ class CopyConnections:
             return self._choices
 
 
-def _is_old(connection: CopyConnection) -> bool:
-    return time.monotonic() - connection.opened > MAX_AGE
-
-
 def _answers(connection: CopyConnection) -> bool:
-    if _is_old(connection):
+    if time.monotonic() - connection.opened > MAX_AGE:
         return False
     try:
-        connection.run("select 1")
+        connection.run("")  # no transaction, so no setting of the session can be in its way
     except (psycopg.Error, OSError):
         return False
     return True

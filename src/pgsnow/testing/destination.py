@@ -18,8 +18,9 @@ is not looked at; there is one stage, which no one drops; nothing takes time, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
@@ -120,6 +121,16 @@ class MemoryDestination:
                 return table.delete(lambda row: (row[FENCE_COLUMN] or 0) < fence)
 
         return self.target.retried(delete)
+
+    def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
+        def select() -> set[tuple[Any, ...]]:
+            with self.target.step("select"):
+                names = [field.target for field in self.target.plan.target_key]
+                table = self.target.warehouse.tables.get(str(self.target.plan.target))
+                rows = table.rows if table is not None else ()
+                return set(keys) & {tuple(row[name] for name in names) for row in rows}
+
+        return self.target.retried(select)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -37,18 +37,23 @@ from pgsnow.model.config.field_types import (
     text,
 )
 from pgsnow.model.config.options import (
+    CharPadding,
+    CharPaddingChoice,
     OnDetach,
     OnDetachChoice,
     OnDrop,
     OnDropChoice,
     OnTypeChange,
     OnTypeChangeChoice,
+    RealValues,
+    RealValuesChoice,
     SchemaChanges,
     SchemaChangesChoice,
     choice,
 )
 from pgsnow.model.config.transform_config import TransformConfig
 from pgsnow.model.types.overflow import QUARANTINE, Overflow
+from pgsnow.model.types.type_rules import mapping_named
 
 
 class TableMode(StrEnum):
@@ -126,6 +131,17 @@ def _time_zone(value: object) -> str:
     return found
 
 
+def _numeric_type(value: object) -> str:
+    found = text(value)
+    try:
+        known = mapping_named(found).snowflake
+    except ValueError:
+        known = ""
+    if known != "VARCHAR" and not known.startswith("NUMBER"):
+        raise ValueError(f"{display(value)} is neither text nor a NUMBER — write NUMBER(38, 9), for example")
+    return found
+
+
 class ColumnsConfig(BaseModel):
     """Which source columns are read, and their names in Snowflake. The pk is always read."""
 
@@ -192,6 +208,10 @@ class TableOptions(BaseModel):
         Overflow.REJECT
     )
     """Handling of a value that Snowflake's type cannot hold."""
+    real_values: RealValuesChoice = RealValues.SHORTEST
+    """Value that Snowflake gets for a `real`: its shortest decimal, or the exact double."""
+    char_padding: CharPaddingChoice = CharPadding.KEEP
+    """Handling of the blanks at the end of `char(n)` values."""
     on_drop: OnDropChoice = OnDrop.KEEP
     """Handling of a column in Snowflake when the source's column is dropped."""
     on_detach: OnDetachChoice = OnDetach.DELETE
@@ -202,6 +222,8 @@ class TableOptions(BaseModel):
     """When DDL is sent to Snowflake: by every run as needed, or only by `pgsnow apply`."""
     columns: ColumnsConfig = ColumnsConfig()
     """Which columns are read, and their names in Snowflake."""
+    numeric_type: Annotated[str, BeforeValidator(_numeric_type)] | None = None
+    """Type of numeric columns without precision: text, or a NUMBER such as NUMBER(38, 9). Default: text."""
     audit_columns: Switch = True
     """Store when and by which run each row was loaded, in _PGSNOW_SYNCED_AT and _PGSNOW_RUN_ID."""
     where: Text | None = None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pgsnow.model.table import Column
 from pgsnow.model.types.mapping import TypeMapping, as_text, as_variant, decimal
-from pgsnow.model.types.named_types import BY_NAME
+from pgsnow.model.types.named_types import BY_NAME, EXACT_REAL
 
 MAX_PRECISION = 38
 _DIGITS_OF_64_BITS = 18
@@ -35,6 +35,11 @@ def unbounded_numeric() -> TypeMapping:
     return as_text("numeric", "Exact as text, up to its 131,072 digits; `NaN` and the infinities too.")
 
 
+def is_unbounded(column: Column) -> bool:
+    """True for a numeric column without precision."""
+    return column.type_name == "numeric" and column.kind == "b" and column.typmod == -1
+
+
 def enum(name: str) -> TypeMapping:
     return replace(as_text(name, "Its label.", kind="e"), low_cardinality=True)
 
@@ -49,7 +54,9 @@ def array(name: str, *, plain: bool = False) -> TypeMapping:
 
 
 def composite(name: str) -> TypeMapping:
-    note = f"A JSON object by attribute. {_TO_JSON}"
+    note = (
+        f"A JSON object by attribute. {_TO_JSON} An attribute of type money is its text, such as `$1,001.01`."
+    )
     return as_variant(name, note, read="to_json({c})::text", duplicates=True, kind="c")
 
 
@@ -69,21 +76,36 @@ _PLAIN_ARRAYS = frozenset(
 https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat"""
 
 
-def mapping_of(column: Column) -> TypeMapping:
+def mapping_of(column: Column, *, exact_reals: bool = False, trims: bool = False) -> TypeMapping:
     """The mapping of a source column. An unknown type is mapped to its exact text.
 
     A type that has a known name but is of another kind (an enum called `money`) counts as unknown.
+    exact_reals: `real_values: exact`. trims: `char_padding: trim`.
     """
     if column.type_name == "numeric" and column.kind == "b":
         return _numeric_of(column.typmod)
     known = BY_NAME.get(column.type_name)
     if known is not None and known.kind == column.kind:
-        return known
+        if trims and known.postgres == "bpchar":
+            return replace(known, read="{c}::text", own_text="", conversion="without padding")
+        return EXACT_REAL if exact_reals and known.postgres == "float4" else known
     if column.category == "A":
-        return array(column.type_name, plain=column.type_oid in _PLAIN_ARRAYS)
+        return _array_of(column, exact_reals=exact_reals, trims=trims)
     if column.kind == "c":
         return composite(column.type_name)
     return enum(column.type_name) if column.kind == "e" else unknown(column.type_name, column.kind)
+
+
+def _array_of(column: Column, *, exact_reals: bool, trims: bool) -> TypeMapping:
+    """An array whose elements are what single values of their type are."""
+    plain = array(column.type_name, plain=column.type_oid in _PLAIN_ARRAYS)
+    if column.element == "money":
+        return replace(plain, read="to_json({c}::numeric[])::text", plain_json=True, conversion="numbers")
+    if column.element == "float4" and exact_reals:
+        return replace(plain, read="to_json({c}::float8[])::text", conversion="exact doubles")
+    if column.element == "bpchar" and trims:
+        return replace(plain, read="to_json({c}::text[])::text", conversion="without padding")
+    return plain
 
 
 def _numeric_of(typmod: int) -> TypeMapping:
@@ -95,11 +117,18 @@ def _numeric_of(typmod: int) -> TypeMapping:
 
 
 _ALIASES = {
-    "smallint": "int2", "integer": "int4", "int": "int4", "bigint": "int8", "real": "float4",
-    "double precision": "float8", "boolean": "bool", "string": "text", "character varying": "varchar",
-    "timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp", "decimal": "numeric",
+    "smallint": "int2", "integer": "int4", "int": "int4", "bigint": "int8", "tinyint": "int8", "byteint": "int8",
+    "real": "float4", "double precision": "float8", "double": "float8", "float": "float8",
+    "boolean": "bool", "string": "text", "character varying": "varchar", "char varying": "varchar",
+    "binary": "bytea", "varbinary": "bytea", "variant": "json",
+    "timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp",
+    "timestamp_tz": "timestamptz", "timestamp_ntz": "timestamp", "datetime": "timestamp",
+    "time without time zone": "time", "decimal": "numeric", "dec": "numeric",
 }  # fmt: skip
-_NUMERIC = re.compile(r"(?:numeric|decimal)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\Z")
+"""Other names of types in PostgreSQL and in Snowflake (Snowflake docs, "Summary of data types") → the name here."""
+_NUMBER = re.compile(r"(?:number|numeric|decimal|dec)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\Z")
+_MICROSECONDS = re.compile(r"((?:timestamp|datetime|time)\w*)\s*\(\s*6\s*\)")
+"""The precision that both sides have: `timestamp(6) with time zone`, `TIMESTAMP_NTZ(6)`."""
 _WRITTEN = frozenset(
     {
         *("int2", "int4", "int8", "oid", "float4", "float8", "bool", "money"),
@@ -110,13 +139,15 @@ _WRITTEN = frozenset(
 
 
 def mapping_named(text: str) -> TypeMapping:
-    """The mapping of a type in the configuration (`cast`, `adds`), such as `bigint` or `numeric(12,2)`. Raises
-    ValueError if it is unknown."""
-    name = " ".join(text.lower().split())
-    if match := _NUMERIC.match(name):
+    """The mapping of a type in the configuration (`cast`, `adds`), as PostgreSQL or Snowflake writes it: `bigint`,
+    `numeric(12,2)`, `NUMBER(12, 2)`, `TIMESTAMP_NTZ`. Raises ValueError if it is unknown."""
+    name = _MICROSECONDS.sub(r"\1", " ".join(text.lower().split()))
+    if match := _NUMBER.match("number(38, 0)" if name == "number" else name):
         mapping = numeric(int(match[1]), int(match[2] or 0))
         if mapping.snowflake == "VARCHAR":
-            raise ValueError(f"{text!r}: Snowflake's NUMBER has at most 38 digits")
+            raise ValueError(
+                f"{text!r}: Snowflake's NUMBER has at most 38 digits, 37 of them after the point"
+            )
         return mapping
     name = _ALIASES.get(name, name)
     if name == "numeric":

@@ -19,6 +19,7 @@ from pgsnow.operations.check.result import CheckResult, Level, failing_as, ok, w
 from pgsnow.operations.check.source import check_copy, check_source
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
+from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
@@ -52,8 +53,12 @@ def run_checks(
     with failing_as("postgres", results.append), translating(), source.connect() as conn:
         results.extend(check_source(conn, settings.source.display))
         results.append(check_copy(source))
+        surveyed = survey_of(conn, [table.source for table in chosen])
         for table in chosen:
-            found, plan = check_table(conn, table, settings.snowflake, known.get(table.name))
+            known_table = known.get(table.name)
+            found, plan = check_table(
+                conn, table, settings.snowflake, known_table, surveyed.get(table.source)
+            )
             results.extend(found)
             prepared.extend([plan] if plan else [])
     source.close()

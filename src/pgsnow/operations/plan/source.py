@@ -12,6 +12,8 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.discovery.advice import advice_for, type_decisions
+from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.definition_diff import followed_note
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
@@ -20,6 +22,7 @@ from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 from pgsnow.postgres.catalog.describe import describe
+from pgsnow.postgres.catalog.obstacles import try_read
 from pgsnow.postgres.catalog.privileges import Access
 from pgsnow.postgres.incremental.probe import Probe, probe
 from pgsnow.postgres.incremental.strategy import why_mode
@@ -47,6 +50,7 @@ class SourceInspection:
     access: Mapping[SourceName, Access]
     settings: SnowflakeSettings
     full: bool
+    surveyed: Mapping[SourceName, SurveyedTable]
 
     def begin(self, table: TableConfig) -> Found:
         """Raises SourceUnavailable alone; what stops the table is in its preview."""
@@ -55,6 +59,7 @@ class SourceInspection:
         try:
             drift = prepare(table, describe(self.conn, table.source), self.settings, known).drift
             plan = drift.plan
+            try_read(self.conn, plan)
             seen = probe(self.conn, plan, self.checkpoints.get(table.name), self.horizon)
         except PgsnowError as error:
             return Found(found.stopped(error), None)
@@ -65,6 +70,8 @@ class SourceInspection:
             reads=self._reads(seen, drift),
             mode=str(mode),
             mode_reason=why_mode(plan, mode),
+            types=tuple(str(decision) for decision in type_decisions(plan)),
+            warnings=tuple(str(advice) for advice in advice_for(plan, self.surveyed.get(table.source))),
         )
         return Found(preview, drift)
 

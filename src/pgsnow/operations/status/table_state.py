@@ -73,9 +73,17 @@ def health_of(
         return TableHealth(HealthState.RUNNING, _backfill(row))  # also when other workers load its chunks
     if row.open_errors:
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
-        return TableHealth(HealthState.PARTIAL, f"{rows} rejected: pgsnow errors list")
+        return TableHealth(HealthState.PARTIAL, f"{rows} rejected{_stale(row)}: pgsnow errors list")
     state = HealthState.IDLE if row.last_status == Status.IDLE else HealthState.SYNCED
     return TableHealth(state, _staged(row))
+
+
+def _stale(row: WatermarkRow) -> str:
+    """Rejected rows of which Snowflake keeps an older version, with the reason of the newest."""
+    if not row.stale_rows:
+        return ""
+    versions = "its older version" if row.stale_rows == 1 else "their older versions"
+    return f", {row.stale_rows} of them stale: Snowflake keeps {versions} ({row.stale_reason})"
 
 
 def _backfill(row: WatermarkRow) -> str:

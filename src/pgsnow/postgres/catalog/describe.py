@@ -56,7 +56,7 @@ def _described(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         own = conn.execute(text_of(fingerprints_query([name])).encode()).fetchall()
         table = cursor.execute(_SQL["table"], [name.schema, name.table]).fetchone()
         if table is None:
-            raise SourceTableMissing(f"{name}: there is no such table")
+            raise _missing(name, cursor.execute(_SQL["similar"], [name.schema, name.table]).fetchone() or {})
         _check(name, table)
         oid = {"table": table["oid"]}
         leaves = cursor.execute(_SQL["leaves"], oid).fetchall()
@@ -81,6 +81,9 @@ def _described(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         estimated_rows=table["estimated_rows"],
         total_bytes=table["total_bytes"],
         fingerprint=own[0][-1] if own else "",
+        unreadable=tuple((name, quoted) for name, quoted in table["unreadable"]),
+        quoted=table["quoted_table"],
+        role=table["quoted_role"],
     )
 
 
@@ -88,6 +91,15 @@ def _filenode(stored: Sequence[Mapping[str, Any]]) -> str:
     """A hash of the files that store the rows; empty if there are none."""
     nodes = [table["filenode"] for table in stored if table["filenode"]]
     return hashlib.sha256(";".join(nodes).encode()).hexdigest()[:16] if nodes else ""
+
+
+def _missing(name: SourceName, found: Mapping[str, Any]) -> SourceTableMissing:
+    """The error for a table that does not exist, with tables of the same name in another case or another schema."""
+    what = "there is no such table" if found["has_schema"] else f"there is no schema {name.schema}"
+    advice = f"Database {found['database']} has no such table. Correct `source:` in sync_config.yaml."
+    if found["others"]:
+        advice += f" It has {', '.join(found['others'])}."
+    return SourceTableMissing(f"{name}: {what}", advice=advice)
 
 
 def _check(name: SourceName, table: Mapping[str, Any]) -> None:

@@ -11,9 +11,10 @@ from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.config.sync_config import LateRows, TableMode
+from pgsnow.model.errors import SourceAccessDenied
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, bounding_low
 from pgsnow.postgres.incremental.sequence import Fetch, SequenceState, read_sequence
 from pgsnow.postgres.incremental.window import (
     EPOCH,
@@ -23,7 +24,6 @@ from pgsnow.postgres.incremental.window import (
     is_integer,
     lookback_bound,
     lower_bound,
-    xid_from,
 )
 
 CONTENT_CHANGED = "the content changed"
@@ -32,6 +32,8 @@ _MODES = {
     LateRows.LOOKBACK: (ReadMode.LOOKBACK,),
     LateRows.OFF: (ReadMode.CURSOR,),
 }
+_BY_XID = frozenset({ReadMode.XMIN, ReadMode.LOOKBACK})
+"""Modes that cannot do without transaction ids. (A lookback would find the newest rows again in each tick.)"""
 _LOSSLESS = _MODES[LateRows.LOSSLESS]
 _OTHER_MODES = {
     TableMode.XMIN: (ReadMode.XMIN, ReadMode.WATERMARK),
@@ -60,16 +62,20 @@ class ReadStrategy:
     full_read: str | None
     window: Window | None
     sequence: SequenceState | None = None
+    audit_every: float = 0.0
 
     def read_point(self, x: int, xmax: int, *, standby: bool) -> ReadPoint:
         """The strategy applied to a snapshot with this xmin and xmax."""
-        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape)
+        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, self.audit_every)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
         if self.full_read is not None or checkpoint is None:
             return self.full_read
-        return None if self.mode is ReadMode.CURSOR else reason_in_xids(checkpoint, x, xmax)
+        if self.mode is ReadMode.CURSOR:
+            return None
+        since = checkpoint.x if self.window is None else self.window.since
+        return reason_in_xids(checkpoint, x, xmax, since)
 
 
 def choose_strategy(
@@ -85,19 +91,27 @@ def choose_strategy(
 
     full: a person requested a full read, which also lets a table in xmin mode try its watermark again.
     because: why everything must be read, if that cannot be seen from the checkpoint.
-    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
+    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises, and
+    SourceAccessDenied if the mode needs transaction ids that the role may not read."""
     reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("requested" if full else None)
     mode = mode_of(plan, None if full else checkpoint)
     sequence = None
     if mode is ReadMode.WATERMARK and is_integer(plan):
         sequence = read_sequence(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if sequence is None else mode
-    if reason is not None or checkpoint is None:
-        return ReadStrategy(mode, plan.shape, reason, None, sequence)
-    bound = _bound(plan, mode, checkpoint, horizon)
-    if sequence is not None and sequence.restarted:
-        bound = None  # the sequence has given small values again: by xid alone, this once
-    return ReadStrategy(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), sequence)
+    if mode in _BY_XID and not plan.has_xmin:
+        raise _xmin_denied(plan, mode)
+    window = None
+    if reason is None and checkpoint is not None:
+        # A sequence that went back has given small values again: by xid alone, this once.
+        restarted = sequence is not None and sequence.restarted
+        bound = None if restarted else _bound(plan, mode, checkpoint, horizon)
+        since, seen = checkpoint.x, checkpoint.seen
+        if mode is ReadMode.XMIN and checkpoint.mode is ReadMode.WATERMARK:
+            # No audit follows in xmin mode: what the watermark hid since the last one is read now.
+            since, seen = min(since, checkpoint.audit_x or 0), frozenset()
+        window = Window(plan, since, bound, seen, checkpoint.again)
+    return ReadStrategy(mode, plan.shape, reason, window, sequence, plan.config.audit_every)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
@@ -105,7 +119,17 @@ def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Hor
         return lookback_bound(plan, checkpoint, horizon)
     if mode is not ReadMode.WATERMARK:
         return lower_bound(plan, UNBOUNDED)
-    return lower_bound(plan, checkpoint.low, at_most=checkpoint.last_watermark)
+    at_most = checkpoint.last_watermark if plan.has_xmin else None
+    return lower_bound(plan, bounding_low(checkpoint), at_most=at_most)
+
+
+def _xmin_denied(plan: TablePlan, mode: ReadMode) -> SourceAccessDenied:
+    """The error of a table that is read by transaction id, where the role may not read those."""
+    source = plan.source
+    return SourceAccessDenied(
+        f"{source.name}: role {source.role} may not read the system column xmin ({why_mode(plan, mode)})",
+        advice=f"{source.grant_on(['xmin'])} Or write `mode: full`, which needs no system column.",
+    )
 
 
 def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
@@ -122,13 +146,9 @@ def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
 
 
 def is_usable(plan: TablePlan) -> bool:
-    """True if a bound on the watermark can be determined. An integer shows when it was assigned only if a single
-    sequence assigns it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
-    if not is_integer(plan):
-        return True
-    column = plan.watermark_column.name
-    sequences = [(cache, step) for name, cache, step in plan.source.sequence_cache if name == column]
-    return len(sequences) == 1 and sequences[0][0] == 1 and sequences[0][1] > 0
+    """True if a bound on the watermark can be determined. An integer must show when it was assigned: no session may
+    keep a stock of older values, and no writer may choose one."""
+    return not is_integer(plan) or plan.source.is_numbered_in_order(plan.watermark_column.name)
 
 
 def seen_xid(
@@ -140,7 +160,7 @@ def seen_xid(
     ago still shows the low half of its xid, and that may now be a running transaction's, whose rows must not be
     taken for read. Only a watermark between the bound and the present shows that a row is new.
     """
-    xid = xid_from(window.since)
+    xid = window.xid
     if xmax < EPOCH:
         return xid
     if window.bound is None:
@@ -181,11 +201,12 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     return None
 
 
-def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int) -> str | None:
-    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint; or None."""
+def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int, since: int | None = None) -> str | None:
+    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint, with a window from `since` on (None:
+    from the checkpoint's x); or None."""
     if x < checkpoint.x:
         return "transaction ids went back (another server, or an older state of this one)"
-    if xmax - checkpoint.x >= HALF:
+    if xmax - (checkpoint.x if since is None else since) >= HALF:
         return "more than 2^31 transactions since the last read"
     return None
 
@@ -195,12 +216,20 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if mode in _WHY_WITHOUT_WATERMARK:
         return _WHY_WITHOUT_WATERMARK[mode]
     watermark = plan.watermark.name if plan.watermark is not None else None
+    if mode is ReadMode.WATERMARK and not plan.has_xmin:
+        return (
+            f"rows are found by {watermark} alone, because the role may not read xmin: some are read again, and an"
+            " audit that is due reads the whole table if any row has changed"
+        )
     if mode is not ReadMode.XMIN:
         return _WHY_BY_WATERMARK[mode].format(watermark)
     if plan.config.mode is TableMode.XMIN or watermark is None:
         return "mode: xmin; changed rows are found by transaction id alone, so each tick scans every row"
     if not is_usable(plan):
-        return f"by transaction id: no single sequence assigns {watermark} upward, one value at a time"
+        return (
+            f"by transaction id: nothing shows that values of {watermark} are given out in order (it is not GENERATED"
+            " ALWAYS AS IDENTITY from a sequence with INCREMENT 1 and CACHE 1)"
+        )
     if is_integer(plan):
         return f"by transaction id: the sequence of {watermark} cannot be read, or an audit found it wrong"
     return f"by transaction id: an audit found rows whose {watermark} is wrong"

@@ -5,7 +5,8 @@ CLUSTER, a rewriting ALTER TABLE, TRUNCATE) moves it, and then SchemaMoved is ra
 snapshot of `plan_backfill` saw, and that is still alive, is in the range that holds its ctid, whenever that
 is read; any other has an xid and a watermark that a read from the backfill plan's checkpoint covers (I1, I2
 and I5 of window.py). The whole argument: docs/decisions/17-a-backfill-in-chunks.md. TID range scans:
-https://www.postgresql.org/docs/release/14.0/ Where there are none, ranges of the key serve: key_ranges.py.
+https://www.postgresql.org/docs/release/14.0/ Where there are none, or the role may not read
+ctid, ranges of the key serve: key_ranges.py.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def _chunks(snap: Snapshot, plan: TablePlan) -> tuple[Range, ...]:
     limit = plan.config.max_mb_per_chunk * MEGABYTE
     if size <= limit:
         return _WHOLE
-    if all(by_blocks for *_, by_blocks, _ in stored):
+    if all(by_blocks for *_, by_blocks, _ in stored) and plan.source.may_read("ctid"):
         blocks = [blocks for blocks, *_ in stored]
         return block_ranges(blocks, max(1, int(sum(blocks) * limit / size)))
     return key_ranges(snap, plan, size / limit, size) if all(by_key for *_, by_key in stored) else _WHOLE

@@ -8,7 +8,6 @@ https://www.postgresql.org/docs/current/functions-comparisons.html#ROW-WISE-COMP
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import InitVar, dataclass, field
 from types import TracebackType
 
@@ -57,12 +56,10 @@ class KeysetReader:
         """The last one that the ledger can store: without bytes that are in no encoding. Rows behind it come again."""
         self._last = LastWatermark(self.plan, self._before.last_watermark if self._before else None)
         self._point: ReadPoint | None = None
-        self._open = ExitStack()
         self._pages: Generator[Page] | None = None
 
     def __enter__(self) -> KeysetReader:
-        """Raises SourceUnavailable, SourceAccessDenied."""
-        self._connection = self._open.enter_context(self.source.copy_connection())
+        """Each page takes a connection: the server may end one that is idle while a page is loaded."""
         return self
 
     def __exit__(
@@ -71,7 +68,6 @@ class KeysetReader:
         """Cancels the query if rows are still coming; its thread has ended when this returns."""
         if self._pages is not None:
             self._pages.close()
-        self._open.__exit__(kind, error, trace)
 
     def pages(self) -> Generator[Page]:
         """The rows, once, at most `batch_size` a page; columns named and typed as `plan.fields` say.
@@ -109,7 +105,7 @@ class KeysetReader:
     def _unordered(self, which: Composable) -> Iterator[Page]:
         """Rows that the cursor has no place for (their watermark is NULL or infinite), or that it has passed."""
         condition = sql.both([which, sql.where_given(self.plan)])
-        with open_snapshot(self._connection, self.plan) as snap:
+        with self.source.copy_connection() as connection, open_snapshot(connection, self.plan) as snap:
             self._note_start(snap)
             query = SQL("select {} from {} where {}").format(
                 select_list(self.plan, guard=snap.may_hold_oversize),
@@ -122,7 +118,7 @@ class KeysetReader:
 
     def _next_page(self) -> tuple[int, Sequence[Page]]:
         """The number of rows read, and the page (none, if there are no more rows)."""
-        with open_snapshot(self._connection, self.plan) as snap:
+        with self.source.copy_connection() as connection, open_snapshot(connection, self.plan) as snap:
             self._note_start(snap)
             batches = list(snap.batches(self._query(guard=snap.may_hold_oversize)))
         if not batches:

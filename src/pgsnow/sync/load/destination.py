@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.cleanup import prune
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
+from pgsnow.snowflake.query import select_keys
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
@@ -89,6 +91,10 @@ class Destination(Protocol):
         """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
         many."""
 
+    def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
+        """Those of these keys (values of the plan's target key) of which the target has a row; none if there is no
+        target."""
+
     def close(self) -> None:
         """Close connections. Never raises."""
 
@@ -156,6 +162,13 @@ class SnowflakeDestination:
 
     def prune(self, fence: int) -> int:
         return self.session.do(lambda session: prune(session, self._load.plan.target, fence))
+
+    def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
+        plan = self._load.plan
+        try:
+            return self.session.do(lambda session: select_keys(session, plan.target, plan.target_key, keys))
+        except TargetMissing:
+            return ()
 
     def _remove(
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]

@@ -85,6 +85,8 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
                 record_staged(run, new[recorded:], reader.checkpoint(), None)
                 recorded = len(new)
         run.rejected.flush()
+        if run.recorder.rows_rejected:
+            run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
         record_staged(run, new[recorded:], reader.checkpoint(), run.destination.definition(run.drift))
     if rows := sum(batch.rows for batch in new):
         within = format_duration(run.plan.config.load_every)
@@ -139,6 +141,10 @@ def load_waiting(run: RunContext) -> RunContext | None:
         if run.destination.prepare_again().created:
             return begin_again(run, waiting)
         return read_again(run, str(error))
+    if (
+        run.claim.has_open_errors or run.recorder.rows_rejected
+    ):  # what was just loaded may be an older version
+        run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=False)
     with run.recorder.timed("checkpoint"):
         run.table.staged_loaded()
     if run.claim.checkpoint is not None:

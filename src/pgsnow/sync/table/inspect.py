@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
@@ -87,9 +87,8 @@ class Inspector:
                 checkpoint, finding = audit_if_due(conn, plan, claim.checkpoint, horizon)
                 if finding is not None:
                     recorder.events.append(finding)
-                before = claim.checkpoint.shape if claim.checkpoint is not None else None
-                if claim.stored_definition is None and before == plan.shape != plan.older_shape:
-                    drift = replace(drift, full_read="a column was added with a default")
+                if claim.stored_definition is None and claim.checkpoint is not None:
+                    drift = drift.without_definition(claim.checkpoint.shape)
                 recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
                 if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
                     checkpoint = checkpoint.evolve(low=UNBOUNDED)

@@ -68,6 +68,9 @@ def load_changes(run: RunContext) -> bool:
                 if reader.resumable:
                     steps.advance(run, reader.checkpoint())
         run.rejected.flush()
-        steps.finish_full_read(run, loader.finish())
+        complete = loader.finish()
+        steps.finish_full_read(run, complete)
+        if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
+            steps.note_stale_rows(run, complete)
         steps.advance(run, reader.checkpoint(), run.destination.definition(run.drift))
     return True

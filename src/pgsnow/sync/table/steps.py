@@ -93,6 +93,15 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         run.recorder.events.append(f"deleted {deleted} rows that are gone from the source")
 
 
+def note_stale_rows(run: RunContext, complete: Complete) -> None:
+    """After a load with rejected rows: record of which of them the target keeps an older version. It is asked once for
+    each of them, and again after its content was replaced."""
+    if complete.replaced:
+        run.rejected.judge_older_versions(lambda _keys: (), only_unknown=False)
+    else:
+        run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=run.backfill is None)
+
+
 def advance(run: RunContext, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
     """Move the checkpoint: Snowflake has everything up to it. source: the source's definition to store, with the
     last checkpoint of the run."""
