@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from psycopg import sql
+
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.ledger import LEASE_SECONDS
 from pgsnow.ledger.migrate import migrations
@@ -33,6 +35,7 @@ def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
             *_writable(conn, schema, settings.display),
             *check_tables(conn, schema),
             _session_kept(conn),
+            *_unverified(conn, schema),
         ]
 
 
@@ -73,6 +76,21 @@ def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[Che
 def _is_current(conn: LedgerConnection, schema: str) -> bool:
     """True if a run has nothing to create or upgrade."""
     return version_of(conn, schema) == migrations()[-1].version
+
+
+def _unverified(conn: LedgerConnection, schema: str) -> Iterator[CheckResult]:
+    """A warning for each table whose source lost rows that the target may still hold."""
+    ledger = sql.Identifier(schema, "sync_watermarks")
+    found = conn.execute("select to_regclass(%s) as there", [ledger.as_string(conn)]).fetchone()
+    if found is None or found["there"] is None:
+        return
+    # as JSON, because an older ledger does not have the column
+    doubts = sql.SQL("select source_table, to_jsonb(w) ->> 'unverified' as why from {} w order by 1")
+    for row in conn.execute(doubts.format(ledger)).fetchall():
+        if row["why"] is not None:
+            table = row["source_table"]
+            advice = f"pgsnow run --select {table} --full-refresh, then pgsnow verify --select {table}"
+            yield warning(table, row["why"], advice)
 
 
 def _session_kept(conn: LedgerConnection) -> CheckResult:

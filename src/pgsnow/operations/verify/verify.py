@@ -176,18 +176,23 @@ class Comparison:
 
 
 def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]:
-    """Compare these tables (all enabled ones by default). Writes nothing.
+    """Compare these tables (all enabled ones by default). Writes nothing, except that a table without differences is
+    no longer `unverified` in the ledger.
 
     Raises the error that stops a comparison: SourceUnavailable, TargetUnavailable, SourceTableMissing …
     """
     chosen = engine.config.select(tables)
     tag = "pgsnow:verify"
+    before: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
+    doubts = {row.source_table: row.unverified for row in before}
     with engine.source.connect() as conn, connect(engine.settings.snowflake, query_tag=tag) as session:
         verdicts = [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
     rows: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     waiting = {row.source_table: row.staged_rows for row in rows}
     for verdict in verdicts:
         verdict.staged = waiting.get(verdict.table, 0)
+        if verdict.equal and (why := doubts.get(verdict.table)):
+            engine.ledger.checkpoints.verified(verdict.table, why)
     return verdicts
 
 

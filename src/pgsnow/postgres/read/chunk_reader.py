@@ -20,14 +20,21 @@ from psycopg.sql import SQL, Composed, Literal
 
 from pgsnow.model.backfill import Blocks, Keys, Range, block_ranges
 from pgsnow.model.batch import Page
-from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.checkpoint import (
+    WENT_BACK,
+    Checkpoint,
+    Horizon,
+    ReadMode,
+    break_in_history,
+    is_unproven,
+)
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.strategy import choose_strategy, reason_in_xids
+from pgsnow.postgres.incremental.strategy import choose_strategy, lsn_for, reason_in_xids
 from pgsnow.postgres.read.key_ranges import in_keys, is_keyed, key_ranges
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
@@ -47,11 +54,16 @@ class BackfillPlan:
     chunks: tuple[Range, ...]
     x: int
     xmax: int
+    horizon: Horizon
 
     def continues(self, checkpoint: Checkpoint) -> bool:
         """True if a backfill that began with this earlier checkpoint may be continued."""
-        same_server = checkpoint.identity == self.checkpoint.identity
-        return same_server and reason_in_xids(checkpoint, self.x, self.xmax) is None
+        return not self.went_back(checkpoint) and reason_in_xids(checkpoint, self.x, self.xmax) is None
+
+    def went_back(self, checkpoint: Checkpoint) -> bool:
+        """True if the source may have lost rows since this earlier checkpoint."""
+        broken = break_in_history(checkpoint, self.horizon) or reason_in_xids(checkpoint, self.x, self.xmax)
+        return broken in WENT_BACK or is_unproven(checkpoint, self.horizon)
 
 
 def plan_backfill(
@@ -69,15 +81,18 @@ def plan_backfill(
 
     `horizon` was taken before. Raises what `open_snapshot` raises, SchemaMoved among it.
     """
-    with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+    with (
+        source.copy_connection() as connection,
+        open_snapshot(connection, plan, lsn_for(horizon)) as snap,
+    ):
         strategy = choose_strategy(snap.fetch, plan, checkpoint, horizon, full=full, because=because)
         reason = strategy.full_read_at(checkpoint, snap.x, snap.xmax)
         if reason is None:
             return None
-        point = strategy.read_point(snap.x, snap.xmax, standby=snap.standby)
+        point = strategy.read_point(snap.x, snap.xmax, standby=snap.standby, lsn=snap.lsn)
         chunks = _chunks(snap, plan) if strategy.mode in _LOSSLESS else _WHOLE
         return BackfillPlan(
-            reason, next_checkpoint(None, horizon, point, full=True), chunks, snap.x, snap.xmax
+            reason, next_checkpoint(None, horizon, point, full=True), chunks, snap.x, snap.xmax, horizon
         )
 
 

@@ -24,7 +24,7 @@ from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitting_rows, oversize_rows
 from pgsnow.postgres.incremental.content_hash import ROW_HASHES, row_hashes
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, lsn_for, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
 from pgsnow.postgres.read.snapshot import open_snapshot
@@ -101,7 +101,9 @@ class SnapshotReader:
         session keeps it locked), SourceTableMissing, SourceAccessDenied."""
         with ExitStack() as opening:
             connection = opening.enter_context(self.source.copy_connection())
-            self._snapshot = opening.enter_context(open_snapshot(connection, self.plan))
+            self._snapshot = opening.enter_context(
+                open_snapshot(connection, self.plan, lsn_for(self.horizon))
+            )
             snap, before = self._snapshot, self.before
             self._strategy = choose_strategy(
                 snap.fetch, self.plan, before, self.horizon, full=self.full, because=self.because
@@ -114,7 +116,8 @@ class SnapshotReader:
             everything = self._window is None or self._window.bound is None
             self._hashes = self.plan.whole or (everything and not self.plan.has_xmin)
             before = None if self.full_read else before
-            self._seen = SeenXids(snap.x, {xid for xid in before.seen if xid >= snap.x} if before else set())
+            seen = before.seen if before and not (self._window and self._window.always_from) else ()
+            self._seen = SeenXids(snap.x, {xid for xid in seen if xid >= snap.x})
             self._last = (
                 LastWatermark(self.plan, before.last_watermark if before else None)
                 if self.plan.watermark
@@ -166,7 +169,7 @@ class SnapshotReader:
         return next_checkpoint(
             self.before,
             self.horizon,
-            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby),
+            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby, lsn=snap.lsn),
             full=self.full_read is not None,
             seen=self._seen.xids,
             last_watermark=self._last.text if self._last else None,

@@ -62,6 +62,8 @@ class Snapshot:
     replaced: Composable | None = None
     """Where the table could not be locked before the snapshot: a query, for after a read, whether the table was
     replaced in between."""
+    lsn: int | None = None
+    """As in Position; None unless it was asked for."""
 
     def fetch(self, query: Composable) -> list[tuple[object, ...]]:
         """Run a query and return its rows. Raises SourceUnavailable, SourceTableMissing, SourceQueryFailed."""
@@ -84,16 +86,18 @@ class Snapshot:
 
 
 @contextmanager
-def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snapshot]:
+def open_snapshot(
+    connection: CopyConnection, plan: TablePlan, lsn: Composable = SQL("null::bigint")
+) -> Iterator[Snapshot]:
     """A snapshot for the length of a `with` block, of the table that the plan was made for. After a failure inside it
-    the connection is spoiled.
+    the connection is spoiled. lsn: expression for Snapshot.lsn.
 
     Raises SchemaMoved if the table's definition has changed since, SourceUnavailable if another session keeps it
     locked, SourceTableMissing, SourceAccessDenied."""
     table = str(plan.source.name)
     try:
         with translating(table):
-            snap = _begun(connection, plan)
+            snap = _begun(connection, plan, lsn)
         if plan.fingerprint is not None:
             found = snap.fetch(fingerprints_query([plan.source.name]))
             if [fingerprint for *_, fingerprint in found] != [plan.fingerprint]:
@@ -107,7 +111,7 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
             connection.run("commit")
 
 
-def _begun(connection: CopyConnection, plan: TablePlan) -> Snapshot:
+def _begun(connection: CopyConnection, plan: TablePlan, lsn: Composable) -> Snapshot:
     """Locks the table, then takes the snapshot: SET and LOCK take none, the first SELECT does."""
     begin = f"{_BEGIN}; {local_settings(READ_SETTINGS, connection.server_version)}"
     replaced: Composable | None = _NAMES_ANOTHER.format(
@@ -127,11 +131,13 @@ def _begun(connection: CopyConnection, plan: TablePlan) -> Snapshot:
             replaced = _HAS_OTHER_FILES  # whether the rows may be read, the query will show
             connection.run("rollback")
             connection.run(begin)
-    ((x, xmax, standby, encoding, oversize),) = connection.rows(
+    ((x, xmax, standby, encoding, oversize, end),) = connection.rows(
         f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text,"
-        f" {sql.text_of(may_hold_oversize(plan))}"
+        f" {sql.text_of(may_hold_oversize(plan))}, {sql.text_of(lsn)}"
     )
     unchecked_text = encoding == "SQL_ASCII"
     if unchecked_text:  # else the server checks each text, and a bad one ends the read
         connection.run("select set_config('client_encoding', 'SQL_ASCII', true)")
-    return Snapshot(connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize, replaced)
+    return Snapshot(
+        connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize, replaced, end
+    )
