@@ -37,6 +37,7 @@ KEYS = [
 """Type, key, the equal key that replaces it, what the target holds."""
 REFUSED = [
     ("text collate ignores_case", "Postgres compares it by a collation that calls different texts equal"),
+    ("ignoring", "Postgres compares it by a collation that calls different texts equal"),
     ("tsquery", "Postgres does not compare tsquery by its text"),
     ("jsonb", "Snowflake does not compare exactly"),
     ("numeric[]", "Snowflake does not compare exactly"),
@@ -52,6 +53,7 @@ set allow_system_table_mods = on;
 update pg_collation set collisdeterministic = false where collname = 'ignores_case';
 create type pair as (a numeric, b citext);
 create domain named as text[];
+create domain ignoring as text collate ignores_case;
 create type namerange as range (subtype = text, collation = ignores_case);
 """
 """PostgreSQL may be built without ICU, so the collation is nondeterministic in the catalog alone."""
@@ -94,6 +96,22 @@ def test_a_key_without_a_canonical_form_is_refused_with_the_reason(
         [result], _ = check_table(world.source, engine.config.tables[0], world.settings.snowflake)
     assert result.level is Level.FAILED
     assert why in result.detail
+
+
+def test_check_warns_of_a_key_whose_type_is_known_by_its_text_only(memory_world: MemoryWorld) -> None:
+    """pgsnow cannot know what a type of an unknown extension calls equal."""
+    world = memory_world
+    world.sql(
+        "create type odd;"
+        " create function odd_in(cstring) returns odd language internal strict immutable as 'textin';"
+        " create function odd_out(odd) returns cstring language internal strict immutable as 'textout';"
+        " create type odd (input = odd_in, output = odd_out, like = text);"
+        " create view things as select 'a'::odd as k"
+    )
+    world.tables = [{"source": "public.things", "target": "analytics.things", "pk": "k", "mode": "full"}]
+    [_, _, found], _ = check_table(world.source, world.config.tables[0], world.settings.snowflake)
+    assert found.level is Level.WARNING
+    assert "pk column k has type odd, which pgsnow knows by its text only" in found.detail
 
 
 @pytest.mark.parametrize("kind", ["text collate ignores_case", "tsquery", "namerange"])

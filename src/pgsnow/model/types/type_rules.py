@@ -49,7 +49,9 @@ def array(name: str, *, plain: bool = False) -> TypeMapping:
 
 
 def composite(name: str) -> TypeMapping:
-    note = f"A JSON object by attribute. {_TO_JSON} An attribute of type money is its text, such as `$1,001.01`."
+    note = (
+        f"A JSON object by attribute. {_TO_JSON} An attribute of type money is its text, such as `$1,001.01`."
+    )
     return as_variant(name, note, read="to_json({c})::text", duplicates=True, kind="c")
 
 

@@ -13,7 +13,7 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import Column, SourceName
-from pgsnow.model.types.key_forms import key_form
+from pgsnow.model.types.key_forms import is_comparable, key_form
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.sync.runtime.planner import Prepared, prepare
@@ -38,10 +38,10 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     key = f"pk {', '.join(map(partial(_key_column, plan), plan.pk))}" if plan.pk else "no key"
     if watermark is None:
         yield ok(table.name, f"{rows}, {key}, mode {table.mode}")
-        yield from _nullable_key(table, plan)
+        yield from _key_columns(table, plan)
         return
     yield ok(table.name, f"{rows}, {key}, watermark {watermark.name} ({watermark.type_name})")
-    yield from _nullable_key(table, plan)
+    yield from _key_columns(table, plan)
     if watermark.name not in plan.source.indexed_first:
         yield warning(
             table.name,
@@ -70,7 +70,7 @@ def _key_column(plan: TablePlan, name: str) -> str:
     return f"{name} (loaded in the form {form!r}, because Postgres calls other texts equal)" if form else name
 
 
-def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
+def _key_columns(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     for name in plan.pk:
         column = plan.source.column(name)
         if column is not None and not column.not_null:
@@ -78,6 +78,13 @@ def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
                 table.name,
                 f"pk column {name} may be NULL: such rows are rejected, because no key identifies them",
                 f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(name)} SET NOT NULL;",
+            )
+        if column is not None and not is_comparable(column):
+            yield warning(
+                table.name,
+                f"pk column {name} has type {column.type_name}, which pgsnow knows by its text only:"
+                " a key that changes to an equal one with another text becomes a second row",
+                "Nothing, if the type compares values by their text; else name another unique key in `pk`.",
             )
 
 
