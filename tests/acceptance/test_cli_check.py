@@ -67,7 +67,11 @@ def test_what_makes_a_table_slow_is_a_warning_with_its_statement(
     user: User, change: str, says: str, fix: str
 ) -> None:
     user.sql(change)
-    [warning] = [f for f in findings(user)["public.users"] if f["level"] == "warning"]
+    warnings = [f for f in findings(user)["public.users"] if f["level"] == "warning"]
+    [doubt] = [
+        f for f in warnings if f["detail"].startswith("watermark_column updated_at: no trigger sets it")
+    ]
+    [warning] = [f for f in warnings if f != doubt]
     assert says in warning["detail"]
     assert fix in warning["fix"]
 

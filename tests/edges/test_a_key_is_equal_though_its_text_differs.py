@@ -109,9 +109,9 @@ def test_check_warns_of_a_key_whose_type_is_known_by_its_text_only(memory_world:
         " create view things as select 'a'::odd as k"
     )
     world.tables = [{"source": "public.things", "target": "analytics.things", "pk": "k", "mode": "full"}]
-    [_, _, found], _ = check_table(world.source, world.config.tables[0], world.settings.snowflake)
-    assert found.level is Level.WARNING
-    assert "pk column k has type odd, which pgsnow knows by its text only" in found.detail
+    results, _ = check_table(world.source, world.config.tables[0], world.settings.snowflake)
+    warnings = [result.detail for result in results if result.level is Level.WARNING]
+    assert any("pk column k has type odd, which pgsnow knows by its text only" in text for text in warnings)
 
 
 @pytest.mark.parametrize("kind", ["text collate ignores_case", "tsquery", "namerange"])

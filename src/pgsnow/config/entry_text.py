@@ -28,6 +28,8 @@ def scalar(value: Any) -> str:
     """One value on one line, quoted if YAML would not read it as the same text."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(scalar(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{scalar(key)}: {scalar(item)}" for key, item in value.items()) + "}"
     text = str(value)
     if _PLAIN.match(text) and text.lower() not in _WORDS:
         return text
@@ -47,7 +49,12 @@ def block(proposal: Proposal, indent: int, inner: int = 2) -> list[str]:
     margin = " " * indent
     if proposal.entry is None:
         return [f"{margin}# {line}".rstrip() for line in _unsynced(proposal)]
-    comments = [f"{margin}# {line}" for reason in proposal.reasons for line in _folded(reason)]
+    notes = (
+        *proposal.reasons,
+        *(f"type: {decision}" for decision in proposal.types),
+        *(f"warning: {text}" for text in proposal.warnings),
+    )
+    comments = [f"{margin}# {line}" for note in notes for line in _folded(note)]
     return [*comments, *(margin + line for line in _item(proposal.entry, inner))]
 
 

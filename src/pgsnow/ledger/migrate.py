@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -37,6 +38,18 @@ def migrations() -> tuple[Migration, ...]:
             version, _, name = file.name.removesuffix(".sql").partition("_")
             found.append(Migration(int(version), name, file.read_text(encoding="utf-8")))
     return tuple(sorted(found))
+
+
+_TABLE = re.compile(r"^create table if not exists (\w+) \((.*?)^\);", re.MULTILINE | re.DOTALL)
+_COLUMN = re.compile(r"^    (?!primary\b|unique\b|check\b|foreign\b|constraint\b)(\w+) ", re.MULTILINE)
+
+
+@cache
+def ledger_tables() -> dict[str, frozenset[str]]:
+    """Each table of a ledger → the columns that it has had since it was created, also in the ledgers of older versions.
+    By them a ledger is recognized in any schema."""
+    tables = (table for migration in migrations() for table in _TABLE.finditer(migration.text))
+    return {table[1]: frozenset(_COLUMN.findall(table[2])) for table in tables}
 
 
 def migrate(settings: HasConninfo, schema: str) -> None:

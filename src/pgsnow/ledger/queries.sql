@@ -589,6 +589,20 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
+-- name: rename_rejected_keys
+-- Stores open errors under the new names of their key's columns. ours: as in add_rejected_rows.
+with mine as (
+    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s for share
+), written as (
+    update {schema}.sync_errors e set key = r.key, key_digest = r.digest
+    from mine cross join jsonb_to_recordset(%(rows)s) as r(key jsonb, digest text, old text)
+    where e.source_table = mine.source_table and e.state = 'open' and e.key_digest = r.old
+        and not exists (select from {schema}.sync_errors o
+                        where o.source_table = e.source_table and o.state = 'open' and o.key_digest = r.digest)
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
 -- name: unjudged_keys
 -- Keys with an open error of which it is not known whether the target has an older version of the row.
 select key from {schema}.sync_errors
@@ -634,7 +648,8 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     coalesce(staged.rows, 0)::bigint as staged_rows, coalesce(staged.bytes, 0)::bigint as staged_bytes,
     case when lag.read is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.read))::float8
-    end as read_lag_seconds
+    end as read_lag_seconds,
+    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds
 from {schema}.sync_watermarks w
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,

@@ -42,6 +42,13 @@ class WatermarkRow:
     staged_bytes: int = 0
     read_lag_seconds: float | None = None
     """Now − the newest source commit known to be read: in Snowflake, or staged for it."""
+    audit_seconds: float | None = None
+    """Seconds since the last audit, or since the first read before there was one."""
+
+    @property
+    def is_integer(self) -> bool:
+        """True if the watermark is an integer, as far as a loaded row shows it."""
+        return self.last_watermark is not None and self.last_watermark.lstrip("-").isdigit()
 
 
 @dataclass(frozen=True, slots=True)

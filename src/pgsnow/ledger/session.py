@@ -166,6 +166,11 @@ def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnecti
     settings_of_each = local_settings(_SERVER | server, connection.info.server_version)
     connection.local = f"set transaction isolation level read committed; {settings_of_each}"
     try:
+        encoding = connection.info.parameter_status("server_encoding") or "UTF8"
+        if encoding != "UTF8":
+            from pgsnow.ledger.any_text import store_any_text
+
+            store_any_text(connection, encoding)
         [found] = connection.execute(_OPENED, {"pid": connection.info.backend_pid}).fetchall()
     except psycopg.Error as error:
         connection.close()

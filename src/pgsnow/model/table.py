@@ -5,6 +5,7 @@ Identifiers are raw (unquoted); they are quoted where SQL is composed.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -28,6 +29,15 @@ def split_name(text: str) -> tuple[tuple[str, bool], ...]:
         if text[at] != ".":
             raise ValueError(f"{text!r} is not a table name")
         at += 1
+
+
+def shown_name(name: str) -> str:
+    """The name in a message: quoted where it would be overlooked or misread."""
+    return name if name.isprintable() and name == name.strip() else json.dumps(name, ensure_ascii=False)
+
+
+KINDS = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
+"""pg_class.relkind → its name in SQL, for statements that people are advised to run."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -147,7 +157,7 @@ class SourceTable:
     """pg_class.relkind: r table, p partitioned, v view, m materialized view, f foreign."""
     columns: tuple[Column, ...]
     unique_keys: tuple[tuple[str, ...], ...] = ()
-    """Column names of each valid, immediate, non-partial, expression-free unique index; the primary key first."""
+    """Column names of each valid, non-partial, expression-free unique index; the primary key first."""
     has_primary_key: bool = False
     """The first of `unique_keys` is the primary key."""
     indexed_first: frozenset[str] = frozenset()

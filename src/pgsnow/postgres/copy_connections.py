@@ -80,7 +80,10 @@ class CopyConnection:
         """Run a statement and return its rows. Raises psycopg.Error."""
         found = self._connection.execute(statement.encode()).fetchall()
         # psycopg leaves text as bytes where the client's encoding is SQL_ASCII
-        return [tuple(v.decode() if isinstance(v, bytes) else v for v in row) for row in found]
+        return [
+            tuple(v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else v for v in row)
+            for row in found
+        ]
 
     @contextmanager
     def stream(self, query: str) -> Iterator[tuple[Iterator[pa.RecordBatch], Callable[[], None]]]:

@@ -117,7 +117,8 @@ class TestDescribing:
             False,
             True,
         ]
-        assert found.unique_keys == (("id",), ("other", "num"), ("tags",))
+        deferrable = ("num",)  # a committed snapshot never shows a key twice
+        assert found.unique_keys == (("id",), deferrable, ("other", "num"), ("tags",))
         assert found.indexed_first == {"id", "other", "num", "updated_at", "tags"}
         assert found.sequence_cache == (("id", 1, 1), ("other", 1, 1), ("num", 20, 1))
         assert found.relkind == "r"

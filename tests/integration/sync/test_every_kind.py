@@ -47,7 +47,7 @@ def test_every_kind_is_proposed_synced_and_compared_or_refused_with_a_reason(wor
     """Without a hand edit: found, run, changed, run again."""
     world.sql("drop table users")
     world.sql(KINDS)
-    found = discover(world.settings.source, Choice(), target_schema="kinds")
+    found = discover(world.settings.source, Choice(), views=True, target_schema="kinds")
     world.tables = [dict(p.entry) for p in found if p.entry]
     refused = {p.name.table: p.refusal for p in found if not p.entry}
     assert refused.keys() == {"clash", "bare"}
@@ -114,7 +114,7 @@ SOME = ("tables", "columns", "pg_class", "pg_type", "pg_stats", "pg_attribute", 
 def test_the_catalogs_own_tables_and_views_are_synced_or_refused(world: World, all_of_them: bool) -> None:
     """Views over views, types that only the catalog has, thousands of rows."""
     choice = Choice(("information_schema", "pg_catalog"), include=() if all_of_them else SOME)
-    found = discover(world.settings.source, choice, target_schema="catalog")
+    found = discover(world.settings.source, choice, views=True, target_schema="catalog")
     assert len(found) > 150 if all_of_them else len(found) == len(SOME)
     assert all(bool(p.entry) != bool(p.refusal) for p in found)
     world.tables = [dict(p.entry) for p in found if p.entry]

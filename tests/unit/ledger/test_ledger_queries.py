@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import pgsnow.ledger
-from pgsnow.ledger.migrate import migrations
+from pgsnow.ledger.migrate import ledger_tables, migrations
 from pgsnow.ledger.queries import statement, texts
-from pgsnow.operations.discover.discover import LEDGER_TABLES
 
 SOURCES = "\n".join(path.read_text() for path in sorted(Path(pgsnow.ledger.__path__[0]).glob("*.py")))
 UNFENCED = {"claim": "it grants the fence", "add_tables": "it adds rows that nobody can have claimed"}
@@ -44,9 +43,12 @@ def test_a_statement_that_is_not_there_is_a_key_error() -> None:
         statement("no such statement", "public")
 
 
-def test_discovery_knows_all_tables_of_the_ledger() -> None:
+def test_discovery_knows_all_tables_of_the_ledger_and_their_columns() -> None:
     created = {
         name for m in migrations() for name in re.findall(r"create table if not exists (\w+)", m.text.lower())
     }
     assert created
-    assert created <= LEDGER_TABLES
+    assert created == ledger_tables().keys()
+    assert ledger_tables()["sync_horizon"] == {"source", "taken_at", "begun", "updated_at"}
+    assert "backfill" in ledger_tables()["sync_chunks"]
+    assert "primary" not in ledger_tables()["sync_chunks"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.discovery.proposal import Proposal, propose
-from pgsnow.model.discovery.survey import RowSecurity
+from pgsnow.model.discovery.survey import ColumnFacts, RowSecurity
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import choose_key
 from tests.unit.model.surveyed import ID, UPDATED, column, surveyed
@@ -27,7 +27,10 @@ def entries(*names: str, **options: Any) -> list[Any]:
 
 
 def test_the_entry_has_what_the_configuration_needs_and_nothing_else() -> None:
-    assert one(ID, UPDATED).entry == {
+    proposal = one(ID, UPDATED, facts={"updated_at": ColumnFacts(set_on_update=True)})
+    assert proposal.mode == "watermark"
+    assert "a trigger sets it at every update" in proposal.mode_reason
+    assert proposal.entry == {
         "source": "public.t",
         "target": "t",
         "pk": "id",
@@ -64,7 +67,10 @@ def test_what_cannot_be_read_is_refused_with_the_reason_and_a_fix(more: Any, rea
 def test_rows_that_do_not_tell_what_is_needed_are_read_as_a_whole(more: Any, reason: str) -> None:
     proposal = one(ID, UPDATED, **more)
     assert proposal.entry == {"source": "public.t", "target": "t", "mode": "full", "every": "1h"}
-    assert reason in proposal.reasons[0]
+    assert proposal.mode == "full"
+    assert reason in proposal.mode_reason
+    assert "transaction id" not in str(proposal.reasons + proposal.candidates)
+    assert "read as a whole" in proposal.warnings[0]
 
 
 @pytest.mark.parametrize("columns", [(ID,), (ID, column("version", "int8"))])
@@ -91,7 +97,8 @@ def test_columns_that_snowflake_cannot_tell_apart_are_refused(names: tuple[str, 
 
 def test_names_that_a_configuration_cannot_hold_are_refused() -> None:
     assert one(ID, UPDATED, name='public."a\nb"').refusal
-    assert one(ID, column(" updated", "timestamptz")).refusal
+    spaced = {" updated": ColumnFacts(set_on_update=True)}
+    assert one(ID, column(" updated", "timestamptz"), facts=spaced).entry
 
 
 def test_the_key_is_the_primary_one_else_the_smallest_that_is_never_null() -> None:

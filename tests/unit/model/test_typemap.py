@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from pgsnow.model.plan import fields_of
 from pgsnow.model.table import Column, SourceName, SourceTable
 from pgsnow.model.types.mapping import TypeMapping
 from pgsnow.model.types.overflow import Overflow
-from pgsnow.model.types.type_rules import mapping_of
+from pgsnow.model.types.type_rules import mapping_named, mapping_of
 
 LOADED: dict[str, Any] = {"source": "public.t", "target": "t", "pk": "id", "watermark_column": "at"}
 
@@ -123,3 +124,40 @@ def test_only_arrays_of_postgres_own_plain_types_are_plain_json() -> None:
     assert mapping_of(texts).plain_json
     assert not mapping_of(replace(texts, type_oid=123_456)).plain_json
     assert not mapping_of(replace(texts, type_name="_float8", type_oid=1022)).plain_json
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("NUMBER(20,4)", "numeric(20,4)"),
+        ("number ( 20 , 4 )", "numeric(20,4)"),
+        ("NUMBER(12)", "numeric(12,0)"),
+        ("NUMBER", "numeric(38,0)"),
+        ("DECIMAL(20, 4)", "numeric(20,4)"),
+        ("dec(5,2)", "numeric(5,2)"),
+        ("numeric", "numeric"),
+        ("STRING", "text"),
+        ("VARCHAR", "varchar"),
+        ("character varying", "varchar"),
+        ("DOUBLE", "float8"),
+        ("FLOAT", "float8"),
+        ("BYTEINT", "int8"),
+        ("BINARY", "bytea"),
+        ("VARIANT", "json"),
+        ("TIMESTAMP_NTZ(6)", "timestamp"),
+        ("TIMESTAMP_TZ", "timestamptz"),
+        ("timestamp(6) with time zone", "timestamptz"),
+        ("DATETIME", "timestamp"),
+        ("time(6) without time zone", "time"),
+    ],
+)
+def test_a_type_may_be_written_as_postgres_or_as_snowflake_writes_it(written: str, means: str) -> None:
+    assert mapping_named(written).postgres == means
+
+
+@pytest.mark.parametrize(
+    "written", ["NUMBER(39,0)", "NUMBER(20,", "NUMBER()", "TIMESTAMP_NTZ(3)", "VARCHAR(10)"]
+)
+def test_a_type_that_would_not_hold_what_it_says_is_unknown(written: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(written))):
+        mapping_named(written)

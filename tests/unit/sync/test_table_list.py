@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_added_to_is_refused_with_a_word(text: str) -> Non
 def test_a_new_file_says_why_each_table_is_there() -> None:
     text = merged("")
     assert sources(text) == ["public.new"]
-    assert "  # pk: primary key\n  # watermark_column: its name suggests" in text
+    assert "  # pk: primary key\n  # mode: xmin, because no column shows reliably" in text
     assert merged(text) == text
 
 

@@ -14,15 +14,20 @@ from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pgsnow.config.edit import Listed
     from pgsnow.model.discovery.proposal import Proposal
+    from pgsnow.operations.discover.discover import Discovery
+    from pgsnow.operations.discover.left_out import LeftOut
 
+MOST_NAMES = 8
+"""Names that a line lists."""
 STATES = {"proposed": "green", "listed": "dim", "commented": "dim", "refused": "yellow"}
 COLUMNS = (
     Shown("table"),
     Shown("state", STATES),
+    Shown("mode"),
     Shown("rows", right=True),
     Shown("bytes", right=True),
     Shown("pk"),
@@ -43,6 +48,9 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="PATTERN", help="Leave out tables that match. Repeatable."),
 ]
+Views = Annotated[
+    bool, typer.Option("--views", help="Propose views too. Without it they are only counted and named.")
+]
 TargetSchema = Annotated[
     str | None,
     typer.Option(
@@ -57,10 +65,12 @@ def discover(
     schema: Schemas = None,
     include: Include = None,
     exclude: Exclude = None,
+    views: Views = False,
     profile: Annotated[
         bool,
         typer.Option(
-            "--profile", help="Read each table once for exact figures instead of the catalog's estimates."
+            "--profile",
+            help="Read each table once for exact figures instead of the catalog's estimates, and for types of numbers.",
         ),
     ] = False,
     target_schema: TargetSchema = None,
@@ -79,36 +89,87 @@ def discover(
 ) -> None:
     """List the source's tables, each with a proposed entry or the reason why there is none."""
     from pgsnow.config.edit import listed
-    from pgsnow.operations.discover.discover import Choice, read_text, write_table_list
-    from pgsnow.operations.discover.discover import discover as make_proposals
+    from pgsnow.operations.discover.discover import (
+        Choice,
+        read_text,
+        survey_and_propose,
+        write_table_list,
+    )
 
     quiet_log(debug=debug)
     file = write or config or next((place for place in CONFIG_PLACES if place.is_file()), CONFIG_PLACES[0])
     settings, env = Invocation(config, env_file, output).source(file)
     known = listed(read_text(file), env)
     choice = Choice(tuple(schema or ()), tuple(include or ()), tuple(exclude or ()))
-    found = make_proposals(settings, choice, scan=profile, target_schema=target_schema, known=known)
+    found = survey_and_propose(
+        settings, choice, scan=profile, views=views, target_schema=target_schema, known=known
+    )
     show(found, known, output)
     if write is not None:
-        changed = write_table_list(write, found, env)
+        changed = write_table_list(write, found.proposals, env)
         say(f"{write}: written" if changed else f"{write}: nothing to add")
     raise typer.Exit(ExitCode.OK)
 
 
-def show(found: Sequence[Proposal], known: Listed, output: Format) -> None:
-    """Write the proposals to stdout, and how to fix tables without one to stderr."""
+def show(discovery: Discovery, known: Listed, output: Format) -> None:
+    """Write the proposals to stdout; to stderr what they cost, decisions about types, how to fix tables without
+    one, and what was left out."""
+    found = discovery.proposals
     states = [_state(proposal, known) for proposal in found]
     rows = [_row(proposal, state) for proposal, state in zip(found, states, strict=True)]
     records = [_record(proposal, state) for proposal, state in zip(found, states, strict=True)]
     write_records(output, records, table_of(COLUMNS, rows), empty="no tables")
     if output is Format.TABLE:
         for proposal, state in zip(found, states, strict=True):
-            if state == "refused" and proposal.fix:
-                say(f"{proposal.name} → {proposal.fix}")
-            if state == "commented" and proposal.entry is not None:
-                say(f"{proposal.name} is commented out in the table list, but could be synced")
+            _tell(proposal, state)
+        proposed = [each for each, state in zip(found, states, strict=True) if state == "proposed"]
+        for line in _type_lines(proposed):
+            say(line)
+    for line in _left_out_lines(discovery.left_out):
+        say(line)
     counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
     say(f"{len(found)} tables: {counts}" if counts else "0 tables")
+
+
+def _tell(proposal: Proposal, state: str) -> None:
+    if state == "refused" and proposal.fix:
+        say(f"{proposal.name} → {proposal.fix}")
+    if state == "commented" and proposal.entry is not None:
+        say(f"{proposal.name} is commented out in the table list, but could be synced")
+    for warning in proposal.warnings if state == "proposed" else ():
+        say(f"{proposal.name}: {warning}")
+
+
+def _type_lines(found: Sequence[Proposal]) -> Iterator[str]:
+    """One line for each decision about a type, with the columns of all tables that it concerns."""
+    rules: dict[str, list[str]] = {}
+    unbounded = False
+    for proposal in found:
+        for decision in proposal.types:
+            unbounded = unbounded or decision.is_unbounded_numeric
+            columns = [f"{proposal.name}.{column}" for column in decision.columns]
+            rules.setdefault(decision.rule, []).extend(columns)
+    for rule, columns in rules.items():
+        yield f"type: {rule}: {_first(columns)}"
+    if unbounded:
+        yield (
+            "→ for numbers instead of text: `--profile` proposes a NUMBER(p, s) for each such column from its values;"
+            " or write `numeric_type: NUMBER(38, 9)` under `defaults:`"
+        )
+
+
+def _left_out_lines(left_out: Sequence[LeftOut]) -> Iterator[str]:
+    kinds: dict[str, list[LeftOut]] = {}
+    for each in left_out:
+        kinds.setdefault(each.kind, []).append(each)
+    for kind, those in kinds.items():
+        option = "--views proposes them" if those[0].is_view else "`--include NAME` proposes one"
+        yield f"left out: {len(those)} × {kind}: {_first([str(each.name) for each in those])} ({option})"
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _state(proposal: Proposal, known: Listed) -> str:
@@ -126,6 +187,7 @@ def _row(proposal: Proposal, state: str) -> tuple[object, ...]:
     return (
         proposal.name,
         state,
+        proposal.mode,
         None if source.estimated_rows < 0 else f"{source.estimated_rows:,}",
         f"{source.total_bytes:,}" if source.total_bytes else None,
         ", ".join(pk) if isinstance(pk, list) else pk,
@@ -138,9 +200,7 @@ def _why(proposal: Proposal) -> str:
     """The main reason for the proposal, or why there is none."""
     if proposal.entry is None:
         return proposal.refusal
-    if proposal.entry.get("mode") == "full":
-        return next(r.removeprefix("mode: ") for r in proposal.reasons if r.startswith("mode: "))
-    return proposal.candidates[0].reasons[0] if proposal.candidates else ""
+    return proposal.mode_reason.partition(", ")[2].removeprefix("because ")
 
 
 def _record(proposal: Proposal, state: str) -> dict[str, Any]:
@@ -158,6 +218,13 @@ def _record(proposal: Proposal, state: str) -> dict[str, Any]:
         "children": table.children,
         "row_security": table.row_security.value,
         "readable": table.may_use_schema and table.may_select,
+        "mode": proposal.mode or None,
+        "mode_reason": proposal.mode_reason or None,
+        "warnings": list(proposal.warnings),
+        "types": [
+            {"columns": list(d.columns), "source": d.kind, "snowflake": d.snowflake, "text": str(d)}
+            for d in proposal.types
+        ],
         "entry": dict(proposal.entry) if proposal.entry is not None else None,
         "reasons": list(proposal.reasons),
         "refusal": proposal.refusal or None,

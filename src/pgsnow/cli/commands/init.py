@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgsnow.cli.commands.discover import Exclude, Include, Schemas, TargetSchema, show
+from pgsnow.cli.commands.discover import Exclude, Include, Schemas, TargetSchema, Views, show
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import CONFIG_PLACES, Invocation
 from pgsnow.cli.options import Debug, EnvFile, Format, Yes
@@ -28,6 +28,7 @@ def init(
     schema: Schemas = None,
     include: Include = None,
     exclude: Exclude = None,
+    views: Views = False,
     target_schema: TargetSchema = None,
     write: Annotated[
         Path | None,
@@ -39,7 +40,7 @@ def init(
 ) -> None:
     """Start a project: ask for the tables, write sync_config.yaml and .env.example. Overwrites nothing."""
     from pgsnow.config.edit import Listed
-    from pgsnow.operations.discover.discover import Choice, discover, write_table_list
+    from pgsnow.operations.discover.discover import Choice, survey_and_propose, write_table_list
 
     quiet_log(debug=debug)
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -57,12 +58,12 @@ def init(
     choice = Choice(tuple(schema or ()), tuple(include or ()), tuple(exclude or ()))
     if not yes:
         choice = _asked(settings, choice)
-    found = discover(settings, choice, target_schema=target_schema)
+    found = survey_and_propose(settings, choice, views=views, target_schema=target_schema)
     show(found, Listed(), Format.TABLE)
     if not yes and not typer.confirm(f"Write {file}?", default=True, err=True):
         say("cancelled, nothing was written")
         raise typer.Exit(ExitCode.SOME_FAILED)
-    write_table_list(file, found, env)
+    write_table_list(file, found.proposals, env)
     say(f"{file}: written. Next: `pgsnow grants`, `pgsnow check`, `pgsnow plan`, `pgsnow run`.")
 
 

@@ -40,6 +40,8 @@ def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool) -> No
     shown = detailed if verbose else detailed[:SHORT]
     for item in shown:
         _print(item, verbose=verbose)
+    for warning, names in _warnings(previews).items():
+        stdout().print(Text(f"\n! {', '.join(names)}: {warning}", style="yellow"), soft_wrap=True)
     if len(detailed) > len(shown):
         say(
             f"… and {len(detailed) - len(shown)} more tables: --verbose or --select TABLE shows their details"
@@ -67,6 +69,15 @@ def _row(item: TablePreview) -> tuple[object, ...]:
     return (item.table, MARKS[item.action], item.target, needs, item.reads, item.mode, *size)
 
 
+def _warnings(previews: Sequence[TablePreview]) -> dict[str, list[str]]:
+    """Each warning once → the tables that it concerns."""
+    found: dict[str, list[str]] = {}
+    for item in previews:
+        for warning in item.warnings:
+            found.setdefault(warning, []).append(item.table)
+    return found
+
+
 def _has_news(item: TablePreview) -> bool:
     return bool(item.ddl or item.changes or item.grants)
 
@@ -85,6 +96,9 @@ def _lines(item: TablePreview, *, verbose: bool) -> Iterator[tuple[str, str]]:
     for grant in item.grants:
         unless = "" if grant.certain else " unless inherited from another role"
         yield "!", f"-- missing in {grant.side.value}{unless}: {grant.statement};"
+    if item.action is Action.CREATE or verbose:
+        for decision in item.types:
+            yield "", f"-- type: {decision}"
     if item.manual and item.ddl:
         yield "", "-- schema_changes: manual: a run is blocked until `pgsnow apply` has sent these"
     for statement in item.ddl:

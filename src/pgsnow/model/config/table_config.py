@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from pgsnow.model.config.field_types import (
+    ColumnName,
     Duration,
     FromOne,
     FromZero,
@@ -30,8 +31,8 @@ from pgsnow.model.config.field_types import (
     Switch,
     Text,
     TextsByName,
+    column,
     display,
-    identifier,
     source_name,
     text,
 )
@@ -52,6 +53,7 @@ from pgsnow.model.config.options import (
 )
 from pgsnow.model.config.transform_config import TransformConfig
 from pgsnow.model.types.overflow import QUARANTINE, Overflow
+from pgsnow.model.types.type_rules import mapping_named
 
 
 class TableMode(StrEnum):
@@ -112,7 +114,7 @@ def _overflow(value: object) -> Overflow:
 def _overflow_by_name(value: object) -> dict[str, Overflow]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{display(value)} is not a mapping — write `{{column: {'|'.join(Overflow)}}}`")
-    return {identifier(key): _overflow(item) for key, item in value.items()}
+    return {column(key): _overflow(item) for key, item in value.items()}
 
 
 _RECORDED = PlainSerializer(lambda choice: choice.recorded)
@@ -126,6 +128,17 @@ def _time_zone(value: object) -> str:
         if available_timezones():  # empty: this machine has no list to check against
             message = f"{display(value)} is not a time zone — write an IANA name such as Europe/Berlin or UTC"
             raise ValueError(message) from None
+    return found
+
+
+def _numeric_type(value: object) -> str:
+    found = text(value)
+    try:
+        known = mapping_named(found).snowflake
+    except ValueError:
+        known = ""
+    if known != "VARCHAR" and not known.startswith("NUMBER"):
+        raise ValueError(f"{display(value)} is neither text nor a NUMBER — write NUMBER(38, 9), for example")
     return found
 
 
@@ -209,6 +222,8 @@ class TableOptions(BaseModel):
     """When DDL is sent to Snowflake: by every run as needed, or only by `pgsnow apply`."""
     columns: ColumnsConfig = ColumnsConfig()
     """Which columns are read, and their names in Snowflake."""
+    numeric_type: Annotated[str, BeforeValidator(_numeric_type)] | None = None
+    """Type of numeric columns without precision: text, or a NUMBER such as NUMBER(38, 9). Default: text."""
     audit_columns: Switch = True
     """Store when and by which run each row was loaded, in _PGSNOW_SYNCED_AT and _PGSNOW_RUN_ID."""
     where: Text | None = None
@@ -224,7 +239,7 @@ class TableDefaults(TableOptions):
 
     pk: KeyNames | None = None
     """Column, or list of columns, that identifies a row."""
-    watermark_column: Name | None = None
+    watermark_column: ColumnName | None = None
     """Column that grows whenever a row changes."""
 
 
@@ -237,7 +252,7 @@ class TableConfig(TableOptions):
     """The Snowflake table: table, schema.table or database.schema.table."""
     pk: KeyNames | None = None
     """Column, or list of columns, that identifies a row; rows with the same pk are merged. Default: the primary key."""
-    watermark_column: Name | None = None
+    watermark_column: ColumnName | None = None
     """Column that grows whenever a row changes; used only in mode watermark."""
     name: Name = ""
     """Unique; the table's key in the ledger. Default: the source's name."""

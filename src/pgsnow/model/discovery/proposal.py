@@ -12,17 +12,15 @@ from pydantic import ValidationError
 
 from pgsnow.model.config.interpolation import escape
 from pgsnow.model.config.table_config import TableConfig, TableMode
+from pgsnow.model.discovery.numbers import cast_reasons, number_casts
+from pgsnow.model.discovery.reasons import reasons_of, untraceable, warnings_of
 from pgsnow.model.discovery.survey import RowSecurity, SurveyedTable
 from pgsnow.model.discovery.watermark_choice import Candidate, rank
 from pgsnow.model.plan import RESERVED
-from pgsnow.model.table import SourceName, TargetName, target_column
-from pgsnow.model.table_key import choose_key, key_problem
+from pgsnow.model.table import KINDS, SourceName, TargetName, target_column
+from pgsnow.model.table_key import choose_key
+from pgsnow.model.types.decisions import TypeDecision, decisions_of
 
-_KINDS = {
-    "v": "a view, whose rows do not show which transaction wrote them",
-    "m": "a materialized view, where a refresh writes all rows again",
-    "f": "a foreign table, whose rows do not show which transaction wrote them",
-}
 WHOLE_EVERY = "1h"
 """`every` of tables that are read as a whole, because each inspection reads all of their rows."""
 _SCHEMAS = {"information_schema": "postgres_information_schema"}
@@ -39,7 +37,8 @@ class Proposal:
     """The proposal for one table.
 
     entry: keys and values of the entry, in order; None if the table cannot be synced, for the reason in `refusal`.
-    reasons: why these values were chosen. fix: how to make the table syncable, as an SQL statement if there is one.
+    reasons: why these values were chosen. warnings: what the entry costs, and how to avoid it. types: decisions about
+    types that an analyst would not expect. fix: how to make the table syncable, as an SQL statement if there is one.
     """
 
     table: SurveyedTable
@@ -48,6 +47,17 @@ class Proposal:
     refusal: str = ""
     fix: str = ""
     candidates: tuple[Candidate, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    types: tuple[TypeDecision, ...] = ()
+
+    @property
+    def mode(self) -> str:
+        """How changed rows are found; '' without an entry."""
+        return "" if self.entry is None else str(self.entry.get("mode", TableMode.WATERMARK))
+
+    @property
+    def mode_reason(self) -> str:
+        return next((r.removeprefix("mode: ") for r in self.reasons if r.startswith("mode: ")), "")
 
     @property
     def name(self) -> SourceName:
@@ -74,14 +84,23 @@ def _proposal(table: SurveyedTable, target: str) -> Proposal:
     if problem is not None:
         refusal, fix = problem
         return Proposal(table, refusal=refusal, fix=fix, candidates=candidates)
-    key = None if _untraceable(table) else choose_key(table.source)
+    key = None if untraceable(table) else choose_key(table.source)
     best = candidates[0] if candidates and candidates[0].is_watermark else None
-    entry = _entry(table, target, key, best)
+    casts = number_casts(table)
+    entry = _entry(table, target, key, best) | ({"transform": {"cast": casts}} if casts else {})
     try:
         TableConfig.model_validate(entry)
     except ValidationError as error:
         return Proposal(table, refusal=_message(error), candidates=candidates)
-    return Proposal(table, escape(entry), _reasons(table, key, best, candidates), candidates=candidates)
+    types = decisions_of([column for column in table.source.columns if column.name not in casts])
+    return Proposal(
+        table,
+        escape(entry),
+        (*reasons_of(table, key, best, candidates), *cast_reasons(casts)),
+        candidates=candidates,
+        warnings=tuple(warnings_of(table, key, best)),
+        types=types,
+    )
 
 
 def _message(error: ValidationError) -> str:
@@ -124,18 +143,10 @@ def _unreadable(table: SurveyedTable) -> Refusal | None:
     return None
 
 
-def _untraceable(table: SurveyedTable) -> str:
-    """The reason why changed rows of this kind of relation cannot be found; '' if they can."""
-    if table.foreign_partitions:
-        return (
-            "some of its partitions are foreign tables, whose rows do not show which transaction wrote them"
-        )
-    return _KINDS.get(table.source.relkind, "")
-
-
 def _unloadable(table: SurveyedTable) -> Refusal | None:
     if not table.source.columns:
-        return "it has no columns", f"DROP TABLE {table.quoted}; if it is not needed."
+        kind = KINDS.get(table.source.relkind, "TABLE")
+        return "it has no columns", f"DROP {kind} {table.quoted}; if it is not needed."
     seen: dict[str, str] = {}
     for column in table.source.columns:
         folded = target_column(column.name).upper()
@@ -151,49 +162,6 @@ def _unloadable(table: SurveyedTable) -> Refusal | None:
             )
         seen[folded] = column.name
     return None
-
-
-def _reasons(
-    table: SurveyedTable,
-    key: tuple[str, ...] | None,
-    best: Candidate | None,
-    candidates: Sequence[Candidate],
-) -> tuple[str, ...]:
-    notes = [_mode_reason(table, candidates, key)] if key is None or best is None else []
-    if key is not None:
-        notes.insert(0, _key_reason(table, key))
-        if best is not None:
-            notes.append(f"watermark_column: {', '.join(best.reasons)}")
-            if best.type_name in ("timestamp", "date"):
-                notes.append("watermark_timezone: unknown; name the time zone that the application writes in")
-    if table.source.relkind == "p":
-        notes.append(f"partitioned: its {table.partitions} partitions are read with it")
-    if table.children:
-        notes.append("where: only its own rows; its child tables are synced as tables of their own")
-    return tuple(notes)
-
-
-def _key_reason(table: SurveyedTable, key: tuple[str, ...]) -> str:
-    primary = table.has_primary_key and key == table.source.unique_keys[0]
-    return f"pk: {'primary key' if primary else 'unique, never NULL'}"
-
-
-def _mode_reason(table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None) -> str:
-    if kind := _untraceable(table):
-        return f"mode: {kind}; read as a whole when its content has changed"
-    if key is None:
-        keys = [f"[{', '.join(k)}]: {key_problem(table.source, k)}" for k in table.source.unique_keys]
-        notes = f" ({'; '.join(keys)})" if keys else ""
-        return (
-            f"mode: no primary key, nor a unique index of columns that are never NULL{notes};"
-            " read as a whole when its content has changed"
-        )
-    examined = "; ".join(f"{candidate.column}: {candidate.reasons[0]}" for candidate in candidates)
-    notes = f" ({examined})" if examined else ""
-    return (
-        f"mode: no column shows reliably that a row has changed{notes};"
-        " changed rows are found by transaction id, with one scan per tick"
-    )
 
 
 def _target(source: SourceName, schema: str | None, used: set[tuple[str, str, str]]) -> str:

@@ -23,16 +23,24 @@ class ColumnFacts:
 
     null_share: from 0 to 1. ascending: correlation of the values with the order of rows on disk, from -1 to 1
     (pg_stats.correlation), or after a scan the share of rows whose value is not below the previous one's, from 0 to 1.
-    distinct: number of distinct values.
+    distinct: number of distinct values. days: after a scan, the days between its smallest and its largest value.
+    integer_digits, scale: after a scan, the most digits before and after the decimal point of a numeric column; None
+    if it holds no number, or one that is not finite.
     """
 
     default_is_now: bool = False
     generated: bool = False
     set_on_update: bool = False
-    """A BEFORE UPDATE trigger sets it at every update."""
+    """A BEFORE UPDATE trigger sets it to the clock (an integer: to a sequence's next value) at every update."""
+    later: float | None = None
+    """Share of rows in which it is at least a minute later than the time at which the row was inserted: of all rows
+    after a scan, else estimated from the planner's statistics. None: no column of its type holds that time."""
     null_share: float | None = None
     ascending: float | None = None
     distinct: int | None = None
+    days: float | None = None
+    integer_digits: int | None = None
+    scale: int | None = None
 
 
 NOTHING_KNOWN = ColumnFacts()
@@ -59,9 +67,14 @@ class SurveyedTable:
     foreign_partitions: int = 0
     children: int = 0
     """Number of child tables, without partitions."""
+    partitions_key: tuple[str, ...] = ()
+    """The primary key that each of its partitions has; empty if they differ or have none."""
+    partitioned_by: tuple[str, ...] = ()
     inserts: int = 0
     updates: int = 0
     profiled: bool = False
+    transactions: int | None = None
+    """After a scan, the number of transactions that wrote its rows."""
 
     @property
     def has_primary_key(self) -> bool:

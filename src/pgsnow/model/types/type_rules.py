@@ -35,6 +35,11 @@ def unbounded_numeric() -> TypeMapping:
     return as_text("numeric", "Exact as text, up to its 131,072 digits; `NaN` and the infinities too.")
 
 
+def is_unbounded(column: Column) -> bool:
+    """True for a numeric column without precision."""
+    return column.type_name == "numeric" and column.kind == "b" and column.typmod == -1
+
+
 def enum(name: str) -> TypeMapping:
     return replace(as_text(name, "Its label.", kind="e"), low_cardinality=True)
 
@@ -112,11 +117,18 @@ def _numeric_of(typmod: int) -> TypeMapping:
 
 
 _ALIASES = {
-    "smallint": "int2", "integer": "int4", "int": "int4", "bigint": "int8", "real": "float4",
-    "double precision": "float8", "boolean": "bool", "string": "text", "character varying": "varchar",
-    "timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp", "decimal": "numeric",
+    "smallint": "int2", "integer": "int4", "int": "int4", "bigint": "int8", "tinyint": "int8", "byteint": "int8",
+    "real": "float4", "double precision": "float8", "double": "float8", "float": "float8",
+    "boolean": "bool", "string": "text", "character varying": "varchar", "char varying": "varchar",
+    "binary": "bytea", "varbinary": "bytea", "variant": "json",
+    "timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp",
+    "timestamp_tz": "timestamptz", "timestamp_ntz": "timestamp", "datetime": "timestamp",
+    "time without time zone": "time", "decimal": "numeric", "dec": "numeric",
 }  # fmt: skip
-_NUMERIC = re.compile(r"(?:numeric|decimal)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\Z")
+"""Other names of types in PostgreSQL and in Snowflake (Snowflake docs, "Summary of data types") → the name here."""
+_NUMBER = re.compile(r"(?:number|numeric|decimal|dec)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\Z")
+_MICROSECONDS = re.compile(r"((?:timestamp|datetime|time)\w*)\s*\(\s*6\s*\)")
+"""The precision that both sides have: `timestamp(6) with time zone`, `TIMESTAMP_NTZ(6)`."""
 _WRITTEN = frozenset(
     {
         *("int2", "int4", "int8", "oid", "float4", "float8", "bool", "money"),
@@ -127,13 +139,15 @@ _WRITTEN = frozenset(
 
 
 def mapping_named(text: str) -> TypeMapping:
-    """The mapping of a type in the configuration (`cast`, `adds`), such as `bigint` or `numeric(12,2)`. Raises
-    ValueError if it is unknown."""
-    name = " ".join(text.lower().split())
-    if match := _NUMERIC.match(name):
+    """The mapping of a type in the configuration (`cast`, `adds`), as PostgreSQL or Snowflake writes it: `bigint`,
+    `numeric(12,2)`, `NUMBER(12, 2)`, `TIMESTAMP_NTZ`. Raises ValueError if it is unknown."""
+    name = _MICROSECONDS.sub(r"\1", " ".join(text.lower().split()))
+    if match := _NUMBER.match("number(38, 0)" if name == "number" else name):
         mapping = numeric(int(match[1]), int(match[2] or 0))
         if mapping.snowflake == "VARCHAR":
-            raise ValueError(f"{text!r}: Snowflake's NUMBER has at most 38 digits")
+            raise ValueError(
+                f"{text!r}: Snowflake's NUMBER has at most 38 digits, 37 of them after the point"
+            )
         return mapping
     name = _ALIASES.get(name, name)
     if name == "numeric":

@@ -5,9 +5,12 @@ Writes nothing, except a small object in the bucket of tables with `load: s3`, w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
@@ -16,6 +19,7 @@ from pgsnow.operations.check.result import CheckResult, Level, failing_as, ok, w
 from pgsnow.operations.check.source import check_copy, check_source
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
+from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
@@ -44,12 +48,17 @@ def run_checks(
     ]
     results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
     prepared: list[Prepared] = []
+    known = _known(config, settings)
     source = Source(settings.source)
     with failing_as("postgres", results.append), translating(), source.connect() as conn:
         results.extend(check_source(conn, settings.source.display))
         results.append(check_copy(source))
+        surveyed = survey_of(conn, [table.source for table in chosen])
         for table in chosen:
-            found, plan = check_table(conn, table, settings.snowflake)
+            known_table = known.get(table.name)
+            found, plan = check_table(
+                conn, table, settings.snowflake, known_table, surveyed.get(table.source)
+            )
             results.extend(found)
             prepared.extend([plan] if plan else [])
     source.close()
@@ -67,3 +76,14 @@ def run_checks(
             results.extend(check_bucket(session, settings))
     results.append(check_broker(settings.broker_url))
     return results
+
+
+def _known(config: SyncConfig, settings: Settings) -> Mapping[str, SourceDefinition]:
+    """The definitions in the ledger, by table; nothing where the ledger cannot be read, which its own check reports."""
+    ledger = Ledger(settings.ledger, config.ledger_schema)
+    try:
+        return ledger.checkpoints.source_definitions()
+    except PgsnowError:
+        return {}
+    finally:
+        ledger.close()

@@ -9,10 +9,13 @@ from typing import Any
 import psycopg
 
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
+from pgsnow.model.discovery.advice import advice_for, type_decisions
+from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
-from pgsnow.model.table import Column, SourceName
+from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
 from pgsnow.model.types.key_forms import is_comparable, key_form
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
@@ -22,18 +25,37 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 
 
 def check_table(
-    conn: psycopg.Connection[Any], table: TableConfig, settings: SnowflakeSettings
+    conn: psycopg.Connection[Any],
+    table: TableConfig,
+    settings: SnowflakeSettings,
+    known: SourceDefinition | None = None,
+    surveyed: SurveyedTable | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned. Raises psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned. known: its definition in the ledger;
+    surveyed: its survey, if it has one.
+    Raises psycopg.Error."""
     try:
-        prepared = prepare(table, describe(conn, table.source), settings)
+        prepared = prepare(table, describe(conn, table.source), settings, known)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
-    return list(_results(table, prepared.plan)), prepared
+    plan = prepared.plan
+    return [*_results(table, plan), *_before_the_first_load(plan, surveyed)], prepared
+
+
+def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> Iterator[CheckResult]:
+    name = plan.config.name
+    for advice in advice_for(plan, surveyed):
+        yield warning(name, advice.warning, advice.fix)
+    others = [str(decision) for decision in type_decisions(plan) if not decision.is_unbounded_numeric]
+    if others:
+        yield ok(name, f"types: {'; '.join(others)}")
 
 
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     watermark = plan.watermark
+    for name, now in plan.followed:
+        text = f"column {name} was renamed to {now}, and is followed"
+        yield warning(table.name, text, f"Write {now} instead of {name} in sync_config.yaml.")
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
     key = f"pk {', '.join(map(partial(_key_column, plan), plan.pk))}" if plan.pk else "no key"
     if watermark is None:
@@ -45,14 +67,14 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     if watermark.name not in plan.source.indexed_first:
         yield warning(
             table.name,
-            f"no index on {watermark.name}: each tick reads the whole table",
-            f"CREATE INDEX CONCURRENTLY ON {_name(table.source)} ({_quoted(watermark.name)});",
+            f"no index on {watermark.name}: each tick reads the whole {KINDS[plan.source.relkind].lower()}",
+            _index_advice(plan.source, watermark.name),
         )
     if not watermark.not_null:
         yield warning(
             table.name,
             f"{watermark.name} may be NULL: rows without a watermark are read in each tick",
-            f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(watermark.name)} SET NOT NULL;",
+            _not_null_advice(plan.source, watermark.name),
         )
     if watermark.type_name == "timestamp" and table.watermark_timezone is None:
         yield warning(
@@ -77,7 +99,7 @@ def _key_columns(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
             yield warning(
                 table.name,
                 f"pk column {name} may be NULL: such rows are rejected, because no key identifies them",
-                f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(name)} SET NOT NULL;",
+                _not_null_advice(plan.source, name),
             )
         if column is not None and not is_comparable(column):
             yield warning(
@@ -98,6 +120,22 @@ def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterato
             "Make the column GENERATED ALWAYS AS IDENTITY, from a sequence with INCREMENT 1 and CACHE 1, or name a"
             " timestamptz column.",
         )
+
+
+def _index_advice(source: SourceTable, column: str) -> str:
+    """https://www.postgresql.org/docs/current/sql-createindex.html: a partitioned table's index cannot be built
+    concurrently, and views and foreign tables have none of their own."""
+    if source.relkind in ("v", "f"):
+        return f"Create an index on the column of the table that {shown_name(column)} comes from."
+    concurrently = "" if source.relkind == "p" else " CONCURRENTLY"
+    return f"CREATE INDEX{concurrently} ON {_name(source.name)} ({_quoted(column)});"
+
+
+def _not_null_advice(source: SourceTable, column: str) -> str:
+    """Columns of views cannot be declared NOT NULL."""
+    if source.relkind in ("v", "m"):
+        return f"Nothing to do if it never is; else leave such rows out by `where: {_quoted(column)} is not null`."
+    return f"ALTER TABLE {_name(source.name)} ALTER COLUMN {_quoted(column)} SET NOT NULL;"
 
 
 def _name(source: SourceName) -> str:

@@ -14,15 +14,10 @@ from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.model.table import SourceName
+from pgsnow.operations.discover.left_out import LeftOut, left_out, without_ledgers
 from pgsnow.postgres.catalog.profile import profile
 from pgsnow.postgres.catalog.survey import survey
 from pgsnow.postgres.connection import Source
-
-LEDGER_MARK = "pgsnow_migrations"
-LEDGER_TABLES = frozenset(
-    {LEDGER_MARK, "sync_errors", "sync_horizon", "sync_leases", "sync_logs", "sync_watermarks"}
-    | {"sync_backfills", "sync_chunks"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +42,57 @@ def _matches(name: SourceName, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(full if "." in pattern else name.table, pattern) for pattern in patterns)
 
 
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The result: a proposal for each chosen table, and the chosen relations for which none was made."""
+
+    proposals: tuple[Proposal, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
 def discover(
     settings: PostgresSettings,
     choice: Choice,
     *,
     scan: bool = False,
+    views: bool = False,
     target_schema: str | None = None,
     known: Listed | None = None,
 ) -> tuple[Proposal, ...]:
+    """The proposals of `survey_and_propose`."""
+    found = survey_and_propose(
+        settings, choice, scan=scan, views=views, target_schema=target_schema, known=known
+    )
+    return found.proposals
+
+
+def survey_and_propose(
+    settings: PostgresSettings,
+    choice: Choice,
+    *,
+    scan: bool = False,
+    views: bool = False,
+    target_schema: str | None = None,
+    known: Listed | None = None,
+) -> Discovery:
     """A proposal for each chosen table, by schema and name; pgsnow's own tables are left out.
 
-    scan: read each table once, for exact figures instead of the catalog's estimates. Writes nothing. Raises
+    scan: read each table once, for exact figures instead of the catalog's estimates. views: propose views too; without
+    it only those that are listed already, or named exactly in `choice.include`. Writes nothing. Raises
     SourceUnavailable, SourceAccessDenied, and ConfigError for a schema that is not there.
     """
+    known = known or Listed()
     source = Source(settings)
     try:
         with source.connect() as conn:
-            everything = survey(conn, choice.schemas)
-            tables = _chosen(everything, choice)
+            chosen = _chosen(survey(conn, choice.schemas), choice)
+            others = left_out(chosen, views=views, wanted={*choice.include, *known.sources})
+            unasked = {each.name for each in others}
+            tables = [table for table in chosen if table.name not in unasked]
             if scan:
                 tables = [profile(conn, table) for table in tables]
     finally:
         source.close()
-    known = known or Listed()
     found = propose(
         [t for t in tables if str(t.name) not in known.sources],
         target_schema=target_schema,
@@ -78,7 +101,7 @@ def discover(
     by_name = {proposal.name: proposal for proposal in found}
     listed = propose([t for t in tables if str(t.name) in known.sources], target_schema=target_schema)
     by_name |= {proposal.name: proposal for proposal in listed}
-    return tuple(by_name[table.name] for table in tables)
+    return Discovery(tuple(by_name[table.name] for table in tables), others)
 
 
 def schemas_of(settings: PostgresSettings) -> tuple[str, ...]:
@@ -93,8 +116,7 @@ def schemas_of(settings: PostgresSettings) -> tuple[str, ...]:
 
 
 def _chosen(everything: Sequence[SurveyedTable], choice: Choice) -> list[SurveyedTable]:
-    ledgers = {table.name.schema for table in everything if table.name.table == LEDGER_MARK}
-    tables = [t for t in everything if not (t.name.schema in ledgers and t.name.table in LEDGER_TABLES)]
+    tables = without_ledgers(everything)
     there = {table.name.schema for table in tables}
     if missing := [schema for schema in choice.schemas if schema not in there]:
         raise ConfigError(

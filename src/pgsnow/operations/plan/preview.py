@@ -14,6 +14,7 @@ from pgsnow.operations.plan.result import TablePreview
 from pgsnow.operations.plan.source import Found, SourceInspection
 from pgsnow.operations.plan.target import TargetPreview
 from pgsnow.postgres.catalog.privileges import access
+from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.privileges import rights_of
@@ -51,8 +52,9 @@ def _in_source(
         with source.connect() as conn:
             horizon, _ = take_horizon(conn, listing)
             sizes = access(conn, {table.source: table.watermark_column for table in tables})
+            surveyed = survey_of(conn, [table.source for table in tables])
             inspection = SourceInspection(
-                conn, horizon, checkpoints, sources, sizes, settings.snowflake, full
+                conn, horizon, checkpoints, sources, sizes, settings.snowflake, full, surveyed
             )
             return [inspection.begin(table) for table in tables]
     finally:

@@ -53,8 +53,9 @@ class TablePreview:
     order. manual: only `pgsnow apply` may send them. reads: nothing, everything (with the reason), or what has changed.
     rows, bytes: the table's size without indexes, which is also that of a first load; None if unknown. tick: the
     statements of a tick that finds changes, for a sample load batch (a tick without changes sends none). first_load:
-    the statements of a direct copy into an empty target; empty if the next run is not one. error, advice: the reason
-    why the table cannot be synced.
+    the statements of a direct copy into an empty target; empty if the next run is not one. types: decisions about types
+    that an analyst would not expect. warnings: doubts about the watermark, and what reads cost. error, advice: why the
+    table cannot be synced.
     """
 
     table: str
@@ -72,6 +73,8 @@ class TablePreview:
     bytes: int | None = None
     tick: tuple[str, ...] = ()
     first_load: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     error: str | None = None
     advice: str | None = None
 
@@ -101,6 +104,8 @@ class TablePreview:
             "size": {"rows": self.rows, "bytes": self.bytes},
             "tick": {"changes": list(self.tick), "idle": []},
             "first_load": list(self.first_load),
+            "types": list(self.types),
+            "warnings": list(self.warnings),
             "error": self.error,
             "advice": self.advice,
         }

@@ -12,7 +12,10 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.discovery.advice import advice_for, type_decisions
+from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.definition_diff import followed_note
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
@@ -46,6 +49,7 @@ class SourceInspection:
     access: Mapping[SourceName, Access]
     settings: SnowflakeSettings
     full: bool
+    surveyed: Mapping[SourceName, SurveyedTable]
 
     def begin(self, table: TableConfig) -> Found:
         """Raises SourceUnavailable alone; what stops the table is in its preview."""
@@ -64,6 +68,8 @@ class SourceInspection:
             reads=self._reads(seen, drift),
             mode=str(mode),
             mode_reason=why_mode(plan, mode),
+            types=tuple(str(decision) for decision in type_decisions(plan)),
+            warnings=tuple(str(advice) for advice in advice_for(plan, self.surveyed.get(table.source))),
         )
         return Found(preview, drift)
 
@@ -90,9 +96,10 @@ class SourceInspection:
 
 def _configured(known: SourceDefinition | None, plan: TablePlan) -> Iterator[str]:
     keys = (
-        changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.config))
+        changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.as_written))
         if known is not None
         else ()
     )
+    yield from (followed_note(*names) for names in plan.followed)
     if keys:
         yield f"the configuration has other values for {', '.join(keys)}"

@@ -28,7 +28,7 @@ def status_of(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, An
     logs = ledger.run_log.logs(limit=max(RUNS, len(tables)))
     return {
         "state": _word(tables),
-        "worst_lag_seconds": max((r.lag_seconds for r in ran if r.lag_seconds is not None), default=None),
+        "worst_lag_seconds": max((lag for t in tables if (lag := t.lag.seconds) is not None), default=None),
         "last_success": _text(max((_utc(r.last_success) for r in ran if r.last_success), default=None)),
         "interval_seconds": config.sync_interval_seconds,
         "metrics": _metrics(ran, logs),

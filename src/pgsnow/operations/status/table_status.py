@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.operations.status.table_state import TableHealth, health_of
+from pgsnow.operations.status.lag import Lag, lag_of
+from pgsnow.operations.status.table_state import HealthState, TableHealth, health_of
 
 if TYPE_CHECKING:
     from pgsnow.ledger.rows import WatermarkRow
@@ -22,16 +23,27 @@ class TableStatus:
     row: WatermarkRow | None
     health: TableHealth
 
+    @property
+    def lag(self) -> Lag:
+        return lag_of(self.config, self.row)
+
+    @property
+    def why(self) -> str:
+        """The reason for the state, and for a lag that is larger than the time since the last tick."""
+        shown = self.lag.why if self.health.state in (HealthState.IDLE, HealthState.SYNCED) else ""
+        return "; ".join(text for text in (self.health.why, shown) if text)
+
     def record(self) -> dict[str, Any]:
         """Moments are datetimes, lags seconds; what is not known yet is None, and counts are 0."""
-        row = self.row
+        row, lag = self.row, self.lag
         return {
             "table": self.config.name,
             "target": (row and row.target_table) or self.config.target,
             "state": str(self.health.state),
-            "why": self.health.why,
-            "lag_seconds": row and row.lag_seconds,
-            "read_lag_seconds": row and row.read_lag_seconds,
+            "why": self.why,
+            "lag_seconds": lag.seconds,
+            "lag_covers": lag.covers or None,
+            "read_lag_seconds": lag.read_seconds,
             "staged_rows": row.staged_rows if row else 0,
             "staged_bytes": row.staged_bytes if row else 0,
             "last_run": row and row.last_run,

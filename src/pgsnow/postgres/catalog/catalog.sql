@@ -118,9 +118,9 @@ join declared a on a.attnum = r.attnum
 order by a.attnum;
 
 -- name: indexes
--- is_key: stands for a key that is checked at once and for every row. Deferrable ones (not indimmediate) may be
--- violated inside a transaction only, but ON CONFLICT and replica identity refuse them too.
-select i.indisunique and i.indimmediate and plain.all_columns as is_key,
+-- is_key: stands for a key that holds for every row. Deferrable ones (not indimmediate) may be violated inside a
+-- transaction only; reads see committed rows.
+select i.indisunique and plain.all_columns as is_key,
        i.indisprimary as is_primary,
        am.amname = 'btree' and i.indkey[0] <> 0 as is_btree,
        plain.columns

@@ -9,17 +9,23 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from pgsnow.model.discovery.survey import SurveyedTable
+from pgsnow.model.discovery.watermark_choice import INTEGERS, is_set_at_insert
 from pgsnow.model.errors import TableError
 from pgsnow.model.plan import WATERMARK_TYPES
+from pgsnow.model.types.type_rules import is_unbounded
 from pgsnow.postgres.errors import translating
 
 IN_ORDER = SQL("set local max_parallel_workers_per_gather = 0; set local synchronize_seqscans = off")
 """Settings under which rows come in the order in which they are stored."""
 
+_FIGURES = 5
+"""Figures of each possible watermark column."""
+
 
 def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTable:
-    """The table with counted rows and bytes, and for each possible watermark column its share of NULLs, its number of
-    distinct values, and the share of rows that are not below the row before them. Reads the whole table once.
+    """The table with counted rows, bytes and transactions; for each possible watermark column its share of NULLs, its
+    number of distinct values, the share of rows that are not below the row before them, and how it compares with the
+    time of the insert; and the digits of numeric columns without precision. Reads the whole table once.
 
     A table that cannot be read is returned unchanged. Raises SourceUnavailable.
     """
@@ -30,25 +36,30 @@ def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTabl
     ):
         return table
     columns = [column.name for column in table.source.columns if column.type_name in WATERMARK_TYPES]
+    numbers = [column.name for column in table.source.columns if is_unbounded(column)]
     try:
         with translating(str(table.name)), conn.transaction():
             conn.execute(IN_ORDER)
             [(size,)] = conn.execute(_size(table)).fetchall()
-            [counted] = conn.execute(_counts(table, columns)).fetchall()
+            [counted] = conn.execute(_counts(table, columns, numbers)).fetchall()
     except TableError:
         return table
-    rows = counted[0]
+    rows, transactions, *figures = counted
     facts = dict(table.facts)
-    for number, column in enumerate(columns):
-        filled, distinct, ascending = counted[1 + 3 * number : 4 + 3 * number]
+    for column in columns:
+        filled, distinct, ascending, days, later = (figures.pop(0) for _ in range(_FIGURES))
         facts[column] = replace(
             table.facts_of(column),
             null_share=1 - filled / rows if rows else None,
             distinct=distinct,
             ascending=ascending,
+            days=days,
+            later=later,
         )
+    for column in numbers:
+        facts[column] = replace(table.facts_of(column), integer_digits=figures.pop(0), scale=figures.pop(0))
     source = replace(table.source, estimated_rows=rows, total_bytes=size)
-    return replace(table, source=source, facts=facts, profiled=True)
+    return replace(table, source=source, facts=facts, profiled=True, transactions=transactions)
 
 
 def _size(table: SurveyedTable) -> Composed:
@@ -58,16 +69,50 @@ def _size(table: SurveyedTable) -> Composed:
     ).format(SQL("{}::oid::regclass").format(table.source.oid))
 
 
-def _counts(table: SurveyedTable, columns: list[str]) -> Composed:
-    inner: list[Composable] = [SQL("1 as one")]
-    outer: list[Composable] = [SQL("count(*)")]
+def _counts(table: SurveyedTable, columns: list[str], numbers: list[str]) -> Composed:
+    """One row: rows, transactions, then _FIGURES for each column, then two for each number."""
+    inner: list[Composable] = [SQL("null as writer" if table.foreign_partitions else "xmin::text as writer")]
+    outer: list[Composable] = [SQL("count(*), count(distinct writer)")]
     for number, column in enumerate(columns):
         value, up = Identifier(f"v{number}"), Identifier(f"up{number}")
         inner.append(SQL("{} as {}").format(Identifier(column), value))
         inner.append(SQL("{0} >= lag({0}) over () as {1}").format(Identifier(column), up))
         outer.append(SQL("count({0}), count(distinct {0}), avg({1}::int)::float8").format(value, up))
+        outer.append(_days(table, column, value))
+        outer.append(_later(table, columns, column, value))
+    for number, column in enumerate(numbers):
+        value = Identifier(f"n{number}")
+        inner.append(SQL("{} as {}").format(Identifier(column), value))
+        # A NaN and the infinities have letters, and no NUMBER holds them.
+        finite = SQL("not bool_or({}::text ~ '[a-zA-Z]')").format(value)
+        for digits in ("length(trunc(abs({}))::text)", "scale({})"):
+            outer.append(SQL("case when {} then max({}) end").format(finite, SQL(digits).format(value)))
     only = SQL("only ") if table.children else SQL("")
     name = Identifier(table.name.schema, table.name.table)
     return SQL("select {} from (select {} from {}{}) t").format(
         SQL(", ").join(outer), SQL(", ").join(inner), only, name
     )
+
+
+def _days(table: SurveyedTable, column: str, value: Identifier) -> Composable:
+    found = table.source.column(column)
+    if found is None or found.type_name in INTEGERS:
+        return SQL("null::float8")
+    finite = SQL("({} filter (where isfinite({})))::timestamp")
+    ends = [finite.format(SQL("{}({})").format(SQL(end), value), value) for end in ("max", "min")]
+    return SQL("(extract(epoch from {} - {}) / 86400)::float8").format(*ends)
+
+
+def _later(table: SurveyedTable, columns: list[str], column: str, value: Identifier) -> Composable:
+    """The largest share of rows that are later than another column of the type that is set at insert."""
+    kinds = {each.name: each.type_name for each in table.source.columns}
+    others = [
+        Identifier(f"v{number}")
+        for number, other in enumerate(columns)
+        if other != column
+        and kinds[other] == kinds[column]
+        and kinds[other] not in INTEGERS
+        and is_set_at_insert(other, table.facts_of(other).default_is_now)
+    ]
+    shares = [SQL("avg(({} > {} + interval '1 min')::int)").format(value, other) for other in others]
+    return SQL("greatest({})::float8").format(SQL(", ").join(shares)) if shares else SQL("null::float8")

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/catalogs.html
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from importlib.resources import files
 from typing import Any
 
@@ -14,8 +14,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pgsnow.model.discovery.survey import ColumnFacts, RowSecurity, SurveyedTable
+from pgsnow.model.discovery.watermark_choice import INTEGERS, is_set_at_insert
 from pgsnow.model.table import Column, SourceName, SourceTable
-from pgsnow.postgres.catalog.trigger_source import argument_columns, assigned_columns
+from pgsnow.postgres.catalog.trigger_source import Moved, moved_arguments, moved_columns
 from pgsnow.postgres.errors import translating
 
 Row = Mapping[str, Any]
@@ -31,26 +32,40 @@ def _queries() -> Mapping[str, str]:
 _SQL = _queries()
 
 
-def survey(conn: psycopg.Connection[Any], named: Sequence[str] = ()) -> tuple[SurveyedTable, ...]:
+def survey(
+    conn: psycopg.Connection[Any], named: Sequence[str] = (), only: Sequence[SourceName] | None = None
+) -> tuple[SurveyedTable, ...]:
     """Every table, view and foreign table that does not belong to the system or an extension, by schema and name.
 
-    named: schemas that are included even if they belong to the system. Partitions are left out: their root represents
+    named: schemas that are included even if they belong to the system or an extension. only: the tables to survey,
+    if not all. Partitions are left out: their root represents
     them. Raises SourceUnavailable, SourceAccessDenied.
     """
+    wanted = {
+        "named": list(named),
+        "schemas": None if only is None else [name.schema for name in only],
+        "tables": None if only is None else [name.table for name in only],
+    }
     with translating(), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
-        tables = cursor.execute(_SQL["tables"], {"named": list(named)}).fetchall()
+        tables = cursor.execute(_SQL["tables"], wanted).fetchall()
         given = {"tables": [t["oid"] for t in tables], "schemas": list({t["schema"] for t in tables})}
         rows = {
             name: cursor.execute(_SQL[name], given).fetchall()
             for name in ("columns", "indexes", "sequences", "triggers", "statistics")
         }
-    by_table = {name: _by_table(rows[name]) for name in ("columns", "indexes", "sequences", "triggers")}
-    statistics = {(row["schema"], row["table"], row["column"]): row for row in rows["statistics"]}
+    by_table = {name: _by_table(found) for name, found in rows.items()}
     return tuple(
-        _surveyed(table, {name: found.get(table["oid"], ()) for name, found in by_table.items()}, statistics)
+        _surveyed(table, {name: found.get(table["oid"], ()) for name, found in by_table.items()})
         for table in tables
     )
+
+
+def survey_of(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> dict[SourceName, SurveyedTable]:
+    """The survey of these tables; those that are missing, partitions or members of an extension are left out. Raises
+    SourceUnavailable, SourceAccessDenied."""
+    found = survey(conn, [name.schema for name in names], names)
+    return {table.name: table for table in found}
 
 
 def _by_table(rows: Sequence[Row]) -> dict[int, list[Row]]:
@@ -60,15 +75,16 @@ def _by_table(rows: Sequence[Row]) -> dict[int, list[Row]]:
     return dict(found)
 
 
-def _surveyed(
-    table: Row, rows: Mapping[str, Sequence[Row]], statistics: Mapping[tuple[str, str, str], Row]
-) -> SurveyedTable:
+def _surveyed(table: Row, rows: Mapping[str, Sequence[Row]]) -> SurveyedTable:
     columns, indexes = rows["columns"], rows["indexes"]
-    set_on_update = _set_on_update(rows["triggers"], [column["name"] for column in columns])
-    here = (table["schema"], table["table"])
+    moved = _moved(rows["triggers"], [column["name"] for column in columns])
+    at_insert = {
+        column["name"] for column in columns if is_set_at_insert(column["name"], column["default_is_now"])
+    }
+    statistics = {row["column"]: row for row in rows["statistics"]}
     return SurveyedTable(
         source=SourceTable(
-            name=SourceName(*here),
+            name=SourceName(table["schema"], table["table"]),
             oid=table["oid"],
             relkind=table["relkind"],
             columns=tuple(_column(column) for column in columns),
@@ -80,7 +96,7 @@ def _surveyed(
             total_bytes=table["total_bytes"],
         ),
         facts={
-            column["name"]: _facts(column, statistics.get((*here, column["name"]), {}), set_on_update)
+            column["name"]: _facts(column, statistics.get(column["name"], {}), moved, at_insert)
             for column in columns
         },
         may_use_schema=table["may_use_schema"],
@@ -91,6 +107,8 @@ def _surveyed(
         partitions=table["partitions"],
         foreign_partitions=table["foreign_partitions"],
         children=table["children"],
+        partitions_key=tuple(table["partitions_key"]),
+        partitioned_by=tuple(table["partitioned_by"]),
         inserts=table["inserts"],
         updates=table["updates"],
     )
@@ -112,19 +130,24 @@ def _column(row: Row) -> Column:
     )
 
 
-def _facts(column: Row, statistics: Row, set_on_update: frozenset[str]) -> ColumnFacts:
+def _facts(column: Row, statistics: Row, moved: Mapping[str, Moved], at_insert: Set[str]) -> ColumnFacts:
+    name = column["name"]
+    later = [share for other, share in (statistics.get("later") or {}).items() if other in at_insert]
+    needed = Moved.SEQUENCE if column["type_name"] in INTEGERS else Moved.CLOCK
     return ColumnFacts(
         default_is_now=column["default_is_now"],
         generated=column["generated"],
-        set_on_update=column["name"] in set_on_update,
+        set_on_update=moved.get(name) is needed,
+        later=max((float(share) for share in later if share is not None), default=None),
         null_share=statistics.get("null_share"),
         ascending=statistics.get("correlation"),
     )
 
 
-def _set_on_update(triggers: Sequence[Row], columns: Sequence[str]) -> frozenset[str]:
-    found: set[str] = set()
+def _moved(triggers: Sequence[Row], columns: Sequence[str]) -> dict[str, Moved]:
+    found: dict[str, Moved] = {}
     for trigger in triggers:
-        found |= assigned_columns(trigger["body"])
-        found |= argument_columns(trigger["arguments"], columns)
-    return frozenset(found)
+        found |= moved_columns(trigger["body"])
+        named = moved_arguments(trigger["body"], trigger["arguments"], columns)
+        found |= dict.fromkeys(named, Moved.CLOCK)
+    return found

@@ -1,6 +1,6 @@
 -- name: tables
--- Relations that a person made: nothing of the system's, of an extension's, or temporary; partitions stand in their
--- root. Sizes are the planner's estimates: asking for real ones would wait for a session that alters a table.
+-- Relations that a person made: nothing of the system's, of an extension's (also what it makes in a schema of its own,
+-- but for child tables, which hold a person's rows), or temporary; partitions stand in their root. Sizes are the planner's estimates: asking for real ones would wait for a session that alters a table.
 with recursive tree as (
     select c.oid as root, c.oid
     from pg_catalog.pg_class c
@@ -13,10 +13,18 @@ with recursive tree as (
     select tree.root, count(*) as partitions, count(*) filter (where l.relkind = 'f') as foreign_partitions, bool_or(l.reltuples >= 0) as counted,
            sum(greatest(l.reltuples, 0)) as rows, sum(l.relpages + coalesce(toast.relpages, 0)) as pages,
            sum(pg_catalog.pg_stat_get_tuples_inserted(l.oid)) as inserts,
-           sum(pg_catalog.pg_stat_get_tuples_updated(l.oid)) as updates
+           sum(pg_catalog.pg_stat_get_tuples_updated(l.oid)) as updates,
+           case when count(key.columns) = count(*) and min(key.columns) = max(key.columns) then min(key.columns) end as key
     from tree
     join pg_catalog.pg_class l on l.oid = tree.oid and l.relkind <> 'p'
     left join pg_catalog.pg_class toast on toast.oid = l.reltoastrelid
+    left join lateral (
+        select array_agg(a.attname::text order by k.at) as columns
+        from pg_catalog.pg_index i
+        cross join unnest(i.indkey::int2[]) with ordinality k(attnum, at)
+        join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+        where i.indrelid = l.oid and i.indisprimary and k.at <= i.indnkeyatts
+    ) key on true
     group by tree.root
 )
 select c.oid::bigint as oid,
@@ -36,6 +44,12 @@ select c.oid::bigint as oid,
        c.relrowsecurity and pg_catalog.row_security_active(c.oid) as rows_hidden,
        coalesce(leaves.partitions, 0)::int as partitions,
        coalesce(leaves.foreign_partitions, 0)::int as foreign_partitions,
+       coalesce(leaves.key, '{}') as partitions_key,
+       array(select a.attname::text
+             from pg_catalog.pg_partitioned_table p
+             cross join unnest(p.partattrs::int2[]) with ordinality k(attnum, at)
+             join pg_catalog.pg_attribute a on a.attrelid = p.partrelid and a.attnum = k.attnum
+             where p.partrelid = c.oid order by k.at) as partitioned_by,
        case when c.relkind = 'r' then
            (select count(*) from pg_catalog.pg_inherits i where i.inhparent = c.oid) else 0 end::int as children,
        coalesce(leaves.inserts, pg_catalog.pg_stat_get_tuples_inserted(c.oid), 0)::bigint as inserts,
@@ -46,9 +60,15 @@ left join pg_catalog.pg_class toast on toast.oid = c.reltoastrelid
 left join leaves on leaves.root = c.oid
 where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
   and (n.nspname = any (%(named)s) or n.nspname <> 'information_schema' and n.nspname not like 'pg\_%%')
+  and (%(schemas)s::text[] is null
+       or (n.nspname, c.relname) in (select * from unnest(%(schemas)s::text[], %(tables)s::text[])))
   and not exists (
       select from pg_catalog.pg_depend d
       where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  and (n.nspname = any (%(named)s) or not exists (
+      select from pg_catalog.pg_depend d
+      where d.classid = 'pg_catalog.pg_namespace'::regclass and d.objid = n.oid and d.deptype = 'e')
+      or exists (select from pg_catalog.pg_inherits i where i.inhrelid = c.oid))
 order by n.nspname, c.relname;
 
 -- name: columns
@@ -92,9 +112,10 @@ left join pg_catalog.pg_attrdef d on d.adrelid = r.attrelid and d.adnum = r.attn
 order by r.attrelid, r.attnum;
 
 -- name: indexes
+-- Deferrable ones too: a committed snapshot never shows a key that they forbid.
 select i.indrelid::bigint as table,
        i.indisprimary as is_primary,
-       i.indisunique and i.indimmediate and plain.all_columns as is_key,
+       i.indisunique and plain.all_columns as is_key,
        am.amname = 'btree' and i.indkey[0] <> 0 as is_btree,
        plain.columns
 from pg_catalog.pg_index i
@@ -129,19 +150,40 @@ join pg_catalog.pg_attribute a on a.attrelid = fed.table and a.attnum = fed.attn
 order by fed.table, a.attnum, s.seqrelid;
 
 -- name: triggers
--- BEFORE UPDATE, FOR EACH ROW, of every column, enabled. tgtype: 1 row, 2 before, 16 update (pg_trigger.h).
+-- BEFORE UPDATE, FOR EACH ROW, of every column, enabled. tgtype: 1 row, 2 before, 16 update (pg_trigger.h). A WHEN may
+-- only leave out updates that change nothing: whole rows (attribute 0) that are distinct.
 select t.tgrelid::bigint as table, p.oid::bigint as function, p.prosrc as body,
        pg_catalog.encode(t.tgargs, 'escape') as arguments
 from pg_catalog.pg_trigger t
 join pg_catalog.pg_proc p on p.oid = t.tgfoid
 where t.tgrelid = any(%(tables)s) and not t.tgisinternal and t.tgenabled in ('O', 'A')
-  and t.tgtype & 19 = 19 and t.tgattr = ''::int2vector;
+  and t.tgtype & 19 = 19 and t.tgattr = ''::int2vector
+  and (t.tgqual is null or t.tgqual::text ~ '^\{DISTINCTEXPR .*:varattno 0 .*:varattno 0 ');
 
 -- name: statistics
 -- Of a partitioned table, those over all partitions. The view leaves out columns that the role may not read.
-select distinct on (s.schemaname, s.tablename, s.attname)
-       s.schemaname::text as schema, s.tablename::text as table, s.attname::text as column,
-       s.null_frac as null_share, s.correlation
-from pg_catalog.pg_stats s
-where s.schemaname = any(%(schemas)s)
-order by s.schemaname, s.tablename, s.attname, s.inherited;
+-- later: for each other column of the same type that is set at insert, the share of 21 quantiles that are at least a
+-- minute later than that column's, which shows that something moves this one after the insert.
+with statistics as (
+    select distinct on (s.schemaname, s.tablename, s.attname)
+           s.schemaname, s.tablename, s.attname, s.null_frac, s.correlation, a.atttypid, a.atthasdef, a.attrelid,
+           case when a.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)
+                then s.histogram_bounds::text::text[] end as bounds
+    from pg_catalog.pg_stats s
+    join pg_catalog.pg_namespace n on n.nspname = s.schemaname
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = s.tablename
+    join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = s.attname
+    where s.schemaname = any(%(schemas)s) and c.oid = any(%(tables)s)
+    order by s.schemaname, s.tablename, s.attname, s.inherited
+)
+select s.attrelid::bigint as table, s.attname::text as column, s.null_frac as null_share, s.correlation,
+       (select jsonb_object_agg(o.attname, (
+            select avg((s.bounds[1 + q * (cardinality(s.bounds) - 1) / 20]::timestamptz
+                        > o.bounds[1 + q * (cardinality(o.bounds) - 1) / 20]::timestamptz + interval '1 min')::int)
+            from generate_series(0, 20) q))
+        from statistics o
+        where o.attrelid = s.attrelid and o.atttypid = s.atttypid and o.attname <> s.attname
+          and (o.atthasdef or o.attname ~* 'creat|insert|added|regist')
+          and s.attname ~* 'upd|modif|chang|edit|touch|revis|mtime|version'
+          and o.bounds is not null and s.bounds is not null) as later
+from statistics s;

@@ -52,6 +52,8 @@ class KeysetReader:
         self.full_read = because or reason or ("requested" if full else None)
         self._before = None if self.full_read else checkpoint_before
         self._cursor = self._before.cursor if self._before else None
+        self._stored_cursor = self._cursor
+        """The last one that the ledger can store: without bytes that are in no encoding. Rows behind it come again."""
         self._last = LastWatermark(self.plan, self._before.last_watermark if self._before else None)
         self._point: ReadPoint | None = None
         self._pages: Generator[Page] | None = None
@@ -97,7 +99,7 @@ class KeysetReader:
             self._point,
             full=self._before is None,
             last_watermark=self._last.text,
-            cursor=self._cursor,
+            cursor=self._stored_cursor,
         )
 
     def _unordered(self, which: Composable) -> Iterator[Page]:
@@ -126,10 +128,10 @@ class KeysetReader:
         fields = len(self.plan.fields)
         self._last.add(batch.column(fields), converted.good)
         last = batch.slice(batch.num_rows - 1)
-        self._cursor = tuple(
-            str(column[0].as_py())
-            for column in last.columns[fields + 1 : fields + 1 + len(order_columns(self.plan))]
-        )
+        columns = last.columns[fields + 1 : fields + 1 + len(order_columns(self.plan))]
+        self._cursor = tuple(_exact_text(column[0]) for column in columns)
+        if "".join(self._cursor).encode("utf-8", "replace").decode() == "".join(self._cursor):
+            self._stored_cursor = self._cursor
         return batch.num_rows, list(converted.pages(self.plan))
 
     def _note_start(self, snap: Snapshot) -> None:
@@ -148,6 +150,14 @@ class KeysetReader:
             SQL(", ").join(SQL("{}.{}").format(sql.table(self.plan), column) for column in order),
             Literal(self.plan.config.batch_size),
         )
+
+
+def _exact_text(value: pa.Scalar) -> str:
+    """The text of a string; bytes that are not UTF-8 as lone surrogates."""
+    text: str = (
+        value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape") if value.is_valid else "None"
+    )
+    return text
 
 
 def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
