@@ -52,7 +52,7 @@ with me as (
     returning w.source_table, w.fence
 )
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
-    tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged,
+    tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged, tried.unverified,
     extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
     extract(epoch from clock_timestamp())::float8 as granted_at,
     exists (
@@ -161,6 +161,18 @@ returning source_table;
 -- Stores the source's definition and the columns in the target that its columns have.
 update {schema}.sync_watermarks set source_schema = %(source)s
 where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: doubt
+-- Records why the target may hold rows that the source has lost, or NULL.
+update {schema}.sync_watermarks set unverified = %(why)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: verified
+-- Removes that doubt, unless a later event has given another reason for it.
+update {schema}.sync_watermarks set unverified = null
+where source_table = %(table)s and unverified = %(why)s
 returning source_table;
 
 -- name: advance
@@ -575,20 +587,6 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
--- name: mark_stale
--- Records for open errors whether the target has an older version of their rows. digests: of the keys that it has; the
--- others have none. only_unknown: leave errors alone of which it is known. ours: as in add_rejected_rows.
-with mine as (
-    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s
-    for share
-), written as (
-    update {schema}.sync_errors e set stale = e.key_digest = any(%(digests)s::text[])
-    from mine
-    where e.source_table = mine.source_table and e.state = 'open' and (e.stale is null or not %(only_unknown)s)
-    returning 1
-)
-select exists (select from mine) as ours, (select count(*) from written) as changed;
-
 -- name: rename_rejected_keys
 -- Stores open errors under the new names of their key's columns. ours: as in add_rejected_rows.
 with mine as (
@@ -599,6 +597,20 @@ with mine as (
     where e.source_table = mine.source_table and e.state = 'open' and e.key_digest = r.old
         and not exists (select from {schema}.sync_errors o
                         where o.source_table = e.source_table and o.state = 'open' and o.key_digest = r.digest)
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
+-- name: mark_stale
+-- Records for open errors whether the target has an older version of their rows. digests: of the keys that it has; the
+-- others have none. only_unknown: leave errors alone of which it is known. ours: as in add_rejected_rows.
+with mine as (
+    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s
+    for share
+), written as (
+    update {schema}.sync_errors e set stale = e.key_digest = any(%(digests)s::text[])
+    from mine
+    where e.source_table = mine.source_table and e.state = 'open' and (e.stale is null or not %(only_unknown)s)
     returning 1
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
@@ -649,7 +661,8 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when lag.read is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.read))::float8
     end as read_lag_seconds,
-    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds
+    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds,
+    w.unverified
 from {schema}.sync_watermarks w
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,

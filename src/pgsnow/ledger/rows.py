@@ -42,6 +42,8 @@ class WatermarkRow:
     staged_bytes: int = 0
     read_lag_seconds: float | None = None
     """Now − the newest source commit known to be read: in Snowflake, or staged for it."""
+    unverified: str | None = None
+    """Why the target may hold rows that the source has lost, until a verify has passed."""
     audit_seconds: float | None = None
     """Seconds since the last audit, or since the first read before there was one."""
 

@@ -11,7 +11,13 @@ from functools import cached_property
 from pgsnow.model.config.options import CharPadding, RealValues
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
-from pgsnow.model.errors import ColumnMissing, TargetConflict, UnsupportedTable, WatermarkUnusable
+from pgsnow.model.errors import (
+    ColumnMissing,
+    SourceAccessDenied,
+    TargetConflict,
+    UnsupportedTable,
+    WatermarkUnusable,
+)
 from pgsnow.model.metadata_columns import (
     AUDIT,
     FENCE,
@@ -35,6 +41,7 @@ __all__ = [
     "TablePlan",
     "check_kind",
     "check_output",
+    "check_rights",
     "fields_of",
     "overflow_of",
     "target_name",
@@ -79,6 +86,12 @@ class TablePlan:
         if self.watermark is None:
             raise ValueError(f"{self.config.name} has no watermark")
         return self.watermark
+
+    @cached_property
+    def has_xmin(self) -> bool:
+        """True if the role may read the rows' transaction ids. Without them, changed rows are found by the watermark
+        alone, which is lossless, too, but reads some rows again; the audit then compares the whole content."""
+        return "xmin" not in dict(self.source.unreadable)
 
     @cached_property
     def key(self) -> tuple[Field, ...]:
@@ -224,6 +237,26 @@ def check_kind(config: TableConfig, source: SourceTable) -> None:
         f"{source.name} is {kind}; its rows do not show which transaction wrote them",
         advice="Write `mode: full`, or `late_rows: off` if rows never become visible behind the newest watermark.",
     )
+
+
+def check_rights(plan: TablePlan) -> None:
+    """Raises SourceAccessDenied if the role may not read a column that the configuration has us read."""
+    source, config = plan.source, plan.config
+    fixed = {*plan.pk, *([config.watermark_column] if plan.watermark and config.watermark_column else [])}
+    if "tableoid" in (config.where or "").lower():
+        fixed.add("tableoid")
+    closed = [
+        name for name, _ in source.unreadable if name in fixed or any(f.source == name for f in plan.fields)
+    ]
+    if not closed:
+        return
+    advice = source.grant_on(closed)
+    if not fixed.intersection(closed):
+        advice += (
+            f" Or leave out what need not be in Snowflake: `columns: {{exclude: [{', '.join(closed)}]}}`."
+        )
+    columns = f"column{'s' * (len(closed) > 1)} {', '.join(closed)}"
+    raise SourceAccessDenied(f"{source.name}: role {source.role} may not read {columns}", advice=advice)
 
 
 def check_output(source: SourceTable, output: Sequence[Field]) -> None:

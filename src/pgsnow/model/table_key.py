@@ -111,6 +111,8 @@ def has_children(table: SourceTable) -> bool:
 def key_problem(table: SourceTable, key: Sequence[str]) -> str:
     """The reason why this unique key does not identify rows in Snowflake; '' if it does."""
     columns = _columns(table, key)
+    if not table.may_read(*key):
+        return f"role {table.role} may not read all of its columns"
     if nullable := [column.name for column in columns if not column.not_null]:
         return f"{', '.join(nullable)} may be NULL"
     if unfit := [column.name for column in columns if mapping_of(column).snowflake in NO_KEY_TYPES]:

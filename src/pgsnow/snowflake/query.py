@@ -30,7 +30,9 @@ def select_rows(
     a few thousand keys. Raises TargetMissing."""
     if not keys:
         return []
-    constants = [[constant(value, f) for value, f in zip(row, key, strict=True)] for row in keys]
+    constants = [
+        [constant(value, f.type.snowflake) for value, f in zip(row, key, strict=True)] for row in keys
+    ]
     return session.execute(sql.select(target, fields, sql.key_is_one_of(key, constants))).rows
 
 
@@ -43,16 +45,16 @@ def select_keys(session: Session, target: TargetName, key: Sequence[Field], keys
     return found
 
 
-def select_all(session: Session, target: TargetName, fields: Sequence[Field]) -> list[Row]:
-    """These fields of all rows, in no particular order. Raises TargetMissing."""
-    return session.execute(sql.select(target, fields)).rows
+def select_all(session: Session, target: TargetName, fields: Sequence[Field], where: str = "") -> list[Row]:
+    """These fields of all rows (where: of those), in no particular order. Raises TargetMissing."""
+    return session.execute(sql.select(target, fields, where)).rows
 
 
-def constant(value: Any, field: Field) -> str:
-    """A value as SQL, of the field's type in the target."""
-    for kind, write in _CONSTANTS.items():
-        if isinstance(value, kind):
-            return write(value, field.type.snowflake)
+def constant(value: Any, kind: str) -> str:
+    """A value as SQL, of this Snowflake type."""
+    for python, write in _CONSTANTS.items():
+        if isinstance(value, python):
+            return write(value, kind)
     return text(str(value))
 
 

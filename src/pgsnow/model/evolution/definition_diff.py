@@ -195,8 +195,8 @@ def definition_of(plan: TablePlan, placed: Mapping[str, ColumnDefinition] | None
     """
     source, placed = plan.source, placed or {}
     output = {field.source: field for field in plan.output}
-    read = {field.source: field.type.conversion for field in plan.fields}
     configured = {now: name for name, now in plan.followed}
+    read = {field.source: field.type.conversion for field in plan.fields}
     columns = [
         _placed(
             ColumnDefinition(

@@ -142,6 +142,8 @@ def _drift(
         reason = f"{detached[0].name} was detached or dropped"
     if reason is None:
         reason = next((m.filled for m in alignment.column_mapping.values() if m.filled), None)
+    if reason is None and attached and not plan.source.may_read("tableoid"):
+        reason = f"{attached[0].name} was attached, and the role may not read the system column tableoid"
     by_xid = reason is None and _must_read_by_xid(stored_definition, plan)
     if by_xid:
         text = f"{plan.source.name} was rewritten: rows are found by transaction, whatever their watermark"

@@ -31,9 +31,9 @@ class ColumnDefinition:
     labels: tuple[str, ...] = ()
     generation: str | None = None
     is_read: bool = True
-    conversion: str = ""
     configured: str = ""
     """Its name in the configuration, where that still is one that the column had before it was renamed."""
+    conversion: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class HealthState(StrEnum):
     """The last tick ran in time, and there was nothing to load."""
     PARTIAL = "rows-refused"
     """Loaded, but some rows were rejected."""
+    UNVERIFIED = "unverified"
+    """The source has lost rows that were loaded; until a full refresh or a verify, the target may hold them."""
     FAILED = "failed"
     STUCK = "stuck"
     """Nothing has run for longer than PATIENCE ticks; probably the schedule or the worker is not running."""
@@ -71,6 +73,8 @@ def health_of(
         )
     if row.chunks is not None:
         return TableHealth(HealthState.RUNNING, _backfill(row))  # also when other workers load its chunks
+    if row.unverified:
+        return TableHealth(HealthState.UNVERIFIED, row.unverified)
     if row.open_errors:
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
         return TableHealth(HealthState.PARTIAL, f"{rows} rejected{_stale(row)}: pgsnow errors list")

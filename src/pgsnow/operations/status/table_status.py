@@ -55,6 +55,7 @@ class TableStatus:
             "open_errors": row.open_errors if row else 0,
             "stale_rows": row.stale_rows if row else 0,
             "read_mode": row and row.read_mode,
+            "unverified": row and row.unverified,
             "lease_holder": row and row.lease_holder,
             "chunks": row and row.chunks,
             "chunks_done": row and row.chunks_done,

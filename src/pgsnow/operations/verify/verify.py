@@ -22,6 +22,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.source_rows import Expected, Row, expected_rows
 from pgsnow.operations.verify.target_rows import TargetRows
+from pgsnow.postgres.catalog.obstacles import try_read
 from pgsnow.snowflake.query import select_all
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.schema.target_table import describe
@@ -175,24 +176,30 @@ class Comparison:
 
 
 def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]:
-    """Compare these tables (all enabled ones by default). Writes nothing.
+    """Compare these tables (all enabled ones by default). Writes nothing, except that a table without differences is
+    no longer `unverified` in the ledger.
 
     Raises the error that stops a comparison: SourceUnavailable, TargetUnavailable, SourceTableMissing …
     """
     chosen = engine.config.select(tables)
     tag = "pgsnow:verify"
+    before: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
+    doubts = {row.source_table: row.unverified for row in before}
     with engine.source.connect() as conn, connect(engine.settings.snowflake, query_tag=tag) as session:
         verdicts = [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
     rows: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     waiting = {row.source_table: row.staged_rows for row in rows}
     for verdict in verdicts:
         verdict.staged = waiting.get(verdict.table, 0)
+        if verdict.equal and (why := doubts.get(verdict.table)):
+            engine.ledger.checkpoints.verified(verdict.table, why)
     return verdicts
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
     sources: dict[str, SourceDefinition] = unless_missing(engine.ledger.checkpoints.source_definitions, {})
     prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
+    try_read(conn, prepared.plan)
     reasons = engine.ledger.rejected_rows.open_reasons(table.name)
     bad = {items_of(key): reason for key, reason in reasons}
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)

@@ -9,10 +9,25 @@ select c.oid::bigint as oid,
        pg_catalog.quote_ident(n.nspname) as quoted_schema,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as quoted_table,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') as may_use_schema,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') as may_select
+       pg_catalog.has_any_column_privilege(c.oid, 'SELECT') as may_select,
+       array(
+           select array[a.attname::text, pg_catalog.quote_ident(a.attname)] from pg_catalog.pg_attribute a
+           where a.attrelid = c.oid and not a.attisdropped
+             and not pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') order by a.attnum) as unreadable
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = %s;
+
+-- name: similar
+select exists (select from pg_catalog.pg_namespace where nspname = wanted.schema) as has_schema,
+       pg_catalog.current_database()::text as database,
+       array(
+           select pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+           from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+           where lower(c.relname) = lower(wanted.name) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+             and n.nspname not in ('pg_catalog', 'information_schema')
+           order by 1 limit 5) as others
+from (select %s::text as schema, %s::text as name) wanted;
 
 -- name: leaves
 -- Tables that a tree's rows are in, at any depth; partitioned ones between hold none.
@@ -204,7 +219,11 @@ columns as materialized (
 )
 select t.nspname::text, t.relname::text, md5(concat_ws('|',
     t.oid, t.relkind, t.relfilenode, pg_catalog.has_schema_privilege(t.schema, 'USAGE'),
-    pg_catalog.has_table_privilege(t.oid, 'SELECT'), columns.print, leaves.print,
+    pg_catalog.has_table_privilege(t.oid, 'SELECT'), case when not pg_catalog.has_table_privilege(t.oid, 'SELECT') then (
+        select string_agg(a.attnum::text, ',' order by a.attnum) from pg_catalog.pg_attribute a
+        where a.attrelid = t.oid and not a.attisdropped
+          and pg_catalog.has_column_privilege(t.oid, a.attnum, 'SELECT')) end,
+    columns.print, leaves.print,
     (select string_agg(concat_ws(',', i.indexrelid, i.indkey, i.indisunique, i.indisprimary, i.indisvalid,
                                  i.indimmediate), ';' order by i.indexrelid)
      from pg_catalog.pg_index i where i.indrelid = t.oid),

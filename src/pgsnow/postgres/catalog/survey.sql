@@ -37,7 +37,12 @@ select c.oid::bigint as oid,
             else c.relpages + coalesce(toast.relpages, 0) end::bigint
            * current_setting('block_size')::bigint as total_bytes,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') as may_use_schema,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') as may_select,
+       pg_catalog.has_any_column_privilege(c.oid, 'SELECT') as may_select,
+       case when not pg_catalog.has_table_privilege(c.oid, 'SELECT') then array(
+           select array[a.attname::text, pg_catalog.quote_ident(a.attname)] from pg_catalog.pg_attribute a
+           where a.attrelid = c.oid and not a.attisdropped
+             and not pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') order by a.attnum) end as unreadable,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as quoted,
        pg_catalog.quote_ident(current_user) as role,
        case when c.relrowsecurity and c.relforcerowsecurity then 'forced'
             when c.relrowsecurity then 'on' else 'off' end as row_security,

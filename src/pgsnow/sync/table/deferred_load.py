@@ -49,6 +49,8 @@ def may_wait(run: RunContext) -> bool:
     if run.plan.config.load_every <= 0 or run.plan.whole or run.options.refresh or run.checkpoint is None:
         return False
     everything = run.probe is not None and run.probe.full_read is not None
+    if run.restarted:  # rows that were read may be loaded again, and must not be overtaken by staged ones
+        return False
     as_it_was = run.because is None and not run.drift.has_work and not run.replaces_content
     return as_it_was and not everything
 
