@@ -55,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--writers", type=int, default=16)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1000)
     parser.add_argument("--max-skew", type=float, default=0.5, help="seconds; the product's default is 10")
+    parser.add_argument(
+        "--own-clock",
+        action="store_true",
+        help="timestamps are the application's, older than their transactions",
+    )
     parser.add_argument("--dsn", help="a server to use (its table s is dropped) instead of an embedded one")
     given = parser.parse_args(argv)
     with server(given.dsn) as dsn:
@@ -87,12 +92,12 @@ def prepare(dsn: str) -> None:
 
 
 def stress(dsn: str, given: argparse.Namespace) -> tuple[dict[int, int], list[PollingReader]]:
-    readers = make_readers(dsn, given.max_skew)
+    readers = (late_readers if given.own_clock else make_readers)(dsn, given.max_skew)
     stop = threading.Event()
     followers = [threading.Thread(target=reader.follow, args=[stop]) for reader in readers]
     for follower in followers:
         follower.start()
-    for process in start_writers(dsn, given.writers, given.seed, given.seconds):
+    for process in start_writers(dsn, given.writers, given.seed, given.seconds, own_clock=given.own_clock):
         process.join()
     stop.set()
     for follower in followers:
@@ -119,6 +124,22 @@ def make_readers(dsn: str, max_skew: float) -> list[PollingReader]:
     ]
 
 
+def late_readers(dsn: str, max_skew: float) -> list[PollingReader]:
+    """Readers of timestamps that the application sets: an audit every few seconds finds what a read missed."""
+
+    def audited(name: str, dsn: str = dsn, **options: Any) -> ProductReader:
+        source = Source(Dsn(dsn))
+        plan = plan_of(source, {"max_skew": max_skew, "audit_every": 3, **options})
+        return ProductReader(name, True, source=source, plan=plan, audits=True)
+
+    return [
+        audited("audited: timestamptz"),
+        audited("audited: timestamptz, role without grants", dsn=make_conninfo(dsn, user=PLAIN_ROLE)),
+        audited("audited: an audit with each read", audit_every=0.001),
+        LiteralReader("plain query: updated_at > last, limit 500", False, dsn=dsn),
+    ]
+
+
 def plan_of(source: Source, options: dict[str, Any]) -> TablePlan:
     settings = {"source": "public.s", "target": "s", "pk": ["id"], "watermark_column": "updated_at"}
     config = TableConfig(**{**settings, **options})
@@ -141,6 +162,7 @@ def verdict(source: dict[int, int], readers: Sequence[PollingReader], given: arg
           f"max_skew {given.max_skew:g} s")  # fmt: skip
     print(
         f"{'reader':45} {'reads':>6} {'rows read':>10} {'missing':>8} {'stale':>6} {'ghost':>6} {'false alarms':>13}"
+        f" {'findings':>9}"
     )
     good = True
     for reader in readers:
@@ -148,7 +170,7 @@ def verdict(source: dict[int, int], readers: Sequence[PollingReader], given: arg
         stale = sum(reader.copy.get(key, value) != value for key, value in source.items())
         ghost = sum(key not in source for key in reader.copy)
         print(f"{reader.name:45} {reader.runs:6} {reader.rows / max(len(source), 1):9.2f}x {missing:8} {stale:6} "
-              f"{ghost:6} {reader.false_alarms:13}")  # fmt: skip
+              f"{ghost:6} {reader.false_alarms:13} {reader.findings:9}")  # fmt: skip
         if reader.failure:
             print(reader.failure, file=sys.stderr)
         clean = missing + stale + ghost + reader.false_alarms == 0

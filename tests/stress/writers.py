@@ -29,6 +29,8 @@ ZONES = ["UTC", "America/Los_Angeles", "Asia/Tokyo", "Asia/Kolkata"]
 TWO_PHASE_CYCLE, TWO_PHASE_PART = 20.0, 8.0
 """Seconds: two-phase commits come in waves, so that horizons with and without them are both stressed."""
 PROCESSES = 2
+RARE = 0.01
+"""Share of transactions whose timestamps are older than they are."""
 
 
 @dataclass
@@ -38,6 +40,9 @@ class Writer:
     dsn: str
     seed: int
     until: float
+    own_clock: bool = False
+    """Timestamps are the application's: taken before the transaction begins, a few of them long before (each audit that
+    finds one reads everything again, so many of them would hide one that no audit finds)."""
     pending: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -61,6 +66,7 @@ class Writer:
             self.conn.execute("select now()")  # begun, but without an xid yet
         if self.random.random() < 0.3:
             time.sleep(self.random.expovariate(1 / 0.15))
+        self.job_began = time.time() - (self.random.uniform(1, 12) if self.random.random() < RARE else 0)
         for _ in range(self.random.choice([1, 1, 1, 2, 5])):
             self.maybe_in_savepoint()
             self.pause()
@@ -76,6 +82,8 @@ class Writer:
 
     def write(self) -> None:
         clock, value = self.random.choice(CLOCKS), self.random.getrandbits(40)
+        if self.own_clock:
+            clock = f"to_timestamp({self.job_began!r})"
         if self.random.random() < 0.6 or self.last == self.first:
             count = self.random.choice([1, 1, 3, 40])  # rows of one statement tie
             watermark = "null" if self.random.random() < 0.02 else clock
@@ -119,8 +127,8 @@ class Writer:
             self.pending.remove((gid, due))
 
 
-def _run_all(dsn: str, seeds: list[int], until: float) -> None:
-    threads = [threading.Thread(target=Writer(dsn, seed, until).run) for seed in seeds]
+def _run_all(dsn: str, seeds: list[int], until: float, own_clock: bool) -> None:
+    threads = [threading.Thread(target=Writer(dsn, seed, until, own_clock).run) for seed in seeds]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -128,14 +136,15 @@ def _run_all(dsn: str, seeds: list[int], until: float) -> None:
 
 
 def start_writers(
-    dsn: str, count: int, seed: int, seconds: float
+    dsn: str, count: int, seed: int, seconds: float, *, own_clock: bool = False
 ) -> list[multiprocessing.process.BaseProcess]:
     """`count` sessions, spread over a few processes so that they really run at once."""
     context = multiprocessing.get_context("spawn")
     until = time.time() + seconds
     seeds = [seed * 1000 + at + 1 for at in range(count)]
     processes = [
-        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until)) for at in range(PROCESSES)
+        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until, own_clock))
+        for at in range(PROCESSES)
     ]
     for process in processes:
         process.start()

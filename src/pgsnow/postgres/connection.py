@@ -119,6 +119,8 @@ class LocalConnection(psycopg.Connection[Row]):
         """A transaction, or a savepoint in one, for the length of the block. Nothing was read in it yet, so that its
         isolation level can still be set."""
         is_first = self.info.transaction_status is pq.TransactionStatus.IDLE
+        if is_first and self.is_replaceable and select.select([self.pgconn.socket], [], [], 0)[0]:
+            _connect_again(self.pgconn)  # as LocalCursor does
         with super().transaction(savepoint_name, force_rollback) as block:
             if is_first:
                 self.execute(self.local.encode())
