@@ -191,7 +191,7 @@ def reader(user: User, database: str) -> Iterator[sql.Identifier]:
 
 def test_the_grants_for_postgres_are_all_that_a_fresh_role_needs(user: User, reader: sql.Identifier) -> None:
     """Run by an administrator as printed, twice; then everything works as that role: check, run, verify."""
-    user.sql("create table public.events (id bigserial primary key, body text)")
+    user.sql("create table public.events (id bigint generated always as identity primary key, body text)")
     user.sql("insert into public.events (body) select 'e' from generate_series(1, 10)")
     user.tables.append({"source": "public.events", "target": "events", "pk": "id", "watermark_column": "id"})
     user.options["ledger_schema"] = "Ledger of ours"

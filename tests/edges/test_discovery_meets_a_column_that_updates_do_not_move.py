@@ -49,7 +49,7 @@ def shop(memory_world: MemoryWorld) -> MemoryWorld:
     memory_world.sql(
         TOUCH
         + """
-        create table serials (id serial primary key, note text);
+        create table serials (id int generated always as identity primary key, note text);
         insert into serials (note) select 'n' from generate_series(1, 50);
         create table unmaintained (id serial primary key, created_at timestamptz default now(),
                                    updated_at timestamptz not null default now());
@@ -139,7 +139,7 @@ def test_a_list_written_by_hand_is_warned_about(shop: MemoryWorld) -> None:
         shop.tables = [{"source": table, "target": f"shop.{table}", "watermark_column": column, **more}]
         config = shop.config.tables[0]
         surveyed = survey_of(shop.source, [config.source])[config.source]
-        results, prepared = check_table(shop.source, config, shop.settings.snowflake, surveyed)
+        results, prepared = check_table(shop.source, config, shop.settings.snowflake, surveyed=surveyed)
         assert prepared is not None
         told = [result for result in results if result.detail.startswith(f"watermark_column {column}: ")]
         assert [f"{each.detail} → {each.fix}" for each in told] == [

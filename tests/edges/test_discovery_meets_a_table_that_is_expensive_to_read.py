@@ -97,7 +97,7 @@ def test_check_warns_about_a_large_table_that_is_read_as_a_whole(tables: MemoryW
     tables.tables = [{"source": "keyless", "target": "shop.keyless", "mode": "full"}]
     config = tables.config.tables[0]
     surveyed = survey_of(tables.source, [config.source])[config.source]
-    results, _ = check_table(tables.source, config, tables.settings.snowflake, surveyed)
+    results, _ = check_table(tables.source, config, tables.settings.snowflake, surveyed=surveyed)
     [warning] = [result for result in results if "read as a whole" in result.detail]
     assert "15.3 GB" in warning.detail
     assert "ADD PRIMARY KEY" in warning.fix

@@ -64,7 +64,7 @@ class SourceRows:
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:
-    connection = psycopg.connect(dsn, autocommit=True)
+    connection = psycopg.connect(dsn, autocommit=True, client_encoding="UTF8")
     connection.execute(SESSION)
     return connection
 

@@ -13,14 +13,12 @@ import psycopg
 
 SCHEMA = """
 drop table if exists s;
-drop sequence if exists s_change;
-create sequence s_change;
 create table s (
     id bigint primary key,
     v bigint not null,
     updated_at timestamptz,
     updated_local timestamp not null,
-    change bigint not null default nextval('s_change')
+    change bigint generated always as identity
 );
 create index on s (updated_at, id);
 create index on s (updated_local);

@@ -64,6 +64,7 @@ class ChunkLeases:
             "run_id": run_id,
             "holder": holder,
             "lease_seconds": self.lease_seconds,
+            "has_own_session": connection.has_own_session,
         }
         with connection.transaction():
             connection.execute(statement("queue_for_chunks", self.queries.schema), {"tables": list(tables)})
@@ -74,7 +75,11 @@ class ChunkLeases:
 
     def _renew(self, connection: LedgerConnection, claims: list[Claim]) -> None:
         fences = {claim.chunk: claim.fence for claim in claims}
-        params = {"claims": _as_json(connection, claims), "lease_seconds": self.lease_seconds}
+        params = {
+            "claims": _as_json(connection, claims),
+            "lease_seconds": self.lease_seconds,
+            "has_own_session": connection.has_own_session,
+        }
         for row in connection.execute(statement("renew_chunks", self.queries.schema), params):
             if row["has_lock"]:
                 connection.locked_chunks[row["lock_key"]] = (_id(row), fences[_id(row)])

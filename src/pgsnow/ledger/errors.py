@@ -62,8 +62,7 @@ RULES = {
     ),
     "25006": Rule(  # read-only transaction
         LedgerAccessDenied,
-        "The ledger must be writable: point LEDGER_DSN at a primary, not at a standby, and at a role and"
-        " database without default_transaction_read_only.",
+        "The ledger must be writable: point LEDGER_DSN at a primary, not at a standby.",
     ),
     "25P03": _TIMED_OUT,  # idle_in_transaction_session_timeout
     "25P04": _TIMED_OUT,  # transaction_timeout

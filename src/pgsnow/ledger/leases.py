@@ -113,6 +113,7 @@ class Leases:
             "holder": holder,
             "lease_seconds": self._lease_seconds,
             "reserved": FENCES_PER_CLAIM,
+            "has_own_session": connection.has_own_session,
         }
         try:
             rows = connection.execute(statement("claim", self._schema), params).fetchall()
@@ -133,7 +134,11 @@ class Leases:
             connection.execute(statement("unlock", self._schema), {"keys": keys})
 
     def _renew(self, connection: LedgerConnection, claims: list[Claim]) -> None:
-        params = {"claims": self._as_json(connection, claims), "lease_seconds": self._lease_seconds}
+        params = {
+            "claims": self._as_json(connection, claims),
+            "lease_seconds": self._lease_seconds,
+            "has_own_session": connection.has_own_session,
+        }
         rows = connection.execute(statement("renew", self._schema), params)
         fences = {claim.table: claim.fence for claim in claims}
         connection.locked |= {

@@ -21,9 +21,8 @@ class Ledger:
     """The tables of one schema, by what they store.
 
     It connects at first use, once per process (a forked child opens its own connection), and again when the
-    connection breaks. The connection must be a session of its own: direct, or through a pooler in session
-    mode. Nothing is sent outside of a call. Times are those of the ledger server's clock, except those of
-    TableReport.
+    connection breaks. Behind a pooler it has no session of its own, and a dead worker's leases have to expire.
+    Nothing is sent outside of a call. Times are those of the ledger server's clock, except those of TableReport.
 
     Every write that takes a Claim is fenced: once a higher fence is granted, it raises LeaseLost and changes
     nothing. All methods may be called from any thread. Errors of the connection and of statements: see

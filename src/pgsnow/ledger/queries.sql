@@ -6,8 +6,10 @@
 -- Grants those tables that no run holds. Locks the rows first, so that of two claims one waits for the other. Then
 -- tries the advisory lock, but only where having it means a grant: on a row that is free or expired it shows other
 -- workers that this session is alive; on a held row it proves that the holder's session is gone. The holder's session
--- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. The
--- `reserved` fences directly below the granted one are granted to no other run: the chunks of a backfill use them.
+-- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. Without a
+-- session of our own (has_own_session) a lock is taken for the transaction alone: it proves the same, and stays with no
+-- session that a pooler lends to others. The `reserved` fences directly below the granted one are granted to no other
+-- run: the chunks of a backfill use them.
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
@@ -31,7 +33,8 @@ with me as (
 ), tried as materialized (
     select judged.*,
         case when refusal is null and (free or foreign_session) then
-            case when locked then true else pg_try_advisory_lock(key) end
+            case when locked then true when %(has_own_session)s then pg_try_advisory_lock(key)
+                else pg_try_advisory_xact_lock(key) end
         end as has_lock
     from judged
 ), granted as (
@@ -41,14 +44,14 @@ with me as (
         lease_run_id = %(run_id)s,
         lease_since = clock_timestamp(),
         lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
-        lease_session = case when tried.has_lock then tried.session end
+        lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end
     from tried
     where w.source_table = tried.source_table
         and tried.refusal is null
         and (tried.free or (tried.foreign_session and tried.has_lock))
     returning w.source_table, w.fence
 )
-select tried.source_table, granted.fence, tried.has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
+select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged,
     extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
     extract(epoch from clock_timestamp())::float8 as granted_at,
@@ -79,7 +82,9 @@ with claims as (
     order by w.source_table
     for update of w
 ), tried as materialized (
-    select source_table, case when locked then true else pg_try_advisory_lock(key) end as has_lock from mine
+    select source_table, case when locked then true when %(has_own_session)s then pg_try_advisory_lock(key)
+        else false end as has_lock
+    from mine
 ), renewed as (
     update {schema}.sync_watermarks w
     set lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
@@ -359,7 +364,8 @@ with living as materialized (
     returning b.id, b.source_table, b.layout, b.fence, b.replaces, b.last_fence
 ), tried as materialized (
     select c.backfill, c.number,
-        case when c.lock_key = any(%(locked)s::bigint[]) then true else pg_try_advisory_lock(c.lock_key) end as has_lock
+        case when c.lock_key = any(%(locked)s::bigint[]) then true
+            when %(has_own_session)s then pg_try_advisory_lock(c.lock_key) else false end as has_lock
     from picked join {schema}.sync_chunks c using (backfill, number)
 )
 update {schema}.sync_chunks c
@@ -392,7 +398,8 @@ with claims as (
     order by c.backfill, c.number
     for update of c
 ), tried as materialized (
-    select backfill, number, lock_key, case when locked then true else pg_try_advisory_lock(lock_key) end as has_lock
+    select backfill, number, lock_key, case when locked then true
+        when %(has_own_session)s then pg_try_advisory_lock(lock_key) else false end as has_lock
     from mine
 ), renewed as (
     update {schema}.sync_chunks c
@@ -563,6 +570,20 @@ with mine as (
     update {schema}.sync_errors e set state = 'replayed', updated_at = clock_timestamp()
     from mine
     where e.source_table = mine.source_table and e.state = 'open' and e.key_digest = any(%(digests)s::text[])
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
+-- name: rename_rejected_keys
+-- Stores open errors under the new names of their key's columns. ours: as in add_rejected_rows.
+with mine as (
+    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s for share
+), written as (
+    update {schema}.sync_errors e set key = r.key, key_digest = r.digest
+    from mine cross join jsonb_to_recordset(%(rows)s) as r(key jsonb, digest text, old text)
+    where e.source_table = mine.source_table and e.state = 'open' and e.key_digest = r.old
+        and not exists (select from {schema}.sync_errors o
+                        where o.source_table = e.source_table and o.state = 'open' and o.key_digest = r.digest)
     returning 1
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;

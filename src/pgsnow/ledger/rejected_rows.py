@@ -42,6 +42,18 @@ class RejectedRowStore:
             "resolve_rejected_rows", claim, digests=[key_digest(key) for key in keys]
         )
 
+    def rename_keys(self, claim: Claim, names: Mapping[str, str]) -> None:
+        """Store the table's open errors under the new names (old → new) of its key's columns. Idempotent. Raises
+        LeaseLost.
+        """
+        rows = []
+        for key in self.open_keys(claim.table):
+            renamed = {names.get(name, name): value for name, value in key.items()}
+            if renamed != key:
+                rows.append({"key": renamed, "digest": key_digest(renamed), "old": key_digest(key)})
+        if rows:
+            self.queries.fenced_count("rename_rejected_keys", claim, rows=Jsonb(rows))
+
     def open_keys(self, table: str) -> list[dict[str, str | None]]:
         """Keys of one table with an open error, oldest first."""
         return [row["key"] for row in self.queries.execute("open_keys", table=table)]

@@ -5,7 +5,6 @@ it breaks.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 from collections.abc import Callable
@@ -19,7 +18,14 @@ from psycopg.rows import dict_row
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.errors import ledger_error
 from pgsnow.model.backfill import ChunkId
-from pgsnow.postgres.connection import HasConninfo
+from pgsnow.postgres.connection import (
+    ADAPTERS,
+    TEXT_SETTINGS,
+    HasConninfo,
+    LocalConnection,
+    LocalCursor,
+    local_settings,
+)
 from pgsnow.postgres.errors import sqlstate_of
 from pgsnow.postgres.login_error import sqlstate_of_refusal
 
@@ -44,21 +50,28 @@ _CLIENT = {
 }
 """libpq's parameters; those of the DSN take precedence. A server that vanished is noticed within a minute."""
 _SERVER = {
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
+    **TEXT_SETTINGS,
     "statement_timeout": f"{STATEMENT_TIMEOUT}s",
     "lock_timeout": f"{LOCK_TIMEOUT}s",
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
 }
-"""Settings of the session. The server's keepalives let it drop the locks of a worker whose machine
-vanished.
+"""Settings of each transaction."""
+_OPENED = """
+select pg_backend_pid() = %(pid)s as has_own_session, pg_is_in_recovery() as is_standby,
+    case when pg_backend_pid() = %(pid)s then array[
+        set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false),
+        set_config('tcp_keepalives_count', '3', false)
+    ] end
+"""
+"""A pooler tells its clients other process ids than the server's. The server's keepalives let it drop the locks of a
+worker whose machine vanished; they are settings of the session, so a session that is shared does not get them.
 """
 
 
-class LedgerConnection(psycopg.Connection[dict[str, Any]]):
+class LedgerConnection(LocalConnection[dict[str, Any]]):
     """One open connection, and the advisory locks that end with it."""
+
+    has_own_session = True
+    """False behind a pooler, where a lock of the session could neither be kept nor given back."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -130,8 +143,8 @@ class LedgerSession:
 
 
 def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnection:
-    """A new autocommit connection without prepared statements, rows as dicts. `server` overrides session
-    settings.
+    """A new autocommit connection without prepared statements, rows as dicts. `server` overrides settings
+    of its transactions.
 
     Raises LedgerUnavailable, LedgerAccessDenied.
     """
@@ -141,16 +154,30 @@ def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnecti
     conninfo = make_conninfo(given, **chosen, application_name=APPLICATION_NAME, client_encoding="UTF8")
     try:
         connection = LedgerConnection.connect(
-            conninfo, autocommit=True, prepare_threshold=None, row_factory=dict_row
+            conninfo,
+            autocommit=True,
+            prepare_threshold=None,
+            row_factory=dict_row,
+            cursor_factory=LocalCursor,
+            context=ADAPTERS,
         )
     except psycopg.Error as error:
         raise ledger_error(error, schema, sqlstate_of(error) or sqlstate_of_refusal(conninfo)) from error
+    settings_of_each = local_settings(_SERVER | server, connection.info.server_version)
+    connection.local = f"set transaction isolation level read committed; {settings_of_each}"
     try:
-        wanted = json.dumps(_SERVER | server)
-        connection.execute("select set_config(key, value, false) from json_each_text(%s::json)", [wanted])
+        encoding = connection.info.parameter_status("server_encoding") or "UTF8"
+        if encoding != "UTF8":
+            from pgsnow.ledger.any_text import store_any_text
+
+            store_any_text(connection, encoding)
+        [found] = connection.execute(_OPENED, {"pid": connection.info.backend_pid}).fetchall()
     except psycopg.Error as error:
         connection.close()
         raise ledger_error(error, schema) from error
+    connection.has_own_session = found["has_own_session"]
+    if not found["is_standby"]:  # which refuses to be asked, with another error than that of a write
+        connection.local = connection.local.replace("read committed", "read committed, read write", 1)
     return connection
 
 

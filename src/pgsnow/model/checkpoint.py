@@ -9,6 +9,8 @@ from typing import Any
 
 MAX_SEEN = 10_000
 MAX_TRAIL = 64
+MAX_RUNNING = 200
+"""How many open transactions a mark names: the oldest ones. Rows of others are read again instead of reported."""
 
 
 class ReadMode(StrEnum):
@@ -37,7 +39,9 @@ class Horizon:
 
     low: lower bound, as timestamptz text in UTC, on the start of every transaction that is not visible to a later
     snapshot ('-infinity': unknown). prepared: there was a prepared transaction, whose start Postgres does not show; a
-    table's own bound then stays where it was.
+    table's own bound then stays where it was. running: the xids that open transactions of this database, prepared ones
+    too, had just after the listing, in ascending order (no subtransactions: nothing lists those). next_xid: the
+    lowest xid that was not given out then (None: unknown).
     """
 
     identity: ServerIdentity
@@ -45,6 +49,8 @@ class Horizon:
     low: str
     prepared: bool = False
     standby: bool = False
+    running: tuple[int, ...] = ()
+    next_xid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +64,24 @@ class VirtualXids:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A past read. For integer watermarks: after `at`, the sequence only gives values above `value`. For audits: rows
-    written by a transaction with xid ≥ xmax have a watermark ≥ `low` (as in Checkpoint.low)."""
+    """A past read. For integer watermarks: after `at`, the sequence only gives values above `value`.
+
+    For audits: rows of transactions that this read cannot have seen (xid ≥ xmax, or in `running`) have a watermark ≥
+    `low` (as in Checkpoint.low). Rows that it may not have seen have an xid ≥ `since`; None (marks of older versions):
+    xmax.
+    """
 
     at: str
     xmax: int
     low: str
     value: str | None = None
+    since: int | None = None
+    running: tuple[int, ...] = ()
+
+    @property
+    def first_unseen(self) -> int:
+        """The lowest xid whose rows this read may not have seen."""
+        return self.xmax if self.since is None else self.since
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,8 @@ class Checkpoint:
     unknown). max_skew is not subtracted yet.
     seen: xids ≥ x whose rows were already read. Dropping any of them is safe and only causes rows to be read again.
     audit_x, audited_at: x and time of the last audit.
+    again: xids whose rows the next read reads whatever their watermark, because an audit could not tell whether they
+    were read.
     cursor: (watermark, *key) as text, of the last row read, for ReadMode.CURSOR.
     shape: TablePlan.shape of the read; a different one requires a full read (None, from older ledgers: any will do).
     content_hash: hash of the content last loaded, for FULL and APPEND.
@@ -94,6 +113,7 @@ class Checkpoint:
     last_watermark: str | None = None
     shape: str | None = None
     content_hash: str | None = None
+    again: frozenset[int] = frozenset()
 
     def evolve(self, **changes: Any) -> Checkpoint:
         return replace(self, **changes)
@@ -107,28 +127,35 @@ class Checkpoint:
             "low": self.low,
             "seen": sorted(self.seen),
             "trail": [[m.at, m.xmax, m.low, m.value] for m in self.trail],
+            "unseen": [[m.since, *m.running] for m in self.trail],
             "audit_x": self.audit_x,
             "audited_at": self.audited_at,
             "cursor": None if self.cursor is None else list(self.cursor),
             "last_watermark": self.last_watermark,
             "shape": self.shape,
             "digest": self.content_hash,
+            "again": sorted(self.again),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Checkpoint:
-        cursor = data.get("cursor")
+        cursor, trail = data.get("cursor"), data.get("trail", ())
+        unseen = data.get("unseen") or [[None]] * len(trail)
         return cls(
             mode=ReadMode(data["mode"]),
             identity=ServerIdentity(data["system_identifier"], int(data["timeline"])),
             x=int(data["x"]),
             low=data["low"],
             seen=frozenset(int(v) for v in data.get("seen", ())),
-            trail=tuple(Mark(at, int(xmax), low, value) for at, xmax, low, value in data.get("trail", ())),
+            trail=tuple(
+                Mark(at, int(xmax), low, value, since, tuple(running))
+                for (at, xmax, low, value), (since, *running) in zip(trail, unseen, strict=True)
+            ),
             audit_x=data.get("audit_x"),
             audited_at=data.get("audited_at"),
             cursor=None if cursor is None else tuple(cursor),
             last_watermark=data.get("last_watermark"),
             shape=data.get("shape"),
             content_hash=data.get("digest"),
+            again=frozenset(data.get("again", ())),
         )

@@ -20,7 +20,7 @@ from pgsnow.model.metadata_columns import (
     RESERVED,
     MetadataColumn,
 )
-from pgsnow.model.table import Column, SourceTable, TargetName, target_column
+from pgsnow.model.table import Column, SourceTable, TargetName, shown_name, target_column
 from pgsnow.model.table_key import key_of
 from pgsnow.model.types.mapping import Field, without_overflow
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
@@ -61,6 +61,15 @@ class TablePlan:
     fingerprint: str | None = None
     """Hash of the source's catalog entry when the plan was made. A read that finds another one raises SchemaMoved.
     None: not checked."""
+    followed: tuple[tuple[str, str], ...] = ()
+    """(name in sync_config.yaml, current name) of each column that was renamed since; `config` has the current ones."""
+    written: TableConfig | None = None
+    """The configuration as it is written, if a column was followed."""
+
+    @cached_property
+    def as_written(self) -> TableConfig:
+        """The configuration as it is written: following a renamed column is no change of it."""
+        return self.written or self.config
 
     @cached_property
     def watermark_column(self) -> Column:
@@ -106,7 +115,7 @@ class TablePlan:
         return self._shape([{"added with a default": found}] if found else [])
 
     def _shape(self, more: list[object]) -> str:
-        config, transform = self.config, self.config.transform
+        config, transform = self.as_written, self.as_written.transform
         salt = transform.salt.get_secret_value() if transform and transform.salt else None
         values: list[object] = [
             str(self.target),
@@ -225,7 +234,8 @@ def _require(source: SourceTable, name: str) -> Column:
     column = source.column(name)
     if column is None:
         raise ColumnMissing(
-            f"{source.name}: no column {name}; it has {', '.join(c.name for c in source.columns)}",
+            f"{source.name}: no column {shown_name(name)};"
+            f" it has {', '.join(shown_name(c.name) for c in source.columns)}",
             column=name,
         )
     return column

@@ -5,6 +5,7 @@ Identifiers are raw (unquoted); they are quoted where SQL is composed.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -28,6 +29,15 @@ def split_name(text: str) -> tuple[tuple[str, bool], ...]:
         if text[at] != ".":
             raise ValueError(f"{text!r} is not a table name")
         at += 1
+
+
+def shown_name(name: str) -> str:
+    """The name in a message: quoted where it would be overlooked or misread."""
+    return name if name.isprintable() and name == name.strip() else json.dumps(name, ensure_ascii=False)
+
+
+KINDS = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
+"""pg_class.relkind → its name in SQL, for statements that people are advised to run."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -108,6 +118,8 @@ class Column:
     """pg_type.typcategory of the base type: A array, N numeric, S string …"""
     not_null: bool
     has_default: bool = False
+    always_identity: bool = False
+    """GENERATED ALWAYS AS IDENTITY, in the table and in all tables that hold rows of it: no writer chooses a value."""
     has_missing: bool = False
     """pg_attribute.atthasmissing of the table or of any of its leaves: older rows take their value from the catalog
     (ADD COLUMN … DEFAULT)."""
@@ -158,3 +170,11 @@ class SourceTable:
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
+
+    def is_numbered_in_order(self, name: str) -> bool:
+        """True if the catalog shows that the values of this integer column are given out one by one, upward, at the
+        moment of the write: an identity column that no writer may set, from a sequence that hands out no blocks (CACHE
+        or INCREMENT above 1, as for allocations of 50 keys at once)."""
+        column = self.column(name)
+        sequences = [(cache, step) for fed, cache, step in self.sequence_cache if fed == name]
+        return column is not None and column.always_identity and sequences == [(1, 1)]

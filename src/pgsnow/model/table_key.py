@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from pgsnow.model.config.table_config import WHOLE_MODES, TableConfig
 from pgsnow.model.errors import ColumnMissing, KeyUnusable
-from pgsnow.model.table import Column, SourceTable
+from pgsnow.model.table import KINDS, Column, SourceTable, shown_name
 from pgsnow.model.types.overflow import NEVER_OF_KEYS
 from pgsnow.model.types.type_rules import mapping_of
 
 UNPROVEN = frozenset({"v", "m", "f"})
 """Kinds of relation that have no unique indexes: a configured key is trusted."""
+_NO_INDEXES = "Name the columns that identify a row in `pk:`, or write `mode: full`."
 _SMALLEST_FIRST = ("int2", "int4", "int8", "uuid", "date", "timestamptz", "timestamp", "varchar", "text")
 NO_KEY_TYPES = frozenset({"VARIANT", "FLOAT"})
 """Snowflake types that cannot identify rows: JSON compares differently than in Postgres, floats not exactly."""
@@ -29,7 +30,8 @@ def key_of(config: TableConfig, source: SourceTable) -> tuple[str, ...]:
         return config.pk
     found = choose_key(source, _altered(config))
     if found is None and config.mode not in WHOLE_MODES:
-        raise KeyUnusable(f"{source.name}: no pk is given, and {_why_none(source)}")
+        advice = _NO_INDEXES if source.relkind in UNPROVEN else ""
+        raise KeyUnusable(f"{source.name}: no pk is given, and {_why_none(source)}", advice=advice)
     return found or ()
 
 
@@ -45,7 +47,8 @@ def _check(pk: tuple[str, ...], config: TableConfig, source: SourceTable) -> Non
     for name in pk:
         if source.column(name) is None:
             raise ColumnMissing(
-                f"{source.name}: no column {name}; it has {', '.join(c.name for c in source.columns)}"
+                f"{source.name}: no column {shown_name(name)};"
+                f" it has {', '.join(shown_name(c.name) for c in source.columns)}"
             )
     if source.relkind in UNPROVEN:
         return
@@ -67,6 +70,8 @@ def _own_rows_only(config: TableConfig) -> bool:
 def _why_none(source: SourceTable) -> str:
     if has_children(source):
         return _why_children(source)
+    if source.relkind in UNPROVEN:
+        return f"a {KINDS[source.relkind].lower()} has no primary key of its own"
     keys = " or ".join(f"[{', '.join(key)}]" for key in source.unique_keys) or "none"
     return f"the table has no primary key, nor another key that identifies rows in Snowflake; its unique keys: {keys}"
 

@@ -1,11 +1,26 @@
-"""Connections to the source: one for catalog queries and probes, others that read rows."""
+"""Connections to the source: one for catalog queries and probes, others that read rows.
+
+A pooler in transaction mode lends each transaction another server session, which applications use before and after it.
+So a setting of ours is never the session's: it is made by SET LOCAL in the transaction that needs it, and a setting
+that an application left behind is replaced there.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import select
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol, cast
 
 import psycopg
+from psycopg import pq
+from psycopg.abc import AdaptContext
+from psycopg.adapt import AdaptersMap, Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import Row, TupleRow
+from psycopg.sql import Composable
+from psycopg.types import datetime
 
 from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.copy_connections import CopyConnections
@@ -13,8 +28,13 @@ from pgsnow.postgres.errors import sqlstate_of, translated
 from pgsnow.postgres.login_error import sqlstate_of_refusal
 
 APPLICATION_NAME = "pgsnow"
+READER_NAME = "pgsnow-read"
+"""application_name of our own READ ONLY transactions, and of nothing else: they write nothing, so the horizon
+need not wait for them."""
+CONNECT_TIMEOUT = 10
+"""Seconds."""
 _CLIENT = {
-    "connect_timeout": 10,
+    "connect_timeout": CONNECT_TIMEOUT,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -23,36 +43,130 @@ _CLIENT = {
 """Connection parameters of libpq; those in the settings take precedence. A server that vanished is noticed within about
 a minute."""
 
-SESSION = (
-    ("TimeZone", "UTC"),
-    ("DateStyle", "ISO, YMD"),
-    ("IntervalStyle", "postgres"),
-    ("extra_float_digits", "1"),
-    ("bytea_output", "hex"),
-    ("row_security", "off"),
-    ("standard_conforming_strings", "on"),
-)
-"""Settings of a session that the text of a value depends on. With row_security off, a policy that would hide rows
-from us is an error, not a loss: https://www.postgresql.org/docs/current/ddl-rowsecurity.html"""
-
 LOCK_TIMEOUT = "10s"
 """How long a statement waits for a table that another session has locked. Longer would delay the tick's other tables;
 the next tick tries again."""
 
+TEXT_SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+}
+"""Settings that the text of a value depends on."""
+READ_SETTINGS = {
+    "statement_timeout": "0",
+    "lock_timeout": LOCK_TIMEOUT,
+    **TEXT_SETTINGS,
+    "row_security": "off",
+    "application_name": READER_NAME,
+}
+"""Settings of everything that is read from the source. With row_security off, a policy that would hide rows from us is
+an error, not a loss: https://www.postgresql.org/docs/current/ddl-rowsecurity.html"""
+READ_ONLY = "set transaction isolation level read committed, read only"
+"""The isolation level is named because default_transaction_isolation may be another, which a standby may refuse."""
+TRANSACTION_TIMEOUT_SINCE = 170_000
 
-BOUNDED_WAITS = f"set local lock_timeout = '{LOCK_TIMEOUT}'"
-"""A SET until the end of the transaction. Unlike a SELECT it takes no snapshot."""
+
+def local_settings(settings: Mapping[str, str], server_version: int) -> str:
+    """SET LOCAL statements, which take no snapshot: these settings, no time limit for the transaction, and the
+    search_path that the role has, whatever another client of a pooler has set.
+
+    https://www.postgresql.org/docs/current/sql-set.html"""
+    limits = ["idle_in_transaction_session_timeout"]
+    if server_version >= TRANSACTION_TIMEOUT_SINCE:
+        limits.append("transaction_timeout")
+    values = {**settings, **dict.fromkeys(limits, "0")}
+    chosen = [f"set local {name} = '{value}'" for name, value in values.items()]
+    return "; ".join([*chosen, "set local search_path to default"])
 
 
-def session_settings(*, local: bool, **more: str) -> str:
-    """A SELECT that sets SESSION and `more`. local: until the end of the transaction, which is all that can be relied
-    on behind a pooler in transaction mode."""
-    pairs = [*SESSION, *more.items()]
-    calls = (f"set_config('{name}', '{value}', {str(local).lower()})" for name, value in pairs)
-    return "select " + ", ".join(calls)
+class _AsSetLocally(Loader):
+    """Base of loaders that know the form of dates from us. psycopg asks what the session has, which is not what the
+    transaction had."""
+
+    def __init__(self, oid: int, *_context: AdaptContext | None) -> None:
+        super().__init__(oid)
 
 
-_SET_SESSION = session_settings(local=False, lock_timeout=LOCK_TIMEOUT)
+ADAPTERS = AdaptersMap(psycopg.adapters)
+"""For connections with local settings: moments come in UTC."""
+for _name, _loader in {
+    "date": datetime.DateLoader,
+    "timestamp": datetime.TimestampLoader,
+    "timestamptz": datetime.TimestamptzLoader,
+    "interval": datetime.IntervalLoader,
+}.items():
+    ADAPTERS.register_loader(_name, type(f"Local{_loader.__name__}", (_AsSetLocally, _loader), {}))
+
+
+class LocalConnection(psycopg.Connection[Row]):
+    """A connection in autocommit mode whose settings are local to each transaction. They go out in the same message as
+    the statement, which is no further round trip. Not for `cursor.stream`, `executemany` and `copy`."""
+
+    local = ""
+    """The statements that each transaction begins with: SET TRANSACTION, SET LOCAL."""
+    guard: AbstractContextManager[Any] = nullcontext()
+    """Entered for each statement; a lock where several threads use the connection."""
+    is_replaceable = False
+    """A session that the server has ended while nothing was asked may be replaced by a new one."""
+
+    @contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        """A transaction, or a savepoint in one, for the length of the block. Nothing was read in it yet, so that its
+        isolation level can still be set."""
+        is_first = self.info.transaction_status is pq.TransactionStatus.IDLE
+        with super().transaction(savepoint_name, force_rollback) as block:
+            if is_first:
+                self.execute(self.local.encode())
+            yield block
+
+
+class LocalCursor(psycopg.ClientCursor[Row]):
+    """Sends the connection's local settings and a statement in one message, which is one transaction.
+
+    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT"""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> LocalCursor[Row]:
+        """Run one statement. An idle session that the server has ended (idle_session_timeout, a restart, an
+        administrator) is replaced first, if it may be. Raises psycopg.Error."""
+        connection, pgconn = cast("LocalConnection[Row]", self.connection), self._pgconn
+        with connection.guard:
+            is_idle = pgconn.transaction_status == pq.TransactionStatus.IDLE
+            # An idle server says nothing, except that it ends the session.
+            if is_idle and connection.is_replaceable and select.select([pgconn.socket], [], [], 0)[0]:
+                _connect_again(pgconn)
+            if not is_idle:
+                super().execute(query, params, **options)
+                return self
+            if pgconn.parameter_status(b"standard_conforming_strings") == b"off":
+                with (
+                    connection.transaction()
+                ):  # else the statement would be taken apart before the setting holds
+                    super().execute(query, params, **options)
+                return self
+            text = query.as_bytes(self) if isinstance(query, Composable) else query
+            text = text if isinstance(text, bytes) else str(text).encode()
+            super().execute(f"{connection.local};\n".encode() + text, params, **options)
+            return self.set_result(-1)
+
+
+def _connect_again(pgconn: pq.abc.PGconn) -> None:
+    """PQreset, during which other threads run (psycopg's holds the GIL)."""
+    pgconn.reset_start()
+    while (step := pgconn.reset_poll()) in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
+        waiting: list[int] = [pgconn.socket]
+        reading = step == pq.PollingStatus.READING
+        ready = select.select(waiting if reading else [], [] if reading else waiting, [], CONNECT_TIMEOUT)
+        if not any(ready):
+            raise psycopg.OperationalError("the server does not answer")
+    if step != pq.PollingStatus.OK:
+        raise psycopg.OperationalError(pgconn.get_error_message())
+    pgconn.nonblocking = 1  # as psycopg has it
 
 
 class HasConninfo(Protocol):
@@ -85,16 +199,24 @@ class Source:
         Entering it raises SourceUnavailable, SourceAccessDenied."""
 
     def connect(self) -> psycopg.Connection:
-        """A new connection: autocommit, no prepared statements (so that poolers work), everything in UTC.
+        """A new connection: autocommit, read-only, no prepared statements (so that poolers work), everything in UTC.
+        A session that ended while it was idle is replaced before the next statement.
 
         The caller closes it. Raises SourceUnavailable, SourceAccessDenied.
         """
         try:
-            conn = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
-            conn.execute(_SET_SESSION)
+            conn = LocalConnection[TupleRow].connect(
+                self._conninfo,
+                autocommit=True,
+                prepare_threshold=None,
+                cursor_factory=LocalCursor,
+                context=ADAPTERS,
+            )
         except psycopg.Error as error:
             code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
             raise translated(error, sqlstate=code) from error
+        conn.local = f"{READ_ONLY}; {local_settings(READ_SETTINGS, conn.info.server_version)}"
+        conn.guard, conn.is_replaceable = threading.RLock(), True
         return conn
 
     def close(self) -> None:

@@ -57,6 +57,7 @@ class CopyConnection:
 
     def __init__(self, conninfo: str) -> None:
         self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        self.server_version = self._connection.info.server_version
         self.opened = time.monotonic()
         self.spoiled = False
 
@@ -79,7 +80,10 @@ class CopyConnection:
         """Run a statement and return its rows. Raises psycopg.Error."""
         found = self._connection.execute(statement.encode()).fetchall()
         # psycopg leaves text as bytes where the client's encoding is SQL_ASCII
-        return [tuple(v.decode() if isinstance(v, bytes) else v for v in row) for row in found]
+        return [
+            tuple(v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else v for v in row)
+            for row in found
+        ]
 
     @contextmanager
     def stream(self, query: str) -> Iterator[tuple[Iterator[pa.RecordBatch], Callable[[], None]]]:
@@ -131,7 +135,7 @@ class CopyConnections:
             connection.spoiled = True
             raise
         finally:
-            if connection.spoiled or _is_old(connection):
+            if connection.spoiled:
                 connection.close()
             else:
                 with self._lock:
@@ -186,15 +190,11 @@ class CopyConnections:
             return self._choices
 
 
-def _is_old(connection: CopyConnection) -> bool:
-    return time.monotonic() - connection.opened > MAX_AGE
-
-
 def _answers(connection: CopyConnection) -> bool:
-    if _is_old(connection):
+    if time.monotonic() - connection.opened > MAX_AGE:
         return False
     try:
-        connection.run("select 1")
+        connection.run("")  # no transaction, so no setting of the session can be in its way
     except (psycopg.Error, OSError):
         return False
     return True

@@ -56,12 +56,44 @@ _RAISED: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
     PostgresErrorClass.NO_COLUMN: errors.ColumnMissing,
     PostgresErrorClass.REFUSED: errors.SourceQueryFailed,
 }
+_NAMED = frozenset({PostgresErrorClass.NO_TABLE, PostgresErrorClass.NO_COLUMN})
+"""Errors about something that pgsnow's statement names, unless they were raised inside of a function or a view."""
+_BROKEN_INSIDE = (
+    "The view, or a function or foreign table that it reads, is broken: correct it in Postgres. The configuration is"
+    " not the cause. The next tick tries again."
+)
+_NEXT_TICK = "The next tick tries again; nothing is lost."
 _ADVICE = {
+    "08P01": "A connection pooler, which answers so, does not take this connection: it may know no such database or"
+    " user, have no free server connection (default_pool_size, query_wait_timeout), or refuse a parameter of"
+    " POSTGRES_DSN. pgbouncer refuses `options`: remove them, or use `ALTER ROLE … SET` for what they set.",
+    "0A000": "If POSTGRES_DSN leads to a standby, it cannot do this; point POSTGRES_DSN at the primary.",
+    "25006": "A function in `where:`, or one that a view or a policy calls, writes; pgsnow reads in READ ONLY"
+    " transactions alone. Remove it, or replace it by one that only reads.",
+    "25P03": "The server, or a pooler before it, ends transactions that are idle"
+    f" (idle_in_transaction_session_timeout), although pgsnow disables that for its own. {_NEXT_TICK}",
+    "25P04": "The server, or a pooler before it, ends long transactions (transaction_timeout), although pgsnow disables"
+    f" that for its own. {_NEXT_TICK}",
+    "42703": "Correct the column's name in `where:` in sync_config.yaml. If the table was just altered, the next tick"
+    " reads it with its new definition.",
     "3D000": "Correct the database's name in POSTGRES_DSN (or PG_DB).",
+    "40001": "If this is a standby, it cancelled the read because it held back changes of the primary. Set"
+    " hot_standby_feedback = on there, or max_standby_streaming_delay to more than the longest read takes, or point"
+    f" POSTGRES_DSN at the primary. {_NEXT_TICK}",
+    "40P01": f"Another transaction was in the way (on a standby: the changes of its primary). {_NEXT_TICK}",
+    "53100": f"Free space on the disk of the Postgres server. {_NEXT_TICK}",
+    "53300": "Raise max_connections or the role's CONNECTION LIMIT, put a pooler in between, or lower parallel_tables."
+    f" {_NEXT_TICK}",
     "55P03": "Another session keeps the table locked (ALTER TABLE, TRUNCATE, VACUUM FULL, or a transaction left open;"
-    " pg_locks and pg_blocking_pids show which). The next tick tries again; nothing is lost.",
-    "57014": "The statement was cancelled: by a statement_timeout (`ALTER ROLE … SET statement_timeout = 0` for"
-    " pgsnow's role), or by an administrator. The next tick tries again.",
+    f" pg_locks and pg_blocking_pids show which). {_NEXT_TICK}",
+    "57014": "Somebody cancelled the statement: an administrator (pg_cancel_backend), a tool that ends long queries, or"
+    f" a pooler's query_timeout. (pgsnow disables statement_timeout for its own.) {_NEXT_TICK}",
+    "57P01": "An administrator ended the session (pg_terminate_backend), or the server shuts down or restarts."
+    f" {_NEXT_TICK}",
+    "57P02": f"The server crashed and recovers; see its log. {_NEXT_TICK}",
+    "57P03": f"The server starts up, shuts down, or is a standby that takes no connections. {_NEXT_TICK}",
+    "57P04": "The database was dropped. Correct POSTGRES_DSN (or PG_DB), or restore it.",
+    "57P05": f"The server ends sessions that are idle (idle_session_timeout). {_NEXT_TICK}",
 }
 
 
@@ -84,6 +116,8 @@ def translated(
     error_class = error_class_of(code) if code else _without_code(error)
     message = _first_line(error)
     text = f"{table}: {message}" if table else message
+    if error_class in _NAMED and (context := _context(error)):
+        return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
     return _RAISED[error_class](text, advice=_ADVICE.get(code or "", ""), code=code)
 
 
@@ -100,6 +134,14 @@ def _without_code(error: Exception) -> PostgresErrorClass:
     """libpq reports no SQLSTATE without a connection; a client-side error has none either."""
     lost = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
     return PostgresErrorClass.UNAVAILABLE if isinstance(error, lost) else PostgresErrorClass.REFUSED
+
+
+def _context(error: Exception) -> str:
+    """The function, or the foreign server's statement, in which the error was raised; '' for pgsnow's own statement."""
+    if not isinstance(error, psycopg.Error):
+        return ""
+    lines = (error.diag.context or getattr(error, "context", None) or "").splitlines()
+    return lines[0].strip() if lines else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -57,6 +58,17 @@ def watermark(plan: TablePlan) -> Identifier:
     return Identifier(plan.watermark_column.name)
 
 
+def literal(value: str) -> Composable:
+    """An untyped literal, so that Postgres reads it as the type that it is compared with. A byte that is not UTF-8, in
+    Python a lone surrogate (`surrogateescape`), can only come from a database with encoding SQL_ASCII."""
+    data = value.encode("utf-8", "surrogateescape")
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return SQL("E'" + "".join(f"\\x{byte:02x}" for byte in data) + "'")
+    return Literal(value)
+
+
 def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:
     """A condition: the row has this key. Values are untyped literals, so Postgres reads them as the column's
     own type."""
@@ -64,12 +76,29 @@ def by_key(plan: TablePlan, key: Mapping[str, str | None]) -> Composable:
     for name in plan.pk:
         value = key.get(name)
         column = Identifier(name)
-        terms.append(
-            SQL("{} is null").format(column)
-            if value is None
-            else SQL("{} = {}").format(column, Literal(value))
-        )
+        if value is None:
+            terms.append(SQL("{} is null").format(column))
+        elif _BYTE.search(value) and getattr(plan.source.column(name), "type_name", "") in _TEXTS:
+            terms.append(_equals_bytes(column, value))
+        else:
+            terms.append(SQL("{} = {}").format(column, Literal(value)))
     return SQL("({})").format(SQL(" and ").join(terms))
+
+
+_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
+"""A byte that is in no encoding, as the text of a rejected key shows it."""
+_TEXTS = frozenset({"text", "varchar", "bpchar", "citext", "name"})
+
+
+def _equals_bytes(column: Identifier, value: str) -> Composed:
+    """A condition: the column has this text, or in a database with encoding SQL_ASCII the bytes that it stands for."""
+    data = b"".join(
+        bytes([int(part, 16)]) if at % 2 else part.encode() for at, part in enumerate(_BYTE.split(value))
+    )
+    return SQL(
+        "({0} = {1} or {0} = case when getdatabaseencoding() = 'SQL_ASCII'"
+        " then convert_from(decode({2}, 'hex'), 'SQL_ASCII') end)"
+    ).format(column, Literal(value), Literal(data.hex()))
 
 
 def in_leaves(leaves: Sequence[int]) -> Composed:

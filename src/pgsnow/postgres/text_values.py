@@ -17,9 +17,12 @@ FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 
 def text_at(array: pa.Array, row: int) -> str | None:
     """The text of one value of an array that the COPY decoder made, where infinity has wrapped around; None
-    for NULL."""
+    for NULL. A byte that is in no encoding is shown as `\\xe9`."""
     if not array[row].is_valid:
         return None
+    if pa.types.is_string(array.type):
+        text: str = array[row].as_buffer().to_pybytes().decode("utf-8", "backslashreplace")
+        return text
     if pa.types.is_timestamp(array.type):
         zone = "+00" if array.type.tz else ""
         return _text_of_moment(array.view(pa.int64())[row].as_py(), zone)

@@ -67,16 +67,6 @@ def test_revoked_privileges_are_named(public: PostgresCrew) -> None:
     assert "UPDATE" in caught.value.advice
 
 
-def test_a_server_that_becomes_read_only_is_named(public: PostgresCrew) -> None:
-    worker = public.worker()
-    claim = take(worker)
-    worker._session.run(lambda connection: connection.execute("set default_transaction_read_only = on"))
-    with pytest.raises(LedgerAccessDenied) as caught:
-        worker.checkpoints.advance(claim, checkpoint())
-    assert (caught.value.code, caught.value.transient) == ("25006", False)
-    assert "LEDGER_DSN" in caught.value.advice
-
-
 @pytest.mark.parametrize("lock", ["select from sync_watermarks for update", "lock table sync_watermarks"])
 def test_a_lock_that_is_not_released_is_named_and_the_statement_may_be_tried_again(
     public: PostgresCrew, monkeypatch: pytest.MonkeyPatch, lock: str

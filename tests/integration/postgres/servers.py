@@ -13,8 +13,10 @@ CONFIG = {**FAST_AND_FORGETFUL, "max_prepared_transactions": "10"}
 
 
 @contextmanager
-def primary_and_standby(directory: Path) -> Iterator[tuple[EmbeddedPostgres, EmbeddedPostgres]]:
-    """A primary and a streaming hot standby, made from a copy of its stopped cluster."""
+def primary_and_standby(
+    directory: Path, **settings: str
+) -> Iterator[tuple[EmbeddedPostgres, EmbeddedPostgres]]:
+    """A primary and a streaming hot standby, made from a copy of its stopped cluster. settings: of the standby."""
     with EmbeddedPostgres(directory / "primary", config=CONFIG):
         pass
     subprocess.run(["cp", "-a", str(directory / "primary"), str(directory / "standby")], check=True)
@@ -22,6 +24,6 @@ def primary_and_standby(directory: Path) -> Iterator[tuple[EmbeddedPostgres, Emb
     subprocess.run(["cp", "-a", str(directory / "standby" / "PG_VERSION"), str(signal)], check=True)
     with EmbeddedPostgres(directory / "primary", config=CONFIG) as primary:
         conninfo = f"host=127.0.0.1 port={primary.port} user=postgres"
-        following = {**CONFIG, "primary_conninfo": conninfo, "hot_standby": "on"}
+        following = {**CONFIG, "primary_conninfo": conninfo, "hot_standby": "on", **settings}
         with EmbeddedPostgres(directory / "standby", config=following) as standby:
             yield primary, standby

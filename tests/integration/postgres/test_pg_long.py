@@ -43,7 +43,7 @@ def test_a_value_of_hundreds_of_megabytes_never_reaches_us(lab: Lab) -> None:
         "5": f"b: {30 * MEGABYTE} bytes; BINARY holds at most {BINARY_LIMIT}",
         "6": f"l: {30 * MEGABYTE + 4} bytes; VARIANT holds at most {TEXT_LIMIT}",
     }
-    assert found["payloads"][0]["v"] == f"… ({300 * MEGABYTE} bytes)"
+    assert found["payloads"][0]["v"] == f"... ({300 * MEGABYTE} bytes)"
     assert found["megabytes"] < BOUND
 
 

@@ -332,7 +332,7 @@ class TestNegativeControls:
             right = reading.checkpoint()
         late.commit()
         too_late = follower.horizon()
-        follower.checkpoint = right.evolve(low=too_late.low, last_watermark=None)
+        follower.checkpoint = right.evolve(low=too_late.low, last_watermark=None, trail=())
         assert follower.tick() == []
         follower.checkpoint = right
         assert follower.tick() == [100]

@@ -325,6 +325,9 @@ class TestProbes:
                 ((statement,),) = table.admin.execute(
                     "select query from pg_stat_activity where pid = %s", [conn.info.backend_pid]
                 ).fetchall()
+            _, _, statement = statement.partition(
+                ";\n"
+            )  # settings that are local to its transaction stand before it
             statements.append(statement)
             lines = table.admin.execute(f"explain {statement}".encode()).fetchall()
             explained = "\n".join(line for (line,) in lines)

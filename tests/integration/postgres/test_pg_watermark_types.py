@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from pgsnow.model.checkpoint import ReadMode
+from pgsnow.model.table import SourceName
+from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.incremental.window import lower_bound
 from pgsnow.postgres.sql import text_of
 from tests.integration.postgres.lab import Follower, Lab
@@ -90,8 +92,8 @@ class TestIntegers:
     @pytest.fixture
     def changes(self, lab: Lab) -> Lab:
         lab.run(
-            "create sequence change",
-            "create table t (id bigint primary key, seq bigint not null default nextval('change'))",
+            "create table t (id bigint primary key,"
+            " seq bigint generated always as identity (sequence name change))",
             "create index on t (seq)",
         )
         return lab
@@ -125,7 +127,7 @@ class TestIntegers:
 
     def test_one_large_value_of_somebodys_own_hides_nothing(self, changes: Lab) -> None:
         follower = self.bounded(changes)
-        changes.run("insert into t values (1, 1000000000)")
+        changes.run("insert into t overriding system value values (1, 1000000000)")
         follower.tick()
         follower.tick()
         changes.run("insert into t (id) values (2)")
@@ -168,8 +170,7 @@ class TestIntegers:
     def test_a_sequence_without_order_is_not_relied_on(self, lab: Lab, options: str) -> None:
         """CACHE 50: another session hands out older values later, all committed, nothing concurrent."""
         lab.run(
-            f"create sequence change {options}",
-            "create table t (id bigint primary key, seq bigint not null default nextval('change'))",
+            f"create table t (id bigint primary key, seq bigint generated always as identity ({options}))",
         )
         follower = self.follow(lab)
         assert follower.checkpoint is not None
@@ -210,3 +211,16 @@ class TestIntegers:
         assert follower.tick() == [1]
         assert follower.checkpoint is not None
         assert follower.checkpoint.mode is ReadMode.WATERMARK
+
+    def test_tables_that_hold_its_rows_must_have_the_identity_too(self, lab: Lab) -> None:
+        """A child table does not inherit it, and a partition does since PostgreSQL 17. A writer that names another one
+        directly chooses the values."""
+        lab.run(
+            "create table parent (id bigint generated always as identity)",
+            "create table child () inherits (parent)",
+            "create table whole (id bigint generated always as identity) partition by range (id)",
+            "create table part partition of whole for values from (1) to (1000)",
+        )
+        tables = [describe(lab.admin, SourceName("public", name)) for name in ("parent", "child", "whole")]
+        inherited = lab.admin.info.server_version >= 170000
+        assert [table.is_numbered_in_order("id") for table in tables] == [False, False, inherited]

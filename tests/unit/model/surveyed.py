@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pgsnow.model.discovery.survey import ColumnFacts, SurveyedTable
@@ -14,7 +15,7 @@ def column(name: str, type_name: str = "text", *, not_null: bool = False) -> Col
     return Column(name, 1, type_name, 0, -1, "b", category, not_null)
 
 
-ID = column("id", "int8", not_null=True)
+ID = replace(column("id", "int8", not_null=True), always_identity=True)
 UPDATED = column("updated_at", "timestamptz", not_null=True)
 
 

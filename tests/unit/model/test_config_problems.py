@@ -29,7 +29,7 @@ BAD_KEYS = [
     ({"pk": ["a", True]}, "tables[0].pk: true (in YAML"),
     ({"source": "a.b.c"}, "tables[0].source: 'a.b.c' is not a table's name"),
     ({"source": 1}, "tables[0].source: 1 is not text"),
-    ({"source": "a" * 64}, "tables[0].source: is longer than 63 bytes"),
+    ({"source": "a" * 64}, "tables[0].source: is longer than 63 characters"),
     ({"target": "a.b.c.d"}, "tables[0].target: 'a.b.c.d' is not a table's name"),
     ({"target": "a b"}, "tables[0].target: 'a b' is not a table's name"),
     ({"mode": "fast"}, "tables[0].mode: 'fast' is not known — write watermark, xmin, full, append"),

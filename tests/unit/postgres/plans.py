@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pgsnow.model.checkpoint import Checkpoint, Horizon, Mark, ReadMode, ServerIdentity
@@ -18,12 +19,17 @@ def column(name: str, type_name: str, attnum: int = 1) -> Column:
 
 
 def plan(kind: str = "timestamptz", *, sequence: tuple[int, int] | None = None, **options: Any) -> TablePlan:
-    """A table t (id int8, v text, w <kind>) with pk id and watermark w; sequence: CACHE and INCREMENT of w's."""
+    """A table t (id int8, v text, w <kind>) with pk id and watermark w; sequence: w is an identity with this CACHE and
+    INCREMENT."""
     source = SourceTable(
         name=SourceName("public", "t"),
         oid=1,
         relkind="r",
-        columns=(column("id", "int8", 1), column("v", "text", 2), column("w", kind, 3)),
+        columns=(
+            column("id", "int8", 1),
+            column("v", "text", 2),
+            replace(column("w", kind, 3), always_identity=sequence is not None),
+        ),
         unique_keys=(("id",),),
         has_primary_key=True,
         sequence_cache=() if sequence is None else (("w", *sequence),),

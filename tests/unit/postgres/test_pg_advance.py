@@ -101,11 +101,17 @@ def test_of_a_quiet_sequence_the_earlier_moment_is_kept() -> None:
 
 
 class TestAudits:
-    def test_a_clean_one_keeps_the_marks_of_what_it_did_not_see(self) -> None:
+    def test_a_clean_one_keeps_the_newest_mark(self) -> None:
+        """No mark saw the rows that the audit did not see, and the newest has the highest bound."""
         trail = tuple(Mark(str(at), at, "L") for at in (10, 20, 30, 40))
         after = after_audit(checkpoint(trail=trail), AuditResult(0, x=25, at="now"))
-        assert [mark.xmax for mark in after.trail] == [20, 30, 40]
+        assert [mark.xmax for mark in after.trail] == [40]
         assert (after.audit_x, after.audited_at, after.mode) == (25, "now", ReadMode.WATERMARK)
+
+    def test_of_an_integer_watermark_older_marks_stay_for_older_transactions(self) -> None:
+        trail = tuple(Mark(str(at), at, "L", "1") for at in (10, 20, 30, 40))
+        after = after_audit(checkpoint(trail=trail), AuditResult(0, x=25, at="now"))
+        assert [mark.xmax for mark in after.trail] == [20, 30, 40]
 
     def test_one_that_found_something_goes_back_to_the_last_clean_one(self) -> None:
         after = after_audit(checkpoint(seen=frozenset({1001})), AuditResult(3, x=2000, at="now"))

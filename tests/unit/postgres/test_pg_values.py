@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgsnow.postgres import sql
 from pgsnow.postgres.sql import text_of_value
 from pgsnow.postgres.text_values import FIRST_DAY, LAST_DAY, text_at
 
@@ -105,3 +106,11 @@ def test_midnight_at_the_end_of_a_day() -> None:
 )
 def test_values_out_of_arrow(value: object, text: str | None) -> None:
     assert text_of_value(value) == text
+
+
+def test_bytes_that_are_not_utf8_are_shown_and_compared_as_they_are() -> None:
+    """In a rejected row's key, and in the cursor of a read in order."""
+    broken = pa.array([b"caf\xe9 \xc3\xa9"]).view(pa.string())
+    assert text_at(broken, 0) == "caf\\xe9 é"
+    assert sql.text_of(sql.literal("caf\udce9")) == r"E'\x63\x61\x66\xe9'"
+    assert sql.text_of(sql.literal("it's")) == "'it''s'"

@@ -112,7 +112,7 @@ class TestReasons:
             ("timestamptz", None, ReadMode.WATERMARK),
             ("date", None, ReadMode.WATERMARK),
             ("int8", (1, 1), ReadMode.WATERMARK),
-            ("int8", (1, 5), ReadMode.WATERMARK),
+            ("int8", (1, 50), ReadMode.XMIN),
             ("int8", (2, 1), ReadMode.XMIN),
             ("int8", (1, -1), ReadMode.XMIN),
             ("int4", None, ReadMode.XMIN),

@@ -1,7 +1,7 @@
 -- The rows that are there before the first tick, edge values among them: NULL beside '', quotes, emoji, extremes.
 insert into public.users (email, name, membership, balance, profile, tags, active, born)
 select 'user' || n || '@example.com',
-       case n % 7 when 0 then null when 1 then '' when 2 then 'O''Brien "' || n || '" ☕' else 'Name ' || n end,
+       case n % 7 when 0 then null when 1 then '' when 2 then 'O''Brien "' || n || '" ' || chr(9749) else 'Name ' || n end,
        (array['free', 'plus', 'pro'])[1 + n % 3]::public.membership,
        case n % 5 when 0 then -9999999999.99 when 1 then 9999999999.99 else n / 100.0 end,
        case n % 4 when 0 then null else jsonb_build_object('n', n, 'ratio', 12345678.125, 'nothing', null) end,

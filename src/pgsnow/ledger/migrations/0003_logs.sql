@@ -40,7 +40,7 @@ comment on column sync_logs.target_table is 'The Snowflake table.';
 comment on column sync_logs.started_at is 'When the table''s run started, by the worker''s clock.';
 comment on column sync_logs.ended_at is 'started_at plus seconds.';
 comment on column sync_logs.seconds is 'Duration of the run.';
-comment on column sync_logs.phases is 'Seconds per phase (read, put, copy, merge …).';
+comment on column sync_logs.phases is 'Seconds per phase (read, put, copy, merge and others).';
 comment on column sync_logs.rows_read is 'Rows read from Postgres.';
 comment on column sync_logs.rows_rejected is 'Rows rejected, recorded in sync_errors.';
 comment on column sync_logs.rows_dropped is 'Rows that the transform dropped.';
@@ -51,7 +51,7 @@ comment on column sync_logs.load_units is 'Number of load batches, each with one
 comment on column sync_logs.query_ids is 'Snowflake''s query ids of the statements, for its query history.';
 comment on column sync_logs.status is 'How it ended: ok, idle, partial, error or stopped; applied: not a run, pgsnow apply sent DDL.';
 comment on column sync_logs.full_read is 'Why the whole table was read; NULL for an incremental read.';
-comment on column sync_logs.events is 'What an operator should know: a column was added, the read mode changed …';
+comment on column sync_logs.events is 'What an operator should know: a column was added, the read mode changed, and so on.';
 comment on column sync_logs.error is 'Error that stopped the run; NULL if it did not fail.';
 comment on column sync_logs.error_type is 'Class of the error in pgsnow.model.errors.';
 comment on column sync_logs.advice is 'How to fix it.';

@@ -10,7 +10,7 @@ create table if not exists sync_horizon (
 comment on table sync_horizon is 'Transactions that were open in a source when it was last read, and when each may have begun. Used only if the role may not read pg_stat_activity.';
 comment on column sync_horizon.source is 'The source: its host, port and database.';
 comment on column sync_horizon.taken_at is 'When the list was made, by the source''s clock, as text.';
-comment on column sync_horizon.begun is 'Virtual transaction id → the earliest time at which it may have begun.';
+comment on column sync_horizon.begun is 'Virtual transaction id, and the earliest time at which it may have begun.';
 comment on column sync_horizon.updated_at is 'When the list was saved.';
 
 -- Done.

@@ -67,13 +67,24 @@ def identifier(value: object) -> str:
     return found
 
 
+def column(value: object) -> str:
+    """The name of a column, or of a table or schema, without quotes: any that Postgres allows, so blanks too. At most
+    63 characters, since its bytes depend on the database's encoding."""
+    if isinstance(value, str) and value and not value.strip() and len(value) <= _IDENTIFIER_LIMIT:
+        return str(value)
+    found = text(value)
+    if len(found) > _IDENTIFIER_LIMIT:
+        raise ValueError(f"is longer than {_IDENTIFIER_LIMIT} characters — Postgres names are shorter")
+    return found
+
+
 def names(value: object) -> tuple[str, ...]:
     """A column name, or a list of distinct ones."""
     if isinstance(value, str):
-        return (identifier(value),)
+        return (column(value),)
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"{display(value)} is not a column name or a list of them — write `id` or `[a, b]`")
-    found = tuple(identifier(item) for item in value)
+    found = tuple(column(item) for item in value)
     repeated = sorted({item for item in found if found.count(item) > 1})
     if repeated:
         raise ValueError(f"{', '.join(repeated)} is named twice — name it once")
@@ -95,7 +106,7 @@ def source_name(value: object) -> SourceName:
     try:
         found = SourceName.parse(name(value))
         for part in (found.schema, found.table):
-            identifier(part)
+            column(part)
     except ValueError as error:
         raise ValueError(
             _table_advice(value, error, 'schema.table, such as public.users or public."Users"')
@@ -183,12 +194,13 @@ def texts_by_name(value: object) -> dict[str, str]:
     """Column name → text."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{display(value)} is not a mapping — write `{{column: value}}`")
-    return {identifier(key): name(item) for key, item in value.items()}
+    return {column(key): name(item) for key, item in value.items()}
 
 
 Text = Annotated[str, BeforeValidator(text)]
 Name = Annotated[str, BeforeValidator(name)]
 Identifier = Annotated[str, BeforeValidator(identifier)]
+ColumnName = Annotated[str, BeforeValidator(column)]
 Names = Annotated[tuple[str, ...], BeforeValidator(names), WithJsonSchema(_ONE_NAME_OR_MORE)]
 KeyNames = Annotated[tuple[str, ...], BeforeValidator(key_names), WithJsonSchema(_ONE_NAME_OR_MORE)]
 NameOfSource = Annotated[

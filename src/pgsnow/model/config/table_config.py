@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from pgsnow.model.config.field_types import (
+    ColumnName,
     Duration,
     FromOne,
     FromZero,
@@ -30,8 +31,8 @@ from pgsnow.model.config.field_types import (
     Switch,
     Text,
     TextsByName,
+    column,
     display,
-    identifier,
     source_name,
     text,
 )
@@ -109,7 +110,7 @@ def _overflow(value: object) -> Overflow:
 def _overflow_by_name(value: object) -> dict[str, Overflow]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{display(value)} is not a mapping — write `{{column: {'|'.join(Overflow)}}}`")
-    return {identifier(key): _overflow(item) for key, item in value.items()}
+    return {column(key): _overflow(item) for key, item in value.items()}
 
 
 _RECORDED = PlainSerializer(lambda choice: choice.recorded)
@@ -230,7 +231,7 @@ class TableDefaults(TableOptions):
 
     pk: KeyNames | None = None
     """Column, or list of columns, that identifies a row."""
-    watermark_column: Name | None = None
+    watermark_column: ColumnName | None = None
     """Column that grows whenever a row changes."""
 
 
@@ -243,7 +244,7 @@ class TableConfig(TableOptions):
     """The Snowflake table: table, schema.table or database.schema.table."""
     pk: KeyNames | None = None
     """Column, or list of columns, that identifies a row; rows with the same pk are merged. Default: the primary key."""
-    watermark_column: Name | None = None
+    watermark_column: ColumnName | None = None
     """Column that grows whenever a row changes; used only in mode watermark."""
     name: Name = ""
     """Unique; the table's key in the ledger. Default: the source's name."""

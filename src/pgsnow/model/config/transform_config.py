@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 
-from pgsnow.model.config.field_types import FromZero, Names, TextsByName, display, identifier, names, text
+from pgsnow.model.config.field_types import FromZero, Names, TextsByName, column, display, names, text
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*|\.[^\W\d]\w*)\Z")
 
@@ -55,7 +55,7 @@ def _masks(value: object) -> object:
         raise ValueError(
             f"{display(value)} is not a mapping — write {{column: all}} or {{column: {{keep_last: 4}}}}"
         )
-    return {identifier(key): rule for key, rule in value.items()}
+    return {column(key): rule for key, rule in value.items()}
 
 
 _RULE_FORMS = {

@@ -17,7 +17,7 @@ from pgsnow.model.discovery.reasons import reasons_of, untraceable, warnings_of
 from pgsnow.model.discovery.survey import RowSecurity, SurveyedTable
 from pgsnow.model.discovery.watermark_choice import Candidate, rank
 from pgsnow.model.plan import RESERVED
-from pgsnow.model.table import SourceName, TargetName, target_column
+from pgsnow.model.table import KINDS, SourceName, TargetName, target_column
 from pgsnow.model.table_key import choose_key
 from pgsnow.model.types.decisions import TypeDecision, decisions_of
 
@@ -145,7 +145,8 @@ def _unreadable(table: SurveyedTable) -> Refusal | None:
 
 def _unloadable(table: SurveyedTable) -> Refusal | None:
     if not table.source.columns:
-        return "it has no columns", f"DROP TABLE {table.quoted}; if it is not needed."
+        kind = KINDS.get(table.source.relkind, "TABLE")
+        return "it has no columns", f"DROP {kind} {table.quoted}; if it is not needed."
     seen: dict[str, str] = {}
     for column in table.source.columns:
         folded = target_column(column.name).upper()

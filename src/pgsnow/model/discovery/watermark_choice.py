@@ -82,8 +82,11 @@ def _trust(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[Tr
     if facts.generated:
         return Trust.NONE, "computed from other columns"
     integer = column.type_name in INTEGERS
-    if integer and not _is_from_one_sequence(table, column.name):
-        return Trust.BY_TRANSACTION, "no single sequence gives its values one by one"
+    if integer and not table.source.is_numbered_in_order(column.name):
+        return (
+            Trust.BY_TRANSACTION,
+            "nothing shows that its values are given out in order (an identity column GENERATED ALWAYS would)",
+        )
     if facts.set_on_update:
         return Trust.BY_TRIGGER, "a trigger sets it at every update"
     if not integer and suggests_updates(column.name) and not _is_mostly_null(facts):
@@ -148,12 +151,6 @@ def unproven(table: SurveyedTable, column: str) -> str:
     if found is None or found.trust in {Trust.BY_TRANSACTION, Trust.BY_DATA, Trust.BY_TRIGGER}:
         return ""
     return found.reasons[0]
-
-
-def _is_from_one_sequence(table: SurveyedTable, column: str) -> bool:
-    """The reader's condition for an integer watermark (docs/reader.md, "Watermark columns")."""
-    feeds = [(cache, step) for name, cache, step in table.source.sequence_cache if name == column]
-    return len(feeds) == 1 and feeds[0][0] == 1 and feeds[0][1] > 0
 
 
 def _is_mostly_null(facts: ColumnFacts) -> bool:

@@ -24,6 +24,8 @@ class Change:
     column: str | None
     text: str
     outdates: bool = False
+    former: str = ""
+    """The former name of a renamed column."""
 
 
 Pair = tuple[ColumnDefinition, Column]
@@ -105,13 +107,17 @@ def _column_changes(
     fields = {field.source: field for field in plan.fields}
     types = {field.source: field.type.snowflake for field in plan.output}
     rewritten = is_rewritten(stored_definition, plan.source)
+    configured = {now: name for name, now in plan.followed}
     present = {stored.name for stored, _ in pairs}
     for stored in stored_definition.columns:
         if stored.attnum is not None and stored.name not in present:
             yield Change("dropped", stored.name, f"column {stored.name} was dropped")
     for stored, column in pairs:
         if stored.name != column.name:
-            yield Change("renamed", column.name, f"column {stored.name} was renamed to {column.name}")
+            text = f"column {stored.name} was renamed to {column.name}"
+            if column.name in configured:
+                text += f"; {followed_note(configured[column.name], column.name)}"
+            yield Change("renamed", column.name, text, former=stored.name)
         if stored.is_read and column.name in fields:
             yield from _changes_within(stored, column, types.get(column.name, stored.snowflake), rewritten)
     paired = {column.name for _, column in pairs}
@@ -167,6 +173,11 @@ def _is_subsequence(few: Sequence[str], many: Iterable[str]) -> bool:
     return all(label in rest for label in few)
 
 
+def followed_note(name: str, now: str) -> str:
+    """A sentence for people about a column that is followed."""
+    return f"{name} in sync_config.yaml is taken for {now}: write {now} there"
+
+
 def definition_of(plan: TablePlan, placed: Mapping[str, ColumnDefinition] | None = None) -> SourceDefinition:
     """The definition to store once the plan's output is in place.
 
@@ -175,11 +186,12 @@ def definition_of(plan: TablePlan, placed: Mapping[str, ColumnDefinition] | None
     source, placed = plan.source, placed or {}
     output = {field.source: field for field in plan.output}
     read = {field.source for field in plan.fields}
+    configured = {now: name for name, now in plan.followed}
     columns = [
         _placed(
             ColumnDefinition(
                 c.attnum, c.name, c.type_text, not_null=c.not_null, labels=c.labels,
-                generation=c.generation, is_read=c.name in read,
+                generation=c.generation, is_read=c.name in read, configured=configured.get(c.name, ""),
             ),
             output.get(c.name), placed,
         )
@@ -195,7 +207,7 @@ def definition_of(plan: TablePlan, placed: Mapping[str, ColumnDefinition] | None
         filenode=source.filenode,
         leaves=source.leaves,
         columns=tuple(columns),
-        config_fingerprint=tuple(config_fingerprint(plan.config).items()),
+        config_fingerprint=tuple(config_fingerprint(plan.as_written).items()),
     )
 
 

@@ -66,6 +66,13 @@ class Drift:
         """Every change that the target needs, in order."""
         return (*self.pre_actions, *self.actions)
 
+    @property
+    def renamed(self) -> tuple[tuple[str, str], ...]:
+        """(former name, current one) of each column that was renamed."""
+        return tuple(
+            (change.former, change.column) for change in self.changes if change.former and change.column
+        )
+
     @cached_property
     def has_work(self) -> bool:
         """True if a run must report, read or alter anything because of it."""

@@ -30,6 +30,8 @@ class ColumnDefinition:
     labels: tuple[str, ...] = ()
     generation: str | None = None
     is_read: bool = True
+    configured: str = ""
+    """Its name in the configuration, where that still is one that the column had before it was renamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,10 @@ class SourceDefinition:
         return next((c for c in self.columns if c.name == name and c.attnum is not None), None)
 
     def present_name(self, name: str, source: SourceTable) -> str | None:
-        """The current name of a column that was renamed since; None if it was not, or if the table is another one."""
-        stored = self.column(name)
+        """The current name of a column that was renamed since, or before and is still configured as `name`; None if it
+        was not, or if the table is another one."""
+        configured = (column for column in self.columns if column.configured == name)
+        stored = next(configured, None) or self.column(name)
         if stored is None or source.oid != self.oid:
             return None
         return next((c.name for c in source.columns if c.attnum == stored.attnum and c.name != name), None)

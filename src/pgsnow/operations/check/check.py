@@ -5,9 +5,12 @@ Writes nothing, except a small object in the bucket of tables with `load: s3`, w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
+from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
@@ -45,13 +48,16 @@ def run_checks(
     ]
     results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
     prepared: list[Prepared] = []
+    known = _known(config, settings)
     source = Source(settings.source)
     with failing_as("postgres", results.append), translating(), source.connect() as conn:
         results.extend(check_source(conn, settings.source.display))
         results.append(check_copy(source))
         surveyed = survey_of(conn, [table.source for table in chosen])
         for table in chosen:
-            found, plan = check_table(conn, table, settings.snowflake, surveyed.get(table.source))
+            found, plan = check_table(
+                conn, table, settings.snowflake, known.get(table.name), surveyed.get(table.source)
+            )
             results.extend(found)
             prepared.extend([plan] if plan else [])
     source.close()
@@ -69,3 +75,14 @@ def run_checks(
             results.extend(check_bucket(session, settings))
     results.append(check_broker(settings.broker_url))
     return results
+
+
+def _known(config: SyncConfig, settings: Settings) -> Mapping[str, SourceDefinition]:
+    """The definitions in the ledger, by table; nothing where the ledger cannot be read, which its own check reports."""
+    ledger = Ledger(settings.ledger, config.ledger_schema)
+    try:
+        return ledger.checkpoints.source_definitions()
+    except PgsnowError:
+        return {}
+    finally:
+        ledger.close()

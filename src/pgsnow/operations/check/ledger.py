@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import psycopg
 
 from pgsnow.ledger.errors import translating
-from pgsnow.ledger.session import connect
+from pgsnow.ledger.ledger import LEASE_SECONDS
+from pgsnow.ledger.session import LedgerConnection, connect
+from pgsnow.model.duration import approximate_duration
 from pgsnow.model.settings.settings import PostgresSettings
-from pgsnow.operations.check.result import CheckResult, failed, ok
-
-Connection = psycopg.Connection[dict[str, Any]]
+from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 
 # PostgreSQL docs: "Access Privilege Inquiry Functions". to_regnamespace is NULL for a schema that is not there.
 RIGHTS = """
@@ -20,7 +17,7 @@ select quote_ident(%(schema)s) as named, quote_ident(current_user) as role,
        quote_ident(current_database()) as database, s.oid is not null as has_schema,
        has_schema_privilege(s.oid, 'USAGE') and has_schema_privilege(s.oid, 'CREATE') as may_create_table,
        has_database_privilege(current_database(), 'CREATE') as may_create_schema,
-       pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool as read_only,
+       pg_is_in_recovery() as read_only,
        to_regclass(quote_ident(%(schema)s) || '.sync_watermarks') is not null as migrated
 from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 """
@@ -28,11 +25,11 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 
 def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
     """Check the ledger. Raises LedgerUnavailable, LedgerAccessDenied."""
-    with translating(schema), connect(settings, schema) as one, connect(settings, schema) as two:
-        return [*_writable(one, schema, settings.display), _session_kept(one, two)]
+    with translating(schema), connect(settings, schema) as conn:
+        return [*_writable(conn, schema, settings.display), _session_kept(conn)]
 
 
-def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResult]:
+def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[CheckResult]:
     row = conn.execute(RIGHTS, {"schema": schema}).fetchone() or {}
     named, role, database = row["named"], row["role"], row["database"]
     if row["read_only"]:
@@ -60,14 +57,13 @@ def _writable(conn: Connection, schema: str, display: str) -> Iterator[CheckResu
         )
 
 
-def _session_kept(one: Connection, two: Connection) -> CheckResult:
-    """Check that two open connections have two server processes: a pooler may lend one process to both in
-    turn."""
-    pids = [conn.execute("select pg_backend_pid() as pid").fetchone() for conn in (one, two)]
-    if pids[0] == pids[1]:
-        return failed(
-            "ledger sessions",
-            "a pooler shares one session among connections, so a lease cannot be held",
-            "Set LEDGER_DSN to Postgres itself, or to a pooler in session mode. The source may stay behind it.",
-        )
-    return ok("ledger sessions", "each connection keeps its own session")
+def _session_kept(conn: LedgerConnection) -> CheckResult:
+    """Whether the connection has a server session of its own, which shows other workers that it is alive."""
+    if conn.has_own_session:
+        return ok("ledger sessions", "each connection keeps its own session")
+    return warning(
+        "ledger sessions",
+        "a pooler is in between: if a worker dies, its tables wait until its lease ends"
+        f" ({approximate_duration(LEASE_SECONDS)})",
+        "Nothing is lost. To free them at once, set LEDGER_DSN to Postgres itself. The source may stay behind it.",
+    )

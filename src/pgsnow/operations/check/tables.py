@@ -7,13 +7,14 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
-from pgsnow.model.table import Column, SourceName
+from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.sync.runtime.planner import Prepared, prepare
@@ -25,12 +26,14 @@ def check_table(
     conn: psycopg.Connection[Any],
     table: TableConfig,
     settings: SnowflakeSettings,
+    known: SourceDefinition | None = None,
     surveyed: SurveyedTable | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned. surveyed: its survey, if it has one. Raises
+    """The table's results, and its plan unless it cannot be planned. known: its definition in the ledger. surveyed: its
+    survey, if it has one. Raises
     psycopg.Error."""
     try:
-        prepared = prepare(table, describe(conn, table.source), settings)
+        prepared = prepare(table, describe(conn, table.source), settings, known)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
     plan = prepared.plan
@@ -48,6 +51,9 @@ def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> I
 
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     watermark = plan.watermark
+    for name, now in plan.followed:
+        text = f"column {name} was renamed to {now}, and is followed"
+        yield warning(table.name, text, f"Write {now} instead of {name} in sync_config.yaml.")
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
     key = f"pk {', '.join(plan.pk)}" if plan.pk else "no key"
     if watermark is None:
@@ -59,14 +65,14 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     if watermark.name not in plan.source.indexed_first:
         yield warning(
             table.name,
-            f"no index on {watermark.name}: each tick reads the whole table",
-            f"CREATE INDEX CONCURRENTLY ON {_name(table.source)} ({_quoted(watermark.name)});",
+            f"no index on {watermark.name}: each tick reads the whole {KINDS[plan.source.relkind].lower()}",
+            _index_advice(plan.source, watermark.name),
         )
     if not watermark.not_null:
         yield warning(
             table.name,
             f"{watermark.name} may be NULL: rows without a watermark are read in each tick",
-            f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(watermark.name)} SET NOT NULL;",
+            _not_null_advice(plan.source, watermark.name),
         )
     if watermark.type_name == "timestamp" and table.watermark_timezone is None:
         yield warning(
@@ -84,21 +90,36 @@ def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
             yield warning(
                 table.name,
                 f"pk column {name} may be NULL: such rows are rejected, because no key identifies them",
-                f"ALTER TABLE {_name(table.source)} ALTER COLUMN {_quoted(name)} SET NOT NULL;",
+                _not_null_advice(plan.source, name),
             )
 
 
 def _sequence(table: TableConfig, plan: TablePlan, watermark: Column) -> Iterator[CheckResult]:
-    if watermark.type_name not in INTEGERS:
-        return
-    for column, cache, increment in plan.source.sequence_cache:
-        if column == watermark.name and (cache > 1 or increment < 0):
-            yield warning(
-                table.name,
-                f"{column} comes from a sequence with CACHE {cache}, INCREMENT {increment}: its order is not that of "
-                "time, so the whole table is read in each tick",
-                "Give the sequence CACHE 1 and a positive INCREMENT, or name a timestamptz column.",
-            )
+    by_order = table.late_rows is LateRows.LOSSLESS and table.mode is TableMode.WATERMARK
+    if by_order and watermark.type_name in INTEGERS and not plan.source.is_numbered_in_order(watermark.name):
+        yield warning(
+            table.name,
+            f"nothing shows that values of {watermark.name} are given out in order: rows are found by transaction id,"
+            " and each tick reads the whole table",
+            "Make the column GENERATED ALWAYS AS IDENTITY, from a sequence with INCREMENT 1 and CACHE 1, or name a"
+            " timestamptz column.",
+        )
+
+
+def _index_advice(source: SourceTable, column: str) -> str:
+    """https://www.postgresql.org/docs/current/sql-createindex.html: a partitioned table's index cannot be built
+    concurrently, and views and foreign tables have none of their own."""
+    if source.relkind in ("v", "f"):
+        return f"Create an index on the column of the table that {shown_name(column)} comes from."
+    concurrently = "" if source.relkind == "p" else " CONCURRENTLY"
+    return f"CREATE INDEX{concurrently} ON {_name(source.name)} ({_quoted(column)});"
+
+
+def _not_null_advice(source: SourceTable, column: str) -> str:
+    """Columns of views cannot be declared NOT NULL."""
+    if source.relkind in ("v", "m"):
+        return f"Nothing to do if it never is; else leave such rows out by `where: {_quoted(column)} is not null`."
+    return f"ALTER TABLE {_name(source.name)} ALTER COLUMN {_quoted(column)} SET NOT NULL;"
 
 
 def _name(source: SourceName) -> str:

@@ -15,6 +15,7 @@ from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.evolution.definition_diff import followed_note
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
@@ -95,9 +96,10 @@ class SourceInspection:
 
 def _configured(known: SourceDefinition | None, plan: TablePlan) -> Iterator[str]:
     keys = (
-        changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.config))
+        changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.as_written))
         if known is not None
         else ()
     )
+    yield from (followed_note(*names) for names in plan.followed)
     if keys:
         yield f"the configuration has other values for {', '.join(keys)}"

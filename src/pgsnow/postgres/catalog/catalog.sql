@@ -87,6 +87,11 @@ select a.attname::text as name,
        t.typcategory::text as category,
        r.attnotnull as not_null,
        a.atthasdef or a.attidentity <> '' as has_default,
+       a.attidentity = 'a' and not exists (
+           select from pg_catalog.pg_attribute l
+           join pg_catalog.pg_class c on c.oid = l.attrelid
+           where l.attrelid = any (%(leaves)s) and l.attname = a.attname
+             and not (c.relispartition and l.attidentity = 'a')) as always_identity,
        a.atthasmissing or exists (
            select from pg_catalog.pg_attribute l
            where l.attrelid = any (%(leaves)s) and l.attname = a.attname and l.atthasmissing) as has_missing,

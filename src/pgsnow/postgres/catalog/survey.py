@@ -125,6 +125,7 @@ def _column(row: Row) -> Column:
         category=row["category"],
         not_null=row["not_null"],
         has_default=row["has_default"],
+        always_identity=row["always_identity"],
     )
 
 

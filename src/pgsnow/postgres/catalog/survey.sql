@@ -76,11 +76,13 @@ order by n.nspname, c.relname;
 -- :funcid; CURRENT_DATE to LOCALTIMESTAMP are operations 0 to 8), because pg_get_expr waits for the table's locks.
 with recursive resolved as (
     select a.attrelid, a.attnum, a.attname, a.attnotnull, a.atthasdef or a.attidentity <> '' as has_default,
-           a.attgenerated <> '' as generated, a.atttypid as type, a.atttypmod as typmod
+           a.attgenerated <> '' as generated, a.attidentity = 'a' and not c.relhassubclass as always_identity,
+           a.atttypid as type, a.atttypmod as typmod
     from pg_catalog.pg_attribute a
+    join pg_catalog.pg_class c on c.oid = a.attrelid
     where a.attrelid = any(%(tables)s) and a.attnum > 0 and not a.attisdropped
     union all
-    select r.attrelid, r.attnum, r.attname, r.attnotnull or t.typnotnull, r.has_default, r.generated,
+    select r.attrelid, r.attnum, r.attname, r.attnotnull or t.typnotnull, r.has_default, r.generated, r.always_identity,
            t.typbasetype, case when r.typmod = -1 then t.typtypmod else r.typmod end
     from resolved r
     join pg_catalog.pg_type t on t.oid = r.type and t.typtype = 'd'
@@ -96,6 +98,7 @@ select r.attrelid::bigint as table,
        r.attnotnull as not_null,
        r.has_default,
        r.generated,
+       r.always_identity,
        coalesce(d.adbin::text ~ (select ':funcid (' || string_agg(f::oid::text, '|') || ') '
                                  from unnest(array['now()', 'transaction_timestamp()', 'statement_timestamp()',
                                                    'clock_timestamp()']::regprocedure[]) f)

@@ -63,8 +63,12 @@ def null_key(array: pa.Array, field: Field) -> Checked | None:
     return Checked(array, array.is_null(), lambda _row: "the key is NULL")
 
 
-def invalid_text(array: pa.Array) -> Checked | None:
-    """The rows whose text is not UTF-8, if any: a database with encoding SQL_ASCII may hold such text."""
+def invalid_text(column: pa.Array) -> Checked | None:
+    """The rows whose text is not UTF-8, if any: a database with encoding SQL_ASCII may hold such text. They are found
+    before anything else looks at the values."""
+    array = column.storage if isinstance(column.type, pa.BaseExtensionType) else column
+    if not pa.types.is_string(array.type):
+        return None
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:

@@ -77,13 +77,12 @@ class Converter:
             elif left is not None:
                 changed.append((left.source, oversize.changed))
         for field, column in zip(self._plan.fields, batch.columns, strict=False):
-            checked = self._check(field, column)
+            invalid = invalid_text(column) if self._checks_text else None
+            checked = self._check(field, column if invalid is None else invalid.values)
             columns.append(checked.values)
             if checked.changed is not None:
                 changed.append((field.source, checked.changed))
-            found = [checked, null_key(checked.values, field)]
-            if self._checks_text and pa.types.is_string(checked.values.type):
-                found.append(invalid_text(checked.values))
+            found = [invalid, checked, null_key(checked.values, field)]
             faults += [(field, fault) for fault in found if fault is not None and fault.bad is not None]
         rows = pa.RecordBatch.from_arrays(columns, schema=self.schema)
         converted = self._filter_rows(batch, rows, faults) if faults else Converted(rows)

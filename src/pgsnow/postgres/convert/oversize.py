@@ -148,7 +148,7 @@ def _as_json(field: Field, size: Composable, together: Composable | None) -> Com
     if together is not None:
         oversize = SQL("{} or {} > {}").format(oversize, together, Literal(ROW_LIMIT))
     name = Identifier(field.source)
-    return SQL("case when {} then to_json('… (' || {} || ' bytes)') else to_json({}) end as {}").format(
+    return SQL("case when {} then to_json('... (' || {} || ' bytes)') else to_json({}) end as {}").format(
         oversize, size, name, name
     )
 

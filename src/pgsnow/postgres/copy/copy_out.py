@@ -82,8 +82,11 @@ def is_encrypted(conn: psycopg.Connection[Any]) -> bool:
     modes = [option.val for option in conn.pgconn.info if option.keyword == b"gssencmode"]
     if modes in ([], [b"disable"]) or conn.info.server_version < 120000:
         return False
-    found = conn.execute("select encrypted from pg_stat_gssapi where pid = pg_backend_pid()").fetchall()
-    return found == [(True,)]
+    found = conn.execute(  # a standby refuses the isolation level serializable, which may be the default
+        "set transaction isolation level read committed, read only;"
+        " select encrypted from pg_stat_gssapi where pid = pg_backend_pid()"
+    )
+    return found.set_result(-1).fetchall() == [(True,)]
 
 
 def flush(pgconn: pq.abc.PGconn) -> None:

@@ -40,15 +40,18 @@ class ServerError(psycopg.DatabaseError):
 
     https://www.postgresql.org/docs/current/protocol-error-fields.html"""
 
-    def __init__(self, message: str, sqlstate: str | None) -> None:
+    def __init__(self, message: str, sqlstate: str | None, context: str | None = None) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
+        self.context = context
+        """Where in a function, or on which foreign server, the error was raised; None: in the statement itself."""
 
     @classmethod
     def of(cls, body: bytes) -> ServerError:
         """From the message's body: fields of a letter and a text that ends with a zero byte each."""
         fields = {part[:1]: part[1:].decode(errors="replace") for part in body.split(b"\0") if part}
-        return cls(fields.get(b"M", "the server reported an error without a message"), fields.get(b"C"))
+        message = fields.get(b"M", "the server reported an error without a message")
+        return cls(message, fields.get(b"C"), fields.get(b"W"))
 
 
 def head_of(size: int) -> bytes:

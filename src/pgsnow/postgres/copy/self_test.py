@@ -32,7 +32,8 @@ def difference(conn: psycopg.Connection[Any], open_channel: OpenChannel) -> str 
     `conn` is idle and in autocommit mode; six round trips, about 200 KB. Raises whatever reading raises, and
     TimeoutError if the channel stays silent. After an error the connection must be closed: nothing more may be sent
     on it, as libpq does not know what is still to be read."""
-    conn.execute("begin read only")  # behind a pooler, all of it needs the same server connection
+    # Behind a pooler, all of it needs the same server connection.
+    conn.execute("begin isolation level read committed read only")
     columns = described(conn.pgconn, QUERY.encode())
     wanted = _read(LibpqChannel(conn.pgconn), columns)
     found = _read(open_channel(conn.pgconn), columns)

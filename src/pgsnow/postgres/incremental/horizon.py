@@ -4,7 +4,9 @@ It is taken once a tick, in autocommit, BEFORE every snapshot that relies on it:
 listing begins after `taken_at`, and one that is running is in the listing with its start. Taken after the
 snapshot it would miss a transaction that ended in between, and that transaction's rows would be lost.
 
-Two statements: running transactions first, prepared ones second. PREPARE TRANSACTION makes a transaction visible in
+The transactions that have an xid are listed AFTER the moments: each of them was in the listing before, or began after
+`taken_at`. So a row that one of them wrote is at or above `low`, unless its watermark was set in another way; the audit
+relies on that. Sessions come first and prepared transactions second: PREPARE TRANSACTION makes a transaction visible in
 pg_prepared_xacts before its session forgets it, so one that is being prepared is in at least one of them.
 
 Moments are text here and are compared in Postgres only.
@@ -22,11 +24,9 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Literal
 
 from pgsnow.model.checkpoint import Horizon, ServerIdentity, VirtualXids
+from pgsnow.postgres.connection import READER_NAME
 from pgsnow.postgres.errors import translating
-
-READER_NAME = "pgsnow-read"
-"""application_name of our own READ ONLY transactions, and of nothing else: they write nothing, so the horizon
-need not wait for them. It is set inside each transaction, so that a pooler never carries it to another client."""
+from pgsnow.postgres.incremental.window import EPOCH, HALF
 
 # xact_start is now() of a running transaction. query_start matters too: statement_timestamp(), and now() of the second
 # transaction of a message with several statements, are the moment that the message arrived.
@@ -51,7 +51,15 @@ where (datid is null or datid = (select oid from pg_database where datname = cur
   and pid <> pg_backend_pid()
 """).format(reader=Literal(READER_NAME))
 
-_PREPARED = "select exists (select from pg_prepared_xacts where database = current_database())"
+# An expression's subqueries run in the order of the list, its snapshot is taken before them, and so is xmax: a
+# transaction that is in neither list has ended before, or gets an xid from xmax on. Every role may see backend_xid.
+_OPEN = """
+select txid_snapshot_xmax(txid_current_snapshot()),
+       array(select backend_xid::text::bigint from pg_stat_activity
+             where backend_xid is not null
+               and datid = (select oid from pg_database where datname = current_database())),
+       array(select transaction::text::bigint from pg_prepared_xacts where database = current_database())
+"""
 
 # Every transaction holds a lock on its virtual xid, and everyone may read pg_locks. A virtual xid that was listed
 # before keeps its bound; a new one began after the listing before. Its session may still be at the message in
@@ -103,8 +111,10 @@ def take_horizon(
         seen = None
         if hidden:
             taken_at, low, seen = _list_virtual_xids(conn, listing or VirtualXids())
-        (prepared,) = _one(conn, _PREPARED)
-    return Horizon(identity, taken_at, low, prepared=prepared), seen
+        xmax, sessions, prepared = _one(conn, _OPEN)
+    # The lists have the low 32 bits; the xid is less than 2^31 away from xmax.
+    running = tuple(sorted({xmax - HALF + (xid - xmax + HALF) % EPOCH for xid in (*sessions, *prepared)}))
+    return Horizon(identity, taken_at, low, prepared=bool(prepared), running=running, next_xid=xmax), seen
 
 
 def _list_virtual_xids(conn: psycopg.Connection[Any], before: VirtualXids) -> tuple[str, str, VirtualXids]:

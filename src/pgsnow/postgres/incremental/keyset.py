@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
@@ -29,6 +29,6 @@ def beyond(plan: TablePlan, cursor: Cursor | None) -> Composable:
     after = None
     if cursor is not None:
         after = SQL("({}) > ({})").format(
-            SQL(", ").join(order_columns(plan)), SQL(", ").join(Literal(value) for value in cursor)
+            SQL(", ").join(order_columns(plan)), SQL(", ").join(sql.literal(value) for value in cursor)
         )
     return sql.both([after, has_order(plan), sql.where_given(plan)])

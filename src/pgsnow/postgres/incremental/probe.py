@@ -23,13 +23,11 @@ _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None.
-    content_hash: of tables that are read as a whole."""
+    """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None."""
 
     point: ReadPoint
     busy: bool
     full_read: str | None
-    content_hash: str | None = None
 
 
 def probe(
@@ -61,7 +59,7 @@ def probe(
         return Probe(point, busy=found or reason is not None, full_read=reason)
     if reason is None and checkpoint is not None and checkpoint.content_hash != found:
         reason = CONTENT_CHANGED
-    return Probe(point, busy=reason is not None, full_read=reason, content_hash=found)
+    return Probe(point, busy=reason is not None, full_read=reason)
 
 
 def idle_checkpoint(

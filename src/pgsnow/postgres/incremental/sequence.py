@@ -29,12 +29,7 @@ from pg_sequence s
 where not s.seqcycle and s.seqrelid in (
     select d.objid from pg_depend d
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
-      and d.refobjid = {table} and d.refobjsubid = {column} and d.deptype = 'i'
-    union
-    select d.refobjid from pg_attrdef ad
-    join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = ad.oid
-                    and d.refclassid = 'pg_class'::regclass
-    where ad.adrelid = {table} and ad.adnum = {column})
+      and d.refobjid = {table} and d.refobjsubid = {column} and d.deptype = 'i')
 """)
 
 _NEWEST_MARK = SQL("""
@@ -58,8 +53,8 @@ class SequenceState:
 def read_sequence(
     fetch: Fetch, plan: TablePlan, checkpoint: Checkpoint | None, horizon: Horizon
 ) -> SequenceState | None:
-    """The state of the watermark's sequence, by two small statements: the value first, the time after it. None if the
-    sequence cannot be used or the role may not read it; the table is then read in xmin mode.
+    """The state of the watermark's identity sequence, by two small statements: the value first, the time after it. None
+    if the sequence cannot be used or the role may not read it; the table is then read in xmin mode.
 
     Raises what `fetch` raises."""
     found = fetch(
@@ -68,7 +63,7 @@ def read_sequence(
     if len(found) != 1:
         return None
     cache, step, readable, last = found[0]
-    if cache != 1 or step < 1 or not readable:
+    if cache != 1 or step != 1 or not readable:
         return None
     value = None if last is None else str(last)
     marks = [mark for mark in checkpoint.trail if mark.value is not None] if checkpoint else []

@@ -13,7 +13,7 @@ from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
-from pgsnow.postgres.incremental.next_checkpoint import ReadPoint
+from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, bounding_low
 from pgsnow.postgres.incremental.sequence import Fetch, SequenceState, read_sequence
 from pgsnow.postgres.incremental.window import (
     EPOCH,
@@ -23,7 +23,6 @@ from pgsnow.postgres.incremental.window import (
     is_integer,
     lookback_bound,
     lower_bound,
-    xid_from,
 )
 
 CONTENT_CHANGED = "the content changed"
@@ -60,16 +59,20 @@ class ReadStrategy:
     full_read: str | None
     window: Window | None
     sequence: SequenceState | None = None
+    audit_every: float = 0.0
 
     def read_point(self, x: int, xmax: int, *, standby: bool) -> ReadPoint:
         """The strategy applied to a snapshot with this xmin and xmax."""
-        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape)
+        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, self.audit_every)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
         if self.full_read is not None or checkpoint is None:
             return self.full_read
-        return None if self.mode is ReadMode.CURSOR else reason_in_xids(checkpoint, x, xmax)
+        if self.mode is ReadMode.CURSOR:
+            return None
+        since = checkpoint.x if self.window is None else self.window.since
+        return reason_in_xids(checkpoint, x, xmax, since)
 
 
 def choose_strategy(
@@ -92,12 +95,17 @@ def choose_strategy(
     if mode is ReadMode.WATERMARK and is_integer(plan):
         sequence = read_sequence(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if sequence is None else mode
-    if reason is not None or checkpoint is None:
-        return ReadStrategy(mode, plan.shape, reason, None, sequence)
-    bound = _bound(plan, mode, checkpoint, horizon)
-    if sequence is not None and sequence.restarted:
-        bound = None  # the sequence has given small values again: by xid alone, this once
-    return ReadStrategy(mode, plan.shape, None, Window(plan, checkpoint.x, bound, checkpoint.seen), sequence)
+    window = None
+    if reason is None and checkpoint is not None:
+        # A sequence that went back has given small values again: by xid alone, this once.
+        restarted = sequence is not None and sequence.restarted
+        bound = None if restarted else _bound(plan, mode, checkpoint, horizon)
+        since, seen = checkpoint.x, checkpoint.seen
+        if mode is ReadMode.XMIN and checkpoint.mode is ReadMode.WATERMARK:
+            # No audit follows in xmin mode: what the watermark hid since the last one is read now.
+            since, seen = min(since, checkpoint.audit_x or 0), frozenset()
+        window = Window(plan, since, bound, seen, checkpoint.again)
+    return ReadStrategy(mode, plan.shape, reason, window, sequence, plan.config.audit_every)
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
@@ -105,7 +113,7 @@ def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Hor
         return lookback_bound(plan, checkpoint, horizon)
     if mode is not ReadMode.WATERMARK:
         return lower_bound(plan, UNBOUNDED)
-    return lower_bound(plan, checkpoint.low, at_most=checkpoint.last_watermark)
+    return lower_bound(plan, bounding_low(checkpoint), at_most=checkpoint.last_watermark)
 
 
 def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
@@ -122,13 +130,9 @@ def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
 
 
 def is_usable(plan: TablePlan) -> bool:
-    """True if a bound on the watermark can be determined. An integer shows when it was assigned only if a single
-    sequence assigns it, one value at a time (CACHE 1: no session keeps a stock of older values) and upward."""
-    if not is_integer(plan):
-        return True
-    column = plan.watermark_column.name
-    sequences = [(cache, step) for name, cache, step in plan.source.sequence_cache if name == column]
-    return len(sequences) == 1 and sequences[0][0] == 1 and sequences[0][1] > 0
+    """True if a bound on the watermark can be determined. An integer must show when it was assigned: no session may
+    keep a stock of older values, and no writer may choose one."""
+    return not is_integer(plan) or plan.source.is_numbered_in_order(plan.watermark_column.name)
 
 
 def seen_xid(
@@ -140,7 +144,7 @@ def seen_xid(
     ago still shows the low half of its xid, and that may now be a running transaction's, whose rows must not be
     taken for read. Only a watermark between the bound and the present shows that a row is new.
     """
-    xid = xid_from(window.since)
+    xid = window.xid
     if xmax < EPOCH:
         return xid
     if window.bound is None:
@@ -181,11 +185,12 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     return None
 
 
-def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int) -> str | None:
-    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint; or None."""
+def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int, since: int | None = None) -> str | None:
+    """Why a snapshot with this xmin and xmax cannot continue from the checkpoint, with a window from `since` on (None:
+    from the checkpoint's x); or None."""
     if x < checkpoint.x:
         return "transaction ids went back (another server, or an older state of this one)"
-    if xmax - checkpoint.x >= HALF:
+    if xmax - (checkpoint.x if since is None else since) >= HALF:
         return "more than 2^31 transactions since the last read"
     return None
 
@@ -200,7 +205,10 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if plan.config.mode is TableMode.XMIN or watermark is None:
         return "mode: xmin; changed rows are found by transaction id alone, so each tick scans every row"
     if not is_usable(plan):
-        return f"by transaction id: no single sequence assigns {watermark} upward, one value at a time"
+        return (
+            f"by transaction id: nothing shows that values of {watermark} are given out in order (it is not GENERATED"
+            " ALWAYS AS IDENTITY from a sequence with INCREMENT 1 and CACHE 1)"
+        )
     if is_integer(plan):
         return f"by transaction id: the sequence of {watermark} cannot be read, or an audit found it wrong"
     return f"by transaction id: an audit found rows whose {watermark} is wrong"

@@ -37,22 +37,24 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 _UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Universal", "UCT"})
 
 
-def xid_from(since: int) -> Composed:
-    """The 64-bit xid of a row whose xid is in [since, since + 2^32)."""
-    return SQL("({} + mod(xmin::text::bigint - {} + {}, {}))").format(
-        Literal(since), Literal(since % EPOCH), Literal(EPOCH), Literal(EPOCH)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     """Rows written by transactions from `since` on, with a watermark of at least `bound` (None: any), and whose xid is
-    not in `seen`: those were read already."""
+    not in `seen`: those were read already. Rows with an xid in `again` too, whatever their watermark."""
 
     plan: TablePlan
     since: int
     bound: Composable | None
     seen: frozenset[int] = frozenset()
+    again: frozenset[int] = frozenset()
+
+    @property
+    def xid(self) -> Composed:
+        """An SQL expression: the 64-bit xid of a row that the window shows; for others, one that is too high."""
+        first = min(self.since, *self.again) if self.again else self.since
+        return SQL("({} + mod(xmin::text::bigint - {} + {}, {}))").format(
+            Literal(first), Literal(first % EPOCH), Literal(EPOCH), Literal(EPOCH)
+        )
 
     def condition(self, xmax: Composable) -> Composable:
         """The WHERE condition, with the table's own `where`. xmax: of the snapshot that reads, as SQL."""
@@ -67,8 +69,12 @@ class Window:
             not_too_old = SQL("({} >= {} or {} is null)").format(column, self.bound, column)
         if self.seen:
             seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
-            not_seen = SQL("{} <> all ({}::bigint[])").format(xid_from(self.since), seen)
-        return sql.both([not_too_old, in_xids, not_seen, sql.where_given(self.plan)])
+            not_seen = SQL("{} <> all ({}::bigint[])").format(self.xid, seen)
+        condition = sql.both([not_too_old, in_xids, not_seen])
+        if self.again:
+            again = Literal("{" + ",".join(map(str, sorted(self.again))) + "}")
+            condition = SQL("(({}) or {} = any ({}::bigint[]))").format(condition, self.xid, again)
+        return sql.both([condition, sql.where_given(self.plan)])
 
 
 def is_integer(plan: TablePlan) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -57,17 +58,22 @@ def payloads(
 
 
 def _texts(conn: psycopg.Connection[Any], plan: TablePlan, keys: Sequence[Key]) -> list[str | None]:
-    query = SQL("select * from (values {}) v order by 1").format(
+    query = SQL("select text from (values {}) v(at, text) order by at").format(
         SQL(",\n").join(
             SQL("({}, {})").format(Literal(at), _as_json(plan, key)) for at, key in enumerate(keys)
         )
     )
-    try:
-        return [text for _, text in conn.execute(query).fetchall()]
-    except psycopg.errors.CharacterNotInRepertoire:  # text in no known encoding: that row cannot be shown
-        if len(keys) == 1:
-            return [None]
-        return [text for key in keys for text in _texts(conn, plan, [key])]
+    with conn.transaction():
+        if conn.info.parameter_status("server_encoding") == "SQL_ASCII":  # as bytes, whatever they are
+            conn.execute("select set_config('client_encoding', 'SQL_ASCII', true)")
+        found = conn.execute(sql.text_of(query).encode()).fetchall()
+    return [_with_bytes_shown(text) if isinstance(text, bytes) else text for (text,) in found]
+
+
+def _with_bytes_shown(text: bytes) -> str:
+    """The JSON as text; a byte that is not UTF-8 as `\\xe9` in the text that has it."""
+    decoded = text.decode("utf-8", "surrogateescape")
+    return re.sub("[\udc80-\udcff]", lambda byte: f"\\\\x{ord(byte[0]) - 0xDC00:x}", decoded)
 
 
 def _as_json(plan: TablePlan, key: Key) -> Any:

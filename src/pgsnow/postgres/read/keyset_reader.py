@@ -8,7 +8,6 @@ https://www.postgresql.org/docs/current/functions-comparisons.html#ROW-WISE-COMP
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import InitVar, dataclass, field
 from types import TracebackType
 
@@ -53,14 +52,14 @@ class KeysetReader:
         self.full_read = because or reason or ("requested" if full else None)
         self._before = None if self.full_read else checkpoint_before
         self._cursor = self._before.cursor if self._before else None
+        self._stored_cursor = self._cursor
+        """The last one that the ledger can store: without bytes that are in no encoding. Rows behind it come again."""
         self._last = LastWatermark(self.plan, self._before.last_watermark if self._before else None)
         self._point: ReadPoint | None = None
-        self._open = ExitStack()
         self._pages: Generator[Page] | None = None
 
     def __enter__(self) -> KeysetReader:
-        """Raises SourceUnavailable, SourceAccessDenied."""
-        self._connection = self._open.enter_context(self.source.copy_connection())
+        """Each page takes a connection: the server may end one that is idle while a page is loaded."""
         return self
 
     def __exit__(
@@ -69,7 +68,6 @@ class KeysetReader:
         """Cancels the query if rows are still coming; its thread has ended when this returns."""
         if self._pages is not None:
             self._pages.close()
-        self._open.__exit__(kind, error, trace)
 
     def pages(self) -> Generator[Page]:
         """The rows, once, at most `batch_size` a page; columns named and typed as `plan.fields` say.
@@ -101,13 +99,13 @@ class KeysetReader:
             self._point,
             full=self._before is None,
             last_watermark=self._last.text,
-            cursor=self._cursor,
+            cursor=self._stored_cursor,
         )
 
     def _unordered(self, which: Composable) -> Iterator[Page]:
         """Rows that the cursor has no place for (their watermark is NULL or infinite), or that it has passed."""
         condition = sql.both([which, sql.where_given(self.plan)])
-        with open_snapshot(self._connection, self.plan) as snap:
+        with self.source.copy_connection() as connection, open_snapshot(connection, self.plan) as snap:
             self._note_start(snap)
             query = SQL("select {} from {} where {}").format(
                 select_list(self.plan, guard=snap.may_hold_oversize),
@@ -120,7 +118,7 @@ class KeysetReader:
 
     def _next_page(self) -> tuple[int, Sequence[Page]]:
         """The number of rows read, and the page (none, if there are no more rows)."""
-        with open_snapshot(self._connection, self.plan) as snap:
+        with self.source.copy_connection() as connection, open_snapshot(connection, self.plan) as snap:
             self._note_start(snap)
             batches = list(snap.batches(self._query(guard=snap.may_hold_oversize)))
         if not batches:
@@ -130,10 +128,10 @@ class KeysetReader:
         fields = len(self.plan.fields)
         self._last.add(batch.column(fields), converted.good)
         last = batch.slice(batch.num_rows - 1)
-        self._cursor = tuple(
-            str(column[0].as_py())
-            for column in last.columns[fields + 1 : fields + 1 + len(order_columns(self.plan))]
-        )
+        columns = last.columns[fields + 1 : fields + 1 + len(order_columns(self.plan))]
+        self._cursor = tuple(_exact_text(column[0]) for column in columns)
+        if "".join(self._cursor).encode("utf-8", "replace").decode() == "".join(self._cursor):
+            self._stored_cursor = self._cursor
         return batch.num_rows, list(converted.pages(self.plan))
 
     def _note_start(self, snap: Snapshot) -> None:
@@ -152,6 +150,14 @@ class KeysetReader:
             SQL(", ").join(SQL("{}.{}").format(sql.table(self.plan), column) for column in order),
             Literal(self.plan.config.batch_size),
         )
+
+
+def _exact_text(value: pa.Scalar) -> str:
+    """The text of a string; bytes that are not UTF-8 as lone surrogates."""
+    text: str = (
+        value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape") if value.is_valid else "None"
+    )
+    return text
 
 
 def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

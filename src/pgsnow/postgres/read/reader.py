@@ -12,7 +12,7 @@ from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg.sql import SQL, Composable, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from pgsnow.model.batch import Page
 from pgsnow.model.checkpoint import MAX_SEEN, Checkpoint, Horizon, ReadMode
@@ -22,6 +22,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitting_rows, oversize_rows
+from pgsnow.postgres.incremental.content_hash import ROW_HASHES, row_hashes
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
 from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
@@ -47,6 +48,31 @@ class SeenXids:
             self.xids.update(new.to_pylist()[: MAX_SEEN - len(self.xids)])
 
 
+@dataclass(slots=True)
+class ContentSums:
+    """The parts of a content hash, added up over the rows that were read: their number, and two sums of hashes."""
+
+    rows: int = 0
+    sums: tuple[int, int] = (0, 0)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add a batch's rows, also those that will be rejected; without columns of hashes nothing."""
+        columns = [batch.schema.get_field_index(name) for name in ROW_HASHES]
+        if min(columns) >= 0:
+            first, second = (_sum(batch.column(at)) for at in columns)
+            self.rows += batch.num_rows
+            self.sums = (self.sums[0] + first, self.sums[1] + second)
+
+    def __str__(self) -> str:
+        return f"{self.rows}:{self.sums[0]}:{self.sums[1]}"
+
+
+def _sum(hashes: pa.Array) -> int:
+    """The exact sum of 64-bit integers: that of their upper halves, and that of their lower ones."""
+    upper, lower = pc.shift_right(hashes, 32), pc.bit_wise_and(hashes, 0xFFFFFFFF)
+    return ((pc.sum(upper).as_py() or 0) << 32) + (pc.sum(lower).as_py() or 0)
+
+
 @dataclass(eq=False)
 class SnapshotReader:
     """Reads everything, or the rows of a window, through one snapshot. Parameters and use: see `open_reader`."""
@@ -56,7 +82,6 @@ class SnapshotReader:
     before: Checkpoint | None
     horizon: Horizon
     full: bool = False
-    content_hash: str | None = None
     because: str | None = None
     whole_leaves: tuple[int, ...] = ()
 
@@ -67,6 +92,7 @@ class SnapshotReader:
     _open: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
     _pages: Generator[Page] | None = field(default=None, init=False, repr=False)
     _exhausted: bool = field(default=False, init=False, repr=False)
+    _content: ContentSums = field(default_factory=ContentSums, init=False, repr=False)
 
     def __enter__(self) -> SnapshotReader:
         """Locks the table against changes of its definition, opens the snapshot and decides what is read.
@@ -122,9 +148,12 @@ class SnapshotReader:
                         self._last.add(batch.column(watermark_index(self.plan)), converted.good)
                     if (at := batch.schema.get_field_index(XID)) >= 0:
                         self._seen.add(batch.column(at))
+                    if self.plan.whole:
+                        self._content.add(batch)
                     yield from converted.pages(self.plan)
         check_not_replaced(self._snapshot, self.plan)
         self._exhausted = True
+        self._open.close()  # loading the last rows may take long, and a standby cancels whoever holds a snapshot
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that may be saved once all pages are in the target. Raises RuntimeError before the last page
@@ -139,7 +168,7 @@ class SnapshotReader:
             full=self.full_read is not None,
             seen=self._seen.xids,
             last_watermark=self._last.text if self._last else None,
-            content_hash=self.content_hash,
+            content_hash=str(self._content) if self.plan.whole else None,
         )
 
     def _queries(self) -> Iterator[Composable]:
@@ -154,7 +183,10 @@ class SnapshotReader:
                 yield self._query(guard=True, part=oversize_rows(self.plan))
 
     def _query(self, *, guard: bool, part: Composable | None = None) -> Composable:
-        extra = extra_column(self.plan)
+        extra, source = extra_column(self.plan), from_clause(self.plan, guard=guard)
+        if self.plan.whole:
+            extra.extend((Identifier(name), name) for name in ROW_HASHES)
+            source = SQL("{}, {}").format(source, row_hashes(self.plan))
         condition = sql.both([sql.where_given(self.plan)])
         if (window := self._window) is not None:
             xmax = self._snapshot.xmax
@@ -169,7 +201,7 @@ class SnapshotReader:
         if part is not None:
             condition = SQL("({})\n  and {}").format(condition, part)
         return SQL("select {}\nfrom {}\nwhere {}").format(
-            select_list(self.plan, extra, guard=guard), from_clause(self.plan, guard=guard), condition
+            select_list(self.plan, extra, guard=guard), source, condition
         )
 
 
@@ -184,7 +216,6 @@ def open_reader(
     horizon: Horizon,
     *,
     full: bool = False,
-    content_hash: str | None = None,
     because: str | None = None,
     whole_leaves: tuple[int, ...] = (),
 ) -> Reader:
@@ -192,7 +223,6 @@ def open_reader(
 
     checkpoint: where the last read ended (None: there was none). horizon: taken before the reader is entered.
     full: a person requested a full read. because: why everything must be read, whatever the checkpoint says.
-    content_hash: found by the probe before, for a table that is read as a whole; None: the next probe reads again.
     whole_leaves: oids of tables below the source's whose rows are all read, whatever their age (newly attached ones).
 
     Pages come in no particular order (in CURSOR mode in the order of watermark and key). Every row version that was not
@@ -201,4 +231,4 @@ def open_reader(
     """
     if mode_of(plan, checkpoint) is ReadMode.CURSOR:
         return KeysetReader(source, plan, checkpoint, horizon, full, because, whole_leaves)
-    return SnapshotReader(source, plan, checkpoint, horizon, full, content_hash, because, whole_leaves)
+    return SnapshotReader(source, plan, checkpoint, horizon, full, because, whole_leaves)

@@ -18,22 +18,16 @@ from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.catalog.describe import fingerprints_query
-from pgsnow.postgres.connection import BOUNDED_WAITS, session_settings
+from pgsnow.postgres.connection import READ_SETTINGS, local_settings
 from pgsnow.postgres.convert.oversize import may_hold_oversize
 from pgsnow.postgres.copy_connections import CopyConnection
 from pgsnow.postgres.errors import translating
-from pgsnow.postgres.incremental.horizon import READER_NAME
 from pgsnow.postgres.read.prefetch import Prefetcher
 
 LOCKABLE = frozenset({"r", "p", "v"})
 """Relkinds that LOCK TABLE takes; what is underneath (partitions, child tables, a view's tables) is locked with them.
 A refreshed materialized view is whole in every snapshot, and a foreign table's rows are elsewhere.
 https://www.postgresql.org/docs/current/sql-lock.html"""
-
-# The horizon leaves out readers of this name. While the last rows are loaded the transaction is idle, as it should.
-_SET_TRANSACTION = session_settings(
-    local=True, application_name=READER_NAME, idle_in_transaction_session_timeout="0"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +69,6 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
     Raises SchemaMoved if the table's definition has changed since, SourceUnavailable if another session keeps it
     locked, SourceTableMissing, SourceAccessDenied."""
     table = str(plan.source.name)
-    with translating(table):
-        connection.run("begin isolation level repeatable read read only")
     try:
         with translating(table):
             snap = _begun(connection, plan)
@@ -95,10 +87,11 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
 
 def _begun(connection: CopyConnection, plan: TablePlan) -> Snapshot:
     """Locks the table, then takes the snapshot: SET and LOCK take none, the first SELECT does."""
-    connection.run(BOUNDED_WAITS)
+    begin = ["begin isolation level repeatable read read only"]
+    begin.append(local_settings(READ_SETTINGS, connection.server_version))
     if plan.source.relkind in LOCKABLE:
-        connection.run(sql.text_of(SQL("lock table {} in access share mode").format(sql.table(plan))))
-    connection.run(_SET_TRANSACTION)
+        begin.append(sql.text_of(SQL("lock table {} in access share mode").format(sql.table(plan))))
+    connection.run("; ".join(begin))
     ((x, xmax, standby, encoding, oversize),) = connection.rows(
         f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text,"
         f" {sql.text_of(may_hold_oversize(plan))}"

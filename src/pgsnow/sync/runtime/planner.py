@@ -8,8 +8,9 @@ from functools import cached_property
 import psycopg
 
 from pgsnow.model.config.sync_config import TableConfig
-from pgsnow.model.errors import ColumnMissing, SourceTableMissing
+from pgsnow.model.errors import ColumnMissing, SourceTableMissing, TransformFailed
 from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
+from pgsnow.model.evolution.followed_names import followed_names, with_present_names
 from pgsnow.model.plan import TablePlan, check_kind, check_output, fields_of, watermark_of
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceTable, TargetName
@@ -43,16 +44,20 @@ def prepare(
     known: SourceDefinition | None = None,
     fingerprint: str | None = None,
 ) -> Prepared:
-    """Plan the run of a table. known: the source's definition in the ledger. fingerprint: of its catalog entry. Pure,
-    except that the transform's function is imported.
+    """Plan the run of a table. known: the source's definition in the ledger, by which columns that were renamed are
+    followed. fingerprint: of its catalog entry. Pure, except that the transform's function is imported.
 
     Raises ColumnMissing, KeyUnusable, WatermarkUnusable, UnsupportedTable, TransformFailed, TargetConflict, and
     TypeChanged.
     """
     try:
         plan, transform = _planned(config, source, settings)
-    except ColumnMissing as error:
-        raise _with_present_name(error, source, known) from None
+    except (ColumnMissing, TransformFailed):
+        names = followed_names(config, source, known) if known is not None else {}
+        if not names:
+            raise
+        plan, transform = _planned(with_present_names(config, names), source, settings)
+        plan = replace(plan, followed=tuple(names.items()), written=config)
     return Prepared(drift_of(known, replace(plan, fingerprint=fingerprint)), transform)
 
 
@@ -71,20 +76,6 @@ def _planned(
     check_output(source, transform.output)
     plan = TablePlan(config, source, target_of(config, settings), fields, transform.output, watermark, pk)
     return plan, transform
-
-
-def _with_present_name(
-    error: ColumnMissing, source: SourceTable, known: SourceDefinition | None
-) -> ColumnMissing:
-    """The error, with the column's current name if the ledger knows which column was renamed."""
-    now = known.present_name(error.column, source) if known is not None else None
-    if now is None:
-        return error
-    return ColumnMissing(
-        f"{source.name}: column {error.column} was renamed to {now}",
-        advice=f"Write {now} instead of {error.column} in sync_config.yaml.",
-        column=error.column,
-    )
 
 
 class Planner:

@@ -105,7 +105,6 @@ class RunContext:
         return open_reader(
             self.source, self.plan, self.checkpoint, self.horizon,
             full=self.options.refresh and self.backfill is None, because=self.because,
-            content_hash=self.probe.content_hash if self.probe else None,
             whole_leaves=() if self.backfill else self.drift.whole_leaves,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext, TableOutcome
 from pgsnow.sync.table.deferred_load import without_staged
 from pgsnow.sync.table.run import sync_table
+from pgsnow.sync.table.steps import follow_key_names
 
 
 def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
@@ -29,6 +30,8 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
     if counts is not None:
         return TableOutcome(remaining=counts)
     run.destination.batches.cleanup()
+    names = follow_key_names(run)
+    keys = [{names.get(name, name): value for name, value in key.items()} for key in keys]
     run = without_staged(run)
     run.destination.evolve(run.drift)
     with Spool(run.claim.run_id) as spool:

@@ -19,6 +19,8 @@ def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
     steps.clean_up_leftovers(run)
+    if run.drift.changes:
+        steps.follow_key_names(run)
     if run.plan.config.load_every or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:

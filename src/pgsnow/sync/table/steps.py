@@ -23,6 +23,16 @@ def clean_up_leftovers(run: RunContext) -> None:
     run.destination.batches.cleanup()
 
 
+def follow_key_names(run: RunContext) -> dict[str, str]:
+    """Columns of the key that were renamed: old name → new one. The table's open errors get the new names first,
+    because a row is found again by its key."""
+    names = {name: now for name, now in run.drift.renamed if now in run.plan.pk}
+    if names and run.claim.has_open_errors:
+        run.ledger.rejected_rows.rename_keys(run.claim, names)
+        run.rejected.reload_open_errors()
+    return names
+
+
 def follow_source(run: RunContext) -> RunContext:
     """Alter the target's columns to fit the current source; afterwards it is known whether everything must be read."""
     evolved = run.destination.evolve(run.drift)

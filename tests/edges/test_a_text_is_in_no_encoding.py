@@ -1,0 +1,115 @@
+"""A text is in no encoding.
+
+Group: encodings
+Danger: A database with encoding SQL_ASCII takes any bytes. One value that is not UTF-8, in a key or in the name of a
+table, stops its table, or every table.
+Answer: The row is rejected, and named by its key with such bytes as `\\xe9`; the other rows are synced. A table or
+column whose name is not UTF-8 is named in the same way, with the command that renames it; other tables are not
+affected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgsnow.embedded.postgres import EmbeddedPostgres
+from pgsnow.model.report import Status, TableReport
+from tests.encoded import encoded_database
+from tests.world import MemoryWorld
+
+TABLE = {
+    "source": "public.t",
+    "target": "analytics.t",
+    "pk": "k",
+    "watermark_column": "updated_at",
+    "batch_size": 2,
+}
+ROWS = """
+create table t (k text primary key, v text, j jsonb, a text[], updated_at timestamptz not null default now());
+insert into t values ('café', 'é', '{"a": "é"}', array['é']),
+    (E'caf\\xe9', 'bad key', null, null), ('value', E'\\xe9', null, null),
+    ('document', 'x', E'{"n": 123456789012345678901234567890123456789012345678901234567890, "a": "\\xe9"}', null),
+    ('list', 'x', null, array[E'\\xe9']), ('last', 'x', null, null)
+"""
+BAD = {"caf\\xe9", "value", "document", "list"}
+
+
+@pytest.fixture
+def bytes_world(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[MemoryWorld]:
+    """A world in a database that checks no text."""
+    with encoded_database(postgres, "SQL_ASCII") as dsn:
+        world = MemoryWorld(dsn, tmp_path)
+        world.source.execute("set client_encoding to 'UTF8'")
+        world.tables = [dict(TABLE)]
+        with closing(world):
+            yield world
+
+
+def tick(world: MemoryWorld, **options: Any) -> TableReport:
+    with world.engine() as engine:
+        engine.ledger.migrate()
+        return engine.tick(**options).tables[0]
+
+
+def loaded(world: MemoryWorld) -> set[object]:
+    return {row["K"] for row in world.target("analytics.t").rows}
+
+
+@pytest.mark.parametrize("more", [{}, {"mode": "full"}, {"late_rows": "off"}, {"mode": "xmin"}])
+def test_a_row_with_such_a_text_is_rejected_and_the_others_are_synced(
+    bytes_world: MemoryWorld, more: dict[str, str]
+) -> None:
+    """In keys, values, documents and arrays, in every mode; the payload shows each byte that is in no encoding."""
+    world = bytes_world
+    world.source.execute(ROWS.encode())
+    world.tables[0] |= more
+    if more.get("mode"):
+        del world.tables[0]["watermark_column"]
+    report = tick(world)
+    assert (report.status, report.rows_rejected) == (Status.PARTIAL, len(BAD)), report.error
+    assert loaded(world) == {"café", "last"}
+    with world.engine() as engine:
+        errors = {error.key["k"]: error for error in engine.ledger.rejected_rows.listed()}
+    assert set(errors) == BAD
+    assert {error.reason for error in errors.values()} == {
+        f"{column}: the text is not UTF-8" for column in ("k", "v", "j", "a")
+    }
+    assert (errors["value"].payload or {})["v"] == "\\xe9"
+    assert (errors["caf\\xe9"].payload or {})["v"] == "bad key"
+
+
+def test_a_rejected_row_is_found_again_by_its_key(bytes_world: MemoryWorld) -> None:
+    """A replay reads it: it stays an open error until its text is corrected, and one that is gone is closed."""
+    world = bytes_world
+    world.source.execute(ROWS.encode())
+    tick(world)
+    with world.engine() as engine:
+        ids = {error.key["k"]: error.id for error in engine.ledger.rejected_rows.listed()}
+        assert engine.replay(list(ids.values())).tables[0].rows_rejected == len(BAD)
+        assert len(engine.ledger.rejected_rows.listed()) == len(BAD)
+        world.source.execute("delete from t where k = E'caf\\xe9'; update t set v = 'good' where k = 'value'")
+        engine.replay([ids["caf\\xe9"], ids["value"]])
+        assert {error.key["k"] for error in engine.ledger.rejected_rows.listed()} == {"document", "list"}
+    assert loaded(world) == {"café", "last", "value"}
+
+
+def test_every_page_may_end_in_such_a_key(bytes_world: MemoryWorld) -> None:
+    """`late_rows: off` continues behind the last row of a page, whatever its key is."""
+    world = bytes_world
+    world.source.execute(
+        "create table t (k text primary key, updated_at timestamptz not null default now());"
+        " insert into t select convert_from(decode(h, 'hex'), 'SQL_ASCII')"
+        " from unnest(array['e9', 'e961', 'ea', '61', 'eb', 'ec']) h"
+    )
+    world.tables[0] |= {"late_rows": "off", "batch_size": 1}
+    report = tick(world)
+    assert (report.status, report.rows_rejected) == (Status.PARTIAL, 5)
+    assert loaded(world) == {"a"}
+    world.source.execute("insert into t values ('b')")
+    assert tick(world).status in (Status.OK, Status.PARTIAL)
+    assert loaded(world) == {"a", "b"}
