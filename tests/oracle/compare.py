@@ -122,7 +122,7 @@ def _rejected(
         source, what.ledger_schema, what.entry.get("name") or _full_name(what.source)
     )
     return frozenset(
-        tuple(source_cell(found.get(c.name), c.type_name, kind) for c, kind in zip(key, types, strict=True))
+        tuple(source_cell(found.get(c.name), kind) for c, kind in zip(key, types, strict=True))
         for found in keys
     )
 
@@ -134,9 +134,9 @@ def _full_name(source: str) -> str:
 def _source_rows(
     wanted: postgres.SourceRows, held: snowflake.TargetRows, pairs: Sequence[str]
 ) -> Iterator[Row]:
-    kinds = [(column.type_name, held.types[name]) for column, name in zip(wanted.columns, pairs, strict=True)]
+    kinds = [held.types[name] for name in pairs]
     for row in wanted.rows:
-        yield tuple(source_cell(text, *kind) for text, kind in zip(row, kinds, strict=True))
+        yield tuple(source_cell(text, kind) for text, kind in zip(row, kinds, strict=True))
 
 
 def _target_rows(held: snowflake.TargetRows, pairs: Sequence[str]) -> Iterator[Row]:

@@ -19,6 +19,7 @@ EXPRESSIONS = {
     "regproc": "{}::regprocedure",
     "regoper": "{}::regoperator",
     "hstore": "{}::jsonb",
+    "_money": "to_json({}::numeric[])",
 }
 """How a type is shown whose own text is not what the target holds; arrays and composites are shown as JSON."""
 TYPES = """
@@ -122,7 +123,7 @@ def _column(name: str, type_name: str, nested: bool, *, modifier: int) -> Source
     scale = 0
     if type_name == "numeric" and _fits_a_number(modifier):
         kind, scale = "FIXED", (modifier - 4) & 0x7FF
-    expression = "to_json({})" if nested else EXPRESSIONS.get(type_name, "{}")
+    expression = EXPRESSIONS.get(type_name, "to_json({})" if nested else "{}")
     return SourceColumn(name, type_name, kind, scale, expression)
 
 

@@ -16,18 +16,17 @@ from datetime import UTC, date, datetime, time
 from fractions import Fraction
 from typing import Any
 
-SINGLE_PRECISION = "float4"
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:\+00)?")
 CLOCK = re.compile(r"(\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?")
 
 
-def source_cell(text: str | None, source_type: str, target_type: str) -> Any:
+def source_cell(text: str | None, target_type: str) -> Any:
     """The Postgres text of a cell, to be compared with a target column of this type."""
     if text is None:
         return None
     try:
         if target_type == "REAL":
-            return _bits(_single(text) if source_type == SINGLE_PRECISION else float(text))
+            return _bits(float(text))
         return FROM_TEXT[target_type](text)
     except (ValueError, OverflowError):
         return f"not {target_type}: {text}"
@@ -36,11 +35,6 @@ def source_cell(text: str | None, source_type: str, target_type: str) -> Any:
 def target_cell(value: Any, target_type: str) -> Any:
     """A cell as the connector returns it."""
     return None if value is None else FROM_TARGET[target_type](value)
-
-
-def _single(text: str) -> float:
-    """The double that equals a four-byte number: `0.1` is 0.100000001490116…"""
-    return float(struct.unpack(">f", struct.pack(">f", float(text)))[0])
 
 
 def _bits(number: float) -> str:

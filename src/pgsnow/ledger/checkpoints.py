@@ -84,6 +84,16 @@ class Checkpoints:
         """Store the source's definition and its columns in the target, without moving the checkpoint."""
         self.queries.fenced("remember_source", claim, source=Jsonb(source.to_json()))
 
+    def doubt(self, claim: Claim, why: str | None) -> None:
+        """Record why the target may hold rows that the source has lost; None: it no longer may. Raises
+        LeaseLost.
+        """
+        self.queries.fenced("doubt", claim, why=why)
+
+    def verified(self, table: str, why: str) -> None:
+        """Remove this doubt about a target that was compared with its source. A newer one stays."""
+        self.queries.execute("verified", table=table, why=why)
+
     def virtual_xids(self, source: str) -> VirtualXids:
         """The last saved listing of this source's virtual transactions (empty: none)."""
         row = self.queries.execute("virtual_xids", source=source).fetchone()
@@ -116,7 +126,7 @@ def _move(claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None)
     return {
         "name": claim.table,
         "fence": claim.fence,
-        "checkpoint": checkpoint.to_json(),
+        "checkpoint": checkpoint.to_json() | {"fence": claim.fence},
         "watermark": checkpoint.last_watermark,
         "watermark_time": as_time(checkpoint.last_watermark),
         "applied_until": applied_until(checkpoint),

@@ -49,6 +49,10 @@ class Claim:
     """When the first of them was staged: seconds since 1970, by the ledger server's clock."""
     granted_at: float = 0.0
     """When this claim was granted, by the same clock."""
+    unverified: str | None = None
+    """Why the target may hold rows that the source has lost, until a verify has passed."""
+    checkpoint_fence: int | None = None
+    """The fence of the run that stored `checkpoint`; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class DeferredLoads:
             "stage",
             claim,
             batches=Jsonb([batch.to_json() for batch in batches]),
-            checkpoint=Jsonb(checkpoint.to_json()),
+            checkpoint=Jsonb(checkpoint.to_json() | {"fence": claim.fence}),
             applied_until=applied_until(checkpoint),
             source=None if source is None else Jsonb(source.to_json()),
         )

@@ -80,8 +80,9 @@ RULES = {
     "42501": Rule(  # insufficient privilege
         LedgerAccessDenied,
         "Grant the ledger's role USAGE on schema {schema} and SELECT, INSERT, UPDATE and DELETE on its"
-        " tables. To create or upgrade them it needs CREATE on the schema (on the database, if there is no"
-        " schema yet).",
+        " tables, and leave row-level security off on them. To create them it needs CREATE on the schema (on the"
+        " database, if there is no schema yet), and to upgrade them it must own them; `pgsnow check` prints the"
+        " statements.",
     ),
     "42P01": _MISSING,  # table
     "53": Rule(  # insufficient resources
@@ -120,8 +121,13 @@ def translating(schema: str) -> Iterator[None]:
         raise ledger_error(error, schema) from error
 
 
-def ledger_error(error: psycopg.Error, schema: str, sqlstate: str | None = None) -> PgsnowError:
-    """The error to raise in place of psycopg's. `sqlstate`: found by other means, where psycopg has none."""
+def ledger_error(
+    error: psycopg.Error, schema: str, sqlstate: str | None = None, advice_of_login: str = ""
+) -> PgsnowError:
+    """The error to raise in place of psycopg's. `sqlstate`: found by other means, where psycopg has none.
+    advice_of_login: of a connection that failed, in place of a statement's advice."""
+    if advice_of_login:
+        return LedgerAccessDenied(f"ledger: {_first_line(error)}", advice=advice_of_login, code=sqlstate)
     code = sqlstate or sqlstate_of(error)
     rule = rule_for(code) if code else _rule_without_code(error)
     advice = rule.advice.format(place=_place(error, schema), schema=schema)

@@ -181,6 +181,8 @@ def _claim(row: Row, run_id: str, holder: str) -> Claim:
         staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
         staged_at=row["staged_at"] or 0.0,
         granted_at=row["granted_at"],
+        unverified=row["unverified"],
+        checkpoint_fence=(row["checkpoint"] or {}).get("fence"),
     )
 
 

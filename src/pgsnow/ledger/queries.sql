@@ -52,7 +52,7 @@ with me as (
     returning w.source_table, w.fence
 )
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
-    tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged,
+    tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged, tried.unverified,
     extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
     extract(epoch from clock_timestamp())::float8 as granted_at,
     exists (
@@ -161,6 +161,18 @@ returning source_table;
 -- Stores the source's definition and the columns in the target that its columns have.
 update {schema}.sync_watermarks set source_schema = %(source)s
 where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: doubt
+-- Records why the target may hold rows that the source has lost, or NULL.
+update {schema}.sync_watermarks set unverified = %(why)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: verified
+-- Removes that doubt, unless a later event has given another reason for it.
+update {schema}.sync_watermarks set unverified = null
+where source_table = %(table)s and unverified = %(why)s
 returning source_table;
 
 -- name: advance
@@ -543,15 +555,16 @@ with mine as (
     for share
 ), written as (
     insert into {schema}.sync_errors as e (
-        source_table, key, key_digest, column_name, payload, reason, run_id, occurrences
+        source_table, key, key_digest, column_name, payload, reason, run_id, occurrences, bad_columns
     )
-    select mine.source_table, r.key, r.digest, r.column_name, r.payload, r.reason, %(run_id)s, r.occurrences
+    select mine.source_table, r.key, r.digest, r.column_name, r.payload, r.reason, %(run_id)s, r.occurrences,
+        r.bad_columns
     from mine cross join jsonb_to_recordset(%(rows)s) as r(
-        key jsonb, digest text, column_name text, payload jsonb, reason text, occurrences integer
+        key jsonb, digest text, column_name text, payload jsonb, reason text, occurrences integer, bad_columns jsonb
     )
     on conflict (source_table, key_digest) where state = 'open' do update
     set column_name = excluded.column_name, payload = excluded.payload, reason = excluded.reason,
-        run_id = excluded.run_id, occurrences = e.occurrences + excluded.occurrences, updated_at = clock_timestamp()
+        bad_columns = excluded.bad_columns, run_id = excluded.run_id, occurrences = e.occurrences + excluded.occurrences, updated_at = clock_timestamp()
     returning 1
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
@@ -588,13 +601,37 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
+-- name: mark_stale
+-- Records for open errors whether the target has an older version of their rows. digests: of the keys that it has; the
+-- others have none. only_unknown: leave errors alone of which it is known. ours: as in add_rejected_rows.
+with mine as (
+    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s
+    for share
+), written as (
+    update {schema}.sync_errors e set stale = e.key_digest = any(%(digests)s::text[])
+    from mine
+    where e.source_table = mine.source_table and e.state = 'open' and (e.stale is null or not %(only_unknown)s)
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
+-- name: unjudged_keys
+-- Keys with an open error of which it is not known whether the target has an older version of the row.
+select key from {schema}.sync_errors
+where source_table = %(table)s and state = 'open' and stale is null order by id;
+
+-- name: open_reasons
+-- Keys with an open error and the reasons.
+select key, reason from {schema}.sync_errors where source_table = %(table)s and state = 'open' order by id;
+
 -- name: open_keys
 -- Keys with an open error, oldest first.
 select key from {schema}.sync_errors where source_table = %(table)s and state = 'open' order by id;
 
 -- name: rejected_rows
 -- Rejected rows, newest first. A parameter that is NULL stands for any.
-select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at
+select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at,
+    bad_columns, stale
 from {schema}.sync_errors
 where (%(table)s::text is null or source_table = %(table)s)
     and (%(state)s::text is null or state = %(state)s)
@@ -614,7 +651,7 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     w.last_run at time zone 'UTC' as last_run, w.last_success, w.last_status, w.last_error,
     coalesce(w.rows_processed, 0) as rows_processed, w.read_mode,
     case when w.lease_expires > clock_timestamp() then w.lease_holder end as lease_holder,
-    coalesce(e.open_errors, 0) as open_errors,
+    coalesce(e.open_errors, 0) as open_errors, coalesce(e.stale_rows, 0) as stale_rows, e.stale_reason,
     case when lag.since is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.since))::float8
     end as lag_seconds,
@@ -624,7 +661,8 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when lag.read is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.read))::float8
     end as read_lag_seconds,
-    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds
+    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds,
+    w.unverified
 from {schema}.sync_watermarks w
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,
@@ -635,7 +673,9 @@ cross join lateral (
     from jsonb_array_elements(w.staged) as b
 ) staged
 left join (
-    select source_table, count(*) as open_errors from {schema}.sync_errors where state = 'open' group by source_table
+    select source_table, count(*) as open_errors, count(*) filter (where stale) as stale_rows,
+        (array_agg(reason order by updated_at desc) filter (where stale))[1] as stale_reason
+    from {schema}.sync_errors where state = 'open' group by source_table
 ) e on e.source_table = w.source_table
 left join lateral (
     select count(*), count(*) filter (where c.state = 'done') as done, sum(c.rows)::bigint as rows,

@@ -58,6 +58,22 @@ class RejectedRowStore:
         """Keys of one table with an open error, oldest first."""
         return [row["key"] for row in self.queries.execute("open_keys", table=table)]
 
+    def open_reasons(self, table: str) -> list[tuple[dict[str, str | None], str]]:
+        """Keys of one table with an open error, oldest first, and why each row was rejected."""
+        return [(row["key"], row["reason"]) for row in self.queries.execute("open_reasons", table=table)]
+
+    def unjudged_keys(self, table: str) -> list[dict[str, str | None]]:
+        """Keys with an open error of which it is not known whether the target has an older version of the row."""
+        return [row["key"] for row in self.queries.execute("unjudged_keys", table=table)]
+
+    def mark_stale(
+        self, claim: Claim, held: Sequence[Mapping[str, str | None]], *, only_unknown: bool
+    ) -> None:
+        """Record for open errors whether the target has an older version of their rows: it has those of the keys
+        `held`, and no others. only_unknown: of errors of which that is not known yet. Raises LeaseLost."""
+        digests = [key_digest(key) for key in held]
+        self.queries.fenced_count("mark_stale", claim, digests=digests, only_unknown=only_unknown)
+
     def listed(
         self,
         *,
@@ -88,6 +104,9 @@ def merged(rejected: Sequence[Rejected]) -> dict[str, dict[str, Any]]:
             "column_name": row.column,
             "payload": bounded(row.payload),
             "reason": cut(row.reason),
+            "bad_columns": [
+                {"name": c.name, "reason": cut(c.reason), "admitted_by": c.admitted_by} for c in row.columns
+            ],
             "occurrences": 1 + (earlier["occurrences"] if earlier else 0),
         }
     return rows

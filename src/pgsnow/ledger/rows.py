@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,10 @@ class WatermarkRow:
     read_mode: str | None
     lease_holder: str | None
     open_errors: int = 0
+    stale_rows: int = 0
+    """Rows with an open error of which the target has an older version."""
+    stale_reason: str | None = None
+    """Why the newest of them was rejected."""
     lag_seconds: float | None = None
     """Now − the newest source commit known to be in Snowflake."""
     chunks: int | None = None
@@ -38,6 +42,8 @@ class WatermarkRow:
     staged_bytes: int = 0
     read_lag_seconds: float | None = None
     """Now − the newest source commit known to be read: in Snowflake, or staged for it."""
+    unverified: str | None = None
+    """Why the target may hold rows that the source has lost, until a verify has passed."""
     audit_seconds: float | None = None
     """Seconds since the last audit, or since the first read before there was one."""
 
@@ -63,3 +69,8 @@ class ErrorRow:
     occurrences: int
     created_at: datetime
     updated_at: datetime
+    bad_columns: list[dict[str, Any]] = field(default_factory=list)
+    """For each bad column its `name`, the `reason`, and `admitted_by`: the choices of `on_overflow` that would admit
+    the value. Empty if that is not known, or if something else is wrong too."""
+    stale: bool | None = None
+    """The target has an older version of the row; None: not known."""

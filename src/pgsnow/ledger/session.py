@@ -27,7 +27,7 @@ from pgsnow.postgres.connection import (
     local_settings,
 )
 from pgsnow.postgres.errors import sqlstate_of
-from pgsnow.postgres.login_error import sqlstate_of_refusal
+from pgsnow.postgres.login_error import login_advice, sqlstate_of_refusal
 
 T = TypeVar("T")
 
@@ -53,8 +53,9 @@ _SERVER = {
     **TEXT_SETTINGS,
     "statement_timeout": f"{STATEMENT_TIMEOUT}s",
     "lock_timeout": f"{LOCK_TIMEOUT}s",
+    "row_security": "off",
 }
-"""Settings of each transaction."""
+"""Settings of each transaction. With row_security off, a policy that would hide rows of the ledger is an error."""
 _OPENED = """
 select pg_backend_pid() = %(pid)s as has_own_session, pg_is_in_recovery() as is_standby,
     case when pg_backend_pid() = %(pid)s then array[
@@ -162,7 +163,8 @@ def connect(settings: HasConninfo, schema: str, **server: str) -> LedgerConnecti
             context=ADAPTERS,
         )
     except psycopg.Error as error:
-        raise ledger_error(error, schema, sqlstate_of(error) or sqlstate_of_refusal(conninfo)) from error
+        code = sqlstate_of(error) or sqlstate_of_refusal(conninfo)
+        raise ledger_error(error, schema, code, login_advice(code, conninfo)) from error
     settings_of_each = local_settings(_SERVER | server, connection.info.server_version)
     connection.local = f"set transaction isolation level read committed; {settings_of_each}"
     try:

@@ -11,13 +11,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class BadColumn:
+    """A column whose value keeps its row from being loaded. admitted_by: the choices of `on_overflow` that accept the
+    value; empty if none does."""
+
+    name: str
+    reason: str
+    admitted_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
-    """One row that cannot be loaded. `key` maps each pk column to its value as text (None where NULL)."""
+    """One row that cannot be loaded. `key` maps each pk column to its value as text (None where NULL).
+
+    column: the names of all bad columns, joined by a comma; None if they are not known. columns: what is known of each
+    of them; empty if something else than single values is wrong, too."""
 
     key: dict[str, str | None]
     reason: str
     column: str | None = None
     payload: dict[str, Any] | None = None
+    columns: tuple[BadColumn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

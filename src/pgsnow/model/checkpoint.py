@@ -12,6 +12,20 @@ MAX_TRAIL = 64
 MAX_RUNNING = 200
 """How many open transactions a mark names: the oldest ones. Rows of others are read again instead of reported."""
 
+OTHER_SERVER = "the source is another server"
+OTHER_TIMELINE = "the source's timeline changed (failover or restore)"
+OTHER_DATABASE = "the source is another database of the server (created again, or POSTGRES_DSN has changed)"
+LOG_WENT_BACK = "the source lost transactions that had been read (an older state was restored, or it crashed)"
+XIDS_WENT_BACK = "transaction ids went back (another server, or an older state of this one)"
+UNPROVEN = "the source was restarted, and nothing shows that it still has what was read"
+LEDGER_WENT_BACK = (
+    "the target has rows of a later run than the ledger knows (it was restored, or that run did not end)"
+)
+WENT_BACK = frozenset(
+    {LEDGER_WENT_BACK, OTHER_SERVER, OTHER_TIMELINE, OTHER_DATABASE, LOG_WENT_BACK, XIDS_WENT_BACK, UNPROVEN}
+)
+"""Reasons for a full read after which the target may hold rows, or versions of rows, that the source does not have."""
+
 
 class ReadMode(StrEnum):
     """How changed rows are found. It is stored, because an audit may switch a table from WATERMARK to XMIN."""
@@ -27,16 +41,28 @@ class ReadMode(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
     """Identifies the server that transaction ids (xids) belong to. After a restore or a failover, or on another server,
-    stored xids are meaningless."""
+    stored xids are meaningless. '' and 0: the role may not read it."""
 
     system_identifier: str
     timeline: int
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """A point in a server's history. database: the database's oid. started: when the server process was started, as
+    text ('' for a standby: its restarts lose nothing). lsn: an end of the write-ahead log, in bytes, that no commit
+    which the read saw lies behind (None: the role may not read it)."""
+
+    database: int
+    started: str
+    lsn: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Horizon:
     """One listing of running transactions, taken before the snapshots that rely on it.
 
+    resumed: where the write-ahead log ended when the server was last started; None: not known (any more).
     low: lower bound, as timestamptz text in UTC, on the start of every transaction that is not visible to a later
     snapshot ('-infinity': unknown). prepared: there was a prepared transaction, whose start Postgres does not show; a
     table's own bound then stays where it was. running: the xids that open transactions of this database, prepared ones
@@ -49,6 +75,8 @@ class Horizon:
     low: str
     prepared: bool = False
     standby: bool = False
+    position: Position | None = None
+    resumed: int | None = None
     running: tuple[int, ...] = ()
     next_xid: int | None = None
 
@@ -97,8 +125,9 @@ class Checkpoint:
     were read.
     cursor: (watermark, *key) as text, of the last row read, for ReadMode.CURSOR.
     shape: TablePlan.shape of the read; a different one requires a full read (None, from older ledgers: any will do).
-    content_hash: hash of the content last loaded, for FULL and APPEND.
+    content_hash: hash of the content last loaded, for FULL and APPEND, and where the role may not read xmin.
     last_watermark: the largest finite watermark loaded, as text; it is displayed, and a lookback starts from it.
+    position: where the read stood in the history of the source (None, from older ledgers: not known).
     """
 
     mode: ReadMode
@@ -113,6 +142,7 @@ class Checkpoint:
     last_watermark: str | None = None
     shape: str | None = None
     content_hash: str | None = None
+    position: Position | None = None
     again: frozenset[int] = frozenset()
 
     def evolve(self, **changes: Any) -> Checkpoint:
@@ -135,7 +165,11 @@ class Checkpoint:
             "shape": self.shape,
             "digest": self.content_hash,
             "again": sorted(self.again),
-        }
+        } | (
+            {"position": [self.position.database, self.position.started, self.position.lsn]}
+            if self.position
+            else {}
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Checkpoint:
@@ -157,5 +191,38 @@ class Checkpoint:
             last_watermark=data.get("last_watermark"),
             shape=data.get("shape"),
             content_hash=data.get("digest"),
+            position=Position(*data["position"]) if data.get("position") else None,
             again=frozenset(data.get("again", ())),
         )
+
+
+def break_in_history(checkpoint: Checkpoint, horizon: Horizon) -> str | None:
+    """Why the source is known not to have everything that was read up to this checkpoint (one of WENT_BACK); or None.
+    What a role may not read shows nothing."""
+    before, now = checkpoint.identity, horizon.identity
+    if before.system_identifier != now.system_identifier != "" != before.system_identifier:
+        return OTHER_SERVER
+    if before.timeline != now.timeline != 0 != before.timeline:
+        return OTHER_TIMELINE
+    was, there = checkpoint.position, horizon.position
+    if was is None or there is None:
+        return None
+    if was.database != there.database:
+        return OTHER_DATABASE
+    if was.lsn is None or there.lsn is None:
+        return None
+    resumed = horizon.resumed if is_restarted(checkpoint, horizon) else None
+    return LOG_WENT_BACK if min(there.lsn, there.lsn if resumed is None else resumed) < was.lsn else None
+
+
+def is_restarted(checkpoint: Checkpoint, horizon: Horizon) -> bool:
+    """True if the server was started since the checkpoint. Of several standbys any may have answered, so for them only
+    the end of the write-ahead log counts."""
+    was, there = checkpoint.position, horizon.position
+    return was is not None and there is not None and was.started != there.started != "" != was.started
+
+
+def is_unproven(checkpoint: Checkpoint, horizon: Horizon) -> bool:
+    """True if the server was started since the checkpoint, and it is not known where in its history it resumed."""
+    known = checkpoint.position is not None and checkpoint.position.lsn is not None
+    return is_restarted(checkpoint, horizon) and not (known and horizon.resumed is not None)

@@ -148,7 +148,9 @@ class AccessDenied(PgsnowError):
 class SourceAccessDenied(AccessDenied):
     """Postgres denied access to the role."""
 
-    default_advice = "Check the user and password in POSTGRES_DSN, and that the role may SELECT the table."
+    default_advice = (
+        "Check the user in POSTGRES_DSN, and what it may do; `pgsnow check` prints missing grants."
+    )
 
 
 class LedgerAccessDenied(AccessDenied):
@@ -189,7 +191,7 @@ class TableError(PgsnowError):
 class SourceTableMissing(TableError):
     """The source table does not exist, or the role cannot see it."""
 
-    default_advice = "Correct `source:` in sync_config.yaml, or grant the role USAGE on the schema."
+    default_advice = "Correct `source:` in sync_config.yaml, or POSTGRES_DSN if it leads to another database."
 
 
 class ColumnMissing(TableError):

@@ -8,9 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from pgsnow.model.config.options import CharPadding, RealValues
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
-from pgsnow.model.errors import ColumnMissing, TargetConflict, UnsupportedTable, WatermarkUnusable
+from pgsnow.model.errors import (
+    ColumnMissing,
+    SourceAccessDenied,
+    TargetConflict,
+    UnsupportedTable,
+    WatermarkUnusable,
+)
 from pgsnow.model.metadata_columns import (
     AUDIT,
     FENCE,
@@ -22,6 +29,7 @@ from pgsnow.model.metadata_columns import (
 )
 from pgsnow.model.table import Column, SourceTable, TargetName, shown_name, target_column
 from pgsnow.model.table_key import key_of
+from pgsnow.model.types.key_forms import canonical
 from pgsnow.model.types.mapping import Field, without_overflow
 from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow
 from pgsnow.model.types.type_rules import mapping_of
@@ -33,6 +41,7 @@ __all__ = [
     "TablePlan",
     "check_kind",
     "check_output",
+    "check_rights",
     "fields_of",
     "overflow_of",
     "target_name",
@@ -79,6 +88,12 @@ class TablePlan:
         return self.watermark
 
     @cached_property
+    def has_xmin(self) -> bool:
+        """True if the role may read the rows' transaction ids. Without them, changed rows are found by the watermark
+        alone, which is lossless, too, but reads some rows again; the audit then compares the whole content."""
+        return "xmin" not in dict(self.source.unreadable)
+
+    @cached_property
     def key(self) -> tuple[Field, ...]:
         """The key's fields as loaded, in the order of `pk`."""
         by_source = {field.source: field for field in self.output}
@@ -102,8 +117,8 @@ class TablePlan:
 
     @cached_property
     def shape(self) -> str:
-        """A hash of how the configuration has the table loaded: target, pk, watermark, columns, where, transform (with
-        its salt, which cannot be recovered). If it changes, rows loaded before are out of date."""
+        """A hash of how the table is loaded: target, pk, watermark, columns, where, transform (with its salt, which
+        cannot be recovered), conversions of types. If it changes, rows loaded before are out of date."""
         return self._shape([])
 
     @cached_property
@@ -132,6 +147,8 @@ class TablePlan:
             values.append([config.on_overflow.recorded, own])
         if config.mode is not TableMode.WATERMARK:
             values.append({"mode": str(config.mode)})
+        if conversions := {f.source: f.type.conversion for f in self.fields if f.type.conversion}:
+            values.append({"conversions": conversions})
         values.extend(more)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -162,7 +179,13 @@ def fields_of(
 
 def _field(config: TableConfig, column: Column, pk: tuple[str, ...]) -> Field:
     overflow = overflow_of(config, column.name, pk)
-    mapping = mapping_of(column)
+    mapping = mapping_of(
+        column,
+        exact_reals=config.real_values is RealValues.EXACT,
+        trims=config.char_padding is CharPadding.TRIM,
+    )
+    if column.name in pk and config.mode is not TableMode.APPEND:
+        mapping = canonical(mapping, column)
     return Field(
         source=column.name,
         target=target_name(config.columns.rename.get(column.name), column.name),
@@ -214,6 +237,26 @@ def check_kind(config: TableConfig, source: SourceTable) -> None:
         f"{source.name} is {kind}; its rows do not show which transaction wrote them",
         advice="Write `mode: full`, or `late_rows: off` if rows never become visible behind the newest watermark.",
     )
+
+
+def check_rights(plan: TablePlan) -> None:
+    """Raises SourceAccessDenied if the role may not read a column that the configuration has us read."""
+    source, config = plan.source, plan.config
+    fixed = {*plan.pk, *([config.watermark_column] if plan.watermark and config.watermark_column else [])}
+    if "tableoid" in (config.where or "").lower():
+        fixed.add("tableoid")
+    closed = [
+        name for name, _ in source.unreadable if name in fixed or any(f.source == name for f in plan.fields)
+    ]
+    if not closed:
+        return
+    advice = source.grant_on(closed)
+    if not fixed.intersection(closed):
+        advice += (
+            f" Or leave out what need not be in Snowflake: `columns: {{exclude: [{', '.join(closed)}]}}`."
+        )
+    columns = f"column{'s' * (len(closed) > 1)} {', '.join(closed)}"
+    raise SourceAccessDenied(f"{source.name}: role {source.role} may not read {columns}", advice=advice)
 
 
 def check_output(source: SourceTable, output: Sequence[Field]) -> None:

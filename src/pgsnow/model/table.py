@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
@@ -130,6 +131,10 @@ class Column:
     type`."""
     generation: str | None = None
     """For a generated column a hash of its expression; None for others."""
+    element: str = ""
+    """For an array the name of its elements' type, domains resolved, if that type came with the server."""
+    nondeterministic: bool = False
+    """Its collation calls texts equal that differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +172,24 @@ class SourceTable:
     for relations without storage."""
     estimated_rows: int = -1
     total_bytes: int = 0
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Columns that the connected role may not SELECT, system columns included, each with its quoted name: not empty if
+    the role has grants on single columns only."""
+    quoted: str = ""
+    """The table's name in SQL."""
+    role: str = ""
+    """The connected role's name in SQL."""
+
+    def may_read(self, *names: str) -> bool:
+        """True if the role may SELECT these columns. A grant on single columns includes no system column (`xmin`,
+        `ctid`, `tableoid`) that it does not name."""
+        return not any(name in names for name, _ in self.unreadable)
+
+    def grant_on(self, names: Iterable[str]) -> str:
+        """The statement that grants SELECT on those of these columns that the role may not read."""
+        wanted = set(names)
+        columns = ", ".join(quoted for name, quoted in self.unreadable if name in wanted)
+        return f"GRANT SELECT ({columns}) ON {self.quoted} TO {self.role};"
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)

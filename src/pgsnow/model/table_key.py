@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.config.table_config import WHOLE_MODES, TableConfig
+from pgsnow.model.config.table_config import WHOLE_MODES, TableConfig, TableMode
 from pgsnow.model.errors import ColumnMissing, KeyUnusable
 from pgsnow.model.table import KINDS, Column, SourceTable, shown_name
+from pgsnow.model.types.key_forms import why_no_key
 from pgsnow.model.types.overflow import NEVER_OF_KEYS
 from pgsnow.model.types.type_rules import mapping_of
 
@@ -16,8 +17,7 @@ _NO_INDEXES = "Name the columns that identify a row in `pk:`, or write `mode: fu
 _SMALLEST_FIRST = ("int2", "int4", "int8", "uuid", "date", "timestamptz", "timestamp", "varchar", "text")
 NO_KEY_TYPES = frozenset({"VARIANT", "FLOAT"})
 """Snowflake types that cannot identify rows: JSON compares differently than in Postgres, floats not exactly."""
-_LOSSY = frozenset({"geometry", "geography"})
-"""Postgres types whose distinct values may become equal: a MERGE by them could make one row of several."""
+_REMEDY = "Name another unique key in `pk`, or write `mode: full` without `pk`."
 
 
 def key_of(config: TableConfig, source: SourceTable) -> tuple[str, ...]:
@@ -50,6 +50,8 @@ def _check(pk: tuple[str, ...], config: TableConfig, source: SourceTable) -> Non
                 f"{source.name}: no column {shown_name(name)};"
                 f" it has {', '.join(shown_name(c.name) for c in source.columns)}"
             )
+    if config.mode is not TableMode.APPEND and (refused := _refused(_columns(source, pk))):
+        raise KeyUnusable(f"{source.name}: pk: {refused}", advice=_REMEDY)
     if source.relkind in UNPROVEN:
         return
     if has_children(source) and config.mode not in WHOLE_MODES and not _own_rows_only(config):
@@ -109,13 +111,18 @@ def has_children(table: SourceTable) -> bool:
 def key_problem(table: SourceTable, key: Sequence[str]) -> str:
     """The reason why this unique key does not identify rows in Snowflake; '' if it does."""
     columns = _columns(table, key)
+    if not table.may_read(*key):
+        return f"role {table.role} may not read all of its columns"
     if nullable := [column.name for column in columns if not column.not_null]:
         return f"{', '.join(nullable)} may be NULL"
     if unfit := [column.name for column in columns if mapping_of(column).snowflake in NO_KEY_TYPES]:
         return f"{', '.join(unfit)} has a type that Snowflake does not compare exactly"
-    if lossy := [column.name for column in columns if column.type_name in _LOSSY]:
-        return f"{', '.join(lossy)} has a type whose distinct values may become equal"
-    return ""
+    return _refused(columns)
+
+
+def _refused(columns: Sequence[Column]) -> str:
+    """The reason why one of these columns cannot belong to any key; '' if each can."""
+    return next(filter(None, map(why_no_key, columns)), "")
 
 
 def _columns(table: SourceTable, key: Sequence[str]) -> list[Column]:

@@ -24,8 +24,7 @@ from psycopg.types import datetime
 
 from pgsnow.model.settings.postgres import CopyMode
 from pgsnow.postgres.copy_connections import CopyConnections
-from pgsnow.postgres.errors import sqlstate_of, translated
-from pgsnow.postgres.login_error import sqlstate_of_refusal
+from pgsnow.postgres.login_error import login_failed
 
 APPLICATION_NAME = "pgsnow"
 READER_NAME = "pgsnow-read"
@@ -213,8 +212,7 @@ class Source:
                 context=ADAPTERS,
             )
         except psycopg.Error as error:
-            code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
-            raise translated(error, sqlstate=code) from error
+            raise login_failed(error, self._conninfo) from error
         conn.local = f"{READ_ONLY}; {local_settings(READ_SETTINGS, conn.info.server_version)}"
         conn.guard, conn.is_replaceable = threading.RLock(), True
         return conn

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgsnow.model.settings.postgres import CopyMode
-from pgsnow.postgres.errors import sqlstate_of, translated
-from pgsnow.postgres.login_error import sqlstate_of_refusal
+from pgsnow.postgres.login_error import login_failed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -178,8 +177,7 @@ class CopyConnections:
                     if not ready:
                         connection.close()
         except (psycopg.Error, OSError) as error:
-            code = sqlstate_of(error) or sqlstate_of_refusal(self._conninfo)
-            raise translated(error, sqlstate=code) from error
+            raise login_failed(error, self._conninfo) from error
 
     def _channel_choices(self) -> ChannelChoices:
         from pgsnow.postgres.copy.choose import ChannelChoices

@@ -74,6 +74,9 @@ _ADVICE = {
     f" (idle_in_transaction_session_timeout), although pgsnow disables that for its own. {_NEXT_TICK}",
     "25P04": "The server, or a pooler before it, ends long transactions (transaction_timeout), although pgsnow disables"
     f" that for its own. {_NEXT_TICK}",
+    "28000": "The server does not admit this user: correct the user in POSTGRES_DSN (or PG_USER), or create the role"
+    " with LOGIN, or add a line for it to pg_hba.conf.",
+    "28P01": "Check the user and password in POSTGRES_DSN (or PG_USER and PG_PASSWORD).",
     "42703": "Correct the column's name in `where:` in sync_config.yaml. If the table was just altered, the next tick"
     " reads it with its new definition.",
     "3D000": "Correct the database's name in POSTGRES_DSN (or PG_DB).",
@@ -81,13 +84,16 @@ _ADVICE = {
     " hot_standby_feedback = on there, or max_standby_streaming_delay to more than the longest read takes, or point"
     f" POSTGRES_DSN at the primary. {_NEXT_TICK}",
     "40P01": f"Another transaction was in the way (on a standby: the changes of its primary). {_NEXT_TICK}",
+    "42501": "Grant the role the privilege that the message names; `pgsnow check` prints the statement.",
+    "42883": "Correct the function's name or its arguments where it is called: in `where:`, or in a view. (A name"
+    " without a schema is looked up along the role's search_path.)",
     "53100": f"Free space on the disk of the Postgres server. {_NEXT_TICK}",
     "53300": "Raise max_connections or the role's CONNECTION LIMIT, put a pooler in between, or lower parallel_tables."
     f" {_NEXT_TICK}",
     "55P03": "Another session keeps the table locked (ALTER TABLE, TRUNCATE, VACUUM FULL, or a transaction left open;"
     f" pg_locks and pg_blocking_pids show which). {_NEXT_TICK}",
-    "57014": "Somebody cancelled the statement: an administrator (pg_cancel_backend), a tool that ends long queries, or"
-    f" a pooler's query_timeout. (pgsnow disables statement_timeout for its own.) {_NEXT_TICK}",
+    "57014": "The statement was cancelled by an administrator (pg_cancel_backend), by a tool that ends long queries, or"
+    f" by a pooler's query_timeout. (pgsnow disables statement_timeout for its own.) {_NEXT_TICK}",
     "57P01": "An administrator ended the session (pg_terminate_backend), or the server shuts down or restarts."
     f" {_NEXT_TICK}",
     "57P02": f"The server crashed and recovers; see its log. {_NEXT_TICK}",

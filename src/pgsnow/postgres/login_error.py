@@ -1,4 +1,4 @@
-"""The SQLSTATE of a failed login, from libpq's protocol trace: libpq itself does not report it.
+"""The SQLSTATE of a failed login, from libpq's protocol trace (libpq itself does not report it), and the advice for it.
 
 https://www.postgresql.org/docs/current/libpq-control.html (PQtrace)
 """
@@ -13,8 +13,40 @@ import time
 
 import psycopg
 from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import Identifier
+
+from pgsnow.model.errors import PgsnowError, SourceAccessDenied
+from pgsnow.postgres.errors import sqlstate_of, translated
 
 _REFUSAL = re.compile(rb'^B\t[^\t]*\tErrorResponse\t.*? C "([0-9A-Z]{5})"', re.MULTILINE)
+
+
+_ADVICE = {
+    "42501": "GRANT CONNECT ON DATABASE {database} TO {user};",
+    "55000": "ALTER DATABASE {database} ALLOW_CONNECTIONS true;",
+    "28000": "Server {host} does not admit user {user}: correct the user, or as an administrator CREATE ROLE {user}"
+    " LOGIN; or ALTER ROLE {user} LOGIN; or add a line for it to pg_hba.conf.",
+}
+"""At a login, these codes have another meaning than for a statement. Others have the advice of every statement.
+https://www.postgresql.org/docs/current/client-authentication-problems.html"""
+
+
+def login_failed(error: Exception, conninfo: str) -> PgsnowError:
+    """The error to raise in place of the driver's for a connection to the source that failed."""
+    code = sqlstate_of(error) or sqlstate_of_refusal(conninfo)
+    found = translated(error, sqlstate=code)
+    advice = login_advice(code, conninfo)
+    return SourceAccessDenied(str(found), advice=advice, code=code) if advice else found
+
+
+def login_advice(code: str | None, conninfo: str) -> str:
+    """The advice for a login that failed with this SQLSTATE; '' if it is not a login's own. Without the password."""
+    given = conninfo_to_dict(conninfo)
+    user = str(given.get("user") or "")
+    names = {"user": user, "database": str(given.get("dbname") or user)}
+    quoted = {key: Identifier(name).as_string(None) if name else "..." for key, name in names.items()}
+    return _ADVICE.get(code or "", "").format(**quoted, host=given.get("host") or "localhost")
 
 
 def sqlstate_of_refusal(conninfo: str, *, seconds: float = 10.0) -> str | None:

@@ -16,6 +16,14 @@ TXIDS = SQL("txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txi
 """The statement's snapshot: every 64-bit xid below the first has ended, none from the second on has begun.
 https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT"""
 
+LSN = SQL(
+    "(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end"
+    " - '0/0'::pg_lsn)::bigint"
+)
+"""The end of the write-ahead log in bytes, called after the statement's snapshot is taken: no commit that the snapshot
+shows lies behind it, flushed or not.
+https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-BACKUP"""
+
 
 def text_of(query: Composable) -> str:
     """The statement for a driver that takes text."""

@@ -15,6 +15,7 @@ from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
 Row = tuple[Any, ...]
+_KEYS_AT_ONCE = 1_000
 
 
 def count_rows(session: Session, target: TargetName) -> int:
@@ -29,20 +30,31 @@ def select_rows(
     a few thousand keys. Raises TargetMissing."""
     if not keys:
         return []
-    constants = [[constant(value, f) for value, f in zip(row, key, strict=True)] for row in keys]
+    constants = [
+        [constant(value, f.type.snowflake) for value, f in zip(row, key, strict=True)] for row in keys
+    ]
     return session.execute(sql.select(target, fields, sql.key_is_one_of(key, constants))).rows
 
 
-def select_all(session: Session, target: TargetName, fields: Sequence[Field]) -> list[Row]:
-    """These fields of all rows, in no particular order. Raises TargetMissing."""
-    return session.execute(sql.select(target, fields)).rows
+def select_keys(session: Session, target: TargetName, key: Sequence[Field], keys: Sequence[Row]) -> set[Row]:
+    """Those of these keys of which the target has a row. Raises TargetMissing."""
+    found: set[Row] = set()
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        rows = select_rows(session, target, key, key, keys[start : start + _KEYS_AT_ONCE])
+        found.update(tuple(bytes(v) if isinstance(v, bytearray) else v for v in row) for row in rows)
+    return found
 
 
-def constant(value: Any, field: Field) -> str:
-    """A value as SQL, of the field's type in the target."""
-    for kind, write in _CONSTANTS.items():
-        if isinstance(value, kind):
-            return write(value, field.type.snowflake)
+def select_all(session: Session, target: TargetName, fields: Sequence[Field], where: str = "") -> list[Row]:
+    """These fields of all rows (where: of those), in no particular order. Raises TargetMissing."""
+    return session.execute(sql.select(target, fields, where)).rows
+
+
+def constant(value: Any, kind: str) -> str:
+    """A value as SQL, of this Snowflake type."""
+    for python, write in _CONSTANTS.items():
+        if isinstance(value, python):
+            return write(value, kind)
     return text(str(value))
 
 

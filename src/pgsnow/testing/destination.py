@@ -18,13 +18,14 @@ is not looked at; there is one stage, which no one drops; nothing takes time, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.metadata_columns import FENCE_COLUMN
+from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
@@ -121,6 +122,31 @@ class MemoryDestination:
 
         return self.target.retried(delete)
 
+    def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
+        def select() -> set[tuple[Any, ...]]:
+            with self.target.step("select"):
+                names = [field.target for field in self.target.plan.target_key]
+                table = self.target.warehouse.tables.get(str(self.target.plan.target))
+                rows = table.rows if table is not None else ()
+                return set(keys) & {tuple(row[name] for name in names) for row in rows}
+
+        return self.target.retried(select)
+
+    def newest_fence(self) -> int:
+        with self.target.step("newest fence"):
+            table = self.target.warehouse.tables.get(str(self.target.plan.target))
+            return max((row[FENCE_COLUMN] or 0 for row in table.rows), default=0) if table else 0
+
+    def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
+        with self.target.step("keys above"):
+            table, key = self.target.warehouse.table(self.target.plan.target), self.target.plan.key
+            return [tuple(row[f.target] for f in key) for row in table.rows if _is_above(row, column, value)]
+
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
+        with self.target.step("prune"):
+            table = self.target.warehouse.table(self.target.plan.target)
+            return table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value))
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -146,3 +172,8 @@ class MemoryDestination:
 
     def _prepared(self, created: bool) -> PreparedTarget:
         return PreparedTarget(limits_of(self.target.columns or {}, self.target.plan.output), created)
+
+
+def _is_above(row: Mapping[str, Any], column: MetadataColumn, value: Any) -> bool:
+    found = row[column.name]
+    return found is not None and bool(found > value)

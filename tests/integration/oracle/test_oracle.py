@@ -12,7 +12,7 @@ from tests.world import World
 CELLS: dict[str, tuple[str, str, str, str, str]] = {
     "n": ("bigint", "9007199254740993", "NUMBER(38,0)", "9007199254740993", "9007199254740992"),
     "exact": ("numeric(20,4)", "0.1000", "NUMBER(20,4)", "0.1", "0.1001"),
-    "single": ("float4", "0.1", "FLOAT", "0.10000000149011612::FLOAT", "0.1::FLOAT"),
+    "single": ("float4", "0.1", "FLOAT", "0.1::FLOAT", "0.10000000149011612::FLOAT"),
     "double": ("float8", "'NaN'", "FLOAT", "'NaN'::FLOAT", "'inf'::FLOAT"),
     "sign": ("float8", "'-0'", "FLOAT", "'-0'::FLOAT", "0::FLOAT"),
     "flag": ("bool", "true", "BOOLEAN", "TRUE", "FALSE"),

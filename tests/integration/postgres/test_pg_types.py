@@ -117,7 +117,11 @@ def test_every_value_arrives_as_it_was_written(typed: Lab, rows: list[dict[str, 
     follower = typed.follow()
     follower.tick()
     assert follower.rejected == []
+    printed: dict[int, str] = dict(
+        typed.admin.execute("select id, f4::text from t where f4 is not null").fetchall()
+    )
     for at, row in enumerate(rows):
+        row["f4"] = float(printed[at]) if at in printed else None  # a real arrives as Postgres prints it
         for name in names:
             arrived = got(name, follower.copy[at][name])
             assert same(name, arrived, expected(name, row[name])), (name, arrived, row[name])

@@ -155,7 +155,7 @@ def test_a_change_by_hand_of_any_column_is_seen(every: World) -> None:
     with every.engine() as engine:
         engine.tick()
     every.snowflake(
-        "UPDATE ANALYTICS.EVERY SET F4 = 0.1, CH = 'ab', WORDS = '', DAY = '2000-01-01', JB = PARSE_JSON('1')"
+        "UPDATE ANALYTICS.EVERY SET F4 = 0.2, CH = 'ab', WORDS = '', DAY = '2000-01-01', JB = PARSE_JSON('1')"
         " WHERE ID = 0"
     )
     (verdict,) = every.verdicts()

@@ -97,7 +97,8 @@ def test_columns_that_snowflake_cannot_tell_apart_are_refused(names: tuple[str, 
 
 def test_names_that_a_configuration_cannot_hold_are_refused() -> None:
     assert one(ID, UPDATED, name='public."a\nb"').refusal
-    assert one(ID, column(" updated", "timestamptz")).entry
+    spaced = {" updated": ColumnFacts(set_on_update=True)}
+    assert one(ID, column(" updated", "timestamptz"), facts=spaced).entry
 
 
 def test_the_key_is_the_primary_one_else_the_smallest_that_is_never_null() -> None:

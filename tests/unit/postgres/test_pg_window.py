@@ -77,6 +77,17 @@ def test_the_whole_condition() -> None:
     )
 
 
+def test_after_a_restart_new_rows_are_read_whatever_their_xid() -> None:
+    """Also those under an xid that was seen: a restored server has given it to another transaction."""
+    window = Window(plan(), 5, SQL("B"), frozenset({7}), always_from=SQL("L"), nulls=True)
+    assert text_of(window.condition(Literal(20))) == (
+        """("w" >= B or "w" is null)"""
+        "\n  and (mod(xmin::text::bigint - 5 + 4294967296, 4294967296) < 20 - 5"
+        "\n  and (5 + mod(xmin::text::bigint - 5 + 4294967296, 4294967296)) <> all ('{7}'::bigint[])"
+        """ or "w" >= L or "w" is null)"""
+    )
+
+
 @given(st.integers(0, 2**40), st.integers(0, HALF - 1), st.integers(0, HALF - 1))
 def test_32_bits_tell_whether_a_visible_row_is_in_the_window(since: int, width: int, distance: int) -> None:
     """The window's arithmetic, for any xid in it and any from before it that is not frozen, less than 2^31 back."""

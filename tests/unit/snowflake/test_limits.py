@@ -27,16 +27,17 @@ def test_columns_of_full_length_are_not_looked_at() -> None:
     assert limits_of({"NAME": "VARCHAR(134217728)", "BLOB": "BINARY"}, (NAME, BLOB)) == ()
 
 
-def test_only_rows_that_are_too_long_are_named_and_each_once() -> None:
+def test_every_value_that_is_too_long_is_named() -> None:
     limits = limits_of({"NAME": "VARCHAR(2)", "BLOB": "BINARY(3)"}, (NAME, BLOB))
     rows = batch(
         ["ab", "abc", None, "éé", "\U0001f600\U0001f600\U0001f600", "abc"],
         [b"abc", b"", b"abcd", None, b"", b"abcd"],
     )
     found = over_limit(rows, limits)
-    assert [(at, column) for at, _, column in found] == [(1, "name"), (2, "blob"), (4, "name"), (5, "name")]
+    assert [at for at, _, column in found if column == "name"] == [1, 4, 5]
+    assert [at for at, _, column in found if column == "blob"] == [2, 5]
     assert found[0][1] == "3 characters; the target's column NAME takes 2"
-    assert found[1][1] == "4 bytes; the target's column BLOB takes 3"
+    assert found[-1][1] == "4 bytes; the target's column BLOB takes 3"
 
 
 def test_without_limits_nothing_is_found() -> None:

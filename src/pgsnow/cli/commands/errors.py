@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Rejected rows: list, show, replay or dismiss them.", no_args_is_help=True)
 
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 MOST_ERRORS = 100_000
 COLUMNS = (
     Shown("id", right=True),
@@ -76,6 +80,9 @@ def list_errors(
         ledger.close()
     shown = table_of(COLUMNS, [_row(row) for row in rows])
     write_records(output, [asdict(row) for row in rows], shown, empty=f"no {state} errors")
+    if output is Format.TABLE:
+        for line in admitting_lines([row for row in rows if row.state == "open"]):
+            say(line)
 
 
 @app.command("show")
@@ -153,6 +160,31 @@ def dismiss_errors(
     if output is not Format.TABLE:
         write_records(output, [{"id": row.id, "state": "dismissed"} for row in chosen], table_of((), ()))
     say(f"{count} dismissed")
+
+
+def admitting_lines(rows: Sequence[ErrorRow]) -> list[str]:
+    """The lines of sync_config.yaml that would admit these rows, by table; none for a row that has a bad column, or
+    anything else wrong, that no `on_overflow` accepts."""
+    tables: dict[str, dict[str, Sequence[str]]] = {}
+    for row in rows:
+        if row.bad_columns and all(column["admitted_by"] for column in row.bad_columns):
+            columns = tables.setdefault(row.source_table, {})
+            columns.update({column["name"]: column["admitted_by"] for column in row.bad_columns})
+    return [line for table, columns in tables.items() for line in _lines_of(table, columns)]
+
+
+def _lines_of(table: str, columns: Mapping[str, Sequence[str]]) -> list[str]:
+    lines = [f"{table}: these lines in its entry of sync_config.yaml would admit rows above:"]
+    lines += ["    columns:", "      on_overflow:"]
+    for name, (first, *others) in columns.items():
+        more = f"  # or {', '.join(others)}" if others else ""
+        lines.append(f"        {_yaml_key(name)}: {first}{more}")
+    return lines
+
+
+def _yaml_key(name: str) -> str:
+    """The name, in quotes unless it is plain."""
+    return name if _PLAIN.match(name) else json.dumps(name, ensure_ascii=False)
 
 
 def _chosen(ledger: Ledger, ids: list[int] | None, table: str | None, *, every: bool) -> list[ErrorRow]:

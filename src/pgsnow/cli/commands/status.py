@@ -29,6 +29,7 @@ STATE_STYLES = {
     HealthState.IDLE: "dim green",
     HealthState.RUNNING: "cyan",
     HealthState.PARTIAL: "yellow",
+    HealthState.UNVERIFIED: "bold yellow",
     HealthState.FAILED: "bold red",
     HealthState.STUCK: "bold white on red",
     HealthState.NEVER: "dim",

@@ -78,13 +78,18 @@ def _explain(verdict: Verdict) -> None:
             else ""
         )
         key = ", ".join(str(value) for value in difference.key)
-        say(f"{verdict.table}: {difference.kind}{where} ({key}){values}")
+        older = f": Snowflake keeps an older version; {difference.reason}" if difference.reason else ""
+        say(f"{verdict.table}: {difference.kind}{where} ({key}){values}{older}")
     if more := verdict.difference_count - len(verdict.differences):
         say(f"{verdict.table}: and {more} more")
-    if verdict.difference_count and verdict.staged:
+    if verdict.stale:
+        say(f"  → pgsnow errors list --table {verdict.table} shows what would admit stale rows")
+    if verdict.difference_count == verdict.stale:
+        return
+    if verdict.staged:
         say(
             f"{verdict.table}: {verdict.staged} staged rows are not loaded yet, which may explain differences"
         )
         say(f"  → pgsnow run --select {verdict.table} --load loads them")
-    elif verdict.difference_count:
+    else:
         say(f"  → pgsnow run --select {verdict.table} --full-refresh repairs the target")

@@ -45,6 +45,20 @@ class SchemaChanges(StrEnum):
     MANUAL = "manual"
 
 
+class RealValues(StrEnum):
+    """Which double stands for a value of type `real`: that of its shortest decimal, or that of the same value."""
+
+    SHORTEST = "shortest"
+    EXACT = "exact"
+
+
+class CharPadding(StrEnum):
+    """Handling of the blanks that fill up a value of type `char(n)`."""
+
+    KEEP = "keep"
+    TRIM = "trim"
+
+
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -63,4 +77,6 @@ ExecutionChoice = Annotated[Execution, _of(Execution)]
 OnDropChoice = Annotated[OnDrop, _of(OnDrop)]
 OnDetachChoice = Annotated[OnDetach, _of(OnDetach)]
 OnTypeChangeChoice = Annotated[OnTypeChange, _of(OnTypeChange)]
+RealValuesChoice = Annotated[RealValues, _of(RealValues)]
+CharPaddingChoice = Annotated[CharPadding, _of(CharPadding)]
 SchemaChangesChoice = Annotated[SchemaChanges, _of(SchemaChanges)]

@@ -37,12 +37,16 @@ from pgsnow.model.config.field_types import (
     text,
 )
 from pgsnow.model.config.options import (
+    CharPadding,
+    CharPaddingChoice,
     OnDetach,
     OnDetachChoice,
     OnDrop,
     OnDropChoice,
     OnTypeChange,
     OnTypeChangeChoice,
+    RealValues,
+    RealValuesChoice,
     SchemaChanges,
     SchemaChangesChoice,
     choice,
@@ -204,6 +208,10 @@ class TableOptions(BaseModel):
         Overflow.REJECT
     )
     """Handling of a value that Snowflake's type cannot hold."""
+    real_values: RealValuesChoice = RealValues.SHORTEST
+    """Value that Snowflake gets for a `real`: its shortest decimal, or the exact double."""
+    char_padding: CharPaddingChoice = CharPadding.KEEP
+    """Handling of the blanks at the end of `char(n)` values."""
     on_drop: OnDropChoice = OnDrop.KEEP
     """Handling of a column in Snowflake when the source's column is dropped."""
     on_detach: OnDetachChoice = OnDetach.DELETE

@@ -84,8 +84,8 @@ def _proposal(table: SurveyedTable, target: str) -> Proposal:
     if problem is not None:
         refusal, fix = problem
         return Proposal(table, refusal=refusal, fix=fix, candidates=candidates)
-    key = None if untraceable(table) else choose_key(table.source)
     best = candidates[0] if candidates and candidates[0].is_watermark else None
+    key = None if untraceable(table, best) else choose_key(table.source)
     casts = number_casts(table)
     entry = _entry(table, target, key, best) | ({"transform": {"cast": casts}} if casts else {})
     try:
@@ -116,6 +116,9 @@ def _entry(
     else:
         entry["pk"] = key[0] if len(key) == 1 else list(key)
         entry |= {"watermark_column": best.column} if best else {"mode": str(TableMode.XMIN)}
+    if table.source.unreadable:
+        readable = [column.name for column in table.source.columns if table.source.may_read(column.name)]
+        entry["columns"] = {"include": readable}
     if table.children:
         quoted = table.quoted.replace("'", "''")
         entry["where"] = f"tableoid = '{quoted}'::regclass"
@@ -133,6 +136,13 @@ def _unreadable(table: SurveyedTable) -> Refusal | None:
         return (
             f"role {table.role} may not read the table",
             f"GRANT SELECT ON {table.quoted} TO {table.role};",
+        )
+    if table.obstacle is not None:
+        return table.obstacle
+    if table.children and not table.source.may_read("tableoid"):
+        return (
+            f"role {table.role} may not read tableoid, which tells its own rows from those of its child tables",
+            table.source.grant_on(["tableoid"]),
         )
     if table.rows_hidden:
         forced = " (forced: it also applies to the owner)" if table.row_security is RowSecurity.FORCED else ""

@@ -10,9 +10,9 @@ from pgsnow.model.table import SourceTable
 from pgsnow.model.table_key import key_problem
 
 _KINDS = {
-    "v": "a view, whose rows do not show which transaction wrote them",
-    "m": "a materialized view, where a refresh writes all rows again",
-    "f": "a foreign table, whose rows do not show which transaction wrote them",
+    "v": "it is a view, whose rows do not show which transaction wrote them",
+    "m": "it is a materialized view, where a refresh writes all rows again",
+    "f": "it is a foreign table, whose rows do not show which transaction wrote them",
 }
 HUGE_BYTES = 8 * 1024**3
 HUGE_ROWS = 20_000_000
@@ -22,8 +22,10 @@ LARGE_ROWS = 2_000_000
 """Size from which on loading the whole table again is worth one, also where a person has chosen it."""
 
 
-def untraceable(table: SurveyedTable) -> str:
-    """The reason why changed rows of this kind of relation cannot be found; '' if they can."""
+def untraceable(table: SurveyedTable, best: Candidate | None) -> str:
+    """The reason why changed rows of this relation cannot be found; '' if they can. best: its watermark, if any."""
+    if best is None and table.source.relkind in "rp" and not table.source.may_read("xmin"):
+        return f"it has no watermark, and role {table.role} may not read xmin ({table.source.grant_on(['xmin'])})"
     if table.foreign_partitions:
         return (
             "some of its partitions are foreign tables, whose rows do not show which transaction wrote them"
@@ -41,6 +43,9 @@ def reasons_of(
     notes.append(f"mode: {_mode_reason(table, candidates, key, best)}")
     if key is not None and best is not None and best.type_name in ("timestamp", "date"):
         notes.append("watermark_timezone: unknown; name the time zone that the application writes in")
+    if table.source.unreadable:
+        closed = [c.name for c in table.source.columns if not table.source.may_read(c.name)]
+        notes.append(f"columns: role {table.role} may not read {', '.join(closed) or 'system columns'}")
     if table.source.relkind == "p":
         notes.append(f"partitioned: its {table.partitions} partitions are read with it")
     if table.children:
@@ -57,8 +62,8 @@ def _mode_reason(
     table: SurveyedTable, candidates: Sequence[Candidate], key: tuple[str, ...] | None, best: Candidate | None
 ) -> str:
     """Why the entry has its mode, which is the decision that matters most."""
-    if kind := untraceable(table):
-        return f"full, because it is {kind}" if not table.foreign_partitions else f"full, because {kind}"
+    if reason := untraceable(table, best):
+        return f"full, because {reason}"
     if key is None:
         keys = [f"[{', '.join(k)}]: {key_problem(table.source, k)}" for k in table.source.unique_keys]
         notes = f" ({'; '.join(keys)})" if keys else ""

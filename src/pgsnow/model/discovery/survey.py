@@ -75,6 +75,8 @@ class SurveyedTable:
     profiled: bool = False
     transactions: int | None = None
     """After a scan, the number of transactions that wrote its rows."""
+    obstacle: tuple[str, str] | None = None
+    """Why a query of the relation fails, although the role may read it as such, and how to fix that."""
 
     @property
     def has_primary_key(self) -> bool:

@@ -66,7 +66,9 @@ class Candidate:
 def rank(table: SurveyedTable) -> tuple[Candidate, ...]:
     """All columns whose type a watermark can have, the best one first; equally good ones in the table's order."""
     found = [
-        _candidate(table, column) for column in table.source.columns if column.type_name in WATERMARK_TYPES
+        _candidate(table, column)
+        for column in table.source.columns
+        if column.type_name in WATERMARK_TYPES and table.source.may_read(column.name)
     ]
     return tuple(sorted(found, key=lambda candidate: (-candidate.trust, -candidate.points)))
 

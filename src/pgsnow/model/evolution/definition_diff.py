@@ -14,8 +14,9 @@ from pgsnow.model.types.mapping import Field
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change. kind: added, dropped, renamed, type, not null, labels, generation, key, re-created, attached,
-    detached, rewritten, or target (of the target alone). column: its current name, or its last one.
+    """One change. kind: added, dropped, renamed, type, not null, labels, generation, conversion, key, key form,
+    re-created, attached, detached, rewritten, or target (of the target alone). column: its current name, or its last
+    one.
 
     outdates: True if rows loaded before may have other values now although nothing wrote them.
     """
@@ -118,8 +119,10 @@ def _column_changes(
             if column.name in configured:
                 text += f"; {followed_note(configured[column.name], column.name)}"
             yield Change("renamed", column.name, text, former=stored.name)
-        if stored.is_read and column.name in fields:
+        if stored.is_read and (field := fields.get(column.name)) is not None:
             yield from _changes_within(stored, column, types.get(column.name, stored.snowflake), rewritten)
+            if stored.conversion != field.type.conversion:
+                yield _conversion_changed(column, field)
     paired = {column.name for _, column in pairs}
     for column in plan.source.columns:
         if column.name not in paired:
@@ -149,6 +152,13 @@ def _changes_within(
         yield Change(
             "generation", column.name, f"column {column.name} is computed in another way", outdates=outdates
         )
+
+
+def _conversion_changed(column: Column, field: Field) -> Change:
+    """The values that are in the target have the form of another version, or of another option."""
+    form = field.type.conversion or "as Postgres stores it"
+    text = f"column {column.name} is loaded in another form: {form}"
+    return Change("key form" if field.key else "conversion", column.name, text, outdates=True)
 
 
 def _type_changed(stored: ColumnDefinition, column: Column, snowflake: str, rewritten: bool) -> Change:
@@ -185,13 +195,14 @@ def definition_of(plan: TablePlan, placed: Mapping[str, ColumnDefinition] | None
     """
     source, placed = plan.source, placed or {}
     output = {field.source: field for field in plan.output}
-    read = {field.source for field in plan.fields}
     configured = {now: name for name, now in plan.followed}
+    read = {field.source: field.type.conversion for field in plan.fields}
     columns = [
         _placed(
             ColumnDefinition(
                 c.attnum, c.name, c.type_text, not_null=c.not_null, labels=c.labels,
-                generation=c.generation, is_read=c.name in read, configured=configured.get(c.name, ""),
+                generation=c.generation, is_read=c.name in read, conversion=read.get(c.name, ""),
+                configured=configured.get(c.name, ""),
             ),
             output.get(c.name), placed,
         )

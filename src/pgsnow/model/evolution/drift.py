@@ -95,6 +95,16 @@ class Drift:
         after = self.after if target is None else self.after.with_target_columns(target, RESERVED)
         return None if after == stored_definition else after
 
+    def without_definition(self, shape: str | None) -> Drift:
+        """The drift of a table that an older version loaded, which stored no definition. shape: of its checkpoint."""
+        converted = [f for f in self.plan.fields if f.type.conversion]
+        if converted and shape != self.plan.shape:
+            reason = f"column {converted[0].source} is loaded in another form: {converted[0].type.conversion}"
+            return replace(self, full_read=reason, replace=any(f.key for f in converted))
+        if shape == self.plan.shape != self.plan.older_shape:
+            return replace(self, full_read="a column was added with a default")
+        return self
+
     @cached_property
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each change."""
@@ -121,6 +131,9 @@ def _drift(
 ) -> Drift:
     aligned, after = _aligned(plan, alignment)
     kinds = {change.kind for change in changes}
+    key = {field.source for field in plan.key}
+    relabeled = any(c.kind == "labels" and c.outdates and c.column in key for c in changes)
+    other_keys = relabeled or not kinds.isdisjoint(("key", "key form"))
     is_new = "re-created" in kinds
     attached, detached = ((), ()) if is_new else leaf_changes(stored_definition, plan.source)
     is_pruned = is_new or (bool(detached) and plan.config.on_detach is OnDetach.DELETE)
@@ -129,6 +142,8 @@ def _drift(
         reason = f"{detached[0].name} was detached or dropped"
     if reason is None:
         reason = next((m.filled for m in alignment.column_mapping.values() if m.filled), None)
+    if reason is None and attached and not plan.source.may_read("tableoid"):
+        reason = f"{attached[0].name} was attached, and the role may not read the system column tableoid"
     by_xid = reason is None and _must_read_by_xid(stored_definition, plan)
     if by_xid:
         text = f"{plan.source.name} was rewritten: rows are found by transaction, whatever their watermark"
@@ -140,8 +155,8 @@ def _drift(
         full_read=reason,
         whole_leaves=() if reason else tuple(leaf.oid for leaf in attached),
         by_xid=by_xid,
-        prune=is_pruned and "key" not in kinds,
-        replace="key" in kinds,
+        prune=is_pruned and not other_keys,
+        replace=other_keys,
         pre_actions=alignment.pre_actions,
         interim=alignment.interim,
         actions=alignment.actions,

@@ -16,6 +16,7 @@ class ColumnDefinition:
     snowflake: the type that its values need. base: its name in the target according to the configuration.
     target: the target's column that holds its values (None: not loaded). holds: that column's type.
     shadow: True if `target` is a shadow column, made because the base column cannot take the values.
+    conversion: TypeMapping.conversion of the values that were loaded.
     """
 
     attnum: int | None
@@ -32,6 +33,7 @@ class ColumnDefinition:
     is_read: bool = True
     configured: str = ""
     """Its name in the configuration, where that still is one that the column had before it was renamed."""
+    conversion: str = ""
 
 
 @dataclass(frozen=True, slots=True)

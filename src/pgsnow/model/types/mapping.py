@@ -33,6 +33,8 @@ class TypeMapping:
     kind: pg_type.typtype of the types that it applies to.
     note: for the documentation: which values arrive exactly, and which do not.
     plain_json: it is read as JSON that has neither numbers with exponents nor escaped surrogates.
+    conversion: a short phrase for what `read` changes, such as `lower case`; '' for what has always been read so. It is
+    stored with the source's definition: if it changes, rows loaded before hold another form and are read again.
     """
 
     postgres: str
@@ -46,6 +48,7 @@ class TypeMapping:
     own_text: str = ""
     note: str = ""
     plain_json: bool = False
+    conversion: str = ""
 
     @cached_property
     def arrow(self) -> pa.DataType:

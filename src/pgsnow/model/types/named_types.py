@@ -19,9 +19,18 @@ _JSON_LIMITS = (
 
 
 def _same(
-    name: str, carried: str, snowflake: str, note: str, *, read: str = "{c}", own_text: str = ""
+    name: str,
+    carried: str,
+    snowflake: str,
+    note: str,
+    *,
+    read: str = "{c}",
+    own_text: str = "",
+    conversion: str = "",
 ) -> TypeMapping:
-    return TypeMapping(name, read, carried, snowflake, snowflake, own_text=own_text, note=note)
+    return TypeMapping(
+        name, read, carried, snowflake, snowflake, own_text=own_text, note=note, conversion=conversion
+    )
 
 
 def _texts(note: str, *names: str) -> tuple[TypeMapping, ...]:
@@ -32,7 +41,16 @@ _NUMBERS = (
     _same("int2", "int16", WHOLE, "Exact."),
     _same("int4", "int32", WHOLE, "Exact."),
     _same("int8", "int64", WHOLE, "Exact."),
-    _same("float4", "float", "FLOAT", "Exact: every bit, in a double; NaN and the infinities too."),
+    _same(
+        "float4",
+        "double",
+        "FLOAT",
+        "The shortest decimal that Postgres prints, such as 3.4145, as a double, which casts back to the same `real`;"
+        " NaN and the infinities too. `real_values: exact` loads the double of the same value, 3.4144999980926514.",
+        read="{c}::text::float8",
+        own_text="{c}::text",
+        conversion="shortest decimal",
+    ),
     _same("float8", "double", "FLOAT", "Exact to the bit; NaN and the infinities too."),
     as_text(
         "money",
@@ -49,7 +67,7 @@ _STRINGS = (
         "bpchar",
         "string",
         "VARCHAR",
-        "`char(n)`: exact, padding included; more than 16 MiB overflow.",
+        "`char(n)`: exact, padding included unless `char_padding: trim` removes it; more than 16 MiB overflow.",
         own_text="textin(bpcharout({c}))",
     ),
     _same("name", "string", "VARCHAR", "Exact."),
@@ -137,4 +155,6 @@ FAMILIES: tuple[tuple[str, tuple[TypeMapping, ...]], ...] = (
 )
 """(heading, mappings). Each type is in one family only."""
 
+EXACT_REAL = _same("float4", "float", "FLOAT", "Exact: every bit, in a double.")
+"""With `real_values: exact`."""
 BY_NAME = {mapping.postgres: mapping for _, family in FAMILIES for mapping in family}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pgsnow.model.table import Column
 from pgsnow.model.types.mapping import TypeMapping, as_text, as_variant, decimal
-from pgsnow.model.types.named_types import BY_NAME
+from pgsnow.model.types.named_types import BY_NAME, EXACT_REAL
 
 MAX_PRECISION = 38
 _DIGITS_OF_64_BITS = 18
@@ -54,7 +54,9 @@ def array(name: str, *, plain: bool = False) -> TypeMapping:
 
 
 def composite(name: str) -> TypeMapping:
-    note = f"A JSON object by attribute. {_TO_JSON}"
+    note = (
+        f"A JSON object by attribute. {_TO_JSON} An attribute of type money is its text, such as `$1,001.01`."
+    )
     return as_variant(name, note, read="to_json({c})::text", duplicates=True, kind="c")
 
 
@@ -74,21 +76,36 @@ _PLAIN_ARRAYS = frozenset(
 https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat"""
 
 
-def mapping_of(column: Column) -> TypeMapping:
+def mapping_of(column: Column, *, exact_reals: bool = False, trims: bool = False) -> TypeMapping:
     """The mapping of a source column. An unknown type is mapped to its exact text.
 
     A type that has a known name but is of another kind (an enum called `money`) counts as unknown.
+    exact_reals: `real_values: exact`. trims: `char_padding: trim`.
     """
     if column.type_name == "numeric" and column.kind == "b":
         return _numeric_of(column.typmod)
     known = BY_NAME.get(column.type_name)
     if known is not None and known.kind == column.kind:
-        return known
+        if trims and known.postgres == "bpchar":
+            return replace(known, read="{c}::text", own_text="", conversion="without padding")
+        return EXACT_REAL if exact_reals and known.postgres == "float4" else known
     if column.category == "A":
-        return array(column.type_name, plain=column.type_oid in _PLAIN_ARRAYS)
+        return _array_of(column, exact_reals=exact_reals, trims=trims)
     if column.kind == "c":
         return composite(column.type_name)
     return enum(column.type_name) if column.kind == "e" else unknown(column.type_name, column.kind)
+
+
+def _array_of(column: Column, *, exact_reals: bool, trims: bool) -> TypeMapping:
+    """An array whose elements are what single values of their type are."""
+    plain = array(column.type_name, plain=column.type_oid in _PLAIN_ARRAYS)
+    if column.element == "money":
+        return replace(plain, read="to_json({c}::numeric[])::text", plain_json=True, conversion="numbers")
+    if column.element == "float4" and exact_reals:
+        return replace(plain, read="to_json({c}::float8[])::text", conversion="exact doubles")
+    if column.element == "bpchar" and trims:
+        return replace(plain, read="to_json({c}::text[])::text", conversion="without padding")
+    return plain
 
 
 def _numeric_of(typmod: int) -> TypeMapping:

@@ -55,8 +55,9 @@ def run_checks(
         results.append(check_copy(source))
         surveyed = survey_of(conn, [table.source for table in chosen])
         for table in chosen:
+            known_table = known.get(table.name)
             found, plan = check_table(
-                conn, table, settings.snowflake, known.get(table.name), surveyed.get(table.source)
+                conn, table, settings.snowflake, known_table, surveyed.get(table.source)
             )
             results.extend(found)
             prepared.extend([plan] if plan else [])

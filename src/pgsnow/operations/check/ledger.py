@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from psycopg import sql
+
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.ledger import LEASE_SECONDS
+from pgsnow.ledger.migrate import migrations
 from pgsnow.ledger.session import LedgerConnection, connect
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.settings.settings import PostgresSettings
+from pgsnow.operations.check.ledger_tables import check_tables, version_of
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 
 # PostgreSQL docs: "Access Privilege Inquiry Functions". to_regnamespace is NULL for a schema that is not there.
@@ -16,9 +20,10 @@ RIGHTS = """
 select quote_ident(%(schema)s) as named, quote_ident(current_user) as role,
        quote_ident(current_database()) as database, s.oid is not null as has_schema,
        has_schema_privilege(s.oid, 'USAGE') and has_schema_privilege(s.oid, 'CREATE') as may_create_table,
+       has_schema_privilege(s.oid, 'USAGE') as may_use_schema,
        has_database_privilege(current_database(), 'CREATE') as may_create_schema,
        pg_is_in_recovery() as read_only,
-       to_regclass(quote_ident(%(schema)s) || '.sync_watermarks') is not null as migrated
+       exists (select from pg_class where relnamespace = s.oid and relname = 'sync_watermarks') as migrated
 from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 """
 
@@ -26,7 +31,12 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
     """Check the ledger. Raises LedgerUnavailable, LedgerAccessDenied."""
     with translating(schema), connect(settings, schema) as conn:
-        return [*_writable(conn, schema, settings.display), _session_kept(conn)]
+        return [
+            *_writable(conn, schema, settings.display),
+            *check_tables(conn, schema),
+            _session_kept(conn),
+            *_unverified(conn, schema),
+        ]
 
 
 def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[CheckResult]:
@@ -38,7 +48,13 @@ def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[Che
             f"{display} is read-only",
             "Set LEDGER_DSN to a database that takes writes; the source may stay read-only.",
         )
-    elif row["has_schema"] and not row["may_create_table"]:
+    elif row["has_schema"] and not row["may_use_schema"]:
+        yield failed(
+            "ledger",
+            f"{role} may not use schema {named}",
+            f"GRANT USAGE, CREATE ON SCHEMA {named} TO {role};",
+        )
+    elif row["has_schema"] and not row["may_create_table"] and not _is_current(conn, schema):
         yield failed(
             "ledger",
             f"{role} may not create tables in schema {named}",
@@ -55,6 +71,26 @@ def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[Che
             "ledger",
             f"{display}, schema {named}" + ("" if row["migrated"] else " (the first run creates its tables)"),
         )
+
+
+def _is_current(conn: LedgerConnection, schema: str) -> bool:
+    """True if a run has nothing to create or upgrade."""
+    return version_of(conn, schema) == migrations()[-1].version
+
+
+def _unverified(conn: LedgerConnection, schema: str) -> Iterator[CheckResult]:
+    """A warning for each table whose source lost rows that the target may still hold."""
+    ledger = sql.Identifier(schema, "sync_watermarks")
+    found = conn.execute("select to_regclass(%s) as there", [ledger.as_string(conn)]).fetchone()
+    if found is None or found["there"] is None:
+        return
+    # as JSON, because an older ledger does not have the column
+    doubts = sql.SQL("select source_table, to_jsonb(w) ->> 'unverified' as why from {} w order by 1")
+    for row in conn.execute(doubts.format(ledger)).fetchall():
+        if row["why"] is not None:
+            table = row["source_table"]
+            advice = f"pgsnow run --select {table} --full-refresh, then pgsnow verify --select {table}"
+            yield warning(table, row["why"], advice)
 
 
 def _session_kept(conn: LedgerConnection) -> CheckResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -10,13 +11,19 @@ import psycopg
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
+from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
+from pgsnow.model.types.key_forms import key_form
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
+from pgsnow.postgres.catalog.obstacles import try_read
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.postgres.incremental.strategy import choose_strategy
+from pgsnow.postgres.sql import text_of
 from pgsnow.sync.runtime.planner import Prepared, prepare
 
 INTEGERS = frozenset({"int2", "int4", "int8"})
@@ -29,11 +36,13 @@ def check_table(
     known: SourceDefinition | None = None,
     surveyed: SurveyedTable | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned. known: its definition in the ledger. surveyed: its
-    survey, if it has one. Raises
-    psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned or read. known: its definition in the ledger.
+    surveyed: its survey, if it has one. Raises psycopg.Error."""
     try:
         prepared = prepare(table, describe(conn, table.source), settings, known)
+        try_read(conn, prepared.plan)
+        if not prepared.plan.has_xmin:
+            _choose_mode(conn, prepared.plan)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
     plan = prepared.plan
@@ -49,19 +58,32 @@ def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> I
         yield ok(name, f"types: {'; '.join(others)}")
 
 
+def _choose_mode(conn: psycopg.Connection[Any], plan: TablePlan) -> None:
+    """As a run does. Raises SourceAccessDenied if the mode needs transaction ids that the role may not read."""
+    horizon, _ = take_horizon(conn)
+    choose_strategy(lambda query: conn.execute(text_of(query).encode()).fetchall(), plan, None, horizon)
+
+
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     watermark = plan.watermark
     for name, now in plan.followed:
         text = f"column {name} was renamed to {now}, and is followed"
         yield warning(table.name, text, f"Write {now} instead of {name} in sync_config.yaml.")
     rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
-    key = f"pk {', '.join(plan.pk)}" if plan.pk else "no key"
+    key = f"pk {', '.join(map(partial(_key_column, plan), plan.pk))}" if plan.pk else "no key"
     if watermark is None:
         yield ok(table.name, f"{rows}, {key}, mode {table.mode}")
         yield from _nullable_key(table, plan)
         return
     yield ok(table.name, f"{rows}, {key}, watermark {watermark.name} ({watermark.type_name})")
     yield from _nullable_key(table, plan)
+    if not plan.has_xmin and table.late_rows is LateRows.LOSSLESS:
+        yield warning(
+            table.name,
+            f"role {plan.source.role} may not read xmin: {watermark.name} alone shows which rows changed, so some are"
+            f" read again, and {_without_audit(table)}",
+            plan.source.grant_on(["xmin"]),
+        )
     if watermark.name not in plan.source.indexed_first:
         yield warning(
             table.name,
@@ -81,6 +103,20 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
             "Set watermark_timezone: to the zone that the application writes in.",
         )
     yield from _sequence(table, plan, watermark)
+
+
+def _key_column(plan: TablePlan, name: str) -> str:
+    """The column, and the form in which it is loaded where equal keys may be written in several ways."""
+    column = plan.source.column(name)
+    form = key_form(column) if column is not None and plan.target_key else ""
+    return f"{name} (loaded in the form {form!r}, because Postgres calls other texts equal)" if form else name
+
+
+def _without_audit(table: TableConfig) -> str:
+    if table.audit_every <= 0:
+        return "rows whose watermark is set to the past are not found (audit_every: 0)"
+    every = format_duration(table.audit_every)
+    return f"the whole table is read every {every} (audit_every) if any row has changed"
 
 
 def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:

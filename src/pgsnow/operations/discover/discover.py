@@ -15,6 +15,7 @@ from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.discover.left_out import LeftOut, left_out, without_ledgers
+from pgsnow.postgres.catalog.obstacles import with_obstacle
 from pgsnow.postgres.catalog.profile import profile
 from pgsnow.postgres.catalog.survey import survey
 from pgsnow.postgres.connection import Source
@@ -88,7 +89,7 @@ def survey_and_propose(
             chosen = _chosen(survey(conn, choice.schemas), choice)
             others = left_out(chosen, views=views, wanted={*choice.include, *known.sources})
             unasked = {each.name for each in others}
-            tables = [table for table in chosen if table.name not in unasked]
+            tables = [with_obstacle(conn, table) for table in chosen if table.name not in unasked]
             if scan:
                 tables = [profile(conn, table) for table in tables]
     finally:

@@ -22,6 +22,7 @@ from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 from pgsnow.postgres.catalog.describe import describe
+from pgsnow.postgres.catalog.obstacles import try_read
 from pgsnow.postgres.catalog.privileges import Access
 from pgsnow.postgres.incremental.probe import Probe, probe
 from pgsnow.postgres.incremental.strategy import why_mode
@@ -58,6 +59,7 @@ class SourceInspection:
         try:
             drift = prepare(table, describe(self.conn, table.source), self.settings, known).drift
             plan = drift.plan
+            try_read(self.conn, plan)
             seen = probe(self.conn, plan, self.checkpoints.get(table.name), self.horizon)
         except PgsnowError as error:
             return Found(found.stopped(error), None)

@@ -13,7 +13,13 @@ from pgsnow.model.report import SUCCESS, Status
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import TableStatus, table_statuses
 
-ALARMS = (HealthState.STUCK, HealthState.FAILED, HealthState.PARTIAL, HealthState.NEVER)
+ALARMS = (
+    HealthState.STUCK,
+    HealthState.FAILED,
+    HealthState.UNVERIFIED,
+    HealthState.PARTIAL,
+    HealthState.NEVER,
+)
 """The state of all is the first of these that any table is in; `ok` if none is."""
 RUNS = 20
 

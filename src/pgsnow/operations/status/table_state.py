@@ -30,6 +30,8 @@ class HealthState(StrEnum):
     """The last tick ran in time, and there was nothing to load."""
     PARTIAL = "rows-refused"
     """Loaded, but some rows were rejected."""
+    UNVERIFIED = "unverified"
+    """The source has lost rows that were loaded; until a full refresh or a verify, the target may hold them."""
     FAILED = "failed"
     STUCK = "stuck"
     """Nothing has run for longer than PATIENCE ticks; probably the schedule or the worker is not running."""
@@ -71,11 +73,21 @@ def health_of(
         )
     if row.chunks is not None:
         return TableHealth(HealthState.RUNNING, _backfill(row))  # also when other workers load its chunks
+    if row.unverified:
+        return TableHealth(HealthState.UNVERIFIED, row.unverified)
     if row.open_errors:
         rows = "1 row" if row.open_errors == 1 else f"{row.open_errors} rows"
-        return TableHealth(HealthState.PARTIAL, f"{rows} rejected: pgsnow errors list")
+        return TableHealth(HealthState.PARTIAL, f"{rows} rejected{_stale(row)}: pgsnow errors list")
     state = HealthState.IDLE if row.last_status == Status.IDLE else HealthState.SYNCED
     return TableHealth(state, _staged(row))
+
+
+def _stale(row: WatermarkRow) -> str:
+    """Rejected rows of which Snowflake keeps an older version, with the reason of the newest."""
+    if not row.stale_rows:
+        return ""
+    versions = "its older version" if row.stale_rows == 1 else "their older versions"
+    return f", {row.stale_rows} of them stale: Snowflake keeps {versions} ({row.stale_reason})"
 
 
 def _backfill(row: WatermarkRow) -> str:

@@ -22,7 +22,7 @@ def from_postgres(field: Field, text: str | None) -> Any:
     if field.overflow is not Overflow.REJECT and overflows(field, text):
         return nearest(field, text) if field.overflow is Overflow.CLAMP else None
     try:
-        return _float4(text) if field.type.postgres == "float4" else _TEXT[_kind(field)](text)
+        return _float4(text) if field.type.carried == "float" else _TEXT[_kind(field)](text)
     except (ValueError, ArithmeticError):
         return ("unparsable", text)
 
@@ -49,7 +49,7 @@ def _float(value: Any) -> Any:
 
 
 def _float4(text: str) -> Any:
-    """The double with the same value as this float4: a float4 `0.1` differs from the double `0.1`."""
+    """The double with the same value as this float4, with `real_values: exact`: 0.10000000149011612 for 0.1."""
     return _float(struct.unpack("<f", struct.pack("<f", float(text)))[0])
 
 

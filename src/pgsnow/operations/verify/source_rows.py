@@ -6,7 +6,7 @@ one, rows are read and transformed as in a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -18,27 +18,34 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.as_text import read_text
 from pgsnow.postgres.read.reader import open_reader
-from pgsnow.sync.pipeline.row_keys import key_of
+from pgsnow.sync.pipeline.row_keys import Items, items_of, key_of
 from pgsnow.sync.runtime.planner import Prepared
 
 Row = tuple[Any, ...]
 Expected = Callable[[int], Iterator[list[Row]]]
 """Function of a page size that yields pages of rows, with a value for each output field. May be called
 again."""
-KeyItems = frozenset[tuple[tuple[str, str | None], ...]]
+KeyItems = Mapping[Items, str]
+"""The items of source keys with an open error, and the reasons."""
 
 
 def expected_rows(
     source: Source, conn: psycopg.Connection, prepared: Prepared, bad: KeyItems
-) -> tuple[Expected, frozenset[Row]]:
-    """The pages, and the keys of rows to leave out of the comparison. bad: source keys with an open error.
-    (Rows without a key are read as in a run, and rejected again.)"""
-    plan = prepared.plan
-    if prepared.transform.steps or (bad and not plan.pk):
-        return lambda page: _transformed(source, conn, prepared, bad, page), frozenset()
-    fields = {field.source: field for field in plan.output}
-    left_out = frozenset(tuple(from_postgres(fields[name], text) for name, text in key) for key in bad)
-    return lambda page: _as_text(conn, plan, page), left_out
+) -> tuple[Expected, dict[Row, str]]:
+    """The pages, and by key, as loaded, the reasons why rows were rejected that the target may therefore lack. With a
+    transform, such rows are not in the pages. (Rows without a key are read as in a run, and rejected again.)"""
+    plan, transform = prepared.plan, prepared.transform
+    rejected: dict[Row, str] = {}
+    if plan.pk and transform.changes.isdisjoint(plan.pk):
+        fields = {field.source: field for field in plan.output}
+        rejected = {
+            tuple(from_postgres(fields[name], dict(key)[name]) for name in plan.pk): reason
+            for key, reason in bad.items()
+            if {name for name, _ in key} == set(plan.pk)
+        }
+    if transform.steps or (bad and not plan.pk):
+        return lambda page: _transformed(source, conn, prepared, bad, page), rejected
+    return lambda page: _as_text(conn, plan, page), rejected
 
 
 def _as_text(conn: psycopg.Connection, plan: TablePlan, size: int) -> Iterator[list[Row]]:
@@ -66,5 +73,5 @@ def _without(page: Page, plan: TablePlan, bad: KeyItems) -> Any:
     if not bad or not plan.pk:
         return page.rows
     pk = plan.pk
-    good = [at for at in range(page.rows.num_rows) if tuple(key_of(page.rows, at, pk).items()) not in bad]
+    good = [at for at in range(page.rows.num_rows) if items_of(key_of(page.rows, at, pk)) not in bad]
     return page.rows.take(good)

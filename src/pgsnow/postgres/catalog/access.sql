@@ -20,7 +20,7 @@ select w.nspname::text as schema, w.relname::text as table,
        case when sizes.counted then sizes.rows end as rows, sizes.bytes,
        pg_catalog.quote_ident(current_user) as role,
        pg_catalog.has_schema_privilege(w.schema, 'USAGE') as may_use_schema,
-       pg_catalog.has_table_privilege(w.oid, 'SELECT') as may_select,
+       pg_catalog.has_any_column_privilege(w.oid, 'SELECT') as may_select,
        array(
            select pg_catalog.quote_ident(sn.nspname) || '.' || pg_catalog.quote_ident(sc.relname)
            from pg_catalog.pg_attribute a

@@ -9,10 +9,25 @@ select c.oid::bigint as oid,
        pg_catalog.quote_ident(n.nspname) as quoted_schema,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as quoted_table,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') as may_use_schema,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') as may_select
+       pg_catalog.has_any_column_privilege(c.oid, 'SELECT') as may_select,
+       array(
+           select array[a.attname::text, pg_catalog.quote_ident(a.attname)] from pg_catalog.pg_attribute a
+           where a.attrelid = c.oid and not a.attisdropped
+             and not pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') order by a.attnum) as unreadable
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = %s;
+
+-- name: similar
+select exists (select from pg_catalog.pg_namespace where nspname = wanted.schema) as has_schema,
+       pg_catalog.current_database()::text as database,
+       array(
+           select pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+           from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+           where lower(c.relname) = lower(wanted.name) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+             and n.nspname not in ('pg_catalog', 'information_schema')
+           order by 1 limit 5) as others
+from (select %s::text as schema, %s::text as name) wanted;
 
 -- name: leaves
 -- Tables that a tree's rows are in, at any depth; partitioned ones between hold none.
@@ -64,7 +79,7 @@ labels(root, path, at, label) as materialized (
 -- Types below 16384 came with the server and do not change.
 with recursive declared as (
     select a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,
-           a.atthasmissing, a.attgenerated, pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text
+           a.atthasmissing, a.attgenerated, a.attcollation, pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text
     from pg_catalog.pg_attribute a
     where a.attrelid = %(table)s and a.attnum > 0 and not a.attisdropped
 ),
@@ -99,7 +114,19 @@ select a.attname::text as name,
        array(select l.label from labels l where l.root = a.atttypid order by l.path, l.at) as labels,
        case when a.attgenerated <> '' then (
            select pg_catalog.md5(d.adbin::text) from pg_catalog.pg_attrdef d
-           where d.adrelid = a.attrelid and d.adnum = a.attnum) end as generation
+           where d.adrelid = a.attrelid and d.adnum = a.attnum) end as generation,
+       coalesce((
+           with recursive elements(type) as (
+               select t.typelem where t.typcategory = 'A'
+               union all
+               select e.typbasetype from elements
+               join pg_catalog.pg_type e on e.oid = elements.type and e.typtype = 'd'
+           )
+           select e.typname::text from elements
+           join pg_catalog.pg_type e on e.oid = elements.type and e.typtype = 'b' and e.oid < 16384), '') as element,
+       exists (
+           select from pg_catalog.pg_collation l
+           where l.oid = a.attcollation and not l.collisdeterministic) as nondeterministic
 from resolved r
 join pg_catalog.pg_type t on t.oid = r.type and t.typtype <> 'd'
 join declared a on a.attnum = r.attnum
@@ -167,7 +194,7 @@ leaves as materialized (
 ),
 attributes as materialized (
     select a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,
-           a.atthasmissing, a.attgenerated
+           a.atthasmissing, a.attgenerated, a.attcollation
     from tables t
     join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
 ),
@@ -183,7 +210,7 @@ types as materialized (
 ),
 columns as materialized (
     select a.attrelid, string_agg(concat_ws(',', a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull,
-                                  a.atthasdef, a.attidentity, a.atthasmissing, types.print,
+                                  a.atthasdef, a.attidentity, a.atthasmissing, a.attcollation, types.print,
                                   case when a.attgenerated <> '' then (
                                       select pg_catalog.md5(d.adbin::text) from pg_catalog.pg_attrdef d
                                       where d.adrelid = a.attrelid and d.adnum = a.attnum) end),
@@ -192,7 +219,11 @@ columns as materialized (
 )
 select t.nspname::text, t.relname::text, md5(concat_ws('|',
     t.oid, t.relkind, t.relfilenode, pg_catalog.has_schema_privilege(t.schema, 'USAGE'),
-    pg_catalog.has_table_privilege(t.oid, 'SELECT'), columns.print, leaves.print,
+    pg_catalog.has_table_privilege(t.oid, 'SELECT'), case when not pg_catalog.has_table_privilege(t.oid, 'SELECT') then (
+        select string_agg(a.attnum::text, ',' order by a.attnum) from pg_catalog.pg_attribute a
+        where a.attrelid = t.oid and not a.attisdropped
+          and pg_catalog.has_column_privilege(t.oid, a.attnum, 'SELECT')) end,
+    columns.print, leaves.print,
     (select string_agg(concat_ws(',', i.indexrelid, i.indkey, i.indisunique, i.indisprimary, i.indisvalid,
                                  i.indimmediate), ';' order by i.indexrelid)
      from pg_catalog.pg_index i where i.indrelid = t.oid),

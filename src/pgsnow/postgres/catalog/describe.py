@@ -42,7 +42,7 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
     with translating(str(name)), conn.cursor(row_factory=dict_row) as cursor:
         table = cursor.execute(_SQL["table"], [name.schema, name.table]).fetchone()
         if table is None:
-            raise SourceTableMissing(f"{name}: there is no such table")
+            raise _missing(name, cursor.execute(_SQL["similar"], [name.schema, name.table]).fetchone() or {})
         _check(name, table)
         oid = {"table": table["oid"]}
         leaves = cursor.execute(_SQL["leaves"], oid).fetchall()
@@ -64,6 +64,9 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         filenode=_filenode([table, *leaves]),
         estimated_rows=table["estimated_rows"],
         total_bytes=table["total_bytes"],
+        unreadable=tuple((name, quoted) for name, quoted in table["unreadable"]),
+        quoted=table["quoted_table"],
+        role=table["quoted_role"],
     )
 
 
@@ -71,6 +74,15 @@ def _filenode(stored: Sequence[Mapping[str, Any]]) -> str:
     """A hash of the files that store the rows; empty if there are none."""
     nodes = [table["filenode"] for table in stored if table["filenode"]]
     return hashlib.sha256(";".join(nodes).encode()).hexdigest()[:16] if nodes else ""
+
+
+def _missing(name: SourceName, found: Mapping[str, Any]) -> SourceTableMissing:
+    """The error for a table that does not exist, with tables of the same name in another case or another schema."""
+    what = "there is no such table" if found["has_schema"] else f"there is no schema {name.schema}"
+    advice = f"Database {found['database']} has no such table. Correct `source:` in sync_config.yaml."
+    if found["others"]:
+        advice += f" It has {', '.join(found['others'])}."
+    return SourceTableMissing(f"{name}: {what}", advice=advice)
 
 
 def _check(name: SourceName, table: Mapping[str, Any]) -> None:

@@ -35,8 +35,9 @@ def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTabl
         or table.rows_hidden
     ):
         return table
-    columns = [column.name for column in table.source.columns if column.type_name in WATERMARK_TYPES]
-    numbers = [column.name for column in table.source.columns if is_unbounded(column)]
+    readable = [column for column in table.source.columns if table.source.may_read(column.name)]
+    columns = [column.name for column in readable if column.type_name in WATERMARK_TYPES]
+    numbers = [column.name for column in readable if is_unbounded(column)]
     try:
         with translating(str(table.name)), conn.transaction():
             conn.execute(IN_ORDER)
@@ -71,7 +72,8 @@ def _size(table: SurveyedTable) -> Composed:
 
 def _counts(table: SurveyedTable, columns: list[str], numbers: list[str]) -> Composed:
     """One row: rows, transactions, then _FIGURES for each column, then two for each number."""
-    inner: list[Composable] = [SQL("null as writer" if table.foreign_partitions else "xmin::text as writer")]
+    has_writer = not table.foreign_partitions and table.source.may_read("xmin")
+    inner: list[Composable] = [SQL("xmin::text as writer" if has_writer else "null as writer")]
     outer: list[Composable] = [SQL("count(*), count(distinct writer)")]
     for number, column in enumerate(columns):
         value, up = Identifier(f"v{number}"), Identifier(f"up{number}")

@@ -94,6 +94,9 @@ def _surveyed(table: Row, rows: Mapping[str, Sequence[Row]]) -> SurveyedTable:
             sequence_cache=tuple((s["column"], s["cache"], s["increment"]) for s in rows["sequences"]),
             estimated_rows=table["estimated_rows"],
             total_bytes=table["total_bytes"],
+            unreadable=tuple((name, quoted) for name, quoted in table["unreadable"] or ()),
+            quoted=table["quoted"],
+            role=table["role"],
         ),
         facts={
             column["name"]: _facts(column, statistics.get(column["name"], {}), moved, at_insert)
@@ -125,6 +128,7 @@ def _column(row: Row) -> Column:
         category=row["category"],
         not_null=row["not_null"],
         has_default=row["has_default"],
+        nondeterministic=row["nondeterministic"],
         always_identity=row["always_identity"],
     )
 

@@ -37,7 +37,12 @@ select c.oid::bigint as oid,
             else c.relpages + coalesce(toast.relpages, 0) end::bigint
            * current_setting('block_size')::bigint as total_bytes,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') as may_use_schema,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') as may_select,
+       pg_catalog.has_any_column_privilege(c.oid, 'SELECT') as may_select,
+       case when not pg_catalog.has_table_privilege(c.oid, 'SELECT') then array(
+           select array[a.attname::text, pg_catalog.quote_ident(a.attname)] from pg_catalog.pg_attribute a
+           where a.attrelid = c.oid and not a.attisdropped
+             and not pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') order by a.attnum) end as unreadable,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as quoted,
        pg_catalog.quote_ident(current_user) as role,
        case when c.relrowsecurity and c.relforcerowsecurity then 'forced'
             when c.relrowsecurity then 'on' else 'off' end as row_security,
@@ -77,13 +82,13 @@ order by n.nspname, c.relname;
 with recursive resolved as (
     select a.attrelid, a.attnum, a.attname, a.attnotnull, a.atthasdef or a.attidentity <> '' as has_default,
            a.attgenerated <> '' as generated, a.attidentity = 'a' and not c.relhassubclass as always_identity,
-           a.atttypid as type, a.atttypmod as typmod
+           a.atttypid as type, a.atttypmod as typmod, a.attcollation
     from pg_catalog.pg_attribute a
     join pg_catalog.pg_class c on c.oid = a.attrelid
     where a.attrelid = any(%(tables)s) and a.attnum > 0 and not a.attisdropped
     union all
     select r.attrelid, r.attnum, r.attname, r.attnotnull or t.typnotnull, r.has_default, r.generated, r.always_identity,
-           t.typbasetype, case when r.typmod = -1 then t.typtypmod else r.typmod end
+           t.typbasetype, case when r.typmod = -1 then t.typtypmod else r.typmod end, r.attcollation
     from resolved r
     join pg_catalog.pg_type t on t.oid = r.type and t.typtype = 'd'
 )
@@ -98,6 +103,9 @@ select r.attrelid::bigint as table,
        r.attnotnull as not_null,
        r.has_default,
        r.generated,
+       exists (
+           select from pg_catalog.pg_collation l
+           where l.oid = r.attcollation and not l.collisdeterministic) as nondeterministic,
        r.always_identity,
        coalesce(d.adbin::text ~ (select ':funcid (' || string_agg(f::oid::text, '|') || ') '
                                  from unnest(array['now()', 'transaction_timestamp()', 'statement_timestamp()',

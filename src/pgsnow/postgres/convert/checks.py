@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
-from pgsnow.model.types.overflow import Overflow, beginning
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field, without_overflow
+from pgsnow.model.types.overflow import NEVER_OF_KEYS, Overflow, beginning
 from pgsnow.model.types.variant import misfit
 from pgsnow.postgres.convert.json_scan import rows_to_inspect
 from pgsnow.postgres.text_values import FIRST_DAY, LAST_DAY, MICROSECONDS_A_DAY, is_before_2000, text_at
@@ -34,6 +34,8 @@ class Checked:
     why: Callable[[int], str] = lambda _row: ""
     changed: pa.Array | None = None
     """Which cells `on_overflow` has changed: booleans without NULL, or None if none."""
+    admitted_by: Callable[[int], tuple[str, ...]] = lambda _row: ()
+    """The choices of `on_overflow` that would accept the value of a bad row, by row index."""
 
 
 def check(field: Field, column: pa.Array) -> Checked:
@@ -99,14 +101,27 @@ def _overflown(
     bad: pa.Array,
     why: Callable[[int], str],
     nearest: Callable[[], pa.Array] | None = None,
+    *,
+    as_text: bool = True,
 ) -> Checked:
     """Apply `on_overflow` to values that the type cannot hold. nearest: makes the column with the closest values in
-    their place, if there are such."""
+    their place, if there are such. as_text: the values' text would fit."""
     if field.overflow is Overflow.NULL:
         return Checked(_blanked(values, bad), changed=bad)
     if field.overflow is Overflow.CLAMP and nearest is not None:
         return Checked(nearest(), changed=bad)
-    return _without(values, bad, why)
+    choices = admitting(field, as_text=as_text, clamps=nearest is not None)
+    return Checked(_blanked(values, bad), bad, why, admitted_by=lambda _row: choices)
+
+
+def admitting(field: Field, *, as_text: bool, clamps: bool) -> tuple[str, ...]:
+    """The choices of `on_overflow` under which a value that the field's type cannot hold is loaded. as_text: its text
+    would fit. clamps: there is a nearest value."""
+    texts = as_text and without_overflow(field.type) != field.type
+    choices = ((Overflow.CLAMP, clamps), (Overflow.NULL, True), (Overflow.TEXT, texts))
+    return tuple(
+        choice.value for choice, accepts in choices if accepts and not (field.key and choice in NEVER_OF_KEYS)
+    )
 
 
 def _ranged(field: Field, array: pa.Array, raw: pa.DataType, lowest: int, highest: int) -> Checked:
@@ -142,6 +157,7 @@ def _sized(field: Field, array: pa.Array, limit: int) -> Checked:
         too_long,
         lambda row: f"{sizes[row].as_py()} bytes; {kind} holds at most {limit}",
         None if kind == "VARIANT" else lambda: _cut(array, too_long, limit),
+        as_text=False,
     )
 
 
@@ -168,10 +184,13 @@ def _variant(field: Field, array: pa.Array) -> Checked:
 def _joined(first: Checked, second: Checked) -> Checked:
     """The result of two checks of one column, the second of which saw the values that the first has left."""
 
-    def why(row: int) -> str:
-        return first.why(row) if first.bad is not None and first.bad[row].as_py() else second.why(row)
+    def of(row: int) -> Checked:
+        return first if first.bad is not None and first.bad[row].as_py() else second
 
-    return Checked(second.values, either(first.bad, second.bad), why, either(first.changed, second.changed))
+    return Checked(
+        second.values, either(first.bad, second.bad), lambda row: of(row).why(row),
+        either(first.changed, second.changed), lambda row: of(row).admitted_by(row),
+    )  # fmt: skip
 
 
 def either(one: pa.Array | None, other: pa.Array | None) -> pa.Array | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.batch import Page, Rejected
+from pgsnow.model.batch import BadColumn, Page, Rejected
 from pgsnow.model.errors import SourceQueryFailed
 from pgsnow.model.metadata_columns import HASH_COLUMN
 from pgsnow.model.plan import TablePlan
@@ -100,28 +100,27 @@ class Converter:
     def _filter_rows(
         self, batch: pa.RecordBatch, rows: pa.RecordBatch, faults: Sequence[tuple[Field | None, Checked]]
     ) -> Converted:
-        first: dict[int, tuple[Field | None, Checked]] = {}
+        found: dict[int, dict[str | None, Checked]] = {}
         for field, fault in faults:
             for row in pc.indices_nonzero(fault.bad).to_pylist():
-                first.setdefault(row, (field, fault))
-        rejected = tuple(
-            self._rejected(
-                batch,
-                row,
-                f"{field.source}: {fault.why(row)}" if field else fault.why(row),
-                field.source if field else None,
-            )
-            for row, (field, fault) in sorted(first.items(), key=lambda item: item[0])
-        )
-        good = pa.array([row not in first for row in range(rows.num_rows)])
+                found.setdefault(row, {}).setdefault(field.source if field else None, fault)
+        rejected = tuple(self._rejected(batch, row, found[row]) for row in sorted(found))
+        good = pa.array([row not in found for row in range(rows.num_rows)])
         return Converted(rows.filter(good), rejected, good)
 
-    def _rejected(self, batch: pa.RecordBatch, row: int, reason: str, column: str | None) -> Rejected:
+    def _rejected(self, batch: pa.RecordBatch, row: int, faults: Mapping[str | None, Checked]) -> Rejected:
+        """The row with all of its faults, by column in the order of the fields (None: the row as a whole)."""
+        names = [field.source for field in self._plan.fields if field.source in faults]
+        bad = tuple(BadColumn(name, faults[name].why(row), faults[name].admitted_by(row)) for name in names)
+        reasons = [f"{column.name}: {column.reason}" for column in bad]
+        if (whole := faults.get(None)) is not None:
+            reasons.append(whole.why(row))
+        reason, column, known = "; ".join(reasons), ", ".join(names) or None, bad if whole is None else ()
         if self._plan.pk:
-            return Rejected(self._key(batch, row), reason, column)
+            return Rejected(self._key(batch, row), reason, column, columns=known)
         fields = zip(self._plan.fields, batch.columns, strict=False)
         texts = {field.source: text_at(_plain(array), row) for field, array in fields}
-        return keyless_row(texts, reason, column)
+        return replace(keyless_row(texts, reason, column), columns=known)
 
     def _key(self, batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
         at = {field.source: index for index, field in enumerate(self._plan.fields)}

@@ -20,7 +20,7 @@ from pgsnow.model.table import Column
 from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.overflow import Overflow
 from pgsnow.postgres import sql
-from pgsnow.postgres.convert.checks import Checked
+from pgsnow.postgres.convert.checks import Checked, admitting
 
 OVERSIZE = "__pgsnow_long"
 """Name of the last column of a read that may have oversize values: NULL, or `<field>=<bytes>` of each, joined
@@ -121,7 +121,9 @@ def _checked(plan: TablePlan, at: int, sizes: dict[int, int], rows: int) -> Chec
     field = plan.fields[at]
     if field.overflow is Overflow.NULL:
         return Checked(mask, changed=mask)
-    return Checked(mask, mask, lambda row: _reason(field, sizes[row]))
+    clamps = field.type.snowflake != "VARIANT" and field.type.postgres != "bpchar"
+    choices = admitting(field, as_text=False, clamps=clamps)
+    return Checked(mask, mask, lambda row: _reason(field, sizes[row]), admitted_by=lambda _row: choices)
 
 
 def _reason(field: Field, size: int) -> str:

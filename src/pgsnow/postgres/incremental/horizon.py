@@ -17,13 +17,15 @@ https://www.postgresql.org/docs/current/view-pg-locks.html
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Literal
 
-from pgsnow.model.checkpoint import Horizon, ServerIdentity, VirtualXids
+from pgsnow.model.checkpoint import Horizon, Position, ServerIdentity, VirtualXids
+from pgsnow.postgres import sql
 from pgsnow.postgres.connection import READER_NAME
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.window import EPOCH, HALF
@@ -32,7 +34,7 @@ from pgsnow.postgres.incremental.window import EPOCH, HALF
 # transaction of a message with several statements, are the moment that the message arrived.
 # A process of a user whose queries we may not see shows '<insufficient privilege>'; one with track_activities off
 # shows no start. Without a user (autovacuum) or a database (launchers) it writes no row that pgsnow reads.
-_RUNNING = SQL("""
+_RUNNING = """
 select to_json(statement_timestamp()) #>> '{{}}',
        to_json(least(statement_timestamp(), min(least(
            xact_start,
@@ -40,16 +42,42 @@ select to_json(statement_timestamp()) #>> '{{}}',
        count(*) filter (where usesysid is not null and datid is not null
                           and (query = '<insufficient privilege>' or state = 'disabled')),
        pg_is_in_recovery(),
-       (select system_identifier::text from pg_control_system()),
-       case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint())
-            else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end
+       (select oid::bigint from pg_database where datname = current_database()),
+       case when pg_is_in_recovery() then '' else extract(epoch from pg_postmaster_start_time())::text end,
+       {identity}
 from pg_stat_activity
 where (datid is null or datid = (select oid from pg_database where datname = current_database()))
   and backend_type is distinct from 'autovacuum worker'
   and backend_type is distinct from 'walsender'
   and application_name is distinct from {reader}
   and pid <> pg_backend_pid()
-""").format(reader=Literal(READER_NAME))
+"""
+
+# A shutdown, and recovery after a crash, end with a checkpoint that is its own redo point; one of a running server
+# never is. So until the next one it shows where the log ended when the server was started.
+_FULL_IDENTITY = SQL("""{lsn},
+       (select system_identifier::text from pg_control_system()),
+       case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint()) else {timeline} end,
+       case when not pg_is_in_recovery() then
+            (select (checkpoint_lsn - '0/0'::pg_lsn)::bigint
+             from pg_control_checkpoint() where checkpoint_lsn = redo_lsn)
+       end""")
+_TIMELINE = SQL("('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int")
+_IDENTITIES = (
+    _FULL_IDENTITY.format(lsn=sql.LSN, timeline=_TIMELINE),
+    SQL("{lsn}, '', case when pg_is_in_recovery() then 0 else {timeline} end, null::bigint").format(
+        lsn=sql.LSN, timeline=_TIMELINE
+    ),
+    SQL("null::bigint, '', 0, null::bigint"),
+)
+"""End of the write-ahead log, system identifier, timeline, and where the server resumed. The later ones do without
+functions that a role may lack the right to call, or that a server derived from PostgreSQL may not have."""
+
+_NOT_READABLE = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.UndefinedFunction,
+)
 
 # An expression's subqueries run in the order of the list, its snapshot is taken before them, and so is xmax: a
 # transaction that is in neither list has ended before, or gets an xid from xmax on. Every role may see backend_xid.
@@ -104,17 +132,22 @@ def take_horizon(
             "a horizon must be taken outside of a transaction, where each statement sees the present"
         )
     with translating():
-        taken_at, low, hidden, standby, system, timeline = _one(conn, _RUNNING)
-        identity = ServerIdentity(system, timeline)
+        for known in _IDENTITIES:
+            with suppress(*(() if known is _IDENTITIES[-1] else _NOT_READABLE)):
+                found = _one(conn, SQL(_RUNNING).format(reader=Literal(READER_NAME), identity=known))
+                break
+        taken_at, low, hidden, standby, database, started, lsn, system, timeline, resumed = found
+        identity, position = ServerIdentity(system, timeline), Position(database, started, lsn)
         if standby:
-            return Horizon(identity, taken_at, "-infinity", standby=True), None
+            return Horizon(identity, taken_at, "-infinity", standby=True, position=position), None
         seen = None
         if hidden:
             taken_at, low, seen = _list_virtual_xids(conn, listing or VirtualXids())
         xmax, sessions, prepared = _one(conn, _OPEN)
     # The lists have the low 32 bits; the xid is less than 2^31 away from xmax.
     running = tuple(sorted({xmax - HALF + (xid - xmax + HALF) % EPOCH for xid in (*sessions, *prepared)}))
-    return Horizon(identity, taken_at, low, prepared=bool(prepared), running=running, next_xid=xmax), seen
+    horizon = Horizon(identity, taken_at, low, bool(prepared), False, position, resumed, running, xmax)
+    return horizon, seen
 
 
 def _list_virtual_xids(conn: psycopg.Connection[Any], before: VirtualXids) -> tuple[str, str, VirtualXids]:

@@ -22,8 +22,8 @@ from pgsnow.postgres.incremental.window import UNBOUNDED
 @dataclass(frozen=True, slots=True)
 class ReadPoint:
     """The point that a probe or a read saw a table at: the read mode, the snapshot's xmin and xmax, the state of an
-    integer watermark's sequence in watermark mode, whether a standby answered, the plan's shape, and the seconds
-    between two audits."""
+    integer watermark's sequence in watermark mode, whether a standby answered, the plan's shape, the seconds between
+    two audits, and the end of the write-ahead log after the snapshot was taken (as in Position)."""
 
     mode: ReadMode
     x: int
@@ -32,6 +32,7 @@ class ReadPoint:
     standby: bool = False
     shape: str | None = None
     audit_every: float = 0.0
+    lsn: int | None = None
 
     @property
     def restarted(self) -> bool:
@@ -78,6 +79,7 @@ def next_checkpoint(
         shape=point.shape,
         content_hash=content_hash,
         last_watermark=last_watermark or (past.last_watermark if past else None),
+        position=replace(horizon.position, lsn=point.lsn) if horizon.position else None,
     )
 
 

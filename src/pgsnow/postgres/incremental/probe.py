@@ -15,7 +15,7 @@ from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.content_hash import content_hash
 from pgsnow.postgres.incremental.keyset import beyond
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
-from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, lsn_for
 
 _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 """A subquery without outer references is evaluated once a statement, not once a row."""
@@ -23,11 +23,13 @@ _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None."""
+    """The result of one probe. busy: there are rows to read. full_read: why everything must be read, or None.
+    kept_until: as in ReadStrategy."""
 
     point: ReadPoint
     busy: bool
     full_read: str | None
+    kept_until: str | None = None
 
 
 def probe(
@@ -49,14 +51,15 @@ def probe(
         elif strategy.window is not None:
             condition = strategy.window.condition(_XMAX)
         any_row = SQL("exists (select from {} where {})").format(sql.table(plan), condition)
-        query = SQL("select {}, pg_is_in_recovery(), {}").format(
-            sql.TXIDS, content_hash(plan) if plan.whole else any_row
+        query = SQL("select {}, pg_is_in_recovery(), {}, {}").format(
+            sql.TXIDS, lsn_for(horizon), content_hash(plan) if plan.whole else any_row
         )
-        ((x, xmax, standby, found),) = conn.execute(query).fetchall()
+        ((x, xmax, standby, lsn, found),) = conn.execute(query).fetchall()
     reason = strategy.full_read_at(checkpoint, x, xmax)
-    point = strategy.read_point(x, xmax, standby=standby)
+    point = strategy.read_point(x, xmax, standby=standby, lsn=lsn)
     if not plan.whole:
-        return Probe(point, busy=found or reason is not None, full_read=reason)
+        busy = found or reason is not None
+        return Probe(point, busy, full_read=reason, kept_until=strategy.kept_until)
     if reason is None and checkpoint is not None and checkpoint.content_hash != found:
         reason = CONTENT_CHANGED
     return Probe(point, busy=reason is not None, full_read=reason)

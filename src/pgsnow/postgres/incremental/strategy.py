@@ -9,8 +9,17 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Literal
 
-from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.checkpoint import (
+    LOG_WENT_BACK,
+    XIDS_WENT_BACK,
+    Checkpoint,
+    Horizon,
+    ReadMode,
+    break_in_history,
+    is_restarted,
+)
 from pgsnow.model.config.sync_config import LateRows, TableMode
+from pgsnow.model.errors import SourceAccessDenied
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, bounding_low
@@ -31,6 +40,8 @@ _MODES = {
     LateRows.LOOKBACK: (ReadMode.LOOKBACK,),
     LateRows.OFF: (ReadMode.CURSOR,),
 }
+_BY_XID = frozenset({ReadMode.XMIN, ReadMode.LOOKBACK})
+"""Modes that cannot do without transaction ids. (A lookback would find the newest rows again in each tick.)"""
 _LOSSLESS = _MODES[LateRows.LOSSLESS]
 _OTHER_MODES = {
     TableMode.XMIN: (ReadMode.XMIN, ReadMode.WATERMARK),
@@ -52,18 +63,20 @@ _WHY_BY_WATERMARK = {
 
 @dataclass(frozen=True, slots=True)
 class ReadStrategy:
-    """`full_read`: why everything must be read; None: the rows of `window` are enough."""
+    """`full_read`: why everything must be read; None: the rows of `window` are enough. kept_until: the newest watermark
+    of the rows that are still as they were read, if rows with newer ones were read (only after a restart)."""
 
     mode: ReadMode
     shape: str
     full_read: str | None
     window: Window | None
     sequence: SequenceState | None = None
+    kept_until: str | None = None
     audit_every: float = 0.0
 
-    def read_point(self, x: int, xmax: int, *, standby: bool) -> ReadPoint:
-        """The strategy applied to a snapshot with this xmin and xmax."""
-        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, self.audit_every)
+    def read_point(self, x: int, xmax: int, *, standby: bool, lsn: int | None) -> ReadPoint:
+        """The strategy applied to a snapshot with this xmin and xmax, and this end of the write-ahead log."""
+        return ReadPoint(self.mode, x, xmax, self.sequence, standby, self.shape, self.audit_every, lsn)
 
     def full_read_at(self, checkpoint: Checkpoint | None, x: int, xmax: int) -> str | None:
         """Why everything must be read, now that the snapshot's xmin and xmax are known; or None."""
@@ -88,14 +101,18 @@ def choose_strategy(
 
     full: a person requested a full read, which also lets a table in xmin mode try its watermark again.
     because: why everything must be read, if that cannot be seen from the checkpoint.
-    fetch: asks Postgres about an integer watermark's sequence; not called for other tables. Raises what it raises."""
+    fetch: asks Postgres about an integer watermark's sequence, and for a row that was read after a restart that nothing
+    else explains; not called otherwise. Raises what it raises, and
+    SourceAccessDenied if the mode needs transaction ids that the role may not read."""
     reason = because or reason_to_read_all(plan, checkpoint, horizon) or ("requested" if full else None)
     mode = mode_of(plan, None if full else checkpoint)
     sequence = None
     if mode is ReadMode.WATERMARK and is_integer(plan):
         sequence = read_sequence(fetch, plan, None if reason else checkpoint, horizon)
         mode = ReadMode.XMIN if sequence is None else mode
-    window = None
+    if mode in _BY_XID and not plan.has_xmin:
+        raise _xmin_denied(plan, mode)
+    window, kept_until = None, None
     if reason is None and checkpoint is not None:
         # A sequence that went back has given small values again: by xid alone, this once.
         restarted = sequence is not None and sequence.restarted
@@ -105,7 +122,14 @@ def choose_strategy(
             # No audit follows in xmin mode: what the watermark hid since the last one is read now.
             since, seen = min(since, checkpoint.audit_x or 0), frozenset()
         window = Window(plan, since, bound, seen, checkpoint.again)
-    return ReadStrategy(mode, plan.shape, reason, window, sequence, plan.config.audit_every)
+        if is_restarted(checkpoint, horizon) and not plan.whole:
+            from pgsnow.postgres.incremental.restart import after_restart  # rare
+
+            window, reason, kept_until = after_restart(fetch, mode, window, checkpoint, horizon)
+            reason = LOG_WENT_BACK if restarted else reason
+    return ReadStrategy(
+        mode, plan.shape, reason, window, sequence, kept_until, audit_every=plan.config.audit_every
+    )
 
 
 def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Horizon) -> Composable | None:
@@ -113,7 +137,17 @@ def _bound(plan: TablePlan, mode: ReadMode, checkpoint: Checkpoint, horizon: Hor
         return lookback_bound(plan, checkpoint, horizon)
     if mode is not ReadMode.WATERMARK:
         return lower_bound(plan, UNBOUNDED)
-    return lower_bound(plan, bounding_low(checkpoint), at_most=checkpoint.last_watermark)
+    at_most = checkpoint.last_watermark if plan.has_xmin else None
+    return lower_bound(plan, bounding_low(checkpoint), at_most=at_most)
+
+
+def _xmin_denied(plan: TablePlan, mode: ReadMode) -> SourceAccessDenied:
+    """The error of a table that is read by transaction id, where the role may not read those."""
+    source = plan.source
+    return SourceAccessDenied(
+        f"{source.name}: role {source.role} may not read the system column xmin ({why_mode(plan, mode)})",
+        advice=f"{source.grant_on(['xmin'])} Or write `mode: full`, which needs no system column.",
+    )
 
 
 def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
@@ -145,9 +179,11 @@ def seen_xid(
     taken for read. Only a watermark between the bound and the present shows that a row is new.
     """
     xid = window.xid
-    if xmax < EPOCH:
+    if xmax < EPOCH and window.always_from is None:
         return xid
-    if window.bound is None:
+    if (
+        window.bound is None or window.always_from is not None
+    ):  # the latter: other transactions may get the xid
         return SQL("null::bigint")
     column = sql.watermark(plan)
     return SQL("case when {} >= {} and {} <= {} then {} end").format(
@@ -168,10 +204,8 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     """Why an incremental read cannot continue from this checkpoint, as far as is known before a snapshot; or None."""
     if checkpoint is None:
         return "first read"
-    if checkpoint.identity.system_identifier != horizon.identity.system_identifier:
-        return "the source is another server"
-    if checkpoint.identity.timeline != horizon.identity.timeline:
-        return "the source's timeline changed (failover or restore)"
+    if broken := break_in_history(checkpoint, horizon):
+        return broken
     if checkpoint.shape not in (None, plan.shape, plan.older_shape):
         return "the configuration changed"
     # A lossless checkpoint has missed nothing, so a lookback may continue from it.
@@ -185,11 +219,16 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     return None
 
 
+def lsn_for(horizon: Horizon) -> Composable:
+    """The SQL expression for the end of the write-ahead log; NULL if the horizon shows that it cannot be read."""
+    return sql.LSN if horizon.position and horizon.position.lsn is not None else SQL("null::bigint")
+
+
 def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int, since: int | None = None) -> str | None:
     """Why a snapshot with this xmin and xmax cannot continue from the checkpoint, with a window from `since` on (None:
     from the checkpoint's x); or None."""
     if x < checkpoint.x:
-        return "transaction ids went back (another server, or an older state of this one)"
+        return XIDS_WENT_BACK
     if xmax - (checkpoint.x if since is None else since) >= HALF:
         return "more than 2^31 transactions since the last read"
     return None
@@ -200,6 +239,11 @@ def why_mode(plan: TablePlan, mode: ReadMode) -> str:
     if mode in _WHY_WITHOUT_WATERMARK:
         return _WHY_WITHOUT_WATERMARK[mode]
     watermark = plan.watermark.name if plan.watermark is not None else None
+    if mode is ReadMode.WATERMARK and not plan.has_xmin:
+        return (
+            f"rows are found by {watermark} alone, because the role may not read xmin: some are read again, and an"
+            " audit that is due reads the whole table if any row has changed"
+        )
     if mode is not ReadMode.XMIN:
         return _WHY_BY_WATERMARK[mode].format(watermark)
     if plan.config.mode is TableMode.XMIN or watermark is None:

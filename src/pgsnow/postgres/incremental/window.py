@@ -6,8 +6,11 @@ I2  The transaction that wrote it began at the horizon's `low` or later, and so 
     statement_timestamp() and clock_timestamp().                                                      (horizon.py)
 I3  So reading `watermark >= low and xid >= xmin(k)` after snapshot k misses nothing that k missed. Either term alone
     would do: the xid term trims re-reads, the watermark term lets an index serve.              (Window.condition)
+    A role with grants on single columns may not read xmin: then the watermark term alone is used, strictly above an
+    integer bound, and not below the newest watermark read, as that row would be read in each tick.
 I4  Xids are comparable on one server and timeline only, and their low 32 bits order them over a distance of less
-    than 2^31 only; otherwise everything is read.                                                    (strategy.py)
+    than 2^31 only; otherwise everything is read. A server that was restored to an older state gives xids again that
+    were read: after each restart, rows as new as the last read are read whatever their xid.         (strategy.py)
 I5  Once (xmin, low) are taken before the first page, later pages may use snapshots of their own.
                                                                       (read/keyset_reader.py, read/chunk_reader.py)
 I6  I2 fails for watermarks that the application supplies, for logical replicas and for clocks that step back. max_skew
@@ -40,13 +43,17 @@ _UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Universal", "UCT"
 @dataclass(frozen=True, slots=True)
 class Window:
     """Rows written by transactions from `since` on, with a watermark of at least `bound` (None: any), and whose xid is
-    not in `seen`: those were read already. Rows with an xid in `again` too, whatever their watermark."""
+    not in `seen`: those were read already. Rows with an xid in `again` too, whatever their watermark. always_from: rows
+    with a watermark from here on are read whatever their xid (None: none), which finds what was written under xids that
+    a restored server has given again. nulls: so are those without a watermark."""
 
     plan: TablePlan
     since: int
     bound: Composable | None
     seen: frozenset[int] = frozenset()
     again: frozenset[int] = frozenset()
+    always_from: Composable | None = None
+    nulls: bool = False
 
     @property
     def xid(self) -> Composed:
@@ -58,20 +65,27 @@ class Window:
 
     def condition(self, xmax: Composable) -> Composable:
         """The WHERE condition, with the table's own `where`. xmax: of the snapshot that reads, as SQL."""
-        in_xids = SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
-            Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
-        )
-        not_too_old = not_seen = None
-        if self.bound is not None:
+        in_xids = not_too_old = not_seen = None
+        if self.plan.has_xmin:
+            in_xids = SQL("mod(xmin::text::bigint - {} + {}, {}) < {} - {}").format(
+                Literal(self.since % EPOCH), Literal(EPOCH), Literal(EPOCH), xmax, Literal(self.since)
+            )
+        if self.bound is not None and (self.plan.has_xmin or not self.again):
             # A NULL does not show when the row was written, so it passes. (Also where the catalog said NOT NULL: that
             # may have been dropped since, and a planner that knows the constraint drops the term.)
             column = sql.watermark(self.plan)
-            not_too_old = SQL("({} >= {} or {} is null)").format(column, self.bound, column)
-        if self.seen:
+            since = SQL(">=" if in_xids is not None or not is_integer(self.plan) else ">")
+            not_too_old = SQL("({} {} {} or {} is null)").format(column, since, self.bound, column)
+        if self.seen and in_xids is not None:
             seen = Literal("{" + ",".join(map(str, sorted(self.seen))) + "}")
             not_seen = SQL("{} <> all ({}::bigint[])").format(self.xid, seen)
-        condition = sql.both([not_too_old, in_xids, not_seen])
-        if self.again:
+        new: Composable = sql.both([in_xids, not_seen])
+        if self.always_from is not None and in_xids is not None:
+            column = sql.watermark(self.plan)
+            null = SQL(" or {} is null").format(column) if self.nulls else SQL("")
+            new = SQL("({} or {} >= {}{})").format(new, column, self.always_from, null)
+        condition = sql.both([not_too_old, new])
+        if self.again and self.plan.has_xmin:
             again = Literal("{" + ",".join(map(str, sorted(self.again))) + "}")
             condition = SQL("(({}) or {} = any ({}::bigint[]))").format(condition, self.xid, again)
         return sql.both([condition, sql.where_given(self.plan)])

@@ -5,7 +5,8 @@ CLUSTER, a rewriting ALTER TABLE, TRUNCATE) moves it, and then SchemaMoved is ra
 snapshot of `plan_backfill` saw, and that is still alive, is in the range that holds its ctid, whenever that
 is read; any other has an xid and a watermark that a read from the backfill plan's checkpoint covers (I1, I2
 and I5 of window.py). The whole argument: docs/decisions/17-a-backfill-in-chunks.md. TID range scans:
-https://www.postgresql.org/docs/release/14.0/ Where there are none, ranges of the key serve: key_ranges.py.
+https://www.postgresql.org/docs/release/14.0/ Where there are none, or the role may not read
+ctid, ranges of the key serve: key_ranges.py.
 """
 
 from __future__ import annotations
@@ -19,14 +20,21 @@ from psycopg.sql import SQL, Composed, Literal
 
 from pgsnow.model.backfill import Blocks, Keys, Range, block_ranges
 from pgsnow.model.batch import Page
-from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.checkpoint import (
+    WENT_BACK,
+    Checkpoint,
+    Horizon,
+    ReadMode,
+    break_in_history,
+    is_unproven,
+)
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.strategy import choose_strategy, reason_in_xids
+from pgsnow.postgres.incremental.strategy import choose_strategy, lsn_for, reason_in_xids
 from pgsnow.postgres.read.key_ranges import in_keys, is_keyed, key_ranges
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
@@ -46,11 +54,16 @@ class BackfillPlan:
     chunks: tuple[Range, ...]
     x: int
     xmax: int
+    horizon: Horizon
 
     def continues(self, checkpoint: Checkpoint) -> bool:
         """True if a backfill that began with this earlier checkpoint may be continued."""
-        same_server = checkpoint.identity == self.checkpoint.identity
-        return same_server and reason_in_xids(checkpoint, self.x, self.xmax) is None
+        return not self.went_back(checkpoint) and reason_in_xids(checkpoint, self.x, self.xmax) is None
+
+    def went_back(self, checkpoint: Checkpoint) -> bool:
+        """True if the source may have lost rows since this earlier checkpoint."""
+        broken = break_in_history(checkpoint, self.horizon) or reason_in_xids(checkpoint, self.x, self.xmax)
+        return broken in WENT_BACK or is_unproven(checkpoint, self.horizon)
 
 
 def plan_backfill(
@@ -68,15 +81,18 @@ def plan_backfill(
 
     `horizon` was taken before. Raises what `open_snapshot` raises, SchemaMoved among it.
     """
-    with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+    with (
+        source.copy_connection() as connection,
+        open_snapshot(connection, plan, lsn_for(horizon)) as snap,
+    ):
         strategy = choose_strategy(snap.fetch, plan, checkpoint, horizon, full=full, because=because)
         reason = strategy.full_read_at(checkpoint, snap.x, snap.xmax)
         if reason is None:
             return None
-        point = strategy.read_point(snap.x, snap.xmax, standby=snap.standby)
+        point = strategy.read_point(snap.x, snap.xmax, standby=snap.standby, lsn=snap.lsn)
         chunks = _chunks(snap, plan) if strategy.mode in _LOSSLESS else _WHOLE
         return BackfillPlan(
-            reason, next_checkpoint(None, horizon, point, full=True), chunks, snap.x, snap.xmax
+            reason, next_checkpoint(None, horizon, point, full=True), chunks, snap.x, snap.xmax, horizon
         )
 
 
@@ -126,7 +142,7 @@ def _chunks(snap: Snapshot, plan: TablePlan) -> tuple[Range, ...]:
     limit = plan.config.max_mb_per_chunk * MEGABYTE
     if size <= limit:
         return _WHOLE
-    if all(by_blocks for *_, by_blocks, _ in stored):
+    if all(by_blocks for *_, by_blocks, _ in stored) and plan.source.may_read("ctid"):
         blocks = [blocks for blocks, *_ in stored]
         return block_ranges(blocks, max(1, int(sum(blocks) * limit / size)))
     return key_ranges(snap, plan, size / limit, size) if all(by_key for *_, by_key in stored) else _WHOLE

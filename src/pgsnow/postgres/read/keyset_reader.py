@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/functions-comparisons.html#ROW-WISE-COMP
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from types import TracebackType
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.incremental.keyset import beyond, has_order, order_columns
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
-from pgsnow.postgres.incremental.strategy import reason_to_read_all
+from pgsnow.postgres.incremental.strategy import lsn_for, reason_to_read_all
 from pgsnow.postgres.read.last_watermark import LastWatermark
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 
@@ -105,7 +105,10 @@ class KeysetReader:
     def _unordered(self, which: Composable) -> Iterator[Page]:
         """Rows that the cursor has no place for (their watermark is NULL or infinite), or that it has passed."""
         condition = sql.both([which, sql.where_given(self.plan)])
-        with self.source.copy_connection() as connection, open_snapshot(connection, self.plan) as snap:
+        with (
+            self.source.copy_connection() as connection,
+            open_snapshot(connection, self.plan, lsn_for(self.horizon)) as snap,
+        ):
             self._note_start(snap)
             query = SQL("select {} from {} where {}").format(
                 select_list(self.plan, guard=snap.may_hold_oversize),
@@ -118,7 +121,10 @@ class KeysetReader:
 
     def _next_page(self) -> tuple[int, Sequence[Page]]:
         """The number of rows read, and the page (none, if there are no more rows)."""
-        with self.source.copy_connection() as connection, open_snapshot(connection, self.plan) as snap:
+        with (
+            self.source.copy_connection() as connection,
+            open_snapshot(connection, self.plan, lsn_for(self.horizon)) as snap,
+        ):
             self._note_start(snap)
             batches = list(snap.batches(self._query(guard=snap.may_hold_oversize)))
         if not batches:
@@ -135,8 +141,9 @@ class KeysetReader:
         return batch.num_rows, list(converted.pages(self.plan))
 
     def _note_start(self, snap: Snapshot) -> None:
-        """The checkpoint holds the first snapshot of the read."""
-        self._point = self._point or ReadPoint(ReadMode.CURSOR, snap.x, snap.xmax, shape=self.plan.shape)
+        """The checkpoint holds the first snapshot of the read, and the end of the log as of the last one."""
+        point = self._point or ReadPoint(ReadMode.CURSOR, snap.x, snap.xmax, shape=self.plan.shape)
+        self._point = replace(point, lsn=snap.lsn)
 
     def _query(self, *, guard: bool) -> Composable:
         order = order_columns(self.plan)

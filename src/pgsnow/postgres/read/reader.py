@@ -24,10 +24,10 @@ from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitting_rows, oversize_rows
 from pgsnow.postgres.incremental.content_hash import ROW_HASHES, row_hashes
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, lsn_for, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
-from pgsnow.postgres.read.snapshot import check_not_replaced, open_snapshot
+from pgsnow.postgres.read.snapshot import open_snapshot
 
 XID = "__pgsnow_xid"
 """Name of the column with the rows' xids."""
@@ -101,7 +101,9 @@ class SnapshotReader:
         session keeps it locked), SourceTableMissing, SourceAccessDenied."""
         with ExitStack() as opening:
             connection = opening.enter_context(self.source.copy_connection())
-            self._snapshot = opening.enter_context(open_snapshot(connection, self.plan))
+            self._snapshot = opening.enter_context(
+                open_snapshot(connection, self.plan, lsn_for(self.horizon))
+            )
             snap, before = self._snapshot, self.before
             self._strategy = choose_strategy(
                 snap.fetch, self.plan, before, self.horizon, full=self.full, because=self.because
@@ -110,8 +112,12 @@ class SnapshotReader:
             if self.plan.whole and self.full_read is None:
                 self.full_read = CONTENT_CHANGED
             self._window = None if self.full_read else self._strategy.window
+            # Without xmin, the audit compares the content with what was read.
+            everything = self._window is None or self._window.bound is None
+            self._hashes = self.plan.whole or (everything and not self.plan.has_xmin)
             before = None if self.full_read else before
-            self._seen = SeenXids(snap.x, {xid for xid in before.seen if xid >= snap.x} if before else set())
+            seen = before.seen if before and not (self._window and self._window.always_from) else ()
+            self._seen = SeenXids(snap.x, {xid for xid in seen if xid >= snap.x})
             self._last = (
                 LastWatermark(self.plan, before.last_watermark if before else None)
                 if self.plan.watermark
@@ -148,12 +154,11 @@ class SnapshotReader:
                         self._last.add(batch.column(watermark_index(self.plan)), converted.good)
                     if (at := batch.schema.get_field_index(XID)) >= 0:
                         self._seen.add(batch.column(at))
-                    if self.plan.whole:
+                    if self._hashes:
                         self._content.add(batch)
                     yield from converted.pages(self.plan)
-        check_not_replaced(self._snapshot, self.plan)
         self._exhausted = True
-        self._open.close()  # loading the last rows may take long, and a standby cancels whoever holds a snapshot
+        self._open.close()  # loading the last rows may take long, and a standby cancels sessions that hold a snapshot
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that may be saved once all pages are in the target. Raises RuntimeError before the last page
@@ -164,11 +169,11 @@ class SnapshotReader:
         return next_checkpoint(
             self.before,
             self.horizon,
-            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby),
+            self._strategy.read_point(snap.x, snap.xmax, standby=snap.standby, lsn=snap.lsn),
             full=self.full_read is not None,
             seen=self._seen.xids,
             last_watermark=self._last.text if self._last else None,
-            content_hash=str(self._content) if self.plan.whole else None,
+            content_hash=str(self._content) if self._hashes else None,
         )
 
     def _queries(self) -> Iterator[Composable]:
@@ -184,20 +189,24 @@ class SnapshotReader:
 
     def _query(self, *, guard: bool, part: Composable | None = None) -> Composable:
         extra, source = extra_column(self.plan), from_clause(self.plan, guard=guard)
-        if self.plan.whole:
+        if self._hashes:
             extra.extend((Identifier(name), name) for name in ROW_HASHES)
             source = SQL("{}, {}").format(source, row_hashes(self.plan))
         condition = sql.both([sql.where_given(self.plan)])
         if (window := self._window) is not None:
             xmax = self._snapshot.xmax
-            xid = seen_xid(self.plan, window, xmax, self.horizon, self._strategy.sequence)
             condition = window.condition(Literal(xmax))
+            xid = None
+            if self.plan.has_xmin:
+                xid = seen_xid(self.plan, window, xmax, self.horizon, self._strategy.sequence)
             if self.whole_leaves:
                 whole = sql.both([sql.in_leaves(self.whole_leaves), sql.where_given(self.plan)])
                 condition = SQL("({})\n  or ({})").format(condition, whole)
                 # Rows of such a leaf may have any xid, which the window cannot distinguish from one of its own.
-                xid = SQL("case when not {} then {} end").format(sql.in_leaves(self.whole_leaves), xid)
-            extra.append((xid, XID))
+                if xid is not None:
+                    xid = SQL("case when not {} then {} end").format(sql.in_leaves(self.whole_leaves), xid)
+            if xid is not None:
+                extra.append((xid, XID))
         if part is not None:
             condition = SQL("({})\n  and {}").format(condition, part)
         return SQL("select {}\nfrom {}\nwhere {}").format(

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg
 import pyarrow as pa
 from psycopg.sql import SQL, Composable, Literal
 
@@ -24,10 +25,25 @@ from pgsnow.postgres.copy_connections import CopyConnection
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.read.prefetch import Prefetcher
 
+_BEGIN = "begin isolation level repeatable read read only"
 LOCKABLE = frozenset({"r", "p", "v"})
-"""Relkinds that LOCK TABLE takes; what is underneath (partitions, child tables, a view's tables) is locked with them.
+"""Relkinds that LOCK TABLE takes, from a role that may SELECT the whole table; what is underneath (partitions, child
+tables, a view's tables) is locked with them.
 A refreshed materialized view is whole in every snapshot, and a foreign table's rows are elsewhere.
 https://www.postgresql.org/docs/current/sql-lock.html"""
+
+# regclass sees the present, not the snapshot; the lock of the query that read lasts until the transaction ends.
+_NAMES_ANOTHER = SQL("select to_regclass({})::oid::bigint is distinct from {}")
+
+# What this transaction has locked: was it another file to the snapshot? A snapshot that is older than a TRUNCATE or a
+# rewriting ALTER TABLE shows no rows. pg_relation_filenode sees the present, pg_class the snapshot.
+_HAS_OTHER_FILES = SQL("""
+select coalesce(bool_or(c.oid is null or c.relkind in ('r', 'm') and c.relfilenode <> 0
+                        and pg_relation_filenode(c.oid) is distinct from c.relfilenode), false)
+from pg_locks l left join pg_class c on c.oid = l.relation
+where l.pid = pg_backend_pid() and l.locktype = 'relation'
+  and l.database = (select oid from pg_database where datname = current_database())
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,11 @@ class Snapshot:
     """The database does not check its text's encoding (SQL_ASCII), and returns it as it is."""
     may_hold_oversize: bool
     """There may be values longer than Snowflake takes; False where too little is stored out of line for one."""
+    replaced: Composable | None = None
+    """Where the table could not be locked before the snapshot: a query, for after a read, whether the table was
+    replaced in between."""
+    lsn: int | None = None
+    """As in Position; None unless it was asked for."""
 
     def fetch(self, query: Composable) -> list[tuple[object, ...]]:
         """Run a query and return its rows. Raises SourceUnavailable, SourceTableMissing, SourceQueryFailed."""
@@ -52,26 +73,31 @@ class Snapshot:
     def batches(self, query: Composable) -> Generator[pa.RecordBatch]:
         """The query's rows as they come, prefetched by a thread. Closing the iterator cancels the query.
 
-        Raises SourceUnavailable, SourceQueryFailed."""
+        Raises SourceUnavailable, SourceQueryFailed, and, after the last row, SchemaMoved if the table was replaced
+        between the snapshot and the lock of the query."""
         with (
             translating(self.table),
             self.connection.stream(sql.text_of(query)) as (reader, cancel),
             Prefetcher(reader, cancel) as stream,
         ):
             yield from stream
+        if self.replaced is not None and self.fetch(self.replaced) != [(False,)]:
+            raise SchemaMoved(f"{self.table}: the relation was replaced while it was read")
 
 
 @contextmanager
-def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snapshot]:
+def open_snapshot(
+    connection: CopyConnection, plan: TablePlan, lsn: Composable = SQL("null::bigint")
+) -> Iterator[Snapshot]:
     """A snapshot for the length of a `with` block, of the table that the plan was made for. After a failure inside it
-    the connection is spoiled.
+    the connection is spoiled. lsn: expression for Snapshot.lsn.
 
     Raises SchemaMoved if the table's definition has changed since, SourceUnavailable if another session keeps it
     locked, SourceTableMissing, SourceAccessDenied."""
     table = str(plan.source.name)
     try:
         with translating(table):
-            snap = _begun(connection, plan)
+            snap = _begun(connection, plan, lsn)
         if plan.fingerprint is not None:
             found = snap.fetch(fingerprints_query([plan.source.name]))
             if [fingerprint for *_, fingerprint in found] != [plan.fingerprint]:
@@ -85,29 +111,33 @@ def open_snapshot(connection: CopyConnection, plan: TablePlan) -> Iterator[Snaps
             connection.run("commit")
 
 
-def _begun(connection: CopyConnection, plan: TablePlan) -> Snapshot:
+def _begun(connection: CopyConnection, plan: TablePlan, lsn: Composable) -> Snapshot:
     """Locks the table, then takes the snapshot: SET and LOCK take none, the first SELECT does."""
-    begin = ["begin isolation level repeatable read read only"]
-    begin.append(local_settings(READ_SETTINGS, connection.server_version))
+    begin = f"{_BEGIN}; {local_settings(READ_SETTINGS, connection.server_version)}"
+    replaced: Composable | None = _NAMES_ANOTHER.format(
+        Literal(sql.text_of(sql.table(plan))), Literal(plan.source.oid)
+    )
     if plan.source.relkind in LOCKABLE:
-        begin.append(sql.text_of(SQL("lock table {} in access share mode").format(sql.table(plan))))
-    connection.run("; ".join(begin))
-    ((x, xmax, standby, encoding, oversize),) = connection.rows(
+        replaced = _HAS_OTHER_FILES if plan.source.unreadable else None
+    if replaced is not None:
+        connection.run(begin)
+    else:
+        lock = SQL("lock table {} in access share mode").format(sql.table(plan))
+        try:
+            connection.run(f"{begin}; {sql.text_of(lock)}")
+        except psycopg.Error as error:
+            if error.sqlstate != "42501":
+                raise
+            replaced = _HAS_OTHER_FILES  # whether the rows may be read, the query will show
+            connection.run("rollback")
+            connection.run(begin)
+    ((x, xmax, standby, encoding, oversize, end),) = connection.rows(
         f"select {sql.text_of(sql.TXIDS)}, pg_is_in_recovery(), getdatabaseencoding()::text,"
-        f" {sql.text_of(may_hold_oversize(plan))}"
+        f" {sql.text_of(may_hold_oversize(plan))}, {sql.text_of(lsn)}"
     )
     unchecked_text = encoding == "SQL_ASCII"
     if unchecked_text:  # else the server checks each text, and a bad one ends the read
         connection.run("select set_config('client_encoding', 'SQL_ASCII', true)")
-    return Snapshot(connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize)
-
-
-def check_not_replaced(snap: Snapshot, plan: TablePlan) -> None:
-    """After all rows were read: a relation that could not be locked before the snapshot is still the same one. Another
-    relation of that name, created after the snapshot, would have looked empty. Raises SchemaMoved."""
-    if plan.source.relkind in LOCKABLE:
-        return
-    name = sql.text_of(sql.table(plan))
-    # regclass sees the present, not the snapshot; the lock of the query that read lasts until the transaction ends.
-    if snap.fetch(SQL("select to_regclass({})::oid::bigint").format(Literal(name))) != [(plan.source.oid,)]:
-        raise SchemaMoved(f"{plan.source.name}: the relation was replaced while it was read")
+    return Snapshot(
+        connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize, replaced, end
+    )

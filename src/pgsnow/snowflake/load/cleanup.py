@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from pgsnow.model.errors import TargetMissing
+from pgsnow.model.errors import TargetMissing, TargetQueryFailed
+from pgsnow.model.metadata_columns import MetadataColumn
+from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import is_staging_of
+from pgsnow.snowflake.query import constant, select_all
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
@@ -16,6 +20,30 @@ from pgsnow.snowflake.statement import number_in
 def prune(session: Session, target: TargetName, fence: int) -> int:
     """Delete the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
     return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
+
+
+def keys_above(
+    session: Session, plan: TablePlan, column: MetadataColumn, value: Any
+) -> list[tuple[Any, ...]]:
+    """The keys of the rows in which the column is above the value. Raises TargetMissing."""
+    where = sql.is_above(column.name, constant(value, column.kind))
+    return select_all(session, plan.target, plan.key, where)
+
+
+def prune_above(session: Session, plan: TablePlan, fence: int, column: MetadataColumn, value: Any) -> int:
+    """`prune`, but only of the rows in which the column is above the value."""
+    where = sql.is_above(column.name, constant(value, column.kind))
+    deleted = session.execute(sql.delete_older_among(plan.target, fence, where))
+    return number_in(deleted, "number of rows deleted")
+
+
+def newest_fence(session: Session, target: TargetName) -> int:
+    """The highest fence of any row; 0 if there is none, or no target with fences. Needs no warehouse on the real
+    service, which knows the largest value of a column."""
+    try:
+        return int(session.execute(sql.newest_fence(target)).rows[0][0] or 0)
+    except TargetQueryFailed:  # no such table or column: no run has loaded it
+        return 0
 
 
 def list_orphans(

@@ -63,18 +63,18 @@ def _limit_of(column: str, field: Field) -> Limit | None:
 
 
 def over_limit(rows: pa.RecordBatch, limits: Sequence[Limit]) -> list[tuple[int, str, str]]:
-    """(index of the row, reason, source column) for each row to reject because a value is too long, each row once.
+    """(index of the row, reason, source column) for each value that is too long and whose row is to be rejected.
 
     `rows` has the columns of the output under their source names. Without limits, no column is scanned.
     """
-    found: dict[int, tuple[int, str, str]] = {}
+    found: list[tuple[int, str, str]] = []
     for limit in (limit for limit in limits if not limit.changes):
         lengths = _LENGTH[limit.family](rows.column(limit.source))
         for at in pc.indices_nonzero(pc.greater(lengths, limit.length)).to_pylist():
             unit = _UNIT[limit.family]
             reason = f"{lengths[at].as_py()} {unit}; the target's column {limit.target} takes {limit.length}"
-            found.setdefault(at, (at, reason, limit.source))
-    return [found[at] for at in sorted(found)]
+            found.append((at, reason, limit.source))
+    return found
 
 
 def shortened(rows: pa.RecordBatch, limits: Sequence[Limit]) -> tuple[pa.RecordBatch, dict[str, int]]:

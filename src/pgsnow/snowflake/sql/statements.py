@@ -184,6 +184,22 @@ def delete_older(target: TargetName, fence: int) -> str:
     return f"DELETE FROM {qualified(target)} WHERE {column} IS NULL OR {column} < {fence}"
 
 
+def newest_fence(target: TargetName) -> str:
+    """The highest fence in the target; NULL if it has no rows."""
+    return f"SELECT MAX({quote(FENCE_COLUMN)}) FROM {qualified(target)}"
+
+
+def is_above(column: str, value: str) -> str:
+    """A condition: the column is above this SQL constant."""
+    return f"{quote(column)} > {value}"
+
+
+def delete_older_among(target: TargetName, fence: int, where: str) -> str:
+    """Delete those of these rows that no run with this fence or a higher one wrote."""
+    column = quote(FENCE_COLUMN)
+    return f"DELETE FROM {qualified(target)} WHERE {where} AND ({column} IS NULL OR {column} < {fence})"
+
+
 def remove_batch(target: TargetName, batch: str) -> str:
     return f"REMOVE {stage_path(target, batch)}"
 

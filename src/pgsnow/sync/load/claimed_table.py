@@ -48,6 +48,12 @@ class ClaimedTable:
         self.ledger.checkpoints.remember_source(self.claim, source)
         self.claim = replace(self.claim, stored_definition=source)
 
+    def doubt(self, why: str | None) -> None:
+        """Record why the target may hold rows that the source has lost; None: it no longer may."""
+        if why != self.claim.unverified:
+            self.ledger.checkpoints.doubt(self.claim, why)
+            self.claim = replace(self.claim, unverified=why)
+
     def begin_backfill(
         self,
         layout: str,

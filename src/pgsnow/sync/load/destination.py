@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.metadata_columns import MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import prune
+from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
+from pgsnow.snowflake.query import select_keys
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
@@ -89,6 +92,19 @@ class Destination(Protocol):
         """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
         many."""
 
+    def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
+        """Those of these keys (values of the plan's target key) of which the target has a row; none if there is no
+        target."""
+
+    def newest_fence(self) -> int:
+        """The highest fence of any row in the target; 0 if there is none."""
+
+    def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
+        """The keys of the target's rows in which the column is above the value."""
+
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
+        """Like `prune`, but only for the rows in which the column is above the value."""
+
     def close(self) -> None:
         """Close connections. Never raises."""
 
@@ -156,6 +172,22 @@ class SnowflakeDestination:
 
     def prune(self, fence: int) -> int:
         return self.session.do(lambda session: prune(session, self._load.plan.target, fence))
+
+    def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
+        plan = self._load.plan
+        try:
+            return self.session.do(lambda session: select_keys(session, plan.target, plan.target_key, keys))
+        except TargetMissing:
+            return ()
+
+    def newest_fence(self) -> int:
+        return self.session.do(lambda session: newest_fence(session, self._load.plan.target))
+
+    def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
+        return self.session.do(lambda session: keys_above(session, self._load.plan, column, value))
+
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
+        return self.session.do(lambda session: prune_above(session, self._load.plan, fence, column, value))
 
     def _remove(
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]

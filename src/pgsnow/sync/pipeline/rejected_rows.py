@@ -3,8 +3,7 @@ sync_errors."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +12,20 @@ import pyarrow as pa
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
-from pgsnow.model.batch import Page, Rejected
+from pgsnow.model.batch import BadColumn, Page, Rejected
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.overflow import Overflow
 from pgsnow.postgres.convert.convert import keyless_row
 from pgsnow.postgres.read.by_key import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
-from pgsnow.sync.pipeline.row_keys import Key, key_of, rows_with_keys
+from pgsnow.sync.pipeline.row_keys import Items, Key, items_of, key_of, rows_with_keys, target_values
 from pgsnow.sync.runtime.recorder import Recorder
-from pgsnow.sync.transform.outcome import Outcome, Step, without_rows
-from pgsnow.sync.transform.transform import Transform
+from pgsnow.sync.transform.outcome import by_row, without_rows
+from pgsnow.sync.transform.transform import Transform, Transformed
 
+Values = tuple[Any, ...]
+"""The values of a key in the target."""
 REDACTED = "(redacted)"
 FLUSH_EVERY = 1_000
 """Rejected rows held in memory before they are written to the ledger."""
@@ -44,37 +46,44 @@ class RejectedRows:
     ) -> None:
         self._plan = plan
         self._transform = transform
-        self._limited = transform
+        self._limits: tuple[Limit, ...] = ()
         self._ledger = ledger
         self._claim = claim
         self._recorder = recorder
         self._source = source
         self._unwritten: list[Rejected] = []
         self._accepted_again: list[Key] = []
-        self.rejected_keys: set[tuple[tuple[str, str | None], ...]] = set()
+        self.rejected_keys: set[Items] = set()
         """Items of every key rejected in this run."""
         self._open = ledger.rejected_rows.open_keys(claim.table) if claim.has_open_errors else []
 
     def apply_limits(self, limits: Sequence[Limit]) -> None:
         """From now on, also check transformed rows against these columns of the target, which are shorter than
         Snowflake's maximum, and against no others."""
-        self._limited = self._transform
-        if limits:
-            self._limited = self._transform.followed_by(within(limits, self._recorder.cells_changed))
+        self._limits = tuple(limits)
 
     def filter_rows(self, page: Page) -> pa.RecordBatch:
         """The accepted rows of the page, transformed, in order. Raises TooManyRejected, TransformFailed."""
         with self._recorder.timed("transform"):
-            transformed = self._limited.apply(page.rows)
-            rejected = [self._rejected(page.rows, *entry) for entry in transformed.rejected]
+            transformed = self._transform.apply(page.rows)
+            rows, rejected = (
+                transformed.rows,
+                {
+                    index: self._rejected(page.rows, index, reason, column)
+                    for index, reason, column in transformed.rejected
+                },
+            )
+            if self._limits:
+                rows, too_long = self._within_limits(page.rows, transformed)
+                rejected |= too_long
             if self._open and self._plan.pk:
-                self._find_accepted(page.rows, {index for index, _, _ in transformed.rejected})
+                self._find_accepted(page.rows, rejected.keys())
         self._recorder.rows_read += page.rows.num_rows + len(page.rejected)
         self._recorder.rows_dropped += transformed.dropped
         self._recorder.cells_changed.update(dict(page.changed))
         if page.rejected or rejected:
-            self._add([*page.rejected, *rejected])
-        return transformed.rows
+            self._add([*page.rejected, *rejected.values()])
+        return rows
 
     def flush(self) -> None:
         """Write the rejected rows to the ledger, each with its current payload in Postgres."""
@@ -91,7 +100,7 @@ class RejectedRows:
     def resolve_remaining(self) -> None:
         """After everything was read: close each open error whose row was not rejected again. Its row was loaded, or
         no longer exists in the source."""
-        done = [key for key in self._open if tuple(key.items()) not in self.rejected_keys]
+        done = [key for key in self._open if items_of(key) not in self.rejected_keys]
         if done:
             self._ledger.rejected_rows.resolve(self._claim, done)
         self._accepted_again.clear()
@@ -112,6 +121,22 @@ class RejectedRows:
             self._ledger.rejected_rows.resolve(self._claim, self._accepted_again)
             self._accepted_again.clear()
 
+    def judge_older_versions(
+        self, held: Callable[[Sequence[Values]], Collection[Values]], *, only_unknown: bool
+    ) -> None:
+        """Record of open errors whether the target has an older version of the row. held: which of these keys the
+        target has. only_unknown: only errors of which that is not known yet. Nothing is recorded where keys are
+        transformed, or where the target merges nothing."""
+        plan, store = self._plan, self._ledger.rejected_rows
+        if not plan.target_key or not self._transform.changes.isdisjoint(plan.pk):
+            return
+        keys = (store.unjudged_keys if only_unknown else store.open_keys)(self._claim.table)
+        if keys:
+            values = [target_values(key, plan.key) for key in keys]
+            there = set(held([found for found in values if found is not None]))
+            older = [key for key, found in zip(keys, values, strict=True) if found in there]
+            store.mark_stale(self._claim, older, only_unknown=only_unknown)
+
     def _payloads(self) -> list[dict[str, Any] | None]:
         """A row without a key cannot be found again, so its payload is what was read."""
         if not self._plan.pk:
@@ -126,10 +151,10 @@ class RejectedRows:
 
     def _add(self, rejected: Sequence[Rejected]) -> None:
         self._unwritten.extend(rejected)
-        keys = {tuple(row.key.items()) for row in rejected}
+        keys = {items_of(row.key) for row in rejected}
         self.rejected_keys |= keys
         # An earlier version of such a row may have been accepted in this run: its error is not to be closed.
-        self._accepted_again = [key for key in self._accepted_again if tuple(key.items()) not in keys]
+        self._accepted_again = [key for key in self._accepted_again if items_of(key) not in keys]
         self._recorder.rows_rejected += len(rejected)
         limit = self._plan.config.max_rejected_rows
         if self._recorder.rows_rejected > limit:
@@ -140,7 +165,33 @@ class RejectedRows:
         if len(self._unwritten) >= FLUSH_EVERY:
             self.flush()
 
-    def _find_accepted(self, rows: pa.RecordBatch, rejected: set[int]) -> None:
+    def _within_limits(
+        self, given: pa.RecordBatch, transformed: Transformed
+    ) -> tuple[pa.RecordBatch, dict[int, Rejected]]:
+        """The transformed rows whose values the target's columns can hold (after `on_overflow`), and the others by
+        their index in `given`."""
+        bad: dict[int, list[BadColumn]] = {}
+        for at, reason, name in over_limit(transformed.rows, self._limits):
+            bad.setdefault(at, []).append(BadColumn(name, reason, self._admitted_by(name)))
+        rows = without_rows(transformed.rows, dict.fromkeys(bad, ("", ""))).rows
+        rows, counts = shortened(rows, self._limits)
+        self._recorder.cells_changed.update(counts)
+        origin = transformed.origin
+        found = {at if origin is None else origin[at]: columns for at, columns in bad.items()}
+        return rows, {
+            at: replace(
+                self._rejected(given, at, *by_row([(c.name, {0: c.reason}) for c in columns])[0]),
+                columns=tuple(columns),
+            )
+            for at, columns in found.items()
+        }
+
+    def _admitted_by(self, name: str) -> tuple[str, ...]:
+        """The choices of `on_overflow` that shorten this column's values."""
+        field = next(field for field in self._plan.output if field.source == name)
+        return () if field.key or field.computed else (Overflow.CLAMP.value, Overflow.NULL.value)
+
+    def _find_accepted(self, rows: pa.RecordBatch, rejected: Collection[int]) -> None:
         """Rows with an open error that are not rejected this time; the error is closed once they are loaded."""
         pk = self._plan.pk
         found = rows_with_keys(rows, self._open, pk)
@@ -151,18 +202,3 @@ class RejectedRows:
             return None
         hidden = self._transform.sensitive
         return {name: REDACTED if name in hidden else value for name, value in payload.items()}
-
-
-def within(limits: Sequence[Limit], changed: Counter[str]) -> Step:
-    """A step that rejects rows with values too long for the target's columns, or changes the values if
-    `on_overflow` says so; it adds the number of changed values to `changed`, by column."""
-
-    def check(rows: pa.RecordBatch) -> Outcome:
-        accepted = without_rows(
-            rows, {row: (reason, column) for row, reason, column in over_limit(rows, limits)}
-        )
-        fitting, counts = shortened(accepted.rows, limits)
-        changed.update(counts)
-        return replace(accepted, rows=fitting)
-
-    return check

@@ -11,7 +11,7 @@ from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import ColumnMissing, SourceTableMissing, TransformFailed
 from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
 from pgsnow.model.evolution.followed_names import followed_names, with_present_names
-from pgsnow.model.plan import TablePlan, check_kind, check_output, fields_of, watermark_of
+from pgsnow.model.plan import TablePlan, check_kind, check_output, check_rights, fields_of, watermark_of
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceTable, TargetName
 from pgsnow.model.table_key import key_of
@@ -47,8 +47,8 @@ def prepare(
     """Plan the run of a table. known: the source's definition in the ledger, by which columns that were renamed are
     followed. fingerprint: of its catalog entry. Pure, except that the transform's function is imported.
 
-    Raises ColumnMissing, KeyUnusable, WatermarkUnusable, UnsupportedTable, TransformFailed, TargetConflict, and
-    TypeChanged.
+    Raises ColumnMissing, KeyUnusable, WatermarkUnusable, UnsupportedTable, SourceAccessDenied, TransformFailed,
+    TargetConflict, and TypeChanged.
     """
     try:
         plan, transform = _planned(config, source, settings)
@@ -75,6 +75,8 @@ def _planned(
     transform = build_transform(config.transform, fields)
     check_output(source, transform.output)
     plan = TablePlan(config, source, target_of(config, settings), fields, transform.output, watermark, pk)
+    if source.unreadable:
+        check_rights(plan)
     return plan, transform
 
 

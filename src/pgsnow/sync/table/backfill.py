@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, layout_of
-from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.sync_config import LateRows, TableMode
 from pgsnow.model.errors import LeaseLost
 from pgsnow.postgres.read.chunk_reader import BackfillPlan, plan_backfill
@@ -49,7 +49,8 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
     if start is None or len(start.chunks) == 1:
         return None
     run.destination.prepare()  # first: if the target must be created, the loaded chunks are lost
-    work = resume(run, start) or begin(run, start)
+    known = run.ledger.backfills.current(run.claim)
+    work = resume(run, start, known) or begin(run, start, prunes=must_prune(run, start, known))
     run.recorder.full_read = work.reason
     try:
         counts = load_chunks(run, work)
@@ -71,9 +72,15 @@ def may_be_needed(run: RunContext) -> bool:
     return everything and lossless and not run.plan.whole
 
 
-def resume(run: RunContext, start: BackfillPlan) -> Backfill | None:
+def must_prune(run: RunContext, start: BackfillPlan, known: Backfill | None) -> bool:
+    """True if the target may hold rows that the source does not have: by what this run knows, or by what the
+    unfinished backfill knew, or because the source has lost rows of chunks that are loaded."""
+    started_over = known is not None and (known.prunes or start.went_back(known.checkpoint))
+    return run.prunes or start.reason in WENT_BACK or started_over
+
+
+def resume(run: RunContext, start: BackfillPlan, known: Backfill | None) -> Backfill | None:
     """The unfinished backfill of an earlier run, if its chunks still fit the table and the configuration."""
-    known = run.ledger.backfills.current(run.claim)
     if known is None:
         return None
     run.destination.batches.inherit(left_behind(known.done))
@@ -90,7 +97,7 @@ def resume(run: RunContext, start: BackfillPlan) -> Backfill | None:
     return known
 
 
-def begin(run: RunContext, start: BackfillPlan) -> Backfill:
+def begin(run: RunContext, start: BackfillPlan, *, prunes: bool) -> Backfill:
     """Record a new backfill in the ledger; it replaces any current one."""
     run.recorder.events.append(f"backfill in {len(start.chunks)} chunks: {start.reason}")
     if run.replaces_content and run.reshaped:
@@ -99,7 +106,7 @@ def begin(run: RunContext, start: BackfillPlan) -> Backfill:
         layout_of(run.plan),
         start.checkpoint,
         start.chunks,
-        prunes=run.prunes,
+        prunes=prunes,
         reason=start.reason,
         replaces=run.replaces_content,
     )

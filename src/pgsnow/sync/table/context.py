@@ -63,6 +63,8 @@ class RunContext:
     probe: Probe | None
     """Result of the inspection of the table before this run."""
     chunk_loader: Callable[[], ChunkLoader]
+    restarted: bool = False
+    """As in Inspection."""
     loads_staged: bool = False
     """Staged batches are due, or a person requested that they be loaded."""
     because: str | None = None
@@ -145,7 +147,7 @@ def open_run(
             plan, table, found.checkpoint, horizon, engine.source, rejected, destination, recorder, engine.stop,
             options, found.drift, found.probe,
             lambda: ChunkLoader(engine, found.prepared, conn, claim.run_id),
-            loads_staged=loads_staged, resync=options.resync,
+            restarted=found.restarted, loads_staged=loads_staged, resync=options.resync,
         )  # fmt: skip
     except LeaseLost:
         destination.batches.abandon()

@@ -49,6 +49,8 @@ def may_wait(run: RunContext) -> bool:
     if run.plan.config.load_every <= 0 or run.plan.whole or run.options.refresh or run.checkpoint is None:
         return False
     everything = run.probe is not None and run.probe.full_read is not None
+    if run.restarted:  # rows that were read may be loaded again, and must not be overtaken by staged ones
+        return False
     as_it_was = run.because is None and not run.drift.has_work and not run.replaces_content
     return as_it_was and not everything
 
@@ -85,6 +87,8 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
                 record_staged(run, new[recorded:], reader.checkpoint(), None)
                 recorded = len(new)
         run.rejected.flush()
+        if run.recorder.rows_rejected:
+            run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=True)
         record_staged(run, new[recorded:], reader.checkpoint(), run.destination.definition(run.drift))
     if rows := sum(batch.rows for batch in new):
         within = format_duration(run.plan.config.load_every)
@@ -139,6 +143,10 @@ def load_waiting(run: RunContext) -> RunContext | None:
         if run.destination.prepare_again().created:
             return begin_again(run, waiting)
         return read_again(run, str(error))
+    if (
+        run.claim.has_open_errors or run.recorder.rows_rejected
+    ):  # what was just loaded may be an older version
+        run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=False)
     with run.recorder.timed("checkpoint"):
         run.table.staged_loaded()
     if run.claim.checkpoint is not None:

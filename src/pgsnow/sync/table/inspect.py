@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
@@ -32,11 +32,14 @@ class Inspection:
     checkpoint: Checkpoint | None
     probe: Probe
     drift: Drift
+    restarted: bool = False
+    """The source's server was started since the checkpoint: the ledger in it may have been restored with it."""
 
     @property
     def has_changes(self) -> bool:
-        """True if there are rows to load, a changed definition, or leftovers of an earlier run to clean up."""
-        return self.probe.busy or self.drift.has_work or bool(self.claim.open_batches)
+        """True if there are rows to load, a changed definition, or leftovers of an earlier run to clean up, or if the
+        target must show that the ledger was not restored to an older state."""
+        return self.restarted or self.probe.busy or self.drift.has_work or bool(self.claim.open_batches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +88,12 @@ class Inspector:
                 plan, drift = prepared.plan, prepared.drift
             with recorder.timed("probe"):
                 checkpoint, finding = audit_if_due(conn, plan, claim.checkpoint, horizon)
-                if finding is not None:
-                    recorder.events.append(finding)
-                before = claim.checkpoint.shape if claim.checkpoint is not None else None
-                if claim.stored_definition is None and before == plan.shape != plan.older_shape:
-                    drift = replace(drift, full_read="a column was added with a default")
+                recorder.events.extend(text for text in (finding, claim.unverified) if text is not None)
+                if claim.stored_definition is None and claim.checkpoint is not None:
+                    drift = drift.without_definition(claim.checkpoint.shape)
                 recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
                 if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
                     checkpoint = checkpoint.evolve(low=UNBOUNDED)
                 found = probe(conn, plan, checkpoint, horizon)
-        return Inspection(claim, prepared, plan, recorder, checkpoint, found, drift)
+        restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
+        return Inspection(claim, prepared, plan, recorder, checkpoint, found, drift, restarted)

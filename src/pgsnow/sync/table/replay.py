@@ -9,7 +9,7 @@ from pgsnow.model.backfill import ChunkCounts
 from pgsnow.postgres.read.by_key import read_keys
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
-from pgsnow.sync.pipeline.row_keys import Key
+from pgsnow.sync.pipeline.row_keys import Key, items_of
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext, TableOutcome
 from pgsnow.sync.table.deferred_load import without_staged
@@ -45,7 +45,7 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
             loader.load(batch)
         run.rejected.flush()
     bad = run.rejected.rejected_keys
-    run.ledger.rejected_rows.resolve(run.claim, [key for key in keys if tuple(key.items()) not in bad])
+    run.ledger.rejected_rows.resolve(run.claim, [key for key in keys if items_of(key) not in bad])
     run.destination.batches.cleanup()
     return TableOutcome()
 

@@ -6,6 +6,9 @@ duplicated.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pgsnow.model.checkpoint import WENT_BACK
 from pgsnow.sync.load.loader import Loaded, TargetRecreated
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
@@ -19,6 +22,10 @@ def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
     steps.clean_up_leftovers(run)
+    if run.restarted or (run.probe is not None and run.probe.full_read is not None):
+        from pgsnow.sync.table.history import follow_history  # rare
+
+        run = follow_history(run)
     if run.drift.changes:
         steps.follow_key_names(run)
     if run.plan.config.load_every or run.claim.staged:
@@ -46,6 +53,10 @@ def load_changes(run: RunContext) -> bool:
     reader = run.reader()
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
+        if reader.full_read in WENT_BACK and run.because != reader.full_read:
+            from pgsnow.sync.table.history import begin_repair  # rare
+
+            run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
         if pages.has_pages():
             target = run.destination.prepare()
@@ -68,6 +79,9 @@ def load_changes(run: RunContext) -> bool:
                 if reader.resumable:
                     steps.advance(run, reader.checkpoint())
         run.rejected.flush()
-        steps.finish_full_read(run, loader.finish())
+        complete = loader.finish()
+        steps.finish_full_read(run, complete)
+        if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
+            steps.note_stale_rows(run, complete)
         steps.advance(run, reader.checkpoint(), run.destination.definition(run.drift))
     return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
+from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.load.loader import Complete
@@ -40,7 +41,7 @@ def follow_source(run: RunContext) -> RunContext:
         run.table.forget()
         run.recorder.events.append(RECREATED)
         return replace(run, checkpoint=None)
-    because = run.drift.full_read or evolved.incomplete
+    because = run.because or run.drift.full_read or evolved.incomplete
     forgotten = because is None and run.claim.checkpoint is None
     return replace(run, because=because, checkpoint=None if forgotten else run.checkpoint)
 
@@ -78,19 +79,36 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
     If rows were rejected, nothing is deleted: the target may have older versions of them, which are better than
     nothing.
     """
+    went_back = run.recorder.full_read in WENT_BACK
     if complete.replaced:
         run.rejected.resolve_remaining()
+        if run.claim.unverified and (run.plan.config.mode is not TableMode.APPEND or run.options.refresh):
+            run.table.doubt(None)
         return
     if run.recorder.full_read is not None and run.recorder.load_units == 0:
         run.destination.prepare()
-    if not run.prunes or (run.backfill is not None and run.backfill.replaces):
+    if run.backfill is not None and run.backfill.replaces:
+        run.table.doubt(None)
+        return
+    if not (run.prunes or went_back):
         return
     if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
         run.recorder.events.append(
             "rows that are gone from the source were kept, because some rows were rejected"
         )
-    elif deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
+        return
+    if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
         run.recorder.events.append(f"deleted {deleted} rows that are gone from the source")
+    run.table.doubt(None)
+
+
+def note_stale_rows(run: RunContext, complete: Complete) -> None:
+    """After a load with rejected rows: record of which of them the target keeps an older version. It is asked once for
+    each of them, and again after its content was replaced."""
+    if complete.replaced:
+        run.rejected.judge_older_versions(lambda _keys: (), only_unknown=False)
+    else:
+        run.rejected.judge_older_versions(run.destination.held_keys, only_unknown=run.backfill is None)
 
 
 def advance(run: RunContext, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.model.errors import PgsnowError
@@ -42,7 +43,20 @@ class TickOutcomes:
         if not isinstance(error, PgsnowError):
             log_unexpected(error, self._context.settings.secrets(), claim.table, self._run_id)
         self._context.planner.forget(claim.table)
+        if isinstance(error, PgsnowError) and error.code is not None:
+            error = self._explained(claim, error)
         self.end([(claim, failure_report(self.recorders[claim.table], error))])
+
+    def _explained(self, claim: Claim, error: PgsnowError) -> PgsnowError:
+        """The error with the advice that the source's catalog gives; the error itself if it cannot be asked."""
+        from pgsnow.postgres.catalog.obstacles import explained  # a failure is rare
+
+        config = self._context.config.table(claim.table)
+        try:
+            with closing(self._context.source.connect()) as conn:
+                return explained(conn, config.source, error, config.where)
+        except PgsnowError:
+            return error
 
     def end(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         """Record these runs and release their claims. If that fails in the ledger, the reports say so, and the

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from pgsnow.model.errors import TransformFailed
 from pgsnow.model.types.mapping import TEXT_LIMIT, Field
-from pgsnow.sync.transform.coerce import CoercionError, check_json, is_json
+from pgsnow.sync.transform.coerce import CoercionError, check_json, is_json, shortest
 from pgsnow.sync.transform.function import Function
-from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, run_steps, schema_of
+from pgsnow.sync.transform.outcome import Outcome, Step, batch_of, by_row, run_steps, schema_of
 from pgsnow.sync.transform.row_function import rejection_reason, wrong_columns
 
 
@@ -39,22 +39,34 @@ class BatchFunction:
                 f"transform {self._name}: it returned {result.num_rows} rows for {rows.num_rows}",
                 advice="A transform may drop rows, never add any.",
             )
+        bad = []
         for field, column in zip(self._output, columns, strict=True):
-            _check_values(field, column, rows)
+            try:
+                _check_values(field, column, rows)
+            except BadValueError as error:
+                bad.append((error.column, {0: str(error)}))
+        if bad:
+            raise BadValueError(*by_row(bad)[0])
         return batch_of(columns, self._output)
 
     def _columns(self, result: pa.RecordBatch) -> list[pa.Array]:
         names = result.schema.names
         if sorted(names) != sorted(self._schema.names):
             raise wrong_columns(self._name, set(names), set(self._schema.names))
-        for field in self._schema:
-            found = result.schema.field(field.name).type
-            if found != field.type:
+        columns = [_of_real(field, result.column(field.source)) for field in self._output]
+        for field, column in zip(self._schema, columns, strict=True):
+            if column.type != field.type:
                 raise TransformFailed(
-                    f"transform {self._name}: it returned column {field.name} as {found} instead of {field.type}",
+                    f"transform {self._name}: it returned column {field.name} as {column.type} instead of {field.type}",
                     advice="Cast the column back in the function; change types with `cast:`.",
                 )
-        return [result.column(name) for name in self._schema.names]
+        return columns
+
+
+def _of_real(field: Field, column: pa.Array) -> pa.Array:
+    """The column; float32, the type of Postgres's `real`, in the doubles that such a column is loaded as."""
+    is_single = field.type.postgres == "float4" and pa.types.is_float32(column.type)
+    return shortest(column) if is_single and field.type.carried == "double" else column
 
 
 def _check_values(field: Field, column: pa.Array, given: pa.RecordBatch) -> None:
@@ -75,7 +87,7 @@ def _check_values(field: Field, column: pa.Array, given: pa.RecordBatch) -> None
 
 
 class BadValueError(CoercionError):
-    """A value in a batch function's result that its column cannot hold."""
+    """Values in a batch function's result that their columns (joined by a comma) cannot hold."""
 
     def __init__(self, reason: str, column: str) -> None:
         super().__init__(reason)

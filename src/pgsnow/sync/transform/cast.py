@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pgsnow.model.types.mapping import TypeMapping
-from pgsnow.sync.transform.coerce import CoercionError, Failures, check_json, is_json
+from pgsnow.sync.transform.coerce import CoercionError, Failures, check_json, is_json, shortest
 
 Cast = Callable[[pa.Array], pa.Array]
 
@@ -103,10 +103,10 @@ def _cast_for(old: TypeMapping, new: TypeMapping) -> Cast:
         return _to_json
     if after == "text":
         return as_text
-    special = _SPECIAL.get((before, after))
-    if special is not None:
-        return lambda column: special(column, new.arrow)
-    return lambda column: pc.cast(column, new.arrow)
+    convert = _SPECIAL.get((before, after), pc.cast)
+    if new.postgres == "float4":
+        return lambda column: shortest(convert(column, pa.float32()))
+    return lambda column: convert(column, new.arrow)
 
 
 def as_text(column: pa.Array) -> pa.Array:

@@ -15,6 +15,7 @@ from numbers import Integral, Real
 from typing import Any, NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, TypeMapping
 from pgsnow.model.types.variant import SUSPECT, misfit
@@ -26,6 +27,11 @@ Failures = dict[int, str]
 
 class CoercionError(ValueError):
     """A value that its column cannot hold; the text is the reason."""
+
+
+def shortest(column: pa.Array) -> pa.Array:
+    """A float32 column as the doubles of its shortest decimals: 3.4145, not 3.4144999980926514."""
+    return pc.cast(pc.cast(column, pa.string()), pa.float64())
 
 
 def is_json(kind: TypeMapping) -> bool:
@@ -171,7 +177,7 @@ def _check_for(kind: TypeMapping) -> Callable[[Any], object]:
     arrow = kind.arrow
     if pa.types.is_timestamp(arrow):
         return _naive if arrow.tz is None else _aware
-    if arrow == pa.float32():
+    if kind.postgres == "float4":
         return _float32
     return next(check for is_kind, check in _CHECKS if is_kind(arrow))
 

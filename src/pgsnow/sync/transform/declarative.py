@@ -19,7 +19,7 @@ from pgsnow.model.types.mapping import Field, TypeMapping
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.sync.transform.cast import as_text, can_cast, cast, preserves_distinctness, type_family
 from pgsnow.sync.transform.coerce import CoercionError, Failures
-from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows
+from pgsnow.sync.transform.outcome import Outcome, batch_of, by_row, without_rows
 
 MASK = "****"
 """Replaces hidden text of any length, so that the length is hidden too."""
@@ -39,13 +39,13 @@ class DeclaredChanges:
 
     def __call__(self, rows: pa.RecordBatch) -> Outcome:
         columns = []
-        bad: dict[int, tuple[str, str | None]] = {}
+        bad: list[tuple[str, Failures]] = []
         for field, column, change in zip(self.output, rows.columns, self._changes, strict=True):
             made, failures = change(column) if change else (column, {})
             columns.append(made)
-            for row, reason in failures.items():
-                bad.setdefault(row, (reason, field.source))
-        return without_rows(batch_of(columns, self.output), bad)
+            if failures:
+                bad.append((field.source, failures))
+        return without_rows(batch_of(columns, self.output), by_row(bad) if bad else {})
 
 
 def _changed(config: TransformConfig, field: Field) -> tuple[Field, Change | None]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pgsnow.model.types.mapping import Field
 
 Rejection = tuple[int, str, str | None]
-"""(index in the input batch, reason, column)"""
+"""(index in the input batch, reason, bad columns joined by a comma)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,25 @@ def schema_of(fields: Sequence[Field]) -> pa.Schema:
     return pa.schema([(field.source, field.type.arrow) for field in fields])
 
 
-def without_rows(rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str | None]]) -> Outcome:
+def by_row(failures: Sequence[tuple[str, Mapping[int, str]]]) -> dict[int, tuple[str, str]]:
+    """Row → (reason, columns), with all bad columns of a row. failures: (column, row → reason), by column."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for column, reasons in failures:
+        for row, reason in reasons.items():
+            found.setdefault(row, []).append((column, reason))
+    return {row: _joined(columns) for row, columns in found.items()}
+
+
+def _joined(columns: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    if len(columns) == 1:
+        [(column, reason)] = columns
+        return reason, column
+    return "; ".join(f"{column}: {reason}" for column, reason in columns), ", ".join(c for c, _ in columns)
+
+
+def without_rows(
+    rows: pa.RecordBatch, bad: Mapping[int, tuple[str, str]] | Mapping[int, tuple[str, str | None]]
+) -> Outcome:
     """`rows` without the bad ones. bad: row → (reason, column)."""
     if not bad:
         return Outcome(rows)

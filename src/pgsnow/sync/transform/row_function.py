@@ -12,7 +12,7 @@ from pgsnow.model.settings.redaction import redacted
 from pgsnow.model.types.mapping import Field
 from pgsnow.sync.transform.coerce import coerced
 from pgsnow.sync.transform.function import Function
-from pgsnow.sync.transform.outcome import Outcome, batch_of, without_rows
+from pgsnow.sync.transform.outcome import Outcome, batch_of, by_row, without_rows
 
 _UNREADABLE = object()
 """Placeholder for a value that Arrow can hold and Python cannot, such as a date beyond the year 9999."""
@@ -51,7 +51,7 @@ class RowFunction:
         for at, values in enumerate(zip(*columns, strict=True)):
             if unreadable := [name for name, v in zip(names, values, strict=True) if v is _UNREADABLE]:
                 rejected.append(
-                    (at, "Python has no such value, so the function was not called", unreadable[0])
+                    (at, "Python has no such value, so the function was not called", ", ".join(unreadable))
                 )
                 continue
             try:
@@ -80,8 +80,8 @@ class RowFunction:
         columns: Sequence[Sequence[object]],
         kept: Sequence[int],
         results: Sequence[Mapping[str, Any]],
-    ) -> tuple[pa.RecordBatch, dict[int, tuple[str, str | None]]]:
-        bad: dict[int, tuple[str, str | None]] = {}
+    ) -> tuple[pa.RecordBatch, dict[int, tuple[str, str]]]:
+        bad: list[tuple[str, dict[int, str]]] = []
         built = []
         for at, field in enumerate(self._output):
             values = [result[field.source] for result in results]
@@ -92,9 +92,9 @@ class RowFunction:
                 same = rows.column(at).take(pa.array(kept, pa.int64()))
                 column, failures = _with_changes(same, before, values, field)
             built.append(column)
-            for row, reason in failures.items():
-                bad.setdefault(row, (reason, field.source))
-        return batch_of(built, self._output), bad
+            if failures:
+                bad.append((field.source, failures))
+        return batch_of(built, self._output), by_row(bad)
 
 
 def _with_changes(

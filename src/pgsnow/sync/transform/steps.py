@@ -76,7 +76,8 @@ def _key_check(fields: Sequence[Field]) -> Step:
         for at, name in keys:
             if rows.column(at).null_count:
                 for row in pc.indices_nonzero(rows.column(at).is_null()).to_pylist():
-                    bad.setdefault(row, ("the transform made a pk column NULL", name))
+                    named = f"{bad[row][1]}, {name}" if row in bad else name
+                    bad[row] = ("the transform made a pk column NULL", named)
         return without_rows(rows, bad)
 
     return check

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgsnow.model.config.sync_config import TransformConfig
@@ -20,12 +20,14 @@ __all__ = ["Transform", "Transformed", "batch_function", "build_transform"]
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """The result for one batch. rows: those to load. rejected: (index in the input batch, reason, column or None),
-    by row. dropped: how many rows the function left out. Every input row is in exactly one of the three."""
+    """The result for one batch. rows: those to load. rejected: (index in the input batch, reason, columns or None),
+    by row. dropped: how many rows the function left out. Every input row is in exactly one of the three. origin: the
+    index in the input batch for each of `rows` (None: all rows, in order)."""
 
     rows: pa.RecordBatch
     rejected: tuple[Rejection, ...] = ()
     dropped: int = 0
+    origin: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,11 @@ class Transform:
 
         result = run_steps(rows, self.steps)
         return Transformed(
-            result.rows, tuple(sorted(result.rejected, key=lambda bad: bad[0])), result.dropped
+            result.rows,
+            tuple(sorted(result.rejected, key=lambda bad: bad[0])),
+            result.dropped,
+            result.origin,
         )
-
-    def followed_by(self, step: Step) -> Transform:
-        """This transform followed by `step`, which must keep the output's schema."""
-        return replace(self, steps=(*self.steps, step))
 
 
 def build_transform(config: TransformConfig | None, fields: tuple[Field, ...]) -> Transform:
