@@ -68,6 +68,12 @@ def shop(memory_world: MemoryWorld) -> MemoryWorld:
         insert into maintained (created_at, updated_at)
             select t, t + (extract(day from t)::int % 3) * interval '5 days'
             from generate_series(now() - interval '100 days', now(), '1 day') t;
+        create table extreme (id int primary key, created_at timestamptz, updated_at timestamptz,
+                              created_on date, updated_on date);
+        insert into extreme
+            select n, '294276-12-31 23:59:59+00'::timestamptz - n * interval '1 s', '-infinity',
+                   '5874897-12-31'::date - n, '4713-01-01 BC'::date + n
+            from generate_series(0, 30) n;
         analyze;
         """
     )
@@ -93,6 +99,13 @@ def test_evidence_that_updates_move_it_is_enough(shop: MemoryWorld) -> None:
             assert found.entry["watermark_column"] == "updated_at"
             assert found.mode == "watermark"
             assert reason in found.mode_reason
+
+
+def test_times_at_the_end_of_their_range_stop_nothing(shop: MemoryWorld) -> None:
+    """The comparison with the time of the insert leaves them out, in the statistics and in a scan."""
+    assert proposed(shop, "extreme").mode == "xmin"
+    scanned = proposed(shop, "extreme", scan=True)
+    assert (scanned.mode, scanned.table.profiled) == ("xmin", True)
 
 
 def test_restored_rows_have_no_history(shop: MemoryWorld) -> None:

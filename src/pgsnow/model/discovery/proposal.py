@@ -92,14 +92,14 @@ def _proposal(table: SurveyedTable, target: str) -> Proposal:
         TableConfig.model_validate(entry)
     except ValidationError as error:
         return Proposal(table, refusal=_message(error), candidates=candidates)
-    types = decisions_of([column for column in table.source.columns if column.name not in casts])
+    loaded = [c for c in table.source.columns if c.name not in casts and table.source.may_read(c.name)]
     return Proposal(
         table,
         escape(entry),
         (*reasons_of(table, key, best, candidates), *cast_reasons(casts)),
         candidates=candidates,
         warnings=tuple(warnings_of(table, key, best)),
-        types=types,
+        types=decisions_of(loaded),
     )
 
 

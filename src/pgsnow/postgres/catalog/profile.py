@@ -100,7 +100,7 @@ def _days(table: SurveyedTable, column: str, value: Identifier) -> Composable:
     found = table.source.column(column)
     if found is None or found.type_name in INTEGERS:
         return SQL("null::float8")
-    finite = SQL("({} filter (where isfinite({})))::timestamp")
+    finite = SQL("({} filter (where {} between '0001-01-01' and '9999-12-31'))::timestamp")
     ends = [finite.format(SQL("{}({})").format(SQL(end), value), value) for end in ("max", "min")]
     return SQL("(extract(epoch from {} - {}) / 86400)::float8").format(*ends)
 
@@ -116,5 +116,8 @@ def _later(table: SurveyedTable, columns: list[str], column: str, value: Identif
         and kinds[other] not in INTEGERS
         and is_set_at_insert(other, table.facts_of(other).default_is_now)
     ]
-    shares = [SQL("avg(({} > {} + interval '1 min')::int)").format(value, other) for other in others]
+    later = SQL(
+        "avg((case when {1} between '0001-01-01' and '9999-12-31' then {0} > {1} + interval '1 min' end)::int)"
+    )
+    shares = [later.format(value, other) for other in others]
     return SQL("greatest({})::float8").format(SQL(", ").join(shares)) if shares else SQL("null::float8")
