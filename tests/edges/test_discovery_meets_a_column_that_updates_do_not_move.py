@@ -66,7 +66,11 @@ def shop(memory_world: MemoryWorld) -> MemoryWorld:
         insert into some_updates select * from unmaintained;
         create table maintained (like unmaintained including all);
         insert into maintained (created_at, updated_at)
-            select t, t + (extract(day from t)::int % 3) * interval '5 days'
+            select t, t + (extract(day from t)::int % 3) * interval '5 days 1 hour'
+            from generate_series(now() - interval '100 days', now(), '1 day') t;
+        create table added_later (like unmaintained including all);
+        insert into added_later (created_at, updated_at)
+            select t, case when t < now() - interval '50 days' then now() - interval '50 days' else t end
             from generate_series(now() - interval '100 days', now(), '1 day') t;
         create table extreme (id int primary key, created_at timestamptz, updated_at timestamptz,
                               created_on date, updated_on date);
@@ -82,7 +86,7 @@ def shop(memory_world: MemoryWorld) -> MemoryWorld:
 
 def test_a_column_that_nothing_moves_is_not_proposed(shop: MemoryWorld) -> None:
     """A proposal never promises more than what the catalog or the data shows; the reason says so."""
-    for table in ("serials", "unmaintained", "kept", "some_updates"):
+    for table in ("serials", "unmaintained", "kept", "some_updates", "added_later"):
         for scan in (False, True):
             found = proposed(shop, table, scan=scan)
             assert found.entry is not None
