@@ -62,7 +62,8 @@ class Position:
 class Horizon:
     """One listing of running transactions, taken before the snapshots that rely on it.
 
-    resumed: where the write-ahead log ended when the server was last started; None: not known (any more).
+    resumed: where the write-ahead log ended when the server was last started; None: not known (any more). reads_log:
+    the role may read where the log ends now.
     low: lower bound, as timestamptz text in UTC, on the start of every transaction that is not visible to a later
     snapshot ('-infinity': unknown). prepared: there was a prepared transaction, whose start Postgres does not show; a
     table's own bound then stays where it was. running: the xids that open transactions of this database, prepared ones
@@ -77,6 +78,7 @@ class Horizon:
     standby: bool = False
     position: Position | None = None
     resumed: int | None = None
+    reads_log: bool = False
     running: tuple[int, ...] = ()
     next_xid: int | None = None
 

@@ -24,6 +24,9 @@ LSN = SQL(
 shows lies behind it, flushed or not.
 https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-BACKUP"""
 
+NO_LSN = SQL("null::bigint")
+"""In place of LSN, for a role that may not call those functions."""
+
 
 def text_of(query: Composable) -> str:
     """The statement for a driver that takes text."""

@@ -90,7 +90,7 @@ def propose(
 
 def _proposal(table: SurveyedTable, target: str) -> Proposal:
     candidates = rank(table)
-    problem = _unreadable(table) or _unloadable(table)
+    problem = table.misnamed or _unreadable(table) or _unloadable(table)
     if problem is not None:
         refusal, fix = problem
         return Proposal(table, refusal=refusal, fix=fix, candidates=candidates)

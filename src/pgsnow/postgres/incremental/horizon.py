@@ -139,14 +139,19 @@ def take_horizon(
         taken_at, low, hidden, standby, database, started, lsn, system, timeline, resumed = found
         identity, position = ServerIdentity(system, timeline), Position(database, started, lsn)
         if standby:
-            return Horizon(identity, taken_at, "-infinity", standby=True, position=position), None
+            return Horizon(
+                identity, taken_at, "-infinity", standby=True, position=position, reads_log=lsn is not None
+            ), None
         seen = None
         if hidden:
             taken_at, low, seen = _list_virtual_xids(conn, listing or VirtualXids())
         xmax, sessions, prepared = _one(conn, _OPEN)
     # The lists have the low 32 bits; the xid is less than 2^31 away from xmax.
     running = tuple(sorted({xmax - HALF + (xid - xmax + HALF) % EPOCH for xid in (*sessions, *prepared)}))
-    horizon = Horizon(identity, taken_at, low, bool(prepared), False, position, resumed, running, xmax)
+    horizon = Horizon(
+        identity, taken_at, low, bool(prepared), position=position, resumed=resumed, reads_log=lsn is not None,
+        running=running, next_xid=xmax,
+    )  # fmt: skip
     return horizon, seen
 
 

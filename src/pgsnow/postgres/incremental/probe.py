@@ -15,7 +15,7 @@ from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.content_hash import content_hash
 from pgsnow.postgres.incremental.keyset import beyond
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
-from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, lsn_for
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy
 
 _XMAX = SQL("(select txid_snapshot_xmax(txid_current_snapshot()))")
 """A subquery without outer references is evaluated once a statement, not once a row."""
@@ -51,8 +51,9 @@ def probe(
         elif strategy.window is not None:
             condition = strategy.window.condition(_XMAX)
         any_row = SQL("exists (select from {} where {})").format(sql.table(plan), condition)
+        end = sql.LSN if horizon.reads_log else sql.NO_LSN
         query = SQL("select {}, pg_is_in_recovery(), {}, {}").format(
-            sql.TXIDS, lsn_for(horizon), content_hash(plan) if plan.whole else any_row
+            sql.TXIDS, end, content_hash(plan) if plan.whole else any_row
         )
         ((x, xmax, standby, lsn, found),) = conn.execute(query).fetchall()
     reason = strategy.full_read_at(checkpoint, x, xmax)

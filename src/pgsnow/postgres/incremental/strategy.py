@@ -150,15 +150,10 @@ def _xmin_denied(plan: TablePlan, mode: ReadMode) -> SourceAccessDenied:
     )
 
 
-def _modes(plan: TablePlan) -> tuple[ReadMode, ...]:
-    """The configured mode, then others whose checkpoints it can continue from."""
-    return _OTHER_MODES.get(plan.config.mode) or _MODES[plan.config.late_rows]
-
-
 def mode_of(plan: TablePlan, checkpoint: Checkpoint | None) -> ReadMode:
     """The mode to read in. A table that an audit moved to xmin mode stays in it as long as the reads continue from
     that checkpoint."""
-    wanted = _modes(plan)
+    wanted = _OTHER_MODES.get(plan.config.mode) or _MODES[plan.config.late_rows]
     moved = checkpoint is not None and checkpoint.mode is ReadMode.XMIN
     return ReadMode.XMIN if wanted == _LOSSLESS and (moved or not is_usable(plan)) else wanted[0]
 
@@ -209,19 +204,15 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
     if checkpoint.shape not in (None, plan.shape, plan.older_shape):
         return "the configuration changed"
     # A lossless checkpoint has missed nothing, so a lookback may continue from it.
-    narrowed = _modes(plan) == _MODES[LateRows.LOOKBACK] and checkpoint.mode in _LOSSLESS
-    if checkpoint.mode not in _modes(plan) and not narrowed:
+    modes = _OTHER_MODES.get(plan.config.mode) or _MODES[plan.config.late_rows]
+    narrowed = modes == _MODES[LateRows.LOOKBACK] and checkpoint.mode in _LOSSLESS
+    if checkpoint.mode not in modes and not narrowed:
         if plan.config.mode is not TableMode.WATERMARK:
             return f"mode is now {plan.config.mode}"
         return f"late_rows is now {plan.config.late_rows}"
     if checkpoint.mode is ReadMode.CURSOR and checkpoint.cursor is None:
         return "the first read did not reach its first page"
     return None
-
-
-def lsn_for(horizon: Horizon) -> Composable:
-    """The SQL expression for the end of the write-ahead log; NULL if the horizon shows that it cannot be read."""
-    return sql.LSN if horizon.position and horizon.position.lsn is not None else SQL("null::bigint")
 
 
 def reason_in_xids(checkpoint: Checkpoint, x: int, xmax: int, since: int | None = None) -> str | None:

@@ -34,7 +34,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.strategy import choose_strategy, lsn_for, reason_in_xids
+from pgsnow.postgres.incremental.strategy import choose_strategy, reason_in_xids
 from pgsnow.postgres.read.key_ranges import in_keys, is_keyed, key_ranges
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
@@ -83,7 +83,7 @@ def plan_backfill(
     """
     with (
         source.copy_connection() as connection,
-        open_snapshot(connection, plan, lsn_for(horizon)) as snap,
+        open_snapshot(connection, plan, reads_log=horizon.reads_log) as snap,
     ):
         strategy = choose_strategy(snap.fetch, plan, checkpoint, horizon, full=full, because=because)
         reason = strategy.full_read_at(checkpoint, snap.x, snap.xmax)

@@ -23,7 +23,7 @@ from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.incremental.keyset import beyond, has_order, order_columns
 from pgsnow.postgres.incremental.next_checkpoint import ReadPoint, next_checkpoint
-from pgsnow.postgres.incremental.strategy import lsn_for, reason_to_read_all
+from pgsnow.postgres.incremental.strategy import reason_to_read_all
 from pgsnow.postgres.read.last_watermark import LastWatermark
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 
@@ -107,7 +107,7 @@ class KeysetReader:
         condition = sql.both([which, sql.where_given(self.plan)])
         with (
             self.source.copy_connection() as connection,
-            open_snapshot(connection, self.plan, lsn_for(self.horizon)) as snap,
+            open_snapshot(connection, self.plan, reads_log=self.horizon.reads_log) as snap,
         ):
             self._note_start(snap)
             query = SQL("select {} from {} where {}").format(
@@ -123,7 +123,7 @@ class KeysetReader:
         """The number of rows read, and the page (none, if there are no more rows)."""
         with (
             self.source.copy_connection() as connection,
-            open_snapshot(connection, self.plan, lsn_for(self.horizon)) as snap,
+            open_snapshot(connection, self.plan, reads_log=self.horizon.reads_log) as snap,
         ):
             self._note_start(snap)
             batches = list(snap.batches(self._query(guard=snap.may_hold_oversize)))

@@ -24,7 +24,7 @@ from pgsnow.postgres.convert.oversize import from_clause, select_list
 from pgsnow.postgres.convert.oversize_split import ANY_LEFT_OUT, can_split, fitting_rows, oversize_rows
 from pgsnow.postgres.incremental.content_hash import ROW_HASHES, row_hashes
 from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
-from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, lsn_for, mode_of, seen_xid
+from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
 from pgsnow.postgres.read.snapshot import open_snapshot
@@ -102,7 +102,7 @@ class SnapshotReader:
         with ExitStack() as opening:
             connection = opening.enter_context(self.source.copy_connection())
             self._snapshot = opening.enter_context(
-                open_snapshot(connection, self.plan, lsn_for(self.horizon))
+                open_snapshot(connection, self.plan, reads_log=self.horizon.reads_log)
             )
             snap, before = self._snapshot, self.before
             self._strategy = choose_strategy(

@@ -87,17 +87,17 @@ class Snapshot:
 
 @contextmanager
 def open_snapshot(
-    connection: CopyConnection, plan: TablePlan, lsn: Composable = SQL("null::bigint")
+    connection: CopyConnection, plan: TablePlan, *, reads_log: bool = False
 ) -> Iterator[Snapshot]:
     """A snapshot for the length of a `with` block, of the table that the plan was made for. After a failure inside it
-    the connection is spoiled. lsn: expression for Snapshot.lsn.
+    the connection is spoiled. reads_log: set Snapshot.lsn.
 
     Raises SchemaMoved if the table's definition has changed since, SourceUnavailable if another session keeps it
     locked, SourceTableMissing, SourceAccessDenied."""
     table = str(plan.source.name)
     try:
         with translating(table):
-            snap = _begun(connection, plan, lsn)
+            snap = _begun(connection, plan, sql.LSN if reads_log else sql.NO_LSN)
         if plan.fingerprint is not None:
             found = snap.fetch(fingerprints_query([plan.source.name]))
             if [fingerprint for *_, fingerprint in found] != [plan.fingerprint]:

@@ -5,4 +5,4 @@ alter table sync_watermarks add column if not exists unverified text;
 comment on column sync_watermarks.unverified is 'Why the target may hold rows that the source has lost; every run and pgsnow status say it until a full refresh has repaired them or pgsnow verify has found no difference. NULL: no doubt.';
 
 -- Done.
-insert into pgsnow_migrations (version, name) values (11, 'unverified') on conflict (version) do nothing;
+insert into pgsnow_migrations (version, name) values (12, 'unverified') on conflict (version) do nothing;
