@@ -36,9 +36,8 @@ def check_table(
     known: SourceDefinition | None = None,
     surveyed: SurveyedTable | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned or read. known: its definition in the ledger;
-    surveyed: its survey, if it has one.
-    Raises psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned or read. known: its definition in the ledger.
+    surveyed: its survey, if it has one. Raises psycopg.Error."""
     try:
         prepared = prepare(table, describe(conn, table.source), settings, known)
         try_read(conn, prepared.plan)
