@@ -152,6 +152,14 @@ class Checkpoint:
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
+        """What earlier versions do not know is left out where it is empty, so that a row of theirs stays as it is."""
+        position, marked = self.position, any(mark.since is not None for mark in self.trail)
+        later = {
+            "position": [position.database, position.started, position.lsn] if position else None,
+            "unseen": [[mark.since, *mark.running] for mark in self.trail] if marked else None,
+            "again": sorted(self.again),
+            "reread": sorted(self.reread),
+        }
         return {
             "mode": self.mode.value,
             "system_identifier": self.identity.system_identifier,
@@ -160,20 +168,13 @@ class Checkpoint:
             "low": self.low,
             "seen": sorted(self.seen),
             "trail": [[m.at, m.xmax, m.low, m.value] for m in self.trail],
-            "unseen": [[m.since, *m.running] for m in self.trail],
             "audit_x": self.audit_x,
             "audited_at": self.audited_at,
             "cursor": None if self.cursor is None else list(self.cursor),
             "last_watermark": self.last_watermark,
             "shape": self.shape,
             "digest": self.content_hash,
-            "again": sorted(self.again),
-            "reread": sorted(self.reread),
-        } | (
-            {"position": [self.position.database, self.position.started, self.position.lsn]}
-            if self.position
-            else {}
-        )
+        } | {key: value for key, value in later.items() if value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Checkpoint:

@@ -66,6 +66,7 @@ def next_checkpoint(
         running=horizon.running[:MAX_RUNNING],
     )
     trail = () if past is None or point.restarted else past.trail
+    reread = past.reread | past.again if past is not None else frozenset()
     return Checkpoint(
         mode=point.mode,
         identity=horizon.identity,
@@ -79,7 +80,7 @@ def next_checkpoint(
         shape=point.shape,
         content_hash=content_hash,
         last_watermark=last_watermark or (past.last_watermark if past else None),
-        reread=still_open(past.reread | past.again, mark.first_unseen) if past else frozenset(),
+        reread=still_open(reread, mark.first_unseen) if reread else frozenset(),
         position=replace(horizon.position, lsn=point.lsn) if horizon.position else None,
     )
 
