@@ -18,7 +18,13 @@ from typing import Any
 import pytest
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
+from pgsnow.model.discovery.proposal import propose
 from pgsnow.model.report import Status, TableReport
+from pgsnow.operations.check.result import Level
+from pgsnow.operations.check.source import check_source
+from pgsnow.operations.check.tables import check_table
+from pgsnow.postgres.catalog.survey import survey
+from pgsnow.postgres.connection import Source
 from tests.encoded import encoded_database
 from tests.world import MemoryWorld
 
@@ -113,3 +119,73 @@ def test_every_page_may_end_in_such_a_key(bytes_world: MemoryWorld) -> None:
     world.source.execute("insert into t values ('b')")
     assert tick(world).status in (Status.OK, Status.PARTIAL)
     assert loaded(world) == {"a", "b"}
+
+
+NAMES = r"""
+create table t (k text primary key, v text, updated_at timestamptz not null default now());
+create table columns (id int primary key);
+do $$ begin
+    execute format('create table %I (id int)', convert_from('\xe974', 'SQL_ASCII'));
+    execute format('create schema %I', convert_from('\xe973', 'SQL_ASCII'));
+    execute format('create table %I.inside (id int)', convert_from('\xe973', 'SQL_ASCII'));
+    execute format('alter table columns add column %I int', convert_from('\xe963', 'SQL_ASCII'));
+end $$
+"""
+
+
+def test_a_name_that_is_not_utf8_hides_no_other_table(bytes_world: MemoryWorld) -> None:
+    """Discovery names it, and the statement that it advises renames it; the other tables are proposed."""
+    bytes_world.source.execute(NAMES.encode())
+    with Source(bytes_world.settings.source).connect() as conn:
+        found = {str(p.name): p for p in propose(survey(conn)) if not p.name.table.startswith("sync_")}
+        refused = {name: p.refusal for name, p in found.items() if p.entry is None}
+        assert found["public.t"].entry is not None
+        assert refused == {
+            'public."\\xe9t"': "the name of the table is not UTF-8: \\xe9t",
+            '"\\xe9s".inside': "the name of its schema is not UTF-8: \\xe9s",
+            "public.columns": "the name of a column is not UTF-8: \\xe9c",
+        }
+        for number, name in enumerate(refused):
+            bytes_world.source.execute(found[name].fix.replace("new_name", f"better_{number}").encode())
+        assert all(not proposal.refusal for proposal in propose(survey(conn)))
+
+
+def test_a_column_with_such_a_name_stops_its_own_table_with_the_statement_that_helps(
+    bytes_world: MemoryWorld,
+) -> None:
+    """In check and in a run; other tables are synced in the same tick, and `status` shows all of them."""
+    world = bytes_world
+    world.source.execute(NAMES.encode())
+    world.source.execute("insert into t values ('a', 'b')")
+    world.tables.append(
+        {"source": "public.columns", "target": "analytics.columns", "pk": "id", "mode": "xmin"}
+    )
+    with world.engine() as engine:
+        engine.ledger.migrate()
+        synced, stopped = engine.tick().tables
+        assert synced.status is Status.OK
+        assert (stopped.error_type, "RENAME COLUMN" in (stopped.advice or "")) == ("UnsupportedTable", True)
+        assert [row.last_status for row in engine.ledger.run_log.watermarks()] == ["error", "ok"]
+        with Source(world.settings.source).connect() as conn:
+            assert all(result.level is not Level.FAILED for result in check_source(conn, "here"))
+            results, _ = check_table(conn, world.config.tables[1], world.settings.snowflake)
+            assert [result.fix for result in results] == [stopped.advice]
+        world.source.execute((stopped.advice or "").encode())
+        assert engine.tick().tables[1].error is None
+
+
+def test_a_configured_name_that_the_encoding_lacks_is_a_missing_table(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    """The fingerprints of all tables are asked for by one statement, which such a name must not break."""
+    with encoded_database(postgres, "LATIN1") as dsn, closing(MemoryWorld(dsn, tmp_path)) as world:
+        world.source.execute("create table t (k int primary key); insert into t values (1)")
+        world.tables = [
+            {"source": "public.t", "target": "analytics.t", "pk": "k", "mode": "xmin"},
+            {"source": 'public."ключ"', "target": "analytics.u", "pk": "k", "mode": "xmin"},
+        ]
+        with world.engine() as engine:
+            engine.ledger.migrate()
+            synced, missing = engine.tick().tables
+        assert synced.status is Status.OK
+        assert missing.error_type == "SourceTableMissing"

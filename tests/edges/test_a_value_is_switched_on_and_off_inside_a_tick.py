@@ -20,7 +20,8 @@ create table seen (by_probe text, by_read text);
 insert into seen values ('off', 'off');
 create view flags as
 select 'maintenance' as name,
-       case current_setting('application_name') when 'pgsnow-read' then by_read else by_probe end as value from seen;
+       case current_setting('transaction_isolation') when 'repeatable read' then by_read else by_probe end as value
+from seen;
 """
 """A view of which a probe and a read see what a test wants them to see."""
 

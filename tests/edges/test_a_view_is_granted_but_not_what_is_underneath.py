@@ -121,4 +121,4 @@ def test_what_a_view_uses_and_is_gone_is_not_taken_for_the_view(memory_world: Me
     with memory_world.engine() as engine:
         report = engine.tick().tables[0]
     assert "gone_since" in (report.error or "")
-    assert "public.calls_broken exists" in (report.advice or "")
+    assert "correct it in Postgres" in (report.advice or "")

@@ -203,6 +203,7 @@ def test_rows_in_savepoints_are_read_again(app: Application) -> None:
     assert report.rows_read == 5
     app.world.assert_equal()
     assert app.mode() == "watermark"
+    assert app.tick(audit_every=AT_ONCE).status is Status.IDLE
 
 
 def test_a_transaction_that_waited_before_it_wrote_is_no_false_alarm(app: Application) -> None:

@@ -13,7 +13,7 @@ import psycopg
 from pgsnow.model.checkpoint import Checkpoint, ReadMode, VirtualXids
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
-from pgsnow.postgres.incremental.audit import audit
+from pgsnow.postgres.incremental.audit import audit, audit_if_due
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.incremental.probe import idle_checkpoint, probe
 from pgsnow.postgres.read.reader import open_reader
@@ -33,6 +33,8 @@ class PollingReader:
     copy: dict[int, int] = field(default_factory=dict)
     runs: int = 0
     rows: int = 0
+    findings: int = 0
+    """Audits that found rows, where audits are part of the ticks."""
     false_alarms: int = 0
     failure: str = ""
 
@@ -63,6 +65,9 @@ class ProductReader(PollingReader):
     plan: TablePlan = field(kw_only=True)
     mode: ReadMode | None = field(default=None, kw_only=True)
     """A mode to move to after the first read, as an audit does."""
+    audits: bool = field(default=False, kw_only=True)
+    """Audits are part of the ticks. A table that one of them moved to xmin mode is moved back after one read, as if all
+    rows had been read, so that the next audit has something to find."""
     checkpoint: Checkpoint | None = None
     listing: VirtualXids = field(default_factory=VirtualXids)
     fallbacks: int = 0
@@ -74,11 +79,15 @@ class ProductReader(PollingReader):
         horizon, listing = take_horizon(self.conn, self.listing)
         self.fallbacks += listing is not None
         self.listing = listing or self.listing
-        found = probe(self.conn, self.plan, self.checkpoint, horizon)
+        before = self.checkpoint
+        if self.audits:
+            before, finding = audit_if_due(self.conn, self.plan, before, horizon)
+            self.findings += finding is not None
+        found = probe(self.conn, self.plan, before, horizon)
         if not found.busy:
-            self.checkpoint = idle_checkpoint(found, self.plan, self.checkpoint, horizon)
+            self.checkpoint = idle_checkpoint(found, self.plan, before, horizon)
             return
-        with open_reader(self.source, self.plan, self.checkpoint, horizon) as reading:
+        with open_reader(self.source, self.plan, before, horizon) as reading:
             for page in reading.pages():
                 ids, values = (page.rows.column(name).to_pylist() for name in ("id", "v"))
                 self.copy.update(zip(ids, values, strict=True))
@@ -87,9 +96,17 @@ class ProductReader(PollingReader):
                 self.checkpoint = reading.checkpoint()
         if self.mode and self.checkpoint:
             self.checkpoint = self.checkpoint.evolve(mode=self.mode)
+        if self.audits and self.checkpoint and self.checkpoint.mode is ReadMode.XMIN:
+            newest = self.checkpoint.trail[-1:]
+            self.checkpoint = self.checkpoint.evolve(
+                mode=ReadMode.WATERMARK, trail=newest, audit_x=self.checkpoint.x
+            )
 
     def finish(self) -> None:
-        if self.checkpoint is not None and self.checkpoint.mode is ReadMode.WATERMARK:
+        if self.audits and self.checkpoint is not None:
+            self.checkpoint = self.checkpoint.evolve(audited_at=None)
+            self.poll(crash=False)
+        elif self.checkpoint is not None and self.checkpoint.mode is ReadMode.WATERMARK:
             self.false_alarms = audit(self.conn, self.plan, self.checkpoint).late_rows
         self.conn.close()
         self.source.close()
@@ -104,7 +121,7 @@ class LiteralReader(PollingReader):
     last: Any = "-infinity"
 
     def __post_init__(self) -> None:
-        self.conn = psycopg.connect(self.dsn, autocommit=True)
+        self.conn = psycopg.connect(self.dsn, autocommit=True, prepare_threshold=None)
 
     def poll(self, *, crash: bool) -> None:
         while True:

@@ -29,6 +29,8 @@ ZONES = ["UTC", "America/Los_Angeles", "Asia/Tokyo", "Asia/Kolkata"]
 TWO_PHASE_CYCLE, TWO_PHASE_PART = 20.0, 8.0
 """Seconds: two-phase commits come in waves, so that horizons with and without them are both stressed."""
 PROCESSES = 2
+RARE = 0.01
+"""Share of transactions whose timestamps are older than they are."""
 
 
 @dataclass
@@ -38,6 +40,11 @@ class Writer:
     dsn: str
     seed: int
     until: float
+    pooled: bool = False
+    """A pooler gives each transaction another session, so that settings are local to each."""
+    own_clock: bool = False
+    """Timestamps are the application's: taken before the transaction begins, a few of them long before (each audit that
+    finds one reads everything again, so many of them would hide one that no audit finds)."""
     pending: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -45,9 +52,12 @@ class Writer:
         self.first = self.last = self.seed * 10_000_000
         self.number = 0
         self.conn = psycopg.connect(self.dsn, prepare_threshold=None)
-        self.conn.execute(f"set timezone to '{self.random.choice(ZONES)}'")
-        self.conn.execute("set lock_timeout to 400")
-        self.conn.commit()
+        scope = "local " if self.pooled else ""
+        zone = self.random.choice(ZONES)
+        self.settings = f"set {scope}timezone to '{zone}'; set {scope}lock_timeout to 400"
+        if not self.pooled:
+            self.conn.execute(self.settings.encode())
+            self.conn.commit()
         while time.time() < self.until:
             with contextlib.suppress(psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 self.transaction()
@@ -57,10 +67,13 @@ class Writer:
         self.conn.close()
 
     def transaction(self) -> None:
+        if self.pooled:
+            self.conn.execute(self.settings.encode())
         if self.random.random() < 0.4:
             self.conn.execute("select now()")  # begun, but without an xid yet
         if self.random.random() < 0.3:
             time.sleep(self.random.expovariate(1 / 0.15))
+        self.job_began = time.time() - (self.random.uniform(1, 12) if self.random.random() < RARE else 0)
         for _ in range(self.random.choice([1, 1, 1, 2, 5])):
             self.maybe_in_savepoint()
             self.pause()
@@ -76,6 +89,8 @@ class Writer:
 
     def write(self) -> None:
         clock, value = self.random.choice(CLOCKS), self.random.getrandbits(40)
+        if self.own_clock:
+            clock = f"to_timestamp({self.job_began!r})"
         if self.random.random() < 0.6 or self.last == self.first:
             count = self.random.choice([1, 1, 3, 40])  # rows of one statement tie
             watermark = "null" if self.random.random() < 0.02 else clock
@@ -119,8 +134,9 @@ class Writer:
             self.pending.remove((gid, due))
 
 
-def _run_all(dsn: str, seeds: list[int], until: float) -> None:
-    threads = [threading.Thread(target=Writer(dsn, seed, until).run) for seed in seeds]
+def _run_all(dsn: str, seeds: list[int], until: float, pooled: bool, own_clock: bool) -> None:
+    writers = [Writer(dsn, seed, until, pooled, own_clock) for seed in seeds]
+    threads = [threading.Thread(target=writer.run) for writer in writers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -128,14 +144,15 @@ def _run_all(dsn: str, seeds: list[int], until: float) -> None:
 
 
 def start_writers(
-    dsn: str, count: int, seed: int, seconds: float
+    dsn: str, count: int, seed: int, seconds: float, *, pooled: bool = False, own_clock: bool = False
 ) -> list[multiprocessing.process.BaseProcess]:
     """`count` sessions, spread over a few processes so that they really run at once."""
     context = multiprocessing.get_context("spawn")
     until = time.time() + seconds
     seeds = [seed * 1000 + at + 1 for at in range(count)]
     processes = [
-        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until)) for at in range(PROCESSES)
+        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until, pooled, own_clock))
+        for at in range(PROCESSES)
     ]
     for process in processes:
         process.start()

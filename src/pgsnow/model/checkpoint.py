@@ -125,7 +125,7 @@ class Checkpoint:
     seen: xids ≥ x whose rows were already read. Dropping any of them is safe and only causes rows to be read again.
     audit_x, audited_at: x and time of the last audit.
     again: xids whose rows the next read reads whatever their watermark, because an audit could not tell whether they
-    were read.
+    were read. reread: those whose rows were read so, and which an older transaction could make doubtful again.
     cursor: (watermark, *key) as text, of the last row read, for ReadMode.CURSOR.
     shape: TablePlan.shape of the read; a different one requires a full read (None, from older ledgers: any will do).
     content_hash: hash of the content last loaded, for FULL and APPEND, and where the role may not read xmin.
@@ -147,6 +147,7 @@ class Checkpoint:
     content_hash: str | None = None
     position: Position | None = None
     again: frozenset[int] = frozenset()
+    reread: frozenset[int] = frozenset()
 
     def evolve(self, **changes: Any) -> Checkpoint:
         return replace(self, **changes)
@@ -168,6 +169,7 @@ class Checkpoint:
             "shape": self.shape,
             "digest": self.content_hash,
             "again": sorted(self.again),
+            "reread": sorted(self.reread),
         } | ({"position": list(astuple(self.position))} if self.position else {})
 
     @classmethod
@@ -192,6 +194,7 @@ class Checkpoint:
             content_hash=data.get("digest"),
             position=Position(*data["position"]) if data.get("position") else None,
             again=frozenset(data.get("again", ())),
+            reread=frozenset(data.get("reread", ())),
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".\s]+)')
@@ -172,6 +172,8 @@ class SourceTable:
     for relations without storage."""
     estimated_rows: int = -1
     total_bytes: int = 0
+    fingerprint: str = field(default="", compare=False)
+    """A hash of its catalog entry, from the snapshot in which the catalog was read; empty: unknown."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Columns that the connected role may not SELECT, system columns included, each with its quoted name: not empty if
     the role has grants on single columns only."""

@@ -147,8 +147,9 @@ def alter_under_way(world: World, changes: dict[str, tuple[str, str]]) -> None:
         report = engine.tick()
     altering.done()
     assert failures(report) == {}
-    again = {t.table for t in report.tables if any("planned again" in event for event in t.events)}
-    assert again == {f"public.{name}" for name, (at, _) in changes.items() if at == "started"}
+    # the description and the fingerprint that the read compares are of one snapshot, so even a table that was altered
+    # after the tick had taken the fingerprints of all tables is planned once
+    assert not [t.table for t in report.tables if any("planned again" in event for event in t.events)]
 
 
 def failures(report: SyncReport) -> dict[str, str | None]:

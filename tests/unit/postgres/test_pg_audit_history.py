@@ -105,7 +105,8 @@ class Simulation:
         marks = [mark for mark in checkpoint.trail if mark.low != UNBOUNDED]
         suspects = []
         for row in self.visible:
-            if below := frozenset(at for at, mark in enumerate(marks) if row.watermark < mark.low):
+            below = frozenset(at for at, mark in enumerate(marks) if row.watermark < mark.low)
+            if below and row.xid not in checkpoint.reread:
                 suspects.append((row, Suspect(row.xid, below, 1)))
                 alone = judge(marks, [suspects[-1][1]], 0, "")
                 self.late += [row] * alone.late_rows

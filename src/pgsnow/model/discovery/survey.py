@@ -73,6 +73,8 @@ class SurveyedTable:
     inserts: int = 0
     updates: int = 0
     profiled: bool = False
+    misnamed: tuple[str, str] | None = None
+    """Why the table cannot be named in a configuration, and the statement that helps."""
     transactions: int | None = None
     """After a scan, the number of transactions that wrote its rows."""
     obstacle: tuple[str, str] | None = None

@@ -11,6 +11,7 @@ import psycopg
 
 from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
+from pgsnow.postgres.any_bytes import any_bytes
 from pgsnow.postgres.connection import Source
 
 OLDEST_VERSION = 12
@@ -57,17 +58,18 @@ class Facts(NamedTuple):
 
 def check_source(conn: psycopg.Connection[Any], display: str) -> list[CheckResult]:
     """display: the server's name without its password. Raises psycopg.Error."""
-    row = conn.execute(FACTS).fetchone()
-    facts = Facts(*row) if row else None
-    if facts is None:
-        raise psycopg.InternalError("no answer")
-    return [
-        _version(facts, display),
-        _clock(conn),
-        *_preconditions(facts),
-        *_prepared(conn),
-        *_long(conn),
-    ]
+    with any_bytes(conn):  # names of roles may be in the encoding of another database
+        row = conn.execute(FACTS).fetchone()
+        facts = Facts(*row) if row else None
+        if facts is None:
+            raise psycopg.InternalError("no answer")
+        return [
+            _version(facts, display),
+            _clock(conn),
+            *_preconditions(facts),
+            *_prepared(conn),
+            *_long(conn),
+        ]
 
 
 def check_copy(source: Source) -> CheckResult:

@@ -16,7 +16,9 @@ from psycopg.sql import SQL, Composed, Literal
 
 from pgsnow.model.errors import SourceAccessDenied, SourceTableMissing, UnsupportedTable
 from pgsnow.model.table import Column, Leaf, SourceName, SourceTable
+from pgsnow.postgres.any_bytes import any_bytes, misnamed
 from pgsnow.postgres.errors import translating
+from pgsnow.postgres.sql import text_of
 
 _KINDS = {"S": "a sequence", "i": "an index", "c": "a type"}
 _READABLE = frozenset({"r", "p", "v", "m", "f"})
@@ -35,11 +37,23 @@ _SQL = _queries()
 
 
 def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
-    """The table as it is now: dropped columns left out, generated ones included, domains resolved to their base.
+    """The table as it is in one snapshot: dropped columns left out, generated ones included, domains resolved to their
+    base.
 
     Raises SourceTableMissing, SourceAccessDenied (with the GRANT to run), UnsupportedTable, SourceUnavailable.
     """
-    with translating(str(name)), conn.cursor(row_factory=dict_row) as cursor:
+    with translating(str(name)):
+        try:
+            return _described(conn, name)
+        except psycopg.errors.UntranslatableCharacter:
+            text = f"{name}: there is no such table: the database's encoding lacks a character of its name"
+            raise SourceTableMissing(text) from None
+
+
+def _described(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
+    with any_bytes(conn), conn.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("set transaction isolation level repeatable read, read only")
+        own = conn.execute(text_of(fingerprints_query([name])).encode()).fetchall()
         table = cursor.execute(_SQL["table"], [name.schema, name.table]).fetchone()
         if table is None:
             raise _missing(name, cursor.execute(_SQL["similar"], [name.schema, name.table]).fetchone() or {})
@@ -51,6 +65,8 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         ).fetchall()
         indexes = cursor.execute(_SQL["indexes"], oid).fetchall()
         sequences = cursor.execute(_SQL["sequences"], oid).fetchall()
+    if problem := misnamed(table["oid"], "", "", [(column["attnum"], column["name"]) for column in columns]):
+        raise UnsupportedTable(f"{name}: {problem[0]}", advice=problem[1])
     return SourceTable(
         name=name,
         oid=table["oid"],
@@ -64,6 +80,7 @@ def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
         filenode=_filenode([table, *leaves]),
         estimated_rows=table["estimated_rows"],
         total_bytes=table["total_bytes"],
+        fingerprint=own[0][-1] if own else "",
         unreadable=tuple((name, quoted) for name, quoted in table["unreadable"]),
         quoted=table["quoted_table"],
         role=table["quoted_role"],
@@ -106,7 +123,12 @@ def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> 
     names of leaves. One statement for all tables. Raises SourceUnavailable."""
     wanted = {(name.schema, name.table): name for name in names}
     with translating():
-        rows = conn.execute(fingerprints_query(names)).fetchall()
+        try:
+            rows = conn.execute(text_of(fingerprints_query(names)).encode()).fetchall()
+        except psycopg.errors.UntranslatableCharacter:
+            # In a name, which cannot exist in this database's encoding. The other tables' must still be found.
+            each = (fingerprints(conn, [name]) for name in names) if len(names) > 1 else ()
+            return {name: found for one in each for name, found in one.items()}
     return {wanted[schema, table]: print_ for schema, table, print_ in rows}
 
 
@@ -120,6 +142,6 @@ def fingerprints_query(names: Sequence[SourceName]) -> Composed:
 def present_name(conn: psycopg.Connection[Any], oid: int) -> SourceName | None:
     """The present name of the table with this oid, also if it was moved to another schema; None: it was dropped.
     Raises SourceUnavailable."""
-    with translating():
+    with translating(), any_bytes(conn):
         row = conn.execute(_SQL["present_name"], [oid]).fetchone()
     return SourceName(*row) if row else None

@@ -138,7 +138,8 @@ def explained(
     except PgsnowError:
         return error
     if code in _MISSING_OBJECTS:
-        return _without_object(name, error, where) if exists else error
+        inside = isinstance(error, SourceQueryFailed) and code != "42883"  # of a function: it has its advice
+        return _without_object(name, error, where) if exists and not inside else error
     causes = [obstacle for obstacle in found if _causes(obstacle.kind, code)]
     if not causes:
         return error

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
 from pgsnow.model.table import SourceName
+from pgsnow.postgres.any_bytes import any_bytes
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.sql import text_of
 
@@ -44,8 +45,17 @@ def access(
         "tables": [name.table for name in watermarks],
         "watermarks": list(watermarks.values()),
     }
-    with translating(), conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_QUERY, given).fetchall()
+    with translating():
+        try:
+            with any_bytes(conn), conn.cursor(row_factory=dict_row) as cursor:
+                rows = cursor.execute(_QUERY, given).fetchall()
+        except (
+            psycopg.errors.UntranslatableCharacter
+        ):  # in a name, which cannot exist in this database's encoding
+            if len(watermarks) < 2:
+                return {}
+            each = (access(conn, {name: column}) for name, column in watermarks.items())
+            return {name: found for one in each for name, found in one.items()}
     return {SourceName(row["schema"], row["table"]): _access(row) for row in rows}
 
 

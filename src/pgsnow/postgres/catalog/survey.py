@@ -15,7 +15,9 @@ from psycopg.rows import dict_row
 
 from pgsnow.model.discovery.survey import ColumnFacts, RowSecurity, SurveyedTable
 from pgsnow.model.discovery.watermark_choice import INTEGERS, is_set_at_insert
+from pgsnow.model.errors import SourceQueryFailed
 from pgsnow.model.table import Column, SourceName, SourceTable
+from pgsnow.postgres.any_bytes import any_bytes, misnamed
 from pgsnow.postgres.catalog.trigger_source import Moved, moved_arguments, moved_columns
 from pgsnow.postgres.errors import translating
 
@@ -46,7 +48,7 @@ def survey(
         "schemas": None if only is None else [name.schema for name in only],
         "tables": None if only is None else [name.table for name in only],
     }
-    with translating(), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+    with translating(), any_bytes(conn), conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
         tables = cursor.execute(_SQL["tables"], wanted).fetchall()
         given = {"tables": [t["oid"] for t in tables], "schemas": list({t["schema"] for t in tables})}
@@ -64,7 +66,14 @@ def survey(
 def survey_of(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> dict[SourceName, SurveyedTable]:
     """The survey of these tables; those that are missing, partitions or members of an extension are left out. Raises
     SourceUnavailable, SourceAccessDenied."""
-    found = survey(conn, [name.schema for name in names], names)
+    try:
+        found = survey(conn, [name.schema for name in names], names)
+    except SourceQueryFailed as error:
+        if error.code != psycopg.errors.UntranslatableCharacter.sqlstate:
+            raise
+        # In a name, which cannot exist in this database's encoding. The other tables must still be found.
+        each = (survey_of(conn, [name]) for name in names) if len(names) > 1 else ()
+        return {name: table for one in each for name, table in one.items()}
     return {table.name: table for table in found}
 
 
@@ -114,6 +123,9 @@ def _surveyed(table: Row, rows: Mapping[str, Sequence[Row]]) -> SurveyedTable:
         partitioned_by=tuple(table["partitioned_by"]),
         inserts=table["inserts"],
         updates=table["updates"],
+        misnamed=misnamed(
+            table["oid"], table["schema"], table["table"], [(c["attnum"], c["name"]) for c in columns]
+        ),
     )
 
 

@@ -75,7 +75,7 @@ def audit(conn: psycopg.Connection[Any], plan: TablePlan, checkpoint: Checkpoint
         rows = conn.execute(query).fetchall()
     x, _, at, *_ = rows[0]
     found = [Suspect(xid, frozenset(at - 1 for at in below), n) for *_, xid, below, n in rows if n]
-    return judge(marks, found, x, at)
+    return judge(marks, [suspect for suspect in found if suspect.xid not in checkpoint.reread], x, at)
 
 
 def judge(marks: Sequence[Mark], suspects: Sequence[Suspect], x: int, at: str) -> AuditResult:

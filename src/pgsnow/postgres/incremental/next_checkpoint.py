@@ -79,6 +79,7 @@ def next_checkpoint(
         shape=point.shape,
         content_hash=content_hash,
         last_watermark=last_watermark or (past.last_watermark if past else None),
+        reread=still_open(past.reread | past.again, mark.first_unseen) if past else frozenset(),
         position=replace(horizon.position, lsn=point.lsn) if horizon.position else None,
     )
 

@@ -100,6 +100,8 @@ class Planner:
         if cached is not None and cached[:2] == (fingerprint, known):
             return cached[2]
         source = self._describe(conn, config, known)
+        # Of the snapshot that was described: the table may have been altered since the tick looked at it.
+        fingerprint = fingerprint and source.fingerprint
         prepared = prepare(config, source, self._settings, known, fingerprint)
         if fingerprint is not None:
             self._plans[config.name] = (fingerprint, known, prepared)
