@@ -153,7 +153,8 @@ class Checkpoint:
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """What earlier versions do not know is left out where it is empty, so that a row of theirs stays as it is."""
+        """The checkpoint as the ledger stores it. Empty fields that earlier versions do not know are left out: their rows
+        stay as they are."""
         marked = any(mark.since is not None for mark in self.trail)
         later = {
             "position": list(astuple(self.position)) if self.position else None,
