@@ -153,8 +153,8 @@ class Checkpoint:
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """The checkpoint as the ledger stores it. Empty fields that earlier versions do not know are left out: their rows
-        stay as they are."""
+        """The checkpoint as the ledger stores it. Empty fields that earlier versions do not know are left out, so
+        that their rows stay as they are."""
         marked = any(mark.since is not None for mark in self.trail)
         later = {
             "position": list(astuple(self.position)) if self.position else None,
