@@ -45,11 +45,11 @@ NOT_OURS = {
 class Pooler:
     """pgbouncer, as a child of this process. `port`: where it listens."""
 
-    def __init__(self, folder: Path, server: int, users: Sequence[str]) -> None:
+    def __init__(self, folder: Path, server: int, users: Sequence[str], sessions: int) -> None:
         self.port = free_port()
         listed, config = folder / "users.txt", folder / "pgbouncer.ini"
         listed.write_text("".join(f'"{user}" ""\n' for user in users))
-        config.write_text(CONFIG.format(server=server, port=self.port, users=listed, sessions=SESSIONS))
+        config.write_text(CONFIG.format(server=server, port=self.port, users=listed, sessions=sessions))
         self._child = Child([program() or "pgbouncer", str(config)], folder / "log", user=server_user())
         wait_until(lambda: accepts(self.port), lambda: (folder / "log").read_text())
 
@@ -92,13 +92,13 @@ def program() -> str | None:
 
 
 @contextmanager
-def pooler_before(server: EmbeddedPostgres, users: Sequence[str] = ("postgres",)) -> Iterator[Pooler]:
-    """A pooler before this server, for these users. Skips the test where no pgbouncer is installed."""
-    if program() is None:
-        pytest.skip("pgbouncer is not installed")
+def pooler_before(
+    server: EmbeddedPostgres, users: Sequence[str] = ("postgres",), sessions: int = SESSIONS
+) -> Iterator[Pooler]:
+    """A pooler before this server, for these users, with at most so many server sessions in each pool."""
     folder = Path(tempfile.mkdtemp(prefix="pgsnow-pooler-"))
     folder.chmod(0o755)
-    pooler = Pooler(folder, server.port, users)
+    pooler = Pooler(folder, server.port, users, sessions)
     try:
         yield pooler
     finally:
@@ -108,6 +108,8 @@ def pooler_before(server: EmbeddedPostgres, users: Sequence[str] = ("postgres",)
 
 @pytest.fixture(scope="session")
 def pooler(postgres: EmbeddedPostgres) -> Iterator[Pooler]:
-    """The pooler of this session, before its PostgreSQL."""
+    """The pooler of this session, before its PostgreSQL. Skips the test where no pgbouncer is installed."""
+    if program() is None:
+        pytest.skip("pgbouncer is not installed")
     with pooler_before(postgres) as pooler:
         yield pooler

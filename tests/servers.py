@@ -37,7 +37,12 @@ hypothesis.settings.load_profile("pgsnow")
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-POSTGRES_CONFIG = {**FAST_AND_FORGETFUL, "max_prepared_transactions": "50", "max_connections": "200"}
+POSTGRES_CONFIG = {
+    **FAST_AND_FORGETFUL,
+    "max_prepared_transactions": "50",
+    "max_connections": "200",
+    "track_activity_query_size": "16384",  # tests look at whole statements
+}
 NEEDS_EMULATOR = {"emulator", "snowflake_env", "settings", "s3_store"}
 
 

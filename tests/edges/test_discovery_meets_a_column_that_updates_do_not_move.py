@@ -49,7 +49,7 @@ def shop(memory_world: MemoryWorld) -> MemoryWorld:
     memory_world.sql(
         TOUCH
         + """
-        create table serials (id serial primary key, note text);
+        create table serials (id int generated always as identity primary key, note text);
         insert into serials (note) select 'n' from generate_series(1, 50);
         create table unmaintained (id serial primary key, created_at timestamptz default now(),
                                    updated_at timestamptz not null default now());
@@ -66,8 +66,18 @@ def shop(memory_world: MemoryWorld) -> MemoryWorld:
         insert into some_updates select * from unmaintained;
         create table maintained (like unmaintained including all);
         insert into maintained (created_at, updated_at)
-            select t, t + (extract(day from t)::int % 3) * interval '5 days'
+            select t, t + (extract(day from t)::int % 3) * interval '5 days 1 hour'
             from generate_series(now() - interval '100 days', now(), '1 day') t;
+        create table added_later (like unmaintained including all);
+        insert into added_later (created_at, updated_at)
+            select t, case when t < now() - interval '50 days' then now() - interval '50 days' else t end
+            from generate_series(now() - interval '100 days', now(), '1 day') t;
+        create table extreme (id int primary key, created_at timestamptz, updated_at timestamptz,
+                              created_on date, updated_on date);
+        insert into extreme
+            select n, '294276-12-31 23:59:59+00'::timestamptz - n * interval '1 s', '-infinity',
+                   '5874897-12-31'::date - n, '4713-01-01 BC'::date + n
+            from generate_series(0, 30) n;
         analyze;
         """
     )
@@ -76,7 +86,7 @@ def shop(memory_world: MemoryWorld) -> MemoryWorld:
 
 def test_a_column_that_nothing_moves_is_not_proposed(shop: MemoryWorld) -> None:
     """A proposal never promises more than what the catalog or the data shows; the reason says so."""
-    for table in ("serials", "unmaintained", "kept", "some_updates"):
+    for table in ("serials", "unmaintained", "kept", "some_updates", "added_later"):
         for scan in (False, True):
             found = proposed(shop, table, scan=scan)
             assert found.entry is not None
@@ -93,6 +103,13 @@ def test_evidence_that_updates_move_it_is_enough(shop: MemoryWorld) -> None:
             assert found.entry["watermark_column"] == "updated_at"
             assert found.mode == "watermark"
             assert reason in found.mode_reason
+
+
+def test_times_at_the_end_of_their_range_stop_nothing(shop: MemoryWorld) -> None:
+    """The comparison with the time of the insert leaves them out, in the statistics and in a scan."""
+    assert proposed(shop, "extreme").mode == "xmin"
+    scanned = proposed(shop, "extreme", scan=True)
+    assert (scanned.mode, scanned.table.profiled) == ("xmin", True)
 
 
 def test_restored_rows_have_no_history(shop: MemoryWorld) -> None:

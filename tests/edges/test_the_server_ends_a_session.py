@@ -90,7 +90,7 @@ class Ends:
 
 
 @pytest.mark.parametrize("late_rows", ["lossless", "off"])
-@pytest.mark.parametrize("phase", ["started", "written", "copied", "merged"])
+@pytest.mark.parametrize("phase", ["written", "merged"])
 def test_sessions_that_end_while_they_are_idle_are_replaced(
     memory_world: MemoryWorld, phase: str, late_rows: str
 ) -> None:

@@ -121,7 +121,7 @@ class LiteralReader(PollingReader):
     last: Any = "-infinity"
 
     def __post_init__(self) -> None:
-        self.conn = psycopg.connect(self.dsn, autocommit=True)
+        self.conn = psycopg.connect(self.dsn, autocommit=True, prepare_threshold=None)
 
     def poll(self, *, crash: bool) -> None:
         while True:

@@ -30,12 +30,15 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import key_of
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
+from tests.pooler import pooler_before
 from tests.stress.readers import LiteralReader, PollingReader, ProductReader
 from tests.stress.writers import SCHEMA, start_writers
 
 SERVER = {**FAST_AND_FORGETFUL, "max_prepared_transactions": "100", "max_connections": "100"}
 PLAIN_ROLE = "stress_reader"
 """May read the table and nothing else: its horizon comes from pg_locks."""
+POOLED_SESSIONS = 24
+"""Server sessions for each role: fewer than its clients, so that they take turns."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="timestamps are the application's, older than their transactions",
     )
     parser.add_argument("--dsn", help="a server to use (its table s is dropped) instead of an embedded one")
+    parser.add_argument(
+        "--pooled", action="store_true", help="readers and writers share sessions by pgbouncer"
+    )
     given = parser.parse_args(argv)
-    with server(given.dsn) as dsn:
-        prepare(dsn)
+    with server(given.dsn, pooled=given.pooled) as (direct, dsn):
+        prepare(direct)
         source, readers = stress(dsn, given)
     return verdict(source, readers, given)
 
 
 @contextlib.contextmanager
-def server(dsn: str | None) -> Iterator[str]:
+def server(dsn: str | None, *, pooled: bool = False) -> Iterator[tuple[str, str]]:
+    """Two connection strings of one database: the first without a pooler in between."""
     if dsn is not None:
-        yield dsn
+        yield dsn, dsn
         return
     with tempfile.TemporaryDirectory(prefix="pgsnow-stress-") as directory:
         Path(directory).chmod(0o711)
         with EmbeddedPostgres(Path(directory) / "postgres", config=SERVER) as embedded:
-            yield embedded.dsn()
+            direct = embedded.dsn()
+            if not pooled:
+                yield direct, direct
+                return
+            with pooler_before(embedded, ["postgres", PLAIN_ROLE], POOLED_SESSIONS) as pooler:
+                yield direct, pooler.dsn(direct)
 
 
 def prepare(dsn: str) -> None:
@@ -97,7 +109,10 @@ def stress(dsn: str, given: argparse.Namespace) -> tuple[dict[int, int], list[Po
     followers = [threading.Thread(target=reader.follow, args=[stop]) for reader in readers]
     for follower in followers:
         follower.start()
-    for process in start_writers(dsn, given.writers, given.seed, given.seconds, own_clock=given.own_clock):
+    started = start_writers(
+        dsn, given.writers, given.seed, given.seconds, pooled=given.pooled, own_clock=given.own_clock
+    )
+    for process in started:
         process.join()
     stop.set()
     for follower in followers:
@@ -159,7 +174,7 @@ def plan_of(source: Source, options: dict[str, Any]) -> TablePlan:
 
 def verdict(source: dict[int, int], readers: Sequence[PollingReader], given: argparse.Namespace) -> int:
     print(f"{len(source)} rows, {given.seconds:g} s, {given.writers} writers, seed {given.seed}, "
-          f"max_skew {given.max_skew:g} s")  # fmt: skip
+          f"max_skew {given.max_skew:g} s{', pooled' if given.pooled else ''}")  # fmt: skip
     print(
         f"{'reader':45} {'reads':>6} {'rows read':>10} {'missing':>8} {'stale':>6} {'ghost':>6} {'false alarms':>13}"
         f" {'findings':>9}"

@@ -40,6 +40,8 @@ class Writer:
     dsn: str
     seed: int
     until: float
+    pooled: bool = False
+    """A pooler gives each transaction another session, so that settings are local to each."""
     own_clock: bool = False
     """Timestamps are the application's: taken before the transaction begins, a few of them long before (each audit that
     finds one reads everything again, so many of them would hide one that no audit finds)."""
@@ -50,9 +52,12 @@ class Writer:
         self.first = self.last = self.seed * 10_000_000
         self.number = 0
         self.conn = psycopg.connect(self.dsn, prepare_threshold=None)
-        self.conn.execute(f"set timezone to '{self.random.choice(ZONES)}'")
-        self.conn.execute("set lock_timeout to 400")
-        self.conn.commit()
+        scope = "local " if self.pooled else ""
+        zone = self.random.choice(ZONES)
+        self.settings = f"set {scope}timezone to '{zone}'; set {scope}lock_timeout to 400"
+        if not self.pooled:
+            self.conn.execute(self.settings.encode())
+            self.conn.commit()
         while time.time() < self.until:
             with contextlib.suppress(psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 self.transaction()
@@ -62,6 +67,8 @@ class Writer:
         self.conn.close()
 
     def transaction(self) -> None:
+        if self.pooled:
+            self.conn.execute(self.settings.encode())
         if self.random.random() < 0.4:
             self.conn.execute("select now()")  # begun, but without an xid yet
         if self.random.random() < 0.3:
@@ -127,8 +134,9 @@ class Writer:
             self.pending.remove((gid, due))
 
 
-def _run_all(dsn: str, seeds: list[int], until: float, own_clock: bool) -> None:
-    threads = [threading.Thread(target=Writer(dsn, seed, until, own_clock).run) for seed in seeds]
+def _run_all(dsn: str, seeds: list[int], until: float, pooled: bool, own_clock: bool) -> None:
+    writers = [Writer(dsn, seed, until, pooled, own_clock) for seed in seeds]
+    threads = [threading.Thread(target=writer.run) for writer in writers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -136,14 +144,14 @@ def _run_all(dsn: str, seeds: list[int], until: float, own_clock: bool) -> None:
 
 
 def start_writers(
-    dsn: str, count: int, seed: int, seconds: float, *, own_clock: bool = False
+    dsn: str, count: int, seed: int, seconds: float, *, pooled: bool = False, own_clock: bool = False
 ) -> list[multiprocessing.process.BaseProcess]:
     """`count` sessions, spread over a few processes so that they really run at once."""
     context = multiprocessing.get_context("spawn")
     until = time.time() + seconds
     seeds = [seed * 1000 + at + 1 for at in range(count)]
     processes = [
-        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until, own_clock))
+        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until, pooled, own_clock))
         for at in range(PROCESSES)
     ]
     for process in processes:

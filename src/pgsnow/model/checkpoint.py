@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -51,11 +51,12 @@ class ServerIdentity:
 class Position:
     """A point in a server's history. database: the database's oid. started: when the server process was started, as
     text ('' for a standby: its restarts lose nothing). lsn: an end of the write-ahead log, in bytes, that no commit
-    which the read saw lies behind (None: the role may not read it)."""
+    which the read saw lies behind (None: the role may not read it). taken_at: of the horizon of the read."""
 
     database: int
     started: str
     lsn: int | None
+    taken_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +154,9 @@ class Checkpoint:
 
     def to_json(self) -> dict[str, Any]:
         """What earlier versions do not know is left out where it is empty, so that a row of theirs stays as it is."""
-        position, marked = self.position, any(mark.since is not None for mark in self.trail)
+        marked = any(mark.since is not None for mark in self.trail)
         later = {
-            "position": [position.database, position.started, position.lsn] if position else None,
+            "position": list(astuple(self.position)) if self.position else None,
             "unseen": [[mark.since, *mark.running] for mark in self.trail] if marked else None,
             "again": sorted(self.again),
             "reread": sorted(self.reread),
@@ -215,8 +216,8 @@ def break_in_history(checkpoint: Checkpoint, horizon: Horizon) -> str | None:
         return None
     if was.database != there.database:
         return OTHER_DATABASE
-    if was.lsn is None or there.lsn is None:
-        return None
+    if was.lsn is None or there.lsn is None or was.taken_at == there.taken_at != "":
+        return None  # the last: a read of the same tick, after this horizon
     resumed = horizon.resumed if is_restarted(checkpoint, horizon) else None
     return LOG_WENT_BACK if min(there.lsn, there.lsn if resumed is None else resumed) < was.lsn else None
 

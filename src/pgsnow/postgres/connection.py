@@ -67,11 +67,13 @@ an error, not a loss: https://www.postgresql.org/docs/current/ddl-rowsecurity.ht
 READ_ONLY = "set transaction isolation level read committed, read only"
 """The isolation level is named because default_transaction_isolation may be another, which a standby may refuse."""
 TRANSACTION_TIMEOUT_SINCE = 170_000
+AS_THE_ROLE_HAS_IT = ("search_path", "lc_monetary", "quote_all_identifiers")
+"""Settings that a condition in `where:`, an amount of money, or the name of a type depends on."""
 
 
 def local_settings(settings: Mapping[str, str], server_version: int) -> str:
-    """SET LOCAL statements, which take no snapshot: these settings, no time limit for the transaction, and the
-    search_path that the role has, whatever another client of a pooler has set.
+    """SET LOCAL statements, which take no snapshot: these settings, no time limit for the transaction, and those of
+    AS_THE_ROLE_HAS_IT, whatever another client of a pooler has set.
 
     https://www.postgresql.org/docs/current/sql-set.html"""
     limits = ["idle_in_transaction_session_timeout"]
@@ -79,7 +81,7 @@ def local_settings(settings: Mapping[str, str], server_version: int) -> str:
         limits.append("transaction_timeout")
     values = {**settings, **dict.fromkeys(limits, "0")}
     chosen = [f"set local {name} = '{value}'" for name, value in values.items()]
-    return "; ".join([*chosen, "set local search_path to default"])
+    return "; ".join(chosen + [f"set local {name} to default" for name in AS_THE_ROLE_HAS_IT])
 
 
 class _AsSetLocally(Loader):

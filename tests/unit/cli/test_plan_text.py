@@ -94,3 +94,18 @@ def test_bytes_as_people_read_them(size: int | None, text: str) -> None:
 
 def test_rows_are_told_as_the_estimate_they_are() -> None:
     assert [rows_text(n) for n in (None, 0, 12_000)] == ["unknown", "0", "about 12,000"]
+
+
+def test_a_warning_is_shown_once_for_all_its_tables_and_types_before_the_first_load(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    types = ("tags: text[] → VARIANT",)
+    created, doubted = replace(new(), types=types, warnings=("a doubt → a fix",)), replace(SAME, types=types)
+    show([created, replace(doubted, warnings=("a doubt → a fix",))], Format.TABLE, verbose=False)
+    shown = capsys.readouterr().out
+    assert "! public.t1, public.same: a doubt → a fix" in shown
+    assert shown.count("a doubt") == 1
+    assert shown.count("-- type: tags: text[] → VARIANT") == 1, "the second target is there already"
+    show([doubted], Format.JSON, verbose=False)
+    [record] = json.loads(capsys.readouterr().out)
+    assert (record["types"], record["warnings"]) == (list(types), [])

@@ -75,6 +75,15 @@ def test_a_checkpoint_of_an_older_release_shows_nothing() -> None:
     assert not is_restarted(old, later(1))
 
 
+def test_a_second_read_of_a_tick_has_the_same_horizon() -> None:
+    """The closing read of a backfill: its checkpoint is from after the horizon."""
+    first = READ.evolve(position=Position(5, "100.5", 5000, "now"))
+    assert break_in_history(first, replace(SAME, position=Position(5, "100.5", 4000, "now"))) is None
+    assert (
+        break_in_history(first, replace(SAME, position=Position(5, "100.5", 4000, "later"))) == LOG_WENT_BACK
+    )
+
+
 def test_the_position_is_stored() -> None:
     assert Checkpoint.from_json(READ.to_json()) == READ
 

@@ -69,6 +69,27 @@ def test_each_class_has_its_error(code: str, kind: type) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("08P01", "options"),
+        ("25006", "READ ONLY"),
+        ("25P03", "idle_in_transaction_session_timeout"),
+        ("25P04", "transaction_timeout"),
+        ("40001", "hot_standby_feedback"),
+        ("53300", "max_connections"),
+        ("57014", "pg_cancel_backend"),
+        ("57P01", "pg_terminate_backend"),
+        ("57P05", "idle_session_timeout"),
+    ],
+)
+def test_a_session_that_ends_is_explained_by_its_code(code: str, remedy: str) -> None:
+    """What helps differs by the code, and is never to look whether Postgres is up."""
+    advice = translated(psycopg.errors.lookup(code)("it ended")).advice
+    assert remedy in advice
+    assert advice != errors.SourceUnavailable("").advice
+
+
+@pytest.mark.parametrize(
     "error",
     [
         psycopg.OperationalError("no answer"),

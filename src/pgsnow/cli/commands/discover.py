@@ -123,6 +123,8 @@ def show(discovery: Discovery, known: Listed, output: Format) -> None:
         for proposal, state in zip(found, states, strict=True):
             _tell(proposal, state)
         proposed = [each for each, state in zip(found, states, strict=True) if state == "proposed"]
+        if any(each.mode == "xmin" for each in proposed):
+            say("mode xmin: changed rows are found by transaction id, with one scan of the table per tick")
         for line in _type_lines(proposed):
             say(line)
     for line in _left_out_lines(discovery.left_out):
@@ -200,7 +202,7 @@ def _why(proposal: Proposal) -> str:
     """The main reason for the proposal, or why there is none."""
     if proposal.entry is None:
         return proposal.refusal
-    return proposal.mode_reason.partition(", ")[2].removeprefix("because ")
+    return proposal.summary
 
 
 def _record(proposal: Proposal, state: str) -> dict[str, Any]:

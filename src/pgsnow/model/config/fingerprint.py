@@ -14,10 +14,10 @@ _WITHOUT_EFFECT = {
     *("name", "enabled", "batch_size", "max_rows_per_load", "max_rejected_rows"),
     *("max_mb_per_chunk", "max_mb_per_s", "max_parallel_chunks", "queue"),
     *("load_every", "load_when_rows", "load_when_mb"),
-    *("real_values", "char_padding"),
+    *("real_values", "char_padding", "numeric_type"),
 }
 """Keys that affect neither the content of a row in the target nor which rows are read, or whose effect is stored with
-each column (`ColumnDefinition.conversion`)."""
+each column (`ColumnDefinition.conversion`) or is part of `transform` (casts)."""
 
 
 def config_fingerprint(config: TableConfig) -> dict[str, str]:

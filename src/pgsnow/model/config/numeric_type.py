@@ -19,7 +19,7 @@ def with_casts(config: TableConfig, fields: Iterable[Field]) -> TableConfig:
     casts = {
         field.source: config.numeric_type
         for field in fields
-        if field.type == unbounded_numeric()
+        if field.type.postgres == unbounded_numeric().postgres
         and field.overflow is not Overflow.TEXT
         and field.source not in decided
     }

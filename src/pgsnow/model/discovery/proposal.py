@@ -15,7 +15,7 @@ from pgsnow.model.config.table_config import TableConfig, TableMode
 from pgsnow.model.discovery.numbers import cast_reasons, number_casts
 from pgsnow.model.discovery.reasons import reasons_of, untraceable, warnings_of
 from pgsnow.model.discovery.survey import RowSecurity, SurveyedTable
-from pgsnow.model.discovery.watermark_choice import Candidate, rank
+from pgsnow.model.discovery.watermark_choice import Candidate, Trust, rank
 from pgsnow.model.plan import RESERVED
 from pgsnow.model.table import KINDS, SourceName, TargetName, target_column
 from pgsnow.model.table_key import choose_key
@@ -60,6 +60,16 @@ class Proposal:
         return next((r.removeprefix("mode: ") for r in self.reasons if r.startswith("mode: ")), "")
 
     @property
+    def summary(self) -> str:
+        """The mode's reason in a few words, for a table's cell; of `xmin` the column that comes closest."""
+        if self.mode != TableMode.XMIN:
+            return self.mode_reason.partition(", ")[2].removeprefix("because ")
+        named = [each for each in self.candidates if each.trust is Trust.BY_NAME]
+        if named:
+            return f"{named[0].column}: {named[0].reasons[0]}"
+        return "no column shows that a row has changed"
+
+    @property
     def name(self) -> SourceName:
         return self.table.name
 
@@ -92,14 +102,14 @@ def _proposal(table: SurveyedTable, target: str) -> Proposal:
         TableConfig.model_validate(entry)
     except ValidationError as error:
         return Proposal(table, refusal=_message(error), candidates=candidates)
-    types = decisions_of([column for column in table.source.columns if column.name not in casts])
+    loaded = [c for c in table.source.columns if c.name not in casts and table.source.may_read(c.name)]
     return Proposal(
         table,
         escape(entry),
         (*reasons_of(table, key, best, candidates), *cast_reasons(casts)),
         candidates=candidates,
         warnings=tuple(warnings_of(table, key, best)),
-        types=types,
+        types=decisions_of(loaded),
     )
 
 

@@ -85,11 +85,7 @@ def _trust(table: SurveyedTable, column: Column, facts: ColumnFacts) -> tuple[Tr
         return Trust.NONE, "computed from other columns"
     integer = column.type_name in INTEGERS
     if integer and not table.source.is_numbered_in_order(column.name):
-        return (
-            Trust.BY_TRANSACTION,
-            "nothing shows that its values are given out in order (an identity column GENERATED ALWAYS would), so rows"
-            " are found by transaction id (each tick scans the table)",
-        )
+        return Trust.BY_TRANSACTION, "its values do not show when a row was written"
     if facts.set_on_update:
         return Trust.BY_TRIGGER, "a trigger sets it at every update"
     if not integer and suggests_updates(column.name) and not _is_mostly_null(facts):

@@ -54,6 +54,12 @@ def why_no_key(column: Column) -> str:
     return ""
 
 
+def is_comparable(column: Column) -> bool:
+    """False for a type of an unknown extension, of which only its text is known, not what it calls equal."""
+    known = BY_NAME.get(column.type_name)
+    return column.kind != "b" or column.type_name == "numeric" or (known is not None and known.kind == "b")
+
+
 def key_form(column: Column) -> str:
     """The name of the canonical form in which a key column of this type is loaded, such as `lower case`; '' if it is
     loaded as it is."""

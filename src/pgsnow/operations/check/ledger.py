@@ -13,7 +13,7 @@ from pgsnow.ledger.session import LedgerConnection, connect
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.operations.check.ledger_tables import check_tables, version_of
-from pgsnow.operations.check.result import CheckResult, failed, ok, warning
+from pgsnow.operations.check.result import CheckResult, Level, failed, ok, warning
 
 # PostgreSQL docs: "Access Privilege Inquiry Functions". to_regnamespace is NULL for a schema that is not there.
 RIGHTS = """
@@ -31,12 +31,10 @@ from (select to_regnamespace(quote_ident(%(schema)s))::oid as oid) s
 def check_ledger(settings: PostgresSettings, schema: str) -> list[CheckResult]:
     """Check the ledger. Raises LedgerUnavailable, LedgerAccessDenied."""
     with translating(schema), connect(settings, schema) as conn:
-        return [
-            *_writable(conn, schema, settings.display),
-            *check_tables(conn, schema),
-            _session_kept(conn),
-            *_unverified(conn, schema),
-        ]
+        found = [*_writable(conn, schema, settings.display), *check_tables(conn, schema)]
+        if all(result.level is not Level.FAILED for result in found):
+            found.extend(_unverified(conn, schema))
+        return [*found, _session_kept(conn)]
 
 
 def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[CheckResult]:

@@ -17,7 +17,7 @@ from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
-from pgsnow.model.types.key_forms import key_form
+from pgsnow.model.types.key_forms import is_comparable, key_form
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.catalog.obstacles import try_read
@@ -36,9 +36,8 @@ def check_table(
     known: SourceDefinition | None = None,
     surveyed: SurveyedTable | None = None,
 ) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned or read. known: its definition in the ledger;
-    surveyed: its survey, if it has one.
-    Raises psycopg.Error."""
+    """The table's results, and its plan unless it cannot be planned or read. known: its definition in the ledger.
+    surveyed: its survey, if it has one. Raises psycopg.Error."""
     try:
         prepared = prepare(table, describe(conn, table.source), settings, known)
         try_read(conn, prepared.plan)
@@ -74,10 +73,10 @@ def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     key = f"pk {', '.join(map(partial(_key_column, plan), plan.pk))}" if plan.pk else "no key"
     if watermark is None:
         yield ok(table.name, f"{rows}, {key}, mode {table.mode}")
-        yield from _nullable_key(table, plan)
+        yield from _key_columns(table, plan)
         return
     yield ok(table.name, f"{rows}, {key}, watermark {watermark.name} ({watermark.type_name})")
-    yield from _nullable_key(table, plan)
+    yield from _key_columns(table, plan)
     if not plan.has_xmin and table.late_rows is LateRows.LOSSLESS:
         yield warning(
             table.name,
@@ -120,7 +119,7 @@ def _without_audit(table: TableConfig) -> str:
     return f"the whole table is read every {every} (audit_every) if any row has changed"
 
 
-def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
+def _key_columns(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     for name in plan.pk:
         column = plan.source.column(name)
         if column is not None and not column.not_null:
@@ -128,6 +127,13 @@ def _nullable_key(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
                 table.name,
                 f"pk column {name} may be NULL: such rows are rejected, because no key identifies them",
                 _not_null_advice(plan.source, name),
+            )
+        if column is not None and not is_comparable(column):
+            yield warning(
+                table.name,
+                f"pk column {name} has type {column.type_name}, which pgsnow knows by its text only:"
+                " a key that changes to an equal one with another text becomes a second row",
+                "Nothing, if the type compares values by their text; else name another unique key in `pk`.",
             )
 
 

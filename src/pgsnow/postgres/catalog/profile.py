@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Composable, Composed, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.discovery.watermark_choice import INTEGERS, is_set_at_insert
@@ -18,6 +18,8 @@ from pgsnow.postgres.errors import translating
 IN_ORDER = SQL("set local max_parallel_workers_per_gather = 0; set local synchronize_seqscans = off")
 """Settings under which rows come in the order in which they are stored."""
 
+FEWEST_MOMENTS = 10
+"""Different values that are later than their row's insert, from which on updates are seen to move a column."""
 _FIGURES = 5
 """Figures of each possible watermark column."""
 
@@ -100,7 +102,7 @@ def _days(table: SurveyedTable, column: str, value: Identifier) -> Composable:
     found = table.source.column(column)
     if found is None or found.type_name in INTEGERS:
         return SQL("null::float8")
-    finite = SQL("({} filter (where isfinite({})))::timestamp")
+    finite = SQL("({} filter (where {} between '0001-01-01' and '9999-12-31'))::timestamp")
     ends = [finite.format(SQL("{}({})").format(SQL(end), value), value) for end in ("max", "min")]
     return SQL("(extract(epoch from {} - {}) / 86400)::float8").format(*ends)
 
@@ -116,5 +118,15 @@ def _later(table: SurveyedTable, columns: list[str], column: str, value: Identif
         and kinds[other] not in INTEGERS
         and is_set_at_insert(other, table.facts_of(other).default_is_now)
     ]
-    shares = [SQL("avg(({} > {} + interval '1 min')::int)").format(value, other) for other in others]
+    shares = [_share_later(value, other) for other in others]
     return SQL("greatest({})::float8").format(SQL(", ").join(shares)) if shares else SQL("null::float8")
+
+
+def _share_later(value: Identifier, inserted: Identifier) -> Composable:
+    """The share of rows that are later than their insert. 0 if only a few moments are: a column that was added with a
+    default, or filled by one statement, has the time of that in all older rows."""
+    later = SQL("{1} between '0001-01-01' and '9999-12-31' and {0} > {1} + interval '1 min'")
+    is_later = SQL("case when {} then true else false end").format(later.format(value, inserted))
+    return SQL(
+        "case when count(distinct {0}) filter (where {1}) >= {2} then avg(({1})::int) else 0 end"
+    ).format(value, is_later, Literal(FEWEST_MOMENTS))

@@ -168,11 +168,14 @@ where t.tgrelid = any(%(tables)s) and not t.tgisinternal and t.tgenabled in ('O'
 -- name: statistics
 -- Of a partitioned table, those over all partitions. The view leaves out columns that the role may not read.
 -- later: for each other column of the same type that is set at insert, the share of 21 quantiles that are at least a
--- minute later than that column's, which shows that something moves this one after the insert.
+-- minute later than that column's, which shows that something moves this one after the insert. Years that have not four
+-- digits are left out: as timestamps they may be out of range. The histogram leaves NULLs and the most common values out,
+-- such as those of rows that were there before the column; where they are many, it shows nothing.
 with statistics as (
     select distinct on (s.schemaname, s.tablename, s.attname)
            s.schemaname, s.tablename, s.attname, s.null_frac, s.correlation, a.atttypid, a.atthasdef, a.attrelid,
            case when a.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)
+                  and s.null_frac + coalesce((select sum(f) from unnest(s.most_common_freqs) f), 0) < 0.05
                 then s.histogram_bounds::text::text[] end as bounds
     from pg_catalog.pg_stats s
     join pg_catalog.pg_namespace n on n.nspname = s.schemaname
@@ -183,9 +186,12 @@ with statistics as (
 )
 select s.attrelid::bigint as table, s.attname::text as column, s.null_frac as null_share, s.correlation,
        (select jsonb_object_agg(o.attname, (
-            select avg((s.bounds[1 + q * (cardinality(s.bounds) - 1) / 20]::timestamptz
-                        > o.bounds[1 + q * (cardinality(o.bounds) - 1) / 20]::timestamptz + interval '1 min')::int)
-            from generate_series(0, 20) q))
+            select avg((case when value ~ '^[0-9]{4}-' and inserted ~ '^[0-9]{4}-'
+                        then value::timestamptz > inserted::timestamptz + interval '1 min' end)::int)
+            from generate_series(0, 20) q
+            cross join lateral (
+                select s.bounds[1 + q * (cardinality(s.bounds) - 1) / 20] as value,
+                       o.bounds[1 + q * (cardinality(o.bounds) - 1) / 20] as inserted) pair))
         from statistics o
         where o.attrelid = s.attrelid and o.atttypid = s.atttypid and o.attname <> s.attname
           and (o.atthasdef or o.attname ~* 'creat|insert|added|regist')

@@ -137,7 +137,7 @@ def take_horizon(
                 found = _one(conn, SQL(_RUNNING).format(reader=Literal(READER_NAME), identity=known))
                 break
         taken_at, low, hidden, standby, database, started, lsn, system, timeline, resumed = found
-        identity, position = ServerIdentity(system, timeline), Position(database, started, lsn)
+        identity, position = ServerIdentity(system, timeline), Position(database, started, lsn, taken_at)
         if standby:
             return Horizon(
                 identity, taken_at, "-infinity", standby=True, position=position, reads_log=lsn is not None
