@@ -28,7 +28,7 @@ def test_states_follow_what_happens(user: User) -> None:
         "update sync_watermarks set last_run = last_run - interval '1 day' where source_table = 'public.users'"
     )
     assert states(user) == {"public.users": "stuck", "public.checkins": "no-changes"}
-    user.sql("alter table public.checkins rename column last_modified to changed")
+    user.sql("alter table public.checkins drop column last_modified")
     user.pgsnow("run")
     assert states(user) == {"public.users": "no-changes", "public.checkins": "failed"}
     shown = user.pgsnow("status")

@@ -110,7 +110,7 @@ class LocalConnection(psycopg.Connection[Row]):
     local = ""
     """The statements that each transaction begins with: SET TRANSACTION, SET LOCAL."""
     guard: AbstractContextManager[Any] = nullcontext()
-    """Entered for each statement; a lock where several threads use the connection."""
+    """Entered for each statement and each transaction; a reentrant lock where several threads use the connection."""
     is_replaceable = False
     """A session that the server has ended while nothing was asked may be replaced by a new one."""
 
@@ -120,13 +120,14 @@ class LocalConnection(psycopg.Connection[Row]):
     ) -> Iterator[psycopg.Transaction]:
         """A transaction, or a savepoint in one, for the length of the block. Nothing was read in it yet, so that its
         isolation level can still be set."""
-        is_first = self.info.transaction_status is pq.TransactionStatus.IDLE
-        if is_first and self.is_replaceable and select.select([self.pgconn.socket], [], [], 0)[0]:
-            _connect_again(self.pgconn)  # as LocalCursor does
-        with super().transaction(savepoint_name, force_rollback) as block:
-            if is_first:
-                self.execute(self.local.encode())
-            yield block
+        with self.guard:
+            is_first = self.info.transaction_status is pq.TransactionStatus.IDLE
+            if is_first and self.is_replaceable and select.select([self.pgconn.socket], [], [], 0)[0]:
+                _connect_again(self.pgconn)  # as LocalCursor does
+            with super().transaction(savepoint_name, force_rollback) as block:
+                if is_first:
+                    self.execute(self.local.encode())
+                yield block
 
 
 class LocalCursor(psycopg.ClientCursor[Row]):

@@ -28,7 +28,7 @@ ROWS = 1000
 KEYS = {
     "bigint": "g",
     "smallint": "g - 500",
-    "numeric": "case g when 1 then 'NaN' else (g - 500) / 7.0 end",
+    "numeric": "case g when 1 then 'NaN' else trim_scale((g - 500) / 7.0) end",
     "double precision": "case g when 1 then 'NaN' when 2 then '-Infinity' else 1 / (g - 500.5) end",
     "text": "case g when 1 then '' else chr(32 + g % 90) || '''\\%' || g end",
     'text collate "C"': "chr(32 + (g * 7) % 3000) || g",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -156,30 +158,64 @@ def failures(report: SyncReport) -> dict[str, str | None]:
     return {t.table: t.error for t in report.tables if t.error}
 
 
-POKE = """
+MOODY = """
 create type mood as enum ('ok');
-create sequence pokes;
 create table moody (id int primary key, m mood, updated_at timestamptz default now());
-create function poke() returns bool language plpgsql as $$
+create function waits() returns bool language plpgsql as $$
 begin
-    if current_setting('transaction_read_only') = 'off' then
-        execute format('alter type mood add value %L', nextval('pokes'));
-    end if;
+    perform pg_advisory_xact_lock(1);
     return true;
 end $$;
 """
 
 
-def test_a_table_that_never_stands_still_is_given_up_until_the_next_tick(world: World) -> None:
-    """Whenever it is looked at, its type gets a label more. The other table does not notice."""
-    world.sql(POKE)
+@contextmanager
+def altered_in_every_probe(dsn: str) -> Iterator[None]:
+    """Each statement that calls waits() waits until the type of its table has got one more label."""
+    done = threading.Event()
+
+    def alter() -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            pid, labels = connection.info.backend_pid, 0
+            while not done.is_set():
+                connection.execute("select pg_advisory_lock(1)")
+                while not done.is_set() and not _is_waited_for(connection, pid):
+                    time.sleep(0.005)
+                labels += 1
+                connection.execute(f"alter type mood add value '{labels}'".encode())
+                connection.execute("select pg_advisory_unlock(1)")
+
+    thread = threading.Thread(target=alter)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(CEILING)
+
+
+def _is_waited_for(connection: psycopg.Connection[Any], pid: int) -> bool:
+    waiting = (
+        "select exists (select from pg_locks"
+        " where locktype = 'advisory' and not granted and %s = any(pg_blocking_pids(pid)))"
+    )
+    return connection.execute(waiting, [pid]).fetchone() == (True,)
+
+
+def test_a_table_that_is_altered_again_and_again_is_given_up_until_the_next_tick(
+    memory_world: MemoryWorld,
+) -> None:
+    """Whenever it is probed, its type gets another label before it is read. The other table is not affected."""
+    world = memory_world
+    world.sql(MOODY)
     world.tables.append(
-        {**USERS_TABLE, "source": "public.moody", "target": "analytics.moody", "where": "poke()"}
+        {**USERS_TABLE, "source": "public.moody", "target": "analytics.moody", "where": "waits()"}
     )
     with world.engine() as engine:
         assert failures(engine.tick()) == {}
         world.sql("insert into moody values (1); insert into users values (1)")
-        users, moody = engine.tick().tables
+        with altered_in_every_probe(world.env["POSTGRES_DSN"]):
+            users, moody = engine.tick().tables
         assert (users.status, users.rows_read) == (Status.OK, 1)
         assert (moody.status, moody.error_type, moody.transient) == (Status.ERROR, "SchemaMoved", True)
         assert len([e for e in moody.events if "planned again" in e]) == tick.PLANS_A_TICK - 1
