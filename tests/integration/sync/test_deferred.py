@@ -10,7 +10,7 @@ import pytest
 
 from pgsnow.model.report import TableReport
 from pgsnow.testing.faults import RaiseAt
-from tests.world import World
+from tests.world import MemoryWorld, World
 
 NEEDS_A_WAREHOUSE = re.compile(
     r"\s*(copy|merge|insert|select|update|delete|with|call|execute)\b", re.IGNORECASE
@@ -165,11 +165,11 @@ def test_a_target_that_was_altered_by_hand_gets_what_waited(staging: World) -> N
 
 
 def test_crashes_between_staging_and_loading_lose_and_double_nothing(
-    world: World, s3_env: dict[str, str]
+    memory_world: MemoryWorld,
 ) -> None:
-    """Through a bucket; tests/faults kills processes that use Snowflake's stage."""
-    world.through(s3_env)
-    begun(world, "s3")
+    """tests/faults kills processes that use Snowflake's stage."""
+    world = memory_world
+    begun(world, "stage")
     world.tables[0]["load_every"] = "1ms"
     for at, phase in enumerate(("put", "staged", "copied", "merged", "checkpointed")):
         change(

@@ -6,7 +6,7 @@ import pytest
 
 from pgsnow.model.report import Status
 from pgsnow.operations.discover.discover import Choice, discover
-from tests.world import World
+from tests.world import MemoryWorld, World
 
 LONG = "l" * 63
 KINDS = f"""
@@ -111,8 +111,11 @@ SOME = ("tables", "columns", "pg_class", "pg_type", "pg_stats", "pg_attribute", 
 
 
 @pytest.mark.parametrize("all_of_them", [False, pytest.param(True, marks=pytest.mark.stress)])
-def test_the_catalogs_own_tables_and_views_are_synced_or_refused(world: World, all_of_them: bool) -> None:
+def test_the_catalogs_own_tables_and_views_are_synced_or_refused(
+    memory_world: MemoryWorld, all_of_them: bool
+) -> None:
     """Views over views, types that only the catalog has, thousands of rows."""
+    world = memory_world
     choice = Choice(("information_schema", "pg_catalog"), include=() if all_of_them else SOME)
     found = discover(world.settings.source, choice, views=True, target_schema="catalog")
     assert len(found) > 150 if all_of_them else len(found) == len(SOME)

@@ -16,7 +16,7 @@ from pgsnow.model.errors import SourceUnavailable
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import RaiseAt
-from tests.world import USERS_TABLE, World
+from tests.world import USERS_TABLE, MemoryWorld, World
 
 TABLE = """
 create access method other type table handler heap_tableam_handler;
@@ -40,6 +40,12 @@ KEYS = {
     "inet": "'10.0.0.0'::inet + g * 77",
     "boolean_and_int": "g % 2 = 0",
 }
+
+
+@pytest.fixture
+def world(memory_world: MemoryWorld) -> World:
+    """How ranges are cut, read and continued does not depend on the target."""
+    return memory_world
 
 
 def made(world: World, key: str = "id bigint primary key") -> World:
