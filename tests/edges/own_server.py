@@ -111,9 +111,12 @@ class OnOwnServer(World):
         self.sql(f"update items set name = '{name}' where id in ({some})")
 
     def tick(self) -> dict[str, Any]:
-        """The reports by table; every run succeeds."""
+        """The reports by table; every run succeeds, unless a restored ledger has given it a fence that the target has
+        already. That happens if the lost runs were within the same second; the next run succeeds."""
         with self.engine() as engine:
             report = engine.tick()
+            if any(table.error_type == "LeaseLost" for table in report.tables):
+                report = engine.tick()
         assert not report.failures, [table.error for table in report.failures]
         return {table.table: table for table in report.tables}
 

@@ -10,9 +10,13 @@ the source no longer has, and says so. If rows had to be kept, `pgsnow status` s
 
 from __future__ import annotations
 
+from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.operations.check.ledger import check_ledger
 from pgsnow.operations.check.result import Level
 from tests.edges.own_server import OnOwnServer, OwnServer, Shop, lose_and_go_on
+
+A_MINUTE = 60_000_000
+"""In fences, which are microseconds unless two runs would have the same one."""
 
 
 def test_a_cold_copy_is_put_back(shop: Shop, other_shop: Shop, own_server: OwnServer) -> None:
@@ -67,6 +71,23 @@ def test_a_standby_that_lagged_is_promoted(shop: Shop, own_server: OwnServer) ->
     reports = shop.tick()
     shop.assert_equal()
     assert all("timeline changed" in str(report.full_read) for report in reports.values())
+
+
+def test_fences_of_the_lost_ledger_are_not_used_again(other_shop: Shop, own_server: OwnServer) -> None:
+    """The clock of the restored server is slow: a run that could not replace the lost rows stops, the next one can."""
+    shop = other_shop
+    own_server.keep_copy()
+    shop.write(10, 3)
+    shop.tick()
+    for name in ("users", "items"):
+        rows = shop.target(f"analytics.{name}").rows
+        rows[:] = [{**row, FENCE_COLUMN: row[FENCE_COLUMN] + A_MINUTE} for row in rows]
+    own_server.put_copy_back()
+    with shop.engine() as engine:
+        first, second = engine.tick(), engine.tick()
+    assert [table.error_type for table in first.tables] == ["LeaseLost", "LeaseLost"]
+    assert not second.failures
+    shop.assert_equal()
 
 
 def test_what_cannot_be_repaired_stays_reported_until_a_verify_has_passed(

@@ -90,6 +90,10 @@ class Checkpoints:
         """
         self.queries.fenced("doubt", claim, why=why)
 
+    def raise_fence(self, claim: Claim, above: int) -> None:
+        """End this claim, and let the next one have a fence above this one. Raises LeaseLost."""
+        self.queries.fenced("raise_fence", claim, above=above)
+
     def verified(self, table: str, why: str) -> None:
         """Remove this doubt about a target that was compared with its source. A newer one stays."""
         self.queries.execute("verified", table=table, why=why)

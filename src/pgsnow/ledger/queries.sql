@@ -169,6 +169,14 @@ update {schema}.sync_watermarks set unverified = %(why)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: raise_fence
+-- Ends a claim, and lets the next one have a fence above this one.
+update {schema}.sync_watermarks
+set fence = greatest(fence, %(above)s), lease_holder = null, lease_run_id = null, lease_expires = null,
+    lease_session = null
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
 -- name: verified
 -- Removes that doubt, unless a later event has given another reason for it.
 update {schema}.sync_watermarks set unverified = null

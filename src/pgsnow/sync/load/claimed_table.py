@@ -54,6 +54,10 @@ class ClaimedTable:
             self.ledger.checkpoints.doubt(self.claim, why)
             self.claim = replace(self.claim, unverified=why)
 
+    def raise_fence(self, above: int) -> None:
+        """End the claim, and let the next one have a fence above this one. Raises LeaseLost."""
+        self.ledger.checkpoints.raise_fence(self.claim, above)
+
     def begin_backfill(
         self,
         layout: str,
