@@ -107,7 +107,9 @@ def test_a_text_that_is_too_long_is_rejected_whatever_the_encoding_of_the_ledger
 
 
 @pytest.mark.parametrize("ledger", ["LATIN1", "SQL_ASCII"])
-def test_a_ledger_remembers_names_and_keys_that_its_encoding_lacks(world_in: Open, ledger: str) -> None:
+def test_a_ledger_remembers_names_and_keys_that_its_encoding_lacks(
+    world_in: Open, ledger: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """The source is in UTF-8, the ledger is not: what the ledger stores is read back exactly, so the next run
     continues, and a rejected row is found again by its key."""
     world, word = world_in("UTF8", ledger), r"ключ ☕ \u{e9} é"
@@ -128,6 +130,7 @@ def test_a_ledger_remembers_names_and_keys_that_its_encoding_lacks(world_in: Ope
     assert report.events[0] == f"column v was renamed to {word} v"
     with world.engine() as engine:
         assert list(report.events) == engine.ledger.run_log.logs()[0]["events"]
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("psycopg")] == []
 
 
 def test_each_character_that_is_kept_can_be_stored_in_its_encoding(database: str) -> None:

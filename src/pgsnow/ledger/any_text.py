@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -64,6 +65,21 @@ def _within(value: Any, change: Callable[[str], str]) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class _Dumps:
+    """`json.dumps` with escaped text. As characters: jsonb accepts none of its own escapes for what the encoding
+    lacks. (psycopg keeps a class for each function; equal ones of several connections share it.)"""
+
+    codec: str
+
+    def __call__(self, value: Any) -> str:
+        return json.dumps(_within(value, lambda text: escaped(text, self.codec)), ensure_ascii=False)
+
+
+def _loads(data: str | bytes) -> Any:
+    return _within(json.loads(data), unescaped)
+
+
 def store_any_text(connection: psycopg.Connection[Any], encoding: str) -> None:
     """Make this connection escape the parameters that it sends, and unescape the text that it receives. encoding: of
     the database, as Postgres calls it."""
@@ -79,9 +95,5 @@ def store_any_text(connection: psycopg.Connection[Any], encoding: str) -> None:
         connection.adapters.register_dumper(str, type(base.__name__, (base,), {"dump": dump}))
     for name in ("text", "varchar", "name"):
         connection.adapters.register_loader(name, type("AnyTextLoader", (TextLoader,), {"load": load}))
-    # as characters: jsonb accepts none of its own escapes for what the encoding lacks
-    set_json_dumps(
-        lambda value: json.dumps(_within(value, lambda text: escaped(text, codec)), ensure_ascii=False),
-        connection,
-    )
-    set_json_loads(lambda data: _within(json.loads(data), unescaped), connection)
+    set_json_dumps(_Dumps(codec), connection)
+    set_json_loads(_loads, connection)
