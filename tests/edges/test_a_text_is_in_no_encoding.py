@@ -23,8 +23,10 @@ from pgsnow.model.report import Status, TableReport
 from pgsnow.operations.check.result import Level
 from pgsnow.operations.check.source import check_source
 from pgsnow.operations.check.tables import check_table
+from pgsnow.operations.verify.source_rows import expected_rows
 from pgsnow.postgres.catalog.survey import survey
 from pgsnow.postgres.connection import Source
+from pgsnow.sync.pipeline.row_keys import items_of
 from tests.encoded import encoded_database
 from tests.world import MemoryWorld
 
@@ -102,6 +104,21 @@ def test_a_rejected_row_is_found_again_by_its_key(bytes_world: MemoryWorld) -> N
         engine.replay([ids["caf\\xe9"], ids["value"]])
         assert {error.key["k"] for error in engine.ledger.rejected_rows.listed()} == {"document", "list"}
     assert loaded(world) == {"café", "last", "value"}
+
+
+def test_verify_reads_such_a_row_as_rejected(bytes_world: MemoryWorld) -> None:
+    """It shows the bytes as the open errors do, so that it knows which rows the target may lack."""
+    world = bytes_world
+    world.source.execute(ROWS.encode())
+    tick(world)
+    with world.engine() as engine, engine.source.connect() as conn:
+        table = world.config.tables[0]
+        prepared = engine.planner.plan(conn, table, None, None)
+        bad = {items_of(key): reason for key, reason in engine.ledger.rejected_rows.open_reasons(table.name)}
+        pages, rejected = expected_rows(engine.source, conn, prepared, bad)
+        keys = {row[0] for page in pages(2) for row in page}
+    assert {key for (key,) in rejected} == BAD
+    assert keys == BAD | {"café", "last"}
 
 
 def test_every_page_may_end_in_such_a_key(bytes_world: MemoryWorld) -> None:

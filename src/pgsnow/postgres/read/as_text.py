@@ -19,6 +19,7 @@ def read_text(
 ) -> Iterator[list[tuple[str | None, ...]]]:
     """Every row that `where` admits, in one snapshot, `page` rows at a time; each row has one text (or None) per field.
 
+    Bytes that are not UTF-8 (in a database with encoding SQL_ASCII) are shown as `\\xe9`, as in rejected keys.
     `conn` is in autocommit mode. Raises SourceUnavailable, SourceTableMissing, ColumnMissing.
     """
     columns = sql.SQL(", ").join(
@@ -33,7 +34,14 @@ def read_text(
         if plan.source.relkind in LOCKABLE:
             with suppress(psycopg.errors.InsufficientPrivilege), conn.transaction():
                 conn.execute(sql.SQL("lock table {} in access share mode").format(table))
+        statement = query.as_string(conn).encode()
+        if conn.info.parameter_status("server_encoding") == "SQL_ASCII":
+            conn.execute("select set_config('client_encoding', 'SQL_ASCII', true)")
         with conn.cursor(name="pgsnow_text") as cursor:
-            cursor.execute(query)
+            cursor.execute(statement)
             while rows := cursor.fetchmany(page):
-                yield rows
+                yield [tuple(map(_shown, row)) for row in rows]
+
+
+def _shown(value: str | bytes | None) -> str | None:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
