@@ -7,7 +7,6 @@ source no longer has are deleted. Until that is done the ledger says that the ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
@@ -15,12 +14,10 @@ from typing import Any
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, UNPROVEN, WENT_BACK
 from pgsnow.model.errors import LeaseLost, TargetMissing
 from pgsnow.model.metadata_columns import FENCE, MetadataColumn
-from pgsnow.postgres.read.by_key import read_keys
 from pgsnow.postgres.sql import text_of_value
-from pgsnow.sync.load.choose import LoadFacts
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
-from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
+from pgsnow.sync.table.load_keys import load_keys
+from pgsnow.sync.table.steps import from_the_beginning
 
 MOST_KEYS = 100_000
 """Above this many rows, everything is read instead."""
@@ -100,7 +97,12 @@ def _reread(run: RunContext, why: str, column: MetadataColumn, value: Any) -> Ru
         return None
     if keys:
         _doubt(run, why)
-        _load(run, keys)
+        names = run.plan.pk
+        wanted = [dict(zip(names, map(text_of_value, key), strict=True)) for key in keys]
+        if not load_keys(run, wanted):
+            run.table.doubt(None)  # the new target has no rows of the lost history
+            return from_the_beginning(run)
+        run.destination.batches.cleanup()
         _prune(run, why, len(keys), column, value)
     elif (run.claim.unverified or "").startswith(why):
         run.table.doubt(None)  # an earlier run had begun the repair
@@ -127,20 +129,3 @@ def _parsed(watermark: str) -> Any:
         except ValueError:
             continue
     return None
-
-
-def _load(run: RunContext, keys: Sequence[tuple[Any, ...]]) -> None:
-    """Load these rows as they are in the source now."""
-    names = run.plan.pk
-    wanted = [dict(zip(names, map(text_of_value, key), strict=True)) for key in keys]
-    with Spool(run.claim.run_id) as spool:
-        pages = PageStream(read_keys(run.source, run.plan, wanted), run.recorder)
-        if pages.has_pages():
-            run.rejected.apply_limits(run.destination.prepare().limits)
-        loader = run.destination.loader(LoadFacts())
-        writer = LoadBatchWriter(run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop)
-        for batch in writer.batches(pages):
-            run.rejected.flush()
-            loader.load(batch)
-        run.rejected.flush()
-    run.destination.batches.cleanup()

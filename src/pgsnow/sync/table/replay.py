@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pgsnow.model.backfill import ChunkCounts
-from pgsnow.postgres.read.by_key import read_keys
-from pgsnow.sync.load.choose import LoadFacts
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.row_keys import Key, items_of
-from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext, TableOutcome
 from pgsnow.sync.table.deferred_load import without_staged
+from pgsnow.sync.table.load_keys import load_keys
 from pgsnow.sync.table.run import sync_table
 from pgsnow.sync.table.steps import follow_key_names
 
@@ -34,16 +31,7 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
     keys = [{names.get(name, name): value for name, value in key.items()} for key in keys]
     run = without_staged(run)
     run.destination.evolve(run.drift)
-    with Spool(run.claim.run_id) as spool:
-        pages = PageStream(read_keys(run.source, run.plan, keys), run.recorder)
-        if pages.has_pages():
-            run.rejected.apply_limits(run.destination.prepare().limits)
-        loader = run.destination.loader(LoadFacts())
-        writer = LoadBatchWriter(run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop)
-        for batch in writer.batches(pages):
-            run.rejected.flush()
-            loader.load(batch)
-        run.rejected.flush()
+    load_keys(run, keys)
     bad = run.rejected.rejected_keys
     run.ledger.rejected_rows.resolve(run.claim, [key for key in keys if items_of(key) not in bad])
     run.destination.batches.cleanup()
