@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ import psycopg
 from pgsnow.embedded.postgres import FAST_AND_FORGETFUL, EmbeddedPostgres
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.operations.status.summary import status_of
+from pgsnow.sync.runtime.events import Event, ignore
 from tests.world import USERS, MemoryWorld, World
 
 CONFIG = {**FAST_AND_FORGETFUL, "wal_writer_delay": "10s", "max_prepared_transactions": "10"}
@@ -113,7 +114,11 @@ class OnOwnServer(World):
     def tick(self) -> dict[str, Any]:
         """The reports by table; every run succeeds, unless a restored ledger has given it a fence that the target has
         already. That happens if the lost runs were within the same second; the next run succeeds."""
-        with self.engine() as engine:
+        return self.tick_with(ignore)
+
+    def tick_with(self, observer: Callable[[Event], None]) -> dict[str, Any]:
+        """The same, observed."""
+        with self.engine(observer) as engine:
             report = engine.tick()
             if any(table.error_type == "LeaseLost" for table in report.tables):
                 report = engine.tick()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.operations.check.ledger import check_ledger
 from pgsnow.operations.check.result import Level
+from pgsnow.testing.faults import AtPhase
 from tests.edges.own_server import OnOwnServer, OwnServer, Shop, lose_and_go_on
 
 A_MINUTE = 60_000_000
@@ -88,6 +89,18 @@ def test_fences_of_the_lost_ledger_are_not_used_again(other_shop: Shop, own_serv
     assert [table.error_type for table in first.tables] == ["LeaseLost", "LeaseLost"]
     assert not second.failures
     shop.assert_equal()
+
+
+def test_a_target_that_is_dropped_during_the_repair_is_filled_again(
+    other_shop: Shop, own_server: OwnServer
+) -> None:
+    """Not only with the rows that the repair reads by their keys."""
+    shop = other_shop
+    shop.tables = shop.tables[:1]
+    lose_and_go_on(own_server, shop)
+    shop.tick_with(AtPhase("page", shop.drop))
+    shop.assert_equal()
+    assert shop.states()["public.users"][0] != "unverified"
 
 
 def test_what_cannot_be_repaired_stays_reported_until_a_verify_has_passed(

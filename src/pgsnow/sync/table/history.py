@@ -17,7 +17,6 @@ from pgsnow.model.metadata_columns import FENCE, MetadataColumn
 from pgsnow.postgres.sql import text_of_value
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_keys import load_keys
-from pgsnow.sync.table.steps import from_the_beginning
 
 MOST_KEYS = 100_000
 """Above this many rows, everything is read instead."""
@@ -99,9 +98,7 @@ def _reread(run: RunContext, why: str, column: MetadataColumn, value: Any) -> Ru
         _doubt(run, why)
         names = run.plan.pk
         wanted = [dict(zip(names, map(text_of_value, key), strict=True)) for key in keys]
-        if not load_keys(run, wanted):
-            run.table.doubt(None)  # the new target has no rows of the lost history
-            return from_the_beginning(run)
+        load_keys(run, wanted)
         run.destination.batches.cleanup()
         _prune(run, why, len(keys), column, value)
     elif (run.claim.unverified or "").startswith(why):

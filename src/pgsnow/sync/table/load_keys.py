@@ -6,27 +6,22 @@ from collections.abc import Sequence
 
 from pgsnow.postgres.read.by_key import read_keys
 from pgsnow.sync.load.choose import LoadFacts
-from pgsnow.sync.load.loader import TargetRecreated
 from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.row_keys import Key
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 
 
-def load_keys(run: RunContext, keys: Sequence[Key]) -> bool:
-    """Load the rows of these keys; the checkpoint does not move. False: the target had been dropped, and the new one
-    has no other rows. Idempotent. Raises what reading and loading raise."""
-    kept = True
+def load_keys(run: RunContext, keys: Sequence[Key]) -> None:
+    """Load the rows of these keys; the checkpoint does not move, except that creating the target forgets it.
+    Idempotent. Raises what reading and loading raise."""
     with Spool(run.claim.run_id) as spool:
         pages = PageStream(read_keys(run.source, run.plan, keys), run.recorder)
         if pages.has_pages():
-            target = run.destination.prepare()
-            kept = not target.created
-            run.rejected.apply_limits(target.limits)
+            run.rejected.apply_limits(run.destination.prepare().limits)
         loader = run.destination.loader(LoadFacts())
         writer = LoadBatchWriter(run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop)
         for batch in writer.batches(pages):
             run.rejected.flush()
-            kept = not isinstance(loader.load(batch), TargetRecreated) and kept
+            loader.load(batch)
         run.rejected.flush()
-    return kept
