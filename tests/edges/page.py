@@ -22,6 +22,10 @@ GROUPS = {
     "encodings": "Encodings",
     "rights": "Rights",
     "discovery": "Discovery",
+    "target": "The target",
+    "account": "The Snowflake account",
+    "ledger": "The ledger",
+    "process": "The process, its files and its settings",
 }
 """A docstring's group → its heading, in the order of the page."""
 INTRODUCTION = """\
