@@ -90,6 +90,10 @@ class Checkpoints:
         """
         self.queries.fenced("doubt", claim, why=why)
 
+    def remember_places(self, claim: Claim, places: Sequence[Mapping[str, Any]]) -> None:
+        """Store what the table's row is used for. Raises LeaseLost."""
+        self.queries.fenced("remember_places", claim, places=Jsonb([dict(place) for place in places]))
+
     def start_over(self, claim: Claim, above: int, why: str) -> bool:
         """For a target with rows of this fence: if it is later than any that was granted, end the claim, let the next
         one have a later fence, and make the next read a full one. why: as in `doubt`. False, for the claim of a chunk:

@@ -183,6 +183,9 @@ def _claim(row: Row, run_id: str, holder: str) -> Claim:
         granted_at=row["granted_at"],
         unverified=row["unverified"],
         checkpoint_fence=(row["checkpoint"] or {}).get("fence"),
+        ledger=row["ledger"] or "",
+        places=tuple(row["places"]),
+        idle_seconds=row["idle_seconds"],
     )
 
 

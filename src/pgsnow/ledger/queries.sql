@@ -55,6 +55,8 @@ select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged, tried.unverified,
     extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
     extract(epoch from clock_timestamp())::float8 as granted_at,
+    coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
+    extract(epoch from clock_timestamp() - tried.last_success)::float8 as idle_seconds,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors
@@ -166,6 +168,12 @@ returning source_table;
 -- name: doubt
 -- Records why the target may hold rows that the source has lost, or NULL.
 update {schema}.sync_watermarks set unverified = %(why)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: remember_places
+-- Stores what this row is used for, and was used for before.
+update {schema}.sync_watermarks set places = %(places)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 

@@ -31,6 +31,7 @@ PgsnowError
 │   │   └── TargetMissing    a table, schema or stage does not exist               after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
+│   ├── NotTheOwner          the target or the ledger's row is another configuration's   after a fix
 │   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
@@ -286,6 +287,10 @@ class LoadMismatch(TableError):
 
     retry = Retry.NOW
     default_advice = "Nothing is lost: the checkpoint has not moved and the rows are read again."
+
+
+class NotTheOwner(TableError):
+    """The target, or the table's row in the ledger, belongs to another configuration; nothing was written."""
 
 
 class LedgerOutdated(TableError):

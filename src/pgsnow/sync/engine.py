@@ -84,19 +84,21 @@ class Engine:
         resync: bool = False,
         leave_chunks: bool = False,
         load: bool = False,
+        take_over: bool = False,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default) up to what Postgres has committed when this is called.
 
         due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows
         that the source no longer has. resync: read everything into a shadow table, and then replace the target's
-        content with it in one step. load: load what tables with `load_every` have staged, even if it is not due.
-        leave_chunks: begin and finish backfills, but leave their chunks to calls of `take_chunk`.
+        content with it in one step. take_over: a full refresh, after which targets and rows of the ledger that belonged
+        to another configuration belong to this one. load: load what tables with `load_every` have staged, even if it is
+        not due. leave_chunks: begin and finish backfills, but leave their chunks to calls of `take_chunk`.
 
         Idempotent: the next tick continues where an interrupted one stopped. A table that fails is in the report, and
         the other tables continue. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied
         if no table could be claimed.
         """
-        options = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
+        options = RunOptions(full_refresh, resync, load, leave_chunks, take_over)
         chosen = self.config.select(tables)
         with self._claim(chosen, self._pauses(chosen) if due_only else {}, options) as tick:
             report = tick.run()

@@ -19,13 +19,13 @@ Connection = psycopg.Connection[dict[str, Any]]
 TABLES = """
 select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name, quote_ident(current_user) as role,
        quote_ident(pg_get_userbyid(c.relowner)) as owner, pg_has_role(c.relowner, 'USAGE') as owns,
-       c.relname = 'pgsnow_migrations' as is_version,
+       c.relname in ('pgsnow_migrations', 'pgsnow_ledger') as is_only_read,
        array(select p from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) with ordinality u(p, at)
              where not has_table_privilege(c.oid, p) order by at) as missing,
        row_security_active(c.oid) as hides_rows
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and has_schema_privilege(n.oid, 'USAGE') and c.relkind in ('r', 'p')
-  and (c.relname = 'pgsnow_migrations' or c.relname in (
+  and (c.relname in ('pgsnow_migrations', 'pgsnow_ledger') or c.relname in (
        'sync_watermarks', 'sync_errors', 'sync_logs', 'sync_horizon', 'sync_backfills', 'sync_chunks'))
 order by c.relname
 """
@@ -53,7 +53,7 @@ def check_tables(conn: Connection, schema: str) -> Iterator[CheckResult]:
     upgrades = version is not None and version < migrations()[-1].version
     for row in conn.execute(TABLES, [schema]).fetchall():
         name, role = row["name"], row["role"]
-        needed = [p for p in row["missing"] if not row["is_version"] or p == "SELECT"]
+        needed = [p for p in row["missing"] if not row["is_only_read"] or p == "SELECT"]
         if needed:
             listed = ", ".join(needed)
             yield failed("ledger", f"{role} may not {listed} {name}", f"GRANT {listed} ON {name} TO {role};")

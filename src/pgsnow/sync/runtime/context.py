@@ -52,10 +52,13 @@ class RunOptions:
     leave_chunks: bool = False
     """Begin and finish backfills, but leave their chunks to other processes."""
 
+    take_over: bool = False
+    """A full refresh of targets that belong to another configuration until now."""
+
     @property
     def refresh(self) -> bool:
         """True if everything must be read."""
-        return self.full_refresh or self.resync
+        return self.full_refresh or self.resync or self.take_over
 
 
 @dataclass(frozen=True, slots=True)
