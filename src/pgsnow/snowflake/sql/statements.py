@@ -1,11 +1,12 @@
 # ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """Statements that create, stage, merge and clean up, as text. Pure; every name is quoted, its case kept.
 
-Sources: Snowflake docs, "CREATE TABLE", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
+Sources: Snowflake docs, "CREATE TABLE", "SHOW TABLES", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -89,6 +90,13 @@ def drop_not_null(target: TargetName, name: str) -> str:
 
 def describe_table(target: TargetName) -> str:
     return f"DESCRIBE TABLE {qualified(target)}"
+
+
+def show_table(target: TargetName) -> str:
+    """Metadata of the target; needs no warehouse. Wildcards in the name are escaped with a backslash, but case is
+    ignored: check the name."""
+    pattern = re.sub(r"([\\%_])", r"\\\1", target.table)
+    return f"SHOW TABLES LIKE {text(pattern)} IN SCHEMA {schema_of(target)}"
 
 
 def create_stage(target: TargetName) -> str:
