@@ -31,6 +31,7 @@ PgsnowError
 │   │   └── TargetMissing    a table, schema or stage does not exist               after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
+│   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
 ├── LeaseLost                this run lost its lease; its results are discarded    never (the next tick)
@@ -285,6 +286,16 @@ class LoadMismatch(TableError):
 
     retry = Retry.NOW
     default_advice = "Nothing is lost: the checkpoint has not moved and the rows are read again."
+
+
+class LedgerOutdated(TableError):
+    """The target has rows of later runs than the ledger knows, which this run could not replace."""
+
+    retry = Retry.NOW
+    default_advice = (
+        "Nothing to do: the next run has a later fence, reads everything again, and deletes rows that the source does"
+        " not have."
+    )
 
 
 class StagedRowsLost(TableError):

@@ -46,10 +46,12 @@ def count_of(target: TargetName, fence: int) -> str:
     return f"SELECT COUNT(*) FROM {qualified(target)} WHERE {quote(FENCE_COLUMN)} = {fence}"
 
 
-def any_row(target: TargetName, *, not_after: int | None) -> str:
-    """Look for a row. not_after: only rows whose fence is not larger than this, or NULL; None: any row."""
+def any_row(target: TargetName, *, not_after: int | None, after: int | None = None) -> str:
+    """Look for a row. not_after: only rows whose fence is not larger than this, or NULL; None: any row. after: rows
+    with a larger fence than this, too."""
     mark = quote(FENCE_COLUMN)
     older = "" if not_after is None else f" WHERE {mark} IS NULL OR {mark} <= {not_after}"
+    older += "" if not_after is None or after is None else f" OR {mark} > {after}"
     return f"SELECT 1 FROM {qualified(target)}{older} LIMIT 1"
 
 
