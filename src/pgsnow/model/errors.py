@@ -43,7 +43,8 @@ PgsnowError
 └── UnexpectedError          an error that pgsnow does not know                    never
 
 A table whose error stays is tried less and less often (`backs_off`). That is every error for which a retry now would
-not help, and those that cost a whole load each time; an error that passes by itself and costs little is tried each tick.
+not help, and those that cost a whole load each time; an error that passes by itself and costs little is tried in each
+tick.
 """
 
 from __future__ import annotations

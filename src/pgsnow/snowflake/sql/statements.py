@@ -91,6 +91,11 @@ def describe_table(target: TargetName) -> str:
     return f"DESCRIBE TABLE {qualified(target)}"
 
 
+def show_object(target: TargetName) -> str:
+    """The kind of the target. May find other objects too (`_` and `%` in the name are wildcards): check the names."""
+    return f"SHOW OBJECTS LIKE {text(target.table)} IN SCHEMA {schema_of(target)}"
+
+
 def create_stage(target: TargetName) -> str:
     return f"CREATE STAGE IF NOT EXISTS {stage_of(target)}"
 
