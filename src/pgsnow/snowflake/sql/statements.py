@@ -93,10 +93,18 @@ def describe_table(target: TargetName) -> str:
 
 
 def show_table(target: TargetName) -> str:
-    """Metadata of the target; needs no warehouse. Wildcards in the name are escaped with a backslash, but case is
-    ignored: check the name."""
-    pattern = re.sub(r"([\\%_])", r"\\\1", target.table)
-    return f"SHOW TABLES LIKE {text(pattern)} IN SCHEMA {schema_of(target)}"
+    """Metadata of the target; needs no warehouse. LIKE ignores case: check the name."""
+    return f"SHOW TABLES LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+
+
+def show_object(target: TargetName) -> str:
+    """The kind of the target, also if it is no table. LIKE ignores case: check the name."""
+    return f"SHOW OBJECTS LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+
+
+def _like(target: TargetName) -> str:
+    """A pattern for LIKE that stands for the table's name alone. Wildcards in it are escaped with a backslash."""
+    return text(re.sub(r"([\\%_])", r"\\\1", target.table))
 
 
 def create_stage(target: TargetName) -> str:
