@@ -47,6 +47,8 @@ def _statements() -> None:
     copy.honour_copy_flags()
     copy.find_named_files()
     copy.describe_quoted_tables()
+    copy.read_parquet_by_its_format()
+    copy.match_names_in_any_script()
     copy.note_loads_beside_the_table()
     copy_select.copy_transformed()
     merge.write_no_metadata_of_merge_tables()

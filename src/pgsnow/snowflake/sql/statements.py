@@ -38,9 +38,13 @@ NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"
 Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
 UPLOAD_THREADS = 4
-FILE_FORMAT = "(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
-"""Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the default)
-bytea loads as text."""
+FILE_FORMAT = (
+    "(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+)
+"""By default a COPY by column name loads the text `\\N` as NULL, timestamps as wrong values and bytea as text. Each
+option is stated, because a default may change: docs/decisions/30-every-option-of-copy-is-stated.md"""
+COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
+"""A stage of the user's may set copy options for every COPY from it; these options take precedence."""
 
 
 def create_schema(target: TargetName) -> str:
@@ -146,7 +150,7 @@ def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool
     they were loaded before."""
     return (
         f"COPY INTO {qualified(staging_table(target, into))} FROM {origin} FILE_FORMAT={FILE_FORMAT}"
-        f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
+        f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE {COPY_OPTIONS}{' FORCE=TRUE' if force else ''}"
     )
 
 
