@@ -18,6 +18,7 @@ from pgsnow.model.metadata_columns import FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.merge import choose_method
+from pgsnow.snowflake.load.duplicates import identity_of, removed
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.target_table import Shape, TargetColumn
@@ -91,6 +92,19 @@ class MemoryTarget:
         self.claimed.remember_target(None)
         self.claimed.forget()
         raise TargetGone(f"{self.recorder.table}: the target was gone; the backfill starts over")
+
+    def remove_duplicates(self) -> int:
+        """See Destination.remove_duplicates."""
+        names = identity_of(self.plan)
+
+        def remove() -> int:
+            with self.step("duplicates"):
+                return self.warehouse.table(self.plan.target).keep_newest(names) if names else 0
+
+        count = self.retried(remove)
+        if count:
+            self.recorder.events.append(removed(count))
+        return count
 
     def evolve(self, drift: Drift) -> Evolution | None:
         """See Destination.evolve; `schema_changes: manual` is not looked at."""

@@ -75,6 +75,15 @@ class LoadContext:
         steps = stage.put(self.plan.target, batch, parts)
         self.session.once(lambda session: execute_all(session, steps))
 
+    def remove_duplicates(self) -> int:
+        """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing."""
+        from pgsnow.snowflake.load.duplicates import remove_surplus, removed  # rare
+
+        count = self.session.do(lambda session: remove_surplus(session, self.plan))
+        if count:
+            self.recorder.events.append(removed(count))
+        return count
+
     def run(self, session: Session, steps: Iterable[Step]) -> LoadResult:
         """Execute the steps, and notify the observer after each phase. Raises what `execute` raises."""
         phases = []

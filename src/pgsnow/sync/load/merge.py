@@ -46,6 +46,8 @@ class MergeLoader:
             recreated = load.target.make_fit(inspect=True)
             result = load.session.do(attempt)
         load.recorder.loaded(batch, result)
+        if result.inserted + result.updated > batch.rows and self.shadow is None:  # it updates each duplicate
+            load.remove_duplicates()
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:
