@@ -56,7 +56,9 @@ def test_the_text_arrives_by_every_way_that_reads_files(words: World) -> None:
 
 def test_a_resync_reads_the_files_of_its_chunks_alike(words: World) -> None:
     """The shadow table of a resync in chunks is filled by COPY too."""
-    words.tables = [table | {"max_mb_per_chunk": 0.004} for table in words.tables if table["source"] == "public.copied"]
+    words.tables = [
+        table | {"max_mb_per_chunk": 0.004} for table in words.tables if table["source"] == "public.copied"
+    ]
     words.sql(f"insert into copied select g, '{BACKSLASH_N}' from generate_series(11, 600) g")
     with words.engine() as engine:
         engine.tick()
