@@ -46,7 +46,7 @@ _NEXT_TICK = "Nothing is lost; the next tick tries again."
 _MISSING = Rule(
     LedgerAccessDenied,
     "The first run creates the ledger's tables in schema {schema}: start a worker, or run `pgsnow run`. If one"
-    " was dropped later, drop {schema}.pgsnow_migrations too: the next run then creates what is missing.",
+    " was dropped later, the next run creates it again.",
 )
 _LOCKED = Rule(
     LedgerUnavailable,
