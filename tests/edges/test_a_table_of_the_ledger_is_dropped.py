@@ -1,7 +1,7 @@
 """A table, a column or an index of the ledger is dropped.
 
 Group: ledger
-Danger: somebody tidies up the database and drops sync_logs, or a column that nobody seems to use. From then on every
+Danger: someone tidies up the database and drops sync_logs, or a column that nobody seems to use. From then on every
 run fails, and its advice is to do what has just failed.
 Answer: the statement that misses something has the ledger's structure created again, and is sent once more: the same
 run goes on. What is still there is kept, so that a lost run log costs no checkpoint. A role that may not create the
