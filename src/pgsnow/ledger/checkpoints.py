@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.errors import unreadable
-from pgsnow.ledger.queries import Queries
+from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.evolution.drift import SourceDefinition
 
@@ -96,9 +96,15 @@ class Checkpoints:
         """
         self.queries.fenced("doubt", claim, why=why)
 
-    def raise_fence(self, claim: Claim, above: int) -> None:
-        """End this claim, and let the next one have a fence above this one. Raises LeaseLost."""
-        self.queries.fenced("raise_fence", claim, above=above)
+    def start_over(self, claim: Claim, above: int, why: str) -> bool:
+        """For a target with rows of this fence: if it is later than any that was granted, end the claim, let the next
+        one have a later fence, and make the next read a full one. why: as in `doubt`. False, for the claim of a chunk:
+        nothing was done, because such a fence was granted, to a later run of the table. Raises LeaseLost.
+        """
+        if claim.chunk is None:
+            return bool(self.queries.fenced("start_over", claim, above=above, why=why).rowcount)
+        params = fence_of(claim) | {"above": above, "why": why}
+        return bool(self.queries.execute("start_over", **params).rowcount)
 
     def verified(self, table: str, why: str) -> None:
         """Remove this doubt about a target that was compared with its source. A newer one stays."""

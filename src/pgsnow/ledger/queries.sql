@@ -185,12 +185,22 @@ update {schema}.sync_watermarks set unverified = %(why)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
--- name: raise_fence
--- Ends a claim, and lets the next one have a fence above this one.
-update {schema}.sync_watermarks
-set fence = greatest(fence, %(above)s), lease_holder = null, lease_run_id = null, lease_expires = null,
-    lease_session = null
-where source_table = %(table)s and fence = %(fence)s
+-- name: start_over
+-- For a target with rows of a later fence than any that was granted: ends the claim, lets the next one have a fence
+-- above them, and makes the next read a full one. A claim of a chunk suffices, as in `forget`, which has the rest.
+update {schema}.sync_watermarks w
+set fence = %(above)s, lease_holder = null, lease_run_id = null, lease_expires = null, lease_session = null,
+    unverified = %(why)s, last_status = 'error', last_error = %(why)s,
+    checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
+    open_batches = w.open_batches || array(
+        select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
+    ) || array(select b ->> 'batch' from jsonb_array_elements(w.staged) as b),
+    backfill = null, loaded_checkpoint = null, read_until = null, staged = null
+where source_table = %(table)s and fence < %(above)s and (fence = %(fence)s or exists (
+    select from {schema}.sync_chunks c
+    where c.backfill = w.backfill and c.backfill = %(backfill)s and c.number = %(number)s
+        and c.fences[cardinality(c.fences)] = %(fence)s
+))
 returning source_table;
 
 -- name: verified

@@ -135,6 +135,10 @@ class MemoryTarget:
             own |= {SYNCED_AT_COLUMN: datetime.now(UTC), RUN_ID_COLUMN: self.claimed.claim.run_id}
         return {name: row[name] for name in columns} | own
 
+    def check_fence(self) -> None:
+        """See pgsnow.sync.load.context.LoadContext.check_fence."""
+        self.claimed.check_fence(self.warehouse.table(self.plan.target).newest_fence)
+
     def result(self, inserted: int = 0, updated: int = 0) -> LoadResult:
         """The result of a statement that has moved rows."""
         return LoadResult(inserted, updated, query_ids=(f"memory-{len(self.warehouse.calls)}",))

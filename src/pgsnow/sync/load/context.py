@@ -10,6 +10,7 @@ from pathlib import Path
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.merge import Method, choose_method
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
@@ -74,6 +75,11 @@ class LoadContext:
             return
         steps = stage.put(self.plan.target, batch, parts)
         self.session.once(lambda session: execute_all(session, steps))
+
+    def check_fence(self) -> None:
+        """After a MERGE that changed fewer rows than it was given: several were versions of one row, or rows of later
+        runs refused them. Raises LedgerOutdated, as ClaimedTable.check_fence does."""
+        self.table.check_fence(self.session.do(lambda session: newest_fence(session, self.plan.target)))
 
     def run(self, session: Session, steps: Iterable[Step]) -> LoadResult:
         """Execute the steps, and notify the observer after each phase. Raises what `execute` raises."""
