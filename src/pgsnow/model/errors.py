@@ -17,6 +17,7 @@ PgsnowError
 │   │       └── CreditsUsedUp  a resource monitor's quota, a trial or a payment    after a fix
 │   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
 ├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
+├── LedgerRowUnreadable      a row of the ledger was edited, and makes no sense    after a fix
 ├── TableError               stops one table; other tables are synced
 │   ├── SourceTableMissing   the table does not exist, or is not visible           after a fix
 │   ├── ColumnMissing        a configured column does not exist                    after a fix
@@ -223,6 +224,12 @@ class StagingAccessDenied(AccessDenied):
 
 class LedgerQueryFailed(PgsnowError):
     """Postgres rejected a statement on the ledger's tables."""
+
+    retry = Retry.AFTER_FIX
+
+
+class LedgerRowUnreadable(PgsnowError):
+    """A row of the ledger has a value that pgsnow did not write and cannot read."""
 
     retry = Retry.AFTER_FIX
 
