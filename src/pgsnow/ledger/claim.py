@@ -10,6 +10,7 @@ from typing import Any
 from pgsnow.model.backfill import Chunk, ChunkId
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 
 FENCES_PER_CLAIM = 1_000_000
@@ -60,6 +61,10 @@ class Claim:
     """The fields of each pgsnow.model.owner.Place that this row of the ledger was used for, the present one first."""
     idle_seconds: float | None = None
     """Seconds since the start of the last run that succeeded; None: there was none."""
+    reset_to: str | None = None
+    """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
+    unreadable: PgsnowError | None = None
+    """Why the table's row cannot be read. Then its other fields are empty, and no run may rely on them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Values are percent-encoded, so the mark is ASCII without quotes and backslashes.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -146,6 +146,18 @@ class Place:
         """The owner that the target has while the row of this table in this ledger is used for this place."""
         source = SourceDatabase(self.database, self.oid, self.system, self.timeline)
         return Owner(ledger, table, source, self.target)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Place:
+        """A value of another type than it should have becomes an unknown one."""
+        database, system, account, target, mark = (
+            value if isinstance(value := data.get(name), str) else ""
+            for name in ("database", "system", "account", "target", "mark")
+        )
+        oid, timeline = (
+            value if isinstance(value := data.get(name), int) else 0 for name in ("oid", "timeline")
+        )
+        return cls(database, oid, system, timeline, account, target, mark)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -117,8 +117,8 @@ def test_put_refuses_a_path_that_the_client_would_take_for_a_pattern(path: str) 
 def test_copy_reads_logical_types_and_binaries_and_stops_at_the_first_bad_row() -> None:
     assert INTERNAL.copy(TARGET, BATCH, BATCH) == (
         'COPY INTO "DB"."ANALYTICS"."USERS__PGSNOW_17_3" FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-3/'
-        " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
-        " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT"
+        " FILE_FORMAT=(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+        " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
     )
 
 

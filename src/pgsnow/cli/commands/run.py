@@ -28,6 +28,9 @@ def run(
         "--take-over",
         help="A full refresh of targets that belong to another configuration until now (asks first).",
     ),
+    reread: bool = typer.Option(
+        False, "--reread", help="Read all rows again and load them; delete none from the target."
+    ),
     load: bool = typer.Option(
         False, "--load", help="Also load rows that are staged and not due yet (`load_every`)."
     ),
@@ -44,7 +47,7 @@ def run(
     if dry_run:
         from pgsnow.cli.commands.plan import plan_code, show_plan
 
-        raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh)))
+        raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh or reread)))
     if full_refresh or take_over:
         tables = ", ".join(select) if select else "every table"
         what = f"read every row of {tables} again, and delete target rows that the source no longer has"
@@ -56,6 +59,8 @@ def run(
         without_companions(engine.settings),
         stopping(engine.stop) as stopped,
     ):
-        report = engine.tick(select or None, full_refresh=full_refresh, load=load, take_over=take_over)
+        report = engine.tick(
+            select or None, full_refresh=full_refresh, reread=reread, load=load, take_over=take_over
+        )
     show_report(report, output)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

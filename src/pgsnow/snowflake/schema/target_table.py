@@ -15,6 +15,11 @@ from pgsnow.model.types.snowflake_types import ColumnType, can_take
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
+TABLES = frozenset({"TABLE", "TRANSIENT", "TEMPORARY", "HYBRID TABLE", "ICEBERG TABLE"})
+"""Kinds of objects, as SHOW OBJECTS names them, into which rows can be loaded."""
+OTHER_TABLES = ("DYNAMIC", "EXTERNAL", "EVENT")
+"""Kinds of tables that SHOW marks in a column `is_…`, and that only Snowflake itself fills."""
+
 
 @dataclass(frozen=True, slots=True)
 class TargetColumn:
@@ -158,6 +163,27 @@ def target_state(session: Session, target: TargetName) -> TargetState | None:
             created = created_on.astimezone(UTC).isoformat()
             return TargetState(created, None if rows is None else int(rows), comment or "", kind, owner or "")
     return None
+
+
+def refuse_other_kinds(session: Session, target: TargetName) -> None:
+    """Raises TargetConflict if the target, which exists, is no table into which rows can be written: a view of any
+    kind, a dynamic, an external or an event table. DESCRIBE TABLE shows them like tables (Snowflake docs, "DESCRIBE
+    TABLE", "SHOW OBJECTS")."""
+    shown = session.execute(sql.show_object(target))
+    for at, name in enumerate(shown.column("name")):
+        if name != target.table:
+            continue
+        kind = str(shown.column("kind")[at]).upper().replace("_", " ")
+        marks = [mark for mark in OTHER_TABLES if "Y" in shown.column(f"is_{mark.lower()}")[at : at + 1]]
+        if kind in TABLES and not marks:
+            return
+        found = f"{marks[0]} TABLE" if marks else kind
+        article = "an" if found[0] in "AEIOU" else "a"
+        raise TargetConflict(
+            f"{target} is {article} {found.lower()}, into which no rows can be loaded",
+            advice="Name another target in sync_config.yaml, or rename or drop that object; then run"
+            " `pgsnow run --select` with this table, which creates the table.",
+        )
 
 
 def _create(session: Session, shape: Shape) -> list[TargetColumn]:

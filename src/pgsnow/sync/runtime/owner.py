@@ -27,7 +27,7 @@ def settle_place(
     """Record in the ledger that the table's row is used for another source or target than before. here: the fields of
     a Place. Raises NotTheOwner if two configurations use the row in turns: each would read everything again whenever
     the other one has run."""
-    known, place = [Place(**each) for each in claim.places], Place(**here)
+    known, place = [Place.from_json(each) for each in claim.places], Place.from_json(here)
     interval = max(context.config.sync_interval_seconds, context.config.table(claim.table).every)
     idle = claim.idle_seconds
     in_use = idle is not None and idle < max(LEAST_SECONDS, 3 * interval) and not take_over
