@@ -78,7 +78,8 @@ class Leases:
         if chunks := [claim for claim in every if claim.chunk is not None]:
             self.chunks.release(chunks)
         for claim in every:
-            if granted.get((claim.table, claim.chunk)) == claim:  # not a newer one of its table or chunk
+            known = granted.get((claim.table, claim.chunk))
+            if known is not None and known.fence == claim.fence:  # not a newer one of its table or chunk
                 del granted[claim.table, claim.chunk]
 
     def release_all(self) -> None:

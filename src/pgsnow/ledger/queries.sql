@@ -187,6 +187,12 @@ update {schema}.sync_watermarks set unverified = %(why)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: owners
+-- The ledger's id, with what each table's row was used for.
+select l.id as ledger, w.source_table, w.checkpoint, coalesce(w.places, '[]') as places,
+    extract(epoch from clock_timestamp() - w.last_success)::float8 as idle_seconds
+from (select coalesce(min(id), '') as id from {schema}.pgsnow_ledger) l left join {schema}.sync_watermarks w on true;
+
 -- name: remember_places
 -- Stores what this row is used for, and was used for before.
 update {schema}.sync_watermarks set places = %(places)s
@@ -442,6 +448,7 @@ join fenced on fenced.id = tried.backfill
 join {schema}.sync_watermarks w on w.source_table = fenced.source_table
 where c.backfill = tried.backfill and c.number = tried.number
 returning w.source_table, w.target_columns, w.source_schema, fenced.layout, fenced.fence as backfill_fence,
+    coalesce(w.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     fenced.replaces, tried.has_lock, c.lock_key,
     c.backfill, c.number, c.first_block, c.end_block, c.first_key, c.end_key, c.attempts, c.fences, c.open_batches,
     exists (

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, unquote
@@ -32,6 +32,12 @@ class SourceDatabase:
     oid: int = 0
     system: str = ""
     timeline: int = 0
+
+    @property
+    def where(self) -> str:
+        """`database app, oid 16384, of server 7391, timeline 1`, as far as it is known."""
+        server = f" of server {self.system}, timeline {self.timeline}" if self.system else ""
+        return f"database {self.name}, oid {self.oid},{server}" if server else f"database {self.name}"
 
     def may_be(self, other: SourceDatabase) -> bool:
         """True if nothing that is known of both tells them apart. A database may have been renamed."""
@@ -143,7 +149,7 @@ class Place:
         return f"database {self.database} to {self.target}" + (f" ({self.account})" if self.account else "")
 
     def owner(self, ledger: str, table: str) -> Owner:
-        """The owner that the target has while the row of this table in this ledger is used for this place."""
+        """The owner of the target while this table's row in this ledger is used for this place."""
         source = SourceDatabase(self.database, self.oid, self.system, self.timeline)
         return Owner(ledger, table, source, self.target)
 
@@ -175,7 +181,7 @@ def places_after(known: Sequence[Place], here: Place, *, in_use: bool) -> tuple[
     while the present one is `in_use`.
     """
     if known and known[0].may_be(here):
-        return (replace(here, mark=known[0].mark), *known[1:])
+        return (here, *known[1:])
     if in_use and any(place.may_be(here) for place in known[1:]):
         return None
     return (here, *(place for place in known if not place.may_be(here)))[:MOST_PLACES]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.source_definition import SourceDefinition
@@ -19,9 +20,11 @@ from pgsnow.operations.check.result import CheckResult, Level, failing_as, ok, w
 from pgsnow.operations.check.source import check_copy, check_source
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
+from pgsnow.operations.owners import Owners
 from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
+from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.runtime.planner import Prepared
@@ -48,6 +51,7 @@ def run_checks(
     ]
     results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
     prepared: list[Prepared] = []
+    owners: Owners | None = None
     known = _known(config, settings)
     source = Source(settings.source)
     with failing_as("postgres", results.append), translating(), source.connect() as conn:
@@ -61,6 +65,7 @@ def run_checks(
             )
             results.extend(found)
             prepared.extend([plan] if plan else [])
+        owners = _owners(config, settings, take_horizon(conn)[0])
     source.close()
     with failing_as("ledger", results.append):
         results.extend(check_ledger(settings.ledger, config.ledger_schema))
@@ -71,11 +76,22 @@ def run_checks(
         results.extend(check_account(session, settings.snowflake))
         results.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
         inspector = TargetInspector(session)
-        results.extend(check_target(inspector, each.plan) for each in prepared)
+        results.extend(check_target(inspector, each.plan, owners) for each in prepared)
         if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
             results.extend(check_bucket(session, settings))
     results.append(check_broker(settings.broker_url))
     return results
+
+
+def _owners(config: SyncConfig, settings: Settings, horizon: Horizon) -> Owners | None:
+    """None where the ledger cannot be read."""
+    ledger = Ledger(settings.ledger, config.ledger_schema)
+    try:
+        return Owners.of(config, settings, ledger, horizon)
+    except PgsnowError:
+        return None
+    finally:
+        ledger.close()
 
 
 def _known(config: SyncConfig, settings: Settings) -> Mapping[str, SourceDefinition]:

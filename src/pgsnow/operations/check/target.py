@@ -9,7 +9,8 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
-from pgsnow.snowflake.names import quote
+from pgsnow.operations.owners import Owners
+from pgsnow.snowflake.names import qualified, quote
 from pgsnow.snowflake.privileges import Rights, rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, schemas_of, use_warehouse
 from pgsnow.snowflake.session import Session
@@ -78,10 +79,12 @@ def role_of(session: Session) -> str:
     return quote(rights_of(session).role)
 
 
-def check_target(inspector: TargetInspector, plan: TablePlan) -> CheckResult:
-    """Check that the target can take the table, and count the statements that the first run would send."""
+def check_target(inspector: TargetInspector, plan: TablePlan, owners: Owners | None = None) -> CheckResult:
+    """Check that the target can take the table, and count the statements that the first run would send. owners: None if
+    the source or the ledger cannot be asked, which is reported elsewhere."""
     name = f"target of {plan.config.name}"
     try:
+        unmarked = owners.look(inspector.session, plan).role if owners is not None else None
         statements = inspector.required(plan).statements
     except TargetMissing as error:
         return failed(
@@ -89,6 +92,14 @@ def check_target(inspector: TargetInspector, plan: TablePlan) -> CheckResult:
         )
     except (TableError, AccessDenied) as error:
         return failed(name, str(error), error.advice)
+    if unmarked and unmarked != rights_of(inspector.session).role:
+        return warning(
+            name,
+            f"{plan.target} belongs to role {unmarked}: if the role of pgsnow has not inherited its ownership, the"
+            " table cannot be marked, and is not protected against another configuration",
+            f"GRANT OWNERSHIP ON TABLE {qualified(plan.target)} TO ROLE {role_of(inspector.session)}"
+            " COPY CURRENT GRANTS;",
+        )
     if not statements:
         return ok(name, f"{plan.target} is ready")
     count = f"{len(statements)} statement{'s' * (len(statements) != 1)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
@@ -10,6 +11,7 @@ from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.owners import Owners
 from pgsnow.operations.plan.result import TablePreview
 from pgsnow.operations.plan.source import Found, SourceInspection
 from pgsnow.operations.plan.target import TargetPreview
@@ -36,7 +38,10 @@ def preview(
     found = _in_source(config, settings, config.select(names or None), full=full_refresh)
     with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
         target = TargetPreview(TargetInspector(session), rights_of(session), Stages.of(settings))
-        return [target.complete(each.preview, each.drift) if each.drift else each.preview for each in found]
+        return [
+            target.complete(each.preview, each.drift, each.owners) if each.drift else each.preview
+            for each in found
+        ]
 
 
 def _in_source(
@@ -56,7 +61,8 @@ def _in_source(
             inspection = SourceInspection(
                 conn, horizon, checkpoints, sources, sizes, settings.snowflake, full, surveyed
             )
-            return [inspection.begin(table) for table in tables]
+            owners = Owners.of(config, settings, ledger, horizon)
+            return [replace(inspection.begin(table), owners=owners) for table in tables]
     finally:
         source.close()
         ledger.close()

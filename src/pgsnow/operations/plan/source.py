@@ -20,6 +20,7 @@ from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceName
+from pgsnow.operations.owners import Owners
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.catalog.obstacles import try_read
@@ -33,10 +34,12 @@ UNKNOWN = Access(None, None, ())
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A preview as far as Postgres knows it, and the drift (None: the table cannot be synced)."""
+    """A preview as far as Postgres knows it, and the drift (None: the table cannot be synced). owners: to ask whose the
+    target is."""
 
     preview: TablePreview
     drift: Drift | None
+    owners: Owners | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
+from pgsnow.operations.owners import Owners
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
@@ -42,12 +43,13 @@ class TargetPreview:
     rights: Rights
     stages: Stages
 
-    def complete(self, preview: TablePreview, drift: Drift) -> TablePreview:
+    def complete(self, preview: TablePreview, drift: Drift, owners: Owners | None = None) -> TablePreview:
         """The preview with all that Snowflake knows. Raises TargetUnavailable and the like; an error that stops the
         table is in its preview."""
         plan = drift.plan
         try:
-            required = self.inspector.required(plan, drift.all_actions, relaxed=drift.replace)
+            mark = owners.look(self.inspector.session, plan).text if owners is not None else ""
+            required = self.inspector.required(plan, drift.all_actions, relaxed=drift.replace, comment=mark)
             lacking = self._lacking(plan, required)
         except PgsnowError as error:
             return preview.stopped(error)

@@ -37,14 +37,19 @@ class TargetInspector:
     """Schemas whose stage exists, or whose CREATE statement was returned already."""
 
     def required(
-        self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False
+        self,
+        plan: TablePlan,
+        actions: Sequence[TargetAction] = (),
+        *,
+        relaxed: bool = False,
+        comment: str = "",
     ) -> RequiredDdl:
         """The statements that a run would send now to execute the actions and to make the target fit. Sends none of
         them.
 
-        relaxed: as in `Shape.alterations`. Raises TargetConflict.
+        relaxed: as in `Shape.alterations`. comment: of a target that must be created. Raises TargetConflict.
         """
-        shape = Shape.of(plan)
+        shape = Shape.of(plan, comment)
         there = describe(self.session, plan.target)
         if there is None:
             statements = [*self._schema(plan.target), shape.create_table]

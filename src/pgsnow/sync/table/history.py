@@ -86,6 +86,7 @@ def _reread(run: RunContext, why: str, column: MetadataColumn, value: Any) -> Ru
     if len(keys) > MOST_KEYS:
         return None
     if keys:
+        run.destination.prepare()
         _doubt(run, why)
         names = run.plan.pk
         wanted = [dict(zip(names, map(text_of_value, key), strict=True)) for key in keys]

@@ -97,7 +97,7 @@ class Inspector:
         if not claim.places or not here.items() <= claim.places[0].items():
             from pgsnow.sync.runtime.owner import settle_place  # rare
 
-            settle_place(self.context, claim, here, recorder, take_over=self.take_over)
+            claim = settle_place(self.context, claim, here, recorder, take_over=self.take_over)
         with self.connections.one() as conn:
             with recorder.timed("plan"):
                 prepared = self.context.planner.plan(conn, config, fingerprint, claim.stored_definition)
