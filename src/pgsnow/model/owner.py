@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, unquote
 
-from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.checkpoint import Checkpoint, Horizon
 
 _MARK = re.compile(r" ?\[pgsnow-owner ((?:[a-z]+=[^\s\]]* ?)*)\]")
 _PLAIN = "/.$@"
@@ -152,6 +152,13 @@ class Place:
         """The owner of the target while this table's row in this ledger is used for this place."""
         source = SourceDatabase(self.database, self.oid, self.system, self.timeline)
         return Owner(ledger, table, source, self.target)
+
+    @classmethod
+    def at(cls, horizon: Horizon, account: str, target: str) -> Place:
+        """The use of a row of the ledger by a configuration that reads from this source."""
+        oid = horizon.position.database if horizon.position is not None else 0
+        server = horizon.identity
+        return cls(horizon.database, oid, server.system_identifier, server.timeline, account, target)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Place:

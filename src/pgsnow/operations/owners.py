@@ -19,7 +19,7 @@ from pgsnow.sync.runtime.owner import placed, settle_owner
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TargetMark:
     """text: the mark ("": the ledger has no id yet). role: owner of a target that is not marked yet; only it may write
     the mark."""
 
@@ -42,27 +42,27 @@ class Owners:
     def of(cls, config: SyncConfig, settings: Settings, ledger: Ledger, horizon: Horizon) -> Owners:
         """Where there is no ledger yet, it may be one that was lost, and gets its id again. Raises what reading the
         ledger raises."""
-        identity, claims = unless_missing(ledger.checkpoints.owners, ("", {}))
+        nothing: tuple[str, dict[str, Claim]] = ("", {})
+        identity, claims = unless_missing(ledger.checkpoints.owners, nothing)
         return cls(config, settings, horizon, claims, identity)
 
-    def look(self, session: Session, plan: TablePlan) -> Mark:
+    def look(self, session: Session, plan: TablePlan) -> TargetMark:
         """The mark that a run gives the target. Raises NotTheOwner if a run would."""
-        name, target, there = plan.config.name, str(plan.target), self.horizon.position
-        where = Place(
-            self.horizon.database, there.database if there else 0, self.horizon.identity.system_identifier,
-            self.horizon.identity.timeline, self.settings.snowflake.account, target,
-        )  # fmt: skip
+        name, target = plan.config.name, str(plan.target)
+        where = Place.at(self.horizon, self.settings.snowflake.account, target)
         claim = self.claims.get(name) or Claim(name, "", "", 0, None, ledger=self.ledger)
         if not claim.places or Place.from_json(claim.places[0]) != replace(where, mark=_mark(claim)):
             claim, _ = placed(self.config, claim, where)
         state = target_state(session, plan.target)
         if state is None:
-            return Mark(Place.from_json(claim.places[0]).owner(self.ledger, name).mark if self.ledger else "")
+            return TargetMark(
+                Place.from_json(claim.places[0]).owner(self.ledger, name).mark if self.ledger else ""
+            )
         owner = owner_in(state.comment)
         if owner is not None and not self.ledger:
             claim = replace(claim, ledger=owner.ledger)
         settled = settle_owner(claim, target, state.comment, take_over=False)
-        return Mark(settled.mark if settled else "", None if owner else state.owner)
+        return TargetMark(settled.mark if settled else "", None if owner else state.owner)
 
 
 def _mark(claim: Claim) -> str:

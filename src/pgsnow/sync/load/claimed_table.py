@@ -62,7 +62,7 @@ class ClaimedTable:
             self.claim = replace(self.claim, unverified=why)
 
     def owner_of(self, target: str, comment: str) -> Settled | None:
-        """What the target's comment must become, so that it names this table as its owner; None: it does already, or
+        """The comment that the target must get, so that it names this table as its owner; None: it does already, or
         this is the claim of a chunk, whose backfill has seen to it. Raises NotTheOwner."""
         here = self.claim.places[0] if self.claim.places else {}
         if here.get("mark") and here["mark"] in comment:

@@ -84,7 +84,8 @@ class Target:
         if self.is_fit and not relaxed:
             return
         if self._manual:
-            required = TargetInspector(session).required(self._plan, relaxed=relaxed)
+            mark = self._table.mark_of(str(self._plan.target))
+            required = TargetInspector(session).required(self._plan, relaxed=relaxed, comment=mark)
             self._require_approval(required.statements)
         there = describe(session, self._plan.target)
         if there is None:
