@@ -36,13 +36,13 @@ def refused(world: World) -> Iterator[World]:
     world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
     assert tick(world).rows_inserted == 20
     yield world
-    world.emulator.refuse()
+    world.emulator.answer_with()
 
 
 def refuse(world: World, containing: str, error: tuple[int, str, str]) -> None:
     errno, sqlstate, message = error
     database = world.settings.snowflake.database
-    world.emulator.refuse(
+    world.emulator.answer_with(
         {
             "containing": containing,
             "errno": errno,
@@ -78,7 +78,7 @@ def test_staged_rows_wait_until_the_account_runs_statements_again(refused: World
         report = tick(refused, load=True)
         assert (report.error_type, staged(refused)) == (leaf, 1)
         assert advice in (report.advice or "")
-    refused.emulator.refuse()
+    refused.emulator.answer_with()
     report = tick(refused, load=True)
     assert (report.rows_read, report.rows_updated) == (0, 20)
     refused.assert_equal()
@@ -95,6 +95,6 @@ def test_a_merge_that_is_refused_is_sent_once_in_a_run(refused: World) -> None:
         assert tick(refused).error_type == leaf
         sent = [text for text in refused.emulator.statements_since(before) if text.startswith("MERGE")]
         assert len(sent) == 1
-    refused.emulator.refuse()
+    refused.emulator.answer_with()
     assert tick(refused).rows_updated == 20
     refused.assert_equal()

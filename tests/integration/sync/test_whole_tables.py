@@ -83,7 +83,7 @@ def test_a_table_with_a_pause_is_left_out_of_ticks_but_not_of_runs_by_hand(log: 
     assert tick(log, due_only=True).status is Status.OK
     assert tick(log, due_only=True).status is Status.IDLE
     log.tables[0] |= {"every": "1h"}
-    assert tick(log, due_only=True).status is Status.HELD
+    assert tick(log, due_only=True).status is Status.NOT_DUE
     assert tick(log).status is Status.IDLE
 
 
@@ -108,7 +108,7 @@ def test_a_worker_that_lost_its_lease_neither_empties_nor_overwrites(log: World,
         assert tick(log).status is Status.OK
 
     report = tick(log, AtPhase("copied", overtake, nth=3))
-    assert report.status is Status.HELD
+    assert report.status is Status.LOCKED
     log.assert_equal()
     assert log.leftovers() == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import refusals, retries, sessions
+from pgsnow.embedded.snowflake.sessions import retries, scripted_errors, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -19,7 +19,7 @@ from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
 
 def install(
-    journal: Journal, idle_seconds: float, stores: buckets.Buckets, refused: refusals.Refusals
+    journal: Journal, idle_seconds: float, stores: buckets.Buckets, scripted: scripted_errors.ScriptedErrors
 ) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
     request."""
@@ -30,7 +30,7 @@ def install(
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     _whole_statements()
-    _requests(journal, idle_seconds, refused)
+    _requests(journal, idle_seconds, scripted)
 
 
 def _values() -> None:
@@ -78,10 +78,10 @@ def _whole_statements() -> None:
     transactions.wait_for_locks()
 
 
-def _requests(journal: Journal, idle_seconds: float, refused: refusals.Refusals) -> None:
+def _requests(journal: Journal, idle_seconds: float, scripted: scripted_errors.ScriptedErrors) -> None:
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
-    refusals.refuse_on_request(refused)
+    scripted_errors.answer_with(scripted)
     sessions.count_logins(journal)
     sessions.note_statements(journal)
     sessions.end_forgotten_transactions(idle_seconds)

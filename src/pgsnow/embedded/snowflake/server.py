@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from pgsnow.embedded.snowflake.install import install
 from pgsnow.embedded.snowflake.sessions.journal import Journal
-from pgsnow.embedded.snowflake.sessions.refusals import Refusals
+from pgsnow.embedded.snowflake.sessions.scripted_errors import ScriptedErrors
 from pgsnow.embedded.snowflake.stages.buckets import Buckets
 from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
 
@@ -26,15 +26,15 @@ def create_app(directory: Path, idle_seconds: float) -> Starlette:
     store = StoredSnowflake(directory.absolute())
     fakesnow.server.shared_fs = store
     buckets = Buckets(directory.absolute() / "_buckets")
-    refusals = Refusals()
-    install(journal, idle_seconds, buckets, refusals)
+    scripted = ScriptedErrors()
+    install(journal, idle_seconds, buckets, scripted)
     app: Starlette = fakesnow.server.app
-    app.router.routes.extend(_own_routes(store, journal, buckets, refusals))
+    app.router.routes.extend(_own_routes(store, journal, buckets, scripted))
     return app
 
 
 def _own_routes(
-    store: StoredSnowflake, journal: Journal, buckets: Buckets, refusals: Refusals
+    store: StoredSnowflake, journal: Journal, buckets: Buckets, scripted: ScriptedErrors
 ) -> list[Route]:
     def stats(_: Request) -> JSONResponse:
         return JSONResponse(journal.report(len(fakesnow.server.sessions)))
@@ -51,8 +51,8 @@ def _own_routes(
         buckets.endpoint = (await request.body()).decode() or None
         return JSONResponse({})
 
-    async def refuse(request: Request) -> JSONResponse:
-        refusals.set(await request.json())
+    async def script(request: Request) -> JSONResponse:
+        scripted.set(await request.json())
         return JSONResponse({})
 
     return [
@@ -60,5 +60,5 @@ def _own_routes(
         Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
         Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
-        Route("/pgsnow/refusals", refuse, methods=["PUT"]),
+        Route("/pgsnow/errors", script, methods=["PUT"]),
     ]

@@ -35,6 +35,8 @@ class EngineContext:
     stages: Stages
     targets: Mapping[str, str]
     """The full name of each configured table's target."""
+    entries: Mapping[str, str]
+    """Hash of each configured table's entry, and of the connections: a failed table is tried at once if it changed."""
     destination: Callable[..., Any] | None = None
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
 
