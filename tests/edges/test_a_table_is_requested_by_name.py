@@ -4,7 +4,8 @@ Group: process
 Danger: `sync_postgres_to_snowflake.delay(["public.users"])` answers that the table is held, because it ran a moment ago
 or has `every: 1h`, and the request is gone.
 Answer: a table that is named runs whether it is due or not. Another run that has the table still comes first
-(`locked`), and a paused table stays paused; a scheduled run says `not-due`. With `load=True` staged rows are loaded too.
+(`locked`), and a paused table stays paused; a scheduled run says `not-due`. With `load=True` staged rows are loaded
+too.
 """
 
 from __future__ import annotations

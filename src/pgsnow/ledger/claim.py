@@ -9,6 +9,7 @@ from datetime import datetime
 from pgsnow.model.backfill import Chunk, ChunkId
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 
 FENCES_PER_CLAIM = 1_000_000
@@ -57,6 +58,10 @@ class Claim:
     """Failed runs in a row whose error was not likely to pass by itself."""
     failed_entry: str | None = None
     """Hash of the table's configuration with which the last of them failed."""
+    reset_to: str | None = None
+    """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
+    unreadable: PgsnowError | None = None
+    """Why the table's row cannot be read. Then its other fields are empty, and no run may rely on them."""
 
 
 @dataclass(frozen=True, slots=True)

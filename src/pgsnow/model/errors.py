@@ -17,6 +17,7 @@ PgsnowError
 │   │       └── CreditsUsedUp  a resource monitor's quota, a trial or a payment    after a fix
 │   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
 ├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
+├── LedgerRowUnreadable      a row of the ledger was edited, and makes no sense    after a fix
 ├── TableError               stops one table; other tables are synced
 │   ├── SourceTableMissing   the table does not exist, or is not visible           after a fix
 │   ├── ColumnMissing        a configured column does not exist                    after a fix
@@ -35,6 +36,7 @@ PgsnowError
 │   ├── StatementTimeout     Snowflake ended a statement at a time limit           after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
+│   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
 ├── LeaseLost                this run lost its lease; its results are discarded    never (the next tick)
@@ -226,6 +228,12 @@ class LedgerQueryFailed(PgsnowError):
     retry = Retry.AFTER_FIX
 
 
+class LedgerRowUnreadable(PgsnowError):
+    """A row of the ledger has a value that pgsnow did not write and cannot read."""
+
+    retry = Retry.AFTER_FIX
+
+
 class TableError(PgsnowError):
     """One table cannot be synced; the others can."""
 
@@ -341,6 +349,16 @@ class LoadMismatch(TableError):
 
     retry = Retry.NOW
     default_advice = "Nothing is lost: the checkpoint has not moved and the rows are read again."
+
+
+class LedgerOutdated(TableError):
+    """The target has rows of later runs than the ledger knows, which this run could not replace."""
+
+    retry = Retry.NOW
+    default_advice = (
+        "Nothing to do: the next run has a later fence, reads everything again, and deletes rows that the source does"
+        " not have."
+    )
 
 
 class StagedRowsLost(TableError):

@@ -85,6 +85,8 @@ class Engine:
         due_only: bool = False,
         full_refresh: bool = False,
         resync: bool = False,
+        reread: bool = False,
+        duplicates_only: bool = False,
         leave_chunks: bool = False,
         load: bool = False,
         requested: bool | None = None,
@@ -93,19 +95,24 @@ class Engine:
 
         due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows
         that the source no longer has. resync: read everything into a shadow table, and then replace the target's
-        content with it in one step. load: load what tables with `load_every` have staged, even if it is not due.
-        leave_chunks: begin and finish backfills, but leave their chunks to calls of `take_chunk`. requested: also try
-        tables whose next attempt is not due after several failures; by default those that are named (without due_only),
-        and all if everything is to be read again or staged rows are to be loaded.
+        content with it in one step. reread: read everything and load it again, and delete nothing.
+        duplicates_only: remove rows of the target whose key another row has too, and do nothing else. load: load what
+        tables with `load_every` have staged, even if it is not due. leave_chunks: begin and finish backfills, but leave
+        their chunks to calls of `take_chunk`. requested: also try tables whose next attempt is not due after several
+        failures; by default those that are named (without due_only), and all if everything is to be read again or
+        staged rows are to be loaded.
 
         Idempotent: the next tick continues where an interrupted one stopped. A table that fails is in the report, and
         the other tables continue. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied
         if no table could be claimed.
         """
-        options = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
+        options = RunOptions(
+            full_refresh=full_refresh, resync=resync, reread=reread, duplicates_only=duplicates_only,
+            load=load, leave_chunks=leave_chunks,
+        )  # fmt: skip
         chosen = self.config.select(tables)
         if requested is None:
-            requested = (tables is not None and not due_only) or options.refresh or load
+            requested = (tables is not None and not due_only) or options.refresh or duplicates_only or load
         with self._claim(chosen, due_only=due_only, requested=requested, options=options) as tick:
             report = tick.run()
         self.ledger.run_log.purge(self.config.log_retention_days)

@@ -12,6 +12,7 @@ from pgsnow.embedded.snowflake.statements import (
     insert_overwrite,
     literal_lists,
     merge,
+    show_tables,
     transactions,
     tree_walks,
 )
@@ -42,9 +43,12 @@ def _values() -> None:
 
 
 def _statements() -> None:
+    show_tables.note_creations()
     copy.honour_copy_flags()
     copy.find_named_files()
     copy.describe_quoted_tables()
+    copy.read_parquet_by_its_format()
+    copy.match_names_in_any_script()
     copy.note_loads_beside_the_table()
     copy_select.copy_transformed()
     merge.write_no_metadata_of_merge_tables()
@@ -65,6 +69,9 @@ def _statements() -> None:
     gaps.use_public()
     literal_lists.pass_by_long_lists()
     describe_table.describe_one_table()
+    show_tables.show_tables_fully()
+    show_tables.swap_tables()
+    show_tables.replace_by_clones()
 
 
 def _whole_statements() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 
 from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
 from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import TargetName
+from pgsnow.model.table import TargetName, TargetState
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
 from pgsnow.snowflake.session import Session
@@ -147,6 +148,21 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
         )
         for name, kind, role, null, default, primary in described
     ]
+
+
+def target_state(session: Session, target: TargetName) -> TargetState | None:
+    """The target as it is now; None: there is no such table (a view is none), or the role has no privilege on it. Needs
+    no warehouse."""
+    try:
+        shown = session.execute(sql.show_table(target))
+    except TargetMissing:  # the schema
+        return None
+    names = ("name", "created_on", "rows", "comment", "kind", "owner")
+    for name, created_on, rows, comment, kind, owner in zip(*map(shown.column, names), strict=True):
+        if name == target.table:
+            created = created_on.astimezone(UTC).isoformat()
+            return TargetState(created, None if rows is None else int(rows), comment or "", kind, owner or "")
+    return None
 
 
 def refuse_other_kinds(session: Session, target: TargetName) -> None:

@@ -51,6 +51,8 @@ class MergeLoader:
                 raise
             result = load.session.do(attempt)
         load.recorder.loaded(batch, result)
+        if self.shadow is None:
+            load.check_counts(result, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:
