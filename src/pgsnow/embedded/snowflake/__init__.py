@@ -84,8 +84,8 @@ class EmbeddedSnowflake(StoredServer):
         self._call("PUT", "s3", endpoint.encode())
 
     def answer_with(self, *errors: dict[str, Any]) -> None:
-        """Answer statements and logins with errors from now on. Each error has `containing` (text of the statements,
-        or `LOGIN`), `errno`, `sqlstate`, `message`, and optionally `database` and `times`; see
+        """Answer statements, logins and uploads with errors from now on. Each error has `containing` (text of the
+        statements, `LOGIN` or `UPLOAD`), `errno`, `sqlstate`, `message`, and optionally `database` and `times`; see
         sessions/scripted_errors.py. Replaces earlier errors; without arguments there are none."""
         self._call("PUT", "errors", json.dumps(errors).encode())
 

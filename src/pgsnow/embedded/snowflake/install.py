@@ -57,6 +57,7 @@ def _statements() -> None:
     insert_overwrite.select_before_emptying()
     stages.describe_stages_fully()
     stages.put_to_quoted_places()
+    stages.put_to_the_users_stage()
     stages.list_below_a_path()
     stages.remove_staged_files()
     stages.drop_stages()

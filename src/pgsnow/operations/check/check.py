@@ -1,6 +1,7 @@
 """Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
 
-Writes nothing, except a small object in the bucket of tables with `load: s3`, which is deleted afterwards.
+Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, which is deleted
+afterwards.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pgsnow.operations.check.bucket import check_bucket
 from pgsnow.operations.check.ledger import check_ledger
 from pgsnow.operations.check.result import CheckResult, Level, failing_as, ok, warning
 from pgsnow.operations.check.source import check_copy, check_source
+from pgsnow.operations.check.stage import check_stages
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.postgres.catalog.survey import survey_of
@@ -25,6 +27,9 @@ from pgsnow.postgres.errors import translating
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.runtime.planner import Prepared
+
+INTERNAL_STAGE = (LoadMethod.AUTO, LoadMethod.STAGE)
+"""Choices of `load` that upload files into Snowflake's own stage."""
 
 __all__ = ["CheckResult", "Level", "run_checks"]
 
@@ -72,6 +77,9 @@ def run_checks(
         results.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
         inspector = TargetInspector(session)
         results.extend(check_target(inspector, each.plan) for each in prepared)
+        staging = frozenset(each.plan.target for each in prepared if each.plan.config.load in INTERNAL_STAGE)
+        if staging:
+            results.extend(check_stages(session, inspector, staging))
         if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
             results.extend(check_bucket(session, settings))
     results.append(check_broker(settings.broker_url))

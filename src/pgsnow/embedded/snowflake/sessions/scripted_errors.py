@@ -11,17 +11,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pgsnow.embedded.snowflake.hooks.errors import refusal, snowflake_error
-from pgsnow.embedded.snowflake.hooks.routes import LOGIN, QUERY, Endpoint, replace_route
+from pgsnow.embedded.snowflake.hooks.routes import LOGIN, QUERY, UPLOAD, Endpoint, replace_route
 from pgsnow.embedded.snowflake.sessions.sessions import body_of
 
-ANY_LOGIN = "LOGIN"
-"""Stands for the login, which is no statement."""
+ANY_LOGIN, ANY_UPLOAD = "LOGIN", "UPLOAD"
+"""Stand for a login, and for the upload of a file to the storage of a stage, which are no statements. The errno of an
+upload's error is the HTTP status."""
 
 
 @dataclass(slots=True)
 class ScriptedError:
-    """containing: text of the statements that get the error, in any case, or ANY_LOGIN. database: only statements that
-    name it, because other tests use the same server. times: how many of them (None: all)."""
+    """containing: text of the statements that get the error, in any case; or ANY_LOGIN or ANY_UPLOAD. database: only
+    statements that name it, because other tests use the same server. times: how many of them (None: all)."""
 
     containing: str
     errno: int
@@ -80,5 +81,15 @@ def answer_with(errors: ScriptedErrors) -> None:
 
         return answer
 
+    def upload(stock: Endpoint) -> Endpoint:
+        async def answer(request: Request) -> JSONResponse:
+            found = errors.of(f"{ANY_UPLOAD} {request.url.path}")
+            if found is None:
+                return await stock(request)
+            return JSONResponse({"message": found.message}, found.errno)
+
+        return answer
+
+    replace_route(UPLOAD, upload)
     replace_route(QUERY, query)
     replace_route(LOGIN, login)
