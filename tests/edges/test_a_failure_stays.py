@@ -16,10 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgsnow.integrations.celery.distributed import NextStep, load_next_chunk
 from pgsnow.model import errors
 from pgsnow.model.report import Status, TableReport
+from pgsnow.operations.plan.apply import apply
 from pgsnow.operations.status.summary import status_of
 from pgsnow.sync.engine import Engine
+from pgsnow.sync.load.target import Target
 from pgsnow.sync.runtime.events import Event
 from pgsnow.sync.tick.outcomes import LONGEST_PAUSE, pause_after
 from tests.world import MemoryWorld
@@ -33,6 +36,14 @@ def broken(memory_world: MemoryWorld) -> MemoryWorld:
     memory_world.sql("insert into users (id, name) select g, 'same' from generate_series(1, 10) g")
     memory_world.tables[0]["pk"] = "name"
     return memory_world
+
+
+def large(world: MemoryWorld) -> None:
+    """Repair the key, and let the table have several chunks."""
+    world.tables[0] |= {"pk": "id", "max_mb_per_chunk": 1}
+    world.sql("alter table users alter name set storage plain")
+    world.sql("insert into users (id, name) select g, repeat('x', 2000) from generate_series(11, 2000) g")
+    world.sql("analyze users")
 
 
 def scheduled(engine: Engine) -> TableReport:
@@ -84,16 +95,44 @@ def test_a_request_and_a_changed_entry_are_tried_at_once_and_a_success_ends_the_
 
 def test_no_worker_loads_a_chunk_in_the_pause(broken: MemoryWorld) -> None:
     """A large table's chunks belong to it: they wait like the table."""
-    broken.tables[0] |= {"pk": "id", "max_mb_per_chunk": 1}
-    broken.sql("alter table users alter name set storage plain")
-    broken.sql("insert into users (id, name) select g, repeat('x', 2000) from generate_series(11, 2000) g")
-    broken.sql("analyze users")
+    large(broken)
     with broken.engine() as engine:
         assert engine.tick(leave_chunks=True).tables[0].error_type == "BackfillUnderWay"
         broken.sql("update sync_watermarks set next_attempt_at = now() + interval '1 hour'")
         assert engine.take_chunk("public.users") is None
         broken.sql(IN_TIME)
         assert engine.take_chunk("public.users") is not None
+
+
+def test_a_chunk_that_met_an_error_of_the_account_is_recorded_without_another_try(
+    broken: MemoryWorld,
+) -> None:
+    """The table's own run would only send the same statement again."""
+    large(broken)
+    with broken.engine() as engine:
+        assert engine.tick(leave_chunks=True).tables[0].error_type == "BackfillUnderWay"
+        broken.warehouse.fail("copy", errors.StatementTimeout("timed out"))
+        assert load_next_chunk(engine, "public.users") is NextStep.NONE
+        assert len(broken.warehouse.done("copy")) == 0
+        [row] = engine.ledger.run_log.watermarks()
+        assert (row.last_status, row.last_error, row.consecutive_failures) == ("error", "timed out", 1)
+        assert engine.tick().tables[0].status is Status.OK
+    broken.assert_equal()
+
+
+def test_the_next_tick_tries_a_table_whose_target_a_person_has_changed(
+    broken: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pgsnow apply` has sent what the target needed, so the pause ends."""
+    with broken.engine() as engine:
+        for _ in range(3):
+            scheduled(engine)
+        assert scheduled(engine).status is Status.BACKING_OFF
+        monkeypatch.setattr(Target, "evolve", lambda *_: None)
+        monkeypatch.setattr(Target, "make_fit", lambda *_, **__: False)
+        broken.tables[0]["pk"] = "id"
+        assert apply(broken.config, broken.settings, ["public.users"]).tables[0].status is Status.APPLIED
+        assert scheduled(engine).status is Status.ERROR, "it was tried"
 
 
 @given(failures=st.integers(1, 10_000), interval=st.floats(0.001, 1e6))

@@ -14,6 +14,7 @@ from typing import Any
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.fingerprint import entry_hash
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
@@ -150,6 +151,13 @@ class Engine:
         self._prepare()
         chosen = self.config.select(None if table is None else [table])
         return claim_and_load_chunk(self._context, chosen, holder())
+
+    def record_failure(self, table: str, error: PgsnowError) -> None:
+        """Record that the table failed with this error, as if it had run; if another run has it, nothing is recorded.
+        Raises ConfigError, LedgerUnavailable, LedgerAccessDenied."""
+        with self._claim([self.config.table(table)], requested=False) as tick:
+            for claim in tick.claims:
+                tick.outcomes.fail(claim, error)
 
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
         """Read the rows of these open `sync_errors` entries from the source again, by key, and load them.

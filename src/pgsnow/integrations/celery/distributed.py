@@ -117,7 +117,10 @@ def load_next_chunk(engine: Engine, table: str) -> NextStep:
         if isinstance(error, PgsnowError) and error.transient:
             raise
         _log_failed_chunk(engine, table, error)
-        engine.tick([table], requested=False)
+        if isinstance(error, PgsnowError) and error.of_account:
+            engine.record_failure(table, error)  # the table's run would only send the same statement again
+        else:
+            engine.tick([table], requested=False)
         return NextStep.NONE
     if loaded is None:
         return NextStep.NONE

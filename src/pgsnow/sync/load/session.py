@@ -19,7 +19,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from pgsnow.model.errors import PgsnowError
+from pgsnow.model.errors import PgsnowError, TargetLoginRefused
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.runtime.recorder import Recorder
@@ -34,12 +34,14 @@ LONGEST_WAIT = 10.0
 @dataclass(slots=True)
 class RunSession:
     """Holds at most one session, which executes one action at a time, from any thread: waiting for an upload is
-    cheaper than a second login. session: an open session taken over from another run."""
+    cheaper than a second login. session: an open session taken over from another run. refused: the login that
+    Snowflake refused, by the tick's id; it is shared by all tables of a tick, because refused logins lock a user."""
 
     settings: SnowflakeSettings
     recorder: Recorder
     stop: threading.Event
     session: Session | None = None
+    refused: dict[str, TargetLoginRefused] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def do(self, action: Callable[[Session], T]) -> T:
@@ -50,9 +52,17 @@ class RunSession:
         """The action's result, without a retry."""
         with self.lock:
             if self.session is None:
-                tag = f"pgsnow:{self.recorder.table}:{self.recorder.run_id}"
-                with self.recorder.timed("connect"):
-                    self.session = connect(self.settings, query_tag=tag)
+                tick, known = self.recorder.run_id, self.refused.get(self.recorder.run_id)
+                if known is not None:
+                    raise TargetLoginRefused(str(known), advice=known.advice, code=known.code)
+                try:
+                    with self.recorder.timed("connect"):
+                        tag = f"pgsnow:{self.recorder.table}:{tick}"
+                        self.session = connect(self.settings, query_tag=tag)
+                except TargetLoginRefused as error:
+                    self.refused.clear()
+                    self.refused[tick] = error
+                    raise
             try:
                 return action(self.session)
             except PgsnowError:
