@@ -59,7 +59,8 @@ def test_scheduled_ticks_leave_the_table_alone_until_the_next_attempt_is_due(bro
         events.clear()
         for report in (scheduled(engine), engine.tick().tables[0]):
             assert (report.status, report.error_type) == (Status.BACKING_OFF, "BackingOff")
-            assert "name" in (report.error or ""), "the last error is told again"
+            assert "name" in (report.error or ""), "the last error is shown again"
+            assert "run --select public.users" in (report.advice or "")
             assert report.next_attempt is not None
         assert events == []
         assert engine.triage(due_only=True).report.metrics()["sync_failure_count"] == 1

@@ -108,6 +108,7 @@ def _log_table(table: TableReport) -> None:
             **facts,
         )
     elif table.status in SKIPPED:
-        log.info("table skipped", reason=table.error, **facts)
+        tell = log.warning if table.status is Status.BACKING_OFF else log.info
+        tell("table skipped", reason=table.error, **facts)
     else:
         log.info("table synced", events=list(table.events), **facts)

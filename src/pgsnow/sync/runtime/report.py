@@ -20,8 +20,8 @@ _REFUSED = {
 }
 """Reason of a refusal → status and error_type of the report."""
 _ADVICE = {
-    Status.PAUSED: "To resume it: update sync_watermarks set paused = false where source_table = …",
-    Status.BACKING_OFF: "Once the cause is fixed, `pgsnow run --select TABLE` tries it at once.",
+    Status.PAUSED: "To resume it: update sync_watermarks set paused = false where source_table = '{}'",
+    Status.BACKING_OFF: "Once the cause is fixed, `pgsnow run --select {}` tries it at once.",
 }
 
 
@@ -84,12 +84,12 @@ def refused_report(recorder: Recorder, refusal: Refusal) -> TableReport:
     holder = f" by {refusal.holder}" if refusal.holder else ""
     since = f" since {refusal.since:%Y-%m-%d %H:%M:%S %Z}" if refusal.since else ""
     until = f" until {refusal.until:%Y-%m-%d %H:%M:%S %Z}" if refusal.until else ""
-    error = f": {refusal.error}" if refusal.error else ""
+    error = f": {refusal.error.removeprefix(f'{refusal.table}: ')}" if refusal.error else ""
     return replace(
         table_report(recorder, status),
         error=f"{refusal.reason}{holder}{since}{until}{error}",
         error_type=error_type,
-        advice=_ADVICE.get(status),
+        advice=_ADVICE[status].format(refusal.table) if status in _ADVICE else None,
         next_attempt=refusal.until,
     )
 
