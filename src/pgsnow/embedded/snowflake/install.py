@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import retries, sessions
+from pgsnow.embedded.snowflake.sessions import late, retries, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -18,7 +18,9 @@ from pgsnow.embedded.snowflake.statements import (
 from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
 
-def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> None:
+def install(
+    journal: Journal, idle_seconds: float, stores: buckets.Buckets, delayed: late.LateStatements
+) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
     request."""
     tree_walks.walk_only_where_needed()  # innermost: around fakesnow's own transformations
@@ -28,7 +30,7 @@ def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> N
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     _whole_statements()
-    _requests(journal, idle_seconds)
+    _requests(journal, idle_seconds, delayed)
 
 
 def _values() -> None:
@@ -78,11 +80,12 @@ def _whole_statements() -> None:
     transactions.wait_for_locks()
 
 
-def _requests(journal: Journal, idle_seconds: float) -> None:
+def _requests(journal: Journal, idle_seconds: float, delayed: late.LateStatements) -> None:
+    late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
     sessions.count_logins(journal)
     sessions.note_statements(journal)
     sessions.end_forgotten_transactions(idle_seconds)
     sessions.forget_old_results()
-    retries.answer_repeated_requests_once()
+    retries.answer_repeated_requests_once(delayed)

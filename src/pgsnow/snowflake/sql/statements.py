@@ -217,6 +217,11 @@ def show_staging_tables(target: TargetName) -> str:
     return f"SHOW TABLES LIKE {text(staging_prefix(target) + '%')} IN SCHEMA {schema_of(target)}"
 
 
+def cancel_statements(session: int) -> str:
+    """Cancel all statements of a session that are still running (Snowflake docs, "SYSTEM$CANCEL_ALL_QUERIES")."""
+    return f"SELECT SYSTEM$CANCEL_ALL_QUERIES({session})"
+
+
 def count(target: TargetName) -> str:
     return f"SELECT COUNT(*) FROM {qualified(target)}"
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 LOGIN = "/session/v1/login-request"
 QUERY = "/queries/v1/query-request"
+ABORT = "/queries/v1/abort-request"
 
 Endpoint = Callable[[Request], Awaitable[JSONResponse]]
 
