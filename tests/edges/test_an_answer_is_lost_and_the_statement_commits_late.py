@@ -1,12 +1,13 @@
 """The answer to a statement is lost, and the statement commits late.
 
 Group: account
-Danger: the network fails while a first load's COPY runs. Snowflake completes the statement although its client is gone. If
-the client copies the same files again in the meantime, every row is in the table twice, and later MERGEs update both.
+Danger: the network fails while a first load's COPY runs. Snowflake completes the statement although its client is gone.
+If the client copies the same files again in the meantime, every row is in the table twice, and later MERGEs update
+both.
 Answer: pgsnow asks for the outcome of the statement under the id of the lost request, which also waits for a statement
 that still runs. If that gets no answer either, the next session cancels what the lost one has left running before
-anything is loaded again; a later run does the same for a run that has ended. Snowflake itself ends statements whose client
-has been gone for five minutes (`ABORT_DETACHED_QUERY`).
+anything is loaded again; a later run does the same for a run that has ended. Snowflake itself ends statements whose
+client has been gone for five minutes (`ABORT_DETACHED_QUERY`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 from pgsnow.model.report import Status, TableReport
 from pgsnow.snowflake import session as patience
 from pgsnow.sync.load.session import RunSession
+from pgsnow.testing.faults import AtPhase
 from tests.progress import wait_until
 from tests.world import World
 
@@ -92,3 +94,18 @@ def test_the_next_run_cancels_what_a_run_that_has_ended_left(
     assert users.emulator.release() == 0
     users.assert_equal()
     assert users.sql("select open_batches from sync_watermarks") == [([],)]
+
+
+def test_rows_that_a_late_copy_has_staged_twice_are_not_appended(world: World) -> None:
+    """Equal rows of a table without a key are counted, so one row too many would stay forever."""
+    world.sql("create table log (line text); insert into log select 'line' from generate_series(1, 20)")
+    world.tables = [{"source": "public.log", "target": "analytics.log", "mode": "append", "load": "stage"}]
+
+    def stage_again() -> None:
+        [name] = [row[1] for row in world.snowflake("SHOW TABLES LIKE 'LOG__PGSNOW%' IN SCHEMA ANALYTICS")]
+        world.snowflake(f"INSERT INTO ANALYTICS.{name} SELECT * FROM ANALYTICS.{name}")
+
+    with world.engine(AtPhase("copied", stage_again)) as engine:
+        assert engine.tick().tables[0].error_type == "LoadMismatch"
+        assert engine.tick().tables[0].status is Status.OK
+    world.assert_equal()

@@ -33,8 +33,8 @@ LOGIN_RETRY_SECONDS = 10
 ANSWER_SECONDS = 120
 """Timeout of one response to a statement."""
 RETRY_SECONDS = 15
-"""The connector repeats a failed request until this time after its start. A statement that changes rows may run for longer;
-it is asked for once more after that: see `connection_class`."""
+"""The connector repeats a failed request until this time after its start. A statement that changes rows may run for
+longer; it is asked for once more after that: see `connection_class`."""
 CHANGES_ROWS = re.compile(r"\s*(?:copy|merge|insert|delete|update)\b", re.IGNORECASE)
 STATEMENT_SECONDS = 3_600
 """The server cancels a statement that runs longer."""
@@ -121,9 +121,9 @@ class Session:
 def connection_class() -> type[Any]:
     """SnowflakeConnection, with these limits. Imports the connector.
 
-    If a statement that changes rows gets no answer, its request is sent once more, with the request's own id: the server
-    then answers with the outcome of the statement, and waits if it still runs. A statement that has never arrived runs
-    now. docs/decisions/31-after-a-lost-answer-ask-first.md
+    If a statement that changes rows gets no answer, its request is sent once more, with the request's own id: the
+    server then answers with the outcome of the statement, and waits if it still runs. A statement that has never
+    arrived runs now. docs/decisions/31-after-a-lost-answer-ask-first.md
     """
     from snowflake.connector import SnowflakeConnection as Stock
     from snowflake.connector import errors as driver

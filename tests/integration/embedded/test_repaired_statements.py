@@ -242,6 +242,23 @@ def test_a_session_without_a_database_can_load(
     assert outcome(copy_from_another_database(stock_table), stock_env, **nowhere) != [(2,)]
 
 
+def test_a_session_without_a_schema_can_transform_what_it_loads(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str], parquet: Path
+) -> None:
+    """A session whose schema does not exist yet has none; qualified names do not need one."""
+
+    def scenario(table: str) -> Scenario:
+        copy = f"COPY INTO {table} (I) FROM (SELECT $1:I::NUMBER(38,0) FROM @{table}_STAGE/b/)"
+        return lambda connection: run(
+            connection, f"{copy} FILE_FORMAT=(TYPE=PARQUET)", f"SELECT COUNT(*) FROM {table}"
+        )
+
+    table, stock_table = prepare(snowflake_env, parquet), prepare(stock_env, parquet)
+    assert outcome(scenario(table), snowflake_env, schema="NO_SUCH_SCHEMA") == [(2,)]
+    nowhere: dict[str, Any] = {"database": None, "schema": None}
+    assert outcome(scenario(stock_table), stock_env, **nowhere) != [(2,)]
+
+
 def test_databases_come_with_public_and_go(
     snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
 ) -> None:

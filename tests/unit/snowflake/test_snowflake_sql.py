@@ -77,7 +77,8 @@ def test_other_tables_are_not_taken_for_staging(name: str) -> None:
 def test_the_target_is_created_with_the_key_not_null_and_the_fence_column() -> None:
     assert sql.create_schema(TARGET) == 'CREATE SCHEMA IF NOT EXISTS "DB"."ANALYTICS"'
     assert sql.create_table(TARGET, (TENANT, ID, PRICE, DOC, ODD), (ID, TENANT)) == (
-        'CREATE TABLE IF NOT EXISTS "DB"."ANALYTICS"."USERS" ("TENANT" VARCHAR NOT NULL, "ID" NUMBER(38,0) NOT NULL,'
+        'CREATE TABLE IF NOT EXISTS "DB"."ANALYTICS"."USERS" ("TENANT" VARCHAR COLLATE \'\' NOT NULL,'
+        ' "ID" NUMBER(38,0) NOT NULL,'
         ' "PRICE" NUMBER(12,2), "DOC" VARIANT, "Odd ""x""" TIMESTAMP_TZ(6), "_PGSNOW_FENCE" NUMBER(38,0),'
         ' PRIMARY KEY ("ID", "TENANT"))'
     )
@@ -97,7 +98,7 @@ def test_the_stage_is_internal_and_one_a_schema() -> None:
 def test_staging_starts_empty_keeps_json_as_text_and_has_no_time_travel() -> None:
     assert sql.create_staging(TARGET, BATCH, (ID, DOC)) == (
         'CREATE OR REPLACE TRANSIENT TABLE "DB"."ANALYTICS"."USERS__PGSNOW_17_3"'
-        ' ("ID" NUMBER(38,0), "DOC" VARCHAR, "_PGSNOW_ROW" NUMBER(38,0)) DATA_RETENTION_TIME_IN_DAYS=0'
+        ' ("ID" NUMBER(38,0), "DOC" VARCHAR COLLATE \'\', "_PGSNOW_ROW" NUMBER(38,0)) DATA_RETENTION_TIME_IN_DAYS=0'
     )
 
 

@@ -84,8 +84,8 @@ class EmbeddedSnowflake(StoredServer):
         self._call("PUT", "s3", endpoint.encode())
 
     def hold(self, text: str) -> None:
-        """Let the next statement that contains this text (in any case) run until `release`: it commits only then, whether
-        or not its client still waits, unless it is cancelled."""
+        """Let the next statement that contains this text (in any case) run until `release`: it commits only then,
+        whether or not its client still waits, unless it is cancelled."""
         self._call("PUT", "held", text.encode())
 
     def asked_for_held(self) -> int:

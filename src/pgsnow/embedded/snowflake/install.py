@@ -7,6 +7,7 @@ from pgsnow.embedded.snowflake.sessions import late, retries, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
 from pgsnow.embedded.snowflake.statements import (
+    collations,
     describe_table,
     gaps,
     insert_overwrite,
@@ -49,6 +50,7 @@ def _statements() -> None:
     copy.match_names_in_any_script()
     copy.note_loads_beside_the_table()
     copy_select.copy_transformed()
+    copy_select.copy_without_a_schema()
     merge.write_no_metadata_of_merge_tables()
     merge.refuse_ambiguous_merges()
     merge.replace_changed_rows()
@@ -66,7 +68,8 @@ def _statements() -> None:
     gaps.drop_databases()
     gaps.use_public()
     literal_lists.pass_by_long_lists()
-    describe_table.describe_one_table()
+    collations.collate_columns(known := collations.Collations())
+    describe_table.describe_one_table(known)
 
 
 def _whole_statements() -> None:

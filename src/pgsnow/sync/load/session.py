@@ -35,8 +35,8 @@ LONGEST_WAIT = 10.0
 @dataclass(slots=True)
 class RunSession:
     """Holds at most one session, which executes one action at a time, from any thread: waiting for an upload is
-    cheaper than a second login. session: an open session taken over from another run. unsettled: numbers of sessions whose
-    last statement may still be running; it is cancelled before the next action."""
+    cheaper than a second login. session: an open session taken over from another run. unsettled: numbers of sessions
+    whose last statement may still be running; it is cancelled before the next action."""
 
     settings: SnowflakeSettings
     recorder: Recorder

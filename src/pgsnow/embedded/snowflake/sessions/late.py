@@ -73,7 +73,7 @@ def run_late(late: LateStatements) -> None:
     cancel statements that are held; those that the engine already runs are completed. A logout ends neither."""
     rewrite_text(lambda _, command: CANCELLED_ANSWER if CANCEL_ALL.match(command) else None)
     replace_route(QUERY, lambda stock: _holding(stock, late))
-    replace_route(ABORT, lambda stock: _aborting(stock, late))
+    replace_route(ABORT, lambda _: _aborting(late))
 
 
 CANCELLED_ANSWER = "SELECT 'query cancelled' AS \"SYSTEM$CANCEL_ALL_QUERIES\""
@@ -101,7 +101,7 @@ def _holding(stock: Endpoint, late: LateStatements) -> Endpoint:
     return query
 
 
-def _aborting(stock: Endpoint, late: LateStatements) -> Endpoint:
+def _aborting(late: LateStatements) -> Endpoint:
     async def abort(request: Request) -> JSONResponse:
         late.release(request=str((await body_of(request))["requestId"]), cancel=True)
         return JSONResponse({"success": True})

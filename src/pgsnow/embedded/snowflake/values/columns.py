@@ -121,6 +121,8 @@ def _as_cast(node: exp.Expression) -> exp.Expression:
     if node.args.get("expression") is not None:
         return cast
     keys = exp.func("json_keys", cast.copy())
-    twice = exp.NEQ(this=exp.func("len", keys), expression=exp.func("len", exp.func("list_distinct", keys.copy())))
+    twice = exp.NEQ(
+        this=exp.func("len", keys), expression=exp.func("len", exp.func("list_distinct", keys.copy()))
+    )
     refusal = exp.func("error", exp.Literal.string("Error parsing JSON: duplicate object attribute"))
     return exp.Case().when(twice, refusal).else_(cast)
