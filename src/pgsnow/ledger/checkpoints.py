@@ -11,7 +11,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries import Queries
+from pgsnow.ledger.errors import unreadable
+from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.evolution.drift import SourceDefinition
 
@@ -25,9 +26,14 @@ class Checkpoints:
     queries: Queries
 
     def all(self) -> dict[str, Checkpoint]:
-        """The checkpoint of each table that has one, without claiming it: for a preview."""
-        rows = self.queries.execute("checkpoints")
-        return {row["source_table"]: Checkpoint.from_json(row["checkpoint"]) for row in rows}
+        """The checkpoint of each table that has one, without claiming it: for a preview. Raises LedgerRowUnreadable."""
+        rows, found = self.queries.execute("checkpoints"), {}
+        for row in rows:
+            try:
+                found[row["source_table"]] = Checkpoint.from_json(row["checkpoint"])
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise unreadable(row["source_table"], "checkpoint", self.queries.schema, error) from None
+        return found
 
     def source_definitions(self) -> dict[str, SourceDefinition]:
         """The stored source definition of each table that has one, without claiming it: for a preview."""
@@ -90,9 +96,15 @@ class Checkpoints:
         """
         self.queries.fenced("doubt", claim, why=why)
 
-    def raise_fence(self, claim: Claim, above: int) -> None:
-        """End this claim, and let the next one have a fence above this one. Raises LeaseLost."""
-        self.queries.fenced("raise_fence", claim, above=above)
+    def start_over(self, claim: Claim, above: int, why: str) -> bool:
+        """For a target with rows of this fence: if it is later than any that was granted, end the claim, let the next
+        one have a later fence, and make the next read a full one. why: as in `doubt`. False, for the claim of a chunk:
+        nothing was done, because such a fence was granted, to a later run of the table. Raises LeaseLost.
+        """
+        if claim.chunk is None:
+            return bool(self.queries.fenced("start_over", claim, above=above, why=why).rowcount)
+        params = fence_of(claim) | {"above": above, "why": why}
+        return bool(self.queries.execute("start_over", **params).rowcount)
 
     def verified(self, table: str, why: str) -> None:
         """Remove this doubt about a target that was compared with its source. A newer one stays."""
@@ -101,7 +113,8 @@ class Checkpoints:
     def virtual_xids(self, source: str) -> VirtualXids:
         """The last saved listing of this source's virtual transactions (empty: none)."""
         row = self.queries.execute("virtual_xids", source=source).fetchone()
-        return VirtualXids() if row is None else VirtualXids(**row)
+        # Any listing is a valid base for the next one, and so is none.
+        return VirtualXids() if row is None or not isinstance(row["begun"], dict) else VirtualXids(**row)
 
     def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
         """Save a listing in place of the last one."""

@@ -167,3 +167,11 @@ def test_rows_are_looked_up_by_key() -> None:
     assert sql.select(TARGET, (ID, DOC), where) == (
         'SELECT "ID", "DOC" FROM "DB"."ANALYTICS"."USERS" WHERE ("ID", "TENANT") IN ((1, \'a\'), (2, \'b\'))'
     )
+
+
+def test_one_table_is_shown() -> None:
+    """Wildcards in a name stand for themselves; a constant in SQL has its backslashes doubled."""
+    assert sql.show_table(TARGET) == 'SHOW TABLES LIKE \'USERS\' IN SCHEMA "DB"."ANALYTICS"'
+    assert sql.show_table(TARGET.sibling("a_b%c\\d'e")) == (
+        "SHOW TABLES LIKE 'a\\\\_b\\\\%c\\\\\\\\d''e' IN SCHEMA \"DB\".\"ANALYTICS\""
+    )

@@ -96,6 +96,12 @@ class EmbeddedSnowflake(StoredServer):
         """Let held statements begin; returns how many there were, without those that were cancelled."""
         return int(self._call("DELETE", "held")["released"])
 
+    def refuse(self, *refusals: dict[str, Any]) -> None:
+        """Answer statements and logins with errors from now on. Each refusal has `containing` (text of the statements,
+        or `LOGIN`), `errno`, `sqlstate`, `message`, and optionally `database` and `times`; see sessions/refusals.py.
+        Replaces all earlier refusals; without arguments there are none."""
+        self._call("PUT", "refusals", json.dumps(refusals).encode())
+
     def _spawn(self) -> Child:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         argv = [

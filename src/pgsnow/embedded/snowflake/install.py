@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import late, retries, sessions
+from pgsnow.embedded.snowflake.sessions import late, refusals, retries, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -13,6 +13,7 @@ from pgsnow.embedded.snowflake.statements import (
     insert_overwrite,
     literal_lists,
     merge,
+    show_tables,
     transactions,
     tree_walks,
 )
@@ -20,7 +21,11 @@ from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
 
 def install(
-    journal: Journal, idle_seconds: float, stores: buckets.Buckets, delayed: late.LateStatements
+    journal: Journal,
+    idle_seconds: float,
+    stores: buckets.Buckets,
+    delayed: late.LateStatements,
+    refused: refusals.Refusals,
 ) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
     request."""
@@ -31,7 +36,7 @@ def install(
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     _whole_statements()
-    _requests(journal, idle_seconds, delayed)
+    _requests(journal, idle_seconds, delayed, refused)
 
 
 def _values() -> None:
@@ -43,6 +48,7 @@ def _values() -> None:
 
 
 def _statements() -> None:
+    show_tables.note_creations()
     copy.honour_copy_flags()
     copy.find_named_files()
     copy.describe_quoted_tables()
@@ -70,6 +76,9 @@ def _statements() -> None:
     literal_lists.pass_by_long_lists()
     collations.collate_columns(known := collations.Collations())
     describe_table.describe_one_table(known)
+    show_tables.show_tables_fully()
+    show_tables.swap_tables()
+    show_tables.replace_by_clones()
 
 
 def _whole_statements() -> None:
@@ -83,10 +92,13 @@ def _whole_statements() -> None:
     transactions.wait_for_locks()
 
 
-def _requests(journal: Journal, idle_seconds: float, delayed: late.LateStatements) -> None:
+def _requests(
+    journal: Journal, idle_seconds: float, delayed: late.LateStatements, refused: refusals.Refusals
+) -> None:
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
+    refusals.refuse_on_request(refused)
     sessions.count_logins(journal)
     sessions.note_statements(journal)
     sessions.end_forgotten_transactions(idle_seconds)

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from pgsnow.embedded.snowflake.install import install
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.sessions.late import LateStatements
+from pgsnow.embedded.snowflake.sessions.refusals import Refusals
 from pgsnow.embedded.snowflake.stages.buckets import Buckets
 from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
 
@@ -26,15 +27,15 @@ def create_app(directory: Path, idle_seconds: float) -> Starlette:
     store = StoredSnowflake(directory.absolute())
     fakesnow.server.shared_fs = store
     buckets = Buckets(directory.absolute() / "_buckets")
-    late = LateStatements()
-    install(journal, idle_seconds, buckets, late)
+    late, refusals = LateStatements(), Refusals()
+    install(journal, idle_seconds, buckets, late, refusals)
     app: Starlette = fakesnow.server.app
-    app.router.routes.extend(_own_routes(store, journal, buckets, late))
+    app.router.routes.extend(_own_routes(store, journal, buckets, late, refusals))
     return app
 
 
 def _own_routes(
-    store: StoredSnowflake, journal: Journal, buckets: Buckets, late: LateStatements
+    store: StoredSnowflake, journal: Journal, buckets: Buckets, late: LateStatements, refusals: Refusals
 ) -> list[Route]:
     def stats(_: Request) -> JSONResponse:
         return JSONResponse(journal.report(len(fakesnow.server.sessions)))
@@ -62,6 +63,10 @@ def _own_routes(
         late.wanted = None
         return JSONResponse({"released": late.release()})
 
+    async def refuse(request: Request) -> JSONResponse:
+        refusals.set(await request.json())
+        return JSONResponse({})
+
     return [
         Route("/pgsnow/held", hold, methods=["PUT"]),
         Route("/pgsnow/held", asked, methods=["GET"]),
@@ -70,4 +75,5 @@ def _own_routes(
         Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
         Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
+        Route("/pgsnow/refusals", refuse, methods=["PUT"]),
     ]

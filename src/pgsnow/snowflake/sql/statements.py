@@ -1,11 +1,12 @@
 # ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """Statements that create, stage, merge and clean up, as text. Pure; every name is quoted, its case kept.
 
-Sources: Snowflake docs, "CREATE TABLE", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
+Sources: Snowflake docs, "CREATE TABLE", "SHOW TABLES", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -100,6 +101,21 @@ def drop_not_null(target: TargetName, name: str) -> str:
 
 def describe_table(target: TargetName) -> str:
     return f"DESCRIBE TABLE {qualified(target)}"
+
+
+def show_table(target: TargetName) -> str:
+    """Metadata of the target; needs no warehouse. LIKE ignores case: check the name."""
+    return f"SHOW TABLES LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+
+
+def show_object(target: TargetName) -> str:
+    """The kind of the target, also if it is no table. LIKE ignores case: check the name."""
+    return f"SHOW OBJECTS LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+
+
+def _like(target: TargetName) -> str:
+    """A pattern for LIKE that stands for the table's name alone. Wildcards in it are escaped with a backslash."""
+    return text(re.sub(r"([\\%_])", r"\\\1", target.table))
 
 
 def create_stage(target: TargetName) -> str:
@@ -235,6 +251,10 @@ def count(target: TargetName) -> str:
 
 def select(target: TargetName, fields: Sequence[Field], where: str = "") -> str:
     return f"SELECT {_names(fields)} FROM {qualified(target)}{' WHERE ' + where if where else ''}"
+
+
+def select_named(target: TargetName, names: Sequence[str]) -> str:
+    return f"SELECT {', '.join(map(quote, names))} FROM {qualified(target)}"
 
 
 def key_is_one_of(key: Sequence[Field], values: Iterable[Sequence[str]]) -> str:

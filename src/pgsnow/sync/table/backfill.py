@@ -48,7 +48,9 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
     )
     if start is None or len(start.chunks) == 1:
         return None
-    run.destination.prepare()  # first: if the target must be created, the loaded chunks are lost
+    # First: if the target must be created, the loaded chunks are lost.
+    if not run.destination.prepare().created:
+        run.table.check_fence(run.destination.newest_fence())
     known = run.ledger.backfills.current(run.claim)
     work = resume(run, start, known) or begin(run, start, prunes=must_prune(run, start, known))
     run.recorder.full_read = work.reason
@@ -87,7 +89,7 @@ def resume(run: RunContext, start: BackfillPlan, known: Backfill | None) -> Back
     if known.layout != layout_of(run.plan) or not start.continues(known.checkpoint):
         run.recorder.events.append("the backfill starts over: the table or its configuration was altered")
         return None
-    if (run.options.refresh and not known.prunes) or (run.replaces_content and not known.replaces):
+    if (run.options.deletes and not known.prunes) or (run.replaces_content and not known.replaces):
         return None
     if known.replaces:
         run.destination.keep_shadow(known.fence)

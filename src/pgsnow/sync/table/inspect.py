@@ -81,6 +81,8 @@ class Inspector:
         return self._plan_and_probe(claim, horizon, fingerprint)
 
     def _plan_and_probe(self, claim: Claim, horizon: Horizon, fingerprint: str | None) -> Inspection:
+        if claim.unreadable is not None:
+            raise claim.unreadable
         recorder, config = self.recorders[claim.table], self.context.config.table(claim.table)
         with self.connections.one() as conn:
             with recorder.timed("plan"):
@@ -94,6 +96,11 @@ class Inspector:
                 recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
                 if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
                     checkpoint = checkpoint.evolve(low=UNBOUNDED)
+                if claim.reset_to is not None and checkpoint is not None:
+                    from pgsnow.postgres.incremental.reset import follow_reset  # rare
+
+                    checkpoint, event = follow_reset(conn, plan, checkpoint, claim.reset_to)
+                    recorder.events.extend([event] if event else [])
                 found = probe(conn, plan, checkpoint, horizon)
         restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
         return Inspection(claim, prepared, plan, recorder, checkpoint, found, drift, restarted)

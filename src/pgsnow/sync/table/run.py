@@ -22,6 +22,9 @@ def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
     steps.clean_up_leftovers(run)
+    if run.options.duplicates_only:
+        steps.remove_duplicates(run)
+        return TableOutcome()
     if run.restarted or (run.probe is not None and run.probe.full_read is not None):
         from pgsnow.sync.table.history import follow_history  # rare
 
@@ -58,12 +61,14 @@ def load_changes(run: RunContext) -> bool:
 
             run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
-        if pages.has_pages():
-            target = run.destination.prepare()
+        target = run.destination.prepare() if pages.has_pages() else None
+        if target is not None:
             if target.created and partial:
                 return False
             run.rejected.apply_limits(target.limits)
             partial = partial or bool(target.limits)  # a new target has no such limits
+        if reader.full_read is not None and not (target and target.created):
+            steps.check_fence(run, empty=target is None)
         loader = run.destination.loader(run.facts(reader))
         writer = LoadBatchWriter(
             run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
