@@ -19,11 +19,13 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Protocol
 
-from pgsnow.model.errors import TargetAccessDenied
+from pgsnow.model.errors import TargetAccessDenied, TargetQueryFailed
 from pgsnow.snowflake.errors import SnowflakeErrorClass, class_of_error, translating
 from pgsnow.snowflake.redacted import Confidential
 
 LONGEST_TAG = 2_000
+LONGEST_SQL = 1 << 20
+"""Bytes of a statement's text (Snowflake docs, "Query size limits")."""
 QUIET = {"snowflake.connector": logging.ERROR, "snowflake.connector.network": logging.CRITICAL}
 """Levels of the connector's loggers: it also raises an error for every failed request that it logs."""
 LOGIN_SECONDS = 8
@@ -92,6 +94,11 @@ class Session:
         """Execute one statement and fetch its whole result."""
         if isinstance(sql, Confidential):
             return sql.send(lambda text: self.execute(text, params))
+        if len(sql) > LONGEST_SQL // 4 and (size := len(sql.encode())) > LONGEST_SQL:
+            raise TargetQueryFailed(
+                f"{sql[:60]}…: this statement has {size} bytes, and Snowflake takes {LONGEST_SQL}",
+                advice="Sync fewer columns of the table (`columns: {include: …}`), or give them shorter names.",
+            )
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
             cursor.execute(sql, params, timeout=CANCEL_SECONDS)
             return _result(cursor)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.names import is_staging_of, qualified, quote, stage_path, staging_table, text
+from pgsnow.snowflake.query import select_rows
+from pgsnow.snowflake.session import LONGEST_SQL, Result, Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL
 
@@ -175,3 +179,33 @@ def test_one_table_is_shown() -> None:
     assert sql.show_table(TARGET.sibling("a_b%c\\d'e")) == (
         "SHOW TABLES LIKE 'a\\\\_b\\\\%c\\\\\\\\d''e' IN SCHEMA \"DB\".\"ANALYTICS\""
     )
+
+
+class Asked:
+    """A session that only notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def execute(self, text: str) -> Result:
+        self.texts.append(text)
+        return Result([], (), "")
+
+
+def test_long_keys_are_looked_up_in_several_statements() -> None:
+    """Snowflake takes at most 1 MB of text."""
+    asked: Any = Asked()
+    keys = [(f"{number:04}" + "\u00e4" * 3000,) for number in range(1000)]
+    assert select_rows(asked, TARGET, (TENANT,), (TENANT,), keys) == []
+    assert all(len(text.encode()) < LONGEST_SQL for text in asked.texts)
+    assert [sum(key[0][:4] in text for text in asked.texts) for key in keys] == [1] * 1000
+    assert select_rows(asked, TARGET, (TENANT,), (TENANT,), []) == []
+
+
+def test_a_statement_longer_than_snowflake_takes_is_not_sent() -> None:
+    """The error names the statement, its length and what to do."""
+    with pytest.raises(
+        TargetQueryFailed, match=r"SELECT 'xxx.*has \d+ bytes, and Snowflake takes 1048576"
+    ) as long:
+        Session(None).execute(f"SELECT '{'x' * LONGEST_SQL}'")
+    assert "include" in long.value.advice

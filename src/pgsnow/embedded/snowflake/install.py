@@ -11,6 +11,7 @@ from pgsnow.embedded.snowflake.statements import (
     describe_table,
     gaps,
     insert_overwrite,
+    limits,
     literal_lists,
     merge,
     show_tables,
@@ -73,6 +74,7 @@ def _statements() -> None:
     gaps.create_databases_with_public()
     gaps.drop_databases()
     gaps.use_public()
+    limits.refuse_beyond_limits()
     literal_lists.pass_by_long_lists()
     collations.collate_columns(known := collations.Collations())
     describe_table.describe_one_table(known)
@@ -98,6 +100,7 @@ def _requests(
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
+    sessions.refuse_unknown_roles()
     refusals.refuse_on_request(refused)
     sessions.count_logins(journal)
     sessions.note_statements(journal)
