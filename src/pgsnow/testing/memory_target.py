@@ -17,8 +17,8 @@ from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.metadata_columns import FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.load.merge import choose_method
 from pgsnow.snowflake.load.duplicates import identity_of, removed
+from pgsnow.snowflake.load.merge import choose_method
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.target_table import Shape, TargetColumn

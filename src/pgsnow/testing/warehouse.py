@@ -39,8 +39,8 @@ class MemoryTable:
             self.rows.append(dict.fromkeys(self.columns) | row)
 
     def merge(self, rows: Sequence[Row], key: Sequence[str], fence: int) -> tuple[int, int]:
-        """Rows inserted and updated, each duplicate of a key included. A row that was written under a higher fence stays
-        as it is. `rows`: at most one per key. Raises TargetQueryFailed as `insert`."""
+        """Rows inserted and updated, each duplicate of a key included. A row that was written under a higher fence
+        stays as it is. `rows`: at most one per key. Raises TargetQueryFailed as `insert`."""
         there: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in self.rows:
             there[tuple(row[name] for name in key)].append(row)

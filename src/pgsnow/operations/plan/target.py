@@ -10,10 +10,12 @@ from pathlib import Path
 from pgsnow.model.batch import LoadBatch, PartFile
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.duration import format_duration
-from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.ends import Ends, as_known
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
+from pgsnow.operations.preconditions import ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
 from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
@@ -36,21 +38,24 @@ GONE = f"{EVERYTHING}: the target is gone"
 
 @dataclass(frozen=True, slots=True)
 class TargetPreview:
-    """Previews targets one by one, over one session."""
+    """Previews targets one by one."""
 
+    ends: Ends
     inspector: TargetInspector
     rights: Rights
     stages: Stages
+    settings: Settings
 
     def complete(self, preview: TablePreview, drift: Drift) -> TablePreview:
-        """The preview with all that Snowflake knows. Raises TargetUnavailable and the like; an error that stops the
-        table is in its preview."""
+        """The preview with all that Snowflake knows; an error that stops the table is in it."""
         plan = drift.plan
         try:
-            required = self.inspector.required(plan, drift.all_actions, relaxed=drift.replace)
+            self.inspector.session = self.ends.session()
+            required = ready_to_load(self.inspector, drift, approved=True)
             lacking = self._lacking(plan, required)
-        except PgsnowError as error:
-            return preview.stopped(error)
+        except Exception as error:  # as in SourceInspection
+            self.ends.after(error)
+            return preview.stopped(as_known(error, self.settings.secrets(), plan.config.name))
         reads = preview.reads if required.exists or preview.reads.startswith(EVERYTHING) else GONE
         stage = self.stages.serving(plan.config.load)
         return replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pgsnow.model.errors import TargetMissing
+from pgsnow.model.errors import SchemaChangePending, TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
@@ -77,6 +77,12 @@ class TargetInspector:
             names = []
         if STAGE not in names:
             yield sql.create_stage(target)
+
+
+def require_approval(table: str, statements: Sequence[str]) -> None:
+    """With `schema_changes: manual`, only `pgsnow apply` may send DDL. Raises SchemaChangePending if there is any."""
+    if statements:
+        raise SchemaChangePending(f"{table}: the target needs {'; '.join(statements)}")
 
 
 def schemas_of(session: Session, database: str) -> frozenset[str]:

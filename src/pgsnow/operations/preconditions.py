@@ -1,0 +1,58 @@
+"""Preconditions of a table's run at both ends, looked at by the functions with which the run does it. `check` and
+`plan` say by them what the run would do; nothing is changed, and no row is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.model.config.options import SchemaChanges
+from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.plan import TablePlan
+from pgsnow.postgres.catalog.obstacles import try_read
+from pgsnow.postgres.incremental.probe import Probe
+from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector, require_approval
+from pgsnow.sync.runtime.planner import Planner, Prepared
+from pgsnow.sync.table.inspect import look_for_changes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyTable:
+    """A table that a run can read now. checkpoint: where the run starts. probe: what it would find."""
+
+    prepared: Prepared
+    drift: Drift
+    checkpoint: Checkpoint | None
+    probe: Probe
+
+    @property
+    def plan(self) -> TablePlan:
+        return self.drift.plan
+
+
+def ready_to_read(
+    conn: psycopg.Connection,
+    planner: Planner,
+    table: TableConfig,
+    known: SourceDefinition | None,
+    checkpoint: Checkpoint | None,
+    horizon: Horizon,
+) -> ReadyTable:
+    """The table as a run would find it in Postgres: planned, readable with every right that the read needs, and
+    probed. known, checkpoint: what the ledger has of it. Raises the error with which a run would stop."""
+    prepared = planner.plan(conn, table, None, known)
+    try_read(conn, prepared.plan)
+    return ReadyTable(prepared, *look_for_changes(conn, prepared, known, checkpoint, checkpoint, horizon))
+
+
+def ready_to_load(inspector: TargetInspector, drift: Drift, *, approved: bool = False) -> RequiredDdl:
+    """The DDL that a run would send first. approved: as after a review by `pgsnow plan`. Raises the error with which a
+    run would stop: TargetConflict, SchemaChangePending, TargetMissing, TargetAccessDenied …"""
+    required = inspector.required(drift.plan, drift.all_actions, relaxed=drift.replace)
+    config = drift.plan.config
+    if config.schema_changes is SchemaChanges.MANUAL and not approved:
+        require_approval(config.name, required.statements)
+    return required
