@@ -50,6 +50,7 @@ format: $(READY)
 
 stress: $(READY)
 	$(BIN)/python -m pytest -n 0 -s -m stress --timeout 0 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(N) --hypothesis-profile thorough -k properties tests/unit
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(PARTS)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pgsnow.model.settings.settings import Settings
 
 # How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("pgsnow", deadline=None)
+hypothesis.settings.register_profile("pgsnow", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)  # `make stress`
 hypothesis.settings.load_profile("pgsnow")
 
 # A shell that starts the tests in the background has them, and all they start, ignore Ctrl-C; some tests press it.

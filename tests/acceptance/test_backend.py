@@ -162,7 +162,7 @@ def test_a_pool_process_killed_in_the_middle_of_a_tick_costs_nothing(
     backend.until(lambda: world.leftovers() == [])
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_that_is_asked_to_leave_ends_after_the_load_unit_under_way(
     backend: Backend, pool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

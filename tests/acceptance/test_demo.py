@@ -122,26 +122,25 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
             demo.process.wait(CEILING)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_cut_short_while_writing_it_leaves_no_process_behind(
-    start: Callable[..., Demo], number: signal.Signals, code: int
-) -> None:
+def test_killed_while_writing_it_leaves_no_process_behind(start: Callable[..., Demo]) -> None:
     demo = start("--for", LONG)
     demo.says("first tick after")
     assert demo.descendants()
+    demo.process.send_signal(signal.SIGKILL)
+    assert demo.end().code == -signal.SIGKILL
+    wait_until(lambda: demo.descendants() == [], "every process has ended")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_cut_short_while_servers_start_it_leaves_no_process_and_no_file_behind(
+    start: Callable[..., Demo], number: signal.Signals, code: int
+) -> None:
+    demo = start("--for", LONG)
+    wait_until(lambda: bool(demo.descendants()), "the first server is there")
     demo.process.send_signal(number)
     assert demo.end().code == code
     wait_until(lambda: demo.descendants() == [], "every process has ended")
-    if number is not signal.SIGKILL:
-        assert list(demo.temporary.glob("pgsnow-demo-*")) == []
-
-
-def test_cut_short_while_servers_start_it_leaves_no_process_behind(start: Callable[..., Demo]) -> None:
-    demo = start("--for", LONG)
-    wait_until(lambda: bool(demo.descendants()), "the first server is there")
-    demo.process.send_signal(signal.SIGTERM)
-    assert demo.end().code == 143
-    wait_until(lambda: demo.descendants() == [], "every process has ended")
+    assert list(demo.temporary.glob("pgsnow-demo-*")) == []
 
 
 def test_the_demo_ends_equal_leaves_no_process_and_what_it_keeps_can_be_looked_at(

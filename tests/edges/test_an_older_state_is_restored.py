@@ -86,7 +86,7 @@ def test_fences_of_the_lost_ledger_are_not_used_again(other_shop: Shop, own_serv
     own_server.put_copy_back()
     with shop.engine() as engine:
         first, second = engine.tick(), engine.tick()
-    assert [table.error_type for table in first.tables] == ["LeaseLost", "LeaseLost"]
+    assert [table.error_type for table in first.tables] == ["LedgerOutdated", "LedgerOutdated"]
     assert not second.failures
     shop.assert_equal()
 

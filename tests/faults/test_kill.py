@@ -21,12 +21,11 @@ from tests.faults.kill_rounds import (
 from tests.world import World
 
 
-@pytest.fixture(params=["stage", "s3"])
-def placed(request: pytest.FixtureRequest, world: World) -> World:
-    """A world whose part files go through Snowflake's own stage, or through a bucket."""
-    if request.param == "s3":
-        world.through(request.getfixturevalue("s3_env"))
-    world.tables[0]["load"] = request.param
+@pytest.fixture
+def in_bucket(world: World, s3_env: dict[str, str]) -> World:
+    """A world whose part files go through a bucket."""
+    world.through(s3_env)
+    world.tables[0]["load"] = "s3"
     return world
 
 
@@ -72,26 +71,26 @@ def test_killed_during_the_first_load(world: World) -> None:
         kill_at(world, phase, random.Random(phase))
 
 
-def test_a_backfill_that_is_killed_again_and_again_reads_one_chunk_twice_for_each(placed: World) -> None:
-    placed.tables[0] |= {"max_mb_per_chunk": 0.03, "batch_size": 100}
-    placed.sql("insert into users select g, 'n' || g, g from generate_series(1, 1500) g")
-    kill_a_backfill(placed, random.Random("chunks"), kills=3)
+def test_a_backfill_that_is_killed_again_and_again_reads_one_chunk_twice_for_each(world: World) -> None:
+    world.tables[0] |= {"load": "stage", "max_mb_per_chunk": 0.03, "batch_size": 100}
+    world.sql("insert into users select g, 'n' || g, g from generate_series(1, 1500) g")
+    kill_a_backfill(world, random.Random("chunks"), kills=3)
 
 
-def test_a_resync_that_is_killed_at_each_point_is_seen_by_no_reader_before_it_is_whole(placed: World) -> None:
-    placed.tables[0] |= {"max_mb_per_chunk": 0.03, "batch_size": 100}
-    placed.sql("insert into users select g, 'n' || g, g from generate_series(1, 800) g")
-    assert_recovered(placed)
-    kill_a_resync(placed)
+def test_a_resync_that_is_killed_at_each_point_is_seen_by_no_reader_before_it_is_whole(world: World) -> None:
+    world.tables[0] |= {"load": "stage", "max_mb_per_chunk": 0.03, "batch_size": 100}
+    world.sql("insert into users select g, 'n' || g, g from generate_series(1, 800) g")
+    assert_recovered(world)
+    kill_a_resync(world)
 
 
-def test_killed_between_staging_and_loading(placed: World) -> None:
+def test_killed_between_staging_and_loading(in_bucket: World) -> None:
     """With `load_every`, and rows of an earlier tick that wait: each tick loads what the one before has staged."""
-    placed.sql("insert into users select g, 'n' || g, g from generate_series(1, 200) g")
-    assert_recovered(placed)
-    placed.tables[0] |= {"load_every": "1ms"}
+    in_bucket.sql("insert into users select g, 'n' || g, g from generate_series(1, 200) g")
+    assert_recovered(in_bucket)
+    in_bucket.tables[0] |= {"load_every": "1ms"}
     for phase in DEFERRED_POINTS:
         rnd = random.Random(phase)
-        change_source(placed, rnd)
-        assert tick(placed).wait() == 0
-        kill_at(placed, phase, rnd)
+        change_source(in_bucket, rnd)
+        assert tick(in_bucket).wait() == 0
+        kill_at(in_bucket, phase, rnd)

@@ -37,6 +37,9 @@ def target_cell(value: Any, target_type: str) -> Any:
     return None if value is None else FROM_TARGET[target_type](value)
 
 
+DOCUMENTS = json.JSONDecoder(parse_int=Fraction, parse_float=Fraction)
+
+
 def _bits(number: float) -> str:
     """All 64 bits, because 0.0 and -0.0 are equal and NaN is not equal to itself."""
     return "NaN" if math.isnan(number) else struct.pack(">d", number).hex()
@@ -59,7 +62,7 @@ def _moment(value: datetime) -> str:
 
 
 def _document(text: str) -> Any:
-    return _json(json.loads(text, parse_int=Fraction, parse_float=Fraction))
+    return _json(DOCUMENTS.decode(text))
 
 
 def _json(value: Any) -> Any:

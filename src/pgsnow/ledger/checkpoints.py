@@ -11,11 +11,32 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries import Queries
+from pgsnow.ledger.errors import unreadable
+from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 
 _TIME = re.compile(r"\d{4,6}-\d\d-\d\d([ T]\d\d:\d\d.*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A table's state in the ledger. unreadable: JSON in it was damaged, and stops the table's run with this error."""
+
+    checkpoint: Checkpoint | None = None
+    definition: SourceDefinition | None = None
+    unreadable: PgsnowError | None = None
+
+
+def _remembered(row: dict[str, Any], schema: str) -> Remembered:
+    column, checkpoint, stored = "checkpoint", row["checkpoint"], row["source_schema"]
+    try:
+        found = None if checkpoint is None else Checkpoint.from_json(checkpoint)
+        column = "source_schema"
+        return Remembered(found, None if stored is None else SourceDefinition.from_json(stored))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +45,10 @@ class Checkpoints:
 
     queries: Queries
 
-    def all(self) -> dict[str, Checkpoint]:
-        """The checkpoint of each table that has one, without claiming it: for a preview."""
-        rows = self.queries.execute("checkpoints")
-        return {row["source_table"]: Checkpoint.from_json(row["checkpoint"]) for row in rows}
-
-    def source_definitions(self) -> dict[str, SourceDefinition]:
-        """The stored source definition of each table that has one, without claiming it: for a preview."""
-        rows = self.queries.execute("source_definitions")
-        return {row["source_table"]: SourceDefinition.from_json(row["source_schema"]) for row in rows}
+    def remembered(self) -> dict[str, Remembered]:
+        """The state of each table that has one, without claiming it: for commands that write nothing."""
+        rows = self.queries.execute("remembered")
+        return {row["source_table"]: _remembered(row, self.queries.schema) for row in rows}
 
     def advance(self, claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
         """Move the checkpoint after Snowflake committed, and store the source's definition with it (None:
@@ -90,9 +106,15 @@ class Checkpoints:
         """
         self.queries.fenced("doubt", claim, why=why)
 
-    def raise_fence(self, claim: Claim, above: int) -> None:
-        """End this claim, and let the next one have a fence above this one. Raises LeaseLost."""
-        self.queries.fenced("raise_fence", claim, above=above)
+    def start_over(self, claim: Claim, above: int, why: str) -> bool:
+        """For a target with rows of this fence: if it is later than any that was granted, end the claim, let the next
+        one have a later fence, and make the next read a full one. why: as in `doubt`. False, for the claim of a chunk:
+        nothing was done, because such a fence was granted, to a later run of the table. Raises LeaseLost.
+        """
+        if claim.chunk is None:
+            return bool(self.queries.fenced("start_over", claim, above=above, why=why).rowcount)
+        params = fence_of(claim) | {"above": above, "why": why}
+        return bool(self.queries.execute("start_over", **params).rowcount)
 
     def verified(self, table: str, why: str) -> None:
         """Remove this doubt about a target that was compared with its source. A newer one stays."""
@@ -101,7 +123,8 @@ class Checkpoints:
     def virtual_xids(self, source: str) -> VirtualXids:
         """The last saved listing of this source's virtual transactions (empty: none)."""
         row = self.queries.execute("virtual_xids", source=source).fetchone()
-        return VirtualXids() if row is None else VirtualXids(**row)
+        # Any listing is a valid base for the next one, and so is none.
+        return VirtualXids() if row is None or not isinstance(row["begun"], dict) else VirtualXids(**row)
 
     def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
         """Save a listing in place of the last one."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from pgsnow.model.backfill import Chunk, ChunkId
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 
 FENCES_PER_CLAIM = 1_000_000
@@ -53,6 +54,10 @@ class Claim:
     """Why the target may hold rows that the source has lost, until a verify has passed."""
     checkpoint_fence: int | None = None
     """The fence of the run that stored `checkpoint`; None: not known."""
+    reset_to: str | None = None
+    """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
+    unreadable: PgsnowError | None = None
+    """Why the table's row cannot be read. Then its other fields are empty, and no run may rely on them."""
 
 
 @dataclass(frozen=True, slots=True)

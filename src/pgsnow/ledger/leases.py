@@ -11,6 +11,8 @@ old holder continues undisturbed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -18,6 +20,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.chunk_leases import ChunkLeases
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, Refusal
+from pgsnow.ledger.errors import unreadable
 from pgsnow.ledger.queries import Queries, statement
 from pgsnow.ledger.session import LedgerConnection, lock_key
 from pgsnow.model.checkpoint import Checkpoint
@@ -53,7 +56,9 @@ class Leases:
             return [], []
         ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
         found = self._session.run(lambda connection: self._claim_all(connection, ages, run_id, holder))
-        claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
+        claims = [
+            _claim(found[n], run_id, holder, self._schema) for n in names if found[n]["fence"] is not None
+        ]
         self._session.process.claims.update({(claim.table, claim.chunk): claim for claim in claims})
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
 
@@ -166,23 +171,39 @@ class Leases:
         )
 
 
-def _claim(row: Row, run_id: str, holder: str) -> Claim:
-    stored = row["source_schema"]
-    return Claim(
-        table=row["source_table"],
-        run_id=run_id,
-        holder=holder,
-        fence=row["fence"],
-        checkpoint=None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"]),
+def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
+    granted = Claim(row["source_table"], run_id, holder, row["fence"], None, granted_at=row["granted_at"])
+    stored, reset_to, column = row["source_schema"], None, "checkpoint"
+    if row["set_by_hand"]:
+        is_text = row["watermark_text"] != row["written_watermark"]
+        reset_to = row["watermark_text" if is_text else "last_watermark"] or ""
+    try:
+        checkpoint = None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"])
+        checkpoint_fence = (row["checkpoint"] or {}).get("fence")
+        column = "staged"
+        staged = tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ())
+        staged_at = datetime.fromisoformat(row["staged"][0]["staged_at"]).timestamp() if staged else 0.0
+        if row["staged"] == {}:
+            raise TypeError("not a list")
+        column = "source_schema"
+        definition = None if stored is None else SourceDefinition.from_json(stored)
+        column = "target_columns"
+        if not all(isinstance(kind, str) for kind in dict(row["target_columns"] or {}).values()):
+            raise TypeError("not a type's name")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return replace(granted, unreadable=unreadable(row["source_table"], column, schema, error))
+    return replace(
+        granted,
+        checkpoint=checkpoint,
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
         has_open_errors=row["has_open_errors"],
-        stored_definition=None if stored is None else SourceDefinition.from_json(stored),
-        staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
-        staged_at=row["staged_at"] or 0.0,
-        granted_at=row["granted_at"],
+        stored_definition=definition,
+        staged=staged,
+        staged_at=staged_at,
         unverified=row["unverified"],
-        checkpoint_fence=(row["checkpoint"] or {}).get("fence"),
+        checkpoint_fence=checkpoint_fence,
+        reset_to=reset_to,
     )
 
 

@@ -9,7 +9,8 @@
 -- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. Without a
 -- session of our own (has_own_session) a lock is taken for the transaction alone: it proves the same, and stays with no
 -- session that a pooler lends to others. The `reserved` fences directly below the granted one are granted to no other
--- run: the chunks of a backfill use them.
+-- run: the chunks of a backfill use them. set_by_hand: last_watermark or watermark_text is not what pgsnow wrote. (Both are
+-- written with the checkpoint. A column that was created by hand may have another precision.)
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
@@ -53,12 +54,27 @@ with me as (
 )
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged, tried.unverified,
-    extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
+    tried.last_watermark::text as last_watermark, tried.watermark_text, written.watermark as written_watermark,
+    case when tried.checkpoint is null then false
+        when tried.watermark_text is distinct from written.watermark then true
+        when written.watermark ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then not coalesce(
+            left(tried.last_watermark::text, 19) in (
+                left(written.at::text, length(tried.last_watermark::text)), left(written.at::text, 19),
+                written.at::timestamp(0)::text
+            ), false
+        )
+        else tried.last_watermark is not null
+    end as set_by_hand,
     extract(epoch from clock_timestamp())::float8 as granted_at,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors
 from tried left join granted on granted.source_table = tried.source_table
+cross join lateral (
+    select text as watermark, case when text = tried.watermark_text and text ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
+        then text::timestamptz at time zone 'UTC' end as at
+    from (select coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as text) stored
+) written
 order by tried.source_table;
 
 -- name: add_tables
@@ -169,12 +185,22 @@ update {schema}.sync_watermarks set unverified = %(why)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
--- name: raise_fence
--- Ends a claim, and lets the next one have a fence above this one.
-update {schema}.sync_watermarks
-set fence = greatest(fence, %(above)s), lease_holder = null, lease_run_id = null, lease_expires = null,
-    lease_session = null
-where source_table = %(table)s and fence = %(fence)s
+-- name: start_over
+-- For a target with rows of a later fence than any that was granted: ends the claim, lets the next one have a fence
+-- above them, and makes the next read a full one. A claim of a chunk suffices, as in `forget`, which has the rest.
+update {schema}.sync_watermarks w
+set fence = %(above)s, lease_holder = null, lease_run_id = null, lease_expires = null, lease_session = null,
+    unverified = %(why)s, last_status = 'error', last_error = %(why)s,
+    checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
+    open_batches = w.open_batches || array(
+        select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
+    ) || array(select b ->> 'batch' from jsonb_array_elements(w.staged) as b),
+    backfill = null, loaded_checkpoint = null, read_until = null, staged = null
+where source_table = %(table)s and fence < %(above)s and (fence = %(fence)s or exists (
+    select from {schema}.sync_chunks c
+    where c.backfill = w.backfill and c.backfill = %(backfill)s and c.number = %(number)s
+        and c.fences[cardinality(c.fences)] = %(fence)s
+))
 returning source_table;
 
 -- name: verified
@@ -187,7 +213,7 @@ returning source_table;
 -- Moves checkpoints, and stores the source's definition where one is given; returns the tables that moved.
 -- With the same server and mode, x never decreases; a cursor has its own order, which the reader keeps.
 -- It ends the backfill under way; the batches that its chunks left in Snowflake become open batches of the table.
--- While batches are staged, only the checkpoint of what was read moves.
+-- While batches are staged, only the checkpoint of what was read moves; a watermark that was set by hand is as it was.
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
@@ -203,9 +229,11 @@ with moves as (
 update {schema}.sync_watermarks w
 set checkpoint = moves.checkpoint,
     read_mode = moves.checkpoint ->> 'mode',
-    watermark_text = case when w.staged is null then moves.watermark else w.watermark_text end,
+    watermark_text = case when w.staged is null then moves.watermark
+        else w.loaded_checkpoint ->> 'last_watermark' end,
     last_watermark = case when w.staged is null then moves.watermark_time::timestamptz at time zone 'UTC'
-        else w.last_watermark end,
+        when w.loaded_checkpoint ->> 'last_watermark' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
+        then (w.loaded_checkpoint ->> 'last_watermark')::timestamptz at time zone 'UTC' end,
     applied_until = case when w.staged is null then moves.applied_until::timestamptz else w.applied_until end,
     read_until = moves.applied_until::timestamptz,
     source_schema = coalesce(moves.source, w.source_schema),
@@ -233,7 +261,9 @@ update {schema}.sync_watermarks w
 set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
-    ) || array(select b ->> 'batch' from jsonb_array_elements(w.staged) as b),
+    ) || array(
+        select b ->> 'batch' from jsonb_array_elements(case when jsonb_typeof(w.staged) = 'array' then w.staged end) as b
+    ),
     backfill = null, loaded_checkpoint = null, read_until = null, staged = null
 where source_table = %(table)s and (fence = %(fence)s or exists (
     select from {schema}.sync_chunks c
@@ -244,9 +274,13 @@ returning source_table;
 
 -- name: stage
 -- Adds staged batches, and moves the checkpoint of what was read. A batch that is listed already keeps
--- its entry; x never decreases, as in `advance`.
+-- its entry; x never decreases, as in `advance`. A watermark that was set by hand is as it was before.
 update {schema}.sync_watermarks
 set loaded_checkpoint = coalesce(loaded_checkpoint, checkpoint),
+    watermark_text = coalesce(loaded_checkpoint, checkpoint) ->> 'last_watermark',
+    last_watermark = case when coalesce(loaded_checkpoint, checkpoint) ->> 'last_watermark'
+        ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
+        then (coalesce(loaded_checkpoint, checkpoint) ->> 'last_watermark')::timestamptz at time zone 'UTC' end,
     checkpoint = %(checkpoint)s,
     read_mode = %(checkpoint)s::jsonb ->> 'mode',
     read_until = %(applied_until)s::timestamptz,
@@ -669,7 +703,9 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when lag.read is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.read))::float8
     end as read_lag_seconds,
-    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds,
+    case when w.checkpoint ->> 'audited_at' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then
+        extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8
+    end as audit_seconds,
     w.unverified
 from {schema}.sync_watermarks w
 cross join lateral (
@@ -677,8 +713,9 @@ cross join lateral (
         coalesce(w.read_until, w.applied_until, w.last_success) as read
 ) lag
 cross join lateral (
-    select sum((b ->> 'rows')::bigint) as rows, sum((b ->> 'size')::bigint) as bytes
-    from jsonb_array_elements(w.staged) as b
+    select sum(case when b ->> 'rows' ~ '^\d+$' and length(b ->> 'rows') < 19 then (b ->> 'rows')::bigint end) as rows,
+        sum(case when b ->> 'size' ~ '^\d+$' and length(b ->> 'size') < 19 then (b ->> 'size')::bigint end) as bytes
+    from jsonb_array_elements(case when jsonb_typeof(w.staged) = 'array' then w.staged end) as b
 ) staged
 left join (
     select source_table, count(*) as open_errors, count(*) filter (where stale) as stale_rows,
@@ -693,13 +730,10 @@ left join lateral (
 ) chunks on w.backfill is not null
 order by w.source_table;
 
--- name: checkpoints
--- The checkpoint of each table that has one.
-select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
-
--- name: source_definitions
--- The stored definition of each source.
-select source_table, source_schema from {schema}.sync_watermarks where source_schema is not null;
+-- name: remembered
+-- The checkpoint and the stored definition of each table. The latter as JSON of the row: an older ledger has no such column.
+select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema
+from {schema}.sync_watermarks w;
 
 -- name: logs
 -- The newest runs.

@@ -6,14 +6,18 @@ PgsnowError
 │   ├── SourceUnavailable    Postgres (source) does not answer                     now
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
+│   ├── StageUnreachable     the storage behind Snowflake's stage does not answer  never (the next tick)
 │   ├── StagingUnavailable   the bucket's store does not answer                    now
 │   └── WriteConflict        another Snowflake transaction blocks the statement     now
 ├── AccessDenied
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
 │   ├── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
+│   │   └── WarehouseUnusable  no warehouse that may execute the statement         after a fix
+│   │       └── CreditsUsedUp  a resource monitor's quota, a trial or a payment    after a fix
 │   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
 ├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
+├── LedgerRowUnreadable      a row of the ledger was edited, and makes no sense    after a fix
 ├── TableError               stops one table; other tables are synced
 │   ├── SourceTableMissing   the table does not exist, or is not visible           after a fix
 │   ├── ColumnMissing        a configured column does not exist                    after a fix
@@ -29,14 +33,20 @@ PgsnowError
 │   ├── SourceQueryFailed    Postgres rejected a statement                         after a fix
 │   ├── TargetQueryFailed    Snowflake rejected a statement                        after a fix
 │   │   └── TargetMissing    a table, schema or stage does not exist               after a fix
+│   ├── StatementTimeout     Snowflake ended a statement at a time limit           after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
+│   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
 ├── LeaseLost                this run lost its lease; its results are discarded    never (the next tick)
 ├── ShuttingDown             asked to stop between two load batches                never (the next tick)
 ├── MissingExtra             an optional package is not installed                  after a fix
 └── UnexpectedError          an error that pgsnow does not know                    never
+
+A table whose error stays is tried less and less often (`backs_off`). That is every error for which a retry now would
+not help, and those that cost a whole load each time; an error that passes by itself and costs little is tried in each
+tick.
 """
 
 from __future__ import annotations
@@ -61,6 +71,8 @@ class PgsnowError(Exception):
     """
 
     retry: ClassVar[Retry] = Retry.NEVER
+    backs_off: ClassVar[bool] = True
+    """True if a table with this error is tried less often as long as the error stays."""
     exit_code: ClassVar[int] = 2
     default_advice: ClassVar[str] = ""
 
@@ -107,6 +119,7 @@ class Unavailable(PgsnowError):
     """A server does not answer."""
 
     retry = Retry.NOW
+    backs_off = False
 
 
 class SourceUnavailable(Unavailable):
@@ -125,6 +138,21 @@ class TargetUnavailable(Unavailable):
     """Snowflake does not answer."""
 
     default_advice = "Check SNOWFLAKE_ACCOUNT (or SNOWFLAKE_HOST and SNOWFLAKE_PORT) and the network."
+
+
+class StageUnreachable(Unavailable):
+    """The cloud storage behind Snowflake's stage does not answer, although Snowflake does.
+
+    The connector has tried several times already, so it is not tried again in the same run.
+    """
+
+    retry = Retry.NEVER
+    backs_off = True
+    default_advice = (
+        "Files for a stage go to the cloud storage of the Snowflake account, which a firewall or proxy here blocks."
+        " Allow the hosts of type STAGE that SELECT SYSTEM$ALLOWLIST() lists (port 443);"
+        " `pgsnow check` uploads a small file to try it."
+    )
 
 
 class StagingUnavailable(Unavailable):
@@ -167,6 +195,25 @@ class TargetAccessDenied(AccessDenied):
     default_advice = "Check SNOWFLAKE_USER and its key or token, and the grants of SNOWFLAKE_ROLE."
 
 
+class WarehouseUnusable(TargetAccessDenied):
+    """No warehouse executes the statement: none is selected, or it is suspended and is not resumed."""
+
+    default_advice = (
+        "Check SNOWFLAKE_WAREHOUSE: the warehouse must exist, SNOWFLAKE_ROLE needs its USAGE (GRANT USAGE ON"
+        " WAREHOUSE … TO ROLE …), and it needs AUTO_RESUME = TRUE unless it always runs (ALTER WAREHOUSE … SET"
+        " AUTO_RESUME = TRUE)."
+    )
+
+
+class CreditsUsedUp(WarehouseUnusable):
+    """The warehouse or the account may not use more credits."""
+
+    default_advice = (
+        "Raise the quota of the resource monitor (ALTER RESOURCE MONITOR … SET CREDIT_QUOTA = …), or name another"
+        " warehouse in SNOWFLAKE_WAREHOUSE. Otherwise the sync goes on when the monitor's next interval begins."
+    )
+
+
 class StagingAccessDenied(AccessDenied):
     """The bucket's store denied access to the keys."""
 
@@ -177,6 +224,12 @@ class StagingAccessDenied(AccessDenied):
 
 class LedgerQueryFailed(PgsnowError):
     """Postgres rejected a statement on the ledger's tables."""
+
+    retry = Retry.AFTER_FIX
+
+
+class LedgerRowUnreadable(PgsnowError):
+    """A row of the ledger has a value that pgsnow did not write and cannot read."""
 
     retry = Retry.AFTER_FIX
 
@@ -227,6 +280,7 @@ class SchemaMoved(TableError):
     """The source table's definition changed between the plan and the read; nothing was loaded."""
 
     retry = Retry.NOW
+    backs_off = False
     default_advice = "Nothing to do: the table is planned and read again."
 
 
@@ -274,6 +328,16 @@ class TargetMissing(TargetQueryFailed):
     default_advice = "Nothing to do for a table that pgsnow created. Otherwise check the role's grants."
 
 
+class StatementTimeout(TableError):
+    """Snowflake ended a statement that ran or waited longer than a time limit."""
+
+    default_advice = (
+        "Use a larger or less busy warehouse, or lower `max_rows_per_load`. The limits are"
+        " STATEMENT_TIMEOUT_IN_SECONDS and STATEMENT_QUEUED_TIMEOUT_IN_SECONDS: the smaller value of the session"
+        " and of the warehouse counts (SHOW PARAMETERS IN WAREHOUSE …)."
+    )
+
+
 class StagingRefused(TableError):
     """The bucket does not exist, or its store rejected a request."""
 
@@ -285,6 +349,16 @@ class LoadMismatch(TableError):
 
     retry = Retry.NOW
     default_advice = "Nothing is lost: the checkpoint has not moved and the rows are read again."
+
+
+class LedgerOutdated(TableError):
+    """The target has rows of later runs than the ledger knows, which this run could not replace."""
+
+    retry = Retry.NOW
+    default_advice = (
+        "Nothing to do: the next run has a later fence, reads everything again, and deletes rows that the source does"
+        " not have."
+    )
 
 
 class StagedRowsLost(TableError):

@@ -90,6 +90,22 @@ class TargetName:
         return f"{self.database}.{self.schema}.{self.table}"
 
 
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """A target as SHOW TABLES shows it.
+
+    created_on: ISO text in UTC. It belongs to the table, not to its name: a table that was created again, cloned or
+    swapped in has another one; UNDROP and renaming keep it. rows: exact, but also of a moment ago (None: Snowflake
+    does not count them, as for an external table). comment: "" if there is none. kind: TABLE, TRANSIENT, ...
+    """
+
+    created_on: str
+    rows: int | None = None
+    comment: str = ""
+    kind: str = "TABLE"
+    owner: str = ""
+
+
 def fold_target(name: str) -> str:
     """The Snowflake name of an unquoted identifier; a quoted one keeps its case."""
     if len(name) > 1 and name.startswith('"') and name.endswith('"'):

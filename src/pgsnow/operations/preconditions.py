@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import psycopg
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.checkpoint import Checkpoint, Horizon
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
-from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.catalog.obstacles import try_read
 from pgsnow.postgres.incremental.probe import Probe
@@ -37,15 +38,18 @@ def ready_to_read(
     conn: psycopg.Connection,
     planner: Planner,
     table: TableConfig,
-    known: SourceDefinition | None,
-    checkpoint: Checkpoint | None,
+    known: Remembered,
     horizon: Horizon,
 ) -> ReadyTable:
     """The table as a run would find it in Postgres: planned, readable with every right that the read needs, and
-    probed. known, checkpoint: what the ledger has of it. Raises the error with which a run would stop."""
-    prepared = planner.plan(conn, table, None, known)
+    probed. known: its state in the ledger. Raises the error with which a run would stop."""
+    if known.unreadable is not None:
+        raise known.unreadable
+    prepared = planner.plan(conn, table, None, known.definition)
     try_read(conn, prepared.plan)
-    return ReadyTable(prepared, *look_for_changes(conn, prepared, known, checkpoint, checkpoint, horizon))
+    checkpoint = known.checkpoint
+    found = look_for_changes(conn, prepared, known.definition, checkpoint, checkpoint, horizon)
+    return ReadyTable(prepared, *found)
 
 
 def ready_to_load(inspector: TargetInspector, drift: Drift, *, approved: bool = False) -> RequiredDdl:

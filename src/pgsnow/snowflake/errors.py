@@ -6,6 +6,7 @@ Numbers: snowflake/connector/errorcode.py and network.py (25xxxx: the client's o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -21,6 +22,9 @@ class SnowflakeErrorClass(Enum):
     DENIED = "denied"
     ACCOUNT = "account"
     WAREHOUSE = "warehouse"
+    CREDITS = "credits"
+    TIMEOUT = "timeout"
+    STAGE = "stage"
     MISSING = "missing"
     FILE_GONE = "file gone"
     REFUSED = "refused"
@@ -35,6 +39,10 @@ _BY_ERRNO = {
     603: SnowflakeErrorClass.UNAVAILABLE,  # internal error
     604: SnowflakeErrorClass.UNAVAILABLE,  # cancelled by a person
     606: SnowflakeErrorClass.WAREHOUSE,  # no active warehouse
+    608: SnowflakeErrorClass.WAREHOUSE,  # suspended, and not resumed
+    630: SnowflakeErrorClass.TIMEOUT,  # of the statement, the warehouse, or in the queue
+    666: SnowflakeErrorClass.CREDITS,  # the trial has ended, or a payment is missing
+    90073: SnowflakeErrorClass.CREDITS,  # resource monitor
     625: SnowflakeErrorClass.CONFLICT,  # lock not granted
     2003: SnowflakeErrorClass.MISSING,
     2043: SnowflakeErrorClass.MISSING,
@@ -51,7 +59,7 @@ _BY_ERRNO = {
     252_010: SnowflakeErrorClass.UNAVAILABLE,
     252_013: SnowflakeErrorClass.UNAVAILABLE,
     253_002: SnowflakeErrorClass.UNAVAILABLE,  # download
-    253_003: SnowflakeErrorClass.UNAVAILABLE,  # upload
+    253_003: SnowflakeErrorClass.STAGE,  # upload
     253_009: SnowflakeErrorClass.UNAVAILABLE,
     255_005: SnowflakeErrorClass.UNAVAILABLE,  # a truncated result
     # the client's files
@@ -65,26 +73,48 @@ _BY_ERRNO = {
     390_114: SnowflakeErrorClass.UNAVAILABLE,
     390_115: SnowflakeErrorClass.UNAVAILABLE,
 }
-_BY_SQLSTATE_CLASS = {"28": SnowflakeErrorClass.DENIED, "40": SnowflakeErrorClass.CONFLICT}
-_BY_SQLSTATE = {"42501": SnowflakeErrorClass.DENIED}
+_BY_SQLSTATE_CLASS = {
+    "28": SnowflakeErrorClass.DENIED,
+    "40": SnowflakeErrorClass.CONFLICT,
+    "53": SnowflakeErrorClass.UNAVAILABLE,  # insufficient resources
+}
+_BY_SQLSTATE = {
+    "42501": SnowflakeErrorClass.DENIED,
+    "57014": SnowflakeErrorClass.TIMEOUT,  # ended by the server
+    "57P03": SnowflakeErrorClass.WAREHOUSE,
+}
 _RAISED: dict[SnowflakeErrorClass, type[errors.PgsnowError]] = {
     SnowflakeErrorClass.UNAVAILABLE: errors.TargetUnavailable,
     SnowflakeErrorClass.CONFLICT: errors.WriteConflict,
     SnowflakeErrorClass.DENIED: errors.TargetAccessDenied,
     SnowflakeErrorClass.ACCOUNT: errors.TargetAccessDenied,
-    SnowflakeErrorClass.WAREHOUSE: errors.TargetAccessDenied,
+    SnowflakeErrorClass.WAREHOUSE: errors.WarehouseUnusable,
+    SnowflakeErrorClass.CREDITS: errors.CreditsUsedUp,
+    SnowflakeErrorClass.TIMEOUT: errors.StatementTimeout,
+    SnowflakeErrorClass.STAGE: errors.StageUnreachable,
     SnowflakeErrorClass.MISSING: errors.TargetMissing,
     SnowflakeErrorClass.FILE_GONE: errors.LoadMismatch,
     SnowflakeErrorClass.REFUSED: errors.TargetQueryFailed,
 }
 _ADVICE = {
     SnowflakeErrorClass.ACCOUNT: "Check SNOWFLAKE_ACCOUNT: there is no such account at that address.",
-    SnowflakeErrorClass.WAREHOUSE: "Check SNOWFLAKE_WAREHOUSE, and grant its USAGE to SNOWFLAKE_ROLE.",
 }
+_ADVICE_BY_ERRNO = {
+    666: "Add a payment method to the Snowflake account (Admin, Billing); no warehouse runs before that.",
+}
+_AT_LOGIN = (
+    "Snowflake refused the login, for the reason in its message. A user that is locked: wait 15 minutes, or ALTER USER"
+    " … SET MINS_TO_UNLOCK = 0; disabled: ALTER USER … SET DISABLED = FALSE; a password, key or token that is wrong or"
+    " has expired: check SNOWFLAKE_USER and its key, token or password; an address that is not allowed: add this"
+    " machine's to the network policy; a suspended account: see Admin, Billing."
+)
+"""Advice for errors at login."""
 NO_ACCOUNT = frozenset({403, 404})
 FAILED_TO_CONNECT = 250_001
 SHOWN = 500
 """Characters of the server's message that are kept."""
+_QUERY_OF_URL = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
+"""The query of a URL of cloud storage may contain a signature."""
 
 
 def class_of_errno(errno: int, sqlstate: str = "") -> SnowflakeErrorClass:
@@ -150,11 +180,19 @@ def translated(error: Exception) -> errors.PgsnowError:
     errno = getattr(error, "errno", None)
     return _RAISED[found](
         f"Snowflake: {_first_line(error)}",
-        advice=_ADVICE.get(found, ""),
+        advice=_advice(found, _plain(errno or -1)),
         code=str(errno) if errno is not None else None,
     )
 
 
+def _advice(found: SnowflakeErrorClass, errno: int) -> str:
+    """The advice that fits better than that of the error's class in the tree; '' if there is none."""
+    if found is SnowflakeErrorClass.DENIED and errno in LOGIN:
+        return _AT_LOGIN
+    return _ADVICE_BY_ERRNO.get(errno) or _ADVICE.get(found, "")
+
+
 def _first_line(error: Exception) -> str:
     message = " ".join(str(getattr(error, "msg", None) or error).split())
+    message = _QUERY_OF_URL.sub(r"\1", message)
     return message if len(message) <= SHOWN else message[: SHOWN - 1] + "…"

@@ -91,9 +91,9 @@ class Engine:
 
         due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows
         that the source no longer has. resync: read everything into a shadow table, and then replace the target's
-        content with it in one step. reread: read everything and load it again, and delete nothing. duplicates_only:
-        remove rows of the target whose key another row has too, and do nothing else. load: load what tables with
-        `load_every` have staged, even if it is not due.
+        content with it in one step. reread: read everything and load it again, and delete nothing.
+        duplicates_only: remove rows of the target whose key another row has too, and do nothing else. load: load what
+        tables with `load_every` have staged, even if it is not due.
         leave_chunks: begin and finish backfills, but leave their chunks to calls of `take_chunk`.
 
         Idempotent: the next tick continues where an interrupted one stopped. A table that fails is in the report, and

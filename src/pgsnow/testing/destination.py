@@ -113,8 +113,7 @@ class MemoryDestination:
         inserted, updated = target.retried(lambda: self._load_staged(batches, into))
         target.recorder.load_units += 1
         target.recorder.applied(target.result(inserted, updated))
-        if inserted + updated > sum(batch.rows for batch in batches):
-            target.remove_duplicates()
+        target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
 
     def prune(self, fence: int) -> int:
         def delete() -> int:
@@ -140,7 +139,7 @@ class MemoryDestination:
     def newest_fence(self) -> int:
         with self.target.step("newest fence"):
             table = self.target.warehouse.tables.get(str(self.target.plan.target))
-            return max((row[FENCE_COLUMN] or 0 for row in table.rows), default=0) if table else 0
+            return table.newest_fence if table else 0
 
     def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
         with self.target.step("keys above"):

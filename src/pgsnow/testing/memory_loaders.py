@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgsnow.ledger.claim import FENCES_PER_CLAIM
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.deferred_batch import Layout, StagedBatch
@@ -62,8 +63,8 @@ class MemoryMergeLoader:
             recreated = target.make_fit(inspect=True)
             result = target.retried(lambda: self._attempt(batch))
         target.recorder.loaded(batch, result)
-        if result.inserted + result.updated > batch.rows and self.shadow is None:
-            target.remove_duplicates()
+        if self.shadow is None:
+            target.check_counts(result.inserted + result.updated, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:
@@ -122,7 +123,9 @@ class MemoryCopyLoader:
             return None
         try:
             if self._may_copy is None:
-                self._found_older = self.table.has_row_up_to(self.attempts.not_after)
+                not_after = self.attempts.not_after
+                after = None if not_after is None else not_after + FENCES_PER_CLAIM
+                self._found_older = self.table.has_row_up_to(not_after, after)
                 self._may_copy = not self._found_older
             if not self._may_copy:
                 return None

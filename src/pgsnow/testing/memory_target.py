@@ -149,6 +149,13 @@ class MemoryTarget:
             own |= {SYNCED_AT_COLUMN: datetime.now(UTC), RUN_ID_COLUMN: self.claimed.claim.run_id}
         return {name: row[name] for name in columns} | own
 
+    def check_counts(self, changed: int, rows: int) -> None:
+        """See pgsnow.sync.load.context.LoadContext.check_counts."""
+        if changed < rows:
+            self.claimed.check_fence(self.warehouse.table(self.plan.target).newest_fence)
+        elif changed > rows:
+            self.remove_duplicates()
+
     def result(self, inserted: int = 0, updated: int = 0) -> LoadResult:
         """The result of a statement that has moved rows."""
         return LoadResult(inserted, updated, query_ids=(f"memory-{len(self.warehouse.calls)}",))

@@ -81,9 +81,15 @@ class MemoryTable:
         self.rows = [row for row in self.rows if not gone(row)]
         return before - len(self.rows)
 
-    def has_row_up_to(self, fence: int | None) -> bool:
-        """True if a row has no fence, or one up to this; None: if there is any row."""
-        return any(fence is None or (row[FENCE_COLUMN] or 0) <= fence for row in self.rows)
+    def has_row_up_to(self, fence: int | None, after: int | None = None) -> bool:
+        """True if a row has no fence, or one up to this; None: if there is any row. after: or one above this."""
+        fences = [row[FENCE_COLUMN] or 0 for row in self.rows]
+        return any(fence is None or at <= fence or (after is not None and at > after) for at in fences)
+
+    @property
+    def newest_fence(self) -> int:
+        """The highest fence of any row; 0 if there is none."""
+        return max((row[FENCE_COLUMN] or 0 for row in self.rows), default=0)
 
     def alter(self, action: TargetAction) -> None:
         """Add, rename, widen or drop a column, if that is not done already."""

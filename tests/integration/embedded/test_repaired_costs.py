@@ -20,7 +20,7 @@ STATEMENTS = [
     'SELECT N, S, V, F, B, O, D, H, A, Z, J, "in Quotes" FROM T',
     "SELECT COUNT(*), SUM(N) AS TOTAL, MAX(D), MIN(S) FROM T",
     "SELECT 1.25 AS A, 'x' AS B, NULL AS C",
-    "SHOW TABLES",
+    "SHOW VIEWS",
     "DESCRIBE TABLE T",
     "INSERT INTO T (I, N) VALUES (1, 2)",
     "UPDATE T SET N = 3",

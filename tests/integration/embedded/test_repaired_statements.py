@@ -66,6 +66,36 @@ def copy_into_a_quoted_table(connection: Any, folder: Path) -> Any:
     )
 
 
+def text_that_a_copy_takes_for_null(null_if: str = "") -> Any:
+    """A file with the text backslash N and its own word for NULL, copied by column name."""
+
+    def scenario(connection: Any, folder: Path) -> Any:
+        rows_of_file = {"I": [1, 2, 3], "S": ["\\N", "none", "a"]}
+        pq.write_table(pa.table(rows_of_file), folder.parent / "nulls.parquet")
+        copy = staged(connection, folder).replace("b/1", "b/n").replace("PARQUET", f"PARQUET {null_if}")
+        put = f"PUT file://{folder.parent}/nulls.parquet @ST/b/n/ AUTO_COMPRESS=FALSE OVERWRITE=TRUE"
+        return run(connection, put, copy, "SELECT S FROM T ORDER BY I")
+
+    return scenario
+
+
+def copy_with_an_unknown_option(connection: Any, folder: Path) -> Any:
+    copy = staged(connection, folder)
+    return attempt(connection, copy.replace("PARQUET", "PARQUET NULLIF=()"))
+
+
+def copy_into_a_column_in_another_script(connection: Any, folder: Path) -> Any:
+    pq.write_table(pa.table({"gr\u00f6\u00dfe": [1], "\u0444": [2]}), folder.parent / "script.parquet")
+    return run(
+        connection,
+        'CREATE TABLE N ("gr\u00f6\u00dfe" NUMBER(38,0), "\u0444" NUMBER(38,0))',
+        "CREATE STAGE ST",
+        f"PUT file://{folder.parent}/script.parquet @ST/s/ AUTO_COMPRESS=FALSE OVERWRITE=TRUE",
+        "COPY INTO N FROM @ST/s/ FILE_FORMAT=(TYPE=PARQUET) MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE",
+        "SELECT * FROM N",
+    )
+
+
 def list_below_a_path(connection: Any, folder: Path) -> Any:
     staged(connection, folder)
     run(connection, f"PUT file://{folder}/part-1.parquet @ST/b/2/ AUTO_COMPRESS=FALSE")
@@ -145,6 +175,10 @@ CASES: list[tuple[Any, Any]] = [
     (copy_without_purge, ["st/b/1/part-1.parquet", "st/b/1/part-2.parquet"]),
     (copy_named_files, [(2,)]),
     (copy_into_a_quoted_table, [(4,)]),
+    (text_that_a_copy_takes_for_null(), [(None,), ("none",), ("a",)]),
+    (text_that_a_copy_takes_for_null("NULL_IF=('none')"), [("\\N",), (None,), ("a",)]),
+    (copy_with_an_unknown_option, (1423, "42601")),
+    (copy_into_a_column_in_another_script, [(1, 2)]),
     (list_below_a_path, (["st/b/2/part-1.parquet"], [])),
     (list_by_pattern, ["st/b/1/part-2.parquet"]),
     (

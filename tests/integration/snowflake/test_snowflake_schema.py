@@ -14,6 +14,7 @@ from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.names import qualified
 from pgsnow.snowflake.schema.length_limits import limits_of
+from pgsnow.snowflake.schema.target_table import target_state
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 from tests.integration.snowflake.units import (
@@ -126,3 +127,19 @@ def test_a_name_is_not_a_way_into_the_statement(session: Session, target: Target
     names = session.execute(sql.describe_table(evil)).column("name")
     assert names == ["ID", 'n" INT, "m', FENCE_COLUMN]
     assert session.execute(sql.describe_table(target)).column("name") == ["KEEP"]
+
+
+def test_the_state_of_a_target(session: Session, target: TargetName) -> None:
+    """Its creation is that of the table; its rows are exact; a name that differs in case is not its name."""
+    assert target_state(session, target) is None
+    assert target_state(session, TargetName(target.database, "NO_SUCH_SCHEMA", "T")) is None
+    create(session, target, '"ID" NUMBER')
+    session.execute(f"INSERT INTO {qualified(target)} SELECT 1")
+    first = target_state(session, target)
+    assert first is not None
+    assert (first.rows, first.comment, first.kind) == (1, "", "TABLE")
+    session.execute(f"CREATE OR REPLACE TABLE {qualified(target)} CLONE {qualified(target)}")
+    second = target_state(session, target)
+    assert second is not None
+    assert second.created_on > first.created_on
+    assert target_state(session, target.sibling(target.table.lower())) is None

@@ -13,7 +13,7 @@ from pgsnow.model.errors import SourceUnavailable
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.events import Event, ignore
 from pgsnow.testing.faults import RaiseAt
-from tests.world import USERS_TABLE, World
+from tests.world import USERS_TABLE, MemoryWorld, World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"
 ROWS = 1000
@@ -23,6 +23,15 @@ SMALL = {"max_mb_per_chunk": 0.04, "batch_size": 200}
 
 @pytest.fixture
 def large(world: World) -> World:
+    return filled(world)
+
+
+@pytest.fixture
+def large_in_memory(memory_world: MemoryWorld) -> World:
+    return filled(memory_world)
+
+
+def filled(world: World) -> World:
     """Users whose table is of several chunks."""
     world.tables[0] |= SMALL
     world.sql(SOME.format(1, ROWS))
@@ -48,20 +57,22 @@ def chunks(world: World) -> list[tuple[str, int]]:
     ]
 
 
-def test_a_large_table_is_loaded_in_chunks_and_followed_from_then_on(large: World) -> None:
+def test_a_large_table_is_loaded_in_chunks_and_followed_from_then_on(large_in_memory: World) -> None:
     told: list[tuple[int, int]] = []
-    first = tick(large, lambda event: told.append((event.done, event.of)) if event.phase == "chunk" else None)
+    first = tick(
+        large_in_memory, lambda event: told.append((event.done, event.of)) if event.phase == "chunk" else None
+    )
     assert (first.status, first.rows_inserted, first.full_read) == (Status.OK, ROWS, "first read")
-    known = chunks(large)
+    known = chunks(large_in_memory)
     assert len(known) > 3
     assert set(known) == {("done", 1)}
     assert told == [(n, len(known)) for n in range(1, len(known) + 1)]
-    assert large.sql("select sum(rows), min(bytes) > 0 from sync_chunks") == [(ROWS, True)]
-    large.sql("update users set name = 'changed', updated_at = now() where id in (3, 5)")
-    second = tick(large)
+    assert large_in_memory.sql("select sum(rows), min(bytes) > 0 from sync_chunks") == [(ROWS, True)]
+    large_in_memory.sql("update users set name = 'changed', updated_at = now() where id in (3, 5)")
+    second = tick(large_in_memory)
     assert (second.rows_updated, second.full_read) == (2, None)
-    large.assert_equal()
-    assert large.leftovers() == []
+    large_in_memory.assert_equal()
+    assert large_in_memory.leftovers() == []
 
 
 class Writers:
@@ -109,17 +120,17 @@ class Writers:
 
 @pytest.mark.parametrize(("mode", "seed"), [("watermark", 1), ("xmin", 2)])
 def test_nothing_is_missing_or_stale_whatever_moves_between_the_chunks(
-    large: World, mode: str, seed: int
+    large_in_memory: World, mode: str, seed: int
 ) -> None:
-    large.tables[0] |= {"mode": mode}
-    large.sql("delete from users where id % 5 = 0")
-    large.sql("vacuum users")  # room in all blocks for rows from others
-    writers = Writers(large, random.Random(seed))
-    report = tick(large, writers)
+    large_in_memory.tables[0] |= {"mode": mode}
+    large_in_memory.sql("delete from users where id % 5 = 0")
+    large_in_memory.sql("vacuum users")  # room in all blocks for rows from others
+    writers = Writers(large_in_memory, random.Random(seed))
+    report = tick(large_in_memory, writers)
     assert (report.status, report.rows_rejected) == (Status.OK, 0)
     assert writers.moved_back > 0
-    tick(large)
-    large.assert_equal()
+    tick(large_in_memory)
+    large_in_memory.assert_equal()
 
 
 def test_a_target_that_was_dropped_meanwhile_is_filled_from_the_beginning(large: World) -> None:
@@ -130,8 +141,8 @@ def test_a_target_that_was_dropped_meanwhile_is_filled_from_the_beginning(large:
     assert large.leftovers() == []
 
 
-def test_a_tree_of_tables_is_cut_through_all_of_them_side_by_side(world: World) -> None:
-    world.sql(
+def test_a_tree_of_tables_is_cut_through_all_of_them_side_by_side(memory_world: MemoryWorld) -> None:
+    memory_world.sql(
         "create table events (id bigint, kind int, updated_at timestamptz default now(), primary key (id, kind))"
         " partition by list (kind);"
         "create table events_1 partition of events for values in (1);"
@@ -146,12 +157,12 @@ def test_a_tree_of_tables_is_cut_through_all_of_them_side_by_side(world: World) 
         "target": "analytics.events",
         "pk": ["id", "kind"],
     }
-    world.tables = [table]
-    broken_off(world, 2)
-    assert tick(world).status is Status.OK
-    assert len(chunks(world)) > 3
-    assert world.sql("select sum(rows), max(attempts) from sync_chunks") == [(3000, 1)]
-    world.assert_equal()
+    memory_world.tables = [table]
+    broken_off(memory_world, 2)
+    assert tick(memory_world).status is Status.OK
+    assert len(chunks(memory_world)) > 3
+    assert memory_world.sql("select sum(rows), max(attempts) from sync_chunks") == [(3000, 1)]
+    memory_world.assert_equal()
 
 
 def test_a_resync_puts_the_new_content_in_place_at_once(large: World) -> None:

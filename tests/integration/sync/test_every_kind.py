@@ -70,17 +70,19 @@ def test_every_kind_is_proposed_synced_and_compared_or_refused_with_a_reason(wor
     assert world.snowflake('SELECT "LINE" FROM KINDS.OUTSIDE ORDER BY 1') == [("one",), ("two",)]
 
 
-def test_what_cannot_be_synced_says_what_to_do_and_leaves_the_others_running(world: World) -> None:
-    world.sql("insert into users (id) values (1)")
-    world.sql(KINDS)
+def test_what_cannot_be_synced_says_what_to_do_and_leaves_the_others_running(
+    memory_world: MemoryWorld,
+) -> None:
+    memory_world.sql("insert into users (id) values (1)")
+    memory_world.sql(KINDS)
     common = {"mode": "xmin"}
-    world.tables += [
+    memory_world.tables += [
         {"source": "clash", "target": "k.clash", "mode": "full"},
         {"source": "bare", "target": "k.bare", "mode": "full"},
         {"source": "a_view", "target": "k.a_view", **common},
         {"source": "alike", "target": "k.alike", **common},
     ]
-    with world.engine() as engine:
+    with memory_world.engine() as engine:
         told = {t.table: (t.status, t.error_type, f"{t.error} {t.advice}") for t in engine.tick().tables}
     assert told.pop("public.users")[0] is Status.OK
     assert all(status is Status.ERROR for status, _, _ in told.values())
@@ -95,14 +97,14 @@ def test_what_cannot_be_synced_says_what_to_do_and_leaves_the_others_running(wor
 
 
 @pytest.mark.stress
-def test_a_table_of_as_many_columns_as_there_can_be(world: World) -> None:
+def test_a_table_of_as_many_columns_as_there_can_be(memory_world: MemoryWorld) -> None:
     """1,600, the most that Postgres allows. (Slow in the emulator, which looks at each statement's tree many times.)"""
     columns = ", ".join(f"c{n} int" for n in range(1, 1600))
-    world.sql(f"create table wide (id int, {columns}); insert into wide (id, c1599) values (1, 7)")
-    world.tables = [{"source": "wide", "target": "k.wide", "mode": "full"}]
-    with world.engine() as engine:
+    memory_world.sql(f"create table wide (id int, {columns}); insert into wide (id, c1599) values (1, 7)")
+    memory_world.tables = [{"source": "wide", "target": "k.wide", "mode": "full"}]
+    with memory_world.engine() as engine:
         assert engine.tick().tables[0].error is None
-    world.assert_equal()
+    memory_world.assert_equal()
 
 
 ON_SOME_MACHINES = {"pg_catalog.pg_shmem_allocations_numa": "SourceQueryFailed"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.report import Status
-from tests.world import World
+from tests.world import MemoryWorld, World
 
 GOOD: dict[str, tuple[str, list[str]]] = {
     "i2": ("int2", ["-32768", "32767"]),
@@ -96,6 +96,15 @@ TABLE = {"source": "public.every", "target": "analytics.every", "pk": "id", "wat
 
 @pytest.fixture
 def every(world: World) -> World:
+    return filled(world)
+
+
+@pytest.fixture
+def every_in_memory(memory_world: MemoryWorld) -> World:
+    return filled(memory_world)
+
+
+def filled(world: World) -> World:
     """Rows of good values, NULL where a type has fewer; then one row a bad value."""
     columns = ", ".join(f"{name} {kind}" for name, (kind, _) in GOOD.items())
     world.tables = [dict(TABLE)]
@@ -136,18 +145,18 @@ def test_every_cell_is_equal_or_its_row_is_listed(every: World) -> None:
     ids=["null", "clamp", "text"],
 )
 def test_every_cell_is_as_on_overflow_says_and_each_change_is_counted(
-    every: World, how: str, refused: dict[str, int], cells: dict[str, str]
+    every_in_memory: World, how: str, refused: dict[str, int], cells: dict[str, str]
 ) -> None:
-    every.tables[0] |= {"on_overflow": how}
-    with every.engine() as engine:
+    every_in_memory.tables[0] |= {"on_overflow": how}
+    with every_in_memory.engine() as engine:
         report = engine.tick().tables[0]
     assert report.rows_rejected == sum(refused.values())
     changed = {name: count for name, count in BAD_CELLS.items() if name not in refused}
     assert report.cells_changed == ({} if how == "text" else changed)
-    ((events,),) = every.sql("select events from sync_logs")
+    ((events,),) = every_in_memory.sql("select events from sync_logs")
     told = [event for event in events if event.startswith("changed")]
     assert len(told) == len(report.cells_changed)
-    every.assert_equal(cells=cells)
+    every_in_memory.assert_equal(cells=cells)
 
 
 def test_a_change_by_hand_of_any_column_is_seen(every: World) -> None:
@@ -195,18 +204,18 @@ def test_a_targets_own_shorter_column_follows_it_too(world: World, how: str, kep
     world.assert_equal(cells={"name": held})
 
 
-def test_functions_and_operators_of_one_name_are_keys_apart(world: World) -> None:
+def test_functions_and_operators_of_one_name_are_keys_apart(memory_world: MemoryWorld) -> None:
     """`regproc` and `regoper` show a name without the types it is overloaded for: rows by them would be merged."""
-    world.sql("create table called (f regproc, o regoper, times int, primary key (f, o))")
-    world.sql(
+    memory_world.sql("create table called (f regproc, o regoper, times int, primary key (f, o))")
+    memory_world.sql(
         "insert into called select f::oid, o::oid, 1 from unnest(array['abs(int4)', 'abs(int8)', 'now()']"
         "::regprocedure[]) f, unnest(array['+(int4,int4)', '+(int8,int8)']::regoperator[]) o"
     )
-    world.sql("insert into called values (0, 0, 1), (4294967295, 4294967295, 1)")
-    world.tables = [{"source": "public.called", "target": "analytics.called", "mode": "xmin"}]
-    with world.engine() as engine:
+    memory_world.sql("insert into called values (0, 0, 1), (4294967295, 4294967295, 1)")
+    memory_world.tables = [{"source": "public.called", "target": "analytics.called", "mode": "xmin"}]
+    with memory_world.engine() as engine:
         assert engine.tick().tables[0].rows_inserted == 8
-        world.assert_equal()
-        world.sql("update called set times = f::oid::int8 % 1000 + 2")
+        memory_world.assert_equal()
+        memory_world.sql("update called set times = f::oid::int8 % 1000 + 2")
         assert engine.tick().tables[0].rows_updated == 8
-    world.assert_equal()
+    memory_world.assert_equal()

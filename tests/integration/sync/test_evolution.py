@@ -184,7 +184,7 @@ class Writers:
                         self.written += 1
                     except psycopg.Error as error:  # the table is being exchanged
                         self.failed.append(f"{table}: {error}")
-                self._ended.wait(0.004)
+                self._ended.wait(0.02)
 
 
 def events_of(world: World, table: str, run_id: str) -> list[str]:

@@ -8,11 +8,20 @@ import pytest
 
 from pgsnow.model.report import Status
 from tests.integration.sync.test_backfill import ROWS, SMALL, SOME, Writers, chunks, tick
-from tests.world import World
+from tests.world import MemoryWorld, World
 
 
 @pytest.fixture
 def large(world: World) -> World:
+    return filled(world)
+
+
+@pytest.fixture
+def large_in_memory(memory_world: MemoryWorld) -> World:
+    return filled(memory_world)
+
+
+def filled(world: World) -> World:
     """Users whose table is of several chunks, of which three may be loaded at once."""
     world.tables[0] |= {**SMALL, "max_parallel_chunks": 3}
     world.sql(SOME.format(1, ROWS))
@@ -21,20 +30,24 @@ def large(world: World) -> World:
 
 @pytest.mark.parametrize(("mode", "seed"), [("watermark", 3), ("xmin", 4)])
 def test_nothing_is_missing_or_stale_whatever_moves_while_three_load(
-    large: World, mode: str, seed: int
+    large_in_memory: World, mode: str, seed: int
 ) -> None:
-    large.tables[0] |= {"mode": mode}
-    large.sql("delete from users where id % 5 = 0")
-    large.sql("vacuum users")  # room in all blocks for rows from others
-    writers = Writers(large, random.Random(seed))
-    report = tick(large, writers)
+    large_in_memory.tables[0] |= {"mode": mode}
+    large_in_memory.sql("delete from users where id % 5 = 0")
+    large_in_memory.sql("vacuum users")  # room in all blocks for rows from others
+    writers = Writers(large_in_memory, random.Random(seed))
+    report = tick(large_in_memory, writers)
     assert (report.status, report.rows_rejected) == (Status.OK, 0)
     assert writers.moved_back > 0
-    fences = [fence for fences, _ in large.sql("select fences, number from sync_chunks") for fence in fences]
-    assert len(fences) == len(set(fences)) == len(chunks(large))
-    tick(large)
-    large.assert_equal()
-    assert large.leftovers() == []
+    fences = [
+        fence
+        for fences, _ in large_in_memory.sql("select fences, number from sync_chunks")
+        for fence in fences
+    ]
+    assert len(fences) == len(set(fences)) == len(chunks(large_in_memory))
+    tick(large_in_memory)
+    large_in_memory.assert_equal()
+    assert large_in_memory.leftovers() == []
 
 
 def test_a_target_that_was_dropped_while_others_load_is_filled_from_the_beginning(large: World) -> None:

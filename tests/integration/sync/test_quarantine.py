@@ -8,7 +8,7 @@ import pytest
 
 from pgsnow.model.report import Status
 from pgsnow.testing.faults import AtPhase
-from tests.world import World
+from tests.world import MemoryWorld, World
 
 BROKEN = True
 
@@ -20,10 +20,12 @@ def fussy(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def test_a_transform_that_raises_on_one_row_of_a_thousand_stops_only_that_row(world: World) -> None:
-    world.tables[0] |= {"transform": f"{__name__}:fussy"}
-    world.sql("insert into users select g, 'n' || g from generate_series(1, 1000) g")
-    with world.engine() as engine:
+def test_a_transform_that_raises_on_one_row_of_a_thousand_stops_only_that_row(
+    memory_world: MemoryWorld,
+) -> None:
+    memory_world.tables[0] |= {"transform": f"{__name__}:fussy"}
+    memory_world.sql("insert into users select g, 'n' || g from generate_series(1, 1000) g")
+    with memory_world.engine() as engine:
         report = engine.tick().tables[0]
         assert (report.status, report.rows_inserted, report.rows_rejected) == (Status.PARTIAL, 999, 1)
         (error,) = engine.ledger.rejected_rows.listed()
@@ -49,50 +51,50 @@ def test_replay_loads_the_row_once_the_transform_is_mended(world: World, monkeyp
     assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS") == [(3,)]
 
 
-def test_a_newer_good_version_of_a_row_closes_its_error(world: World) -> None:
-    world.sql("alter table users add column seen timestamp")
-    world.sql("insert into users (id, name, seen) values (1, 'a', now()), (2, 'b', 'infinity')")
-    with world.engine() as engine:
+def test_a_newer_good_version_of_a_row_closes_its_error(memory_world: MemoryWorld) -> None:
+    memory_world.sql("alter table users add column seen timestamp")
+    memory_world.sql("insert into users (id, name, seen) values (1, 'a', now()), (2, 'b', 'infinity')")
+    with memory_world.engine() as engine:
         report = engine.tick().tables[0]
         assert (report.rows_inserted, report.rows_rejected) == (1, 1)
         (error,) = engine.ledger.rejected_rows.listed()
         assert error.column == "seen"
         assert error.payload is not None
         assert error.payload["seen"] == "infinity"
-        world.sql("update users set seen = now(), updated_at = now() where id = 2")
+        memory_world.sql("update users set seen = now(), updated_at = now() where id = 2")
         assert engine.tick().tables[0].status is Status.OK
         assert engine.ledger.rejected_rows.listed() == []
-    world.assert_equal()
+    memory_world.assert_equal()
 
 
-def test_too_many_bad_rows_stop_the_table_and_lose_nothing(world: World) -> None:
-    world.tables[0] |= {"max_rejected_rows": 10}
-    world.sql("alter table users add column seen timestamp")
-    world.sql("insert into users (id, seen) select g, 'infinity' from generate_series(1, 50) g")
-    with world.engine() as engine:
+def test_too_many_bad_rows_stop_the_table_and_lose_nothing(memory_world: MemoryWorld) -> None:
+    memory_world.tables[0] |= {"max_rejected_rows": 10}
+    memory_world.sql("alter table users add column seen timestamp")
+    memory_world.sql("insert into users (id, seen) select g, 'infinity' from generate_series(1, 50) g")
+    with memory_world.engine() as engine:
         report = engine.tick().tables[0]
         assert (report.status, report.error_type) == (Status.ERROR, "TooManyRejected")
-        world.sql("update users set seen = null")
+        memory_world.sql("update users set seen = null")
         assert engine.tick().tables[0].rows_inserted == 50
-    world.assert_equal()
+    memory_world.assert_equal()
 
 
 def test_a_deprecated_default_still_holds_and_is_logged(
-    world: World, caplog: pytest.LogCaptureFixture
+    memory_world: MemoryWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.options["max_rejected_rows"] = 10
-    world.sql("alter table users add column seen timestamp")
-    world.sql("insert into users (id, seen) select g, 'infinity' from generate_series(1, 50) g")
-    with world.engine() as engine:
+    memory_world.options["max_rejected_rows"] = 10
+    memory_world.sql("alter table users add column seen timestamp")
+    memory_world.sql("insert into users (id, seen) select g, 'infinity' from generate_series(1, 50) g")
+    with memory_world.engine() as engine:
         assert engine.tick().tables[0].error_type == "TooManyRejected"
     assert "max_rejected_rows: is deprecated at the top level" in caplog.text
 
 
-def test_payloads_do_not_show_what_a_transform_hides(world: World) -> None:
-    world.tables[0] |= {"transform": {"set_null": ["name"]}}
-    world.sql("alter table users add column seen timestamp")
-    world.sql("insert into users (id, name, seen) values (1, 'secret name', 'infinity')")
-    with world.engine() as engine:
+def test_payloads_do_not_show_what_a_transform_hides(memory_world: MemoryWorld) -> None:
+    memory_world.tables[0] |= {"transform": {"set_null": ["name"]}}
+    memory_world.sql("alter table users add column seen timestamp")
+    memory_world.sql("insert into users (id, name, seen) values (1, 'secret name', 'infinity')")
+    with memory_world.engine() as engine:
         engine.tick()
         (error,) = engine.ledger.rejected_rows.listed()
     assert "secret name" not in str(error)
@@ -132,20 +134,20 @@ def test_a_target_created_again_has_none_of_the_limits_of_the_one_before(world: 
 
 
 def test_an_error_stays_open_if_the_row_is_rejected_again_before_its_good_version_is_loaded(
-    world: World,
+    memory_world: MemoryWorld,
 ) -> None:
-    world.tables[0] |= {"late_rows": "off", "batch_size": 1}
-    world.sql("alter table users add column seen timestamp")
-    world.sql("insert into users (id, name, seen) values (1, 'a', 'infinity')")
-    with world.engine() as engine:
+    memory_world.tables[0] |= {"late_rows": "off", "batch_size": 1}
+    memory_world.sql("alter table users add column seen timestamp")
+    memory_world.sql("insert into users (id, name, seen) values (1, 'a', 'infinity')")
+    with memory_world.engine() as engine:
         assert engine.tick().tables[0].rows_rejected == 1
-    world.sql("update users set seen = now(), updated_at = now()")
-    world.sql(
+    memory_world.sql("update users set seen = now(), updated_at = now()")
+    memory_world.sql(
         "insert into users (id, name, updated_at) "
         "select g, 'n', now() + g * interval '1 ms' from generate_series(2, 30) g"
     )
     worse = "update users set seen = 'infinity', updated_at = now() + interval '1 hour' where id = 1"
-    with world.engine(AtPhase("page", lambda: world.sql(worse))) as engine:
+    with memory_world.engine(AtPhase("page", lambda: memory_world.sql(worse))) as engine:
         assert engine.tick().tables[0].rows_rejected == 1
         assert [error.key for error in engine.ledger.rejected_rows.listed()] == [{"id": "1"}]
 

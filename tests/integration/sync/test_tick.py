@@ -6,24 +6,24 @@ import pytest
 
 from pgsnow.model.report import Status
 from pgsnow.sync.runtime.events import Event
-from tests.world import World
+from tests.world import MemoryWorld, World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"
 
 
-def test_the_first_tick_loads_everything_and_the_next_only_what_changed(world: World) -> None:
-    world.sql(SOME.format(1, 2500))
-    with world.engine() as engine:
+def test_the_first_tick_loads_everything_and_the_next_only_what_changed(memory_world: MemoryWorld) -> None:
+    memory_world.sql(SOME.format(1, 2500))
+    with memory_world.engine() as engine:
         first = engine.tick().tables[0]
         assert (first.status, first.rows_read, first.rows_inserted) == (Status.OK, 2500, 2500)
         assert first.full_read is not None
-        world.sql("update users set name = 'changed', updated_at = now() where id in (3, 5)")
-        world.sql(SOME.format(2501, 2510))
+        memory_world.sql("update users set name = 'changed', updated_at = now() where id in (3, 5)")
+        memory_world.sql(SOME.format(2501, 2510))
         second = engine.tick().tables[0]
         assert (second.rows_read, second.rows_inserted, second.rows_updated) == (12, 10, 2)
         assert second.full_read is None
-    world.assert_equal()
-    assert world.leftovers() == []
+    memory_world.assert_equal()
+    assert memory_world.leftovers() == []
 
 
 def test_ten_thousand_changed_rows_cost_one_merge(world: World) -> None:
@@ -65,13 +65,15 @@ def test_a_refresh_deletes_what_is_gone_from_the_source(world: World) -> None:
     world.assert_equal()
 
 
-def test_a_column_added_at_the_source_arrives_at_the_next_tick(world: World) -> None:
-    world.sql(SOME.format(1, 5))
-    with world.engine() as engine:
+def test_a_column_added_at_the_source_arrives_at_the_next_tick(memory_world: MemoryWorld) -> None:
+    memory_world.sql(SOME.format(1, 5))
+    with memory_world.engine() as engine:
         engine.tick()
-        world.sql("alter table users add column email text; update users set email = 'e', updated_at = now()")
+        memory_world.sql(
+            "alter table users add column email text; update users set email = 'e', updated_at = now()"
+        )
         assert engine.tick().tables[0].status is Status.OK
-    world.assert_equal()
+    memory_world.assert_equal()
 
 
 @pytest.mark.parametrize("late_rows", ["lossless", "off"])

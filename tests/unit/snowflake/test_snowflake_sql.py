@@ -117,8 +117,8 @@ def test_put_refuses_a_path_that_the_client_would_take_for_a_pattern(path: str) 
 def test_copy_reads_logical_types_and_binaries_and_stops_at_the_first_bad_row() -> None:
     assert INTERNAL.copy(TARGET, BATCH, BATCH) == (
         'COPY INTO "DB"."ANALYTICS"."USERS__PGSNOW_17_3" FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-3/'
-        " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
-        " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT"
+        " FILE_FORMAT=(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+        " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
     )
 
 
@@ -165,4 +165,12 @@ def test_rows_are_looked_up_by_key() -> None:
     where = sql.key_is_one_of((ID, TENANT), [("1", "'a'"), ("2", "'b'")])
     assert sql.select(TARGET, (ID, DOC), where) == (
         'SELECT "ID", "DOC" FROM "DB"."ANALYTICS"."USERS" WHERE ("ID", "TENANT") IN ((1, \'a\'), (2, \'b\'))'
+    )
+
+
+def test_one_table_is_shown() -> None:
+    """Wildcards in a name stand for themselves; a constant in SQL has its backslashes doubled."""
+    assert sql.show_table(TARGET) == 'SHOW TABLES LIKE \'USERS\' IN SCHEMA "DB"."ANALYTICS"'
+    assert sql.show_table(TARGET.sibling("a_b%c\\d'e")) == (
+        "SHOW TABLES LIKE 'a\\\\_b\\\\%c\\\\\\\\d''e' IN SCHEMA \"DB\".\"ANALYTICS\""
     )

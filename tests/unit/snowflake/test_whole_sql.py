@@ -59,7 +59,7 @@ def test_a_unit_that_is_tried_again_begins_where_the_one_before_it_ended() -> No
         'COPY INTO "DB"."ANALYTICS"."LOG__PGSNOW_17_0" FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.log/17-3/'
     )
     assert str(INTERNAL.copy(TARGET, BATCH, BATCH, force=True)).endswith(
-        " ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
+        " ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE FORCE=TRUE"
     )
 
 

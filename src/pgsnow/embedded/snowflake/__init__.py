@@ -83,6 +83,12 @@ class EmbeddedSnowflake(StoredServer):
         """Set the server of s3:// URLs, such as `http://127.0.0.1:9000`. Without one, COPY from them fails."""
         self._call("PUT", "s3", endpoint.encode())
 
+    def refuse(self, *refusals: dict[str, Any]) -> None:
+        """Answer statements and logins with errors from now on. Each refusal has `containing` (text of the statements,
+        or `LOGIN`), `errno`, `sqlstate`, `message`, and optionally `database` and `times`; see sessions/refusals.py.
+        Replaces all earlier refusals; without arguments there are none."""
+        self._call("PUT", "refusals", json.dumps(refusals).encode())
+
     def _spawn(self) -> Child:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         argv = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import retries, sessions
+from pgsnow.embedded.snowflake.sessions import refusals, retries, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -12,13 +12,16 @@ from pgsnow.embedded.snowflake.statements import (
     insert_overwrite,
     literal_lists,
     merge,
+    show_tables,
     transactions,
     tree_walks,
 )
 from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
 
-def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> None:
+def install(
+    journal: Journal, idle_seconds: float, stores: buckets.Buckets, refused: refusals.Refusals
+) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
     request."""
     tree_walks.walk_only_where_needed()  # innermost: around fakesnow's own transformations
@@ -28,7 +31,7 @@ def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> N
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     _whole_statements()
-    _requests(journal, idle_seconds)
+    _requests(journal, idle_seconds, refused)
 
 
 def _values() -> None:
@@ -40,9 +43,12 @@ def _values() -> None:
 
 
 def _statements() -> None:
+    show_tables.note_creations()
     copy.honour_copy_flags()
     copy.find_named_files()
     copy.describe_quoted_tables()
+    copy.read_parquet_by_its_format()
+    copy.match_names_in_any_script()
     copy.note_loads_beside_the_table()
     copy_select.copy_transformed()
     merge.write_no_metadata_of_merge_tables()
@@ -63,6 +69,9 @@ def _statements() -> None:
     gaps.use_public()
     literal_lists.pass_by_long_lists()
     describe_table.describe_one_table()
+    show_tables.show_tables_fully()
+    show_tables.swap_tables()
+    show_tables.replace_by_clones()
 
 
 def _whole_statements() -> None:
@@ -76,9 +85,10 @@ def _whole_statements() -> None:
     transactions.wait_for_locks()
 
 
-def _requests(journal: Journal, idle_seconds: float) -> None:
+def _requests(journal: Journal, idle_seconds: float, refused: refusals.Refusals) -> None:
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
+    refusals.refuse_on_request(refused)
     sessions.count_logins(journal)
     sessions.note_statements(journal)
     sessions.end_forgotten_transactions(idle_seconds)

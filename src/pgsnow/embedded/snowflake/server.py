@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from pgsnow.embedded.snowflake.install import install
 from pgsnow.embedded.snowflake.sessions.journal import Journal
+from pgsnow.embedded.snowflake.sessions.refusals import Refusals
 from pgsnow.embedded.snowflake.stages.buckets import Buckets
 from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
 
@@ -25,13 +26,16 @@ def create_app(directory: Path, idle_seconds: float) -> Starlette:
     store = StoredSnowflake(directory.absolute())
     fakesnow.server.shared_fs = store
     buckets = Buckets(directory.absolute() / "_buckets")
-    install(journal, idle_seconds, buckets)
+    refusals = Refusals()
+    install(journal, idle_seconds, buckets, refusals)
     app: Starlette = fakesnow.server.app
-    app.router.routes.extend(_own_routes(store, journal, buckets))
+    app.router.routes.extend(_own_routes(store, journal, buckets, refusals))
     return app
 
 
-def _own_routes(store: StoredSnowflake, journal: Journal, buckets: Buckets) -> list[Route]:
+def _own_routes(
+    store: StoredSnowflake, journal: Journal, buckets: Buckets, refusals: Refusals
+) -> list[Route]:
     def stats(_: Request) -> JSONResponse:
         return JSONResponse(journal.report(len(fakesnow.server.sessions)))
 
@@ -47,9 +51,14 @@ def _own_routes(store: StoredSnowflake, journal: Journal, buckets: Buckets) -> l
         buckets.endpoint = (await request.body()).decode() or None
         return JSONResponse({})
 
+    async def refuse(request: Request) -> JSONResponse:
+        refusals.set(await request.json())
+        return JSONResponse({})
+
     return [
         Route("/pgsnow/stats", stats),
         Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
         Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
+        Route("/pgsnow/refusals", refuse, methods=["PUT"]),
     ]

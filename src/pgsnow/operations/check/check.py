@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.ledger import Ledger
-from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.checkpoint import VirtualXids
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
@@ -73,7 +73,7 @@ class _Checks:
 
     def source(self, source: Source, chosen: Sequence[TableConfig]) -> None:
         """Postgres, then each table."""
-        checkpoints, known, listing = self._remembered()
+        known, listing = self._remembered()
         with failing_as("postgres", self.results.append), translating():
             conn = self.ends.postgres()
             self.results.extend(check_source(conn, self.settings.source.display))
@@ -83,8 +83,8 @@ class _Checks:
             for table in chosen:
                 with self._failing(table.name, table):
                     found, ready = check_table(
-                        self.ends.postgres(), table, self.settings.snowflake, known.get(table.name),
-                        surveyed.get(table.source), checkpoint=checkpoints.get(table.name), horizon=horizon,
+                        self.ends.postgres(), table, self.settings.snowflake, known.get(table.name, Remembered()),
+                        surveyed.get(table.source), horizon,
                     )  # fmt: skip
                     self.results.extend(found)
                     self.ready.extend([ready] if ready else [])
@@ -113,17 +113,16 @@ class _Checks:
             known = as_known(error, self.settings.secrets(), table.name)
             self.results.append(failed(name, str(known), known.advice))
 
-    def _remembered(self) -> tuple[Mapping[str, Checkpoint], Mapping[str, SourceDefinition], VirtualXids]:
-        """Checkpoints, definitions and the listing in the ledger; nothing where it cannot be read, which its own check
+    def _remembered(self) -> tuple[Mapping[str, Remembered], VirtualXids]:
+        """The state of the tables in the ledger, and its listing; nothing where it cannot be read, which its own check
         reports."""
         ledger = Ledger(self.settings.ledger, self.config.ledger_schema)
         try:
             return (
-                ledger.checkpoints.all(),
-                ledger.checkpoints.source_definitions(),
+                ledger.checkpoints.remembered(),
                 ledger.checkpoints.virtual_xids(self.settings.source.display),
             )
         except PgsnowError:
-            return {}, {}, VirtualXids()
+            return {}, VirtualXids()
         finally:
             ledger.close()

@@ -8,13 +8,13 @@ from typing import Any
 
 import psycopg
 
-from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.ledger.checkpoints import Remembered
+from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
@@ -24,6 +24,7 @@ from pgsnow.operations.preconditions import ReadyTable, ready_to_read
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.sync.runtime.planner import Planner
 
+UNKNOWN = Remembered()
 INTEGERS = frozenset({"int2", "int4", "int8"})
 
 
@@ -31,18 +32,16 @@ def check_table(
     conn: psycopg.Connection[Any],
     table: TableConfig,
     settings: SnowflakeSettings,
-    known: SourceDefinition | None = None,
+    known: Remembered = UNKNOWN,
     surveyed: SurveyedTable | None = None,
-    *,
-    checkpoint: Checkpoint | None = None,
     horizon: Horizon | None = None,
 ) -> tuple[list[CheckResult], ReadyTable | None]:
-    """The table's results, and what a run would find, unless it could not read the table. known, checkpoint: what the
-    ledger has of it. surveyed: its survey, if it has one. horizon: None: it is taken now. Raises an error that
+    """The table's results, and what a run would find, unless it could not read the table. known: its state in
+    the ledger. surveyed: its survey, if it has one. horizon: None: it is taken now. Raises an error that
     pgsnow does not know."""
     try:
         horizon = horizon or take_horizon(conn)[0]
-        ready = ready_to_read(conn, Planner(settings), table, known, checkpoint, horizon)
+        ready = ready_to_read(conn, Planner(settings), table, known, horizon)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
     return [*_results(table, ready.plan), *_before_the_first_load(ready.plan, surveyed)], ready

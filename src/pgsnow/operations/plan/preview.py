@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
-from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.checkpoint import VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
-from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.ends import Ends
 from pgsnow.operations.plan.result import TablePreview
@@ -49,8 +49,7 @@ def _in_source(
 ) -> list[Found]:
     ledger, source = Ledger(settings.ledger, config.ledger_schema), Source(settings.source)
     with closing(ledger), closing(source), Ends(source, settings.snowflake, QUERY_TAG) as ends:
-        checkpoints: dict[str, Checkpoint] = unless_missing(ledger.checkpoints.all, {})
-        sources: dict[str, SourceDefinition] = unless_missing(ledger.checkpoints.source_definitions, {})
+        known: dict[str, Remembered] = unless_missing(ledger.checkpoints.remembered, {})
         listing = unless_missing(
             lambda: ledger.checkpoints.virtual_xids(settings.source.display), VirtualXids()
         )
@@ -59,7 +58,5 @@ def _in_source(
         sizes = access(conn, {table.source: table.watermark_column for table in tables})
         surveyed = survey_of(conn, [table.source for table in tables])
         planner = Planner(settings.snowflake)
-        inspection = SourceInspection(
-            ends, planner, horizon, checkpoints, sources, sizes, settings, full, surveyed
-        )
+        inspection = SourceInspection(ends, planner, horizon, known, sizes, settings, full, surveyed)
         return [inspection.begin(table) for table in tables]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.ledger.checkpoints import Remembered
+from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
@@ -43,8 +44,7 @@ class SourceInspection:
     ends: Ends
     planner: Planner
     horizon: Horizon
-    checkpoints: Mapping[str, Checkpoint]
-    known: Mapping[str, SourceDefinition]
+    known: Mapping[str, Remembered]
     access: Mapping[SourceName, Access]
     settings: Settings
     full: bool
@@ -53,23 +53,16 @@ class SourceInspection:
     def begin(self, table: TableConfig) -> Found:
         """Inspect one table. An error that stops it is in its preview."""
         found = self._empty(table)
-        known = self.known.get(table.name)
+        known = self.known.get(table.name, Remembered())
         try:
-            ready = ready_to_read(
-                self.ends.postgres(),
-                self.planner,
-                table,
-                known,
-                self.checkpoints.get(table.name),
-                self.horizon,
-            )
+            ready = ready_to_read(self.ends.postgres(), self.planner, table, known, self.horizon)
         except Exception as error:  # a failure of one table, of any kind, must not hide the others
             return Found(found.stopped(as_known(error, self.settings.secrets(), table.name)), None)
         plan, drift, seen = ready.plan, ready.drift, ready.probe
         mode = seen.point.mode
         preview = replace(
             found,
-            changes=(*_configured(known, plan), *drift.sentences),
+            changes=(*_configured(known.definition, plan), *drift.sentences),
             reads=self._reads(seen, drift),
             mode=str(mode),
             mode_reason=why_mode(plan, mode),

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
-from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.operations.ends import Ends, as_known
 from pgsnow.operations.verify.canonical import from_snowflake
@@ -179,8 +179,9 @@ def _guarded(engine: Engine, table: TableConfig, ends: Ends) -> Verdict:
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    sources: dict[str, SourceDefinition] = unless_missing(engine.ledger.checkpoints.source_definitions, {})
-    prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
+    states: dict[str, Remembered] = unless_missing(engine.ledger.checkpoints.remembered, {})
+    known = states.get(table.name, Remembered())  # with JSON that is damaged, no definition
+    prepared = engine.planner.plan(conn, table, None, known.definition)
     plan = prepared.plan
     try_read(conn, plan)
     reasons = engine.ledger.rejected_rows.open_reasons(table.name)

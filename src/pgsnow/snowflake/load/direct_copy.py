@@ -78,9 +78,12 @@ def has_come_through(session: Session, into: TargetName, batch: LoadBatch, befor
     )
 
 
-def has_no_older_row(session: Session, into: TargetName, not_after: int | None) -> bool:
-    """True if the table has no row that was written under this fence or a lower one; None: no row at all."""
-    return not session.execute(copy_sql.any_row(into, not_after=not_after)).rows
+def has_no_older_row(
+    session: Session, into: TargetName, not_after: int | None, after: int | None = None
+) -> bool:
+    """True if the table has no row that was written under this fence or a lower one; None: no row at all. after: nor
+    one with a higher fence than this."""
+    return not session.execute(copy_sql.any_row(into, not_after=not_after, after=after)).rows
 
 
 def delete_attempts(session: Session, into: TargetName, fences: Sequence[int]) -> int:

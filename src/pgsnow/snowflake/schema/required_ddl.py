@@ -11,7 +11,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import STAGE, quote, schema_of, text
 from pgsnow.snowflake.schema.evolve import evolution
-from pgsnow.snowflake.schema.target_table import Shape, describe
+from pgsnow.snowflake.schema.target_table import Shape, describe, refuse_other_kinds
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
@@ -49,6 +49,7 @@ class TargetInspector:
         if there is None:
             statements = [*self._schema(plan.target), shape.create_table]
         else:
+            refuse_other_kinds(self.session, plan.target)
             evolved = evolution(plan.target, actions, there)
             fit = shape.alterations(evolved.columns, relaxed=relaxed)
             statements = [change.statement for change in (*evolved.changes, *fit.changes)]

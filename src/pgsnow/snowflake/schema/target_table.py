@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 
 from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
 from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import TargetName
+from pgsnow.model.table import TargetName, TargetState
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
+
+TABLES = frozenset({"TABLE", "TRANSIENT", "TEMPORARY", "HYBRID TABLE", "ICEBERG TABLE"})
+"""Kinds of objects, as SHOW OBJECTS names them, into which rows can be loaded."""
+OTHER_TABLES = ("DYNAMIC", "EXTERNAL", "EVENT")
+"""Kinds of tables that SHOW marks in a column `is_…`, and that only Snowflake itself fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,42 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
         )
         for name, kind, role, null, default, primary in described
     ]
+
+
+def target_state(session: Session, target: TargetName) -> TargetState | None:
+    """The target as it is now; None: there is no such table (a view is none), or the role has no privilege on it. Needs
+    no warehouse."""
+    try:
+        shown = session.execute(sql.show_table(target))
+    except TargetMissing:  # the schema
+        return None
+    names = ("name", "created_on", "rows", "comment", "kind", "owner")
+    for name, created_on, rows, comment, kind, owner in zip(*map(shown.column, names), strict=True):
+        if name == target.table:
+            created = created_on.astimezone(UTC).isoformat()
+            return TargetState(created, None if rows is None else int(rows), comment or "", kind, owner or "")
+    return None
+
+
+def refuse_other_kinds(session: Session, target: TargetName) -> None:
+    """Raises TargetConflict if the target, which exists, is no table into which rows can be written: a view of any
+    kind, a dynamic, an external or an event table. DESCRIBE TABLE shows them like tables (Snowflake docs, "DESCRIBE
+    TABLE", "SHOW OBJECTS")."""
+    shown = session.execute(sql.show_object(target))
+    for at, name in enumerate(shown.column("name")):
+        if name != target.table:
+            continue
+        kind = str(shown.column("kind")[at]).upper().replace("_", " ")
+        marks = [mark for mark in OTHER_TABLES if "Y" in shown.column(f"is_{mark.lower()}")[at : at + 1]]
+        if kind in TABLES and not marks:
+            return
+        found = f"{marks[0]} TABLE" if marks else kind
+        article = "an" if found[0] in "AEIOU" else "a"
+        raise TargetConflict(
+            f"{target} is {article} {found.lower()}, into which no rows can be loaded",
+            advice="Name another target in sync_config.yaml, or rename or drop that object; then run"
+            " `pgsnow run --select` with this table, which creates the table.",
+        )
 
 
 def _create(session: Session, shape: Shape) -> list[TargetColumn]:

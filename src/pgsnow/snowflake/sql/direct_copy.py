@@ -1,7 +1,7 @@
 # ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """The statements of a load without a staging table, as text. Pure.
 
-Sources: Snowflake docs, "Transforming data during a load" (a COPY may select PARSE_JSON, casts, CONVERT_TIMEZONE and
+Sources: Snowflake docs, "Transform data during a load" (a COPY may select PARSE_JSON, casts, CONVERT_TIMEZONE and
 constants, but has no WHERE or JOIN, and reads from a stage, not from a URL), "INSERT" (OVERWRITE).
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.mapping import KEEP_LAST, Field
 from pgsnow.snowflake.names import qualified, quote
-from pgsnow.snowflake.sql.statements import FILE_FORMAT, Filled
+from pgsnow.snowflake.sql.statements import COPY_OPTIONS, FILE_FORMAT, Filled
 
 
 def copy_into_target(
@@ -31,14 +31,21 @@ def copy_into_target(
     return (
         f"COPY INTO {qualified(target)} ({names})"
         f" FROM (SELECT {', '.join(value for _, value in values)} FROM {origin})"
-        f" FILE_FORMAT={FILE_FORMAT} ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
+        f" FILE_FORMAT={FILE_FORMAT} {COPY_OPTIONS} FORCE=TRUE"
     )
 
 
 def parquet_values(output: Sequence[Field]) -> list[Filled]:
     """Each loaded column, and the expression for its value in a row of a part file: first cast to the type that it
-    would have in a staging table, then to the target's type."""
-    return [(f.target, f.type.merge.format(c=f"$1:{quote(f.target)}::{f.type.staged}")) for f in output]
+    would have in a staging table, then to the target's type.
+
+    PARSE_JSON stands without its second argument, of which the docs of COPY say nothing. A file in which an object has
+    one key twice is rejected then, and its batch is merged.
+    """
+    return [
+        (f.target, f.type.merge.replace(KEEP_LAST, "").format(c=f"$1:{quote(f.target)}::{f.type.staged}"))
+        for f in output
+    ]
 
 
 def count_of(target: TargetName, fence: int) -> str:
@@ -46,10 +53,12 @@ def count_of(target: TargetName, fence: int) -> str:
     return f"SELECT COUNT(*) FROM {qualified(target)} WHERE {quote(FENCE_COLUMN)} = {fence}"
 
 
-def any_row(target: TargetName, *, not_after: int | None) -> str:
-    """Look for a row. not_after: only rows whose fence is not larger than this, or NULL; None: any row."""
+def any_row(target: TargetName, *, not_after: int | None, after: int | None = None) -> str:
+    """Look for a row. not_after: only rows whose fence is not larger than this, or NULL; None: any row. after: rows
+    with a larger fence than this, too."""
     mark = quote(FENCE_COLUMN)
     older = "" if not_after is None else f" WHERE {mark} IS NULL OR {mark} <= {not_after}"
+    older += "" if not_after is None or after is None else f" OR {mark} > {after}"
     return f"SELECT 1 FROM {qualified(target)}{older} LIMIT 1"
 
 

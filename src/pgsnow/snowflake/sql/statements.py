@@ -1,11 +1,12 @@
 # ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """Statements that create, stage, merge and clean up, as text. Pure; every name is quoted, its case kept.
 
-Sources: Snowflake docs, "CREATE TABLE", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
+Sources: Snowflake docs, "CREATE TABLE", "SHOW TABLES", "PUT", "COPY INTO <table>", "MERGE", "REMOVE".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -37,9 +38,13 @@ NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"
 Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
 UPLOAD_THREADS = 4
-FILE_FORMAT = "(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
-"""Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the default)
-bytea loads as text."""
+FILE_FORMAT = (
+    "(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+)
+"""By default a COPY by column name loads the text `\\N` as NULL, timestamps as wrong values and bytea as text. Each
+option is stated, because a default may change: docs/decisions/30-every-option-of-copy-is-stated.md"""
+COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
+"""A stage of the user's may set copy options for every COPY from it; these options take precedence."""
 
 
 def create_schema(target: TargetName) -> str:
@@ -91,6 +96,21 @@ def describe_table(target: TargetName) -> str:
     return f"DESCRIBE TABLE {qualified(target)}"
 
 
+def show_table(target: TargetName) -> str:
+    """Metadata of the target; needs no warehouse. LIKE ignores case: check the name."""
+    return f"SHOW TABLES LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+
+
+def show_object(target: TargetName) -> str:
+    """The kind of the target, also if it is no table. LIKE ignores case: check the name."""
+    return f"SHOW OBJECTS LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+
+
+def _like(target: TargetName) -> str:
+    """A pattern for LIKE that stands for the table's name alone. Wildcards in it are escaped with a backslash."""
+    return text(re.sub(r"([\\%_])", r"\\\1", target.table))
+
+
 def create_stage(target: TargetName) -> str:
     return f"CREATE STAGE IF NOT EXISTS {stage_of(target)}"
 
@@ -130,7 +150,7 @@ def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool
     they were loaded before."""
     return (
         f"COPY INTO {qualified(staging_table(target, into))} FROM {origin} FILE_FORMAT={FILE_FORMAT}"
-        f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
+        f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE {COPY_OPTIONS}{' FORCE=TRUE' if force else ''}"
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, Range
-from pgsnow.model.checkpoint import Checkpoint
+from pgsnow.model.checkpoint import LEDGER_WENT_BACK, Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import LedgerOutdated
 from pgsnow.model.evolution.drift import SourceDefinition
 
 
@@ -54,9 +55,12 @@ class ClaimedTable:
             self.ledger.checkpoints.doubt(self.claim, why)
             self.claim = replace(self.claim, unverified=why)
 
-    def raise_fence(self, above: int) -> None:
-        """End the claim, and let the next one have a fence above this one. Raises LeaseLost."""
-        self.ledger.checkpoints.raise_fence(self.claim, above)
+    def check_fence(self, newest: int) -> None:
+        """Raises LedgerOutdated if the target has a row with a later fence (`newest`) than any that the ledger has
+        granted: a run could not replace it. The ledger then starts over, above this fence."""
+        doubt = f"{LEDGER_WENT_BACK}: it may hold rows that the source has lost, until pgsnow verify passes"
+        if newest > self.claim.fence and self.ledger.checkpoints.start_over(self.claim, newest, doubt):
+            raise LedgerOutdated(f"{self.claim.table}: {LEDGER_WENT_BACK}; this run could not replace them")
 
     def begin_backfill(
         self,

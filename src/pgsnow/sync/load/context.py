@@ -10,6 +10,7 @@ from pathlib import Path
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.merge import Method, choose_method
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
@@ -74,6 +75,18 @@ class LoadContext:
             return
         steps = stage.put(self.plan.target, batch, parts)
         self.session.once(lambda session: execute_all(session, steps))
+
+    def check_counts(self, result: LoadResult, rows: int) -> None:
+        """After a MERGE of `rows` rows into the target. It changed fewer if several were versions of one row, or if
+        rows of later runs refused them; more if keys are there twice, which are removed and reported then.
+
+        Raises LedgerOutdated, as ClaimedTable.check_fence does, and TargetMissing.
+        """
+        changed = result.inserted + result.updated
+        if changed < rows:
+            self.table.check_fence(self.session.do(lambda session: newest_fence(session, self.plan.target)))
+        elif changed > rows:
+            self.remove_duplicates()
 
     def remove_duplicates(self) -> int:
         """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing."""

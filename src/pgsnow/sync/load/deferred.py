@@ -52,15 +52,14 @@ class DeferredLoader:
 
 def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) -> None:
     """Load staged batches of one layout with one MERGE, through the staging table of the batch `into`. Idempotent.
-    Raises StagedRowsLost, TargetQueryFailed, StagingRefused if they cannot be loaded."""
+    Raises StagedRowsLost, TargetQueryFailed, StagingRefused if they cannot be loaded, LedgerOutdated."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
     steps = deferred_steps(into, found, load.audited)
     result = load.session.do(lambda session: load.run(session, steps))
     load.recorder.load_units += 1
     load.recorder.applied(result)
-    if result.inserted + result.updated > sum(batch.rows for batch in batches):  # as in MergeLoader
-        load.remove_duplicates()
+    load.check_counts(result, sum(batch.rows for batch in batches))
 
 
 def next_row(staged: Sequence[StagedBatch]) -> int:

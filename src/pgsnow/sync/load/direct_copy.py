@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 
+from pgsnow.ledger.claim import FENCES_PER_CLAIM
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
@@ -110,8 +111,11 @@ class DirectCopyLoader:
         return Loaded(batch.rows)
 
     def _prepare(self, session: Session) -> bool:
-        """Inspect the table, and delete rows of earlier attempts; False: it has older rows. Idempotent."""
-        if has_no_older_row(session, self._into, self._attempts.not_after):
+        """Inspect the table, and delete rows of earlier attempts; False: it has rows of other reads, with which rows of
+        this one must be merged. Idempotent."""
+        not_after = self._attempts.not_after
+        after = None if not_after is None else not_after + FENCES_PER_CLAIM
+        if has_no_older_row(session, self._into, not_after, after):
             delete_attempts(session, self._into, self._attempts.earlier)
             return True
         self._found_older = True

@@ -10,7 +10,7 @@ from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
-from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
+from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit, refuse_other_kinds
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
@@ -63,7 +63,7 @@ class Target:
         TargetGone.
         """
         if inspect:
-            self.columns = None
+            self.forget_columns()  # if the target turns out to be unusable, the next run looks before it stages rows
         self._created = False
         self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._created
@@ -78,6 +78,8 @@ class Target:
         there = describe(session, self._plan.target)
         if there is None:
             self.read_all()
+        else:
+            refuse_other_kinds(session, self._plan.target)
         columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
         self._created = self._created or there is None
         self._recorder.events.extend(events)
@@ -114,6 +116,7 @@ class Target:
         there = describe(session, target)
         if there is None:
             return None
+        refuse_other_kinds(session, target)
         interim = drift.pre_actions if table.claim.stored_definition != drift.interim else ()
         planned = evolution(target, (*interim, *drift.actions), there)
         self._require_approval([change.statement for change in planned.changes])

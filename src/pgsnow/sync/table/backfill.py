@@ -49,7 +49,9 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
     )
     if start is None or len(start.chunks) == 1:
         return None
-    run.destination.prepare()  # first: if the target must be created, the loaded chunks are lost
+    # First: if the target must be created, the loaded chunks are lost.
+    if not run.destination.prepare().created:
+        run.table.check_fence(run.destination.newest_fence())
     known = run.ledger.backfills.current(run.claim)
     work = resume(run, start, known) or begin(run, start, prunes=must_prune(run, start, known))
     run.recorder.full_read = work.reason

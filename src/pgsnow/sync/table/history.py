@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, UNPROVEN, WENT_BACK
-from pgsnow.model.errors import LeaseLost, TargetMissing
+from pgsnow.model.errors import TargetMissing
 from pgsnow.model.metadata_columns import FENCE, MetadataColumn
 from pgsnow.postgres.sql import text_of_value
 from pgsnow.sync.table.context import RunContext
@@ -29,32 +29,23 @@ def follow_history(run: RunContext) -> RunContext:
 
     A ledger that was restored with the source fits it, so only the target shows that there was a later state."""
     why = run.probe.full_read if run.probe else None
+    if run.checkpoint is None and (run.claim.unverified or "").startswith(LEDGER_WENT_BACK):
+        return begin_repair(run, LEDGER_WENT_BACK)  # an earlier run could not replace what the target has
     if why in WENT_BACK:
         return begin_repair(run, why)
     known = run.claim.checkpoint_fence
     if run.restarted and known is not None and (newest := run.destination.newest_fence()) > known:
-        _check_fence(run, newest)
+        run.table.check_fence(newest)
         run = _reread(run, LEDGER_WENT_BACK, FENCE, known) or begin_repair(run, LEDGER_WENT_BACK)
     if run.probe is not None and run.probe.kept_until is not None and why is None and run.because is None:
         return _reread_newest(run, run.probe.kept_until)
     return run
 
 
-def _check_fence(run: RunContext, newest: int) -> None:
-    """Raises LeaseLost if a row of the target has this run's fence or a later one, given by the ledger's lost state:
-    this run could not replace it. The next run gets a later fence."""
-    if newest >= run.claim.fence:
-        run.table.raise_fence(newest)
-        raise LeaseLost(
-            f"{run.claim.table}: {LEDGER_WENT_BACK}; the target has rows with a later fence than this run",
-            advice="Nothing to do: the next tick has a later one, and repairs the target.",
-        )
-
-
 def begin_repair(run: RunContext, why: str) -> RunContext:
     """The run that reads everything for this reason. The ledger and the report say so first: the doubt ends with the
-    repair, or when a verify has passed. Raises LeaseLost, as _check_fence does."""
-    _check_fence(run, run.destination.newest_fence())
+    repair, or when a verify has passed. Raises LedgerOutdated."""
+    run.table.check_fence(run.destination.newest_fence())
     run.recorder.events.append(
         f"{why}: everything is read again, and rows that the source does not have are deleted"
     )

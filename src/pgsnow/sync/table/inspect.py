@@ -78,6 +78,8 @@ class Inspector:
         recorder, config = self.recorders[claim.table], self.context.config.table(claim.table)
         if not again:
             recorder.tell("started")
+        if claim.unreadable is not None:
+            raise claim.unreadable
         stored = claim.stored_definition
         with self.connections.one() as conn:
             with recorder.timed("plan"):
@@ -85,6 +87,11 @@ class Inspector:
             with recorder.timed("probe"):
                 checkpoint, finding = audit_if_due(conn, prepared.plan, claim.checkpoint, horizon)
                 recorder.events.extend(text for text in (finding, claim.unverified) if text is not None)
+                if claim.reset_to is not None and checkpoint is not None:
+                    from pgsnow.postgres.incremental.reset import follow_reset  # rare
+
+                    checkpoint, event = follow_reset(conn, prepared.plan, checkpoint, claim.reset_to)
+                    recorder.events.extend([event] if event else [])
                 drift, checkpoint, found = look_for_changes(
                     conn, prepared, stored, claim.checkpoint, checkpoint, horizon
                 )

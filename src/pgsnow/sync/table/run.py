@@ -61,12 +61,14 @@ def load_changes(run: RunContext) -> bool:
 
             run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
-        if pages.has_pages():
-            target = run.destination.prepare()
+        target = run.destination.prepare() if pages.has_pages() else None
+        if target is not None:
             if target.created and partial:
                 return False
             run.rejected.apply_limits(target.limits)
             partial = partial or bool(target.limits)  # a new target has no such limits
+        if reader.full_read is not None and not (target and target.created):
+            steps.check_fence(run, empty=target is None)
         loader = run.destination.loader(run.facts(reader))
         writer = LoadBatchWriter(
             run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,

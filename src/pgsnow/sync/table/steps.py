@@ -85,6 +85,14 @@ def from_the_beginning(run: RunContext) -> RunContext:
     return replace(run, checkpoint=None, backfill=None)
 
 
+def check_fence(run: RunContext, *, empty: bool) -> None:
+    """Before everything is loaded: make sure that the target has no row that this run could not replace or delete.
+    empty: there are no rows to load. Raises LedgerOutdated."""
+    appends = run.plan.config.mode is TableMode.APPEND and not run.options.refresh
+    if not appends and not (empty and run.claim.target_columns is None):
+        run.table.check_fence(run.destination.newest_fence())
+
+
 def finish_full_read(run: RunContext, complete: Complete) -> None:
     """Complete a full read: create the target if no row was loaded, and delete rows that the source no longer has.
 

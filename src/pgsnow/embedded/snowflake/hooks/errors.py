@@ -30,6 +30,8 @@ NUMBERS: tuple[tuple[type[Exception], int, str], ...] = (
 )
 """Error of DuckDB -> errno and sqlstate of Snowflake."""
 CONFLICT = re.compile("conflict", re.IGNORECASE)
+EXISTS_ALREADY = (2002, "42710")
+THERE = re.compile(r"with name .* already exists!", re.DOTALL)
 
 
 def answer_failures_as_errors() -> None:
@@ -45,6 +47,8 @@ def _translating(stock: Execute) -> Execute:
         except errors.Error as error:
             if isinstance(error.__cause__, duckdb.BinderException) and error.errno == STOCK_BINDER_ERROR:
                 raise snowflake_error(INVALID_IDENTIFIER, str(error.msg)) from error
+            if is_there(error.__cause__):
+                raise snowflake_error(EXISTS_ALREADY, str(error.__cause__)) from error
             raise
         except Exception as failure:
             raise as_snowflake(failure) from failure
@@ -74,6 +78,8 @@ def refusal(error: errors.ProgrammingError) -> JSONResponse:
 def as_snowflake(failure: Exception) -> errors.ProgrammingError:
     if is_conflict(failure):
         return snowflake_error(LOCK_TIMEOUT, str(failure))
+    if is_there(failure):
+        return snowflake_error(EXISTS_ALREADY, str(failure))
     for kind, errno, sqlstate in NUMBERS:
         if isinstance(failure, kind):
             return snowflake_error((errno, sqlstate), str(failure))
@@ -84,6 +90,11 @@ def is_conflict(failure: Exception) -> bool:
     """True for a write conflict, which becomes a lock timeout: the real service waits for the other transaction and
     ends the wait with 625 / 57014. DuckDB reports it as text, without a number."""
     return isinstance(failure, duckdb.TransactionException) and CONFLICT.search(str(failure)) is not None
+
+
+def is_there(failure: BaseException | None) -> bool:
+    """True for a CREATE of something that exists. DuckDB has one class for this and for a missing object."""
+    return isinstance(failure, duckdb.CatalogException) and THERE.search(str(failure)) is not None
 
 
 def not_implemented(text: str) -> errors.ProgrammingError:

@@ -11,7 +11,7 @@ from fakesnow.expr import normalise_ident
 from sqlglot import exp
 
 from pgsnow.embedded.snowflake.hooks.cursor import rewrite_text, rewrite_tree
-from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
+from pgsnow.embedded.snowflake.hooks.errors import EXISTS_ALREADY, snowflake_error
 from pgsnow.embedded.snowflake.hooks.session_state import state_of
 
 IDENTIFIER = r"(?:\"(?:[^\"]|\"\")*\"|[\w$]+)"
@@ -40,7 +40,6 @@ DROP_DATABASE = re.compile(
     rf"\s*drop\s+database\s+(?P<exists>if\s+exists\s+)?(?P<name>{IDENTIFIER})\s*;?\s*\Z", re.IGNORECASE
 )
 USE_DATABASE = re.compile(rf"\s*use\s+(?:database\s+)?(?P<name>{IDENTIFIER})\s*;?\s*\Z", re.IGNORECASE)
-EXISTS_ALREADY = (2002, "42710")
 NO_SUCH_OBJECT = (2003, "02000")
 
 
