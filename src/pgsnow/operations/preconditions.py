@@ -15,6 +15,7 @@ from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.catalog.obstacles import try_read
 from pgsnow.postgres.incremental.probe import Probe
+from pgsnow.snowflake.privileges import Lack, Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector, require_approval
 from pgsnow.sync.runtime.planner import Planner, Prepared
 from pgsnow.sync.table.inspect import look_for_changes
@@ -50,6 +51,18 @@ def ready_to_read(
     checkpoint = known.checkpoint
     found = look_for_changes(conn, prepared, known.definition, checkpoint, checkpoint, horizon)
     return ReadyTable(prepared, *found)
+
+
+def lacking(rights: Rights, inspector: TargetInspector, plan: TablePlan, required: RequiredDdl) -> list[Lack]:
+    """Privileges that the role lacks for a run of this table: in its schema, where staging tables are created, and on
+    the target, if that exists. None where the role's grants are not known."""
+    if rights.grants is None:
+        return []
+    found = [rights.lacking_in(plan.target, schema_there=inspector.sees_schema(plan.target))]
+    if required.exists:
+        alters = any(statement.startswith("ALTER ") for statement in required.statements)
+        found.append(rights.lacking_on(plan.target, alter=alters))
+    return [lack for lack in found if lack is not None]
 
 
 def ready_to_load(inspector: TargetInspector, drift: Drift, *, approved: bool = False) -> RequiredDdl:

@@ -20,6 +20,8 @@ IN_DATABASE = ("CREATE SCHEMA",)
 ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 """Privileges needed on a target that another role has created."""
 OWNERSHIP = "OWNERSHIP"
+TABLE = "TABLE"
+"""Kind of object, as SHOW GRANTS names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Rights:
         """Privileges that the role lacks to load this existing table. alter: also to alter it, which requires
         ownership."""
         where = qualified(target)
-        lack = self._lack("TABLE", where, (OWNERSHIP,) if alter else ON_TABLE)
+        lack = self._lack(TABLE, where, (OWNERSHIP,) if alter else ON_TABLE)
         if lack is None or not alter:
             return lack
         statement = f"GRANT OWNERSHIP ON TABLE {where} TO ROLE {quote(self.role)} COPY CURRENT GRANTS"

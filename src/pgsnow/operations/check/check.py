@@ -28,6 +28,7 @@ from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
 
 __all__ = ["CheckResult", "Level", "run_checks"]
@@ -95,11 +96,11 @@ class _Checks:
             session = self.ends.session()
             self.results.extend(check_account(session, self.settings.snowflake))
             self.results.extend(check_rights(session, frozenset(each.plan.target for each in self.ready)))
-            inspector = TargetInspector(session)
+            inspector, rights = TargetInspector(session), rights_of(session)
             for each in self.ready:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):
                     inspector.session = self.ends.session()
-                    self.results.append(check_target(inspector, each.drift))
+                    self.results.append(check_target(inspector, each.drift, rights))
             if self.settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
                 self.results.extend(check_bucket(self.ends.session(), self.settings))
 

@@ -15,7 +15,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.ends import Ends, as_known
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
-from pgsnow.operations.preconditions import ready_to_load
+from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
 from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
@@ -52,7 +52,7 @@ class TargetPreview:
         try:
             self.inspector.session = self.ends.session()
             required = ready_to_load(self.inspector, drift, approved=True)
-            lacking = self._lacking(plan, required)
+            lacks = lacking(self.rights, self.inspector, plan, required)
         except Exception as error:  # as in SourceInspection
             self.ends.after(error)
             return preview.stopped(as_known(error, self.settings.secrets(), plan.config.name))
@@ -63,21 +63,13 @@ class TargetPreview:
             reads=reads,
             action=_action(required),
             ddl=required.statements,
-            grants=(*preview.grants, *lacking),
+            grants=(
+                *preview.grants,
+                *(Grant(Side.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
+            ),
             tick=_tick(plan, stage),
             first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
         )
-
-    def _lacking(self, plan: TablePlan, required: RequiredDdl) -> list[Grant]:
-        """Privileges that the role lacks. None where the role's grants are not known: `pgsnow check` says so."""
-        if self.rights.grants is None:
-            return []
-        if required.exists:
-            lack = self.rights.lacking_on(plan.target, alter=bool(required.statements))
-        else:
-            there = self.inspector.sees_schema(plan.target)
-            lack = self.rights.lacking_in(plan.target, schema_there=there)
-        return [Grant(Side.SNOWFLAKE, lack.statement, lack.certain)] if lack is not None else []
 
 
 def _action(required: RequiredDdl) -> Action:
