@@ -754,13 +754,10 @@ left join lateral (
 ) chunks on w.backfill is not null
 order by w.source_table;
 
--- name: checkpoints
--- The checkpoint of each table that has one.
-select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
-
--- name: source_definitions
--- The stored definition of each source.
-select source_table, source_schema from {schema}.sync_watermarks where source_schema is not null;
+-- name: remembered
+-- The checkpoint and the stored definition of each table. The latter as JSON of the row: an older ledger has no such column.
+select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema
+from {schema}.sync_watermarks w;
 
 -- name: logs
 -- The newest runs.

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import BadColumn, Page, Rejected
+from pgsnow.model.counted import counted, were
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.overflow import Overflow
@@ -159,9 +160,8 @@ class RejectedRows:
         limit = self._plan.config.max_rejected_rows
         if self._recorder.rows_rejected > limit:
             self.flush()
-            raise TooManyRejected(
-                f"{self._claim.table}: more than {limit} rows were rejected; the last: {rejected[-1].reason}"
-            )
+            rows, last = f"{counted(limit, 'row')} {were(limit)} rejected", rejected[-1].reason
+            raise TooManyRejected(f"{self._claim.table}: more than {rows}; the last: {last}")
         if len(self._unwritten) >= FLUSH_EVERY:
             self.flush()
 
