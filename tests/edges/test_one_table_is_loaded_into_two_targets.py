@@ -3,8 +3,8 @@
 Group: process
 Danger: a table has two entries in sync_config.yaml, for example one with hashed columns for analysts. Each run says
 that the table was altered after it was planned, and plans it again, as long as both entries exist.
-Answer: each entry has a checkpoint of its own, and the table's definition is compared once for both. Nothing needs to be
-done.
+Answer: each entry has a checkpoint of its own, and the table's definition is compared once for both. Nothing needs to
+be done.
 """
 
 from __future__ import annotations

@@ -53,6 +53,8 @@ def _doubt_other_rows(run: RunContext) -> None:
     if known is None or run.claim.checkpoint is None or plan.whole or run.options.refresh:
         return
     changed = changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.as_written))
+    if "transform" in changed and run.rejected.confidential is not None:
+        run.rejected.confidential.rewrite(run.ledger.rejected_rows, run.claim)
     rules = [f"`{key}`" for key in changed if key in SELECTING]
     if rules and known.target == str(plan.target):
         when = run.horizon.taken_at[:16].replace("T", " ")
