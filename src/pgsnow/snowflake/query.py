@@ -50,6 +50,11 @@ def select_all(session: Session, target: TargetName, fields: Sequence[Field], wh
     return session.execute(sql.select(target, fields, where)).rows
 
 
+def select_columns(session: Session, target: TargetName, names: Sequence[str]) -> list[Row]:
+    """These columns of all rows, in no particular order. Raises TargetMissing."""
+    return session.execute(sql.select_named(target, names)).rows
+
+
 def constant(value: Any, kind: str) -> str:
     """A value as SQL, of this Snowflake type."""
     for python, write in _CONSTANTS.items():

@@ -82,6 +82,8 @@ class Engine:
         due_only: bool = False,
         full_refresh: bool = False,
         resync: bool = False,
+        reread: bool = False,
+        duplicates_only: bool = False,
         leave_chunks: bool = False,
         load: bool = False,
     ) -> SyncReport:
@@ -89,14 +91,19 @@ class Engine:
 
         due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows
         that the source no longer has. resync: read everything into a shadow table, and then replace the target's
-        content with it in one step. load: load what tables with `load_every` have staged, even if it is not due.
+        content with it in one step. reread: read everything and load it again, and delete nothing.
+        duplicates_only: remove rows of the target whose key another row has too, and do nothing else. load: load what
+        tables with `load_every` have staged, even if it is not due.
         leave_chunks: begin and finish backfills, but leave their chunks to calls of `take_chunk`.
 
         Idempotent: the next tick continues where an interrupted one stopped. A table that fails is in the report, and
         the other tables continue. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied
         if no table could be claimed.
         """
-        options = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
+        options = RunOptions(
+            full_refresh=full_refresh, resync=resync, reread=reread, duplicates_only=duplicates_only,
+            load=load, leave_chunks=leave_chunks,
+        )  # fmt: skip
         chosen = self.config.select(tables)
         with self._claim(chosen, self._pauses(chosen) if due_only else {}, options) as tick:
             report = tick.run()

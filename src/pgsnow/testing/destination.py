@@ -113,8 +113,7 @@ class MemoryDestination:
         inserted, updated = target.retried(lambda: self._load_staged(batches, into))
         target.recorder.load_units += 1
         target.recorder.applied(target.result(inserted, updated))
-        if inserted + updated < sum(batch.rows for batch in batches):
-            target.check_fence()
+        target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
 
     def prune(self, fence: int) -> int:
         def delete() -> int:
@@ -123,6 +122,9 @@ class MemoryDestination:
                 return table.delete(lambda row: (row[FENCE_COLUMN] or 0) < fence)
 
         return self.target.retried(delete)
+
+    def remove_duplicates(self) -> int:
+        return self.target.remove_duplicates()
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         def select() -> set[tuple[Any, ...]]:

@@ -63,8 +63,8 @@ class MemoryMergeLoader:
             recreated = target.make_fit(inspect=True)
             result = target.retried(lambda: self._attempt(batch))
         target.recorder.loaded(batch, result)
-        if result.inserted + result.updated < batch.rows and self.shadow is None:
-            target.check_fence()
+        if self.shadow is None:
+            target.check_counts(result.inserted + result.updated, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:

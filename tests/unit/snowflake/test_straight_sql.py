@@ -72,10 +72,15 @@ def test_of_rows_with_one_key_that_of_the_newest_attempt_stays() -> None:
     assert straight_sql.any_twice(TARGET, OUTPUT[:2]) == (
         f'SELECT 1 FROM {table} GROUP BY "ID", "na me" HAVING COUNT(*) > 1 LIMIT 1'
     )
-    assert straight_sql.keep_one_a_key(TARGET, ["ID", "THEIRS", "_PGSNOW_FENCE"], OUTPUT[:1]) == (
+    assert straight_sql.keep_one_of_each(TARGET, ["ID", "THEIRS", "_PGSNOW_FENCE"], ["ID"]) == (
         f'INSERT OVERWRITE INTO {table} ("ID", "THEIRS", "_PGSNOW_FENCE")'
-        f' SELECT t."ID", t."THEIRS", t."_PGSNOW_FENCE" FROM {table} AS t'
-        ' QUALIFY ROW_NUMBER() OVER (PARTITION BY t."ID" ORDER BY t."_PGSNOW_FENCE" DESC) = 1'
+        f' SELECT t."ID", t."THEIRS", t."_PGSNOW_FENCE" FROM {table} AS t QUALIFY ROW_NUMBER() OVER'
+        ' (PARTITION BY t."ID" ORDER BY t."_PGSNOW_FENCE" DESC NULLS LAST) = 1 OR t."ID" IS NULL'
+    )
+    assert straight_sql.count_surplus(TARGET, ["ID", "na me"]) == (
+        'SELECT COALESCE(SUM("_PGSNOW_COUNT" - 1), 0) FROM (SELECT COUNT(*) AS "_PGSNOW_COUNT"'
+        f' FROM {table} WHERE "ID" IS NOT NULL AND "na me" IS NOT NULL GROUP BY "ID", "na me"'
+        " HAVING COUNT(*) > 1) AS d"
     )
 
 

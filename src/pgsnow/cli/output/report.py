@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.options import Format
@@ -40,6 +40,19 @@ def show_report(report: SyncReport, form: Format) -> None:
         stdout().print(table_of(COLUMNS, [_row(table) for table in report.tables]))
     for table in report.tables:
         _explain(table)
+    if form is Format.TABLE:
+        say(totals([table.status for table in report.tables], list(Status)))
+
+
+def totals(states: Sequence[str], order: Iterable[str]) -> str:
+    """The number of tables in all and in each state, in this order: `3 tables: 2 ok, 1 error`."""
+    counts = ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
+    return f"{counted(len(states), 'table')}{': ' if counts else ''}{counts}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 table`, `2 tables`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def exit_code(tables: Sequence[TableReport]) -> ExitCode:
@@ -72,12 +85,17 @@ def _note(table: TableReport) -> str:
 
 def _explain(table: TableReport) -> None:
     if table.status is Status.ERROR:
-        say(with_name(table.table, table.error or ""), style="red" if sys.stderr.isatty() else None)
-        if table.advice:
-            say(f"  → {table.advice}")
+        tell_error(table.table, table.error or "", table.advice)
     elif table.rows_rejected:
         say(f"{table.table}: {rows_rejected(table.rows_rejected)}")
         say(f"  → pgsnow errors list --table {table.table}")
+
+
+def tell_error(table: str, error: str, advice: str | None) -> None:
+    """Write the table's error to stderr, then its advice on a line of its own."""
+    say(with_name(table, error), style="red" if sys.stderr.isatty() else None)
+    if advice:
+        say(f"  → {advice}")
 
 
 def with_name(table: str, error: str) -> str:
@@ -86,4 +104,4 @@ def with_name(table: str, error: str) -> str:
 
 
 def rows_rejected(count: int) -> str:
-    return "1 row rejected" if count == 1 else f"{count} rows rejected"
+    return f"{counted(count, 'row')} rejected"

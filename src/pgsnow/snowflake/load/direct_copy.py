@@ -16,7 +16,7 @@ from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import UNPROVEN
-from pgsnow.snowflake.schema.target_table import describe
+from pgsnow.snowflake.load.duplicates import remove_surplus
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
@@ -104,19 +104,10 @@ def remove_duplicates(
     events = []
     if gone := delete_attempts(session, plan.target, given_up):
         events.append(f"deleted {gone} rows of abandoned load attempts")
-    if gone := _keep_one_a_key(session, plan):
+    twice = session.execute(copy_sql.any_twice(plan.target, plan.key)).rows
+    if twice and (gone := remove_surplus(session, plan)):
         events.append(f"removed {gone} duplicates of rows that moved while they were read")
     return events
-
-
-def _keep_one_a_key(session: Session, plan: TablePlan) -> int:
-    """Remove rows whose key also exists in a newer attempt, for batches of several snapshots; returns how many."""
-    if not session.execute(copy_sql.any_twice(plan.target, plan.key)).rows:
-        return 0
-    ((before,),) = session.execute(sql.count(plan.target)).rows
-    columns = [column.name for column in describe(session, plan.target) or [] if not column.computed]
-    kept = session.execute(copy_sql.keep_one_a_key(plan.target, columns, plan.key))
-    return int(before) - number_in(kept, "number of rows inserted")
 
 
 def _delete_overtaken(session: Session, plan: TablePlan, since: int) -> int:

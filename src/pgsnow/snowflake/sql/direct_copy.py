@@ -74,15 +74,29 @@ def any_twice(target: TargetName, key: Sequence[Field]) -> str:
     return f"SELECT 1 FROM {qualified(target)} GROUP BY {names} HAVING COUNT(*) > 1 LIMIT 1"
 
 
-def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Field]) -> str:
-    """Keep one row per key, that of the newest attempt. columns: all writable columns."""
+def count_surplus(target: TargetName, identity: Sequence[str]) -> str:
+    """Count the rows beyond the first of each identity. A row with a NULL in it has none, and is not counted.
+    identity: the columns that identify a row."""
+    names = [quote(name) for name in identity]
+    known = " AND ".join(f"{name} IS NOT NULL" for name in names)
+    count = quote("_PGSNOW_COUNT")
+    return (
+        f"SELECT COALESCE(SUM({count} - 1), 0) FROM (SELECT COUNT(*) AS {count} FROM {qualified(target)}"
+        f" WHERE {known} GROUP BY {', '.join(names)} HAVING COUNT(*) > 1) AS d"
+    )
+
+
+def keep_one_of_each(target: TargetName, columns: Sequence[str], identity: Sequence[str]) -> str:
+    """Keep one row of each identity, that of the newest run, and every row that has a NULL in it. columns: all
+    writable columns. Snowflake sorts NULL (a row that pgsnow did not write) first in descending order."""
     names = ", ".join(map(quote, columns))
-    keys = ", ".join(f"t.{quote(f.target)}" for f in key)
+    keys = [f"t.{quote(name)}" for name in identity]
     values = ", ".join(f"t.{quote(column)}" for column in columns)
-    table = qualified(target)
+    table, newest = qualified(target), f"ORDER BY t.{quote(FENCE_COLUMN)} DESC NULLS LAST"
     return (
         f"INSERT OVERWRITE INTO {table} ({names}) SELECT {values} FROM {table} AS t"
-        f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY t.{quote(FENCE_COLUMN)} DESC) = 1"
+        f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join(keys)} {newest}) = 1"
+        f"{''.join(f' OR {key} IS NULL' for key in keys)}"
     )
 
 

@@ -241,6 +241,10 @@ def select(target: TargetName, fields: Sequence[Field], where: str = "") -> str:
     return f"SELECT {_names(fields)} FROM {qualified(target)}{' WHERE ' + where if where else ''}"
 
 
+def select_named(target: TargetName, names: Sequence[str]) -> str:
+    return f"SELECT {', '.join(map(quote, names))} FROM {qualified(target)}"
+
+
 def key_is_one_of(key: Sequence[Field], values: Iterable[Sequence[str]]) -> str:
     """`values` are SQL constants."""
     listed = ", ".join(f"({', '.join(row)})" for row in values)

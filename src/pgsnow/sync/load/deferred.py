@@ -59,8 +59,7 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
     result = load.session.do(lambda session: load.run(session, steps))
     load.recorder.load_units += 1
     load.recorder.applied(result)
-    if result.inserted + result.updated < sum(batch.rows for batch in batches):
-        load.check_fence()
+    load.check_counts(result, sum(batch.rows for batch in batches))
 
 
 def next_row(staged: Sequence[StagedBatch]) -> int:

@@ -92,6 +92,10 @@ class Destination(Protocol):
         """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
         many."""
 
+    def remove_duplicates(self) -> int:
+        """Keep one row of each key (with mode append: of each identity), the one with the highest fence, and report
+        that as an event; returns how many were removed. Idempotent. Raises TargetMissing."""
+
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         """Those of these keys (values of the plan's target key) of which the target has a row; none if there is no
         target."""
@@ -144,6 +148,7 @@ class SnowflakeDestination:
         self.uploads = EarlyUploader(self._load)
         self.loader = partial(choose, self._load)
         self.evolve = self.target.evolve
+        self.remove_duplicates = self._load.remove_duplicates
         self.definition = self.target.definition
         self.close = self.session.close
 

@@ -51,8 +51,8 @@ class MergeLoader:
                 raise
             result = load.session.do(attempt)
         load.recorder.loaded(batch, result)
-        if result.inserted + result.updated < batch.rows and self.shadow is None:
-            load.check_fence()
+        if self.shadow is None:
+            load.check_counts(result, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:

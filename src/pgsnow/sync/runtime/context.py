@@ -47,6 +47,10 @@ class RunOptions:
     """Read everything, and delete rows that the source no longer has."""
     resync: bool = False
     """Read everything into a shadow table, then replace the target's content with it."""
+    reread: bool = False
+    """Read everything and load it again, and delete nothing."""
+    duplicates_only: bool = False
+    """Remove the target's duplicates, and do nothing else."""
     load: bool = False
     """Load staged batches now, whether they are due or not."""
     leave_chunks: bool = False
@@ -55,6 +59,11 @@ class RunOptions:
     @property
     def refresh(self) -> bool:
         """True if everything must be read."""
+        return self.full_refresh or self.resync or self.reread
+
+    @property
+    def deletes(self) -> bool:
+        """True if target rows that the source no longer has must be deleted."""
         return self.full_refresh or self.resync
 
 

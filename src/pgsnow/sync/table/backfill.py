@@ -89,7 +89,7 @@ def resume(run: RunContext, start: BackfillPlan, known: Backfill | None) -> Back
     if known.layout != layout_of(run.plan) or not start.continues(known.checkpoint):
         run.recorder.events.append("the backfill starts over: the table or its configuration was altered")
         return None
-    if (run.options.refresh and not known.prunes) or (run.replaces_content and not known.replaces):
+    if (run.options.deletes and not known.prunes) or (run.replaces_content and not known.replaces):
         return None
     if known.replaces:
         run.destination.keep_shadow(known.fence)

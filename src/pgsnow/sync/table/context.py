@@ -100,7 +100,7 @@ class RunContext:
         """True if target rows that a full read does not find are deleted."""
         if self.backfill is not None and self.backfill.prunes:
             return True
-        return self.options.refresh or (self.drift.prune and not self.plan.whole)
+        return self.options.deletes or (self.drift.prune and not self.plan.whole)
 
     def reader(self) -> Reader:
         """The reader of the changes since the checkpoint, or of everything."""
@@ -117,7 +117,7 @@ class RunContext:
             first=self.checkpoint is None,
             resumable=reader.resumable,
             replaces=self.replaces_content,
-            requested=self.options.refresh,
+            requested=self.options.deletes,
             reshaped=self.reshaped,
         )
 

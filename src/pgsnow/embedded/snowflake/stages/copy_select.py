@@ -29,8 +29,8 @@ MAY_BE_SELECTED = (
 def copy_transformed() -> None:
     """Stock: accepts a column only with a cast and a plain name, but accepts any SELECT.
 
-    Here: columns of the file (`$1:"name"`), casts, PARSE_JSON of one argument, CONVERT_TIMEZONE, CURRENT_TIMESTAMP and constants, from
-    a stage. The real service accepts some more functions, and rejects all others too (Snowflake docs, "Transforming
+    Here: columns of the file (`$1:"name"`), casts, PARSE_JSON of one argument, CONVERT_TIMEZONE, CURRENT_TIMESTAMP and
+    constants, from a stage. The real service accepts some more functions, and rejects all others too (Snowflake docs, "Transforming
     data during a load"). A column that the file does not have is an error here, and NULL on the real service.
     """
     rewrite_tree(lambda _, node: _of_the_file(node))
