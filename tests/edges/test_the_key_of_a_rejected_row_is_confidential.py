@@ -2,7 +2,7 @@
 
 Group: values
 Danger: `transform: {hash: [email]}` keeps e-mail addresses out of Snowflake. A row that is rejected has its address in
-`sync_errors`, in `pgsnow errors list`, and in the text of the transform's exception, for everybody who may read those.
+`sync_errors`, in `pgsnow errors list`, and in the text of the transform's exception, for everyone who may read those.
 Answer: in `sync_errors` a hashed key column has its hash, the same as in Snowflake for texts and integers; hidden
 columns are left out of the payload and of the reason. `errors replay` finds the row by comparing hashes. Entries from
 before the rule are rewritten when the rule is set.

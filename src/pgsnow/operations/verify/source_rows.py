@@ -18,7 +18,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.as_text import read_text
 from pgsnow.postgres.read.reader import open_reader
-from pgsnow.sync.pipeline.confidential import Confidential
+from pgsnow.sync.pipeline.confidential import ConfidentialColumns
 from pgsnow.sync.pipeline.row_keys import Items, items_of, key_of
 from pgsnow.sync.runtime.planner import Prepared
 
@@ -74,6 +74,6 @@ def _without(page: Page, plan: TablePlan, bad: KeyItems) -> Any:
     if not bad or not plan.pk:
         return page.rows
     pk, rule = plan.pk, plan.config.transform
-    stored = (lambda key: key) if rule is None else Confidential(rule).key
+    stored = (lambda key: key) if rule is None else ConfidentialColumns(rule).key
     good = [at for at in range(page.rows.num_rows) if items_of(stored(key_of(page.rows, at, pk))) not in bad]
     return page.rows.take(good)

@@ -26,7 +26,7 @@ _HASH = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Confidential:
+class ConfidentialColumns:
     """The rules of one table. A column under `hash` is stored as its hash in keys, which for texts and integers is the
     one in the target; the values of all hidden columns are left out of payloads and reasons."""
 

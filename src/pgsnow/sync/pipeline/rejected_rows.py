@@ -19,7 +19,7 @@ from pgsnow.model.types.overflow import Overflow
 from pgsnow.postgres.convert.convert import keyless_row
 from pgsnow.postgres.read.by_key import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
-from pgsnow.sync.pipeline.confidential import Confidential
+from pgsnow.sync.pipeline.confidential import ConfidentialColumns
 from pgsnow.sync.pipeline.row_keys import Items, Key, items_of, key_of, rows_with_keys, target_values
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.transform.outcome import by_row, without_rows
@@ -55,10 +55,10 @@ class RejectedRows:
         self._accepted_again: list[Key] = []
         self.rejected_keys: set[Items] = set()
         """Items of every key rejected in this run, as the ledger stores it."""
-        self.confidential: Confidential | None = None
+        self.confidential: ConfidentialColumns | None = None
         """Set if the table has columns whose values may not be stored."""
         if transform.sensitive and plan.config.transform is not None:
-            self.confidential = Confidential(plan.config.transform)
+            self.confidential = ConfidentialColumns(plan.config.transform)
         self._open: list[Key] = []
         if claim.has_open_errors:
             self.reload_open_errors()
