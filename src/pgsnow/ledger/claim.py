@@ -61,6 +61,10 @@ class Claim:
     """The fields of each pgsnow.model.owner.Place that this row of the ledger was used for, the present one first."""
     idle_seconds: float | None = None
     """Seconds since the start of the last run that succeeded; None: there was none."""
+    lasting_failures: int = 0
+    """Failed runs in a row whose error was not likely to pass by itself."""
+    failed_entry: str | None = None
+    """Hash of the table's configuration with which the last of them failed."""
     reset_to: str | None = None
     """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
     unreadable: PgsnowError | None = None
@@ -83,12 +87,16 @@ class ChunkClaim:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A table that was not granted: `holder` has it (and since when), or it ran less than min_age seconds
-    ago.
+    """A table that was not granted: `holder` has it (and since when), or it ran less than min_age seconds ago, a
+    person has paused it, or it has failed several times in a row.
     """
 
     table: str
     reason: str
-    """held, not due or paused."""
+    """locked, not due, paused or backing off."""
     holder: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
+    """When the next attempt at a table that is backing off is due."""
+    error: str | None = None
+    """The error of that table's last run."""

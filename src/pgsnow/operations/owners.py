@@ -13,22 +13,14 @@ from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.owner import Place, owner_in
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
+from pgsnow.snowflake.schema.required_ddl import TargetMark
 from pgsnow.snowflake.schema.target_table import target_state
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.runtime.owner import placed, settle_owner
 
 
 @dataclass(frozen=True, slots=True)
-class TargetMark:
-    """text: the mark ("": the ledger has no id yet). role: owner of a target that is not marked yet; only it may write
-    the mark."""
-
-    text: str
-    role: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Owners:
+class ConfiguredOwners:
     """Answers for the tables of one configuration, as a run would find them now. claims: by table, with what the ledger
     knows; without the right to write."""
 
@@ -39,7 +31,7 @@ class Owners:
     ledger: str
 
     @classmethod
-    def of(cls, config: SyncConfig, settings: Settings, ledger: Ledger, horizon: Horizon) -> Owners:
+    def of(cls, config: SyncConfig, settings: Settings, ledger: Ledger, horizon: Horizon) -> ConfiguredOwners:
         """Where there is no ledger yet, it may be one that was lost, and gets its id again. Raises what reading the
         ledger raises."""
         nothing: tuple[str, dict[str, Claim]] = ("", {})

@@ -4,24 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from pgsnow.model.errors import TargetMissing
+from pgsnow.model.errors import SchemaChangePending, TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import STAGE, quote, schema_of, text
 from pgsnow.snowflake.schema.evolve import evolution
-from pgsnow.snowflake.schema.target_table import Shape, describe, refuse_other_kinds
+from pgsnow.snowflake.schema.target_table import (
+    Shape,
+    describe,
+    refuse_other_kinds,
+    require_database,
+    schemas_of,
+)
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
 
 @dataclass(frozen=True, slots=True)
+class TargetMark:
+    """text: the end of the comment by which a target names its owner ("": not known). role: owner of a target that is
+    not marked yet; only this role may write the mark."""
+
+    text: str = ""
+    role: str | None = None
+
+
+class Owners(Protocol):
+    """Knows the owners of targets."""
+
+    def look(self, session: Session, plan: TablePlan) -> TargetMark:
+        """The mark that a run gives the target. Raises NotTheOwner if it belongs to another owner."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequiredDdl:
-    """exists: the target exists. statements: the statements that a run would send to it first, in order."""
+    """exists: the target exists. statements: the statements that a run would send to it first, in order. mark: that of
+    its owner."""
 
     exists: bool
     statements: tuple[str, ...]
+    mark: TargetMark = TargetMark()
 
 
 @dataclass(slots=True)
@@ -30,6 +55,7 @@ class TargetInspector:
     statements of the first target that needs them."""
 
     session: Session
+    owners: Owners | None = None
     _schemas: dict[str, frozenset[str]] = field(default_factory=dict)
     _created: set[str] = field(default_factory=set)
     """Missing schemas whose CREATE statement was returned already."""
@@ -37,19 +63,16 @@ class TargetInspector:
     """Schemas whose stage exists, or whose CREATE statement was returned already."""
 
     def required(
-        self,
-        plan: TablePlan,
-        actions: Sequence[TargetAction] = (),
-        *,
-        relaxed: bool = False,
-        comment: str = "",
+        self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False, mark: str = ""
     ) -> RequiredDdl:
         """The statements that a run would send now to execute the actions and to make the target fit. Sends none of
         them.
 
-        relaxed: as in `Shape.alterations`. comment: of a target that must be created. Raises TargetConflict.
+        relaxed: as in `Shape.alterations`. mark: of the owner, if `owners` is not set. Raises TargetConflict;
+        TargetMissing if the database does not exist; NotTheOwner.
         """
-        shape = Shape.of(plan, comment)
+        owned = self.owners.look(self.session, plan) if self.owners is not None else TargetMark(mark)
+        shape = Shape.of(plan, owned.text)
         there = describe(self.session, plan.target)
         if there is None:
             statements = [*self._schema(plan.target), shape.create_table]
@@ -58,7 +81,7 @@ class TargetInspector:
             evolved = evolution(plan.target, actions, there)
             fit = shape.alterations(evolved.columns, relaxed=relaxed)
             statements = [change.statement for change in (*evolved.changes, *fit.changes)]
-        return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)))
+        return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)), owned)
 
     def sees_schema(self, target: TargetName) -> bool:
         """True if the target's schema exists and the role can see it."""
@@ -68,29 +91,31 @@ class TargetInspector:
 
     def _schema(self, target: TargetName) -> Iterator[str]:
         if not self.sees_schema(target) and schema_of(target) not in self._created:
+            require_database(self.session, target)
             self._created.add(schema_of(target))
             yield sql.create_schema(target)
+
+    def has_stage(self, target: TargetName) -> bool:
+        """True if pgsnow's stage exists in the target's schema and the role can see it."""
+        try:
+            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {schema_of(target)}")
+        except TargetMissing:
+            return False
+        return STAGE in shown.column("name")
 
     def _stage(self, target: TargetName) -> Iterator[str]:
         where = schema_of(target)
         if where in self._stages:
             return
         self._stages.add(where)
-        try:
-            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {where}")
-            names = shown.column("name")
-        except TargetMissing:
-            names = []
-        if STAGE not in names:
+        if not self.has_stage(target):
             yield sql.create_stage(target)
 
 
-def schemas_of(session: Session, database: str) -> frozenset[str]:
-    """The schemas that the role can see; empty if the database does not exist (every one has INFORMATION_SCHEMA)."""
-    try:
-        return frozenset(session.execute(f"SHOW SCHEMAS IN DATABASE {quote(database)}").column("name"))
-    except TargetMissing:
-        return frozenset()
+def require_approval(table: str, statements: Sequence[str]) -> None:
+    """With `schema_changes: manual`, only `pgsnow apply` may send DDL. Raises SchemaChangePending if there is any."""
+    if statements:
+        raise SchemaChangePending(f"{table}: the target needs {'; '.join(statements)}")
 
 
 def use_warehouse(session: Session, name: str) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost, SchemaChangePending, TargetAccessDenied, TargetQueryFailed
+from pgsnow.model.errors import LeaseLost, TargetAccessDenied, TargetQueryFailed
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetState
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
-from pgsnow.snowflake.schema.required_ddl import TargetInspector
+from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit, refuse_other_kinds, target_state
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
@@ -83,21 +83,20 @@ class Target:
         self.look(session)
         if self.is_fit and not relaxed:
             return
+        mark = self._table.mark_of(str(self._plan.target)) if self._state is None else ""
         if self._manual:
-            mark = self._table.mark_of(str(self._plan.target))
-            required = TargetInspector(session).required(self._plan, relaxed=relaxed, comment=mark)
+            required = TargetInspector(session).required(self._plan, relaxed=relaxed, mark=mark)
             self._require_approval(required.statements)
         there = describe(session, self._plan.target)
         if there is None:
             self.read_all()
-            self._shape = replace(self._shape, comment=self._table.mark_of(str(self._plan.target)))
         else:
             refuse_other_kinds(session, self._plan.target)
-        columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
-        self._created = self._created or there is None
+        columns, events = make_fit(session, replace(self._shape, comment=mark), there, relaxed=relaxed)
         if there is None:
             self._looked = False
             self.look(session)  # another session may have created it
+        self._created = self._created or there is None
         self._recorder.events.extend(events)
         if columns != self.columns:
             self._table.remember_target(columns)
@@ -179,7 +178,5 @@ class Target:
         self._recorder.events.extend(change.event for change in evolved.changes)
 
     def _require_approval(self, statements: Sequence[str]) -> None:
-        """With `schema_changes: manual`, only `pgsnow apply` may send DDL."""
-        if statements and self._manual:
-            listed = "; ".join(statements)
-            raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")
+        if self._manual:
+            require_approval(self._plan.config.name, statements)
