@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost, SchemaChangePending
+from pgsnow.model.errors import LeaseLost, SchemaChangePending, TargetConflict
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
@@ -63,7 +63,7 @@ class Target:
         TargetGone.
         """
         if inspect:
-            self.forget_columns()  # if the target turns out to be unusable, the next run looks before it stages rows
+            self.columns = None
         self._created = False
         self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._created
@@ -72,15 +72,19 @@ class Target:
         """Like `make_fit`, but within an action that has a session already."""
         if self.is_fit and not relaxed:
             return
-        if self._manual:
-            required = TargetInspector(session).required(self._plan, relaxed=relaxed)
-            self._require_approval(required.statements)
-        there = describe(session, self._plan.target)
-        if there is None:
-            self.read_all()
-        else:
-            refuse_other_kinds(session, self._plan.target)
-        columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
+        try:
+            if self._manual:
+                required = TargetInspector(session).required(self._plan, relaxed=relaxed)
+                self._require_approval(required.statements)
+            there = describe(session, self._plan.target)
+            if there is None:
+                self.read_all()
+            else:
+                refuse_other_kinds(session, self._plan.target)
+            columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
+        except TargetConflict:
+            self.forget_columns()  # the next run looks at the target before it stages rows
+            raise
         self._created = self._created or there is None
         self._recorder.events.extend(events)
         if columns != self.columns:
