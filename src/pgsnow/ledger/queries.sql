@@ -666,6 +666,40 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
+-- name: confidential_rows
+-- Entries that were stored before these columns were hidden: the key has no hash, or the payload has a value.
+select id, key, payload, reason from {schema}.sync_errors
+where source_table = %(table)s and (
+    exists (
+        select from unnest(%(hashed)s::text[]) as n
+        where length(key ->> n) <> 64 or key ->> n !~ '^[0-9a-f]+$'
+    )
+    or jsonb_typeof(payload) = 'object' and exists (
+        select from unnest(%(hidden)s::text[]) as n where payload ? n and payload ->> n is distinct from '(redacted)'
+    )
+)
+order by id limit %(limit)s;
+
+-- name: rewrite_rejected_rows
+-- Replaces what is stored of rejected rows. An open one whose key is open already is dismissed. ours: as in
+-- add_rejected_rows.
+with mine as (
+    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s for share
+), written as (
+    update {schema}.sync_errors e
+    set key = r.key, key_digest = r.digest, payload = r.payload, reason = r.reason, bad_columns = '[]',
+        state = case when e.state = 'open' and exists (
+            select from {schema}.sync_errors o
+            where o.source_table = e.source_table and o.state = 'open' and o.key_digest = r.digest and o.id <> e.id
+        ) then 'dismissed' else e.state end
+    from mine cross join jsonb_to_recordset(%(rows)s) as r(
+        id bigint, key jsonb, digest text, payload jsonb, reason text
+    )
+    where e.id = r.id
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
 -- name: mark_stale
 -- Records for open errors whether the target has an older version of their rows. digests: of the keys that it has; the
 -- others have none. only_unknown: leave errors alone of which it is known. ours: as in add_rejected_rows.
@@ -754,13 +788,10 @@ left join lateral (
 ) chunks on w.backfill is not null
 order by w.source_table;
 
--- name: checkpoints
--- The checkpoint of each table that has one.
-select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
-
--- name: source_definitions
--- The stored definition of each source.
-select source_table, source_schema from {schema}.sync_watermarks where source_schema is not null;
+-- name: remembered
+-- The checkpoint and the stored definition of each table. The latter as JSON of the row: an older ledger has no such column.
+select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema
+from {schema}.sync_watermarks w;
 
 -- name: logs
 -- The newest runs.

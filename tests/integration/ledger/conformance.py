@@ -404,7 +404,7 @@ class LedgerConformance:
     def test_how_far_tables_are_can_be_seen_without_a_claim(self, ann: Ledger, bob: Ledger) -> None:
         [claim, _], _ = ann.leases.claim(["a", "b"], run_id="r", holder="ann")
         ann.checkpoints.advance(claim, checkpoint(x=5))
-        assert bob.checkpoints.all() == {"a": checkpoint(x=5)}
+        assert bob.checkpoints.remembered()["a"].checkpoint == checkpoint(x=5)
 
     def test_forgetting_makes_the_next_read_a_full_one(self, ann: Ledger) -> None:
         claim = take(ann)
@@ -652,15 +652,15 @@ class LedgerConformance:
         with pytest.raises(LeaseLost):
             ann.checkpoints.advance(claim, checkpoint(x=1), replace(SOURCE, oid=2))
         ann.checkpoints.forget(claim)
-        assert ann.checkpoints.source_definitions() == {USERS: SOURCE}
+        assert ann.checkpoints.remembered()[USERS].definition == SOURCE
         ann.leases.release([claim])
         claim = take(bob)
         assert claim.stored_definition == SOURCE
         moved = replace(SOURCE, oid=3)
         assert bob.checkpoints.advance_idle([(claim, checkpoint(x=3))], {USERS: moved}) == []
-        assert bob.checkpoints.source_definitions() == {USERS: moved}
+        assert bob.checkpoints.remembered()[USERS].definition == moved
         bob.checkpoints.remember_source(claim, SOURCE)
-        assert bob.checkpoints.source_definitions() == {USERS: SOURCE}
+        assert bob.checkpoints.remembered()[USERS].definition == SOURCE
 
     # --- runs ---
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.options import Format
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_json, write_records
+from pgsnow.model.counted import counted
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.report import FAILING, SKIPPED, Status, SyncReport, TableReport
 
@@ -42,21 +43,21 @@ def show_report(report: SyncReport, form: Format) -> None:
         write_records(form, [table.to_json() for table in report.tables], table_of((), ()))
     else:
         stdout().print(table_of(COLUMNS, [_row(table) for table in report.tables]))
+        write_totals(form, [table.status for table in report.tables], list(Status))
     for table in report.tables:
         _explain(table)
-    if form is Format.TABLE:
-        say(totals([table.status for table in report.tables], list(Status)))
+
+
+def write_totals(form: Format, states: Sequence[str], order: Iterable[str]) -> None:
+    """Write the totals to stdout, below a table for people."""
+    if form is Format.TABLE and states:
+        stdout().print(f"\n{totals(states, order)}", soft_wrap=True)
 
 
 def totals(states: Sequence[str], order: Iterable[str]) -> str:
     """The number of tables in all and in each state, in this order: `3 tables: 2 ok, 1 error`."""
     counts = ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
     return f"{counted(len(states), 'table')}{': ' if counts else ''}{counts}"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 table`, `2 tables`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def exit_code(tables: Sequence[TableReport]) -> ExitCode:
@@ -107,8 +108,15 @@ def tell_error(table: str, error: str, advice: str | None) -> None:
 
 
 def with_name(table: str, error: str) -> str:
-    """The error, with the table's name in front unless it begins with it."""
-    return error if error.startswith(f"{table}: ") else f"{table}: {error}"
+    """The error, with the table's name in front once."""
+    return f"{table}: {without_name(table, error)}"
+
+
+def without_name(table: str, error: str) -> str:
+    """The error without the table's name in front."""
+    while error.startswith(f"{table}: "):
+        error = error.removeprefix(f"{table}: ")
+    return error
 
 
 def rows_rejected(count: int) -> str:

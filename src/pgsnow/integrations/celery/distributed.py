@@ -25,7 +25,7 @@ def add_distributed_tasks(
 ) -> Any:
     """Registers `task_name`, `task_name.table` and `task_name.chunk`; returns the first."""
     messages = Messages(
-        app, tasks.config, f"{task_name}.table", f"{task_name}.chunk", table_queue, chunk_queue
+        app, tasks.source, f"{task_name}.table", f"{task_name}.chunk", table_queue, chunk_queue
     )
     _add_table_task(app, tasks, messages)
     _add_chunk_task(app, tasks, messages)
@@ -33,7 +33,7 @@ def add_distributed_tasks(
 
 
 def _add_tick_task(app: Celery, tasks: EngineTasks, messages: Messages, name: str) -> Any:
-    @app.task(name=name, **task_options(tasks.config))  # type: ignore[misc, untyped-decorator, unused-ignore]
+    @app.task(name=name, **task_options(tasks.source))  # type: ignore[misc, untyped-decorator, unused-ignore]
     def sync_postgres_to_snowflake(
         self: Any, tables: Sequence[str] | None = None, load: bool = False
     ) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _add_tick_task(app: Celery, tasks: EngineTasks, messages: Messages, name: st
 
 def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None:
     @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
-        name=messages.table_task, **task_options(tasks.config)
+        name=messages.table_task, **task_options(tasks.source)
     )
     def sync_table(self: Any, table: str, requested: bool = False, load: bool = False) -> dict[str, Any]:
         """Sync one table, or begin its backfill and send messages for its chunks. Does nothing if another worker holds
@@ -73,7 +73,7 @@ def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None
 
 def _add_chunk_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None:
     @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
-        name=messages.chunk_task, **task_options(tasks.config)
+        name=messages.chunk_task, **task_options(tasks.source)
     )
     def sync_chunk(self: Any, table: str) -> None:
         """Load one chunk of the table's backfill, and send the message for the next step."""

@@ -19,9 +19,16 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from pgsnow.model.errors import PgsnowError, TargetLoginRefused
+from pgsnow.model.errors import (
+    PgsnowError,
+    TargetAccessDenied,
+    TargetLoginRefused,
+    TargetQueryFailed,
+    TargetUnavailable,
+)
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.session import Session, connect
+from pgsnow.snowflake.sql.statements import cancel_statements
 from pgsnow.sync.runtime.recorder import Recorder
 
 T = TypeVar("T")
@@ -35,7 +42,8 @@ LONGEST_WAIT = 10.0
 class RunSession:
     """Holds at most one session, which executes one action at a time, from any thread: waiting for an upload is
     cheaper than a second login. session: an open session taken over from another run. refused: the login that
-    Snowflake refused, by the tick's id; it is shared by all tables of a tick, because refused logins lock a user."""
+    Snowflake refused, by the tick's id; it is shared by all tables of a tick, because refused logins lock a user.
+    unsettled: numbers of sessions whose last statement may still be running; it is cancelled before the next action."""
 
     settings: SnowflakeSettings
     recorder: Recorder
@@ -43,6 +51,7 @@ class RunSession:
     session: Session | None = None
     refused: dict[str, TargetLoginRefused] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    unsettled: set[int] = field(default_factory=set)
 
     def do(self, action: Callable[[Session], T]) -> T:
         """The action's result. It is retried where that is safe, so it must be safe to execute twice."""
@@ -64,11 +73,27 @@ class RunSession:
                     self.refused[tick] = error
                     raise
             try:
+                if self.unsettled:
+                    self._settle(self.session)
                 return action(self.session)
-            except PgsnowError:
+            except PgsnowError as error:
+                if isinstance(error, TargetUnavailable):
+                    self.unsettled.add(self.session.number)
                 # A session that has failed may hold a transaction or a broken socket; the next attempt gets a new one.
                 self.close()
                 raise
+
+    def _settle(self, session: Session) -> None:
+        """Cancel what other sessions have left running, so that none of it commits after a second attempt at it."""
+        for number in sorted(self.unsettled):
+            try:
+                session.execute(cancel_statements(number))
+            except (TargetQueryFailed, TargetAccessDenied) as refused:
+                self.recorder.events.append(
+                    f"the last statement of Snowflake session {number} could not be cancelled, and may commit late:"
+                    f" {refused}"
+                )
+            self.unsettled.discard(number)
 
     def hand_over(self) -> Session | None:
         """The open session, if any. From now on the caller owns it and must close it."""

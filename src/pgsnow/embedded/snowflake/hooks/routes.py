@@ -12,6 +12,7 @@ from starlette.routing import Route
 LOGIN = "/session/v1/login-request"
 QUERY = "/queries/v1/query-request"
 UPLOAD = "/fs_bucket/{path:path}"
+ABORT = "/queries/v1/abort-request"
 
 Endpoint = Callable[[Request], Awaitable[JSONResponse]]
 
