@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost, TargetAccessDenied, TargetQueryFailed
+from pgsnow.model.errors import LeaseLost, TargetAccessDenied, TargetConflict, TargetQueryFailed
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetState
@@ -73,7 +73,7 @@ class Target:
         TargetGone.
         """
         if inspect:
-            self.forget_columns()  # if the target turns out to be unusable, the next run looks before it stages rows
+            self.columns = None
         self._created = False
         self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._created
@@ -84,15 +84,19 @@ class Target:
         if self.is_fit and not relaxed:
             return
         mark = self._table.mark_of(str(self._plan.target)) if self._state is None else ""
-        if self._manual:
-            required = TargetInspector(session).required(self._plan, relaxed=relaxed, mark=mark)
-            self._require_approval(required.statements)
-        there = describe(session, self._plan.target)
-        if there is None:
-            self.read_all()
-        else:
-            refuse_other_kinds(session, self._plan.target)
-        columns, events = make_fit(session, replace(self._shape, comment=mark), there, relaxed=relaxed)
+        try:
+            if self._manual:
+                required = TargetInspector(session).required(self._plan, relaxed=relaxed, mark=mark)
+                self._require_approval(required.statements)
+            there = describe(session, self._plan.target)
+            if there is None:
+                self.read_all()
+            else:
+                refuse_other_kinds(session, self._plan.target)
+            columns, events = make_fit(session, replace(self._shape, comment=mark), there, relaxed=relaxed)
+        except TargetConflict:
+            self.forget_columns()  # the next run looks at the target before it stages rows
+            raise
         if there is None:
             self._looked = False
             self.look(session)  # another session may have created it
