@@ -45,7 +45,7 @@ FILE_FORMAT = (
     "(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
 )
 """By default a COPY by column name loads the text `\\N` as NULL, timestamps as wrong values and bytea as text. Each
-option is stated, because a default may change: docs/decisions/30-every-option-of-copy-is-stated.md"""
+option is stated, because a default may change: docs/decisions/32-every-option-of-copy-is-stated.md"""
 COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
 """A stage of the user's may set copy options for every COPY from it; these options take precedence."""
 
