@@ -22,6 +22,8 @@ ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 OWNERSHIP = "OWNERSHIP"
 ROLES = ("ROLE", "DATABASE_ROLE", "APPLICATION_ROLE")
 """Kinds of roles, as SHOW GRANTS names them."""
+TABLE = "TABLE"
+"""Kind of object, as SHOW GRANTS names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Rights:
         """Privileges that the role lacks to load this existing table. alter: also to alter it, which requires
         ownership."""
         where = qualified(target)
-        lack = self._lack("TABLE", where, (OWNERSHIP,) if alter else ON_TABLE)
+        lack = self._lack(TABLE, where, (OWNERSHIP,) if alter else ON_TABLE)
         if lack is None or not alter:
             return lack
         statement = f"GRANT OWNERSHIP ON TABLE {where} TO ROLE {quote(self.role)} COPY CURRENT GRANTS"

@@ -107,7 +107,7 @@ def test_staging_starts_empty_keeps_json_as_text_and_has_no_time_travel() -> Non
 
 
 def test_put_quotes_spaces_and_quotes_in_a_path() -> None:
-    assert sql.put(TARGET, BATCH, Path("/tmp/a b/it's.parquet")) == (
+    assert sql.put(Path("/tmp/a b/it's.parquet"), stage_path(TARGET, BATCH)) == (
         'PUT \'file:///tmp/a b/it\'\'s.parquet\' @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-3/'
         " AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL=4"
     )
@@ -116,7 +116,7 @@ def test_put_quotes_spaces_and_quotes_in_a_path() -> None:
 @pytest.mark.parametrize("path", ["/tmp/*.parquet", "/tmp/a?b", "/tmp/[x]/p"])
 def test_put_refuses_a_path_that_the_client_would_take_for_a_pattern(path: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
-        sql.put(TARGET, BATCH, Path(path))
+        sql.put(Path(path), stage_path(TARGET, BATCH))
 
 
 def test_copy_reads_logical_types_and_binaries_and_stops_at_the_first_bad_row() -> None:

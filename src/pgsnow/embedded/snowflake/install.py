@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import late, refusals, retries, sessions
+from pgsnow.embedded.snowflake.sessions import late, retries, scripted_errors, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -26,7 +26,7 @@ def install(
     idle_seconds: float,
     stores: buckets.Buckets,
     delayed: late.LateStatements,
-    refused: refusals.Refusals,
+    scripted: scripted_errors.ScriptedErrors,
 ) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
     request."""
@@ -37,7 +37,7 @@ def install(
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     _whole_statements()
-    _requests(journal, idle_seconds, delayed, refused)
+    _requests(journal, idle_seconds, delayed, scripted)
 
 
 def _values() -> None:
@@ -64,6 +64,7 @@ def _statements() -> None:
     insert_overwrite.select_before_emptying()
     stages.describe_stages_fully()
     stages.put_to_quoted_places()
+    stages.put_to_the_users_stage()
     stages.list_below_a_path()
     stages.remove_staged_files()
     stages.drop_stages()
@@ -95,13 +96,16 @@ def _whole_statements() -> None:
 
 
 def _requests(
-    journal: Journal, idle_seconds: float, delayed: late.LateStatements, refused: refusals.Refusals
+    journal: Journal,
+    idle_seconds: float,
+    delayed: late.LateStatements,
+    scripted: scripted_errors.ScriptedErrors,
 ) -> None:
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
     sessions.refuse_unknown_roles()
-    refusals.refuse_on_request(refused)
+    scripted_errors.answer_with(scripted)
     sessions.count_logins(journal)
     sessions.note_statements(journal)
     sessions.end_forgotten_transactions(idle_seconds)

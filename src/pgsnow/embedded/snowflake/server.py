@@ -13,7 +13,7 @@ from starlette.routing import Route
 from pgsnow.embedded.snowflake.install import install
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.sessions.late import LateStatements
-from pgsnow.embedded.snowflake.sessions.refusals import Refusals
+from pgsnow.embedded.snowflake.sessions.scripted_errors import ScriptedErrors
 from pgsnow.embedded.snowflake.stages.buckets import Buckets
 from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
 
@@ -27,15 +27,15 @@ def create_app(directory: Path, idle_seconds: float) -> Starlette:
     store = StoredSnowflake(directory.absolute())
     fakesnow.server.shared_fs = store
     buckets = Buckets(directory.absolute() / "_buckets")
-    late, refusals = LateStatements(), Refusals()
-    install(journal, idle_seconds, buckets, late, refusals)
+    late, scripted = LateStatements(), ScriptedErrors()
+    install(journal, idle_seconds, buckets, late, scripted)
     app: Starlette = fakesnow.server.app
-    app.router.routes.extend(_own_routes(store, journal, buckets, late, refusals))
+    app.router.routes.extend(_own_routes(store, journal, buckets, late, scripted))
     return app
 
 
 def _own_routes(
-    store: StoredSnowflake, journal: Journal, buckets: Buckets, late: LateStatements, refusals: Refusals
+    store: StoredSnowflake, journal: Journal, buckets: Buckets, late: LateStatements, scripted: ScriptedErrors
 ) -> list[Route]:
     def stats(_: Request) -> JSONResponse:
         return JSONResponse(journal.report(len(fakesnow.server.sessions)))
@@ -63,8 +63,8 @@ def _own_routes(
         late.wanted = None
         return JSONResponse({"released": late.release()})
 
-    async def refuse(request: Request) -> JSONResponse:
-        refusals.set(await request.json())
+    async def script(request: Request) -> JSONResponse:
+        scripted.set(await request.json())
         return JSONResponse({})
 
     return [
@@ -75,5 +75,5 @@ def _own_routes(
         Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
         Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
-        Route("/pgsnow/refusals", refuse, methods=["PUT"]),
+        Route("/pgsnow/errors", script, methods=["PUT"]),
     ]

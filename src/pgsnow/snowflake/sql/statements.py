@@ -143,14 +143,14 @@ def drop_staging(target: TargetName, batch: str) -> str:
     return f"DROP TABLE IF EXISTS {qualified(staging_table(target, batch))}"
 
 
-def put(target: TargetName, batch: str, path: Path) -> str:
-    """The file is compressed Parquet, so it is not compressed again. The client treats `*`, `?` and `[` in the path
-    as a pattern, so such a path is a ValueError."""
+def put(path: Path, folder: str) -> str:
+    """The upload of a file into a folder of a stage. Part files are compressed Parquet, so nothing is compressed. The
+    client treats `*`, `?` and `[` in the path as a pattern, so such a path is a ValueError."""
     local = path.absolute().as_posix()
     if any(c in local for c in "*?["):
         raise ValueError(f"{local!r}: PUT would interpret this path as a pattern")
     options = f"AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
-    return f"PUT {text('file://' + local)} {stage_path(target, batch)} {options}"
+    return f"PUT {text('file://' + local)} {folder} {options}"
 
 
 def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool = False) -> str:

@@ -126,7 +126,9 @@ class SnowflakeDestination:
     ) -> None:
         """after: the previous destination of the same thread, whose session is taken over."""
         session = after.session.hand_over() if isinstance(after, SnowflakeDestination) else None
-        self.session: RunSession = RunSession(engine.settings.snowflake, recorder, engine.stop, session)
+        self.session: RunSession = RunSession(
+            engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
+        )
         self.target = Target(plan, table, self.session, recorder)
         self.batches = OpenBatches(
             table,

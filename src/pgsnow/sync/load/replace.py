@@ -6,6 +6,7 @@ from __future__ import annotations
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.counted import counted
 from pgsnow.snowflake.load.replace import (
     append_steps,
     create_step,
@@ -63,7 +64,9 @@ class ReplaceLoader(StagingTableLoader):
         result = load.session.do(self._replace)
         load.recorder.applied(result)
         load.recorder.replaced = True
-        load.recorder.events.append(f"replaced the content of {load.plan.target}: {result.inserted} rows")
+        load.recorder.events.append(
+            f"replaced the content of {load.plan.target}: {counted(result.inserted, 'row')}"
+        )
         return Complete(replaced=True)
 
     def _replace(self, session: Session) -> LoadResult:

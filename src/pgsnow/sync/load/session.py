@@ -19,7 +19,13 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from pgsnow.model.errors import PgsnowError, TargetAccessDenied, TargetQueryFailed, TargetUnavailable
+from pgsnow.model.errors import (
+    PgsnowError,
+    TargetAccessDenied,
+    TargetLoginRefused,
+    TargetQueryFailed,
+    TargetUnavailable,
+)
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.sql.statements import cancel_statements
@@ -35,13 +41,15 @@ LONGEST_WAIT = 10.0
 @dataclass(slots=True)
 class RunSession:
     """Holds at most one session, which executes one action at a time, from any thread: waiting for an upload is
-    cheaper than a second login. session: an open session taken over from another run. unsettled: numbers of sessions
-    whose last statement may still be running; it is cancelled before the next action."""
+    cheaper than a second login. session: an open session taken over from another run. refused: the login that
+    Snowflake refused, by the tick's id; it is shared by all tables of a tick, because refused logins lock a user.
+    unsettled: numbers of sessions whose last statement may still be running; it is cancelled before the next action."""
 
     settings: SnowflakeSettings
     recorder: Recorder
     stop: threading.Event
     session: Session | None = None
+    refused: dict[str, TargetLoginRefused] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     unsettled: set[int] = field(default_factory=set)
 
@@ -53,9 +61,17 @@ class RunSession:
         """The action's result, without a retry."""
         with self.lock:
             if self.session is None:
-                tag = f"pgsnow:{self.recorder.table}:{self.recorder.run_id}"
-                with self.recorder.timed("connect"):
-                    self.session = connect(self.settings, query_tag=tag)
+                tick, known = self.recorder.run_id, self.refused.get(self.recorder.run_id)
+                if known is not None:
+                    raise TargetLoginRefused(str(known), advice=known.advice, code=known.code)
+                try:
+                    with self.recorder.timed("connect"):
+                        tag = f"pgsnow:{self.recorder.table}:{tick}"
+                        self.session = connect(self.settings, query_tag=tag)
+                except TargetLoginRefused as error:
+                    self.refused.clear()
+                    self.refused[tick] = error
+                    raise
             try:
                 if self.unsettled:
                     self._settle(self.session)

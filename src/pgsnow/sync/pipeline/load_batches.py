@@ -18,7 +18,7 @@ from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.recorder import Recorder
 
 ODD = re.compile(r"[^A-Za-z0-9.-]|(?<=-)-")
-"""Matches what a name in a stage path cannot have: other characters, and a second dash after a dash."""
+"""Characters that a name in a stage path cannot have, and a second dash after a dash."""
 
 
 class Uploads(Protocol):
