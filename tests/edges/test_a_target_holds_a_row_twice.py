@@ -41,8 +41,16 @@ def doubled(memory_world: MemoryWorld) -> MemoryWorld:
     return memory_world
 
 
-@pytest.mark.parametrize("options", [{"full_refresh": True}, {"resync": True}, {"reread": True}])
-@pytest.mark.parametrize("chunks", [False, True], ids=["at once", "in chunks"])
+@pytest.mark.parametrize(
+    ("options", "chunks"),
+    [
+        ({"full_refresh": True}, False),
+        ({"full_refresh": True}, True),
+        ({"resync": True}, False),
+        ({"resync": True}, True),
+        ({"reread": True}, False),
+    ],
+)
 def test_reading_everything_leaves_each_key_once(
     doubled: MemoryWorld, options: dict[str, bool], chunks: bool
 ) -> None:
