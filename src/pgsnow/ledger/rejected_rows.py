@@ -54,6 +54,31 @@ class RejectedRowStore:
         if rows:
             self.queries.fenced_count("rename_rejected_keys", claim, rows=Jsonb(rows))
 
+    def with_values_of(
+        self, table: str, hashed: Sequence[str], hidden: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """CHUNK entries of one table, in any state, whose key has a value of the columns `hashed` that is no hash, or
+        whose payload has a value of the columns `hidden`: id, key, payload and reason."""
+        found = self.queries.execute(
+            "confidential_rows", table=table, hashed=[*hashed], hidden=[*hidden], limit=CHUNK
+        )
+        return found.fetchall()
+
+    def rewrite(self, claim: Claim, rows: Mapping[int, Rejected]) -> None:
+        """Replace key, payload and reason of these entries, by id. An open one whose key is open already is dismissed.
+        Raises LeaseLost."""
+        written = [
+            {
+                "id": number,
+                "key": storable(row.key),
+                "digest": key_digest(row.key),
+                "payload": bounded(row.payload),
+                "reason": cut(row.reason),
+            }
+            for number, row in rows.items()
+        ]
+        self.queries.fenced_count("rewrite_rejected_rows", claim, rows=Jsonb(written))
+
     def open_keys(self, table: str) -> list[dict[str, str | None]]:
         """Keys of one table with an open error, oldest first; without those that were edited by hand and are no keys
         any more."""

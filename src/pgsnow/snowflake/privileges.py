@@ -20,6 +20,8 @@ IN_DATABASE = ("CREATE SCHEMA",)
 ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 """Privileges needed on a target that another role has created."""
 OWNERSHIP = "OWNERSHIP"
+ROLES = ("ROLE", "DATABASE_ROLE", "APPLICATION_ROLE")
+"""Kinds of roles, as SHOW GRANTS names them."""
 TABLE = "TABLE"
 """Kind of object, as SHOW GRANTS names it."""
 
@@ -46,8 +48,9 @@ class Rights:
 
     @property
     def inherits(self) -> bool:
-        """True if another role was granted to this one; the privileges of that role are not looked up."""
-        return any(on == "ROLE" and privilege == "USAGE" for privilege, on, _ in self.grants or ())
+        """True if another role was granted to this one, perhaps a database role; the privileges of that role are not
+        looked up."""
+        return any(on in ROLES and privilege == "USAGE" for privilege, on, _ in self.grants or ())
 
     def on(self, kind: str, quoted: str) -> frozenset[str]:
         """The privileges that were granted on this object."""

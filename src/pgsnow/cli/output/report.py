@@ -9,14 +9,18 @@ from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.options import Format
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_json, write_records
 from pgsnow.model.counted import counted
-from pgsnow.model.report import Status, SyncReport, TableReport
+from pgsnow.model.duration import approximate_duration
+from pgsnow.model.report import FAILING, SKIPPED, Status, SyncReport, TableReport
 
 STATUS_STYLES = {
     Status.OK: "green",
     Status.IDLE: "dim",
     Status.PARTIAL: "yellow",
     Status.ERROR: "bold red",
-    Status.HELD: "magenta",
+    Status.LOCKED: "magenta",
+    Status.NOT_DUE: "magenta",
+    Status.PAUSED: "magenta",
+    Status.BACKING_OFF: "bold red",
     Status.STOPPED: "yellow",
 }
 COLUMNS = (
@@ -57,11 +61,12 @@ def totals(states: Sequence[str], order: Iterable[str]) -> str:
 
 
 def exit_code(tables: Sequence[TableReport]) -> ExitCode:
-    """1 if a table failed or was stopped, else 3 if another run has a table's lease, else 0."""
+    """1 if a table failed, is backing off or was stopped, else 3 if a table was left alone for another reason (another
+    run has its lease), else 0."""
     states = {table.status for table in tables}
-    if states & {Status.ERROR, Status.STOPPED}:
+    if states & {*FAILING, Status.STOPPED}:
         return ExitCode.SOME_FAILED
-    return ExitCode.HELD if Status.HELD in states else ExitCode.OK
+    return ExitCode.HELD if states & SKIPPED else ExitCode.OK
 
 
 def _row(table: TableReport) -> tuple[object, ...]:
@@ -85,8 +90,11 @@ def _note(table: TableReport) -> str:
 
 
 def _explain(table: TableReport) -> None:
-    if table.status is Status.ERROR:
+    if table.status in FAILING:
         tell_error(table.table, table.error or "", table.advice)
+        if table.retry_seconds is not None:
+            left = approximate_duration(table.retry_seconds)
+            say(f"  → scheduled runs try it again in {left}; `pgsnow run --select {table.table}` at once")
     elif table.rows_rejected:
         say(f"{table.table}: {rows_rejected(table.rows_rejected)}")
         say(f"  → pgsnow errors list --table {table.table}")

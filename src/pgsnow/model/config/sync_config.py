@@ -45,6 +45,10 @@ __all__ = [
 ]
 
 
+EXTENSION = "x-"
+"""Keys of the file that begin with this are not read: they are a place for anchors (`x-shared: &shared {…}`)."""
+
+
 class SyncConfig(BaseModel):
     """The whole file. `default_batch_size` and `defaults:` are already merged into `tables`."""
 
@@ -170,6 +174,7 @@ def parse_config(
             "is not a mapping — start with `tables:`, each entry with source, target, watermark_column",
         )
         raise problems.error()
+    data = {key: value for key, value in data.items() if not str(key).startswith(EXTENSION)}
     expanded = expand(data, env, report=problems.add)
     top = {key: value for key, value in expanded.items() if key not in ("defaults", "tables", *MOVED)}
     tables = _tables(expanded.get("tables"), table_defaults(expanded, problems), problems)

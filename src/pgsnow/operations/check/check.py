@@ -1,6 +1,7 @@
 """Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
 
-Writes nothing, except a small object in the bucket of tables with `load: s3`, which is deleted afterwards.
+Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, which is deleted
+afterwards.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pgsnow.operations.check.bucket import check_bucket
 from pgsnow.operations.check.ledger import check_ledger
 from pgsnow.operations.check.result import CheckResult, Level, failed, failing_as, ok, warning
 from pgsnow.operations.check.source import check_copy, check_source
+from pgsnow.operations.check.stage import check_stages
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.operations.ends import Ends, as_known
@@ -30,6 +32,9 @@ from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
+
+INTERNAL_STAGE = (LoadMethod.AUTO, LoadMethod.STAGE)
+"""Choices of `load` that upload files into Snowflake's own stage."""
 
 __all__ = ["CheckResult", "Level", "run_checks"]
 
@@ -101,6 +106,11 @@ class _Checks:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):
                     inspector.session = self.ends.session()
                     self.results.append(check_target(inspector, each.drift, rights))
+            staging = [each.plan for each in self.ready if each.plan.config.load in INTERNAL_STAGE]
+            if staging:
+                inspector.session = self.ends.session()
+                targets = frozenset(plan.target for plan in staging)
+                self.results.extend(check_stages(inspector.session, inspector, targets))
             if self.settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
                 self.results.extend(check_bucket(self.ends.session(), self.settings))
 

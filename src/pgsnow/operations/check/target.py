@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgsnow.model.counted import counted
-from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
+from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.preconditions import lacking, ready_to_load
-from pgsnow.snowflake.names import quote
+from pgsnow.snowflake.names import quote, text
 from pgsnow.snowflake.privileges import TABLE, Rights, rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, use_warehouse
 from pgsnow.snowflake.schema.target_table import schemas_of
@@ -21,8 +21,8 @@ from pgsnow.snowflake.session import Session
 def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[CheckResult]:
     """Check the warehouse and the database, after a login that worked."""
     yield ok("snowflake", settings.display)
-    for text in settings.warnings:
-        yield warning("snowflake login", text, "See docs/going-live.md, “a key pair”.")
+    for found in settings.warnings:
+        yield warning("snowflake login", found, "See docs/going-live.md, “a key pair”.")
     if settings.warehouse:
         yield _warehouse(session, fold_target(settings.warehouse))
     yield _database(session, fold_target(settings.database))
@@ -35,7 +35,25 @@ def _warehouse(session: Session, name: str) -> CheckResult:
         role = role_of(session)
         fix = f"Correct SNOWFLAKE_WAREHOUSE, or: GRANT USAGE ON WAREHOUSE {quote(name)} TO ROLE {role};"
         return failed("snowflake warehouse", str(error), fix)
-    return ok("snowflake warehouse", name)
+    return _resumes(session, name) or ok("snowflake warehouse", name)
+
+
+def _resumes(session: Session, name: str) -> CheckResult | None:
+    """The problem of a warehouse without AUTO_RESUME, which executes nothing while it is suspended; None: no problem is
+    known. Does not start it."""
+    try:
+        shown = session.execute(f"SHOW WAREHOUSES LIKE {text(name)}")
+    except PgsnowError:
+        return None
+    for found, state, resumes in zip(
+        shown.column("name"), shown.column("state"), shown.column("auto_resume"), strict=False
+    ):
+        if found == name and str(resumes).lower() == "false":
+            fix = f"ALTER WAREHOUSE {quote(name)} SET AUTO_RESUME = TRUE;"
+            if str(state).upper() in ("STARTED", "RESUMING"):
+                return warning("snowflake warehouse", f"{name} is not resumed once it is suspended", fix)
+            return failed("snowflake warehouse", f"{name} is suspended, and is not resumed", fix)
+    return None
 
 
 def _database(session: Session, name: str) -> CheckResult:

@@ -116,7 +116,7 @@ def _put_in_place(content: Content) -> tuple[str, ...]:
     """The statements that load the collected rows into the target. Columns of the target that neither the source nor
     pgsnow fills are left out."""
     if content.plan.config.mode is TableMode.APPEND:
-        return _texts(append_steps(content))
+        return _texts(append_steps(content, 0))
     describe, stage = sql.describe_table(content.plan.target), sql.create_stage(content.plan.target)
     return (describe, stage, describe, *_texts(replace_steps(content, ())))
 

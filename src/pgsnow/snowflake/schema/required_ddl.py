@@ -73,17 +73,20 @@ class TargetInspector:
             self._created.add(schema_of(target))
             yield sql.create_schema(target)
 
+    def has_stage(self, target: TargetName) -> bool:
+        """True if pgsnow's stage exists in the target's schema and the role can see it."""
+        try:
+            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {schema_of(target)}")
+        except TargetMissing:
+            return False
+        return STAGE in shown.column("name")
+
     def _stage(self, target: TargetName) -> Iterator[str]:
         where = schema_of(target)
         if where in self._stages:
             return
         self._stages.add(where)
-        try:
-            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {where}")
-            names = shown.column("name")
-        except TargetMissing:
-            names = []
-        if STAGE not in names:
+        if not self.has_stage(target):
             yield sql.create_stage(target)
 
 

@@ -292,6 +292,11 @@ def _problem(field: Field, column: TargetColumn | None, alike: str | None, keys:
         return None
     if column.computed:
         return f"column {column.name} is computed and cannot be written"
+    if field.target in keys and (collation := ColumnType.parse(column.kind).collation):
+        return (
+            f"column {column.name} belongs to the key and has the collation '{collation}', by which different keys"
+            " may be equal; create the column without it"
+        )
     if not can_take(column.kind, field.type):
         need = f"{field.type.postgres} (needs {field.type.snowflake})"
         return f"column {column.name} is {column.kind} and cannot take {field.source}, which is {need}"

@@ -87,6 +87,6 @@ class AppendLoader(StagingTableLoader):
         if self._rows == 0:
             load.target.make_fit()
             return Complete(replaced=True)
-        result = load.session.do(lambda session: load.run(session, append_steps(self._content)))
+        result = load.session.do(lambda session: load.run(session, append_steps(self._content, self._rows)))
         load.recorder.applied(result)
         return Complete(replaced=True)

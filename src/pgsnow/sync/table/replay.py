@@ -40,7 +40,8 @@ def replay_keys(run: RunContext, keys: Sequence[Key]) -> TableOutcome:
         )
     run = without_staged(run)
     run.destination.evolve(run.drift)
-    load_keys(run, keys)
+    hidden = run.rejected.confidential
+    load_keys(run, keys if hidden is None else hidden.find(run.source, run.plan, keys))
     bad = run.rejected.rejected_keys
     run.ledger.rejected_rows.resolve(run.claim, [key for key in keys if items_of(key) not in bad])
     run.destination.batches.cleanup()
