@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from pgsnow.cli.output.report import without_name
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import TableReport
+from pgsnow.model.sentences import without_name
 from pgsnow.operations.check.check import Level, run_checks
 from pgsnow.operations.check.ledger import check_ledger
 from pgsnow.operations.check.result import CheckResult

@@ -1,7 +1,7 @@
 """Verify finds a difference.
 
 Group: target
-Danger: somebody deletes, changes or adds rows in Snowflake. `pgsnow verify` finds them and advises a command that does
+Danger: a person deletes, changes or adds rows in Snowflake. `pgsnow verify` finds them and advises a command that does
 not help, or that changes more than was found: a refresh that deletes what `mode: append` has kept.
 Answer: for each kind of difference verify names the command that fixes it and changes nothing else. After the commands
 that it names, verify finds no difference.
