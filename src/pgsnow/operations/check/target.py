@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
 from pgsnow.model.evolution.drift import Drift
+from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning

@@ -10,12 +10,12 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
-from pgsnow.model.counted import counted
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.evolution.definition_diff import followed_note
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.ends import Ends, as_known
