@@ -1,8 +1,8 @@
 """A JSON object has the same key twice.
 
 Group: values
-Danger: Postgres keeps `{"a": 1, "a": 2}` in a column of type json as it was written. Snowflake rejects such an object, and
-with it the statement that loads a whole batch, unless it is told which value to keep.
+Danger: Postgres keeps `{"a": 1, "a": 2}` in a column of type json as it was written. Snowflake rejects such an object,
+and with it the statement that loads a whole batch, unless it is told which value to keep.
 Answer: the last value is loaded, which is the one that Postgres itself finds under the key. A first load is copied
 without that choice, because Snowflake documents it for queries only; a batch in which an object has a key twice is
 rejected as a whole then, and merged. The run's events say so.

@@ -1,7 +1,7 @@
 """A target holds a row twice.
 
 Group: target
-Danger: a COPY whose answer was lost commits late, or somebody inserts rows by hand. A key then has two rows, every
+Danger: a COPY whose answer was lost commits late, or a person inserts rows by hand. A key then has two rows, every
 later MERGE updates both, and sums over the table are too high, without a word.
 Answer: a MERGE that updates more rows than it was given removes the duplicates and says so; so do a full refresh and a
 resync. `pgsnow verify` counts them, and `pgsnow resync TABLE --duplicates-only` removes them and nothing else.
@@ -120,7 +120,7 @@ def test_of_each_key_the_row_of_the_newest_run_stays(rows: list[tuple[int, int |
 
 
 def test_in_snowflake_the_statements_do_the_same(world: World) -> None:
-    """The MERGE updates both rows, columns that a team added keep their values, and a row that somebody inserted,
+    """The MERGE updates both rows, columns that a team added keep their values, and a row that a person inserted,
     which has no fence, is the one that goes."""
     world.sql("insert into users select g, 'user ' || g from generate_series(1, 10) g")
     tick(world)

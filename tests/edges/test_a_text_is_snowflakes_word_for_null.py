@@ -3,11 +3,13 @@ r"""A text is what Snowflake reads as NULL in files.
 Group: values
 Danger: a cell with the text `\N` arrives as NULL. By default, Snowflake takes this text for NULL in every file that is
 copied by column names, in whatever column it stands, and reports nothing.
-Answer: pgsnow's COPY states `NULL_IF = ()` and every other option of the file format that decides about a value, so that
-neither a default nor a stage's own options change what is loaded. Nothing needs to be done.
+Answer: pgsnow's COPY states `NULL_IF = ()` and every other option of the file format that decides about a value, so
+that neither a default nor a stage's own options change what is loaded. Nothing needs to be done.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -16,8 +18,10 @@ from tests.world import World
 
 SIZE = "gr\u00f6\u00dfe"
 BACKSLASH_N = r"\N"
-WORDS = r"""insert into {} select g, (array['\N', 'NULL', '', '\\N', ' x '])[1 + g %% 5] from generate_series(1, 10) g"""
-TABLES = {
+WORDS = r"""
+insert into {} select g, (array['\N', 'NULL', '', '\\N', ' x '])[1 + g % 5] from generate_series(1, 10) g
+"""
+TABLES: dict[str, dict[str, Any]] = {
     "merged": {"late_rows": "off"},
     "copied": {},
     "waiting": {"load_every": "50d"},
@@ -34,7 +38,7 @@ def words(world: World) -> World:
         world.sql(
             f"create table {name} (id int primary key, {SIZE} text, at timestamptz not null default now())"
         )
-        world.sql(WORDS.format(name).replace("%%", "%"))
+        world.sql(WORDS.format(name))
         table = {"source": f"public.{name}", "target": f"analytics.{name}", "pk": "id", "load": "stage"}
         world.tables.append(
             {k: v for k, v in (table | {"watermark_column": "at"} | more).items() if v is not None}

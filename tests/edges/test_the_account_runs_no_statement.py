@@ -36,13 +36,13 @@ def refused(world: World) -> Iterator[World]:
     world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
     assert tick(world).rows_inserted == 20
     yield world
-    world.emulator.refuse()
+    world.emulator.answer_with()
 
 
 def refuse(world: World, containing: str, error: tuple[int, str, str]) -> None:
     errno, sqlstate, message = error
     database = world.settings.snowflake.database
-    world.emulator.refuse(
+    world.emulator.answer_with(
         {
             "containing": containing,
             "errno": errno,
@@ -72,13 +72,13 @@ def test_staged_rows_wait_until_the_account_runs_statements_again(refused: World
         ("COPY INTO", QUOTA, "CreditsUsedUp", "RESOURCE MONITOR"),
         ("COPY INTO", SUSPENDED, "WarehouseUnusable", "AUTO_RESUME"),
         ("MERGE", TIMEOUT, "StatementTimeout", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
-        ("LOGIN", LOCKED, "TargetAccessDenied", "MINS_TO_UNLOCK"),
+        ("LOGIN", LOCKED, "TargetLoginRefused", "MINS_TO_UNLOCK"),
     ):
         refuse(refused, containing, error)
         report = tick(refused, load=True)
         assert (report.error_type, staged(refused)) == (leaf, 1)
         assert advice in (report.advice or "")
-    refused.emulator.refuse()
+    refused.emulator.answer_with()
     report = tick(refused, load=True)
     assert (report.rows_read, report.rows_updated) == (0, 20)
     refused.assert_equal()
@@ -95,6 +95,24 @@ def test_a_merge_that_is_refused_is_sent_once_in_a_run(refused: World) -> None:
         assert tick(refused).error_type == leaf
         sent = [text for text in refused.emulator.statements_since(before) if text.startswith("MERGE")]
         assert len(sent) == 1
-    refused.emulator.refuse()
+    refused.emulator.answer_with()
     assert tick(refused).rows_updated == 20
+    refused.assert_equal()
+
+
+def test_a_login_that_is_refused_is_tried_once_in_a_tick(refused: World) -> None:
+    """Refused logins lock a user: the tick's other tables fail with the same error without a login of their own."""
+    refused.options["parallel_tables"] = 1
+    refused.tables.append(refused.tables[0] | {"source": "public.orders", "target": "analytics.orders"})
+    refused.sql("create table orders (like users including all); insert into orders (id) values (1)")
+    refused.sql("update users set name = 'late', updated_at = now()")
+    refuse(refused, "LOGIN", LOCKED)
+    before = refused.emulator.connections()
+    with refused.engine() as engine:
+        reports = engine.tick().tables
+    assert [report.error_type for report in reports] == ["TargetLoginRefused"] * 2
+    assert refused.emulator.connections() - before == 1
+    refused.emulator.answer_with()
+    with refused.engine() as engine:
+        assert all(report.ok for report in engine.tick().tables)
     refused.assert_equal()

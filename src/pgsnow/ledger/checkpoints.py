@@ -14,9 +14,29 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.errors import unreadable
 from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 
 _TIME = re.compile(r"\d{4,6}-\d\d-\d\d([ T]\d\d:\d\d.*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A table's state in the ledger. unreadable: JSON in it was damaged, and stops the table's run with this error."""
+
+    checkpoint: Checkpoint | None = None
+    definition: SourceDefinition | None = None
+    unreadable: PgsnowError | None = None
+
+
+def _remembered(row: dict[str, Any], schema: str) -> Remembered:
+    column, checkpoint, stored = "checkpoint", row["checkpoint"], row["source_schema"]
+    try:
+        found = None if checkpoint is None else Checkpoint.from_json(checkpoint)
+        column = "source_schema"
+        return Remembered(found, None if stored is None else SourceDefinition.from_json(stored))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +45,10 @@ class Checkpoints:
 
     queries: Queries
 
-    def all(self) -> dict[str, Checkpoint]:
-        """The checkpoint of each table that has one, without claiming it: for a preview. Raises LedgerRowUnreadable."""
-        rows, found = self.queries.execute("checkpoints"), {}
-        for row in rows:
-            try:
-                found[row["source_table"]] = Checkpoint.from_json(row["checkpoint"])
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise unreadable(row["source_table"], "checkpoint", self.queries.schema, error) from None
-        return found
-
-    def source_definitions(self) -> dict[str, SourceDefinition]:
-        """The stored source definition of each table that has one, without claiming it: for a preview."""
-        rows = self.queries.execute("source_definitions")
-        return {row["source_table"]: SourceDefinition.from_json(row["source_schema"]) for row in rows}
+    def remembered(self) -> dict[str, Remembered]:
+        """The state of each table that has one, without claiming it: for commands that write nothing."""
+        rows = self.queries.execute("remembered")
+        return {row["source_table"]: _remembered(row, self.queries.schema) for row in rows}
 
     def advance(self, claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
         """Move the checkpoint after Snowflake committed, and store the source's definition with it (None:

@@ -91,7 +91,7 @@ def migrate(settings: HasConninfo, schema: str) -> None:
                 raise _not_owner(
                     f"the ledger must be upgraded from version {version}", schema, error
                 ) from error
-    _check_not_newer(version, schema)
+    check_not_newer(version, schema)
 
 
 def missing_of_complete(settings: HasConninfo, schema: str, error: psycopg.Error) -> bool:
@@ -202,7 +202,8 @@ def _ensure_schema(connection: LedgerConnection, schema: str) -> None:
         connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
 
 
-def _check_not_newer(version: int, schema: str) -> None:
+def check_not_newer(version: int, schema: str) -> None:
+    """Raises LedgerAccessDenied if the ledger has a version that this pgsnow does not know."""
     if version > migrations()[-1].version:
         raise LedgerAccessDenied(
             f"the ledger in schema {schema} has version {version}; this pgsnow knows versions up to "

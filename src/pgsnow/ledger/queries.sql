@@ -14,9 +14,11 @@
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
-    select * from jsonb_to_recordset(%(wanted)s) as w(name text, key bigint, locked boolean, min_age float)
+    select * from jsonb_to_recordset(%(wanted)s) as w(
+        name text, key bigint, locked boolean, min_age float, entry text, early float
+    )
 ), rows as (
-    select w.*, wanted.key, wanted.locked, wanted.min_age
+    select w.*, wanted.key, wanted.locked, wanted.min_age, wanted.entry, wanted.early
     from {schema}.sync_watermarks w
     join wanted on wanted.name = w.source_table
     order by w.source_table
@@ -27,8 +29,10 @@ with me as (
         rows.lease_session <> me.session as foreign_session,
         case
             when rows.paused then 'paused'
+            when rows.next_attempt_at > clock_timestamp() + make_interval(secs => early)
+                and rows.failed_entry = rows.entry then 'backing off'
             when rows.last_success between clock_timestamp() - make_interval(secs => min_age) and clock_timestamp()
-                and min_age > 0 then 'not due'
+                and min_age > 0 and rows.backfill is null then 'not due'
         end as refusal
     from rows cross join me
 ), tried as materialized (
@@ -45,7 +49,8 @@ with me as (
         lease_run_id = %(run_id)s,
         lease_since = clock_timestamp(),
         lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
-        lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end
+        lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end,
+        next_attempt_at = null
     from tried
     where w.source_table = tried.source_table
         and tried.refusal is null
@@ -54,6 +59,7 @@ with me as (
 )
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged, tried.unverified,
+    tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
     tried.last_watermark::text as last_watermark, tried.watermark_text, written.watermark as written_watermark,
     case when tried.checkpoint is null then false
         when tried.watermark_text is distinct from written.watermark then true
@@ -182,6 +188,12 @@ returning source_table;
 -- name: doubt
 -- Records why the target may hold rows that the source has lost, or NULL.
 update {schema}.sync_watermarks set unverified = %(why)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: try_again
+-- Lets the next tick try a table that has failed several times in a row.
+update {schema}.sync_watermarks set next_attempt_at = null, lasting_failures = 0
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
@@ -399,6 +411,7 @@ with living as materialized (
         ) as held
     from jsonb_to_recordset(%(wanted)s) as wanted(name text, at_most integer)
     join {schema}.sync_watermarks w on w.source_table = wanted.name and not w.paused
+        and (w.next_attempt_at is null or w.next_attempt_at <= clock_timestamp())
     join {schema}.sync_chunks c on c.backfill = w.backfill and c.state = 'open'
 ), free as (
     select backfill, number from open
@@ -535,10 +548,11 @@ having count(*) > 0;
 
 -- name: record_runs
 -- Logs runs, and stores the outcome of those that still hold their lease. A run that is logged already is skipped, so
--- that sending this twice counts nothing twice. With only_log, sync_watermarks does not change. A run with status 'held'
+-- that sending this twice counts nothing twice. With only_log, sync_watermarks does not change. A run with status 'locked'
 -- has no outcome: status and error of the run before stay.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
+        retry_seconds double precision, lasting_failures integer, failed_entry text,
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
         seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
         rows_inserted bigint, rows_updated bigint, bytes_staged bigint, load_units integer, query_ids text[],
@@ -568,8 +582,8 @@ with runs as (
 update {schema}.sync_watermarks w
 set last_run = w.lease_since at time zone 'UTC',
     last_success = case when runs.status = any(%(success)s::text[]) then w.lease_since else w.last_success end,
-    last_status = case when runs.status = 'held' then w.last_status else runs.status end,
-    last_error = case when runs.status = 'held' then w.last_error else runs.error end,
+    last_status = case when runs.status = 'locked' then w.last_status else runs.status end,
+    last_error = case when runs.status = 'locked' then w.last_error else runs.error end,
     rows_processed = runs.rows_inserted + runs.rows_updated,
     rows_total = w.rows_total + runs.rows_inserted + runs.rows_updated,
     target_table = runs.target_table,
@@ -577,7 +591,16 @@ set last_run = w.lease_since at time zone 'UTC',
         when runs.status = any(%(success)s::text[]) then 0
         when runs.status = 'error' then w.consecutive_failures + 1
         else w.consecutive_failures
-    end
+    end,
+    lasting_failures = case
+        when runs.status = any(%(success)s::text[]) then 0
+        else coalesce(runs.lasting_failures, w.lasting_failures)
+    end,
+    failed_entry = case
+        when runs.status = any(%(success)s::text[]) then null
+        else coalesce(runs.failed_entry, w.failed_entry)
+    end,
+    next_attempt_at = w.lease_since + make_interval(secs => runs.retry_seconds)
 from runs
 join logged on logged.source_table = runs.source_table and logged.run_id = runs.run_id
 join mine on mine.source_table = runs.source_table
@@ -740,7 +763,8 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when w.checkpoint ->> 'audited_at' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then
         extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8
     end as audit_seconds,
-    w.unverified
+    w.unverified, w.consecutive_failures,
+    case when w.next_attempt_at > clock_timestamp() then w.next_attempt_at end as next_attempt
 from {schema}.sync_watermarks w
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,
@@ -764,13 +788,10 @@ left join lateral (
 ) chunks on w.backfill is not null
 order by w.source_table;
 
--- name: checkpoints
--- The checkpoint of each table that has one.
-select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
-
--- name: source_definitions
--- The stored definition of each source.
-select source_table, source_schema from {schema}.sync_watermarks where source_schema is not null;
+-- name: remembered
+-- The checkpoint and the stored definition of each table. The latter as JSON of the row: an older ledger has no such column.
+select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema
+from {schema}.sync_watermarks w;
 
 -- name: logs
 -- The newest runs.

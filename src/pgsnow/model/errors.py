@@ -6,6 +6,7 @@ PgsnowError
 │   ├── SourceUnavailable    Postgres (source) does not answer                     now
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
+│   │   └── StatementInterrupted  Snowflake ended a statement itself               now
 │   ├── StageUnreachable     the storage behind Snowflake's stage does not answer  never (the next tick)
 │   ├── StagingUnavailable   the bucket's store does not answer                    now
 │   ├── SpoolUnavailable     the worker's disk is full                             now
@@ -14,6 +15,7 @@ PgsnowError
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
 │   ├── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
+│   │   ├── TargetLoginRefused  Snowflake refused the login                        after a fix
 │   │   └── WarehouseUnusable  no warehouse that may execute the statement         after a fix
 │   │       └── CreditsUsedUp  a resource monitor's quota, a trial or a payment    after a fix
 │   ├── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
@@ -75,6 +77,8 @@ class PgsnowError(Exception):
     retry: ClassVar[Retry] = Retry.NEVER
     backs_off: ClassVar[bool] = True
     """True if a table with this error is tried less often as long as the error stays."""
+    of_account: ClassVar[bool] = False
+    """True if the same error is met by the next statement of any table, whatever the table is like."""
     exit_code: ClassVar[int] = 2
     default_advice: ClassVar[str] = ""
 
@@ -142,6 +146,13 @@ class TargetUnavailable(Unavailable):
     default_advice = "Check SNOWFLAKE_ACCOUNT (or SNOWFLAKE_HOST and SNOWFLAKE_PORT) and the network."
 
 
+class StatementInterrupted(TargetUnavailable):
+    """Snowflake ended the statement itself: an internal error, or a person cancelled it."""
+
+    backs_off = True
+    default_advice = "If it stays, show the query id in QUERY_HISTORY to the account's administrator."
+
+
 class StageUnreachable(Unavailable):
     """The cloud storage behind Snowflake's stage does not answer, although Snowflake does.
 
@@ -150,6 +161,7 @@ class StageUnreachable(Unavailable):
 
     retry = Retry.NEVER
     backs_off = True
+    of_account = True
     default_advice = (
         "Files for a stage go to the cloud storage of the Snowflake account, which a firewall or proxy here blocks."
         " Allow the hosts of type STAGE that SELECT SYSTEM$ALLOWLIST() lists (port 443);"
@@ -206,9 +218,22 @@ class TargetAccessDenied(AccessDenied):
     default_advice = "Check SNOWFLAKE_USER and its key or token, and the grants of SNOWFLAKE_ROLE."
 
 
+class TargetLoginRefused(TargetAccessDenied):
+    """Snowflake refused the login of the user."""
+
+    of_account = True
+    default_advice = (
+        "The message has the reason. A user that is locked: wait 15 minutes, or ALTER USER … SET MINS_TO_UNLOCK = 0;"
+        " disabled: ALTER USER … SET DISABLED = FALSE; a password, key or token that is wrong or has expired: check"
+        " SNOWFLAKE_USER and its key, token or password; an address that is not allowed: add this machine's to the"
+        " network policy; a suspended account: see Admin, Billing."
+    )
+
+
 class WarehouseUnusable(TargetAccessDenied):
     """No warehouse executes the statement: none is selected, or it is suspended and is not resumed."""
 
+    of_account = True
     default_advice = (
         "Check SNOWFLAKE_WAREHOUSE: the warehouse must exist, SNOWFLAKE_ROLE needs its USAGE (GRANT USAGE ON"
         " WAREHOUSE … TO ROLE …), and it needs AUTO_RESUME = TRUE unless it always runs (ALTER WAREHOUSE … SET"
@@ -350,6 +375,7 @@ class TargetMissing(TargetQueryFailed):
 class StatementTimeout(TableError):
     """Snowflake ended a statement that ran or waited longer than a time limit."""
 
+    of_account = True
     default_advice = (
         "Use a larger or less busy warehouse, or lower `max_rows_per_load`. The limits are"
         " STATEMENT_TIMEOUT_IN_SECONDS and STATEMENT_QUEUED_TIMEOUT_IN_SECONDS: the smaller value of the session"

@@ -18,8 +18,10 @@ class SnowflakeErrorClass(Enum):
     """Kinds of the connector's errors, by how pgsnow reacts to them."""
 
     UNAVAILABLE = "unavailable"
+    INTERRUPTED = "interrupted"
     CONFLICT = "conflict"
     DENIED = "denied"
+    LOGIN = "login"
     ACCOUNT = "account"
     WAREHOUSE = "warehouse"
     CREDITS = "credits"
@@ -36,8 +38,8 @@ LOGIN = range(390_000, 400_000)
 CONFIGURATION = range(251_001, 251_022)
 _BY_ERRNO = {
     # the server's
-    603: SnowflakeErrorClass.UNAVAILABLE,  # internal error
-    604: SnowflakeErrorClass.UNAVAILABLE,  # cancelled by a person
+    603: SnowflakeErrorClass.INTERRUPTED,  # internal error
+    604: SnowflakeErrorClass.INTERRUPTED,  # cancelled by a person
     606: SnowflakeErrorClass.WAREHOUSE,  # no active warehouse
     608: SnowflakeErrorClass.WAREHOUSE,  # suspended, and not resumed
     630: SnowflakeErrorClass.TIMEOUT,  # of the statement, the warehouse, or in the queue
@@ -82,12 +84,15 @@ _BY_SQLSTATE = {
     "42501": SnowflakeErrorClass.DENIED,
     "57014": SnowflakeErrorClass.TIMEOUT,  # ended by the server
     "57P03": SnowflakeErrorClass.WAREHOUSE,
+    "XX000": SnowflakeErrorClass.INTERRUPTED,  # internal error
 }
 _RAISED: dict[SnowflakeErrorClass, type[errors.PgsnowError]] = {
     SnowflakeErrorClass.UNAVAILABLE: errors.TargetUnavailable,
+    SnowflakeErrorClass.INTERRUPTED: errors.StatementInterrupted,
     SnowflakeErrorClass.CONFLICT: errors.WriteConflict,
     SnowflakeErrorClass.DENIED: errors.TargetAccessDenied,
-    SnowflakeErrorClass.ACCOUNT: errors.TargetAccessDenied,
+    SnowflakeErrorClass.LOGIN: errors.TargetLoginRefused,
+    SnowflakeErrorClass.ACCOUNT: errors.TargetLoginRefused,
     SnowflakeErrorClass.WAREHOUSE: errors.WarehouseUnusable,
     SnowflakeErrorClass.CREDITS: errors.CreditsUsedUp,
     SnowflakeErrorClass.TIMEOUT: errors.StatementTimeout,
@@ -102,13 +107,6 @@ _ADVICE = {
 _ADVICE_BY_ERRNO = {
     666: "Add a payment method to the Snowflake account (Admin, Billing); no warehouse runs before that.",
 }
-_AT_LOGIN = (
-    "Snowflake refused the login, for the reason in its message. A user that is locked: wait 15 minutes, or ALTER USER"
-    " … SET MINS_TO_UNLOCK = 0; disabled: ALTER USER … SET DISABLED = FALSE; a password, key or token that is wrong or"
-    " has expired: check SNOWFLAKE_USER and its key, token or password; an address that is not allowed: add this"
-    " machine's to the network policy; a suspended account: see Admin, Billing."
-)
-"""Advice for errors at login."""
 NO_ACCOUNT = frozenset({403, 404})
 FAILED_TO_CONNECT = 250_001
 SHOWN = 500
@@ -122,7 +120,9 @@ def class_of_errno(errno: int, sqlstate: str = "") -> SnowflakeErrorClass:
     errno = _plain(errno)
     if known := _BY_ERRNO.get(errno):
         return known
-    if errno in LOGIN or errno in CONFIGURATION:
+    if errno in LOGIN:
+        return SnowflakeErrorClass.LOGIN
+    if errno in CONFIGURATION:
         return SnowflakeErrorClass.DENIED
     if (status := _http_status(errno)) is not None:
         return SnowflakeErrorClass.ACCOUNT if status in NO_ACCOUNT else SnowflakeErrorClass.UNAVAILABLE
@@ -147,7 +147,7 @@ def _class_at_login(error: Exception) -> SnowflakeErrorClass:
     if isinstance(error, driver.ForbiddenError):
         return SnowflakeErrorClass.ACCOUNT
     refused = isinstance(error, driver.DatabaseError) and not isinstance(error, driver.OperationalError)
-    return SnowflakeErrorClass.DENIED if refused else SnowflakeErrorClass.UNAVAILABLE
+    return SnowflakeErrorClass.LOGIN if refused else SnowflakeErrorClass.UNAVAILABLE
 
 
 def _plain(errno: int) -> int:
@@ -180,16 +180,9 @@ def translated(error: Exception) -> errors.PgsnowError:
     errno = getattr(error, "errno", None)
     return _RAISED[found](
         f"Snowflake: {_first_line(error)}",
-        advice=_advice(found, _plain(errno or -1)),
+        advice=_ADVICE_BY_ERRNO.get(_plain(errno or -1)) or _ADVICE.get(found, ""),
         code=str(errno) if errno is not None else None,
     )
-
-
-def _advice(found: SnowflakeErrorClass, errno: int) -> str:
-    """The advice that fits better than that of the error's class in the tree; '' if there is none."""
-    if found is SnowflakeErrorClass.DENIED and errno in LOGIN:
-        return _AT_LOGIN
-    return _ADVICE_BY_ERRNO.get(errno) or _ADVICE.get(found, "")
 
 
 def _first_line(error: Exception) -> str:

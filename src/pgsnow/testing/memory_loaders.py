@@ -60,7 +60,10 @@ class MemoryMergeLoader:
                 if isinstance(rejected, TargetMissing):
                     target.read_all()
                 raise
+            before = target.columns
             recreated = target.make_fit(inspect=True)
+            if target.columns == before and not isinstance(rejected, TargetMissing):
+                raise
             result = target.retried(lambda: self._attempt(batch))
         target.recorder.loaded(batch, result)
         if self.shadow is None:

@@ -32,7 +32,7 @@ def test_a_dropped_table_is_created_again(public: PostgresCrew) -> None:
     worker.migrate()
     worker.rejected_rows.add(claim, [Rejected({"id": "1"}, "bad")])
     assert [row.key for row in worker.rejected_rows.listed()] == [{"id": "1"}]
-    assert worker.checkpoints.all() == {USERS: checkpoint(x=5)}
+    assert worker.checkpoints.remembered()[USERS].checkpoint == checkpoint(x=5)
 
 
 def test_what_only_reads_names_a_dropped_column(public: PostgresCrew) -> None:
@@ -46,7 +46,7 @@ def test_what_only_reads_names_a_dropped_column(public: PostgresCrew) -> None:
     assert "The next run" in caught.value.advice
     worker.migrate()
     worker.checkpoints.advance(claim, checkpoint(x=7))
-    assert worker.checkpoints.all() == {USERS: checkpoint(x=7)}
+    assert worker.checkpoints.remembered()[USERS].checkpoint == checkpoint(x=7)
 
 
 def test_revoked_privileges_are_named(public: PostgresCrew) -> None:

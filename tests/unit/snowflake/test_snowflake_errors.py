@@ -27,25 +27,26 @@ from pgsnow.snowflake.errors import SnowflakeErrorClass, class_of_errno, transla
         (999, "57P03", errors.WarehouseUnusable),
         (999, "53300", errors.TargetUnavailable),
         (253003, None, errors.StageUnreachable),
-        (603, "XX000", errors.TargetUnavailable),
-        (604, "57014", errors.TargetUnavailable),
+        (603, "XX000", errors.StatementInterrupted),
+        (604, "57014", errors.StatementInterrupted),
+        (370001, "XX000", errors.StatementInterrupted),
         (625, "57014", errors.WriteConflict),
         (999, "40001", errors.WriteConflict),
         (3001, "42501", errors.TargetAccessDenied),
         (999, "42501", errors.TargetAccessDenied),
         (999, "28000", errors.TargetAccessDenied),
         (606, "57P03", errors.WarehouseUnusable),
-        (390100, "08001", errors.TargetAccessDenied),
-        (390144, "08001", errors.TargetAccessDenied),
-        (390201, "08001", errors.TargetAccessDenied),
+        (390100, "08001", errors.TargetLoginRefused),
+        (390144, "08001", errors.TargetLoginRefused),
+        (390201, "08001", errors.TargetLoginRefused),
         (390104, None, errors.TargetUnavailable),
         (390112, None, errors.TargetUnavailable),
         (390114, None, errors.TargetUnavailable),
         (290503, None, errors.TargetUnavailable),
         (580500, None, errors.TargetUnavailable),
         (290429, None, errors.TargetUnavailable),
-        (290403, "08001", errors.TargetAccessDenied),
-        (290404, "08001", errors.TargetAccessDenied),
+        (290403, "08001", errors.TargetLoginRefused),
+        (290404, "08001", errors.TargetLoginRefused),
         (None, None, errors.TargetQueryFailed),
     ],
 )
@@ -112,6 +113,13 @@ def test_errors_of_the_account_say_what_a_person_can_do(errno: int) -> None:
     assert not isinstance(ours, errors.TargetQueryFailed)
     assert ours.advice
     assert "SNOWFLAKE_ACCOUNT" not in ours.advice
+
+
+def test_a_statement_that_the_server_ended_is_tried_again_and_backs_off_if_that_stays() -> None:
+    """An internal error may pass at once, but a statement that always meets it is not sent in each tick forever."""
+    ours = translated(driver.ProgrammingError("no", errno=603))
+    assert ours.transient
+    assert ours.backs_off
 
 
 def test_the_signature_in_the_url_of_a_failed_upload_is_not_shown() -> None:

@@ -41,7 +41,8 @@ def test_a_copy_selects_what_a_merge_would_and_the_attempts_fence() -> None:
         ' PARSE_JSON($1:"RAW"::VARCHAR), $1:"BYTES"::BINARY, $1:"AT"::TIMESTAMP_TZ(6),'
         " $1:\"PRICE\"::NUMBER(12,2), 17, CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP()), 'run''1'"
         ' FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-0/)'
-        " FILE_FORMAT=(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE) ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE FORCE=TRUE"
+        " FILE_FORMAT=(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+        " ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE FORCE=TRUE"
     )
 
 
@@ -98,7 +99,8 @@ def test_what_was_gathered_beside_takes_the_place_of_all_rows_unless_a_later_run
     beside = shadow_table(TARGET, "public.users/14-0")
     assert straight_sql.create_shadow(beside, OUTPUT[:3:2], (FENCE, *AUDIT)) == (
         'CREATE TRANSIENT TABLE IF NOT EXISTS "DB"."ANALYTICS"."Us""ers__PGSNOW_14_0" ("ID" NUMBER(38,0),'
-        ' "DOC" VARIANT, "_PGSNOW_FENCE" NUMBER(38,0), "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ, "_PGSNOW_RUN_ID" VARCHAR)'
+        ' "DOC" VARIANT, "_PGSNOW_FENCE" NUMBER(38,0), "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ,'
+        " \"_PGSNOW_RUN_ID\" VARCHAR COLLATE '')"
         " DATA_RETENTION_TIME_IN_DAYS=0"
     )
     table = '"DB"."ANALYTICS"."Us""ers"'

@@ -11,7 +11,7 @@ from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
 from pgsnow.cli.output.log import quiet_log
-from pgsnow.cli.output.report import tell_error, totals
+from pgsnow.cli.output.report import tell_error, write_totals
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def verify(
     with Invocation(config, env_file, output).engine() as engine:
         verdicts = compare(engine, select)
     write_records(output, [record_of(v) for v in verdicts], table_of(COLUMNS, [_row(v) for v in verdicts]))
+    write_totals(output, [_result(verdict) for verdict in verdicts], RESULTS)
     for verdict in verdicts:
         _explain(verdict)
-    say(totals([_result(verdict) for verdict in verdicts], RESULTS))
     raise typer.Exit(verify_code(verdicts))
 
 

@@ -8,14 +8,19 @@ from collections.abc import Iterable, Sequence
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.options import Format
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_json, write_records
-from pgsnow.model.report import Status, SyncReport, TableReport
+from pgsnow.model.counted import counted
+from pgsnow.model.duration import approximate_duration
+from pgsnow.model.report import FAILING, SKIPPED, Status, SyncReport, TableReport
 
 STATUS_STYLES = {
     Status.OK: "green",
     Status.IDLE: "dim",
     Status.PARTIAL: "yellow",
     Status.ERROR: "bold red",
-    Status.HELD: "magenta",
+    Status.LOCKED: "magenta",
+    Status.NOT_DUE: "magenta",
+    Status.PAUSED: "magenta",
+    Status.BACKING_OFF: "bold red",
     Status.STOPPED: "yellow",
 }
 COLUMNS = (
@@ -38,10 +43,15 @@ def show_report(report: SyncReport, form: Format) -> None:
         write_records(form, [table.to_json() for table in report.tables], table_of((), ()))
     else:
         stdout().print(table_of(COLUMNS, [_row(table) for table in report.tables]))
+        write_totals(form, [table.status for table in report.tables], list(Status))
     for table in report.tables:
         _explain(table)
-    if form is Format.TABLE:
-        say(totals([table.status for table in report.tables], list(Status)))
+
+
+def write_totals(form: Format, states: Sequence[str], order: Iterable[str]) -> None:
+    """Write the totals to stdout, below a table for people."""
+    if form is Format.TABLE and states:
+        stdout().print(f"\n{totals(states, order)}", soft_wrap=True)
 
 
 def totals(states: Sequence[str], order: Iterable[str]) -> str:
@@ -50,17 +60,13 @@ def totals(states: Sequence[str], order: Iterable[str]) -> str:
     return f"{counted(len(states), 'table')}{': ' if counts else ''}{counts}"
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 table`, `2 tables`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def exit_code(tables: Sequence[TableReport]) -> ExitCode:
-    """1 if a table failed or was stopped, else 3 if another run has a table's lease, else 0."""
+    """1 if a table failed, is backing off or was stopped, else 3 if a table was left alone for another reason (another
+    run has its lease), else 0."""
     states = {table.status for table in tables}
-    if states & {Status.ERROR, Status.STOPPED}:
+    if states & {*FAILING, Status.STOPPED}:
         return ExitCode.SOME_FAILED
-    return ExitCode.HELD if Status.HELD in states else ExitCode.OK
+    return ExitCode.HELD if states & SKIPPED else ExitCode.OK
 
 
 def _row(table: TableReport) -> tuple[object, ...]:
@@ -84,8 +90,11 @@ def _note(table: TableReport) -> str:
 
 
 def _explain(table: TableReport) -> None:
-    if table.status is Status.ERROR:
+    if table.status in FAILING:
         tell_error(table.table, table.error or "", table.advice)
+        if table.retry_seconds is not None:
+            left = approximate_duration(table.retry_seconds)
+            say(f"  → scheduled runs try it again in {left}; `pgsnow run --select {table.table}` at once")
     elif table.rows_rejected:
         say(f"{table.table}: {rows_rejected(table.rows_rejected)}")
         say(f"  → pgsnow errors list --table {table.table}")
@@ -99,8 +108,15 @@ def tell_error(table: str, error: str, advice: str | None) -> None:
 
 
 def with_name(table: str, error: str) -> str:
-    """The error, with the table's name in front unless it begins with it."""
-    return error if error.startswith(f"{table}: ") else f"{table}: {error}"
+    """The error, with the table's name in front once."""
+    return f"{table}: {without_name(table, error)}"
+
+
+def without_name(table: str, error: str) -> str:
+    """The error without the table's name in front."""
+    while error.startswith(f"{table}: "):
+        error = error.removeprefix(f"{table}: ")
+    return error
 
 
 def rows_rejected(count: int) -> str:

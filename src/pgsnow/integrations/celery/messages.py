@@ -28,9 +28,13 @@ class Messages:
     table_queue: str | None
     chunk_queue: str | None
 
-    def table(self, name: str) -> None:
-        """Send a message for a run of this table. It expires at the next tick, which sends another one."""
-        self._send(self.table_task, name, self.table_queue, self.source.config().sync_interval_seconds)
+    def table(self, name: str, *, requested: bool = False, load: bool = False) -> None:
+        """Send a message for a run of this table. It expires at the next tick, which sends another one. requested: a
+        person has asked for this run, so it does not expire and takes place even if the table is not due. load: staged
+        rows are loaded before they are due."""
+        asked = {key: True for key, value in (("requested", requested), ("load", load)) if value}
+        expires = None if requested else self.source.config().sync_interval_seconds
+        self._send(self.table_task, name, self.table_queue, expires, **asked)
 
     def chunk(self, name: str, expires: str | None = None) -> None:
         """Send a message for one chunk of this table's backfill. expires: when the message of the previous
@@ -47,10 +51,10 @@ class Messages:
         left = (_moment(expires) - datetime.now(UTC)).total_seconds()
         return left if left > 0 else interval
 
-    def _send(self, task: str, table: str, queue: str | None, expires: float) -> None:
+    def _send(self, task: str, table: str, queue: str | None, expires: float | None, **asked: bool) -> None:
         chosen = self.source.config().table(table).queue or queue
         self.app.tasks[task].apply_async(
-            kwargs={"table": table}, expires=expires, **({"queue": chosen} if chosen else {})
+            kwargs={"table": table, **asked}, expires=expires, **({"queue": chosen} if chosen else {})
         )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pgsnow.model.counted import counted
+
 SHOWN = 20
 """Differences kept for each table; further ones are only counted."""
 
@@ -50,7 +52,7 @@ class Verdict:
     """Rows that are staged and not loaded yet, which count as differences."""
     difference_count: int = 0
     differences: list[Difference] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=dict)
     """Kind → number of all differences of that kind, also of those that are not in `differences`."""
     error: str | None = None
     advice: str | None = None
@@ -67,13 +69,13 @@ class Verdict:
 
     def note(self, difference: Difference) -> None:
         self.difference_count += 1
-        self.counts[difference.kind] += 1
+        self.counts[difference.kind] = self.counts.get(difference.kind, 0) + 1
         if len(self.differences) < SHOWN:
             self.differences.append(difference)
 
     def fixes(self) -> Iterator[Fix]:
         """The commands that fix what was found, and change nothing else; in the order in which to run them."""
-        name, found = shlex.quote(self.table), self.counts
+        name, found = shlex.quote(self.table), Counter(self.counts)
         lost = found["missing"] + found["value"]
         run = f"pgsnow run --select {name}"
         if lost and self.staged:
@@ -104,4 +106,4 @@ class Verdict:
 
 
 def _count(count: int, noun: str) -> str:
-    return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
+    return f"{counted(count, noun)} {'is' if count == 1 else 'are'}"

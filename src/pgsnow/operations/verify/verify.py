@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 import psycopg
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import TableConfig, TableMode
-from pgsnow.model.errors import PgsnowError, TargetMissing, Unavailable
-from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.errors import TargetMissing
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.unexpected import public_advice, public_text
+from pgsnow.operations.ends import Ends, as_known
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.source_rows import Expected, Row, expected_rows
 from pgsnow.operations.verify.target_rows import TargetRows
@@ -29,10 +27,9 @@ from pgsnow.snowflake.load.duplicates import identity_of
 from pgsnow.snowflake.query import select_all, select_columns
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.schema.target_table import describe
-from pgsnow.snowflake.session import Session, connect
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.pipeline.row_keys import items_of
-from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import target_of
 
 PAGE = 2_000
@@ -156,8 +153,9 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
     chosen = engine.config.select(tables)
     before: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     doubts = {row.source_table: row.unverified for row in before}
-    with Ends(engine) as ends:
-        ends.check()
+    with Ends(engine.source, engine.settings.snowflake, "pgsnow:verify") as ends:
+        ends.postgres()
+        ends.session()
         verdicts = [_guarded(engine, table, ends) for table in chosen]
     rows: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     waiting = {row.source_table: row.staged_rows for row in rows}
@@ -169,65 +167,21 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
     return verdicts
 
 
-@dataclass(slots=True)
-class Ends:
-    """A connection to each end, opened again after it broke. lost: why an end does not answer any more."""
-
-    engine: Engine
-    lost: PgsnowError | None = None
-    _conn: psycopg.Connection | None = None
-    _session: Session | None = None
-    _stack: ExitStack = field(default_factory=ExitStack)
-
-    def __enter__(self) -> Ends:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def check(self) -> None:
-        """Connect to both ends. Raises what connecting raises, and from then on remembers it as `lost`."""
-        if self.lost is not None:
-            raise self.lost
-        try:
-            if self._conn is None or self._conn.closed:
-                self._conn = self._stack.enter_context(self.engine.source.connect())
-            if self._session is None:
-                snowflake = self.engine.settings.snowflake
-                self._session = self._stack.enter_context(connect(snowflake, query_tag="pgsnow:verify"))
-        except PgsnowError as error:
-            self.lost = error
-            raise
-
-    @property
-    def both(self) -> tuple[psycopg.Connection, Session]:
-        """The connections. Raises what `check` raises."""
-        self.check()
-        assert self._conn is not None
-        assert self._session is not None
-        return self._conn, self._session
-
-    def forget_session(self) -> None:
-        """After a statement whose outcome is unknown, the next table gets a new session."""
-        self._session = None
-
-
 def _guarded(engine: Engine, table: TableConfig, ends: Ends) -> Verdict:
     """The table's verdict; with its error if it cannot be compared."""
     try:
-        return _verify_one(engine, table, *ends.both)
+        return _verify_one(engine, table, ends.postgres(), ends.session())
     except Exception as error:  # a failure of one table, of any kind, must not hide the result of the others
-        if isinstance(error, Unavailable):
-            ends.forget_session()
-        if not isinstance(error, PgsnowError):
-            log_unexpected(error, engine.settings.secrets(), table.name)
+        ends.after(error)
+        known = as_known(error, engine.settings.secrets(), table.name)
         target = str(target_of(table, engine.settings.snowflake))
-        return Verdict(table.name, target, error=public_text(error), advice=public_advice(error) or None)
+        return Verdict(table.name, target, error=str(known), advice=known.advice or None)
 
 
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    sources: dict[str, SourceDefinition] = unless_missing(engine.ledger.checkpoints.source_definitions, {})
-    prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
+    states: dict[str, Remembered] = unless_missing(engine.ledger.checkpoints.remembered, {})
+    known = states.get(table.name, Remembered())  # with JSON that is damaged, no definition
+    prepared = engine.planner.plan(conn, table, None, known.definition)
     plan = prepared.plan
     try_read(conn, plan)
     reasons = engine.ledger.rejected_rows.open_reasons(table.name)

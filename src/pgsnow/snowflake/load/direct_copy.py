@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import TableMode
+from pgsnow.model.counted import counted
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
@@ -55,7 +56,7 @@ def copy_steps(
     which rows are in the table. Not idempotent: see `has_come_through`.
     """
     filled = ((FENCE_COLUMN, str(batch.fence)), *audited)
-    message = f"{into}: batch {batch.batch} has {batch.rows} rows, Snowflake loaded"
+    message = f"{into}: batch {batch.batch} has {batch.rows} row{'s' * (batch.rows != 1)}, Snowflake loaded"
     copy = copy_sql.copy_into_target(into, plan.output, filled, origin)
     return (
         *stage.put(into, batch.batch, [part.path for part in batch.parts] if parts is None else parts),
@@ -100,13 +101,13 @@ def remove_duplicates(
     if not_after is not None and not has_no_older_row(session, plan.target, not_after):
         # The COPY of a worker that has lost the table may commit late, after rows with the same keys were merged.
         late = _delete_overtaken(session, plan, since=not_after + 1) if can_copy_directly(plan) else 0
-        return [f"removed {late} late rows of abandoned load attempts"] if late else []
+        return [f"removed {counted(late, 'late row')} of abandoned load attempts"] if late else []
     events = []
     if gone := delete_attempts(session, plan.target, given_up):
-        events.append(f"deleted {gone} rows of abandoned load attempts")
+        events.append(f"deleted {counted(gone, 'row')} of abandoned load attempts")
     twice = session.execute(copy_sql.any_twice(plan.target, plan.key)).rows
     if twice and (gone := remove_surplus(session, plan)):
-        events.append(f"removed {gone} duplicates of rows that moved while they were read")
+        events.append(f"removed {counted(gone, 'duplicate')} of rows that moved while they were read")
     return events
 
 

@@ -6,6 +6,7 @@ each of them, so they are removed by a statement of their own.
 
 from __future__ import annotations
 
+from pgsnow.model.counted import counted
 from pgsnow.model.metadata_columns import IDENTITY
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.schema.target_table import describe
@@ -38,5 +39,4 @@ def remove_surplus(session: Session, plan: TablePlan) -> int:
 
 def removed(count: int) -> str:
     """The event that reports it."""
-    rows = "1 duplicate row" if count == 1 else f"{count} duplicate rows"
-    return f"removed {rows}: the target had more than one row of a key"
+    return f"removed {counted(count, 'duplicate row')}: the target had more than one row of a key"

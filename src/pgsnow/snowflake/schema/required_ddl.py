@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pgsnow.model.errors import TargetMissing
+from pgsnow.model.errors import SchemaChangePending, TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import STAGE, quote, schema_of, text
 from pgsnow.snowflake.schema.evolve import evolution
-from pgsnow.snowflake.schema.target_table import Shape, describe, refuse_other_kinds
+from pgsnow.snowflake.schema.target_table import (
+    Shape,
+    describe,
+    refuse_other_kinds,
+    require_database,
+    schemas_of,
+)
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
@@ -42,7 +48,7 @@ class TargetInspector:
         """The statements that a run would send now to execute the actions and to make the target fit. Sends none of
         them.
 
-        relaxed: as in `Shape.alterations`. Raises TargetConflict.
+        relaxed: as in `Shape.alterations`. Raises TargetConflict; TargetMissing if the database does not exist.
         """
         shape = Shape.of(plan)
         there = describe(self.session, plan.target)
@@ -63,29 +69,31 @@ class TargetInspector:
 
     def _schema(self, target: TargetName) -> Iterator[str]:
         if not self.sees_schema(target) and schema_of(target) not in self._created:
+            require_database(self.session, target)
             self._created.add(schema_of(target))
             yield sql.create_schema(target)
+
+    def has_stage(self, target: TargetName) -> bool:
+        """True if pgsnow's stage exists in the target's schema and the role can see it."""
+        try:
+            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {schema_of(target)}")
+        except TargetMissing:
+            return False
+        return STAGE in shown.column("name")
 
     def _stage(self, target: TargetName) -> Iterator[str]:
         where = schema_of(target)
         if where in self._stages:
             return
         self._stages.add(where)
-        try:
-            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {where}")
-            names = shown.column("name")
-        except TargetMissing:
-            names = []
-        if STAGE not in names:
+        if not self.has_stage(target):
             yield sql.create_stage(target)
 
 
-def schemas_of(session: Session, database: str) -> frozenset[str]:
-    """The schemas that the role can see; empty if the database does not exist (every one has INFORMATION_SCHEMA)."""
-    try:
-        return frozenset(session.execute(f"SHOW SCHEMAS IN DATABASE {quote(database)}").column("name"))
-    except TargetMissing:
-        return frozenset()
+def require_approval(table: str, statements: Sequence[str]) -> None:
+    """With `schema_changes: manual`, only `pgsnow apply` may send DDL. Raises SchemaChangePending if there is any."""
+    if statements:
+        raise SchemaChangePending(f"{table}: the target needs {'; '.join(statements)}")
 
 
 def use_warehouse(session: Session, name: str) -> None:

@@ -12,6 +12,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take
+from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
@@ -191,9 +192,29 @@ def _create(session: Session, shape: Shape) -> list[TargetColumn]:
     try:
         session.execute(shape.create_table)
     except TargetMissing:
+        require_database(session, shape.target)
         session.execute(sql.create_schema(shape.target))
         session.execute(shape.create_table)
     return describe(session, shape.target) or []
+
+
+def require_database(session: Session, target: TargetName) -> None:
+    """Raises TargetMissing if the target's database does not exist, or the role cannot see it."""
+    if not schemas_of(session, target.database):
+        database = quote(target.database)
+        raise TargetMissing(
+            f"{target}: there is no database {target.database}, or the role may not see it",
+            advice=f"Correct `target:` in sync_config.yaml, or: CREATE DATABASE {database};"
+            f" GRANT USAGE, CREATE SCHEMA ON DATABASE {database} TO the role in SNOWFLAKE_ROLE.",
+        )
+
+
+def schemas_of(session: Session, database: str) -> frozenset[str]:
+    """The schemas that the role can see; empty if the database does not exist (every one has INFORMATION_SCHEMA)."""
+    try:
+        return frozenset(session.execute(f"SHOW SCHEMAS IN DATABASE {quote(database)}").column("name"))
+    except TargetMissing:
+        return frozenset()
 
 
 def relaxing(
@@ -271,6 +292,11 @@ def _problem(field: Field, column: TargetColumn | None, alike: str | None, keys:
         return None
     if column.computed:
         return f"column {column.name} is computed and cannot be written"
+    if field.target in keys and (collation := ColumnType.parse(column.kind).collation):
+        return (
+            f"column {column.name} belongs to the key and has the collation '{collation}', by which different keys"
+            " may be equal; create the column without it"
+        )
     if not can_take(column.kind, field.type):
         need = f"{field.type.postgres} (needs {field.type.snowflake})"
         return f"column {column.name} is {column.kind} and cannot take {field.source}, which is {need}"

@@ -13,7 +13,7 @@ from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import KEEP_LAST, Field
 from pgsnow.snowflake.names import qualified, quote
-from pgsnow.snowflake.sql.statements import COPY_OPTIONS, FILE_FORMAT, Filled
+from pgsnow.snowflake.sql.statements import COPY_OPTIONS, FILE_FORMAT, Filled, declared
 
 
 def copy_into_target(
@@ -120,7 +120,7 @@ def create_shadow(shadow: TargetName, output: Sequence[Field], own: Sequence[Met
     """Create a shadow table. It is transient, because the source has all its rows, but not temporary, because it
     may be needed for days, over many sessions."""
     columns = [(f.target, f.type.snowflake) for f in output] + list(own)
-    listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
+    listed = ", ".join(f"{quote(name)} {declared(kind)}" for name, kind in columns)
     return (
         f"CREATE TRANSIENT TABLE IF NOT EXISTS {qualified(shadow)} ({listed}) DATA_RETENTION_TIME_IN_DAYS=0"
     )

@@ -47,6 +47,12 @@ COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
 """A stage of the user's may set copy options for every COPY from it; these options take precedence."""
 
 
+def declared(kind: str) -> str:
+    """The type of a new column. A text gets no collation, whatever DEFAULT_DDL_COLLATION is: keys that differ would be
+    equal, in staging tables too (Snowflake docs, "Collation support", "DEFAULT_DDL_COLLATION")."""
+    return f"{kind} COLLATE ''" if kind.startswith("VARCHAR") else kind
+
+
 def create_schema(target: TargetName) -> str:
     return f"CREATE SCHEMA IF NOT EXISTS {schema_of(target)}"
 
@@ -60,16 +66,17 @@ def create_table(
     """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL."""
     keys = {field.target for field in key}
     columns = [
-        f"{quote(f.target)} {f.type.snowflake}{' NOT NULL' if f.target in keys else ''}" for f in output
+        f"{quote(f.target)} {declared(f.type.snowflake)}{' NOT NULL' if f.target in keys else ''}"
+        for f in output
     ]
-    columns += [f"{quote(column.name)} {column.kind}" for column in own]
+    columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
     return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)})"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:
-    return f"ALTER TABLE {qualified(target)} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}"
+    return f"ALTER TABLE {qualified(target)} ADD COLUMN IF NOT EXISTS {quote(name)} {declared(kind)}"
 
 
 def rename_column(target: TargetName, old: str, new: str) -> str:
@@ -123,9 +130,9 @@ def audit(run_id: str) -> tuple[Filled, ...]:
 def create_staging(target: TargetName, batch: str, output: Sequence[Field], *, hashed: bool = False) -> str:
     """OR REPLACE: a repeated batch starts empty, and COPY's load history, which belongs to the table, is empty too.
     Transient and without time travel: only this batch's MERGE reads it."""
-    columns = [f"{quote(f.target)} {f.type.staged}" for f in output]
+    columns = [f"{quote(f.target)} {declared(f.type.staged)}" for f in output]
     if hashed:
-        columns.append(f"{quote(HASH_COLUMN)} VARCHAR")
+        columns.append(f"{quote(HASH_COLUMN)} {declared('VARCHAR')}")
     columns.append(f"{quote(ORDER_COLUMN)} {WHOLE}")
     table = qualified(staging_table(target, batch))
     return f"CREATE OR REPLACE TRANSIENT TABLE {table} ({', '.join(columns)}) DATA_RETENTION_TIME_IN_DAYS=0"
@@ -135,14 +142,14 @@ def drop_staging(target: TargetName, batch: str) -> str:
     return f"DROP TABLE IF EXISTS {qualified(staging_table(target, batch))}"
 
 
-def put(target: TargetName, batch: str, path: Path) -> str:
-    """The file is compressed Parquet, so it is not compressed again. The client treats `*`, `?` and `[` in the path
-    as a pattern, so such a path is a ValueError."""
+def put(path: Path, folder: str) -> str:
+    """The upload of a file into a folder of a stage. Part files are compressed Parquet, so nothing is compressed. The
+    client treats `*`, `?` and `[` in the path as a pattern, so such a path is a ValueError."""
     local = path.absolute().as_posix()
     if any(c in local for c in "*?["):
         raise ValueError(f"{local!r}: PUT would interpret this path as a pattern")
     options = f"AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
-    return f"PUT {text('file://' + local)} {stage_path(target, batch)} {options}"
+    return f"PUT {text('file://' + local)} {folder} {options}"
 
 
 def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool = False) -> str:
@@ -231,6 +238,11 @@ def list_staged(target: TargetName) -> str:
 def show_staging_tables(target: TargetName) -> str:
     """May find too many tables (`_` and `%` in the name are wildcards, and case is ignored): check the names."""
     return f"SHOW TABLES LIKE {text(staging_prefix(target) + '%')} IN SCHEMA {schema_of(target)}"
+
+
+def cancel_statements(session: int) -> str:
+    """Cancel all statements of a session that are still running (Snowflake docs, "SYSTEM$CANCEL_ALL_QUERIES")."""
+    return f"SELECT SYSTEM$CANCEL_ALL_QUERIES({session})"
 
 
 def count(target: TargetName) -> str:

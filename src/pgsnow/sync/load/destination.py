@@ -27,7 +27,7 @@ from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
-from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches
+from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import Target
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
@@ -126,13 +126,16 @@ class SnowflakeDestination:
     ) -> None:
         """after: the previous destination of the same thread, whose session is taken over."""
         session = after.session.hand_over() if isinstance(after, SnowflakeDestination) else None
-        self.session: RunSession = RunSession(engine.settings.snowflake, recorder, engine.stop, session)
+        self.session: RunSession = RunSession(
+            engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
+        )
         self.target = Target(plan, table, self.session, recorder)
         self.batches = OpenBatches(
             table,
             recorder,
             lambda batches: self._remove(batches, self.session.do),
             lambda batches: self._remove(batches, self.session.once),
+            self.session.unsettled,
         )
         self._load = LoadContext(
             plan,
@@ -198,7 +201,7 @@ class SnowflakeDestination:
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]
     ) -> None:
         load, steps = self._load, list[Step]()
-        for batch in batches:
+        for batch in (batch for batch in batches if not batch.name.startswith(SESSION)):
             stages = load.stages.all if batch.inherited else (load.stage,)
             steps += cleanup_steps(load.plan.target, batch.name, stages, table=batch.table)
         do(lambda session: execute_all(session, steps))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost, SchemaChangePending
+from pgsnow.model.errors import LeaseLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
-from pgsnow.snowflake.schema.required_ddl import TargetInspector
+from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit, refuse_other_kinds
 from pgsnow.snowflake.session import Session
 from pgsnow.sync.load.claimed_table import ClaimedTable
@@ -138,7 +138,5 @@ class Target:
         self._recorder.events.extend(change.event for change in evolved.changes)
 
     def _require_approval(self, statements: Sequence[str]) -> None:
-        """With `schema_changes: manual`, only `pgsnow apply` may send DDL."""
-        if statements and self._manual:
-            listed = "; ".join(statements)
-            raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")
+        if self._manual:
+            require_approval(self._plan.config.name, statements)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import BadColumn, Page, Rejected
+from pgsnow.model.counted import counted, were
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.overflow import Overflow
@@ -170,8 +171,9 @@ class RejectedRows:
         limit = self._plan.config.max_rejected_rows
         if self._recorder.rows_rejected > limit:
             self.flush()
+            rows = f"{counted(limit, 'row')} {were(limit)} rejected"
             last = f"; the last: {rejected[-1].reason}" if hidden is None else ""
-            raise TooManyRejected(f"{self._claim.table}: more than {limit} rows were rejected{last}")
+            raise TooManyRejected(f"{self._claim.table}: more than {rows}{last}")
         if len(self._unwritten) >= FLUSH_EVERY:
             self.flush()
 

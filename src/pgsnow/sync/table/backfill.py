@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, layout_of
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.sync_config import LateRows, TableMode
+from pgsnow.model.counted import counted
 from pgsnow.model.errors import LeaseLost
 from pgsnow.postgres.read.chunk_reader import BackfillPlan, plan_backfill
 from pgsnow.postgres.read.last_watermark import largest
@@ -139,7 +140,9 @@ def finish(run: RunContext, work: Backfill) -> BackfillDone:
     if done.rejected:
         run.rejected.reload_open_errors()
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
-    run.recorder.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
+    run.recorder.events.append(
+        f"backfill: {len(done.chunks)} chunks, {counted(rows, 'row')}, {size / MEGABYTE:.0f} MB"
+    )
     return BackfillDone(done, work.checkpoint.evolve(last_watermark=newest_watermark(run, done)))
 
 

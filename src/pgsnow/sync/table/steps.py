@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.table_config import TableMode
+from pgsnow.model.counted import counted
 from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
@@ -119,7 +120,7 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         )
         return
     if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
-        run.recorder.events.append(f"deleted {deleted} rows that are gone from the source")
+        run.recorder.events.append(f"deleted {counted(deleted, 'row')} gone from the source")
     run.table.doubt(None)
 
 
