@@ -97,7 +97,7 @@ def test_what_is_no_private_folder_is_refused(root: Path, kind: str) -> None:
     else:
         (root / OWN).mkdir()
         (root / OWN).chmod(0o750)
-    with pytest.raises(SpoolDenied, match="its mode is 750|it is a link or a file"), Spool("run"):
+    with pytest.raises(SpoolDenied, match=r"its mode is 750|it is a link or a file"), Spool("run"):
         pass
 
 
