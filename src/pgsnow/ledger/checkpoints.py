@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.errors import unreadable
+from pgsnow.ledger.errors import UNREADABLE, unreadable
 from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.errors import PgsnowError
@@ -35,7 +35,7 @@ def _remembered(row: dict[str, Any], schema: str) -> Remembered:
         found = None if checkpoint is None else Checkpoint.from_json(checkpoint)
         column = "source_schema"
         return Remembered(found, None if stored is None else SourceDefinition.from_json(stored))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 
 

@@ -120,6 +120,8 @@ _OTHER = Rule(
 )
 
 
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading a value raises that pgsnow did not write."""
 _RESETS = {
     "checkpoint": ("checkpoint = NULL", "everything is read again"),
     "staged": ("staged = NULL, loaded_checkpoint = NULL, checkpoint = NULL", "everything is read again"),

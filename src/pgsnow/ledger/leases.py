@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.chunk_leases import ChunkLeases
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, Refusal
-from pgsnow.ledger.errors import unreadable
+from pgsnow.ledger.errors import UNREADABLE, unreadable
 from pgsnow.ledger.queries import Queries, statement
 from pgsnow.ledger.session import LedgerConnection, lock_key
 from pgsnow.model.checkpoint import Checkpoint
@@ -214,7 +214,7 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         column = "target_columns"
         if not all(isinstance(kind, str) for kind in dict(row["target_columns"] or {}).values()):
             raise TypeError("not a type's name")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         return replace(granted, unreadable=unreadable(row["source_table"], column, schema, error))
     return replace(
         granted,

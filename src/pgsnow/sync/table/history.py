@@ -20,8 +20,6 @@ from pgsnow.postgres.sql import text_of_value
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_keys import load_keys
 
-SELECTING = ("where", "transform")
-"""Keys of a table's configuration that decide which of its rows are loaded."""
 MOST_KEYS = 100_000
 """Above this many rows, everything is read instead."""
 PLAIN_KEYS = frozenset({"int2", "int4", "int8", "text", "varchar", "uuid"})
@@ -55,7 +53,11 @@ def _doubt_other_rows(run: RunContext) -> None:
     changed = changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.as_written))
     if "transform" in changed and run.rejected.confidential is not None:
         run.rejected.confidential.rewrite(run.ledger.rejected_rows, run.claim)
-    rules = [f"`{key}`" for key in changed if key in SELECTING]
+    drops = {
+        "where": plan.config.where,
+        "transform": plan.config.transform and plan.config.transform.function,
+    }
+    rules = [f"`{key}`" for key in changed if drops.get(key)]
     if rules and known.target == str(plan.target):
         when = run.horizon.taken_at[:16].replace("T", " ")
         run.table.doubt(
