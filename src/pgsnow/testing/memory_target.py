@@ -86,6 +86,9 @@ class MemoryTarget:
 
     def see_owner(self, table: MemoryTable) -> None:
         """See pgsnow.sync.load.target.Target."""
+        places = self.claimed.claim.places
+        if places and places[0]["mark"] and places[0]["mark"] in table.comment:
+            return
         settled = self.claimed.owner_of(str(self.plan.target), table.comment)
         if settled is not None:
             table.comment = settled.comment

@@ -62,11 +62,8 @@ class ClaimedTable:
             self.claim = replace(self.claim, unverified=why)
 
     def owner_of(self, target: str, comment: str) -> Settled | None:
-        """The comment that the target must get, so that it names this table as its owner; None: it does already, or
-        this is the claim of a chunk, whose backfill has seen to it. Raises NotTheOwner."""
-        here = self.claim.places[0] if self.claim.places else {}
-        if here.get("mark") and here["mark"] in comment:
-            return None
+        """The comment that the target must get, so that it names this table as its owner; None: this is the claim of a
+        chunk, whose backfill has written it, or no place is recorded yet. Raises NotTheOwner."""
         from pgsnow.sync.runtime.owner import settle_owner  # rare
 
         settled = settle_owner(self.claim, target, comment, take_over=self.take_over)

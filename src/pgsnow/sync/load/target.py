@@ -108,10 +108,12 @@ class Target:
             return
         self._state = target_state(session, self._plan.target)
         self._looked = True
-        if self._state is not None:
-            self._see_owner(session, self._state)
+        places = self._table.claim.places
+        mark = places[0].get("mark") if places else None
+        if self._state is not None and not (mark and mark in self._state.comment):
+            self._settle_owner(session, self._state)  # rare
 
-    def _see_owner(self, session: Session, state: TargetState) -> None:
+    def _settle_owner(self, session: Session, state: TargetState) -> None:
         """Make sure that the target belongs to this table, and that its comment says so. Raises NotTheOwner."""
         target = self._plan.target
         settled = self._table.owner_of(str(target), state.comment)
