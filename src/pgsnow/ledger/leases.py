@@ -24,6 +24,7 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.table import KnownTarget
 
 HELD = "held"
 
@@ -176,6 +177,7 @@ def _claim(row: Row, run_id: str, holder: str) -> Claim:
         checkpoint=None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"]),
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
+        target=KnownTarget(row["target_created_on"], row["target_rows"], row["loaded_columns"] or {}),
         has_open_errors=row["has_open_errors"],
         stored_definition=None if stored is None else SourceDefinition.from_json(stored),
         staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),

@@ -58,11 +58,13 @@ class MemoryMergeLoader:
         except TargetQueryFailed as rejected:
             if self.shadow is not None:
                 if isinstance(rejected, TargetMissing):
-                    target.read_all()
+                    target.check_shadow(self.shadow)
                 raise
             recreated = target.make_fit(inspect=True)
             result = target.retried(lambda: self._attempt(batch))
         target.recorder.loaded(batch, result)
+        if self.shadow is None:
+            target.add_rows(result.inserted)
         if result.inserted + result.updated < batch.rows and self.shadow is None:
             target.check_fence()
         return TargetRecreated() if recreated else Loaded(result.inserted)
@@ -113,7 +115,10 @@ class MemoryCopyLoader:
             not_after = self.target.claimed.claim.fence - 1
         elif not_after is None and not self._copied:
             return Complete()
-        self.target.recorder.events.extend(self._remove_duplicates(not_after))
+        events = self._remove_duplicates(not_after)
+        if events or self.attempts.not_after is not None:
+            self.target.claimed.rows = len(self.table.rows)
+        self.target.recorder.events.extend(events)
         return Complete()
 
     def _copy(self, batch: LoadBatch) -> Loaded | None:
@@ -138,6 +143,7 @@ class MemoryCopyLoader:
             target.batches.begin(batch.batch)
             return None
         self._copied = True
+        target.add_rows(batch.rows)
         target.recorder.loaded(batch, target.result(batch.rows))
         return Loaded(batch.rows)
 
@@ -194,7 +200,7 @@ class MemoryShadowLoader(MemoryCopyLoader):
         try:
             replaced = target.retried(self._put_in_place)
         except TargetMissing:
-            target.read_all()
+            target.check_shadow(staging_table(target.plan.target, self._batch))
             raise
         announce_replaced(target, replaced)
         return Complete(replaced=True)

@@ -9,6 +9,7 @@ from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
 from pgsnow.embedded.snowflake.statements import (
     describe_table,
     gaps,
+    hidden,
     insert_overwrite,
     literal_lists,
     merge,
@@ -77,6 +78,7 @@ def _whole_statements() -> None:
     transactions.commit_before_ddl()
     transactions.follow_transactions()
     transactions.refuse_to_commit_what_was_lost()
+    hidden.refuse_hidden_objects()
     errors.answer_failures_as_errors()
     transactions.wait_for_locks()
 

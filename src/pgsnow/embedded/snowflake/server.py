@@ -14,6 +14,7 @@ from pgsnow.embedded.snowflake.install import install
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages.buckets import Buckets
 from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
+from pgsnow.embedded.snowflake.statements.hidden import hidden
 
 
 def create_app(directory: Path, idle_seconds: float) -> Starlette:
@@ -47,9 +48,15 @@ def _own_routes(store: StoredSnowflake, journal: Journal, buckets: Buckets) -> l
         buckets.endpoint = (await request.body()).decode() or None
         return JSONResponse({})
 
+    def hide(request: Request) -> JSONResponse:
+        change = hidden.add if request.method == "PUT" else hidden.discard
+        change(request.path_params["name"])
+        return JSONResponse({})
+
     return [
         Route("/pgsnow/stats", stats),
         Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
         Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
+        Route("/pgsnow/hidden/{name}", hide, methods=["PUT", "DELETE"]),
     ]

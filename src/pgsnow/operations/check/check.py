@@ -12,6 +12,7 @@ from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.settings.settings import Settings
+from pgsnow.model.table import KnownTarget
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
 from pgsnow.operations.check.ledger import check_ledger
@@ -48,7 +49,7 @@ def run_checks(
     ]
     results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
     prepared: list[Prepared] = []
-    known = _known(config, settings)
+    known, targets = _known(config, settings)
     source = Source(settings.source)
     with failing_as("postgres", results.append), translating(), source.connect() as conn:
         results.extend(check_source(conn, settings.source.display))
@@ -71,19 +72,24 @@ def run_checks(
         results.extend(check_account(session, settings.snowflake))
         results.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
         inspector = TargetInspector(session)
-        results.extend(check_target(inspector, each.plan) for each in prepared)
+        results.extend(
+            check_target(inspector, each.plan, targets.get(each.plan.config.name)) for each in prepared
+        )
         if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
             results.extend(check_bucket(session, settings))
     results.append(check_broker(settings.broker_url))
     return results
 
 
-def _known(config: SyncConfig, settings: Settings) -> Mapping[str, SourceDefinition]:
-    """The definitions in the ledger, by table; nothing where the ledger cannot be read, which its own check reports."""
+def _known(
+    config: SyncConfig, settings: Settings
+) -> tuple[Mapping[str, SourceDefinition], Mapping[str, KnownTarget]]:
+    """The source's definitions and the targets in the ledger, by table; nothing where the ledger cannot be read, which
+    its own check reports."""
     ledger = Ledger(settings.ledger, config.ledger_schema)
     try:
-        return ledger.checkpoints.source_definitions()
+        return ledger.checkpoints.source_definitions(), ledger.checkpoints.targets()
     except PgsnowError:
-        return {}
+        return {}, {}
     finally:
         ledger.close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
-from pgsnow.model.table import TargetName, fold_target
+from pgsnow.model.table import KnownTarget, TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.privileges import Rights, rights_of
@@ -78,17 +78,24 @@ def role_of(session: Session) -> str:
     return quote(rights_of(session).role)
 
 
-def check_target(inspector: TargetInspector, plan: TablePlan) -> CheckResult:
-    """Check that the target can take the table, and count the statements that the first run would send."""
+def check_target(
+    inspector: TargetInspector, plan: TablePlan, known: KnownTarget | None = None
+) -> CheckResult:
+    """Check that the target can take the table and is as it was after the last load, and count the statements that the
+    first run would send. known: the target as the ledger remembers it."""
     name = f"target of {plan.config.name}"
     try:
         statements = inspector.required(plan).statements
+        difference = inspector.difference(plan, known) if known is not None else None
     except TargetMissing as error:
         return failed(
             name, str(error), error.advice or "Check SNOWFLAKE_DATABASE and the grants of SNOWFLAKE_ROLE."
         )
     except (TableError, AccessDenied) as error:
         return failed(name, str(error), error.advice)
+    if difference is not None:
+        fix = "Nothing to do: with the next changes everything is read again. At once: pgsnow run --full-refresh"
+        return warning(name, f"{plan.target}: {difference}", f"{fix} --select {plan.config.name}")
     if not statements:
         return ok(name, f"{plan.target} is ready")
     count = f"{len(statements)} statement{'s' * (len(statements) != 1)}"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import TargetName
+from pgsnow.model.table import KnownTarget, TargetName
 from pgsnow.snowflake.names import STAGE, quote, schema_of, text
+from pgsnow.snowflake.query import count_rows
 from pgsnow.snowflake.schema.evolve import evolution
-from pgsnow.snowflake.schema.target_table import Shape, describe
+from pgsnow.snowflake.schema.target_table import LOST, Shape, describe, target_state
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
@@ -53,6 +54,17 @@ class TargetInspector:
             fit = shape.alterations(evolved.columns, relaxed=relaxed)
             statements = [change.statement for change in (*evolved.changes, *fit.changes)]
         return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)))
+
+    def difference(self, plan: TablePlan, known: KnownTarget) -> str | None:
+        """A sentence about why the target is not as it was after the last load, as the next run would find; None: it
+        is, or there is none that the role sees."""
+        state = target_state(self.session, plan.target)
+        if state is None:
+            return None
+        if known.rows not in (None, state.rows):
+            state = replace(state, rows=count_rows(self.session, plan.target))
+        lost = Shape.of(plan).lost_columns(known.columns, describe(self.session, plan.target) or ())
+        return known.difference(state) or (LOST.format(", ".join(lost)) if lost else None)
 
     def sees_schema(self, target: TargetName) -> bool:
         """True if the target's schema exists and the role can see it."""

@@ -53,7 +53,8 @@ def create_table(
     key: Sequence[Field],
     own: Sequence[MetadataColumn] = (FENCE,),
 ) -> str:
-    """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL."""
+    """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL. Fails if
+    the table exists, so that it is known whether it was created."""
     keys = {field.target for field in key}
     columns = [
         f"{quote(f.target)} {f.type.snowflake}{' NOT NULL' if f.target in keys else ''}" for f in output
@@ -61,7 +62,7 @@ def create_table(
     columns += [f"{quote(column.name)} {column.kind}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
-    return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)})"
+    return f"CREATE TABLE {qualified(target)} ({', '.join(columns)})"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:

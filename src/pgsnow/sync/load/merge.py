@@ -40,12 +40,14 @@ class MergeLoader:
         except TargetQueryFailed as refused:
             if self.shadow is not None:
                 if isinstance(refused, TargetMissing):
-                    load.target.read_all()
+                    load.target.check_shadow(self.shadow)
                 raise
             # The target may have been dropped, or altered by hand, since its columns were cached.
             recreated = load.target.make_fit(inspect=True)
             result = load.session.do(attempt)
         load.recorder.loaded(batch, result)
+        if self.shadow is None:
+            load.table.add_rows(None if load.session.failed else result.inserted)
         if result.inserted + result.updated < batch.rows and self.shadow is None:
             load.check_fence()
         return TargetRecreated() if recreated else Loaded(result.inserted)

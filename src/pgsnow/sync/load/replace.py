@@ -62,6 +62,7 @@ class ReplaceLoader(StagingTableLoader):
         load.batches.begin(self._content.batch)
         result = load.session.do(self._replace)
         load.recorder.applied(result)
+        load.table.rows = result.inserted
         load.recorder.replaced = True
         load.recorder.events.append(f"replaced the content of {load.plan.target}: {result.inserted} rows")
         return Complete(replaced=True)
@@ -86,4 +87,5 @@ class AppendLoader(StagingTableLoader):
             return Complete(replaced=True)
         result = load.session.do(lambda session: load.run(session, append_steps(self._content)))
         load.recorder.applied(result)
+        load.table.add_rows(None if load.session.failed else result.inserted)
         return Complete(replaced=True)

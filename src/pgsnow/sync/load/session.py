@@ -40,6 +40,8 @@ class RunSession:
     recorder: Recorder
     stop: threading.Event
     session: Session | None = None
+    failed: bool = False
+    """True once an action has failed: what it changed may be unknown."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def do(self, action: Callable[[Session], T]) -> T:
@@ -56,6 +58,7 @@ class RunSession:
             try:
                 return action(self.session)
             except PgsnowError:
+                self.failed = True
                 # A session that has failed may hold a transaction or a broken socket; the next attempt gets a new one.
                 self.close()
                 raise

@@ -36,12 +36,14 @@ def sync_table(run: RunContext) -> TableOutcome:
     run = steps.follow_source(run)
     if run.plan.whole and steps.only_advances(run):
         return TableOutcome()
-    done = backfill(run)
-    if isinstance(done, ChunksRemain):
-        return TableOutcome(remaining=done.counts)
-    if done is not None:
-        run = steps.after_backfill(run, done)
-    while not load_changes(run):
+    while True:
+        done = backfill(run)
+        if isinstance(done, ChunksRemain):
+            return TableOutcome(remaining=done.counts)
+        if done is not None:
+            run = steps.after_backfill(run, done)
+        if load_changes(run):
+            break
         run = steps.from_the_beginning(run)
     run.destination.batches.cleanup(shadows=True)
     return TableOutcome(backfilled=done is not None)
@@ -49,7 +51,7 @@ def sync_table(run: RunContext) -> TableOutcome:
 
 def load_changes(run: RunContext) -> bool:
     """Read, transform and load the changes since the checkpoint, or everything; then advance the checkpoint. False:
-    the target had been dropped, so everything must be read."""
+    the target does not have what was loaded before, so everything must be read."""
     reader = run.reader()
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
@@ -60,12 +62,12 @@ def load_changes(run: RunContext) -> bool:
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
         target = run.destination.prepare() if pages.has_pages() else None
         if target is not None:
-            if target.created and partial:
+            if partial and run.table.because is not None:
                 return False
             run.rejected.apply_limits(target.limits)
             partial = partial or bool(target.limits)  # a new target has no such limits
-        if reader.full_read is not None and not (target and target.created):
-            steps.check_fence(run, empty=target is None)
+        if reader.full_read is not None:
+            steps.check_fence(run, target)
         loader = run.destination.loader(run.facts(reader))
         writer = LoadBatchWriter(
             run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
@@ -83,7 +85,8 @@ def load_changes(run: RunContext) -> bool:
         run.rejected.flush()
         complete = loader.finish()
         steps.finish_full_read(run, complete)
-        if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
-            steps.note_stale_rows(run, complete)
+        steps.note_stale_rows(run, complete)
+        if reader.full_read is None and run.table.because is not None:
+            return False
         steps.advance(run, reader.checkpoint(), run.destination.definition(run.drift))
     return True

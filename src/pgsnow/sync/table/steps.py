@@ -8,11 +8,11 @@ from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
+from pgsnow.sync.load.destination import PreparedTarget
 from pgsnow.sync.load.loader import Complete
+from pgsnow.sync.load.target import RECREATED
 from pgsnow.sync.table.backfill import BackfillDone
 from pgsnow.sync.table.context import RunContext
-
-RECREATED = "the target was gone: everything is read again"
 
 
 def clean_up_leftovers(run: RunContext) -> None:
@@ -38,9 +38,8 @@ def follow_source(run: RunContext) -> RunContext:
     """Alter the target's columns to fit the current source; afterwards it is known whether everything must be read."""
     evolved = run.destination.evolve(run.drift)
     if evolved is None:
-        run.table.forget()
-        run.recorder.events.append(RECREATED)
-        return replace(run, checkpoint=None)
+        return from_the_beginning(run)
+    run.table.because = None
     because = run.because or run.drift.full_read or evolved.incomplete
     forgotten = because is None and run.claim.checkpoint is None
     return replace(run, because=because, checkpoint=None if forgotten else run.checkpoint)
@@ -51,7 +50,7 @@ def only_advances(run: RunContext) -> bool:
     earlier run had left something to clean up. False: there are rows to read."""
     if run.probe is None or run.checkpoint is None:
         return False
-    if run.probe.busy or run.options.refresh or run.because is not None:
+    if run.probe.busy or run.options.refresh or (run.because or run.table.because) is not None:
         return False
     checkpoint = idle_checkpoint(run.probe, run.plan, run.checkpoint, run.horizon)
     advance(run, checkpoint, run.destination.definition(run.drift))
@@ -66,18 +65,22 @@ def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
 
 
 def from_the_beginning(run: RunContext) -> RunContext:
-    """The run that reads everything, because the target was recreated."""
-    run.recorder.events.append(RECREATED)
+    """The run that reads everything, because the target does not have what was loaded before."""
+    because, run.table.because = run.table.because, None
+    if because == RECREATED:
+        run.recorder.events.append(f"{RECREATED}: everything is read again")
+        because = None
     run.destination.batches.cleanup()  # the new run uses the same batch names
     run.rejected.begin_again()
-    return replace(run, checkpoint=None, backfill=None)
+    return replace(run, checkpoint=None, backfill=None, because=because)
 
 
-def check_fence(run: RunContext, *, empty: bool) -> None:
+def check_fence(run: RunContext, target: PreparedTarget | None) -> None:
     """Before everything is loaded: make sure that the target has no row that this run could not replace or delete.
-    empty: there are no rows to load. Raises LedgerOutdated."""
+    target: None if there are no rows to load. Raises LedgerOutdated."""
     appends = run.plan.config.mode is TableMode.APPEND and not run.options.refresh
-    if not appends and not (empty and run.claim.target_columns is None):
+    is_empty = run.claim.target_columns is None if target is None else target.created
+    if not appends and not is_empty:
         run.table.check_fence(run.destination.newest_fence())
 
 
@@ -113,6 +116,8 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
 def note_stale_rows(run: RunContext, complete: Complete) -> None:
     """After a load with rejected rows: record of which of them the target keeps an older version. It is asked once for
     each of them, and again after its content was replaced."""
+    if not run.recorder.rows_rejected and not (run.backfill and run.backfill.rejected):
+        return
     if complete.replaced:
         run.rejected.judge_older_versions(lambda _keys: (), only_unknown=False)
     else:
