@@ -82,10 +82,14 @@ class LoadContext:
         self.table.check_fence(self.session.do(lambda session: newest_fence(session, self.plan.target)))
 
     def run(self, session: Session, steps: Iterable[Step]) -> LoadResult:
-        """Execute the steps, and notify the observer after each phase. Raises what `execute` raises."""
+        """Execute the steps, notify the observer after each phase, and follow the number of rows in the target. Raises
+        what `execute` raises."""
         phases = []
         for done in execute(session, steps):
             if done.event is not None:
                 self.recorder.tell(done.event)
             phases.append(done)
-        return result_of(phases)
+        result, rows = result_of(phases), self.table.rows
+        # An attempt that failed may have added rows, too. (For a shadow table, the number is of no use.)
+        self.table.rows = None if rows is None or self.session.failed else rows + result.inserted
+        return result

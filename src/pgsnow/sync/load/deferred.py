@@ -59,7 +59,6 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
     result = load.session.do(lambda session: load.run(session, steps))
     load.recorder.load_units += 1
     load.recorder.applied(result)
-    load.table.add_rows(None if load.session.failed else result.inserted)
     if result.inserted + result.updated < sum(batch.rows for batch in batches):
         load.check_fence()
 

@@ -147,7 +147,9 @@ class SnowflakeDestination:
         self.uploads = EarlyUploader(self._load)
         self.loader = partial(choose, self._load)
         self.evolve = self.target.evolve
-        self.definition = self.target.definition
+        self.definition = lambda drift: drift.definition_to_store(
+            table.claim.stored_definition, self.target.columns
+        )
         self.close = self.session.close
 
     def prepare(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> PreparedTarget:

@@ -87,5 +87,4 @@ class AppendLoader(StagingTableLoader):
             return Complete(replaced=True)
         result = load.session.do(lambda session: load.run(session, append_steps(self._content)))
         load.recorder.applied(result)
-        load.table.add_rows(None if load.session.failed else result.inserted)
         return Complete(replaced=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.errors import LeaseLost, SchemaChangePending, TargetMissing
-from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
@@ -52,7 +52,7 @@ class Target:
         self._table = table
         self._session = session
         self._recorder = recorder
-        self._shape = Shape.of(plan)
+        self._shape = Shape(plan.target, plan.output, plan.target_key, plan.metadata_columns)
         self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not approved
         self._reads_all = False
         self._state: TargetState | None = None
@@ -132,6 +132,8 @@ class Target:
             [[rows]] = session.execute(sql.count(self._plan.target)).rows
             state = replace(state, rows=int(rows))
         table.rows = state.rows
+        if known.created_on == state.created_on and known.rows in (None, state.rows):
+            return
         if (difference := known.difference(state)) is not None:
             self.begin_again(difference, doubt=True)
         elif known.created_on is None and self.columns is not None:
@@ -164,10 +166,6 @@ class Target:
         self.columns = None
         self._table.remember_target(None, altered=drift.altered)
         return self._session.do(lambda session: self._evolve(session, drift))
-
-    def definition(self, drift: Drift) -> SourceDefinition | None:
-        """The source's definition to store once everything is loaded; None: it is stored already."""
-        return drift.definition_to_store(self._table.claim.stored_definition, self.columns)
 
     def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
         """Renames columns first whose names are reused, and records that in the ledger before the names are reused."""

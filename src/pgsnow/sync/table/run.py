@@ -61,11 +61,11 @@ def load_changes(run: RunContext) -> bool:
             run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
         target = run.destination.prepare() if pages.has_pages() else None
-        if target is not None:
-            if partial and run.table.because is not None:
-                return False
-            run.rejected.apply_limits(target.limits)
-            partial = partial or bool(target.limits)  # a new target has no such limits
+        if partial and run.table.because is not None:
+            return False
+        limits = target.limits if target else ()
+        run.rejected.apply_limits(limits)
+        partial = partial or bool(limits)  # a new target has no such limits
         if reader.full_read is not None:
             steps.check_fence(run, target)
         loader = run.destination.loader(run.facts(reader))
@@ -85,7 +85,8 @@ def load_changes(run: RunContext) -> bool:
         run.rejected.flush()
         complete = loader.finish()
         steps.finish_full_read(run, complete)
-        steps.note_stale_rows(run, complete)
+        if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
+            steps.note_stale_rows(run, complete)
         if reader.full_read is None and run.table.because is not None:
             return False
         steps.advance(run, reader.checkpoint(), run.destination.definition(run.drift))

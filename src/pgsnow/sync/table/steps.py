@@ -85,18 +85,21 @@ def check_fence(run: RunContext, target: PreparedTarget | None) -> None:
 
 
 def finish_full_read(run: RunContext, complete: Complete) -> None:
-    """Complete a full read: create the target if no row was loaded, and delete rows that the source no longer has.
+    """Complete a full read, if it was one: create the target if no row was loaded, and delete rows that the source no
+    longer has.
 
     If rows were rejected, nothing is deleted: the target may have older versions of them, which are better than
     nothing.
     """
+    if run.recorder.full_read is None:
+        return
     went_back = run.recorder.full_read in WENT_BACK
     if complete.replaced:
         run.rejected.resolve_remaining()
         if run.claim.unverified and (run.plan.config.mode is not TableMode.APPEND or run.options.refresh):
             run.table.doubt(None)
         return
-    if run.recorder.full_read is not None and run.recorder.load_units == 0:
+    if run.recorder.load_units == 0:
         run.destination.prepare()
     if run.backfill is not None and run.backfill.replaces:
         run.table.doubt(None)
@@ -116,8 +119,6 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
 def note_stale_rows(run: RunContext, complete: Complete) -> None:
     """After a load with rejected rows: record of which of them the target keeps an older version. It is asked once for
     each of them, and again after its content was replaced."""
-    if not run.recorder.rows_rejected and not (run.backfill and run.backfill.rejected):
-        return
     if complete.replaced:
         run.rejected.judge_older_versions(lambda _keys: (), only_unknown=False)
     else:
