@@ -17,7 +17,8 @@ from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.settings.settings import Settings
-from pgsnow.operations.verify.verify import Verdict, verify
+from pgsnow.operations.verify.verdict import Verdict
+from pgsnow.operations.verify.verify import verify
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.events import Event, ignore

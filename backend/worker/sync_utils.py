@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dotenv import load_dotenv
-
-from pgsnow.config.load import load_config, load_settings
+from pgsnow.config.load import load_config, load_settings, read_dotenv
 
 if TYPE_CHECKING:
     from pgsnow.model.report import SyncReport
@@ -24,7 +22,9 @@ LOCAL_BROKER = "redis://127.0.0.1:6379/0"
 
 def load_environment() -> None:
     """Add backend/.env to the environment; variables that are set already keep their values."""
-    load_dotenv(BACKEND / ".env")
+    file = BACKEND / ".env"
+    for name, value in read_dotenv(file).items() if file.is_file() else ():
+        os.environ.setdefault(name, value)
 
 
 def config_file() -> Path:

@@ -73,7 +73,7 @@ def test_a_table_held_elsewhere_is_left_alone_and_the_exit_code_is_3(user: User)
         ledger.close()
     assert done.code == 3
     assert {t["table"]: t["status"] for t in done.json["tables"]} == {
-        "public.users": "held",
+        "public.users": "locked",
         "public.checkins": "ok",
     }
     assert "elsewhere:7" in done.out

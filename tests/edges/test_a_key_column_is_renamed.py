@@ -57,7 +57,7 @@ def test_check_warns_and_does_not_fail(users: MemoryWorld) -> None:
     users.sql("alter table users rename id to user_id")
     for _ in range(2):
         with users.engine() as engine, Source(users.settings.source).connect() as conn:
-            known = engine.ledger.checkpoints.source_definitions()["public.users"]
+            known = engine.ledger.checkpoints.remembered()["public.users"]
             table = engine.config.tables[0]
             results, prepared = check_table(conn, table, users.settings.snowflake, known)
         assert prepared is not None

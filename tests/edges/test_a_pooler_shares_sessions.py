@@ -100,10 +100,10 @@ def ask_everything(world: MemoryWorld) -> None:
         check_source(conn, "here")
         check_copy(source)
         for table in world.config.tables:
-            _, prepared = check_table(conn, table, world.settings.snowflake)
-            assert prepared is not None
+            _, ready = check_table(conn, table, world.settings.snowflake)
+            assert ready is not None
             access(conn, {table.source: table.watermark_column})
-            pages, _ = expected_rows(source, conn, prepared, {})
+            pages, _ = expected_rows(source, conn, ready.prepared, {})
             assert sum(len(page) for page in pages(1000)) > 0
     source.close()
     assert len(discover(world.settings.source, Choice(), scan=True)) == len(world.tables)

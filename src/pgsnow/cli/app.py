@@ -19,8 +19,16 @@ GROUPS = ("errors", "dev")
 def app_of(argv: Sequence[str]) -> typer.Typer:
     """The application for these arguments: with the one command that they start with, or with all commands,
     as for help and for a misspelled name."""
-    named = argv[:1]
+    named = ["version"] if list(argv) == ["--version"] else argv[:1]
     return app_with(named) if set(named) & {*COMMANDS, *GROUPS} else app_with((*COMMANDS, *GROUPS))
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from pgsnow.cli.commands.version import version
+
+        version()
+        raise typer.Exit
 
 
 def app_with(names: Sequence[str]) -> typer.Typer:
@@ -32,7 +40,7 @@ def app_with(names: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"]},
     )
-    app.callback()(_nothing)
+    app.callback()(_options)
     for name in names:
         module = import_module(f"pgsnow.cli.commands.{name}")
         if name in GROUPS:
@@ -42,6 +50,10 @@ def app_with(names: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _nothing() -> None:
+def _options(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+    ),
+) -> None:
     # Without a callback, Typer drops the command's name in an application of one command.
     pass

@@ -48,24 +48,24 @@ class Invocation:
     def load(self) -> tuple[SyncConfig, Settings]:
         """The table list and the settings. Raises ConfigError with every problem of the file and of the
         environment."""
-        from pgsnow.config.load import load_config, load_settings
+        from pgsnow.config.load import env_beside, load_config, load_settings
 
         config_file = self.path()
-        return load_config(config_file), load_settings(env_file=self.env_file or _env_beside(config_file))
+        return load_config(config_file), load_settings(env_file=self.env_file or env_beside(config_file))
 
     def source(self, beside: Path) -> tuple[PostgresSettings, dict[str, str]]:
         """Settings of the source, and every variable, for commands without Snowflake and without a table
         list. `.env` is read from the folder of the file `beside`. Raises ConfigError."""
-        from pgsnow.config.load import load_source
+        from pgsnow.config.load import env_beside, load_source
 
-        env_file = self.env_file or _env_beside(beside)
+        env_file = self.env_file or env_beside(beside)
         return load_source(env_file=env_file), self.variables(beside)
 
     def variables(self, config_file: Path) -> dict[str, str]:
         """Every variable of the environment and of the .env file beside `config_file`. Raises ConfigError."""
-        from pgsnow.config.load import variables
+        from pgsnow.config.load import env_beside, variables
 
-        return variables(env_file=self.env_file or _env_beside(config_file))
+        return variables(env_file=self.env_file or env_beside(config_file))
 
     def config(self) -> SyncConfig:
         from pgsnow.config.load import load_config
@@ -95,10 +95,3 @@ def or_nothing(read: Callable[[], list[T]]) -> list[T]:
         if error.code == UNDEFINED_TABLE:
             return []
         raise
-
-
-def _env_beside(config_file: Path) -> Path | None:
-    """`.env` in the folder of the table list; None if there is none, and load_settings tries the working
-    directory."""
-    beside = config_file.parent / ".env"
-    return beside if beside.is_file() else None

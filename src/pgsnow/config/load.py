@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from dotenv.variables import parse_variables
 
 from pgsnow.config.yaml_lines import YamlProblem, YamlText, read_yaml
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
@@ -15,6 +17,8 @@ from pgsnow.model.settings.environment import Environment
 from pgsnow.model.settings.postgres import PostgresSettings, source_from
 from pgsnow.model.settings.settings import Settings
 
+_SINGLE_QUOTED = re.compile(r"[^=]*=[^\S\r\n]*'")
+"""A line of `.env` whose value stands between single quotes."""
 _FILES = ("SNOWFLAKE_PRIVATE_KEY_FILE", "SNOWFLAKE_TOKEN_FILE_PATH")
 
 
@@ -34,6 +38,31 @@ def load_config(path: str | os.PathLike[str], env: Mapping[str, str] | None = No
         raise ConfigError(f"{place}: is not valid YAML: {problem} — correct its syntax") from None
     found = [(path, _duplicate(lines)) for path, lines in read.duplicates.items()]
     return parse_config(_data(read), file=str(file), env=values, lines=read.lines, found=found)
+
+
+def top_level(path: Path | None) -> SyncConfig:
+    """The options of the top level of the file at `path`, without tables and with defaults for options that are wrong:
+    for a file that load_config refuses."""
+    try:
+        data = read_yaml(_read(path, "")).data if path is not None else {}
+    except (ConfigError, YamlProblem):
+        data = {}
+    given = (
+        {name: value for name, value in data.items() if name != "tables"} if isinstance(data, dict) else {}
+    )
+    found = SyncConfig(tables=())
+    for name in given.keys() & SyncConfig.model_fields.keys():
+        try:
+            found = SyncConfig(**{**found.model_dump(), name: given[name]})
+        except ValueError:
+            continue
+    return found
+
+
+def env_beside(config_file: Path | None) -> Path | None:
+    """`.env` in the folder of this file; None if there is none, and `.env` of the working directory is read."""
+    beside = config_file.parent / ".env" if config_file is not None else None
+    return beside if beside is not None and beside.is_file() else None
 
 
 def load_settings(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
@@ -98,9 +127,24 @@ def _dotenv_beside(config: Path | None) -> dict[str, str]:
     return _dotenv(file) if file else {}
 
 
+def read_dotenv(file: Path) -> dict[str, str]:
+    """The variables in the file. `${NAME}` stands for an earlier one or for one of the environment; between single
+    quotes it stands for itself, as in a shell."""
+    found: dict[str, str] = {}
+    with file.open(encoding="utf-8-sig") as stream:
+        for binding in parse_stream(stream):
+            if binding.key is None or binding.value is None:
+                continue
+            known = {**os.environ, **found}
+            is_literal = _SINGLE_QUOTED.match(binding.original.string) is not None
+            atoms = () if is_literal else parse_variables(binding.value)
+            found[binding.key] = binding.value if is_literal else "".join(a.resolve(known) for a in atoms)
+    return found
+
+
 def _dotenv(file: Path) -> dict[str, str]:
     _read(file, "create it, or name another")
-    return {name: value for name, value in dotenv_values(file).items() if value is not None}
+    return read_dotenv(file)
 
 
 def _with_home(values: Mapping[str, str]) -> dict[str, str]:

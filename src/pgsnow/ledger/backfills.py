@@ -9,8 +9,9 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.chunk_leases import ChunkLeases, range_of
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim
+from pgsnow.ledger.errors import unreadable
 from pgsnow.ledger.queries import Queries
-from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Keys, Range
+from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Keys, Range, is_complete
 from pgsnow.model.checkpoint import Checkpoint
 
 
@@ -26,16 +27,19 @@ class Backfills:
 
     def current(self, claim: Claim) -> Backfill | None:
         """The backfill of the claimed table that is under way, its chunks in order. Two round trips if
-        there is one.
+        there is one. Raises LedgerRowUnreadable.
         """
         row = self._queries.execute("backfill", table=claim.table).fetchone()
         if row is None:
             return None
-        chunks = self._queries.execute("chunks", backfill=row["id"])
-        return Backfill(
-            **{**row, "checkpoint": Checkpoint.from_json(row["checkpoint"])},
-            chunks=tuple(_chunk(chunk) for chunk in chunks),
-        )
+        chunks = tuple(_chunk(chunk) for chunk in self._queries.execute("chunks", backfill=row["id"]))
+        if not is_complete([chunk.range for chunk in chunks]):
+            return None  # chunks were deleted by hand: their rows would not be read
+        try:
+            checkpoint = Checkpoint.from_json(row["checkpoint"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable(claim.table, "backfill", self._queries.schema, error) from None
+        return Backfill(**{**row, "checkpoint": checkpoint}, chunks=chunks)
 
     def begin(
         self,

@@ -11,12 +11,41 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.errors import unreadable
 from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.table import KnownTarget
 
 _TIME = re.compile(r"\d{4,6}-\d\d-\d\d([ T]\d\d:\d\d.*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A table's state in the ledger. unreadable: JSON in it was damaged, and stops the table's run with this error."""
+
+    checkpoint: Checkpoint | None = None
+    definition: SourceDefinition | None = None
+    unreadable: PgsnowError | None = None
+    target: KnownTarget | None = None
+    """The target as it was after its last load; None: not known."""
+
+
+def _remembered(row: dict[str, Any], schema: str) -> Remembered:
+    column, checkpoint, stored = "checkpoint", row["checkpoint"], row["source_schema"]
+    try:
+        found = None if checkpoint is None else Checkpoint.from_json(checkpoint)
+        column = "source_schema"
+        definition = None if stored is None else SourceDefinition.from_json(stored)
+        column, known = "loaded_columns", None
+        if found is not None and row["target_created_on"] is not None:
+            known = KnownTarget(
+                row["target_created_on"], row["target_rows"], dict(row["loaded_columns"] or {})
+            )
+        return Remembered(found, definition, target=known)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +54,10 @@ class Checkpoints:
 
     queries: Queries
 
-    def all(self) -> dict[str, Checkpoint]:
-        """The checkpoint of each table that has one, without claiming it: for a preview."""
-        rows = self.queries.execute("checkpoints")
-        return {row["source_table"]: Checkpoint.from_json(row["checkpoint"]) for row in rows}
-
-    def source_definitions(self) -> dict[str, SourceDefinition]:
-        """The stored source definition of each table that has one, without claiming it: for a preview."""
-        rows = self.queries.execute("source_definitions")
-        return {row["source_table"]: SourceDefinition.from_json(row["source_schema"]) for row in rows}
-
-    def targets(self) -> dict[str, KnownTarget]:
-        """The target of each table that has a checkpoint, as it was after its last load, without claiming it."""
-        rows = self.queries.execute("targets")
-        return {
-            row["source_table"]: KnownTarget(
-                row["target_created_on"], row["target_rows"], row["loaded_columns"] or {}
-            )
-            for row in rows
-        }
+    def remembered(self) -> dict[str, Remembered]:
+        """The state of each table that has one, without claiming it: for commands that write nothing."""
+        rows = self.queries.execute("remembered")
+        return {row["source_table"]: _remembered(row, self.queries.schema) for row in rows}
 
     def advance(
         self,
@@ -109,6 +123,10 @@ class Checkpoints:
             loaded=Jsonb(dict(known.columns)) if known.columns else None,
         )
 
+    def forget_rows(self, claim: Claim) -> None:
+        """Record that the number of the target's rows is not known until the checkpoint moves."""
+        self.queries.fenced("forget_rows", claim)
+
     def remember_source(self, claim: Claim, source: SourceDefinition) -> None:
         """Store the source's definition and its columns in the target, without moving the checkpoint."""
         self.queries.fenced("remember_source", claim, source=Jsonb(source.to_json()))
@@ -136,7 +154,8 @@ class Checkpoints:
     def virtual_xids(self, source: str) -> VirtualXids:
         """The last saved listing of this source's virtual transactions (empty: none)."""
         row = self.queries.execute("virtual_xids", source=source).fetchone()
-        return VirtualXids() if row is None else VirtualXids(**row)
+        # Any listing is a valid base for the next one, and so is none.
+        return VirtualXids() if row is None or not isinstance(row["begun"], dict) else VirtualXids(**row)
 
     def save_virtual_xids(self, source: str, listing: VirtualXids) -> None:
         """Save a listing in place of the last one."""

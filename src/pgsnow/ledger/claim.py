@@ -9,6 +9,7 @@ from datetime import datetime
 from pgsnow.model.backfill import Chunk, ChunkId
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.table import KnownTarget
 
@@ -56,6 +57,14 @@ class Claim:
     """Why the target may hold rows that the source has lost, until a verify has passed."""
     checkpoint_fence: int | None = None
     """The fence of the run that stored `checkpoint`; None: not known."""
+    lasting_failures: int = 0
+    """Failed runs in a row whose error was not likely to pass by itself."""
+    failed_entry: str | None = None
+    """Hash of the table's configuration with which the last of them failed."""
+    reset_to: str | None = None
+    """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
+    unreadable: PgsnowError | None = None
+    """Why the table's row cannot be read. Then its other fields are empty, and no run may rely on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +83,16 @@ class ChunkClaim:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A table that was not granted: `holder` has it (and since when), or it ran less than min_age seconds
-    ago.
+    """A table that was not granted: `holder` has it (and since when), or it ran less than min_age seconds ago, a
+    person has paused it, or it has failed several times in a row.
     """
 
     table: str
     reason: str
-    """held, not due or paused."""
+    """locked, not due, paused or backing off."""
     holder: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
+    """When the next attempt at a table that is backing off is due."""
+    error: str | None = None
+    """The error of that table's last run."""

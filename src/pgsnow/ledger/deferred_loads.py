@@ -20,7 +20,7 @@ class DeferredLoads:
     """Rows that are read and staged now, and loaded later.
 
     While any batch is staged, the ledger keeps two checkpoints of the table: how far it is read
-    (`Claim.checkpoint`, `checkpoints.all`, moved by `checkpoints.advance`), and how far it is loaded. Both
+    (`Claim.checkpoint`, `checkpoints.remembered`, moved by `checkpoints.advance`), and how far it is loaded. Both
     are in the table's row of sync_watermarks, so that each write is one fenced statement.
     """
 

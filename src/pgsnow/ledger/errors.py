@@ -21,7 +21,13 @@ from typing import TypeVar
 
 import psycopg
 
-from pgsnow.model.errors import LedgerAccessDenied, LedgerQueryFailed, LedgerUnavailable, PgsnowError
+from pgsnow.model.errors import (
+    LedgerAccessDenied,
+    LedgerQueryFailed,
+    LedgerRowUnreadable,
+    LedgerUnavailable,
+    PgsnowError,
+)
 from pgsnow.postgres.errors import sqlstate_of
 
 T = TypeVar("T")
@@ -46,7 +52,7 @@ _NEXT_TICK = "Nothing is lost; the next tick tries again."
 _MISSING = Rule(
     LedgerAccessDenied,
     "The first run creates the ledger's tables in schema {schema}: start a worker, or run `pgsnow run`. If one"
-    " was dropped later, drop {schema}.pgsnow_migrations too: the next run then creates what is missing.",
+    " was dropped later, the next run creates it again.",
 )
 _LOCKED = Rule(
     LedgerUnavailable,
@@ -110,6 +116,28 @@ _OTHER = Rule(
     "Compare {place} with docs/ledger.md: a column, index or type may have been changed by hand. If nothing"
     " differs, see the log of the ledger's server.",
 )
+
+
+_RESETS = {
+    "checkpoint": ("checkpoint = NULL", "everything is read again"),
+    "staged": ("staged = NULL, loaded_checkpoint = NULL, checkpoint = NULL", "everything is read again"),
+    "source_schema": ("source_schema = NULL", "the source's definition is stored again"),
+    "target_columns": ("target_columns = NULL", "the target is looked up again"),
+    "backfill": ("backfill = NULL", "the backfill starts over"),
+}
+"""A column of sync_watermarks → what removes a value in it that cannot be read, and what the next run does then."""
+
+
+def unreadable(table: str, column: str, schema: str, error: Exception) -> LedgerRowUnreadable:
+    """The error of a table whose row has a value in this column that pgsnow did not write."""
+    assignment, effect = _RESETS[column]
+    name = table.replace("'", "''")
+    statement = f"UPDATE {schema}.sync_watermarks SET {assignment} WHERE source_table = '{name}'"  # noqa: S608
+    return LedgerRowUnreadable(
+        f"{table}: {column} in {schema}.sync_watermarks cannot be read ({type(error).__name__}: {error}):"
+        " it was edited by hand",
+        advice=f"Restore the value, or run `{statement}`: {effect}.",
+    )
 
 
 @contextmanager

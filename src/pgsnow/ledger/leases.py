@@ -11,6 +11,9 @@ old holder continues undisturbed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -18,6 +21,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.chunk_leases import ChunkLeases
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, Refusal
+from pgsnow.ledger.errors import unreadable
 from pgsnow.ledger.queries import Queries, statement
 from pgsnow.ledger.session import LedgerConnection, lock_key
 from pgsnow.model.checkpoint import Checkpoint
@@ -26,7 +30,9 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.table import KnownTarget
 
-HELD = "held"
+LOCKED, BACKING_OFF = "locked", "backing off"
+
+NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 
 Row = dict[str, Any]
 
@@ -41,20 +47,35 @@ class Leases:
         self.chunks = ChunkLeases(queries, lease_seconds)
 
     def claim(
-        self, tables: Sequence[str], *, run_id: str, holder: str, min_age: float | Mapping[str, float] = 0.0
+        self,
+        tables: Sequence[str],
+        *,
+        run_id: str,
+        holder: str,
+        min_age: float | Mapping[str, float] = 0.0,
+        entries: Mapping[str, str] = NO_ENTRIES,
+        early: float = 0.0,
     ) -> tuple[list[Claim], list[Refusal]]:
         """Claim those tables that no run holds. One round trip, or three if a table has no row yet.
 
         A holder whose session is gone (killed, cut off) holds nothing. min_age: seconds since the start of
         the last run that succeeded, for all tables or by table (missing: 0); a table that ran more recently
-        is refused as 'not due' (a second beat, a repeated message, a table with a longer interval).
+        is refused as 'not due' (a second beat, a repeated message, a table with a longer interval), unless a
+        backfill of it is under way. entries: by table, the hash of its configuration; a table that has failed several
+        times with the same one is refused as 'backing off' until `early` seconds before its next attempt. A table
+        without a hash is tried at once.
         """
         names = list(dict.fromkeys(tables))
         if not names:
             return [], []
         ages = {name: min_age.get(name, 0.0) if isinstance(min_age, Mapping) else min_age for name in names}
-        found = self._session.run(lambda connection: self._claim_all(connection, ages, run_id, holder))
-        claims = [_claim(found[n], run_id, holder) for n in names if found[n]["fence"] is not None]
+        wanted = {
+            name: {"min_age": age, "entry": entries.get(name), "early": early} for name, age in ages.items()
+        }
+        found = self._session.run(lambda connection: self._claim_all(connection, wanted, run_id, holder))
+        claims = [
+            _claim(found[n], run_id, holder, self._schema) for n in names if found[n]["fence"] is not None
+        ]
         self._session.process.claims.update({(claim.table, claim.chunk): claim for claim in claims})
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
 
@@ -86,30 +107,30 @@ class Leases:
             granted.clear()
 
     def _claim_all(
-        self, connection: LedgerConnection, ages: Mapping[str, float], run_id: str, holder: str
+        self, connection: LedgerConnection, wanted: Mapping[str, Row], run_id: str, holder: str
     ) -> dict[str, Row]:
         """Grants and refusals by table, after adding a row for each table that has none."""
-        found = self._try(connection, ages, run_id, holder)
-        missing = {name: age for name, age in ages.items() if name not in found}
+        found = self._try(connection, wanted, run_id, holder)
+        missing = {name: terms for name, terms in wanted.items() if name not in found}
         if missing:
             connection.execute(statement("add_tables", self._schema), {"names": list(missing)})
             found |= self._try(connection, missing, run_id, holder)
         return found
 
     def _try(
-        self, connection: LedgerConnection, ages: Mapping[str, float], run_id: str, holder: str
+        self, connection: LedgerConnection, wanted: Mapping[str, Row], run_id: str, holder: str
     ) -> dict[str, Row]:
-        wanted = [
+        asked = [
             {
                 "name": name,
                 "key": lock_key(self._schema, name),
                 "locked": name in connection.locked,
-                "min_age": age,
+                **terms,
             }
-            for name, age in ages.items()
+            for name, terms in wanted.items()
         ]
         params = {
-            "wanted": Jsonb(wanted),
+            "wanted": Jsonb(asked),
             "run_id": run_id,
             "holder": holder,
             "lease_seconds": self._lease_seconds,
@@ -119,7 +140,7 @@ class Leases:
         try:
             rows = connection.execute(statement("claim", self._schema), params).fetchall()
         except psycopg.Error:
-            self._undo_locks(connection, list(ages))
+            self._undo_locks(connection, list(wanted))
             raise
         connection.locked |= {
             row["source_table"]: row["fence"] for row in rows if row["fence"] and row["has_lock"]
@@ -167,28 +188,52 @@ class Leases:
         )
 
 
-def _claim(row: Row, run_id: str, holder: str) -> Claim:
-    stored = row["source_schema"]
-    return Claim(
-        table=row["source_table"],
-        run_id=run_id,
-        holder=holder,
-        fence=row["fence"],
-        checkpoint=None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"]),
+def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
+    granted = Claim(
+        row["source_table"], run_id, holder, row["fence"], None,
+        granted_at=row["granted_at"],
+        lasting_failures=row["lasting_failures"],
+        failed_entry=row["failed_entry"],
+    )  # fmt: skip
+    stored, reset_to, column = row["source_schema"], None, "checkpoint"
+    if row["set_by_hand"]:
+        is_text = row["watermark_text"] != row["written_watermark"]
+        reset_to = row["watermark_text" if is_text else "last_watermark"] or ""
+    try:
+        checkpoint = None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"])
+        checkpoint_fence = (row["checkpoint"] or {}).get("fence")
+        column = "staged"
+        staged = tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ())
+        staged_at = datetime.fromisoformat(row["staged"][0]["staged_at"]).timestamp() if staged else 0.0
+        if row["staged"] == {}:
+            raise TypeError("not a list")
+        column = "source_schema"
+        definition = None if stored is None else SourceDefinition.from_json(stored)
+        column = "target_columns"
+        if not all(isinstance(kind, str) for kind in dict(row["target_columns"] or {}).values()):
+            raise TypeError("not a type's name")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return replace(granted, unreadable=unreadable(row["source_table"], column, schema, error))
+    return replace(
+        granted,
+        checkpoint=checkpoint,
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
         target=KnownTarget(row["target_created_on"], row["target_rows"], row["loaded_columns"] or {}),
         has_open_errors=row["has_open_errors"],
-        stored_definition=None if stored is None else SourceDefinition.from_json(stored),
-        staged=tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ()),
-        staged_at=row["staged_at"] or 0.0,
-        granted_at=row["granted_at"],
+        stored_definition=definition,
+        staged=staged,
+        staged_at=staged_at,
         unverified=row["unverified"],
-        checkpoint_fence=(row["checkpoint"] or {}).get("fence"),
+        checkpoint_fence=checkpoint_fence,
+        reset_to=reset_to,
     )
 
 
 def _refusal(row: Row) -> Refusal:
+    if row["refusal"] == BACKING_OFF:
+        until, error = row["next_attempt_at"], row["last_error"]
+        return Refusal(row["source_table"], BACKING_OFF, until=until, error=error)
     if row["refusal"]:
         return Refusal(row["source_table"], row["refusal"])
-    return Refusal(row["source_table"], HELD, row["lease_holder"], row["lease_since"])
+    return Refusal(row["source_table"], LOCKED, row["lease_holder"], row["lease_since"])

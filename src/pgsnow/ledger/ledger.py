@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.deferred_loads import DeferredLoads
 from pgsnow.ledger.leases import Leases
-from pgsnow.ledger.migrate import migrate
+from pgsnow.ledger.migrate import migrate, missing_of_complete, recreate_missing
 from pgsnow.ledger.queries import Queries
 from pgsnow.ledger.rejected_rows import RejectedRowStore
 from pgsnow.ledger.run_log import RunLog
@@ -34,6 +36,7 @@ class Ledger:
     ) -> None:
         self._settings = settings
         self._session = LedgerSession(settings, schema)
+        self._session.on_missing = partial(missing_of_complete, settings, schema)
         queries = Queries(self._session)
         self.leases = Leases(queries, lease_seconds)
         self.checkpoints = Checkpoints(queries)
@@ -46,8 +49,10 @@ class Ledger:
         return f"Ledger(schema={self._session.schema!r})"
 
     def migrate(self) -> None:
-        """Create or upgrade the ledger's tables. Idempotent; safe when many processes start at once."""
+        """Create or upgrade the ledger's tables. Idempotent; safe when many processes start at once. From now on, a
+        statement that misses a table or a column has it created again."""
         migrate(self._settings, self._session.schema)
+        self._session.on_missing = partial(recreate_missing, self._settings, self._session.schema)
 
     def close(self) -> None:
         """Release every claim that this process still holds, and close its connection."""

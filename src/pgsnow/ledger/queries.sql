@@ -9,13 +9,16 @@
 -- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. Without a
 -- session of our own (has_own_session) a lock is taken for the transaction alone: it proves the same, and stays with no
 -- session that a pooler lends to others. The `reserved` fences directly below the granted one are granted to no other
--- run: the chunks of a backfill use them.
+-- run: the chunks of a backfill use them. set_by_hand: last_watermark or watermark_text is not what pgsnow wrote. (Both are
+-- written with the checkpoint. A column that was created by hand may have another precision.)
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
-    select * from jsonb_to_recordset(%(wanted)s) as w(name text, key bigint, locked boolean, min_age float)
+    select * from jsonb_to_recordset(%(wanted)s) as w(
+        name text, key bigint, locked boolean, min_age float, entry text, early float
+    )
 ), rows as (
-    select w.*, wanted.key, wanted.locked, wanted.min_age
+    select w.*, wanted.key, wanted.locked, wanted.min_age, wanted.entry, wanted.early
     from {schema}.sync_watermarks w
     join wanted on wanted.name = w.source_table
     order by w.source_table
@@ -26,8 +29,10 @@ with me as (
         rows.lease_session <> me.session as foreign_session,
         case
             when rows.paused then 'paused'
+            when rows.next_attempt_at > clock_timestamp() + make_interval(secs => early)
+                and rows.failed_entry = rows.entry then 'backing off'
             when rows.last_success between clock_timestamp() - make_interval(secs => min_age) and clock_timestamp()
-                and min_age > 0 then 'not due'
+                and min_age > 0 and rows.backfill is null then 'not due'
         end as refusal
     from rows cross join me
 ), tried as materialized (
@@ -44,7 +49,8 @@ with me as (
         lease_run_id = %(run_id)s,
         lease_since = clock_timestamp(),
         lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
-        lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end
+        lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end,
+        next_attempt_at = null
     from tried
     where w.source_table = tried.source_table
         and tried.refusal is null
@@ -54,12 +60,28 @@ with me as (
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.target_created_on, tried.target_rows,
     coalesce(tried.loaded_columns, tried.target_columns) as loaded_columns, tried.source_schema, tried.staged, tried.unverified,
-    extract(epoch from (tried.staged -> 0 ->> 'staged_at')::timestamptz)::float8 as staged_at,
+    tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
+    tried.last_watermark::text as last_watermark, tried.watermark_text, written.watermark as written_watermark,
+    case when tried.checkpoint is null then false
+        when tried.watermark_text is distinct from written.watermark then true
+        when written.watermark ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then not coalesce(
+            left(tried.last_watermark::text, 19) in (
+                left(written.at::text, length(tried.last_watermark::text)), left(written.at::text, 19),
+                written.at::timestamp(0)::text
+            ), false
+        )
+        else tried.last_watermark is not null
+    end as set_by_hand,
     extract(epoch from clock_timestamp())::float8 as granted_at,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors
 from tried left join granted on granted.source_table = tried.source_table
+cross join lateral (
+    select text as watermark, case when text = tried.watermark_text and text ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
+        then text::timestamptz at time zone 'UTC' end as at
+    from (select coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as text) stored
+) written
 order by tried.source_table;
 
 -- name: add_tables
@@ -160,6 +182,12 @@ where source_table = %(table)s and (fence = %(fence)s or exists (
 ))
 returning source_table;
 
+-- name: forget_rows
+-- Rows of the target are about to be added or removed: their number is not known until the checkpoint moves.
+update {schema}.sync_watermarks set target_rows = null
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
 -- name: remember_source
 -- Stores the source's definition and the columns in the target that its columns have.
 update {schema}.sync_watermarks set source_schema = %(source)s
@@ -169,6 +197,12 @@ returning source_table;
 -- name: doubt
 -- Records why the target may hold rows that the source has lost, or NULL.
 update {schema}.sync_watermarks set unverified = %(why)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: try_again
+-- Lets the next tick try a table that has failed several times in a row.
+update {schema}.sync_watermarks set next_attempt_at = null, lasting_failures = 0
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
@@ -190,11 +224,6 @@ where source_table = %(table)s and fence < %(above)s and (fence = %(fence)s or e
 ))
 returning source_table;
 
--- name: targets
--- How each target looked after its last load, where that is known.
-select source_table, target_created_on, target_rows, coalesce(loaded_columns, target_columns) as loaded_columns
-from {schema}.sync_watermarks where checkpoint is not null and target_created_on is not null;
-
 -- name: verified
 -- Removes that doubt, unless a later event has given another reason for it.
 update {schema}.sync_watermarks set unverified = null
@@ -205,7 +234,7 @@ returning source_table;
 -- Moves checkpoints, and stores the source's definition where one is given; returns the tables that moved.
 -- With the same server and mode, x never decreases; a cursor has its own order, which the reader keeps.
 -- It ends the backfill under way; the batches that its chunks left in Snowflake become open batches of the table.
--- While batches are staged, only the checkpoint of what was read moves.
+-- While batches are staged, only the checkpoint of what was read moves; a watermark that was set by hand is as it was.
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
@@ -221,9 +250,11 @@ with moves as (
 update {schema}.sync_watermarks w
 set checkpoint = moves.checkpoint,
     read_mode = moves.checkpoint ->> 'mode',
-    watermark_text = case when w.staged is null then moves.watermark else w.watermark_text end,
+    watermark_text = case when w.staged is null then moves.watermark
+        else w.loaded_checkpoint ->> 'last_watermark' end,
     last_watermark = case when w.staged is null then moves.watermark_time::timestamptz at time zone 'UTC'
-        else w.last_watermark end,
+        when w.loaded_checkpoint ->> 'last_watermark' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
+        then (w.loaded_checkpoint ->> 'last_watermark')::timestamptz at time zone 'UTC' end,
     applied_until = case when w.staged is null then moves.applied_until::timestamptz else w.applied_until end,
     read_until = moves.applied_until::timestamptz,
     source_schema = coalesce(moves.source, w.source_schema),
@@ -256,7 +287,9 @@ set unverified = coalesce(%(doubt)s, unverified), target_rows = null,
     checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
-    ) || array(select b ->> 'batch' from jsonb_array_elements(w.staged) as b),
+    ) || array(
+        select b ->> 'batch' from jsonb_array_elements(case when jsonb_typeof(w.staged) = 'array' then w.staged end) as b
+    ),
     backfill = null, loaded_checkpoint = null, read_until = null, staged = null
 where source_table = %(table)s and (fence = %(fence)s or exists (
     select from {schema}.sync_chunks c
@@ -267,9 +300,13 @@ returning source_table;
 
 -- name: stage
 -- Adds staged batches, and moves the checkpoint of what was read. A batch that is listed already keeps
--- its entry; x never decreases, as in `advance`.
+-- its entry; x never decreases, as in `advance`. A watermark that was set by hand is as it was before.
 update {schema}.sync_watermarks
 set loaded_checkpoint = coalesce(loaded_checkpoint, checkpoint), target_rows = %(rows)s,
+    watermark_text = coalesce(loaded_checkpoint, checkpoint) ->> 'last_watermark',
+    last_watermark = case when coalesce(loaded_checkpoint, checkpoint) ->> 'last_watermark'
+        ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
+        then (coalesce(loaded_checkpoint, checkpoint) ->> 'last_watermark')::timestamptz at time zone 'UTC' end,
     checkpoint = %(checkpoint)s,
     read_mode = %(checkpoint)s::jsonb ->> 'mode',
     read_until = %(applied_until)s::timestamptz,
@@ -389,6 +426,7 @@ with living as materialized (
         ) as held
     from jsonb_to_recordset(%(wanted)s) as wanted(name text, at_most integer)
     join {schema}.sync_watermarks w on w.source_table = wanted.name and not w.paused
+        and (w.next_attempt_at is null or w.next_attempt_at <= clock_timestamp())
     join {schema}.sync_chunks c on c.backfill = w.backfill and c.state = 'open'
 ), free as (
     select backfill, number from open
@@ -526,10 +564,11 @@ having count(*) > 0;
 
 -- name: record_runs
 -- Logs runs, and stores the outcome of those that still hold their lease. A run that is logged already is skipped, so
--- that sending this twice counts nothing twice. With only_log, sync_watermarks does not change. A run with status 'held'
+-- that sending this twice counts nothing twice. With only_log, sync_watermarks does not change. A run with status 'locked'
 -- has no outcome: status and error of the run before stay.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
+        retry_seconds double precision, lasting_failures integer, failed_entry text,
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
         seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
         rows_inserted bigint, rows_updated bigint, bytes_staged bigint, load_units integer, query_ids text[],
@@ -559,8 +598,8 @@ with runs as (
 update {schema}.sync_watermarks w
 set last_run = w.lease_since at time zone 'UTC',
     last_success = case when runs.status = any(%(success)s::text[]) then w.lease_since else w.last_success end,
-    last_status = case when runs.status = 'held' then w.last_status else runs.status end,
-    last_error = case when runs.status = 'held' then w.last_error else runs.error end,
+    last_status = case when runs.status = 'locked' then w.last_status else runs.status end,
+    last_error = case when runs.status = 'locked' then w.last_error else runs.error end,
     rows_processed = runs.rows_inserted + runs.rows_updated,
     rows_total = w.rows_total + runs.rows_inserted + runs.rows_updated,
     target_table = runs.target_table,
@@ -568,7 +607,16 @@ set last_run = w.lease_since at time zone 'UTC',
         when runs.status = any(%(success)s::text[]) then 0
         when runs.status = 'error' then w.consecutive_failures + 1
         else w.consecutive_failures
-    end
+    end,
+    lasting_failures = case
+        when runs.status = any(%(success)s::text[]) then 0
+        else coalesce(runs.lasting_failures, w.lasting_failures)
+    end,
+    failed_entry = case
+        when runs.status = any(%(success)s::text[]) then null
+        else coalesce(runs.failed_entry, w.failed_entry)
+    end,
+    next_attempt_at = w.lease_since + make_interval(secs => runs.retry_seconds)
 from runs
 join logged on logged.source_table = runs.source_table and logged.run_id = runs.run_id
 join mine on mine.source_table = runs.source_table
@@ -634,6 +682,40 @@ with mine as (
 )
 select exists (select from mine) as ours, (select count(*) from written) as changed;
 
+-- name: confidential_rows
+-- Entries that were stored before these columns were hidden: the key has no hash, or the payload has a value.
+select id, key, payload, reason from {schema}.sync_errors
+where source_table = %(table)s and (
+    exists (
+        select from unnest(%(hashed)s::text[]) as n
+        where length(key ->> n) <> 64 or key ->> n !~ '^[0-9a-f]+$'
+    )
+    or jsonb_typeof(payload) = 'object' and exists (
+        select from unnest(%(hidden)s::text[]) as n where payload ? n and payload ->> n is distinct from '(redacted)'
+    )
+)
+order by id limit %(limit)s;
+
+-- name: rewrite_rejected_rows
+-- Replaces what is stored of rejected rows. An open one whose key is open already is dismissed. ours: as in
+-- add_rejected_rows.
+with mine as (
+    select source_table from {schema}.sync_watermarks w where source_table = %(table)s and fence = %(fence)s for share
+), written as (
+    update {schema}.sync_errors e
+    set key = r.key, key_digest = r.digest, payload = r.payload, reason = r.reason, bad_columns = '[]',
+        state = case when e.state = 'open' and exists (
+            select from {schema}.sync_errors o
+            where o.source_table = e.source_table and o.state = 'open' and o.key_digest = r.digest and o.id <> e.id
+        ) then 'dismissed' else e.state end
+    from mine cross join jsonb_to_recordset(%(rows)s) as r(
+        id bigint, key jsonb, digest text, payload jsonb, reason text
+    )
+    where e.id = r.id
+    returning 1
+)
+select exists (select from mine) as ours, (select count(*) from written) as changed;
+
 -- name: mark_stale
 -- Records for open errors whether the target has an older version of their rows. digests: of the keys that it has; the
 -- others have none. only_unknown: leave errors alone of which it is known. ours: as in add_rejected_rows.
@@ -694,16 +776,20 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when lag.read is not null then
         greatest(0, extract(epoch from clock_timestamp() - lag.read))::float8
     end as read_lag_seconds,
-    extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8 as audit_seconds,
-    w.unverified
+    case when w.checkpoint ->> 'audited_at' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then
+        extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8
+    end as audit_seconds,
+    w.unverified, w.consecutive_failures,
+    case when w.next_attempt_at > clock_timestamp() then w.next_attempt_at end as next_attempt
 from {schema}.sync_watermarks w
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,
         coalesce(w.read_until, w.applied_until, w.last_success) as read
 ) lag
 cross join lateral (
-    select sum((b ->> 'rows')::bigint) as rows, sum((b ->> 'size')::bigint) as bytes
-    from jsonb_array_elements(w.staged) as b
+    select sum(case when b ->> 'rows' ~ '^\d+$' and length(b ->> 'rows') < 19 then (b ->> 'rows')::bigint end) as rows,
+        sum(case when b ->> 'size' ~ '^\d+$' and length(b ->> 'size') < 19 then (b ->> 'size')::bigint end) as bytes
+    from jsonb_array_elements(case when jsonb_typeof(w.staged) = 'array' then w.staged end) as b
 ) staged
 left join (
     select source_table, count(*) as open_errors, count(*) filter (where stale) as stale_rows,
@@ -718,13 +804,13 @@ left join lateral (
 ) chunks on w.backfill is not null
 order by w.source_table;
 
--- name: checkpoints
--- The checkpoint of each table that has one.
-select source_table, checkpoint from {schema}.sync_watermarks where checkpoint is not null;
-
--- name: source_definitions
--- The stored definition of each source.
-select source_table, source_schema from {schema}.sync_watermarks where source_schema is not null;
+-- name: remembered
+-- The checkpoint, the stored definition and the target of each table. The latter two as JSON of the row: an older ledger
+-- has no such columns.
+select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema,
+    to_jsonb(w) ->> 'target_created_on' as target_created_on, (to_jsonb(w) ->> 'target_rows')::bigint as target_rows,
+    nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns
+from {schema}.sync_watermarks w;
 
 -- name: logs
 -- The newest runs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +54,35 @@ class RejectedRowStore:
         if rows:
             self.queries.fenced_count("rename_rejected_keys", claim, rows=Jsonb(rows))
 
+    def with_values_of(
+        self, table: str, hashed: Sequence[str], hidden: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """CHUNK entries of one table, in any state, whose key has a value of the columns `hashed` that is no hash, or
+        whose payload has a value of the columns `hidden`: id, key, payload and reason."""
+        found = self.queries.execute(
+            "confidential_rows", table=table, hashed=[*hashed], hidden=[*hidden], limit=CHUNK
+        )
+        return found.fetchall()
+
+    def rewrite(self, claim: Claim, rows: Mapping[int, Rejected]) -> None:
+        """Replace key, payload and reason of these entries, by id. An open one whose key is open already is dismissed.
+        Raises LeaseLost."""
+        written = [
+            {
+                "id": number,
+                "key": storable(row.key),
+                "digest": key_digest(row.key),
+                "payload": bounded(row.payload),
+                "reason": cut(row.reason),
+            }
+            for number, row in rows.items()
+        ]
+        self.queries.fenced_count("rewrite_rejected_rows", claim, rows=Jsonb(written))
+
     def open_keys(self, table: str) -> list[dict[str, str | None]]:
-        """Keys of one table with an open error, oldest first."""
-        return [row["key"] for row in self.queries.execute("open_keys", table=table)]
+        """Keys of one table with an open error, oldest first; without those that were edited by hand and are no keys
+        any more."""
+        return _readable(self.queries.execute("open_keys", table=table))
 
     def open_reasons(self, table: str) -> list[tuple[dict[str, str | None], str]]:
         """Keys of one table with an open error, oldest first, and why each row was rejected."""
@@ -64,7 +90,7 @@ class RejectedRowStore:
 
     def unjudged_keys(self, table: str) -> list[dict[str, str | None]]:
         """Keys with an open error of which it is not known whether the target has an older version of the row."""
-        return [row["key"] for row in self.queries.execute("unjudged_keys", table=table)]
+        return _readable(self.queries.execute("unjudged_keys", table=table))
 
     def mark_stale(
         self, claim: Claim, held: Sequence[Mapping[str, str | None]], *, only_unknown: bool
@@ -115,6 +141,15 @@ def merged(rejected: Sequence[Rejected]) -> dict[str, dict[str, Any]]:
 def key_digest(key: Mapping[str, str | None]) -> str:
     """SHA-256 (hex) of the key as JSON with sorted names: equal for equal keys, and short enough to index."""
     return hashlib.sha256(json.dumps(storable(dict(key)), sort_keys=True).encode()).hexdigest()
+
+
+def is_key(value: Any) -> bool:
+    """True if the value has the form in which keys are stored: texts by column."""
+    return isinstance(value, dict) and all(v is None or isinstance(v, str) for v in value.values())
+
+
+def _readable(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str | None]]:
+    return [row["key"] for row in rows if is_key(row["key"])]
 
 
 def _chunks(rows: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:

@@ -47,6 +47,11 @@ class WatermarkRow:
     audit_seconds: float | None = None
     """Seconds since the last audit, or since the first read before there was one."""
 
+    consecutive_failures: int = 0
+    """Runs that ended with error since the last success."""
+    next_attempt: datetime | None = None
+    """Scheduled runs leave the table alone until then; None: the next tick tries it."""
+
     @property
     def is_integer(self) -> bool:
         """True if the watermark is an integer, as far as a loaded row shows it."""

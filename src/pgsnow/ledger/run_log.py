@@ -31,7 +31,7 @@ class RunLog:
         """Record ended runs in one statement: last_run, last_status, last_error, rows_processed, and a
         sync_logs row each.
 
-        A run that ends HELD, because others load the table, has no outcome: the status and error of the
+        A run that ends LOCKED, because others load the table, has no outcome: the status and error of the
         previous run are kept. A run that lost its lease gets its sync_logs row and nothing else.
         """
         if runs:
@@ -41,6 +41,10 @@ class RunLog:
         """Write a sync_logs row each, and nothing else: for work that is no run, such as `pgsnow apply`."""
         if runs:
             self._queries.execute("record_runs", **_records(runs), only_log=True)
+
+    def try_again(self, claim: Claim) -> None:
+        """Let the next tick try the table, however often it has failed. Raises LeaseLost."""
+        self._queries.fenced("try_again", claim)
 
     def watermarks(self) -> list[WatermarkRow]:
         """All tables, by name."""
@@ -96,4 +100,7 @@ def _log_row(claim: Claim, report: TableReport) -> dict[str, Any]:
         "advice": cut(report.advice),
         "last_watermark": report.last_watermark,
         "fence": claim.fence,
+        "retry_seconds": report.retry_seconds,
+        "lasting_failures": report.lasting_failures,
+        "failed_entry": report.failed_entry,
     }

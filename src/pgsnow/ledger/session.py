@@ -31,6 +31,8 @@ from pgsnow.postgres.login_error import login_advice, sqlstate_of_refusal
 
 T = TypeVar("T")
 
+STRUCTURE = frozenset({"42P01", "42703", "42P10", "3F000"})
+"""A table or a column, the index of an ON CONFLICT, or the schema is missing."""
 APPLICATION_NAME = "pgsnow-ledger"
 CONNECT_TIMEOUT = 10
 """Seconds."""
@@ -106,15 +108,18 @@ class LedgerSession:
         self.schema = schema
         self._settings = settings
         self._processes: dict[int, _Process] = {}
+        self.on_missing: Callable[[psycopg.Error], bool] | None = None
+        """Called when a statement misses a part of the ledger's structure; True: it was created, so try again."""
 
     def run(self, work: Callable[[LedgerConnection], T]) -> T:
-        """work(connection), and once more on a new connection if the present one turns out to be broken.
+        """work(connection), and once more on a new connection if the present one turns out to be broken, or after a
+        missing table was created.
 
         So work must be safe to do twice. Raises the errors of pgsnow.ledger.errors.
         """
         process = self.process
         with process.lock:
-            may_repeat = process.connection is not None
+            may_repeat, is_whole = process.connection is not None, False
             while True:
                 connection = process.connection = process.connection or connect(self._settings, self.schema)
                 try:
@@ -123,6 +128,10 @@ class LedgerSession:
                     broken = connection.closed or _session_ended(error)
                     if broken:
                         process.drop()
+                    if error.sqlstate in STRUCTURE and self.on_missing is not None and not is_whole:
+                        is_whole = self.on_missing(error)
+                        if is_whole:
+                            continue
                     if not (broken and may_repeat):
                         raise ledger_error(error, self.schema) from error
                     may_repeat = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -155,6 +156,13 @@ def block_ranges(tables: Sequence[int], limit: int) -> tuple[Blocks, ...]:
             filled += step * wide
         wide -= 1
     return tuple(Blocks(*pair) for pair in zip([0, *ends], [*ends, None], strict=True))
+
+
+def is_complete(ranges: Sequence[Range]) -> bool:
+    """True if the ranges cover a whole table, in order, without a gap."""
+    if not ranges or ranges[0].first not in (0, None) or ranges[-1].end is not None:
+        return False
+    return all(part.end == after.first for part, after in itertools.pairwise(ranges))
 
 
 def ranges_between(bounds: Sequence[str]) -> tuple[Keys, ...]:

@@ -148,6 +148,9 @@ class Checkpoint:
     position: Position | None = None
     again: frozenset[int] = frozenset()
     reread: frozenset[int] = frozenset()
+    reset_to: str | None = None
+    """The watermark from which rows are read again, because a person set it in the ledger ('': from the beginning).
+    Not stored."""
 
     def evolve(self, **changes: Any) -> Checkpoint:
         return replace(self, **changes)
@@ -181,6 +184,10 @@ class Checkpoint:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Checkpoint:
         cursor, trail = data.get("cursor"), data.get("trail", ())
+        texts = (data["low"], data["system_identifier"], *(cursor or ()))
+        known = (data.get(name) for name in ("last_watermark", "shape", "digest", "audited_at"))
+        if not all(isinstance(text, str) for text in (*texts, *(text for text in known if text is not None))):
+            raise TypeError("a checkpoint has a value of another type")
         unseen = data.get("unseen") or [[None]] * len(trail)
         return cls(
             mode=ReadMode(data["mode"]),

@@ -6,14 +6,20 @@ PgsnowError
 │   ├── SourceUnavailable    Postgres (source) does not answer                     now
 │   ├── LedgerUnavailable    Postgres (ledger) does not answer                     now
 │   ├── TargetUnavailable    Snowflake does not answer                             now
+│   │   └── StatementInterrupted  Snowflake ended a statement itself               now
+│   ├── StageUnreachable     the storage behind Snowflake's stage does not answer  never (the next tick)
 │   ├── StagingUnavailable   the bucket's store does not answer                    now
 │   └── WriteConflict        another Snowflake transaction blocks the statement     now
 ├── AccessDenied
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
 │   ├── LedgerAccessDenied   the ledger's schema cannot be written                 after a fix
 │   ├── TargetAccessDenied   credentials, role or grant in Snowflake               after a fix
+│   │   ├── TargetLoginRefused  Snowflake refused the login                        after a fix
+│   │   └── WarehouseUnusable  no warehouse that may execute the statement         after a fix
+│   │       └── CreditsUsedUp  a resource monitor's quota, a trial or a payment    after a fix
 │   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
 ├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
+├── LedgerRowUnreadable      a row of the ledger was edited, and makes no sense    after a fix
 ├── TableError               stops one table; other tables are synced
 │   ├── SourceTableMissing   the table does not exist, or is not visible           after a fix
 │   ├── ColumnMissing        a configured column does not exist                    after a fix
@@ -29,6 +35,7 @@ PgsnowError
 │   ├── SourceQueryFailed    Postgres rejected a statement                         after a fix
 │   ├── TargetQueryFailed    Snowflake rejected a statement                        after a fix
 │   │   └── TargetMissing    a table, schema or stage does not exist               after a fix
+│   ├── StatementTimeout     Snowflake ended a statement at a time limit           after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
 │   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
@@ -38,6 +45,10 @@ PgsnowError
 ├── ShuttingDown             asked to stop between two load batches                never (the next tick)
 ├── MissingExtra             an optional package is not installed                  after a fix
 └── UnexpectedError          an error that pgsnow does not know                    never
+
+A table whose error stays is tried less and less often (`backs_off`). That is every error for which a retry now would
+not help, and those that cost a whole load each time; an error that passes by itself and costs little is tried in each
+tick.
 """
 
 from __future__ import annotations
@@ -62,6 +73,10 @@ class PgsnowError(Exception):
     """
 
     retry: ClassVar[Retry] = Retry.NEVER
+    backs_off: ClassVar[bool] = True
+    """True if a table with this error is tried less often as long as the error stays."""
+    of_account: ClassVar[bool] = False
+    """True if the same error is met by the next statement of any table, whatever the table is like."""
     exit_code: ClassVar[int] = 2
     default_advice: ClassVar[str] = ""
 
@@ -108,6 +123,7 @@ class Unavailable(PgsnowError):
     """A server does not answer."""
 
     retry = Retry.NOW
+    backs_off = False
 
 
 class SourceUnavailable(Unavailable):
@@ -126,6 +142,29 @@ class TargetUnavailable(Unavailable):
     """Snowflake does not answer."""
 
     default_advice = "Check SNOWFLAKE_ACCOUNT (or SNOWFLAKE_HOST and SNOWFLAKE_PORT) and the network."
+
+
+class StatementInterrupted(TargetUnavailable):
+    """Snowflake ended the statement itself: an internal error, or a person cancelled it."""
+
+    backs_off = True
+    default_advice = "If it stays, show the query id in QUERY_HISTORY to the account's administrator."
+
+
+class StageUnreachable(Unavailable):
+    """The cloud storage behind Snowflake's stage does not answer, although Snowflake does.
+
+    The connector has tried several times already, so it is not tried again in the same run.
+    """
+
+    retry = Retry.NEVER
+    backs_off = True
+    of_account = True
+    default_advice = (
+        "Files for a stage go to the cloud storage of the Snowflake account, which a firewall or proxy here blocks."
+        " Allow the hosts of type STAGE that SELECT SYSTEM$ALLOWLIST() lists (port 443);"
+        " `pgsnow check` uploads a small file to try it."
+    )
 
 
 class StagingUnavailable(Unavailable):
@@ -168,6 +207,38 @@ class TargetAccessDenied(AccessDenied):
     default_advice = "Check SNOWFLAKE_USER and its key or token, and the grants of SNOWFLAKE_ROLE."
 
 
+class TargetLoginRefused(TargetAccessDenied):
+    """Snowflake refused the login of the user."""
+
+    of_account = True
+    default_advice = (
+        "The message has the reason. A user that is locked: wait 15 minutes, or ALTER USER … SET MINS_TO_UNLOCK = 0;"
+        " disabled: ALTER USER … SET DISABLED = FALSE; a password, key or token that is wrong or has expired: check"
+        " SNOWFLAKE_USER and its key, token or password; an address that is not allowed: add this machine's to the"
+        " network policy; a suspended account: see Admin, Billing."
+    )
+
+
+class WarehouseUnusable(TargetAccessDenied):
+    """No warehouse executes the statement: none is selected, or it is suspended and is not resumed."""
+
+    of_account = True
+    default_advice = (
+        "Check SNOWFLAKE_WAREHOUSE: the warehouse must exist, SNOWFLAKE_ROLE needs its USAGE (GRANT USAGE ON"
+        " WAREHOUSE … TO ROLE …), and it needs AUTO_RESUME = TRUE unless it always runs (ALTER WAREHOUSE … SET"
+        " AUTO_RESUME = TRUE)."
+    )
+
+
+class CreditsUsedUp(WarehouseUnusable):
+    """The warehouse or the account may not use more credits."""
+
+    default_advice = (
+        "Raise the quota of the resource monitor (ALTER RESOURCE MONITOR … SET CREDIT_QUOTA = …), or name another"
+        " warehouse in SNOWFLAKE_WAREHOUSE. Otherwise the sync goes on when the monitor's next interval begins."
+    )
+
+
 class StagingAccessDenied(AccessDenied):
     """The bucket's store denied access to the keys."""
 
@@ -178,6 +249,12 @@ class StagingAccessDenied(AccessDenied):
 
 class LedgerQueryFailed(PgsnowError):
     """Postgres rejected a statement on the ledger's tables."""
+
+    retry = Retry.AFTER_FIX
+
+
+class LedgerRowUnreadable(PgsnowError):
+    """A row of the ledger has a value that pgsnow did not write and cannot read."""
 
     retry = Retry.AFTER_FIX
 
@@ -228,6 +305,7 @@ class SchemaMoved(TableError):
     """The source table's definition changed between the plan and the read; nothing was loaded."""
 
     retry = Retry.NOW
+    backs_off = False
     default_advice = "Nothing to do: the table is planned and read again."
 
 
@@ -273,6 +351,17 @@ class TargetMissing(TargetQueryFailed):
     """A table, schema, database or stage does not exist, or the role cannot see it."""
 
     default_advice = "Nothing to do for a table that pgsnow created. Otherwise check the role's grants."
+
+
+class StatementTimeout(TableError):
+    """Snowflake ended a statement that ran or waited longer than a time limit."""
+
+    of_account = True
+    default_advice = (
+        "Use a larger or less busy warehouse, or lower `max_rows_per_load`. The limits are"
+        " STATEMENT_TIMEOUT_IN_SECONDS and STATEMENT_QUEUED_TIMEOUT_IN_SECONDS: the smaller value of the session"
+        " and of the warehouse counts (SHOW PARAMETERS IN WAREHOUSE …)."
+    )
 
 
 class StagingRefused(TableError):

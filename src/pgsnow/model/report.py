@@ -17,14 +17,26 @@ class Status(StrEnum):
     PARTIAL = "partial"
     """Loaded, but some rows were rejected."""
     ERROR = "error"
-    HELD = "held"
-    """Another run is syncing the table, or the table is not due yet."""
+    LOCKED = "locked"
+    """Another run is syncing the table or loading chunks of its backfill, or it has taken the table over."""
+    HELD = "locked"
+    """Former name of LOCKED, until the next release."""
+    NOT_DUE = "not-due"
+    """The table ran less than its interval ago."""
+    PAUSED = "paused"
+    """A person has paused the table in the ledger."""
+    BACKING_OFF = "backing-off"
+    """The table has failed several times in a row, and its next attempt is not due yet."""
     STOPPED = "stopped"
     APPLIED = "applied"
     """`pgsnow apply` sent the target's DDL; nothing was loaded."""
 
 
 SUCCESS = frozenset({Status.OK, Status.IDLE, Status.PARTIAL})
+FAILING = frozenset({Status.ERROR, Status.BACKING_OFF})
+"""Tables that are not synced because of an error, whether this tick has tried them or not."""
+SKIPPED = frozenset({Status.LOCKED, Status.NOT_DUE, Status.PAUSED, Status.BACKING_OFF})
+"""Tables that the tick has left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,14 @@ class TableReport:
     error_type: str | None = None
     advice: str | None = None
     transient: bool = False
+    retry_seconds: float | None = None
+    """Seconds from the start of this failed run until scheduled ticks try the table again; None: the next tick does."""
+    lasting_failures: int | None = None
+    """Failed runs in a row whose error was not likely to pass by itself, with this one; None: this run is none."""
+    failed_entry: str | None = None
+    """Hash of the table's configuration with which this run failed."""
+    next_attempt: datetime | None = None
+    """When a table that is backing off is tried again."""
     last_watermark: str | None = None
     lag_seconds: float | None = None
     chunks_left: int = 0
@@ -120,7 +140,7 @@ class SyncReport:
         """The plan's metrics."""
         return {
             "sync_success_count": sum(t.ok for t in self.tables),
-            "sync_failure_count": len(self.failures),
+            "sync_failure_count": sum(t.status in FAILING for t in self.tables),
             "last_sync_duration_seconds": round(self.seconds, 3),
             "rows_processed": {t.table: t.rows_processed for t in self.tables},
         }

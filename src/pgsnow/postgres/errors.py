@@ -58,6 +58,8 @@ _RAISED: dict[PostgresErrorClass, type[errors.PgsnowError]] = {
 }
 _NAMED = frozenset({PostgresErrorClass.NO_TABLE, PostgresErrorClass.NO_COLUMN})
 """Errors about something that pgsnow's statement names, unless they were raised inside of a function or a view."""
+_OF_TEXT = frozenset({PostgresErrorClass.REFUSED})
+"""Errors whose advice may be that of the SQLSTATE's class."""
 _BROKEN_INSIDE = (
     "The view, or a function or foreign table that it reads, is broken: correct it in Postgres. The configuration is"
     " not the cause. The next tick tries again."
@@ -68,6 +70,8 @@ _ADVICE = {
     " user, have no free server connection (default_pool_size, query_wait_timeout), or refuse a parameter of"
     " POSTGRES_DSN. pgbouncer refuses `options`: remove them, or use `ALTER ROLE … SET` for what they set.",
     "0A000": "If POSTGRES_DSN leads to a standby, it cannot do this; point POSTGRES_DSN at the primary.",
+    "22": "A value of the table cannot be computed or converted where a view, a function, a virtual column or `where:`"
+    " uses it. Correct the value, or what computes it; psql shows the row with the same query.",
     "25006": "A function in `where:`, or one that a view or a policy calls, writes; pgsnow reads in READ ONLY"
     " transactions alone. Remove it, or replace it by one that only reads.",
     "25P03": "The server, or a pooler before it, ends transactions that are idle"
@@ -77,6 +81,7 @@ _ADVICE = {
     "28000": "The server does not admit this user: correct the user in POSTGRES_DSN (or PG_USER), or create the role"
     " with LOGIN, or add a line for it to pg_hba.conf.",
     "28P01": "Check the user and password in POSTGRES_DSN (or PG_USER and PG_PASSWORD).",
+    "42": "Correct `where:` in sync_config.yaml, the only SQL text in it; or, for a view, what it computes.",
     "42703": "Correct the column's name in `where:` in sync_config.yaml. If the table was just altered, the next tick"
     " reads it with its new definition.",
     "3D000": "Correct the database's name in POSTGRES_DSN (or PG_DB).",
@@ -124,7 +129,8 @@ def translated(
     text = f"{table}: {message}" if table else message
     if error_class in _NAMED and (context := _context(error)):
         return errors.SourceQueryFailed(f"{text} ({context})", advice=_BROKEN_INSIDE, code=code)
-    return _RAISED[error_class](text, advice=_ADVICE.get(code or "", ""), code=code)
+    advice = _ADVICE.get(code or "") or (_ADVICE.get((code or "")[:2], "") if error_class in _OF_TEXT else "")
+    return _RAISED[error_class](text, advice=advice, code=code)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Numbers: snowflake/connector/errorcode.py and network.py (25xxxx: the client's o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -17,10 +18,15 @@ class SnowflakeErrorClass(Enum):
     """Kinds of the connector's errors, by how pgsnow reacts to them."""
 
     UNAVAILABLE = "unavailable"
+    INTERRUPTED = "interrupted"
     CONFLICT = "conflict"
     DENIED = "denied"
+    LOGIN = "login"
     ACCOUNT = "account"
     WAREHOUSE = "warehouse"
+    CREDITS = "credits"
+    TIMEOUT = "timeout"
+    STAGE = "stage"
     MISSING = "missing"
     FILE_GONE = "file gone"
     REFUSED = "refused"
@@ -32,9 +38,13 @@ LOGIN = range(390_000, 400_000)
 CONFIGURATION = range(251_001, 251_022)
 _BY_ERRNO = {
     # the server's
-    603: SnowflakeErrorClass.UNAVAILABLE,  # internal error
-    604: SnowflakeErrorClass.UNAVAILABLE,  # cancelled by a person
+    603: SnowflakeErrorClass.INTERRUPTED,  # internal error
+    604: SnowflakeErrorClass.INTERRUPTED,  # cancelled by a person
     606: SnowflakeErrorClass.WAREHOUSE,  # no active warehouse
+    608: SnowflakeErrorClass.WAREHOUSE,  # suspended, and not resumed
+    630: SnowflakeErrorClass.TIMEOUT,  # of the statement, the warehouse, or in the queue
+    666: SnowflakeErrorClass.CREDITS,  # the trial has ended, or a payment is missing
+    90073: SnowflakeErrorClass.CREDITS,  # resource monitor
     625: SnowflakeErrorClass.CONFLICT,  # lock not granted
     2003: SnowflakeErrorClass.MISSING,
     2043: SnowflakeErrorClass.MISSING,
@@ -52,7 +62,7 @@ _BY_ERRNO = {
     252_010: SnowflakeErrorClass.UNAVAILABLE,
     252_013: SnowflakeErrorClass.UNAVAILABLE,
     253_002: SnowflakeErrorClass.UNAVAILABLE,  # download
-    253_003: SnowflakeErrorClass.UNAVAILABLE,  # upload
+    253_003: SnowflakeErrorClass.STAGE,  # upload
     253_009: SnowflakeErrorClass.UNAVAILABLE,
     255_005: SnowflakeErrorClass.UNAVAILABLE,  # a truncated result
     # the client's files
@@ -66,26 +76,44 @@ _BY_ERRNO = {
     390_114: SnowflakeErrorClass.UNAVAILABLE,
     390_115: SnowflakeErrorClass.UNAVAILABLE,
 }
-_BY_SQLSTATE_CLASS = {"28": SnowflakeErrorClass.DENIED, "40": SnowflakeErrorClass.CONFLICT}
-_BY_SQLSTATE = {"42501": SnowflakeErrorClass.DENIED}
+_BY_SQLSTATE_CLASS = {
+    "28": SnowflakeErrorClass.DENIED,
+    "40": SnowflakeErrorClass.CONFLICT,
+    "53": SnowflakeErrorClass.UNAVAILABLE,  # insufficient resources
+}
+_BY_SQLSTATE = {
+    "42501": SnowflakeErrorClass.DENIED,
+    "57014": SnowflakeErrorClass.TIMEOUT,  # ended by the server
+    "57P03": SnowflakeErrorClass.WAREHOUSE,
+    "XX000": SnowflakeErrorClass.INTERRUPTED,  # internal error
+}
 _RAISED: dict[SnowflakeErrorClass, type[errors.PgsnowError]] = {
     SnowflakeErrorClass.UNAVAILABLE: errors.TargetUnavailable,
+    SnowflakeErrorClass.INTERRUPTED: errors.StatementInterrupted,
     SnowflakeErrorClass.CONFLICT: errors.WriteConflict,
     SnowflakeErrorClass.DENIED: errors.TargetAccessDenied,
-    SnowflakeErrorClass.ACCOUNT: errors.TargetAccessDenied,
-    SnowflakeErrorClass.WAREHOUSE: errors.TargetAccessDenied,
+    SnowflakeErrorClass.LOGIN: errors.TargetLoginRefused,
+    SnowflakeErrorClass.ACCOUNT: errors.TargetLoginRefused,
+    SnowflakeErrorClass.WAREHOUSE: errors.WarehouseUnusable,
+    SnowflakeErrorClass.CREDITS: errors.CreditsUsedUp,
+    SnowflakeErrorClass.TIMEOUT: errors.StatementTimeout,
+    SnowflakeErrorClass.STAGE: errors.StageUnreachable,
     SnowflakeErrorClass.MISSING: errors.TargetMissing,
     SnowflakeErrorClass.FILE_GONE: errors.LoadMismatch,
     SnowflakeErrorClass.REFUSED: errors.TargetQueryFailed,
 }
 _ADVICE = {
     SnowflakeErrorClass.ACCOUNT: "Check SNOWFLAKE_ACCOUNT: there is no such account at that address.",
-    SnowflakeErrorClass.WAREHOUSE: "Check SNOWFLAKE_WAREHOUSE, and grant its USAGE to SNOWFLAKE_ROLE.",
+}
+_ADVICE_BY_ERRNO = {
+    666: "Add a payment method to the Snowflake account (Admin, Billing); no warehouse runs before that.",
 }
 NO_ACCOUNT = frozenset({403, 404})
 FAILED_TO_CONNECT = 250_001
 SHOWN = 500
 """Characters of the server's message that are kept."""
+_QUERY_OF_URL = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
+"""The query of a URL of cloud storage may contain a signature."""
 
 
 def class_of_errno(errno: int, sqlstate: str = "") -> SnowflakeErrorClass:
@@ -93,7 +121,9 @@ def class_of_errno(errno: int, sqlstate: str = "") -> SnowflakeErrorClass:
     errno = _plain(errno)
     if known := _BY_ERRNO.get(errno):
         return known
-    if errno in LOGIN or errno in CONFIGURATION:
+    if errno in LOGIN:
+        return SnowflakeErrorClass.LOGIN
+    if errno in CONFIGURATION:
         return SnowflakeErrorClass.DENIED
     if (status := _http_status(errno)) is not None:
         return SnowflakeErrorClass.ACCOUNT if status in NO_ACCOUNT else SnowflakeErrorClass.UNAVAILABLE
@@ -118,7 +148,7 @@ def _class_at_login(error: Exception) -> SnowflakeErrorClass:
     if isinstance(error, driver.ForbiddenError):
         return SnowflakeErrorClass.ACCOUNT
     refused = isinstance(error, driver.DatabaseError) and not isinstance(error, driver.OperationalError)
-    return SnowflakeErrorClass.DENIED if refused else SnowflakeErrorClass.UNAVAILABLE
+    return SnowflakeErrorClass.LOGIN if refused else SnowflakeErrorClass.UNAVAILABLE
 
 
 def _plain(errno: int) -> int:
@@ -151,11 +181,12 @@ def translated(error: Exception) -> errors.PgsnowError:
     errno = getattr(error, "errno", None)
     return _RAISED[found](
         f"Snowflake: {_first_line(error)}",
-        advice=_ADVICE.get(found, ""),
+        advice=_ADVICE_BY_ERRNO.get(_plain(errno or -1)) or _ADVICE.get(found, ""),
         code=str(errno) if errno is not None else None,
     )
 
 
 def _first_line(error: Exception) -> str:
     message = " ".join(str(getattr(error, "msg", None) or error).split())
+    message = _QUERY_OF_URL.sub(r"\1", message)
     return message if len(message) <= SHOWN else message[: SHOWN - 1] + "…"

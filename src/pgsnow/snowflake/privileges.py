@@ -20,6 +20,10 @@ IN_DATABASE = ("CREATE SCHEMA",)
 ON_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 """Privileges needed on a target that another role has created."""
 OWNERSHIP = "OWNERSHIP"
+ROLES = ("ROLE", "DATABASE_ROLE", "APPLICATION_ROLE")
+"""Kinds of roles, as SHOW GRANTS names them."""
+TABLE = "TABLE"
+"""Kind of object, as SHOW GRANTS names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,9 @@ class Rights:
 
     @property
     def inherits(self) -> bool:
-        """True if another role was granted to this one; the privileges of that role are not looked up."""
-        return any(on == "ROLE" and privilege == "USAGE" for privilege, on, _ in self.grants or ())
+        """True if another role was granted to this one, perhaps a database role; the privileges of that role are not
+        looked up."""
+        return any(on in ROLES and privilege == "USAGE" for privilege, on, _ in self.grants or ())
 
     def on(self, kind: str, quoted: str) -> frozenset[str]:
         """The privileges that were granted on this object."""
@@ -63,7 +68,7 @@ class Rights:
         """Privileges that the role lacks to load this existing table. alter: also to alter it, which requires
         ownership."""
         where = qualified(target)
-        lack = self._lack("TABLE", where, (OWNERSHIP,) if alter else ON_TABLE)
+        lack = self._lack(TABLE, where, (OWNERSHIP,) if alter else ON_TABLE)
         if lack is None or not alter:
             return lack
         statement = f"GRANT OWNERSHIP ON TABLE {where} TO ROLE {quote(self.role)} COPY CURRENT GRANTS"

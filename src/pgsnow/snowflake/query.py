@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 from pgsnow.model.table import TargetName
@@ -16,6 +17,8 @@ from pgsnow.snowflake.sql import statements as sql
 
 Row = tuple[Any, ...]
 _KEYS_AT_ONCE = 1_000
+_TEXT_AT_ONCE = 500_000
+"""Bytes of keys in one statement, whose text is limited (session.LONGEST_SQL)."""
 
 
 def count_rows(session: Session, target: TargetName) -> int:
@@ -27,13 +30,17 @@ def select_rows(
     session: Session, target: TargetName, fields: Sequence[Field], key: Sequence[Field], keys: Sequence[Row]
 ) -> list[Row]:
     """The rows with these keys, in no particular order, as the connector returns them (VARIANT: JSON text). At most
-    a few thousand keys. Raises TargetMissing."""
-    if not keys:
-        return []
+    a few thousand keys, in as few statements as the length of their text allows. Raises TargetMissing."""
     constants = [
         [constant(value, f.type.snowflake) for value, f in zip(row, key, strict=True)] for row in keys
     ]
-    return session.execute(sql.select(target, fields, sql.key_is_one_of(key, constants))).rows
+    found: list[Row] = []
+    while constants:
+        sizes = accumulate(len("".join(row).encode()) + 4 * len(row) for row in constants)
+        count = max(1, sum(size <= _TEXT_AT_ONCE for size in sizes))
+        wanted, constants = constants[:count], constants[count:]
+        found += session.execute(sql.select(target, fields, sql.key_is_one_of(key, wanted))).rows
+    return found
 
 
 def select_keys(session: Session, target: TargetName, key: Sequence[Field], keys: Sequence[Row]) -> set[Row]:
@@ -48,6 +55,11 @@ def select_keys(session: Session, target: TargetName, key: Sequence[Field], keys
 def select_all(session: Session, target: TargetName, fields: Sequence[Field], where: str = "") -> list[Row]:
     """These fields of all rows (where: of those), in no particular order. Raises TargetMissing."""
     return session.execute(sql.select(target, fields, where)).rows
+
+
+def select_columns(session: Session, target: TargetName, names: Sequence[str]) -> list[Row]:
+    """These columns of all rows, in no particular order. Raises TargetMissing."""
+    return session.execute(sql.select_named(target, names)).rows
 
 
 def constant(value: Any, kind: str) -> str:

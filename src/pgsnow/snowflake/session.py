@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +19,13 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Protocol
 
-from pgsnow.model.errors import TargetAccessDenied
-from pgsnow.snowflake.errors import translating
+from pgsnow.model.errors import TargetAccessDenied, TargetQueryFailed
+from pgsnow.snowflake.errors import SnowflakeErrorClass, class_of_error, translating
 from pgsnow.snowflake.redacted import Confidential
 
 LONGEST_TAG = 2_000
+LONGEST_SQL = 1 << 20
+"""Bytes of a statement's text (Snowflake docs, "Query size limits")."""
 QUIET = {"snowflake.connector": logging.ERROR, "snowflake.connector.network": logging.CRITICAL}
 """Levels of the connector's loggers: it also raises an error for every failed request that it logs."""
 LOGIN_SECONDS = 8
@@ -32,9 +35,15 @@ LOGIN_RETRY_SECONDS = 10
 ANSWER_SECONDS = 120
 """Timeout of one response to a statement."""
 RETRY_SECONDS = 15
-"""A failed request is not repeated after this time."""
+"""The connector repeats a failed request until this time after its start. A statement that changes rows may run for
+longer; it is asked for once more after that: see `connection_class`."""
+CHANGES_ROWS = re.compile(r"\s*(?:copy|merge|insert|delete|update)\b", re.IGNORECASE)
 STATEMENT_SECONDS = 3_600
 """The server cancels a statement that runs longer."""
+QUEUED_SECONDS = 600
+"""The server cancels a statement that has waited longer for a warehouse."""
+LOCK_SECONDS = 120
+"""The server ends a statement that has waited longer for another transaction's lock."""
 CANCEL_SECONDS = STATEMENT_SECONDS + 60
 """After this time, the client cancels it."""
 Bind = tuple[str, Any]
@@ -76,10 +85,20 @@ class Session:
 
     _connection: Any = field(repr=False)
 
+    @property
+    def number(self) -> int:
+        """Snowflake's id of the session."""
+        return int(self._connection.session_id)
+
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Execute one statement and fetch its whole result."""
         if isinstance(sql, Confidential):
             return sql.send(lambda text: self.execute(text, params))
+        if len(sql) > LONGEST_SQL // 4 and (size := len(sql.encode())) > LONGEST_SQL:
+            raise TargetQueryFailed(
+                f"{sql[:60]}…: this statement has {size} bytes, and Snowflake takes {LONGEST_SQL}",
+                advice="Sync fewer columns of the table (`columns: {include: …}`), or give them shorter names.",
+            )
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
             cursor.execute(sql, params, timeout=CANCEL_SECONDS)
             return _result(cursor)
@@ -107,15 +126,27 @@ class Session:
 
 @cache
 def connection_class() -> type[Any]:
-    """SnowflakeConnection, with these limits. Imports the connector."""
+    """SnowflakeConnection, with these limits. Imports the connector.
+
+    If a statement that changes rows gets no answer, its request is sent once more, with the request's own id: the
+    server then answers with the outcome of the statement, and waits if it still runs. A statement that has never
+    arrived runs now. docs/decisions/31-after-a-lost-answer-ask-first.md
+    """
     from snowflake.connector import SnowflakeConnection as Stock
+    from snowflake.connector import errors as driver
 
     def socket_timeout(self: Any) -> int:
         logged_in = self.rest is not None and self.rest.token is not None
         return ANSWER_SECONDS if logged_in else LOGIN_SECONDS
 
-    def cmd_query(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return Stock.cmd_query(self, *args, **{**kwargs, "timeout": RETRY_SECONDS})
+    def cmd_query(self: Any, sql: str, *args: Any, **kwargs: Any) -> Any:
+        limited = {**kwargs, "timeout": RETRY_SECONDS}
+        try:
+            return Stock.cmd_query(self, sql, *args, **limited)
+        except driver.Error as error:
+            if not CHANGES_ROWS.match(sql) or class_of_error(error) is not SnowflakeErrorClass.UNAVAILABLE:
+                raise
+            return Stock.cmd_query(self, sql, *args, **limited)
 
     body = {"socket_timeout": property(socket_timeout), "cmd_query": cmd_query}
     return type("PatientConnection", (Stock,), body)
@@ -169,10 +200,19 @@ def session_parameters(query_tag: str) -> dict[str, Any]:
         "QUERY_TAG": query_tag[:LONGEST_TAG],
         "TIMEZONE": "UTC",
         "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_SECONDS,
+        # A busy warehouse or another transaction stops one table, not all of them for hours.
+        "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": QUEUED_SECONDS,
+        "LOCK_TIMEOUT": LOCK_SECONDS,
+        # A statement whose client is gone does not commit hours later.
+        "ABORT_DETACHED_QUERY": True,
+        # 0: all rows of a result.
+        "ROWS_PER_RESULTSET": 0,
         "CLIENT_TELEMETRY_ENABLED": False,
         "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
         "ERROR_ON_NONDETERMINISTIC_MERGE": True,
-        # Formats in which bound text is converted to dates and times.
+        # Formats in which bound text is converted to bytes, dates and times.
+        "BINARY_INPUT_FORMAT": "HEX",
+        "BINARY_OUTPUT_FORMAT": "HEX",
         "DATE_INPUT_FORMAT": "AUTO",
         "TIME_INPUT_FORMAT": "AUTO",
         "TIMESTAMP_INPUT_FORMAT": "AUTO",

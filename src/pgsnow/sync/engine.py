@@ -6,13 +6,15 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.config.fingerprint import entry_hash
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
+from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
@@ -35,7 +37,7 @@ class Engine:
     """Syncs the tables of one configuration. Keeps what outlives a tick: the ledger, connections, plans.
 
     Create one per process, after any fork. Every method may be called repeatedly and from several threads; if two
-    calls need the same table, the first one claims it, and the other reports it as `held`. As a context manager, it
+    calls need the same table, the first one claims it, and the other reports it as `locked`. As a context manager, it
     closes itself at the end.
     """
 
@@ -62,6 +64,7 @@ class Engine:
         self.planner = Planner(settings.snowflake)
         self._stop = threading.Event()
         self._is_prepared = False
+        connections = f"{settings.snowflake!r} {settings.s3!r}"
         self._context = EngineContext(
             config,
             settings,
@@ -72,6 +75,7 @@ class Engine:
             self._stop,
             Stages.of(settings),
             {table.name: str(target_of(table, settings.snowflake)) for table in config.tables},
+            {table.name: entry_hash(table, connections) for table in config.tables},
             destination,
         )
 
@@ -82,33 +86,50 @@ class Engine:
         due_only: bool = False,
         full_refresh: bool = False,
         resync: bool = False,
+        reread: bool = False,
+        duplicates_only: bool = False,
         leave_chunks: bool = False,
         load: bool = False,
+        requested: bool | None = None,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default) up to what Postgres has committed when this is called.
 
         due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows
         that the source no longer has. resync: read everything into a shadow table, and then replace the target's
-        content with it in one step. load: load what tables with `load_every` have staged, even if it is not due.
-        leave_chunks: begin and finish backfills, but leave their chunks to calls of `take_chunk`.
+        content with it in one step. reread: read everything and load it again, and delete nothing.
+        duplicates_only: remove rows of the target whose key another row has too, and do nothing else. load: load what
+        tables with `load_every` have staged, even if it is not due. leave_chunks: begin and finish backfills, but leave
+        their chunks to calls of `take_chunk`. requested: also try tables whose next attempt is not due after several
+        failures; by default those that are named (without due_only), and all if everything is to be read again or
+        staged rows are to be loaded.
 
         Idempotent: the next tick continues where an interrupted one stopped. A table that fails is in the report, and
         the other tables continue. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied
         if no table could be claimed.
         """
-        options = RunOptions(full_refresh=full_refresh, resync=resync, load=load, leave_chunks=leave_chunks)
+        options = RunOptions(
+            full_refresh=full_refresh, resync=resync, reread=reread, duplicates_only=duplicates_only,
+            load=load, leave_chunks=leave_chunks,
+        )  # fmt: skip
         chosen = self.config.select(tables)
-        with self._claim(chosen, self._pauses(chosen) if due_only else {}, options) as tick:
+        if requested is None:
+            requested = (tables is not None and not due_only) or options.refresh or duplicates_only or load
+        with self._claim(chosen, due_only=due_only, requested=requested, options=options) as tick:
             report = tick.run()
         self.ledger.run_log.purge(self.config.log_retention_days)
         log_report(report)
         return report
 
-    def triage(self, tables: Sequence[str] | None = None, *, due_only: bool = False) -> Triage:
+    def triage(
+        self, tables: Sequence[str] | None = None, *, due_only: bool = False, load: bool = False
+    ) -> Triage:
         """Inspect these tables in Postgres, complete the idle ones, and return those that must be synced by a
-        `tick` in any process. When this returns, no table is claimed. Idempotent; raises what `tick` raises."""
-        chosen = self.config.select(tables)
-        with self._claim(chosen, self._pauses(chosen) if due_only else {}) as tick:
+        `tick` in any process. When this returns, no table is claimed. Idempotent; arguments and errors: those of
+        `tick`."""
+        chosen, requested = self.config.select(tables), (tables is not None and not due_only) or load
+        with self._claim(
+            chosen, due_only=due_only, requested=requested, options=RunOptions(load=load)
+        ) as tick:
             report, changed = tick.triage()
         self.ledger.run_log.purge(self.config.log_retention_days)
         found = Triage(report, smallest_first(changed))
@@ -131,6 +152,13 @@ class Engine:
         chosen = self.config.select(None if table is None else [table])
         return claim_and_load_chunk(self._context, chosen, holder())
 
+    def record_failure(self, table: str, error: PgsnowError) -> None:
+        """Record that the table failed with this error, as if it had run; if another run has it, nothing is recorded.
+        Raises ConfigError, LedgerUnavailable, LedgerAccessDenied."""
+        with self._claim([self.config.table(table)], requested=False) as tick:
+            for claim in tick.claims:
+                tick.outcomes.fail(claim, error)
+
     def replay(self, error_ids: Sequence[int]) -> SyncReport:
         """Read the rows of these open `sync_errors` entries from the source again, by key, and load them.
 
@@ -141,7 +169,7 @@ class Engine:
         self._prepare()
         rows = self.ledger.rejected_rows.listed(ids=error_ids, limit=max(len(error_ids), 1))
         names = sorted({row.source_table for row in rows})
-        with self._claim([self.config.table(name) for name in names], {}) as tick:
+        with self._claim([self.config.table(name) for name in names]) as tick:
             report = tick.replay(rows)
         log_report(report)
         return report
@@ -168,20 +196,28 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _pauses(self, tables: Sequence[TableConfig]) -> dict[str, float]:
-        """By table: the seconds since its last run before which it is not due. Allows a beat to come slightly
-        early."""
-        interval = self.config.sync_interval_seconds
-        early = interval * (1 - DUE_SHARE)
-        return {table.name: max(interval * DUE_SHARE, table.every - early) for table in tables}
-
     def _claim(
-        self, tables: Sequence[TableConfig], min_age: Mapping[str, float], options: RunOptions = NO_OPTIONS
+        self,
+        tables: Sequence[TableConfig],
+        *,
+        due_only: bool = False,
+        requested: bool = True,
+        options: RunOptions = NO_OPTIONS,
     ) -> AbstractContextManager[Tick]:
-        """Claim the tables that are free; min_age: seconds since a table's last run, by name."""
+        """Claim the tables that are free; due_only, requested: as for `tick`. A beat may come slightly early."""
         self._prepare()
         run_id, names = uuid.uuid4().hex[:16], [table.name for table in tables]
-        claims, refusals = self.ledger.leases.claim(names, run_id=run_id, holder=holder(), min_age=min_age)
+        interval = self.config.sync_interval_seconds
+        early = interval * (1 - DUE_SHARE)
+        ages = {table.name: max(interval - early, table.every - early) for table in tables if due_only}
+        claims, refusals = self.ledger.leases.claim(
+            names,
+            run_id=run_id,
+            holder=holder(),
+            min_age=ages,
+            entries={} if requested else self._context.entries,
+            early=early,
+        )
         return open_tick(self._context, run_id, claims, refusals, options)
 
     def _prepare(self) -> None:

@@ -115,8 +115,7 @@ class MemoryDestination:
         target.recorder.load_units += 1
         target.recorder.applied(target.result(inserted, updated))
         target.add_rows(inserted)
-        if inserted + updated < sum(batch.rows for batch in batches):
-            target.check_fence()
+        target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
 
     def prune(self, fence: int) -> int:
         def delete() -> int:
@@ -127,6 +126,9 @@ class MemoryDestination:
         deleted = self.target.retried(delete)
         self.target.add_rows(-deleted)
         return deleted
+
+    def remove_duplicates(self) -> int:
+        return self.target.remove_duplicates()
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         def select() -> set[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import TableMode
+from pgsnow.model.counted import counted
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
 from pgsnow.snowflake.names import staging_table
 from pgsnow.sync.load.loader import Complete, Staged
@@ -101,4 +102,4 @@ def announce_replaced(target: MemoryTarget, rows: int) -> None:
     """Report that the target's content was replaced."""
     target.recorder.tell("replaced")
     target.recorder.replaced = True
-    target.recorder.events.append(f"replaced the content of {target.plan.target}: {rows} rows")
+    target.recorder.events.append(f"replaced the content of {target.plan.target}: {counted(rows, 'row')}")

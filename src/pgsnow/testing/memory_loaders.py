@@ -60,13 +60,15 @@ class MemoryMergeLoader:
                 if isinstance(rejected, TargetMissing):
                     target.check_shadow(self.shadow)
                 raise
+            before = target.columns
             recreated = target.make_fit(inspect=True)
+            if target.columns == before and not isinstance(rejected, TargetMissing):
+                raise
             result = target.retried(lambda: self._attempt(batch))
         target.recorder.loaded(batch, result)
         if self.shadow is None:
             target.add_rows(result.inserted)
-        if result.inserted + result.updated < batch.rows and self.shadow is None:
-            target.check_fence()
+            target.check_counts(result.inserted + result.updated, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:

@@ -18,6 +18,7 @@ from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.metadata_columns import FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
+from pgsnow.snowflake.load.duplicates import identity_of, removed
 from pgsnow.snowflake.load.merge import choose_method
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
@@ -124,6 +125,20 @@ class MemoryTarget:
             raise TargetAccessDenied(f"{shadow} may not be used any more")
         self.begin_again("the shadow table was gone", doubt=False)
 
+    def remove_duplicates(self) -> int:
+        """See Destination.remove_duplicates."""
+        names = identity_of(self.plan)
+
+        def remove() -> int:
+            with self.step("duplicates"):
+                return self.warehouse.table(self.plan.target).keep_newest(names) if names else 0
+
+        count = self.retried(remove)
+        if count:
+            self.add_rows(-count)
+            self.recorder.events.append(removed(count))
+        return count
+
     def evolve(self, drift: Drift) -> Evolution | None:
         """See Destination.evolve; `schema_changes: manual` is not looked at."""
         if not drift.all_actions:
@@ -167,9 +182,12 @@ class MemoryTarget:
             own |= {SYNCED_AT_COLUMN: datetime.now(UTC), RUN_ID_COLUMN: self.claimed.claim.run_id}
         return {name: row[name] for name in columns} | own
 
-    def check_fence(self) -> None:
-        """See pgsnow.sync.load.context.LoadContext.check_fence."""
-        self.claimed.check_fence(self.warehouse.table(self.plan.target).newest_fence)
+    def check_counts(self, changed: int, rows: int) -> None:
+        """See pgsnow.sync.load.context.LoadContext.check_counts."""
+        if changed < rows:
+            self.claimed.check_fence(self.warehouse.table(self.plan.target).newest_fence)
+        elif changed > rows:
+            self.remove_duplicates()
 
     def result(self, inserted: int = 0, updated: int = 0) -> LoadResult:
         """The result of a statement that has moved rows."""

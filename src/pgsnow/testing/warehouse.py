@@ -45,18 +45,21 @@ class MemoryTable:
             self.rows.append(dict.fromkeys(self.columns) | row)
 
     def merge(self, rows: Sequence[Row], key: Sequence[str], fence: int) -> tuple[int, int]:
-        """Rows inserted and updated. A row that was written under a higher fence stays as it is. `rows`: at most one
-        per key. Raises TargetQueryFailed as `insert`."""
-        there = {tuple(row[name] for name in key): row for row in self.rows}
+        """Rows inserted and updated, each duplicate of a key included. A row that was written under a higher fence
+        stays as it is. `rows`: at most one per key. Raises TargetQueryFailed as `insert`."""
+        there: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+        for row in self.rows:
+            there[tuple(row[name] for name in key)].append(row)
         new, updated = [], 0
         for row in rows:
             self._check(row)
-            old = there.get(tuple(row[name] for name in key))
-            if old is None:
+            found = there.get(tuple(row[name] for name in key), [])
+            for old in found:
+                if old[FENCE_COLUMN] is None or old[FENCE_COLUMN] <= fence:
+                    old.update(row)
+                    updated += 1
+            if not found:
                 new.append(row)
-            elif old[FENCE_COLUMN] is None or old[FENCE_COLUMN] <= fence:
-                old.update(row)
-                updated += 1
         self.insert(new)
         return len(new), updated
 
@@ -66,6 +69,17 @@ class MemoryTable:
         new = [row for row in rows if (row[HASH_COLUMN], row[OCCURRENCE_COLUMN]) not in there]
         self.insert(new)
         return len(new)
+
+    def keep_newest(self, identity: Sequence[str]) -> int:
+        """Keep one row of each identity, the one with the highest fence; how many were removed. Rows with None in it
+        stay."""
+        newest: dict[tuple[Any, ...], Row] = {}
+        for row in sorted(self.rows, key=lambda row: row[FENCE_COLUMN] or 0):
+            newest[tuple(row[name] for name in identity)] = row
+        kept = {id(row) for row in newest.values()}
+        return self.delete(
+            lambda row: id(row) not in kept and all(row[name] is not None for name in identity)
+        )
 
     def delete(self, gone: Callable[[Row], bool]) -> int:
         """Delete the rows for which `gone` is true; how many."""

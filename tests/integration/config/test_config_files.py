@@ -110,6 +110,21 @@ def test_anchors_and_merge_keys_work(file: Path) -> None:
     assert [table.pk for table in load_config(file).tables] == [("id",), ("id",)]
 
 
+def test_keys_for_anchors_are_not_read(file: Path) -> None:
+    """At the top of the file only: elsewhere, such a key is a mistake or a column's name."""
+    file.write_text(
+        "x-shared: &shared {pk: id, watermark_column: u, where: '${NAMED_NOWHERE:-true}', nonsense: 1}\n"
+        "x-unused: ${NAMED_NOWHERE}\n"
+        "x-users: &users {pk: id, watermark_column: u}\n"
+        "tables:\n"
+        "  - {<<: *users, source: a, target: a, columns: {rename: {x-y: z}}}\n"
+    )
+    [table] = load_config(file).tables
+    assert (table.pk, table.columns.rename) == (("id",), {"x-y": "z"})
+    file.write_text("tables:\n  - {source: a, target: a, x-note: 1}\n")
+    assert "x-note" in problems(file)[0]
+
+
 def test_every_problem_comes_with_its_line_in_the_file_s_order(file: Path) -> None:
     file.write_text(
         "parallel_tables: -1\n"

@@ -12,6 +12,7 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import snowflake.connector
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from tests.integration.embedded.clients import Scenario, attempt, connect, outcome, rows, run
@@ -64,6 +65,68 @@ def copy_into_a_quoted_table(connection: Any, folder: Path) -> Any:
         copy.replace("INTO T", 'INTO "Order ""Details"""'),
         'SELECT COUNT(*) FROM "Order ""Details"""',
     )
+
+
+def text_that_a_copy_takes_for_null(null_if: str = "") -> Any:
+    """A file with the text backslash N and its own word for NULL, copied by column name."""
+
+    def scenario(connection: Any, folder: Path) -> Any:
+        rows_of_file = {"I": [1, 2, 3], "S": ["\\N", "none", "a"]}
+        pq.write_table(pa.table(rows_of_file), folder.parent / "nulls.parquet")
+        copy = staged(connection, folder).replace("b/1", "b/n").replace("PARQUET", f"PARQUET {null_if}")
+        put = f"PUT file://{folder.parent}/nulls.parquet @ST/b/n/ AUTO_COMPRESS=FALSE OVERWRITE=TRUE"
+        return run(connection, put, copy, "SELECT S FROM T ORDER BY I")
+
+    return scenario
+
+
+def copy_with_an_unknown_option(connection: Any, folder: Path) -> Any:
+    copy = staged(connection, folder)
+    return attempt(connection, copy.replace("PARQUET", "PARQUET NULLIF=()"))
+
+
+def copy_into_a_column_in_another_script(connection: Any, folder: Path) -> Any:
+    pq.write_table(pa.table({"gr\u00f6\u00dfe": [1], "\u0444": [2]}), folder.parent / "script.parquet")
+    return run(
+        connection,
+        'CREATE TABLE N ("gr\u00f6\u00dfe" NUMBER(38,0), "\u0444" NUMBER(38,0))',
+        "CREATE STAGE ST",
+        f"PUT file://{folder.parent}/script.parquet @ST/s/ AUTO_COMPRESS=FALSE OVERWRITE=TRUE",
+        "COPY INTO N FROM @ST/s/ FILE_FORMAT=(TYPE=PARQUET) MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE",
+        "SELECT * FROM N",
+    )
+
+
+def beyond_limits(connection: Any, _: Path) -> Any:
+    """A long statement, a long name, a comment in a path, Time Travel of a transient table, unknown names."""
+    run(connection, "CREATE STAGE ST", "CREATE TABLE T (N NUMBER(10,2), S VARCHAR(20))")
+    statements = (
+        f"SELECT '{'x' * (1 << 20)}'",
+        f'CREATE TABLE "{"x" * 256}" (I NUMBER(38,0))',
+        "LIST @ST/a--b/",
+        "CREATE TRANSIENT TABLE U (I NUMBER(38,0)) DATA_RETENTION_TIME_IN_DAYS=90",
+        "USE WAREHOUSE NO_SUCH_WAREHOUSE",
+        "USE ROLE NO_SUCH_ROLE",
+        "ALTER TABLE T ALTER COLUMN N SET DATA TYPE NUMBER(8,2)",
+        "ALTER TABLE T ALTER COLUMN S SET DATA TYPE VARCHAR(10)",
+    )
+    return [attempt(connection, statement) is not None for statement in statements]
+
+
+def up_to_limits(connection: Any, _: Path) -> Any:
+    run(connection, "CREATE TABLE T (N NUMBER(10,2), S VARCHAR(20))")
+    statements = (
+        f'CREATE TABLE "{"x" * 255}" (I NUMBER(38,0))',
+        "CREATE TRANSIENT TABLE U (I NUMBER(38,0)) DATA_RETENTION_TIME_IN_DAYS=1",
+        "CREATE WAREHOUSE IF NOT EXISTS OTHER_WH",
+        "USE WAREHOUSE OTHER_WH",
+        "CREATE ROLE IF NOT EXISTS OTHER_ROLE",
+        "USE ROLE OTHER_ROLE",
+        "ALTER TABLE T ALTER COLUMN N SET DATA TYPE NUMBER(12,2)",
+        "ALTER TABLE T ALTER COLUMN S SET DATA TYPE VARCHAR(30)",
+        "ALTER TABLE T ALTER COLUMN S SET DATA TYPE VARCHAR",
+    )
+    return [attempt(connection, statement) for statement in statements]
 
 
 def list_below_a_path(connection: Any, folder: Path) -> Any:
@@ -145,6 +208,12 @@ CASES: list[tuple[Any, Any]] = [
     (copy_without_purge, ["st/b/1/part-1.parquet", "st/b/1/part-2.parquet"]),
     (copy_named_files, [(2,)]),
     (copy_into_a_quoted_table, [(4,)]),
+    (text_that_a_copy_takes_for_null(), [(None,), ("none",), ("a",)]),
+    (text_that_a_copy_takes_for_null("NULL_IF=('none')"), [("\\N",), (None,), ("a",)]),
+    (copy_with_an_unknown_option, (1423, "42601")),
+    (copy_into_a_column_in_another_script, [(1, 2)]),
+    (beyond_limits, [True] * 8),
+    (up_to_limits, [None] * 9),
     (list_below_a_path, (["st/b/2/part-1.parquet"], [])),
     (list_by_pattern, ["st/b/1/part-2.parquet"]),
     (
@@ -206,6 +275,36 @@ def test_a_session_without_a_database_can_load(
     nowhere: dict[str, Any] = {"database": None, "schema": None}
     assert outcome(copy_from_another_database(table), snowflake_env, **nowhere) == [(2,)]
     assert outcome(copy_from_another_database(stock_table), stock_env, **nowhere) != [(2,)]
+
+
+def test_a_session_without_a_schema_can_transform_what_it_loads(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str], parquet: Path
+) -> None:
+    """A session whose schema does not exist yet has none; qualified names do not need one."""
+
+    def scenario(table: str) -> Scenario:
+        copy = f"COPY INTO {table} (I) FROM (SELECT $1:I::NUMBER(38,0) FROM @{table}_STAGE/b/)"
+        return lambda connection: run(
+            connection, f"{copy} FILE_FORMAT=(TYPE=PARQUET)", f"SELECT COUNT(*) FROM {table}"
+        )
+
+    table, stock_table = prepare(snowflake_env, parquet), prepare(stock_env, parquet)
+    assert outcome(scenario(table), snowflake_env, schema="NO_SUCH_SCHEMA") == [(2,)]
+    nowhere: dict[str, Any] = {"database": None, "schema": None}
+    assert outcome(scenario(stock_table), stock_env, **nowhere) != [(2,)]
+
+
+def test_a_login_names_a_role_that_exists_and_only_computing_needs_a_warehouse(
+    snowflake_env: Mapping[str, str], stock_env: Mapping[str, str]
+) -> None:
+    def scenario(connection: Any) -> Any:
+        run(connection, "CREATE TABLE T (I NUMBER(38,0))")
+        return attempt(connection, "INSERT INTO T VALUES (1)")
+
+    assert outcome(scenario, snowflake_env, warehouse="NO_SUCH_WAREHOUSE") == (606, "57P03")
+    assert outcome(scenario, stock_env, warehouse="NO_SUCH_WAREHOUSE") is None
+    with pytest.raises(snowflake.connector.errors.DatabaseError, match="Role specified"):
+        connect(snowflake_env, role="NO_SUCH_ROLE")
 
 
 def test_databases_come_with_public_and_go(

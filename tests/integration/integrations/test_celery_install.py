@@ -105,10 +105,10 @@ def test_the_table_list_may_be_given_in_each_form(tmp_path: Path, form: str) -> 
     assert finalized(app).conf.beat_schedule[BEAT_ENTRY]["schedule"] == 120.0
 
 
-def test_a_wrong_table_list_is_refused_where_it_is_installed(tmp_path: Path) -> None:
+def test_a_wrong_table_list_is_refused_where_it_is_installed_if_that_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "sync_config.yaml").write_text("tables: [{source: public.t, pk: [], watermark_colum: u}]")
     with pytest.raises(ConfigError) as refused:
-        install(Celery("host"), tmp_path / "sync_config.yaml")
+        install(Celery("host"), tmp_path / "sync_config.yaml", strict=True)
     assert len(refused.value.problems) >= 3, "target is missing, pk is empty, and a key is unknown"
 
 

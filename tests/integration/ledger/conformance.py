@@ -153,13 +153,13 @@ class LedgerConformance:
         ann.leases.claim([USERS], run_id="run-a", holder="ann@host", min_age=0)
         claims, [refusal] = bob.leases.claim([USERS], run_id="run-b", holder="bob@host")
         assert claims == []
-        assert (refusal.table, refusal.reason, refusal.holder) == (USERS, "held", "ann@host")
+        assert (refusal.table, refusal.reason, refusal.holder) == (USERS, "locked", "ann@host")
         assert refusal.since is not None
         assert before < refusal.since < datetime.now(UTC) + timedelta(minutes=1)
 
     def test_one_worker_is_not_granted_a_table_twice(self, ann: Ledger) -> None:
         take(ann)
-        assert refused(ann) == "held"
+        assert refused(ann) == "locked"
 
     def test_of_many_threads_of_one_worker_one_is_granted_the_table(self, ann: Ledger) -> None:
         start = threading.Barrier(8)
@@ -199,7 +199,7 @@ class LedgerConformance:
         take(ann, "a")
         take(bob, "b")
         ann.close()
-        assert refused(crew.worker(), "b") == "held"
+        assert refused(crew.worker(), "b") == "locked"
 
     def test_fences_grow_with_every_claim_and_with_the_clock(self, ann: Ledger) -> None:
         fences = []
@@ -227,7 +227,7 @@ class LedgerConformance:
         crew.kill(ann)
         ann.checkpoints.advance(claim, checkpoint(x=7))
         ann.leases.renew([claim])
-        assert refused(bob) == "held"
+        assert refused(bob) == "locked"
 
     def test_an_expired_lease_is_taken_over_and_its_old_holder_can_write_nothing(
         self, crew: Crew, ann: Ledger, bob: Ledger
@@ -252,7 +252,7 @@ class LedgerConformance:
                 write()
         assert ann.checkpoints.advance_idle([(old, checkpoint(x=9))]) == [USERS]
         ann.leases.release([old])
-        assert refused(ann) == "held"
+        assert refused(ann) == "locked"
         bob.leases.release([new])
         after = take(bob)
         assert after.checkpoint == checkpoint(x=1)
@@ -265,7 +265,7 @@ class LedgerConformance:
         crew.expire(USERS)
         ann.checkpoints.advance(claim, checkpoint(x=3))
         ann.leases.renew([claim])
-        assert refused(bob) == "held"
+        assert refused(bob) == "locked"
 
     def test_renewing_does_not_bring_back_a_lost_or_a_released_lease(
         self, crew: Crew, ann: Ledger, bob: Ledger
@@ -285,7 +285,7 @@ class LedgerConformance:
         crew.expire(USERS)
         take(ann)
         ann.leases.release([old])
-        assert refused(bob) == "held"
+        assert refused(bob) == "locked"
 
     def test_a_paused_table_is_granted_to_nobody(self, crew: Crew, ann: Ledger) -> None:
         ann.leases.release([take(ann)])
@@ -404,7 +404,7 @@ class LedgerConformance:
     def test_how_far_tables_are_can_be_seen_without_a_claim(self, ann: Ledger, bob: Ledger) -> None:
         [claim, _], _ = ann.leases.claim(["a", "b"], run_id="r", holder="ann")
         ann.checkpoints.advance(claim, checkpoint(x=5))
-        assert bob.checkpoints.all() == {"a": checkpoint(x=5)}
+        assert bob.checkpoints.remembered()["a"].checkpoint == checkpoint(x=5)
 
     def test_forgetting_makes_the_next_read_a_full_one(self, ann: Ledger) -> None:
         claim = take(ann)
@@ -652,15 +652,15 @@ class LedgerConformance:
         with pytest.raises(LeaseLost):
             ann.checkpoints.advance(claim, checkpoint(x=1), replace(SOURCE, oid=2))
         ann.checkpoints.forget(claim)
-        assert ann.checkpoints.source_definitions() == {USERS: SOURCE}
+        assert ann.checkpoints.remembered()[USERS].definition == SOURCE
         ann.leases.release([claim])
         claim = take(bob)
         assert claim.stored_definition == SOURCE
         moved = replace(SOURCE, oid=3)
         assert bob.checkpoints.advance_idle([(claim, checkpoint(x=3))], {USERS: moved}) == []
-        assert bob.checkpoints.source_definitions() == {USERS: moved}
+        assert bob.checkpoints.remembered()[USERS].definition == moved
         bob.checkpoints.remember_source(claim, SOURCE)
-        assert bob.checkpoints.source_definitions() == {USERS: SOURCE}
+        assert bob.checkpoints.remembered()[USERS].definition == SOURCE
 
     # --- runs ---
 
@@ -741,7 +741,7 @@ class LedgerConformance:
         ann.leases.release([claim])
         began = row_of(ann).last_run
         claim = take(ann)
-        ann.run_log.finish([(claim, report(claim, Status.HELD, error="backfill under way"))])
+        ann.run_log.finish([(claim, report(claim, Status.LOCKED, error="backfill under way"))])
         row = row_of(ann)
         assert (row.last_status, row.last_error, row.last_success) == ("error", "no column x", None)
         assert row.last_run is not None

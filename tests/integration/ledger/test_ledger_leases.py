@@ -43,7 +43,7 @@ def test_a_killed_process_is_replaced_at_once(crew: PostgresCrew) -> None:
     worker = crew.worker()
     with Led.start(crew.dsn, crew.schema, lease_seconds=86_400) as victim:
         assert victim.ask(f"claim {USERS}") == "granted"
-        assert refused(worker) == "held"
+        assert refused(worker) == "locked"
         victim.process.kill()
         wait_until(lambda: worker.leases.claim([USERS], run_id="r", holder="h")[0], "the table is granted")
 
@@ -56,14 +56,14 @@ def test_a_frozen_process_keeps_its_table_until_its_lease_runs_out_and_can_write
         assert sleeper.ask(f"claim {USERS}") == "granted"
         assert sleeper.ask("advance 1") == "moved"
         sleeper.process.send_signal(signal.SIGSTOP)
-        assert refused(worker) == "held"
+        assert refused(worker) == "locked"
         crew.expire(USERS)
         claim = take(worker)
         sleeper.process.send_signal(signal.SIGCONT)
         assert sleeper.ask("advance 2") == "LeaseLost"
         worker.checkpoints.advance(claim, checkpoint(x=3))
         assert sleeper.ask("release") == "released"
-        assert refused(crew.worker()) == "held"
+        assert refused(crew.worker()) == "locked"
 
 
 def test_a_lease_runs_out_by_the_servers_clock_after_lease_seconds(crew: PostgresCrew) -> None:
@@ -78,7 +78,7 @@ def test_who_took_over_from_a_frozen_worker_gets_the_lock_once_it_is_free(crew: 
     crew.expire(USERS)
     claim = take(second)
     crew.kill(frozen)
-    assert refused(third) == "held"
+    assert refused(third) == "locked"
     second.leases.renew([claim])
     crew.kill(second)
     take(third)
@@ -106,7 +106,7 @@ def test_a_pooler_that_lends_the_holders_own_session_does_not_let_us_pass_its_lo
     ann, bob = crew.worker(), crew.worker()
     take(ann)
     bob.leases._session = ann._session
-    assert refused(bob) == "held"
+    assert refused(bob) == "locked"
 
 
 def test_refused_claims_leave_no_lock_behind(crew: PostgresCrew) -> None:
@@ -217,7 +217,7 @@ def in_child(ledger: Ledger, held: Claim, pids: Any) -> None:
     """A forked worker: it claims a table of its own, writes under its parent's claim, and closes."""
     pids.put(session_pid(ledger))
     take(ledger, "child")
-    assert refused(ledger, USERS) == "held"
+    assert refused(ledger, USERS) == "locked"
     ledger.checkpoints.advance(held, checkpoint(x=1))
     ledger.close()
 
@@ -234,7 +234,7 @@ def test_a_forked_child_has_a_connection_of_its_own_and_leaves_its_parents_alone
     assert child.exitcode == 0
     assert pids.get() != mine
     assert session_pid(parent) == mine
-    assert refused(crew.worker(), USERS) == "held"
+    assert refused(crew.worker(), USERS) == "locked"
     take(parent, "child")
 
 

@@ -33,7 +33,7 @@ def lose(world: MemoryWorld, phase: str, statement: str = TAKEN_OVER) -> None:
     with world.engine(losing) as engine:
         report = engine.tick().tables[0]
     assert losing.fired
-    assert (report.status, report.error_type) == (Status.HELD, "LeaseLost")
+    assert (report.status, report.error_type) == (Status.LOCKED, "LeaseLost")
 
 
 def assert_clean_and_equal_afterwards(world: MemoryWorld) -> None:

@@ -42,7 +42,7 @@ def test_what_fails_in_one_thread_costs_the_others_nothing(large: MemoryWorld) -
 def test_others_may_load_the_chunks_of_a_backfill_that_a_tick_has_begun(large: MemoryWorld) -> None:
     with large.engine() as engine:
         begun = engine.tick(leave_chunks=True).tables[0]
-        assert (begun.status, begun.error_type) == (Status.HELD, "BackfillUnderWay")
+        assert (begun.status, begun.error_type) == (Status.LOCKED, "BackfillUnderWay")
         assert begun.chunks_left == begun.chunks_waiting == len(chunks(large)) > 3
         assert large.sql("select lease_holder from sync_watermarks") == [(None,)]
 
@@ -74,7 +74,7 @@ def test_a_tick_loads_the_chunks_that_nobody_has_and_leaves_the_table_to_those_w
         taken = other.ledger.backfills.claim_chunk({"public.users": 3}, run_id="other", holder="other")
         assert taken is not None
         report = engine.tick().tables[0]
-        assert (report.status, report.chunks_left, report.chunks_waiting) == (Status.HELD, 1, 0)
+        assert (report.status, report.chunks_left, report.chunks_waiting) == (Status.LOCKED, 1, 0)
         other.ledger.leases.release([taken.claim])
         assert engine.tick().tables[0].ok
     assert sorted(tries for _, tries in chunks(large))[-2:] == [1, 2]

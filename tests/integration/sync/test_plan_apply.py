@@ -97,7 +97,7 @@ def test_a_column_that_was_added_is_one_statement_and_a_table_held_elsewhere_is_
         ledger = Ledger(world.settings.ledger, "public")
         ledger.leases.claim(["public.users"], run_id="other", holder="elsewhere:7")
         [held] = apply(world.config, world.settings, ["public.users"]).tables
-        assert held.status is Status.HELD
+        assert held.status is Status.LOCKED
         assert "elsewhere:7" in str(held.error)
         ledger.close()
         [applied] = apply(world.config, world.settings, ["public.users"]).tables

@@ -154,7 +154,7 @@ def test_errors_are_not_replayed_into_a_content_that_is_about_to_give_way(live: 
     with live.engine() as engine:
         [error] = engine.ledger.rejected_rows.listed()
         report = engine.replay([error.id]).tables[0]
-        assert (report.status, beside(live)) == (Status.HELD, 1)
+        assert (report.status, beside(live)) == (Status.LOCKED, 1)
         assert [row.state for row in engine.ledger.rejected_rows.listed(state=None)] == ["open"]
         live.sql("update users set balance = 1, updated_at = now() where id = 5")
         assert engine.tick().tables[0].status is Status.OK

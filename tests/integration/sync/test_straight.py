@@ -81,7 +81,7 @@ def test_a_run_that_lost_the_table_while_it_uploaded_copies_nothing(users: World
         users.sql("update sync_watermarks set fence = fence + 1")
 
     report = tick(users, AtPhase("put", lose_it))
-    assert (report.status, report.error_type) == (Status.HELD, "LeaseLost")
+    assert (report.status, report.error_type) == (Status.LOCKED, "LeaseLost")
     assert users.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS") == [(0,)]
     assert_good(users, tick(users))
 

@@ -98,7 +98,7 @@ def test_a_second_tick_of_the_same_beat_does_nothing(world: MemoryWorld) -> None
     with world.engine() as engine:
         assert engine.tick(due_only=True).tables[0].status is Status.OK
         again = engine.tick(due_only=True).tables[0]
-        assert again.status is Status.HELD
+        assert again.status is Status.NOT_DUE
         assert "not due" in (again.error or "")
         assert engine.tick().tables[0].status is Status.IDLE
 
@@ -110,7 +110,7 @@ def test_a_table_taken_by_another_run_is_left_alone_and_its_holder_named(world: 
         other.ledger.leases.claim(["public.users"], run_id="r", holder="elsewhere:1")
         with world.engine() as engine:
             report = engine.tick().tables[0]
-        assert report.status is Status.HELD
+        assert report.status is Status.LOCKED
         assert "elsewhere:1" in (report.error or "")
 
 
@@ -124,7 +124,7 @@ def test_a_run_that_lost_its_lease_moves_no_checkpoint(world: MemoryWorld) -> No
 
     with world.engine(lose_it) as engine:
         report = engine.tick().tables[0]
-    assert report.status is Status.HELD
+    assert report.status is Status.LOCKED
     assert report.error_type == "LeaseLost"
     assert world.sql("select checkpoint from sync_watermarks") == [(None,)]
     with world.engine() as engine:

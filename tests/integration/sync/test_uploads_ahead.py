@@ -292,7 +292,7 @@ def test_files_that_are_gone_again_are_put_again_by_the_next_try(staged: World) 
 def test_a_run_that_lost_the_table_uploads_no_further_file(staged: World) -> None:
     losing = OnceUp(staged, 2, lambda: staged.sql("update sync_watermarks set fence = fence + 1"))
     report = tick(staged, losing)
-    assert (report.status, report.error_type, copied(staged)) == (Status.HELD, "LeaseLost", 0)
+    assert (report.status, report.error_type, copied(staged)) == (Status.LOCKED, "LeaseLost", 0)
     assert len(puts(staged)) < PARTS
     assert_good(staged, tick(staged))
 

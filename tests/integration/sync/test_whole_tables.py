@@ -92,7 +92,7 @@ def test_a_table_with_a_pause_is_left_out_of_ticks_but_not_of_runs_by_hand(log_i
     assert tick(log_in_memory, due_only=True).status is Status.OK
     assert tick(log_in_memory, due_only=True).status is Status.IDLE
     log_in_memory.tables[0] |= {"every": "1h"}
-    assert tick(log_in_memory, due_only=True).status is Status.HELD
+    assert tick(log_in_memory, due_only=True).status is Status.NOT_DUE
     assert tick(log_in_memory).status is Status.IDLE
 
 
@@ -119,7 +119,7 @@ def test_a_worker_that_lost_its_lease_neither_empties_nor_overwrites(
         assert tick(log_in_memory).status is Status.OK
 
     report = tick(log_in_memory, AtPhase("copied", overtake, nth=3))
-    assert report.status is Status.HELD
+    assert report.status is Status.LOCKED
     log_in_memory.assert_equal()
     assert log_in_memory.leftovers() == []
 

@@ -10,7 +10,11 @@ from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.operations.check.result import Level
 from pgsnow.operations.check.target import check_rights
+from pgsnow.operations.preconditions import lacking
+from pgsnow.snowflake.privileges import rights_of
+from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.session import Result
+from tests.unit.model.evolving import column, plan_of, table
 
 TARGET = TargetName("SALES", "ANALYTICS", "USERS")
 SCHEMAS = 'SHOW SCHEMAS IN DATABASE "SALES"'
@@ -77,3 +81,27 @@ def test_a_schema_that_is_not_there_needs_the_right_to_create_it() -> None:
     granted = Account([("CREATE SCHEMA", "DATABASE", "SALES")], schemas=())
     [having] = check_rights(granted, target)  # type: ignore[arg-type]
     assert having.level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("exists", "statements", "demanded"),
+    [
+        (False, ['CREATE TABLE "T"'], ["CREATE TABLE, CREATE STAGE"]),
+        (True, [], ["CREATE TABLE, CREATE STAGE", "SELECT, INSERT, UPDATE, DELETE"]),
+        (True, ['CREATE STAGE "S"'], ["CREATE TABLE, CREATE STAGE", "SELECT, INSERT, UPDATE, DELETE"]),
+        (True, ['ALTER TABLE "T" ADD COLUMN "C"'], ["CREATE TABLE, CREATE STAGE", "OWNERSHIP"]),
+    ],
+)
+def test_check_and_plan_demand_what_a_run_of_the_table_uses(
+    exists: bool, statements: list[str], demanded: list[str]
+) -> None:
+    """Staging tables are created beside every target, also beside one that exists."""
+    plan = plan_of(table(column(3, "name", "text")), target=str(TARGET))
+    account: Any = Account([])
+    found = lacking(
+        rights_of(account), TargetInspector(account), plan, RequiredDdl(exists, tuple(statements))
+    )
+    assert [", ".join(lack.privileges) for lack in found] == demanded
+    granted: Any = Account([("OWNERSHIP", "SCHEMA", "SALES.ANALYTICS"), ("OWNERSHIP", "TABLE", str(TARGET))])
+    required = RequiredDdl(exists, tuple(statements))
+    assert lacking(rights_of(granted), TargetInspector(granted), plan, required) == []

@@ -34,8 +34,11 @@ def report(*tables: TableReport) -> SyncReport:
         ([], 0),
         ([Status.OK, Status.IDLE, Status.PARTIAL], 0),
         ([Status.OK, Status.ERROR], 1),
-        ([Status.OK, Status.HELD], 3),
-        ([Status.HELD, Status.ERROR], 1),
+        ([Status.OK, Status.LOCKED], 3),
+        ([Status.LOCKED, Status.ERROR], 1),
+        ([Status.OK, Status.NOT_DUE], 3),
+        ([Status.OK, Status.PAUSED], 3),
+        ([Status.LOCKED, Status.BACKING_OFF], 1),
         ([Status.OK, Status.STOPPED], 1),
     ],
 )

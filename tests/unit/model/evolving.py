@@ -85,7 +85,7 @@ class Target:
                 raise Cut
             self.lives -= 1
         names = [name.replace('""', '"') for name in re.findall(r'"((?:[^"]|"")+)"', statement)][3:]
-        kind = statement.rsplit(" ", 1)[1]
+        kind = statement.removesuffix(" COLLATE ''").rsplit(" ", 1)[1]
         if " RENAME COLUMN " in statement:
             old, new = names
             assert new not in self.kinds

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pgsnow.model.evolution.column_mapping import shadow_name
 from pgsnow.model.table import Column
-from pgsnow.model.types.snowflake_types import ColumnType, can_take
+from pgsnow.model.types.snowflake_types import ColumnType, can_take, widened
 from pgsnow.model.types.type_rules import mapping_named, mapping_of
 
 
@@ -116,3 +117,20 @@ def test_the_column_that_pgsnow_makes_takes_what_it_was_made_for(name: str) -> N
 def test_an_array_goes_into_the_variant_made_for_it() -> None:
     mapping = mapping_of(Column("tags", 1, "_text", 1009, -1, "b", "A", not_null=False))
     assert can_take(mapping.snowflake, mapping)
+
+
+def test_a_text_with_a_collation_takes_every_text_and_is_not_widened() -> None:
+    """DESCRIBE shows the collation behind the type; `utf8` and none compare by characters' codes."""
+    texts = mapping_named("text")
+    assert can_take("VARCHAR(16777216) COLLATE 'en-ci'", texts)
+    assert ColumnType.parse("VARCHAR(20) COLLATE 'en-ci'") == ColumnType("VARCHAR", (20,), "en-ci")
+    assert ColumnType.parse("VARCHAR(20) COLLATE 'utf8'") == ColumnType.parse("VARCHAR(20)")
+    assert widened("VARCHAR(20) COLLATE 'en-ci'", texts, 30) is None
+    assert widened("VARCHAR(20)", texts, 30) == "VARCHAR(30)"
+
+
+def test_a_shadow_columns_name_is_no_longer_than_snowflake_allows() -> None:
+    """Also with a number appended to it."""
+    name = shadow_name("N" * 255, "NUMBER(12,4)")
+    assert name.endswith("__NUMBER_12_4")
+    assert len(f"{name}_9999") <= 255

@@ -141,7 +141,7 @@ def test_everything_missing_is_told_at_once_with_its_fix() -> None:
         ({"LEDGER_DSN": "hunter"}, "LEDGER_DSN: cannot be read"),
         ({"SNOWFLAKE_PORT": "0"}, "SNOWFLAKE_PORT: '0' is not a port"),
         ({"SNOWFLAKE_PROTOCOL": "ftp"}, "SNOWFLAKE_PROTOCOL: 'ftp' is not known"),
-        ({"SNOWFLAKE_ACCOUNT": "https://a.snowflakecomputing.com"}, "SNOWFLAKE_ACCOUNT: 'https://a.snow"),
+        ({"SNOWFLAKE_ACCOUNT": "https://a.example.org/"}, "SNOWFLAKE_ACCOUNT: 'https://a.example"),
         ({"SNOWFLAKE_AUTHENTICATOR": "magic"}, "SNOWFLAKE_AUTHENTICATOR: 'magic' is not known"),
         (
             {"SNOWFLAKE_AUTHENTICATOR": "externalbrowser"},

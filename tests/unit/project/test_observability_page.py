@@ -11,7 +11,7 @@ from pgsnow.model.report import Status, SyncReport, TableReport
 
 PAGE = (Path(__file__).parents[3] / "docs" / "observability.md").read_text()
 EXPLAINED = {
-    name for cell in re.findall(r"^\| ([^|]+) \|", PAGE, re.M) for name in re.findall(r"`([a-z_]+)`", cell)
+    name for cell in re.findall(r"^\| ([^|]+) \|", PAGE, re.M) for name in re.findall(r"`([a-z_-]+)`", cell)
 }
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.names import is_staging_of, qualified, quote, stage_path, staging_table, text
+from pgsnow.snowflake.query import select_rows
+from pgsnow.snowflake.session import LONGEST_SQL, Result, Session
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.stage.stage import INTERNAL
 
@@ -77,7 +81,8 @@ def test_other_tables_are_not_taken_for_staging(name: str) -> None:
 def test_the_target_is_created_with_the_key_not_null_and_the_fence_column() -> None:
     assert sql.create_schema(TARGET) == 'CREATE SCHEMA IF NOT EXISTS "DB"."ANALYTICS"'
     assert sql.create_table(TARGET, (TENANT, ID, PRICE, DOC, ODD), (ID, TENANT)) == (
-        'CREATE TABLE "DB"."ANALYTICS"."USERS" ("TENANT" VARCHAR NOT NULL, "ID" NUMBER(38,0) NOT NULL,'
+        'CREATE TABLE "DB"."ANALYTICS"."USERS" ("TENANT" VARCHAR COLLATE \'\' NOT NULL,'
+        ' "ID" NUMBER(38,0) NOT NULL,'
         ' "PRICE" NUMBER(12,2), "DOC" VARIANT, "Odd ""x""" TIMESTAMP_TZ(6), "_PGSNOW_FENCE" NUMBER(38,0),'
         ' PRIMARY KEY ("ID", "TENANT"))'
     )
@@ -97,12 +102,12 @@ def test_the_stage_is_internal_and_one_a_schema() -> None:
 def test_staging_starts_empty_keeps_json_as_text_and_has_no_time_travel() -> None:
     assert sql.create_staging(TARGET, BATCH, (ID, DOC)) == (
         'CREATE OR REPLACE TRANSIENT TABLE "DB"."ANALYTICS"."USERS__PGSNOW_17_3"'
-        ' ("ID" NUMBER(38,0), "DOC" VARCHAR, "_PGSNOW_ROW" NUMBER(38,0)) DATA_RETENTION_TIME_IN_DAYS=0'
+        ' ("ID" NUMBER(38,0), "DOC" VARCHAR COLLATE \'\', "_PGSNOW_ROW" NUMBER(38,0)) DATA_RETENTION_TIME_IN_DAYS=0'
     )
 
 
 def test_put_quotes_spaces_and_quotes_in_a_path() -> None:
-    assert sql.put(TARGET, BATCH, Path("/tmp/a b/it's.parquet")) == (
+    assert sql.put(Path("/tmp/a b/it's.parquet"), stage_path(TARGET, BATCH)) == (
         'PUT \'file:///tmp/a b/it\'\'s.parquet\' @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-3/'
         " AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL=4"
     )
@@ -111,14 +116,14 @@ def test_put_quotes_spaces_and_quotes_in_a_path() -> None:
 @pytest.mark.parametrize("path", ["/tmp/*.parquet", "/tmp/a?b", "/tmp/[x]/p"])
 def test_put_refuses_a_path_that_the_client_would_take_for_a_pattern(path: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
-        sql.put(TARGET, BATCH, Path(path))
+        sql.put(Path(path), stage_path(TARGET, BATCH))
 
 
 def test_copy_reads_logical_types_and_binaries_and_stops_at_the_first_bad_row() -> None:
     assert INTERNAL.copy(TARGET, BATCH, BATCH) == (
         'COPY INTO "DB"."ANALYTICS"."USERS__PGSNOW_17_3" FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-3/'
-        " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
-        " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT"
+        " FILE_FORMAT=(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+        " MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
     )
 
 
@@ -174,3 +179,33 @@ def test_one_table_is_shown() -> None:
     assert sql.show_table(TARGET.sibling("a_b%c\\d'e")) == (
         "SHOW TABLES LIKE 'a\\\\_b\\\\%c\\\\\\\\d''e' IN SCHEMA \"DB\".\"ANALYTICS\""
     )
+
+
+class Asked:
+    """A session that only notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def execute(self, text: str) -> Result:
+        self.texts.append(text)
+        return Result([], (), "")
+
+
+def test_long_keys_are_looked_up_in_several_statements() -> None:
+    """Snowflake takes at most 1 MB of text."""
+    asked: Any = Asked()
+    keys = [(f"{number:04}" + "\u00e4" * 3000,) for number in range(1000)]
+    assert select_rows(asked, TARGET, (TENANT,), (TENANT,), keys) == []
+    assert all(len(text.encode()) < LONGEST_SQL for text in asked.texts)
+    assert [sum(key[0][:4] in text for text in asked.texts) for key in keys] == [1] * 1000
+    assert select_rows(asked, TARGET, (TENANT,), (TENANT,), []) == []
+
+
+def test_a_statement_longer_than_snowflake_takes_is_not_sent() -> None:
+    """The error names the statement, its length and what to do."""
+    with pytest.raises(
+        TargetQueryFailed, match=r"SELECT 'xxx.*has \d+ bytes, and Snowflake takes 1048576"
+    ) as long:
+        Session(None).execute(f"SELECT '{'x' * LONGEST_SQL}'")
+    assert "include" in long.value.advice

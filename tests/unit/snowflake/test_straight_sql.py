@@ -38,10 +38,11 @@ def test_a_copy_selects_what_a_merge_would_and_the_attempts_fence() -> None:
         'COPY INTO "DB"."ANALYTICS"."Us""ers" ("ID", "na me", "DOC", "RAW", "BYTES", "AT", "PRICE",'
         ' "_PGSNOW_FENCE", "_PGSNOW_SYNCED_AT", "_PGSNOW_RUN_ID")'
         ' FROM (SELECT $1:"ID"::NUMBER(38,0), $1:"na me"::VARCHAR, PARSE_JSON($1:"DOC"::VARCHAR),'
-        ' PARSE_JSON($1:"RAW"::VARCHAR, \'d\'), $1:"BYTES"::BINARY, $1:"AT"::TIMESTAMP_TZ(6),'
+        ' PARSE_JSON($1:"RAW"::VARCHAR), $1:"BYTES"::BINARY, $1:"AT"::TIMESTAMP_TZ(6),'
         " $1:\"PRICE\"::NUMBER(12,2), 17, CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP()), 'run''1'"
         ' FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-0/)'
-        " FILE_FORMAT=(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE) ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
+        " FILE_FORMAT=(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+        " ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE FORCE=TRUE"
     )
 
 
@@ -72,10 +73,15 @@ def test_of_rows_with_one_key_that_of_the_newest_attempt_stays() -> None:
     assert straight_sql.any_twice(TARGET, OUTPUT[:2]) == (
         f'SELECT 1 FROM {table} GROUP BY "ID", "na me" HAVING COUNT(*) > 1 LIMIT 1'
     )
-    assert straight_sql.keep_one_a_key(TARGET, ["ID", "THEIRS", "_PGSNOW_FENCE"], OUTPUT[:1]) == (
+    assert straight_sql.keep_one_of_each(TARGET, ["ID", "THEIRS", "_PGSNOW_FENCE"], ["ID"]) == (
         f'INSERT OVERWRITE INTO {table} ("ID", "THEIRS", "_PGSNOW_FENCE")'
-        f' SELECT t."ID", t."THEIRS", t."_PGSNOW_FENCE" FROM {table} AS t'
-        ' QUALIFY ROW_NUMBER() OVER (PARTITION BY t."ID" ORDER BY t."_PGSNOW_FENCE" DESC) = 1'
+        f' SELECT t."ID", t."THEIRS", t."_PGSNOW_FENCE" FROM {table} AS t QUALIFY ROW_NUMBER() OVER'
+        ' (PARTITION BY t."ID" ORDER BY t."_PGSNOW_FENCE" DESC NULLS LAST) = 1 OR t."ID" IS NULL'
+    )
+    assert straight_sql.count_surplus(TARGET, ["ID", "na me"]) == (
+        'SELECT COALESCE(SUM("_PGSNOW_COUNT" - 1), 0) FROM (SELECT COUNT(*) AS "_PGSNOW_COUNT"'
+        f' FROM {table} WHERE "ID" IS NOT NULL AND "na me" IS NOT NULL GROUP BY "ID", "na me"'
+        " HAVING COUNT(*) > 1) AS d"
     )
 
 
@@ -93,7 +99,8 @@ def test_what_was_gathered_beside_takes_the_place_of_all_rows_unless_a_later_run
     beside = shadow_table(TARGET, "public.users/14-0")
     assert straight_sql.create_shadow(beside, OUTPUT[:3:2], (FENCE, *AUDIT)) == (
         'CREATE TRANSIENT TABLE IF NOT EXISTS "DB"."ANALYTICS"."Us""ers__PGSNOW_14_0" ("ID" NUMBER(38,0),'
-        ' "DOC" VARIANT, "_PGSNOW_FENCE" NUMBER(38,0), "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ, "_PGSNOW_RUN_ID" VARCHAR)'
+        ' "DOC" VARIANT, "_PGSNOW_FENCE" NUMBER(38,0), "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ,'
+        " \"_PGSNOW_RUN_ID\" VARCHAR COLLATE '')"
         " DATA_RETENTION_TIME_IN_DAYS=0"
     )
     table = '"DB"."ANALYTICS"."Us""ers"'

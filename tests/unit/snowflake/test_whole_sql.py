@@ -59,19 +59,20 @@ def test_a_unit_that_is_tried_again_begins_where_the_one_before_it_ended() -> No
         'COPY INTO "DB"."ANALYTICS"."LOG__PGSNOW_17_0" FROM @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.log/17-3/'
     )
     assert str(INTERNAL.copy(TARGET, BATCH, BATCH, force=True)).endswith(
-        " ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
+        " ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE FORCE=TRUE"
     )
 
 
 def test_a_target_has_our_columns_last_and_without_a_key_no_primary_key() -> None:
     assert sql.create_table(TARGET, (N,), (), (FENCE, *AUDIT, *IDENTITY)) == (
         'CREATE TABLE "DB"."ANALYTICS"."LOG" ("N" NUMBER(38,0), "_PGSNOW_FENCE" NUMBER(38,0),'
-        ' "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ, "_PGSNOW_RUN_ID" VARCHAR, "_PGSNOW_HASH" VARCHAR,'
+        ' "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ, "_PGSNOW_RUN_ID" VARCHAR COLLATE \'\', "_PGSNOW_HASH" VARCHAR COLLATE \'\','
         ' "_PGSNOW_OCCURRENCE" NUMBER(38,0))'
     )
     assert sql.create_staging(TARGET, BATCH, (N,), hashed=True) == (
         'CREATE OR REPLACE TRANSIENT TABLE "DB"."ANALYTICS"."LOG__PGSNOW_17_0"'
-        ' ("N" NUMBER(38,0), "_PGSNOW_HASH" VARCHAR, "_PGSNOW_ROW" NUMBER(38,0)) DATA_RETENTION_TIME_IN_DAYS=0'
+        ' ("N" NUMBER(38,0), "_PGSNOW_HASH" VARCHAR COLLATE \'\', "_PGSNOW_ROW" NUMBER(38,0))'
+        " DATA_RETENTION_TIME_IN_DAYS=0"
     )
 
 

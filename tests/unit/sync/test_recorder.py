@@ -158,7 +158,7 @@ def test_phases_are_rounded_so_that_they_never_exceed_the_seconds() -> None:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (LeaseLost("taken"), Status.HELD),
+        (LeaseLost("taken"), Status.LOCKED),
         (ShuttingDown("stopped"), Status.STOPPED),
         (SourceUnavailable("cut"), Status.ERROR),
         (ZeroDivisionError("oops"), Status.ERROR),

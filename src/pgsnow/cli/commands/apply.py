@@ -14,6 +14,7 @@ from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Selec
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import exit_code, with_name
 from pgsnow.cli.output.screen import say, stdout, table_of, write_records
+from pgsnow.model.counted import counted
 from pgsnow.model.report import Status
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def _apply(invocation: Invocation, pending: Sequence[TablePreview], *, yes: bool
     from pgsnow.operations.plan.apply import apply as send
 
     count = sum(len(item.ddl) for item in pending)
-    tables = "1 table" if len(pending) == 1 else f"{len(pending)} tables"
-    ask(f"send {count} statements to Snowflake, for {tables}", yes=yes)
+    ask(f"send {counted(count, 'statement')} to Snowflake, for {counted(len(pending), 'table')}", yes=yes)
     config, settings = invocation.load()
     return send(config, settings, [item.table for item in pending]).tables
 

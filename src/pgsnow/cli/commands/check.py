@@ -8,7 +8,9 @@ from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
 from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.report import without_name
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
+from pgsnow.model.counted import counted
 
 LEVEL_STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 COLUMNS = (Shown("check"), Shown("result", LEVEL_STYLES), Shown("detail"))
@@ -17,6 +19,7 @@ COLUMNS = (Shown("check"), Shown("result", LEVEL_STYLES), Shown("detail"))
 def check(
     config: ConfigFile = None,
     select: Select = None,
+    failures: bool = typer.Option(False, "--failures", help="Show failed checks only; the rest is counted."),
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
@@ -27,12 +30,13 @@ def check(
     quiet_log(debug=debug)
     sync_config, settings = Invocation(config, env_file, output).load()
     results = run_checks(sync_config, settings, select)
-    rows = [(f.name, f.level, f.detail) for f in results]
-    write_records(output, [f.to_json() for f in results], table_of(COLUMNS, rows))
-    for result in results:
+    shown = [result for result in results if result.level is Level.FAILED or not failures]
+    rows = [(f.name, f.level, without_name(f.name, f.detail)) for f in shown]
+    write_records(output, [f.to_json() for f in shown], table_of(COLUMNS, rows))
+    for result in shown:
         if result.fix and output is Format.TABLE:
             say(f"{result.name} → {result.fix}")
     failed = sum(f.level is Level.FAILED for f in results)
     warned = sum(f.level is Level.WARNING for f in results)
-    say(f"{len(results)} checks: {failed} failed, {warned} warning{'s' * (warned != 1)}")
+    say(f"{counted(len(results), 'check')}: {failed} failed, {counted(warned, 'warning')}")
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.OK)

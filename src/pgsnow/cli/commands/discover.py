@@ -11,7 +11,9 @@ from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import CONFIG_PLACES, Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output
 from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.report import tell_error, without_name
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
+from pgsnow.model.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,7 +110,7 @@ def discover(
     if write is not None:
         changed = write_table_list(write, found.proposals, env)
         say(f"{write}: written" if changed else f"{write}: nothing to add")
-    raise typer.Exit(ExitCode.OK)
+    raise typer.Exit(ExitCode.SOME_FAILED if found.failures else ExitCode.OK)
 
 
 def show(discovery: Discovery, known: Listed, output: Format) -> None:
@@ -129,8 +131,10 @@ def show(discovery: Discovery, known: Listed, output: Format) -> None:
             say(line)
     for line in _left_out_lines(discovery.left_out):
         say(line)
+    for name, error in discovery.failures:
+        tell_error(str(name), f"not profiled: {without_name(str(name), str(error))}", error.advice)
     counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
-    say(f"{len(found)} tables: {counts}" if counts else "0 tables")
+    say(f"{counted(len(found), 'table')}{': ' if counts else ''}{counts}")
 
 
 def _tell(proposal: Proposal, state: str) -> None:

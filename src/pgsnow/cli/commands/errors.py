@@ -17,6 +17,7 @@ from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import exit_code, show_report
 from pgsnow.cli.output.screen import Shown, say, table_of, write_json, write_records
+from pgsnow.model.counted import counted
 from pgsnow.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def dismiss_errors(
         if not chosen:
             say("no open errors")
             return
-        ask(f"dismiss {len(chosen)} rejected rows, which will not be loaded", yes=yes)
+        ask(f"dismiss {counted(len(chosen), 'rejected row')}, not to be loaded", yes=yes)
         count = ledger.rejected_rows.dismiss([row.id for row in chosen])
     finally:
         ledger.close()

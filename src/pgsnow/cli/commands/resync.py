@@ -16,6 +16,11 @@ from pgsnow.cli.stopping import stopping
 
 def resync(
     tables: list[str] = typer.Argument(..., metavar="TABLE...", help="Table names, sources or targets."),
+    duplicates_only: bool = typer.Option(
+        False,
+        "--duplicates-only",
+        help="Only remove rows of the target whose key another row has too; keep the newest of each key.",
+    ),
     yes: Yes = False,
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
     config: ConfigFile = None,
@@ -26,12 +31,16 @@ def resync(
     """Rebuild tables in a shadow table, then swap (asks first)."""
     quiet_log(debug=debug)
     invocation = Invocation(config, env_file, output)
-    ask(f"replace the content of the target of {', '.join(tables)} with the rows of the source", yes=yes)
+    targets = f"the target of {', '.join(tables)}"
+    if duplicates_only:
+        ask(f"delete all rows but the newest of each key from {targets}", yes=yes)
+    else:
+        ask(f"replace the content of {targets} with the rows of the source", yes=yes)
     with (
         progress(quiet=quiet) as observer,
         invocation.engine(observer) as engine,
         stopping(engine.stop) as stopped,
     ):
-        report = engine.tick(tables, resync=True)
+        report = engine.tick(tables, resync=not duplicates_only, duplicates_only=duplicates_only)
     show_report(report, output)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

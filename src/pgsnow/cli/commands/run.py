@@ -23,6 +23,9 @@ def run(
         "--full-refresh",
         help="Read all rows again, and delete target rows that the source no longer has (asks first).",
     ),
+    reread: bool = typer.Option(
+        False, "--reread", help="Read all rows again and load them; delete none from the target."
+    ),
     load: bool = typer.Option(
         False, "--load", help="Also load rows that are staged and not due yet (`load_every`)."
     ),
@@ -39,7 +42,7 @@ def run(
     if dry_run:
         from pgsnow.cli.commands.plan import plan_code, show_plan
 
-        raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh)))
+        raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh or reread)))
     if full_refresh:
         tables = ", ".join(select) if select else "every table"
         ask(
@@ -52,6 +55,6 @@ def run(
         without_companions(engine.settings),
         stopping(engine.stop) as stopped,
     ):
-        report = engine.tick(select or None, full_refresh=full_refresh, load=load)
+        report = engine.tick(select or None, full_refresh=full_refresh, reread=reread, load=load)
     show_report(report, output)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

@@ -13,7 +13,9 @@ import typer
 from pgsnow.cli.invocation import Invocation, or_nothing
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
 from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.report import write_totals
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
+from pgsnow.model.counted import counted
 from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses
@@ -107,9 +109,12 @@ def _ago(moment: datetime | None, now: datetime) -> str | None:
 
 def _write(form: Format, records: list[dict[str, Any]]) -> None:
     write_records(form, records, _table(records, datetime.now(UTC)), empty="the table list is empty")
+    if form is Format.TABLE:
+        states = [SHOWN_STATES.get(record["state"], record["state"]) for record in records]
+        write_totals(form, states, [SHOWN_STATES.get(state, str(state)) for state in HealthState])
     partial = sum(record["lag_covers"] is not None for record in records)
     if partial and form is Format.TABLE:
-        tables = "1 table" if partial == 1 else f"{partial} tables"
+        tables = counted(partial, "table")
         say(
             f"lag: that of {tables} counts only changes that move the watermark (`lag_covers` in --output json)"
         )

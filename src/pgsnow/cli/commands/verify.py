@@ -11,15 +11,19 @@ from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
 from pgsnow.cli.output.log import quiet_log
+from pgsnow.cli.output.report import tell_error, write_totals
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
 
 if TYPE_CHECKING:
-    from pgsnow.operations.verify.verify import Verdict
+    from collections.abc import Sequence
 
+    from pgsnow.operations.verify.verdict import Difference, Verdict
+
+RESULTS = {"equal": "green", "different": "bold red", "failed": "bold red"}
 COLUMNS = (
     Shown("table"),
     Shown("target"),
-    Shown("result", {"equal": "green", "different": "bold red"}),
+    Shown("result", RESULTS),
     Shown("source rows", right=True),
     Shown("target rows", right=True),
     Shown("rejected", right=True),
@@ -41,55 +45,89 @@ def verify(
     with Invocation(config, env_file, output).engine() as engine:
         verdicts = compare(engine, select)
     write_records(output, [record_of(v) for v in verdicts], table_of(COLUMNS, [_row(v) for v in verdicts]))
+    write_totals(output, [_result(verdict) for verdict in verdicts], RESULTS)
     for verdict in verdicts:
         _explain(verdict)
-    raise typer.Exit(ExitCode.OK if all(v.equal for v in verdicts) else ExitCode.DIFFERENT)
+    raise typer.Exit(verify_code(verdicts))
+
+
+def verify_code(verdicts: Sequence[Verdict]) -> ExitCode:
+    """1 if a table could not be compared; else 4 if one differs; else 0."""
+    if any(verdict.error for verdict in verdicts):
+        return ExitCode.SOME_FAILED
+    return ExitCode.OK if all(verdict.equal for verdict in verdicts) else ExitCode.DIFFERENT
 
 
 def record_of(verdict: Verdict) -> dict[str, Any]:
-    return {**asdict(verdict), "equal": verdict.equal}
+    """The JSON form, documented in docs/cli.md."""
+    from pgsnow.operations.verify.canonical import plain
+
+    return {
+        **asdict(verdict),
+        "differences": [
+            {
+                **asdict(difference),
+                "key": [plain(value) for value in difference.key],
+                "source": plain(difference.source),
+                "target": plain(difference.target),
+            }
+            for difference in verdict.differences
+        ],
+        "equal": verdict.equal,
+        "fixes": [asdict(fix) for fix in verdict.fixes()],
+    }
+
+
+def _result(verdict: Verdict) -> str:
+    if verdict.error is not None:
+        return "failed"
+    return "equal" if verdict.equal else "different"
 
 
 def _row(verdict: Verdict) -> tuple[object, ...]:
+    failed = verdict.error is not None
     return (
         verdict.table,
         verdict.target,
-        "equal" if verdict.equal else "different",
-        verdict.source_rows,
-        verdict.target_rows,
-        verdict.quarantined,
-        verdict.difference_count,
+        _result(verdict),
+        None if failed else verdict.source_rows,
+        None if failed else verdict.target_rows,
+        None if failed else verdict.quarantined,
+        None if failed else verdict.difference_count,
     )
 
 
 def _text(value: object) -> str:
     """A value for people: text in quotes, NULL for None."""
+    from pgsnow.operations.verify.canonical import plain
+
     if value is None:
         return "NULL"
-    return repr(value) if isinstance(value, (str, bytes)) else str(value)
+    return repr(value) if isinstance(value, str) else str(plain(value))
 
 
 def _explain(verdict: Verdict) -> None:
+    if verdict.error is not None:
+        tell_error(verdict.table, verdict.error, verdict.advice)
+        return
     for difference in verdict.differences:
-        where = f" {difference.column}" if difference.column else ""
-        values = (
-            f": {_text(difference.source)} in Postgres, {_text(difference.target)} in Snowflake"
-            if where
-            else ""
-        )
-        key = ", ".join(str(value) for value in difference.key)
-        older = f": Snowflake keeps an older version; {difference.reason}" if difference.reason else ""
-        say(f"{verdict.table}: {difference.kind}{where} ({key}){values}{older}")
+        say(f"{verdict.table}: {_sentence(difference)}")
     if more := verdict.difference_count - len(verdict.differences):
         say(f"{verdict.table}: and {more} more")
-    if verdict.stale:
-        say(f"  → pgsnow errors list --table {verdict.table} shows what would admit stale rows")
-    if verdict.difference_count == verdict.stale:
-        return
-    if verdict.staged:
-        say(
-            f"{verdict.table}: {verdict.staged} staged rows are not loaded yet, which may explain differences"
-        )
-        say(f"  → pgsnow run --select {verdict.table} --load loads them")
-    else:
-        say(f"  → pgsnow run --select {verdict.table} --full-refresh repairs the target")
+    if verdict.was_unverified is not None:
+        say(f"{verdict.table}: no longer unverified: {verdict.was_unverified}")
+    for fix in verdict.fixes():
+        say(f"{verdict.table}: {fix.problem}" if verdict.equal else f"  ({fix.problem})")
+        say(f"  → {fix.command}")
+
+
+def _sentence(difference: Difference) -> str:
+    from pgsnow.operations.verify.canonical import plain
+
+    key = ", ".join(str(plain(value)) for value in difference.key)
+    if difference.column is not None:
+        source, target = _text(difference.source), _text(difference.target)
+        return f"value {difference.column} ({key}): {source} in Postgres, {target} in Snowflake"
+    if difference.reason is not None:
+        return f"{difference.kind} ({key}): Snowflake keeps an older version; {difference.reason}"
+    return f"{difference.kind} ({key})"

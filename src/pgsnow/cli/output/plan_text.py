@@ -10,6 +10,7 @@ from pgsnow.cli.options import Format
 from pgsnow.cli.output.report import with_name
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
 from pgsnow.cli.output.sizes import bytes_text, rows_text
+from pgsnow.model.counted import counted
 from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
 
 SHORT = 20
@@ -43,9 +44,8 @@ def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool) -> No
     for warning, names in _warnings(previews).items():
         stdout().print(Text(f"\n! {', '.join(names)}: {warning}", style="yellow"), soft_wrap=True)
     if len(detailed) > len(shown):
-        say(
-            f"… and {len(detailed) - len(shown)} more tables: --verbose or --select TABLE shows their details"
-        )
+        more = counted(len(detailed) - len(shown), "more table")
+        say(f"… and {more}: --verbose or --select TABLE shows their details")
 
 
 def tell(previews: Sequence[TablePreview], form: Format) -> None:
@@ -63,7 +63,7 @@ def tell(previews: Sequence[TablePreview], form: Format) -> None:
 
 def _row(item: TablePreview) -> tuple[object, ...]:
     needs = {Action.UNCHANGED: "nothing", Action.ERROR: "blocked"}.get(item.action) or (
-        "1 statement" if len(item.ddl) == 1 else f"{len(item.ddl)} statements"
+        counted(len(item.ddl), "statement")
     )
     size = (rows_text(item.rows), bytes_text(item.bytes))
     return (item.table, MARKS[item.action], item.target, needs, item.reads, item.mode, *size)

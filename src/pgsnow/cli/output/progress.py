@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pgsnow.cli.output.screen import stderr
+from pgsnow.model.counted import counted
 from pgsnow.sync.runtime.events import Event, Observer, ignore
 
 TOLD = frozenset({"started", "merged", "chunk", "finished"})
@@ -37,7 +38,7 @@ class ProgressLines:
     def __call__(self, event: Event) -> None:
         if event.phase not in TOLD:
             return
-        rows = f" {event.rows} rows" if event.rows else ""
+        rows = f" {counted(event.rows, 'row')}" if event.rows else ""
         detail = f" ({event.detail})" if event.detail else ""
         with self._lock:
             self._console.print(f"{event.table}: {event.phase}{rows}{detail}", soft_wrap=True)

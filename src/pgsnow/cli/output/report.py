@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.options import Format
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_json, write_records
-from pgsnow.model.report import Status, SyncReport, TableReport
+from pgsnow.model.counted import counted
+from pgsnow.model.duration import approximate_duration
+from pgsnow.model.report import FAILING, SKIPPED, Status, SyncReport, TableReport
 
 STATUS_STYLES = {
     Status.OK: "green",
     Status.IDLE: "dim",
     Status.PARTIAL: "yellow",
     Status.ERROR: "bold red",
-    Status.HELD: "magenta",
+    Status.LOCKED: "magenta",
+    Status.NOT_DUE: "magenta",
+    Status.PAUSED: "magenta",
+    Status.BACKING_OFF: "bold red",
     Status.STOPPED: "yellow",
 }
 COLUMNS = (
@@ -38,16 +43,30 @@ def show_report(report: SyncReport, form: Format) -> None:
         write_records(form, [table.to_json() for table in report.tables], table_of((), ()))
     else:
         stdout().print(table_of(COLUMNS, [_row(table) for table in report.tables]))
+        write_totals(form, [table.status for table in report.tables], list(Status))
     for table in report.tables:
         _explain(table)
 
 
+def write_totals(form: Format, states: Sequence[str], order: Iterable[str]) -> None:
+    """Write the totals to stdout, below a table for people."""
+    if form is Format.TABLE and states:
+        stdout().print(f"\n{totals(states, order)}", soft_wrap=True)
+
+
+def totals(states: Sequence[str], order: Iterable[str]) -> str:
+    """The number of tables in all and in each state, in this order: `3 tables: 2 ok, 1 error`."""
+    counts = ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
+    return f"{counted(len(states), 'table')}{': ' if counts else ''}{counts}"
+
+
 def exit_code(tables: Sequence[TableReport]) -> ExitCode:
-    """1 if a table failed or was stopped, else 3 if another run has a table's lease, else 0."""
+    """1 if a table failed, is backing off or was stopped, else 3 if a table was left alone for another reason (another
+    run has its lease), else 0."""
     states = {table.status for table in tables}
-    if states & {Status.ERROR, Status.STOPPED}:
+    if states & {*FAILING, Status.STOPPED}:
         return ExitCode.SOME_FAILED
-    return ExitCode.HELD if Status.HELD in states else ExitCode.OK
+    return ExitCode.HELD if states & SKIPPED else ExitCode.OK
 
 
 def _row(table: TableReport) -> tuple[object, ...]:
@@ -71,19 +90,34 @@ def _note(table: TableReport) -> str:
 
 
 def _explain(table: TableReport) -> None:
-    if table.status is Status.ERROR:
-        say(with_name(table.table, table.error or ""), style="red" if sys.stderr.isatty() else None)
-        if table.advice:
-            say(f"  → {table.advice}")
+    if table.status in FAILING:
+        tell_error(table.table, table.error or "", table.advice)
+        if table.retry_seconds is not None:
+            left = approximate_duration(table.retry_seconds)
+            say(f"  → scheduled runs try it again in {left}; `pgsnow run --select {table.table}` at once")
     elif table.rows_rejected:
         say(f"{table.table}: {rows_rejected(table.rows_rejected)}")
         say(f"  → pgsnow errors list --table {table.table}")
 
 
+def tell_error(table: str, error: str, advice: str | None) -> None:
+    """Write the table's error to stderr, then its advice on a line of its own."""
+    say(with_name(table, error), style="red" if sys.stderr.isatty() else None)
+    if advice:
+        say(f"  → {advice}")
+
+
 def with_name(table: str, error: str) -> str:
-    """The error, with the table's name in front unless it begins with it."""
-    return error if error.startswith(f"{table}: ") else f"{table}: {error}"
+    """The error, with the table's name in front once."""
+    return f"{table}: {without_name(table, error)}"
+
+
+def without_name(table: str, error: str) -> str:
+    """The error without the table's name in front."""
+    while error.startswith(f"{table}: "):
+        error = error.removeprefix(f"{table}: ")
+    return error
 
 
 def rows_rejected(count: int) -> str:
-    return "1 row rejected" if count == 1 else f"{count} rows rejected"
+    return f"{counted(count, 'row')} rejected"

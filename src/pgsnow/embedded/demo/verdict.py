@@ -6,7 +6,8 @@ import sys
 
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
-from pgsnow.operations.verify.verify import Verdict, verify
+from pgsnow.operations.verify.verdict import Verdict
+from pgsnow.operations.verify.verify import verify
 from pgsnow.sync.engine import Engine
 
 SHOWN = 5

@@ -92,6 +92,25 @@ class EmbeddedSnowflake(StoredServer):
         """Set the server of s3:// URLs, such as `http://127.0.0.1:9000`. Without one, COPY from them fails."""
         self._call("PUT", "s3", endpoint.encode())
 
+    def answer_with(self, *errors: dict[str, Any]) -> None:
+        """Answer statements, logins and uploads with errors from now on. Each error has `containing` (text of the
+        statements, `LOGIN` or `UPLOAD`), `errno`, `sqlstate`, `message`, and optionally `database` and `times`; see
+        sessions/scripted_errors.py. Replaces earlier errors; without arguments there are none."""
+        self._call("PUT", "errors", json.dumps(errors).encode())
+
+    def hold(self, text: str) -> None:
+        """Let the next statement that contains this text (in any case) run until `release`: it commits only then,
+        whether or not its client still waits, unless it is cancelled."""
+        self._call("PUT", "held", text.encode())
+
+    def asked_for_held(self) -> int:
+        """How many requests have come for the held statement: 2 if its client has asked for it again."""
+        return int(self._call("GET", "held")["asked"])
+
+    def release(self) -> int:
+        """Let held statements begin; returns how many there were, without those that were cancelled."""
+        return int(self._call("DELETE", "held")["released"])
+
     def _spawn(self) -> Child:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         argv = [

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import retries, sessions
+from pgsnow.embedded.snowflake.sessions import late, retries, scripted_errors, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
 from pgsnow.embedded.snowflake.statements import (
+    collations,
     describe_table,
     gaps,
     hidden,
     insert_overwrite,
+    limits,
     literal_lists,
     merge,
     show_tables,
@@ -20,7 +22,13 @@ from pgsnow.embedded.snowflake.statements import (
 from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
 
 
-def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> None:
+def install(
+    journal: Journal,
+    idle_seconds: float,
+    stores: buckets.Buckets,
+    delayed: late.LateStatements,
+    scripted: scripted_errors.ScriptedErrors,
+) -> None:
     """Repairs fakesnow in this process. Call once, with the server's store in place, before the first
     request."""
     tree_walks.walk_only_where_needed()  # innermost: around fakesnow's own transformations
@@ -30,7 +38,7 @@ def install(journal: Journal, idle_seconds: float, stores: buckets.Buckets) -> N
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     _whole_statements()
-    _requests(journal, idle_seconds)
+    _requests(journal, idle_seconds, delayed, scripted)
 
 
 def _values() -> None:
@@ -46,14 +54,18 @@ def _statements() -> None:
     copy.honour_copy_flags()
     copy.find_named_files()
     copy.describe_quoted_tables()
+    copy.read_parquet_by_its_format()
+    copy.match_names_in_any_script()
     copy.note_loads_beside_the_table()
     copy_select.copy_transformed()
+    copy_select.copy_without_a_schema()
     merge.write_no_metadata_of_merge_tables()
     merge.refuse_ambiguous_merges()
     merge.replace_changed_rows()
     insert_overwrite.select_before_emptying()
     stages.describe_stages_fully()
     stages.put_to_quoted_places()
+    stages.put_to_the_users_stage()
     stages.list_below_a_path()
     stages.remove_staged_files()
     stages.drop_stages()
@@ -64,8 +76,10 @@ def _statements() -> None:
     gaps.create_databases_with_public()
     gaps.drop_databases()
     gaps.use_public()
+    limits.refuse_beyond_limits()
     literal_lists.pass_by_long_lists()
-    describe_table.describe_one_table()
+    collations.collate_columns(known := collations.Collations())
+    describe_table.describe_one_table(known)
     show_tables.show_tables_fully()
     show_tables.swap_tables()
     show_tables.replace_by_clones()
@@ -83,11 +97,19 @@ def _whole_statements() -> None:
     transactions.wait_for_locks()
 
 
-def _requests(journal: Journal, idle_seconds: float) -> None:
+def _requests(
+    journal: Journal,
+    idle_seconds: float,
+    delayed: late.LateStatements,
+    scripted: scripted_errors.ScriptedErrors,
+) -> None:
+    late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
+    sessions.refuse_unknown_roles()
+    scripted_errors.answer_with(scripted)
     sessions.count_logins(journal)
     sessions.note_statements(journal)
     sessions.end_forgotten_transactions(idle_seconds)
     sessions.forget_old_results()
-    retries.answer_repeated_requests_once()
+    retries.answer_repeated_requests_once(delayed)

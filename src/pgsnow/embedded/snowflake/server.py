@@ -12,6 +12,8 @@ from starlette.routing import Route
 
 from pgsnow.embedded.snowflake.install import install
 from pgsnow.embedded.snowflake.sessions.journal import Journal
+from pgsnow.embedded.snowflake.sessions.late import LateStatements
+from pgsnow.embedded.snowflake.sessions.scripted_errors import ScriptedErrors
 from pgsnow.embedded.snowflake.stages.buckets import Buckets
 from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
 from pgsnow.embedded.snowflake.statements.hidden import hidden
@@ -26,13 +28,16 @@ def create_app(directory: Path, idle_seconds: float) -> Starlette:
     store = StoredSnowflake(directory.absolute())
     fakesnow.server.shared_fs = store
     buckets = Buckets(directory.absolute() / "_buckets")
-    install(journal, idle_seconds, buckets)
+    late, scripted = LateStatements(), ScriptedErrors()
+    install(journal, idle_seconds, buckets, late, scripted)
     app: Starlette = fakesnow.server.app
-    app.router.routes.extend(_own_routes(store, journal, buckets))
+    app.router.routes.extend(_own_routes(store, journal, buckets, late, scripted))
     return app
 
 
-def _own_routes(store: StoredSnowflake, journal: Journal, buckets: Buckets) -> list[Route]:
+def _own_routes(
+    store: StoredSnowflake, journal: Journal, buckets: Buckets, late: LateStatements, scripted: ScriptedErrors
+) -> list[Route]:
     def stats(_: Request) -> JSONResponse:
         return JSONResponse(journal.report(len(fakesnow.server.sessions)))
 
@@ -53,10 +58,29 @@ def _own_routes(store: StoredSnowflake, journal: Journal, buckets: Buckets) -> l
         change(request.path_params["name"])
         return JSONResponse({})
 
+    async def hold(request: Request) -> JSONResponse:
+        late.wanted = (await request.body()).decode() or None
+        return JSONResponse({})
+
+    async def asked(_: Request) -> JSONResponse:
+        return JSONResponse({"asked": late.asked})
+
+    async def release(_: Request) -> JSONResponse:
+        late.wanted = None
+        return JSONResponse({"released": late.release()})
+
+    async def script(request: Request) -> JSONResponse:
+        scripted.set(await request.json())
+        return JSONResponse({})
+
     return [
+        Route("/pgsnow/held", hold, methods=["PUT"]),
+        Route("/pgsnow/held", asked, methods=["GET"]),
+        Route("/pgsnow/held", release, methods=["DELETE"]),
         Route("/pgsnow/stats", stats),
         Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
         Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
         Route("/pgsnow/hidden/{name}", hide, methods=["PUT", "DELETE"]),
+        Route("/pgsnow/errors", script, methods=["PUT"]),
     ]

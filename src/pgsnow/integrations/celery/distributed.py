@@ -25,7 +25,7 @@ def add_distributed_tasks(
 ) -> Any:
     """Registers `task_name`, `task_name.table` and `task_name.chunk`; returns the first."""
     messages = Messages(
-        app, tasks.config, f"{task_name}.table", f"{task_name}.chunk", table_queue, chunk_queue
+        app, tasks.source, f"{task_name}.table", f"{task_name}.chunk", table_queue, chunk_queue
     )
     _add_table_task(app, tasks, messages)
     _add_chunk_task(app, tasks, messages)
@@ -33,12 +33,16 @@ def add_distributed_tasks(
 
 
 def _add_tick_task(app: Celery, tasks: EngineTasks, messages: Messages, name: str) -> Any:
-    @app.task(name=name, **task_options(tasks.config))  # type: ignore[misc, untyped-decorator, unused-ignore]
-    def sync_postgres_to_snowflake(self: Any, tables: Sequence[str] | None = None) -> dict[str, Any]:
-        """Find the tables with changes, among these or among all that are due, and send a message for each of them."""
-        found = tasks.run(self, "tick", lambda engine: engine.triage(tables, due_only=True))
+    @app.task(name=name, **task_options(tasks.source))  # type: ignore[misc, untyped-decorator, unused-ignore]
+    def sync_postgres_to_snowflake(
+        self: Any, tables: Sequence[str] | None = None, load: bool = False
+    ) -> dict[str, Any]:
+        """Find the tables with changes, among these (whether they are due or not) or among all that are due, and send a
+        message for each of them. load: also load staged rows (`load_every`) before they are due."""
+        due_only = tables is None
+        found = tasks.run(self, "tick", lambda engine: engine.triage(tables, due_only=due_only, load=load))
         for table in found.busy:
-            messages.table(table)
+            messages.table(table, requested=not due_only, load=load)
         return tasks.metrics(self, "tick", found.report)
 
     return sync_postgres_to_snowflake
@@ -46,18 +50,22 @@ def _add_tick_task(app: Celery, tasks: EngineTasks, messages: Messages, name: st
 
 def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None:
     @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
-        name=messages.table_task, **task_options(tasks.config)
+        name=messages.table_task, **task_options(tasks.source)
     )
-    def sync_table(self: Any, table: str) -> dict[str, Any]:
+    def sync_table(self: Any, table: str, requested: bool = False, load: bool = False) -> dict[str, Any]:
         """Sync one table, or begin its backfill and send messages for its chunks. Does nothing if another worker holds
-        the table's lease, or if the table is no longer due."""
+        the table's lease, or if the table is no longer due, unless a person requested it."""
         logger(table).info("table taken", worker=self.request.hostname)
         report = tasks.run(
-            self, "table", lambda engine: engine.tick([table], due_only=True, leave_chunks=True)
+            self,
+            "table",
+            lambda engine: engine.tick([table], due_only=not requested, leave_chunks=True, load=load),
         )
         for done in report.tables:
             if tasks.flag and done.status is Status.STOPPED:
-                messages.table(table)  # this worker shuts down; another one takes over
+                messages.table(
+                    table, requested=requested, load=load
+                )  # this worker shuts down; another one takes over
             for _ in range(missing_workers(done, tasks.config.table(table).max_parallel_chunks)):
                 messages.chunk(table)
         return tasks.metrics(self, "table", report)
@@ -65,7 +73,7 @@ def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None
 
 def _add_chunk_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None:
     @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
-        name=messages.chunk_task, **task_options(tasks.config)
+        name=messages.chunk_task, **task_options(tasks.source)
     )
     def sync_chunk(self: Any, table: str) -> None:
         """Load one chunk of the table's backfill, and send the message for the next step."""
@@ -109,7 +117,10 @@ def load_next_chunk(engine: Engine, table: str) -> NextStep:
         if isinstance(error, PgsnowError) and error.transient:
             raise
         _log_failed_chunk(engine, table, error)
-        engine.tick([table])
+        if isinstance(error, PgsnowError) and error.of_account:
+            engine.record_failure(table, error)  # the table's run would only send the same statement again
+        else:
+            engine.tick([table], requested=False)
         return NextStep.NONE
     if loaded is None:
         return NextStep.NONE

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.time import get_exponential_backoff_interval
 
-from pgsnow.config.load import load_settings
 from pgsnow.integrations.celery.shutdown import SharedFlag, run_stoppable
-from pgsnow.integrations.config_source import known_secrets
+from pgsnow.integrations.config_source import ConfigSource
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError, Unavailable, UnexpectedError
 from pgsnow.model.report import SyncReport
-from pgsnow.model.settings.settings import Settings
 from pgsnow.model.unexpected import ADVICE, public_text
 from pgsnow.sync.runtime.log import log_unexpected, logger
 
@@ -36,11 +34,15 @@ BACKOFF_LIMIT = 60
 class EngineTasks:
     """Runs the work of every task on one engine for each process, which the first task creates."""
 
-    def __init__(self, config: SyncConfig, settings: Settings | None) -> None:
-        self.config = config
+    def __init__(self, source: ConfigSource) -> None:
+        self.source = source
         self.flag = SharedFlag()
-        self.engines = OnePerProcess(partial(_make_engine, config, settings))
-        self._settings = settings
+        self.engines = OnePerProcess(partial(_make_engine, source))
+
+    @property
+    def config(self) -> SyncConfig:
+        """The configuration. Raises ConfigError as long as it is wrong."""
+        return self.source.config()
 
     def run(self, task: Any, what: str, work: Callable[[Engine], Done]) -> Done:
         """Run `work` and return its result. Raises Celery's Retry if a retry may succeed, else a PgsnowError."""
@@ -54,7 +56,7 @@ class EngineTasks:
         except PgsnowError as error:
             raise after_failure(task, what, error) from None
         except Exception as error:
-            log_unexpected(error, known_secrets(self._settings))
+            log_unexpected(error, self.source.secrets())
             raise UnexpectedError(public_text(error), advice=ADVICE) from None
 
     def metrics(self, task: Any, what: str, report: SyncReport) -> dict[str, Any]:
@@ -82,8 +84,9 @@ def after_failure(task: Any, what: str, error: PgsnowError) -> Exception:
     return retry
 
 
-def task_options(config: SyncConfig) -> dict[str, Any]:
+def task_options(source: ConfigSource) -> dict[str, Any]:
     """Celery's options of every task of pgsnow; the application's own defaults stay unchanged."""
+    seconds = source.option("task_time_limit_seconds")
     return {
         "shared": False,
         "bind": True,
@@ -91,13 +94,13 @@ def task_options(config: SyncConfig) -> dict[str, Any]:
         "acks_late": True,
         "reject_on_worker_lost": True,
         "ignore_result": True,
-        "soft_time_limit": config.task_time_limit_seconds,
-        "time_limit": config.task_time_limit_seconds + GRACE_SECONDS,
+        "soft_time_limit": seconds,
+        "time_limit": seconds + GRACE_SECONDS,
         "throws": (PgsnowError,),
     }
 
 
-def _make_engine(config: SyncConfig, settings: Settings | None) -> Engine:
+def _make_engine(source: ConfigSource) -> Engine:
     from pgsnow.sync.engine import Engine
 
-    return Engine(config, settings or load_settings())
+    return Engine(source.config(), source.settings())

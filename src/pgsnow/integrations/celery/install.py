@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.integrations.config_source import GivenConfig, resolve
+from pgsnow.integrations.config_source import ConfigSource, GivenConfig
 from pgsnow.model.config.sync_config import Execution
 from pgsnow.model.errors import MissingExtra
 from pgsnow.model.settings.settings import Settings
@@ -43,15 +43,20 @@ def install(
     queue: str | None = None,
     table_queue: str | None = None,
     chunk_queue: str | None = None,
+    strict: bool = False,
 ) -> Any:
-    """Register the task and its beat entry; returns the task, which takes an optional list of tables.
+    """Register the task and its beat entry; returns the task, which takes an optional list of tables. Those that are
+    named are synced whether they are due or not; `load=True` also loads rows that are staged (`load_every`).
 
-    config is read here, once; raises ConfigError with all its problems. settings, if not given, are read from
-    the environment by the process that runs the first tick, so beat and web processes need no credentials.
+    config is read here, once. If it is wrong, the application starts all the same: each problem is logged, here and
+    when the worker starts, and each tick raises ConfigError with all of them, until the file is right. strict: raises
+    ConfigError here. settings, if not given, are read by the process that runs the first tick, so beat and web
+    processes need no credentials: from the environment, then from `.env` beside the file or in the working directory.
 
-    A tick syncs the tables that are due (a table that failed always is), logs a SyncReport, and returns its
-    metrics. An error for which a retry may succeed is retried five times with exponential backoff and full jitter,
-    until the message expires at the next beat; any other error is logged, recorded in the ledger, and needs a fix.
+    A tick syncs the tables that are due (a table that failed is, unless it has failed several times in a row), logs a
+    SyncReport, and returns its metrics. An error for which a retry may succeed is retried five times with exponential
+    backoff and full jitter, until the message expires at the next beat; any other error is logged, recorded in the
+    ledger, and needs a fix.
     The message is acknowledged at the end, and a tick is idempotent: the message of a killed worker is delivered
     again, and a duplicate does nothing. A beat entry of this name that the application already has is kept.
 
@@ -60,23 +65,27 @@ def install(
     sends messages of `<task_name>.chunk` for its backfill. Messages go to their table's `queue:`, else to
     chunk_queue or table_queue, else to queue, else to the queue of the application's task_routes.
     """
-    sync_config = resolve(config)
-    tasks = EngineTasks(sync_config, settings)
-    if sync_config.execution is Execution.DISTRIBUTED:
+    source = ConfigSource(config, settings, strict=strict)
+    tasks = EngineTasks(source)
+    if source.option("execution") is Execution.DISTRIBUTED:
         table_queue = table_queue or queue
         task = add_distributed_tasks(app, tasks, task_name, table_queue, chunk_queue or table_queue)
     else:
         task = _add_single_task(app, tasks, task_name)
-    _add_beat_entry(app, beat_entry, task_name, sync_config.sync_interval_seconds, queue)
-    follow_worker(app, tasks, settings)
+    _add_beat_entry(app, beat_entry, task_name, source.option("sync_interval_seconds"), queue)
+    follow_worker(app, tasks)
     return task
 
 
 def _add_single_task(app: Celery, tasks: EngineTasks, task_name: str) -> Any:
-    @app.task(name=task_name, **task_options(tasks.config))  # type: ignore[misc, untyped-decorator, unused-ignore]
-    def sync_postgres_to_snowflake(self: Any, tables: Sequence[str] | None = None) -> dict[str, Any]:
-        """Sync these tables, or all that are due, from Postgres to Snowflake."""
-        report = tasks.run(self, "tick", lambda engine: engine.tick(tables, due_only=True))
+    @app.task(name=task_name, **task_options(tasks.source))  # type: ignore[misc, untyped-decorator, unused-ignore]
+    def sync_postgres_to_snowflake(
+        self: Any, tables: Sequence[str] | None = None, load: bool = False
+    ) -> dict[str, Any]:
+        """Sync these tables, whether they are due or not, or all that are due. load: also load rows that are staged
+        (`load_every`) before they are due."""
+        due_only = tables is None
+        report = tasks.run(self, "tick", lambda engine: engine.tick(tables, due_only=due_only, load=load))
         return tasks.metrics(self, "tick", report)
 
     return sync_postgres_to_snowflake

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.integrations.config_source import ConfigSource
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -22,15 +22,19 @@ class Messages:
     the choice to the application's task_routes."""
 
     app: Celery
-    config: SyncConfig
+    source: ConfigSource
     table_task: str
     chunk_task: str
     table_queue: str | None
     chunk_queue: str | None
 
-    def table(self, name: str) -> None:
-        """Send a message for a run of this table. It expires at the next tick, which sends another one."""
-        self._send(self.table_task, name, self.table_queue, self.config.sync_interval_seconds)
+    def table(self, name: str, *, requested: bool = False, load: bool = False) -> None:
+        """Send a message for a run of this table. It expires at the next tick, which sends another one. requested: a
+        person has asked for this run, so it does not expire and takes place even if the table is not due. load: staged
+        rows are loaded before they are due."""
+        asked = {key: True for key, value in (("requested", requested), ("load", load)) if value}
+        expires = None if requested else self.source.config().sync_interval_seconds
+        self._send(self.table_task, name, self.table_queue, expires, **asked)
 
     def chunk(self, name: str, expires: str | None = None) -> None:
         """Send a message for one chunk of this table's backfill. expires: when the message of the previous
@@ -41,16 +45,16 @@ class Messages:
 
     def _left(self, expires: str | None) -> float:
         """Seconds until `expires`; a whole interval without it, or if it has passed."""
-        interval = self.config.sync_interval_seconds
+        interval = self.source.config().sync_interval_seconds
         if expires is None:
             return interval
         left = (_moment(expires) - datetime.now(UTC)).total_seconds()
         return left if left > 0 else interval
 
-    def _send(self, task: str, table: str, queue: str | None, expires: float) -> None:
-        chosen = self.config.table(table).queue or queue
+    def _send(self, task: str, table: str, queue: str | None, expires: float | None, **asked: bool) -> None:
+        chosen = self.source.config().table(table).queue or queue
         self.app.tasks[task].apply_async(
-            kwargs={"table": table}, expires=expires, **({"queue": chosen} if chosen else {})
+            kwargs={"table": table, **asked}, expires=expires, **({"queue": chosen} if chosen else {})
         )
 
 

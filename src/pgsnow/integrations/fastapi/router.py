@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pgsnow.config.load import load_settings
-from pgsnow.integrations.config_source import GivenConfig, known_secrets, resolve
+from pgsnow.integrations.config_source import ConfigSource, GivenConfig
 from pgsnow.integrations.per_process import OnePerProcess
-from pgsnow.model.errors import MissingExtra, PgsnowError
+from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.unexpected import public_advice, public_text
-from pgsnow.operations.status.summary import status_of
+from pgsnow.operations.status.summary import ALARMS, status_of
 from pgsnow.sync.runtime.log import log_unexpected
 
 try:
@@ -39,57 +38,65 @@ def status_router(
     ledger: Ledger | None = None,
     prefix: str = "/sync",
     dependencies: Sequence[Any] | None = None,
+    strict: bool = False,
 ) -> APIRouter:
     """Read-only router. It reads only the ledger, neither the source tables nor Snowflake, and shows no secret.
 
     GET {prefix}/status  200 with the document of `status_of`; 503 with `error` and `advice` if the ledger cannot be
                          read, 500 for an unexpected error. The status of a failed table is 200, too: the document's
                          `state` shows the failure.
-    GET {prefix}/ready   200 if the ledger answers, else 503 or 500 with `error` and `advice`.
+    GET {prefix}/ready   200 if the ledger answers, else 503 or 500 with `error` and `advice`. With `?strict=true`
+                         also 503 if the document's `state` is not `ok`, with the states of the tables concerned.
 
-    config is read here; raises ConfigError. settings default to the environment, read at the first request. ledger
-    defaults to the one of the settings, which is closed with the application; a ledger that is passed stays open.
-    dependencies are FastAPI's, for an application that protects the page by its own authentication.
+    config is read here. If it is wrong, both answer 503 with `error` and `problems` until the file is right;
+    strict: raises ConfigError here. settings default to the environment and `.env` (as for Celery), read at the first
+    request. ledger defaults to the one of the settings, which is closed with the application; a ledger that is passed
+    stays open. dependencies are FastAPI's, for an application that protects the page by its own authentication.
     """
-    sync_config = resolve(config)
-    ledgers = OnePerProcess(partial(_open_ledger, sync_config, settings))
+    source = ConfigSource(config, settings, strict=strict)
+    ledgers = OnePerProcess(partial(_open_ledger, source))
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
         yield
         ledgers.close()
 
-    def answer(make: Callable[[], dict[str, Any]]) -> JSONResponse:
+    def answer(make: Callable[[], tuple[int, dict[str, Any]]]) -> JSONResponse:
         try:
-            return _response(200, make())
+            return _response(*make())
         except PgsnowError as error:
             return _response(503, _unknown(error))
         except Exception as error:
-            log_unexpected(error, known_secrets(settings))
+            log_unexpected(error, source.secrets())
             return _response(500, _unknown(error))
 
     router = APIRouter(prefix=prefix, tags=["sync"], dependencies=list(dependencies or ()), lifespan=lifespan)
 
     @router.get("/status")
     def status() -> JSONResponse:
-        return answer(lambda: status_of(sync_config, ledger or ledgers.get(), datetime.now(UTC)))
+        return answer(lambda: (200, status_of(source.config(), ledger or ledgers.get(), datetime.now(UTC))))
 
     @router.get("/ready")
-    def ready() -> JSONResponse:
-        return answer(lambda: _ready(ledger or ledgers.get()))
+    def ready(strict: bool = False) -> JSONResponse:
+        return answer(lambda: _ready(source.config(), ledger or ledgers.get(), strict=strict))
 
     return router
 
 
-def _open_ledger(config: SyncConfig, settings: Settings | None) -> Ledger:
+def _open_ledger(source: ConfigSource) -> Ledger:
     from pgsnow.ledger.ledger import Ledger
 
-    return Ledger((settings or load_settings()).ledger, config.ledger_schema)
+    return Ledger(source.settings().ledger, source.config().ledger_schema)
 
 
-def _ready(ledger: Ledger) -> dict[str, Any]:
-    ledger.run_log.watermarks()
-    return {"ledger": "ok"}
+def _ready(config: SyncConfig, ledger: Ledger, *, strict: bool) -> tuple[int, dict[str, Any]]:
+    """The answer's code and document."""
+    if not strict:
+        ledger.run_log.watermarks()
+        return 200, {"ledger": "ok"}
+    document = status_of(config, ledger, datetime.now(UTC))
+    tables = {table["table"]: table["state"] for table in document["tables"] if table["state"] in ALARMS}
+    return 503 if tables else 200, {"ledger": "ok", "state": document["state"], "tables": tables}
 
 
 def _response(code: int, document: dict[str, Any]) -> JSONResponse:
@@ -97,4 +104,9 @@ def _response(code: int, document: dict[str, Any]) -> JSONResponse:
 
 
 def _unknown(error: Exception) -> dict[str, Any]:
-    return {"state": "unknown", "error": public_text(error), "advice": public_advice(error)}
+    document: dict[str, Any] = {
+        "state": "unknown",
+        "error": public_text(error),
+        "advice": public_advice(error),
+    }
+    return document | ({"problems": list(error.problems)} if isinstance(error, ConfigError) else {})

@@ -22,8 +22,15 @@ create table if not exists sync_watermarks (
     rows_processed bigint
 );
 
--- A table made by hand may count in INT; where it is bigint already this does nothing.
-alter table sync_watermarks alter column rows_processed type bigint;
+-- A table made by hand may count in INT. Where it is bigint already nothing is sent: a view on it would be in the way.
+do $$ begin
+    if exists (
+        select from pg_attribute
+        where attrelid = 'sync_watermarks'::regclass and attname = 'rows_processed' and atttypid <> 'bigint'::regtype
+    ) then
+        alter table sync_watermarks alter column rows_processed type bigint;
+    end if;
+end $$;
 
 -- Our own columns.
 alter table sync_watermarks

@@ -29,6 +29,12 @@ def config_fingerprint(config: TableConfig) -> dict[str, str]:
     return {key: _hash(value) for key, value in values.items()}
 
 
+def entry_hash(config: TableConfig, connections: str) -> str:
+    """Hash of all keys of an entry and of a description of the connections without secrets."""
+    keys = config_fingerprint(config) | config.model_dump(mode="json", include=_WITHOUT_EFFECT)
+    return _hash([keys, connections])
+
+
 def changed_keys(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
     """Keys whose value changed, in the order of `now`. Keys that an older version did not store are left out."""
     return tuple(key for key, found in now.items() if key in before and before[key] != found)

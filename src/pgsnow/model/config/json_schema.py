@@ -22,6 +22,7 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     schema["title"] = "sync_config.yaml"
     definitions = schema["$defs"]
     schema["properties"]["tables"]["minItems"] = 1
+    schema["patternProperties"] = {"^x-": {"description": "Not read: a place for YAML anchors."}}
     _describe(model, [schema, *definitions.values()])
     for part in [schema, *definitions.values()]:
         part["properties"] = {key: _property(key, value) for key, value in part.get("properties", {}).items()}

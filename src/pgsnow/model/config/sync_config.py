@@ -45,6 +45,10 @@ __all__ = [
 ]
 
 
+EXTENSION = "x-"
+"""Keys of the file that begin with this are not read: they are a place for anchors (`x-shared: &shared {…}`)."""
+
+
 class SyncConfig(BaseModel):
     """The whole file. `default_batch_size` and `defaults:` are already merged into `tables`."""
 
@@ -135,6 +139,10 @@ class SyncConfig(BaseModel):
         return data
 
 
+MOST_NAMES = 20
+"""Tables that an error lists."""
+
+
 class _File(SyncConfig):
     """The file as written, for editors: with `defaults:` and the deprecated keys."""
 
@@ -166,6 +174,7 @@ def parse_config(
             "is not a mapping — start with `tables:`, each entry with source, target, watermark_column",
         )
         raise problems.error()
+    data = {key: value for key, value in data.items() if not str(key).startswith(EXTENSION)}
     expanded = expand(data, env, report=problems.add)
     top = {key: value for key, value in expanded.items() if key not in ("defaults", "tables", *MOVED)}
     tables = _tables(expanded.get("tables"), table_defaults(expanded, problems), problems)
@@ -203,13 +212,28 @@ def _is_named(asked: str, table: TableConfig) -> bool:
 
 
 def _unknown(missing: Sequence[str], tables: Sequence[TableConfig]) -> ConfigError:
-    known = [table.name for table in tables]
     lines = []
     for name in missing:
-        close = get_close_matches(name, known, n=1)
-        hint = f" — did you mean {close[0]}?" if close else ""
-        lines.append(f"no table {name!r} is configured{hint}")
-    return ConfigError(lines, advice=f"Configured tables: {', '.join(known)}.")
+        close = _closest(name, tables)
+        lines.append(f"no table {name!r} is configured{f' — did you mean {close}?' if close else ''}")
+    known = [table.name for table in tables]
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    return ConfigError(lines, advice=f"Configured tables: {', '.join(known[:MOST_NAMES])}{more}.")
+
+
+def _closest(name: str, tables: Sequence[TableConfig]) -> str | None:
+    """The table whose name, source or target is most like this one, with or without the schema, whatever the case."""
+    spellings: dict[str, str] = {}
+    for table in tables:
+        for full in (table.name, str(table.source), table.target):
+            for part in (full, full.rpartition(".")[2]):
+                spellings.setdefault(part.lower(), table.name)
+    wanted = name.lower()
+    close = [
+        *get_close_matches(wanted, spellings, n=1),
+        *get_close_matches(wanted.rpartition(".")[2], spellings, n=1),
+    ]
+    return spellings[close[0]] if close else None
 
 
 def json_schema() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pgsnow.model.counted import counted
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.discovery.watermark_choice import Candidate
 from pgsnow.model.table import SourceTable
@@ -47,7 +48,7 @@ def reasons_of(
         closed = [c.name for c in table.source.columns if not table.source.may_read(c.name)]
         notes.append(f"columns: role {table.role} may not read {', '.join(closed) or 'system columns'}")
     if table.source.relkind == "p":
-        notes.append(f"partitioned: its {table.partitions} partitions are read with it")
+        notes.append(f"partitioned: {counted(table.partitions, 'partition')}, read with it")
     if table.children:
         notes.append("where: only its own rows; its child tables are synced as tables of their own")
     return tuple(notes)
@@ -119,7 +120,11 @@ def is_large(source: SourceTable) -> bool:
 
 def size_text(rows: int, size: int) -> str:
     """`about 12,000 rows, 3 MB`; both are estimates, and may be unknown."""
-    texts = [f"about {rows:,} rows"] if rows >= 0 else ["number of rows unknown, never analyzed"]
+    texts = (
+        [f"about {rows:,} row{'s' * (rows != 1)}"]
+        if rows >= 0
+        else ["number of rows unknown, never analyzed"]
+    )
     for unit, each in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
         if size >= each:
             return ", ".join([*texts, f"{size / each:.1f} {unit}"])

@@ -40,9 +40,14 @@ class ColumnMapping:
     filled: str | None = None
 
 
+LONGEST_NAME = 255
+"""Characters of an identifier (Snowflake docs, "Identifier requirements")."""
+
+
 def shadow_name(base: str, kind: str) -> str:
-    """`PRICE` and NUMBER(12,4) → `PRICE__NUMBER_12_4`."""
-    return f"{base}__{re.sub(r'[^A-Za-z0-9]+', '_', kind).strip('_')}"
+    """`PRICE` and NUMBER(12,4) → `PRICE__NUMBER_12_4`. A long name is cut, so that a number may still be appended."""
+    suffix = f"__{re.sub(r'[^A-Za-z0-9]+', '_', kind).strip('_')}"
+    return base[: LONGEST_NAME - len(suffix) - len("_9999")] + suffix
 
 
 @dataclass(slots=True)

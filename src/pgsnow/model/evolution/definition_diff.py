@@ -145,7 +145,7 @@ def _changes_within(
     if stored.not_null != column.not_null:
         text = "may not be NULL any more" if column.not_null else "may be NULL now"
         yield Change("not null", column.name, f"column {column.name} {text}")
-    if stored.labels != column.labels and stored.type_text == column.type_text:
+    if stored.labels and stored.labels != column.labels and stored.type_text == column.type_text:
         yield _labels_changed(stored, column)
     if stored.generation != column.generation:
         outdates = column.generation is not None

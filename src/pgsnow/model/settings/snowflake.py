@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -88,6 +89,16 @@ def snowflake_from(env: Environment) -> SnowflakeSettings:
     )
 
 
+_PAGE = re.compile(r"(?:https?://app\.snowflake\.com/|\A)(\w+)/(\w+)(?:/.*)?\Z", re.IGNORECASE | re.DOTALL)
+"""The account in the address of a page of the web interface, or as ORG/ACCOUNT."""
+_ACCOUNT = re.compile(
+    r"(?:https?://)?(?P<identifier>\w[\w-]*(?:\.[\w-]+){0,3}?)(?:\.snowflakecomputing\.(?:com|cn)(?::\d+)?/?)?",
+    re.IGNORECASE | re.ASCII,
+)
+"""An account identifier (ORG-ACCOUNT, ORG.ACCOUNT, or LOCATOR.REGION.CLOUD), or the address that it is part of.
+https://docs.snowflake.com/en/user-guide/admin-account-identifier"""
+
+
 def _account(env: Environment, *, needed: bool) -> str:
     account = env.get("SNOWFLAKE_ACCOUNT")
     if account is None:
@@ -96,13 +107,18 @@ def _account(env: Environment, *, needed: bool) -> str:
             if needed
             else ""
         )
-    if "/" in account or "snowflakecomputing" in account.lower():
+    found = _ACCOUNT.fullmatch(_PAGE.sub(r"\1-\2", account))
+    if found is None:
         env.add_problem(
             "SNOWFLAKE_ACCOUNT",
-            f"{account!r} is an address",
-            "write the identifier alone, such as myorg-account1",
+            f"{account!r} is not an account identifier",
+            "write ORG-ACCOUNT, such as myorg-account1",
         )
-    return account
+        return account
+    identifier = found["identifier"]
+    organization, dot, name = identifier.partition(".")
+    is_locator = "-" in name or "." in name or name.lower() in ("privatelink", "global")
+    return f"{organization}-{name}" if dot and not is_locator else identifier
 
 
 def _user(env: Environment, auth: Auth | None) -> str:

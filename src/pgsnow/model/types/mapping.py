@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TEXT_LIMIT = 16_777_216
 """Bytes of UTF-8 a VARCHAR or VARIANT holds unless a longer one is declared."""
 BINARY_LIMIT = 8_388_608
+KEEP_LAST = ", 'd'"
+"""PARSE_JSON's option that keeps the last value of a key that an object has twice."""
 _TEMPORAL = ("date32", "time64", "timestamp")
 _DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)\Z")
 
@@ -96,7 +98,7 @@ def as_variant(
     duplicates: objects may have duplicate keys. PARSE_JSON then needs the option `'d'`, which keeps the last value, as
     jsonb does; without it the whole MERGE fails (Snowflake docs, "PARSE_JSON").
     """
-    merge = "PARSE_JSON({c}, 'd')" if duplicates else "PARSE_JSON({c})"
+    merge = f"PARSE_JSON({{c}}{KEEP_LAST if duplicates else ''})"
     return TypeMapping(
         name, read, "string", "VARIANT", "VARCHAR", merge,
         kind=kind, own_text=own_text, note=note, plain_json=plain_json,

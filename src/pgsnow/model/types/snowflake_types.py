@@ -15,7 +15,11 @@ FLOAT_DIGITS = 15
 """Decimal digits that a double holds exactly."""
 MICROSECONDS = 6
 """Fractional digits of a second that Postgres stores."""
-_FORM = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*)?\Z")
+_FORM = re.compile(
+    r"\s*([A-Za-z_]+)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*)?(?:COLLATE\s+'([^']*)'\s*)?\Z", re.IGNORECASE
+)
+_BY_CODE = ("", "utf8")
+"""Collations that compare texts by the codes of their characters (Snowflake docs, "Collation support")."""
 _SYNONYMS = {
     "NUMBER": ("DECIMAL", "DEC", "NUMERIC", "INT", "INTEGER", "BIGINT", "SMALLINT", "TINYINT", "BYTEINT"),
     "FLOAT": ("FLOAT4", "FLOAT8", "DOUBLE", "REAL"),
@@ -48,10 +52,11 @@ _INTEGER_DIGITS = {"int16": 5, "int32": 10, "int64": 19}
 @dataclass(frozen=True, slots=True)
 class ColumnType:
     """`NUMBER(38,0)` → ("NUMBER", (38, 0)). A type in an unknown form is a family of its own, which can hold
-    nothing."""
+    nothing. collation: of a text, if it compares texts otherwise than by the codes of their characters."""
 
     family: str
     arguments: tuple[int, ...] = ()
+    collation: str = ""
 
     @classmethod
     def parse(cls, text: str) -> ColumnType:
@@ -59,9 +64,10 @@ class ColumnType:
         if match is None:
             return cls(text)
         family = _FAMILY.get(match[1].upper(), match[1].upper())
-        given = tuple(int(part) for part in match.groups()[1:] if part is not None)
+        given = tuple(int(part) for part in match.groups()[1:3] if part is not None)
         default = _DEFAULTS.get(family, ())
-        return cls(family, given + default[len(given) :])
+        collation = match[4] or ""
+        return cls(family, given + default[len(given) :], "" if collation.lower() in _BY_CODE else collation)
 
 
 @cache
@@ -95,10 +101,13 @@ def widened(column: str, mapping: TypeMapping, length: int | None = None) -> str
     """The type to which a column of this type can be altered in place so that it holds the mapping's values too, or
     None.
 
-    Snowflake allows more digits with the same scale, and longer texts (Snowflake docs, "ALTER TABLE … ALTER COLUMN").
-    length: maximum number of characters of the source's type, None if it has none.
+    Snowflake allows more digits with the same scale, and longer texts (Snowflake docs, "ALTER TABLE … ALTER COLUMN");
+    the docs do not say what becomes of a column's collation. length: maximum number of characters of the source's
+    type, None if it has none.
     """
     have, need = ColumnType.parse(column), ColumnType.parse(mapping.snowflake)
+    if have.collation:
+        return None
     if have.family == need.family == "VARCHAR":
         return f"VARCHAR({length})" if length and have.arguments and have.arguments[0] < length else None
     if have.family != "NUMBER" or need.family != "NUMBER" or can_take(column, mapping):

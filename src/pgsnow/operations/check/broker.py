@@ -21,7 +21,12 @@ FIX = "Set CELERY_BROKER_URL to Redis or Valkey (redis://…) or RabbitMQ (amqp:
 def check_broker(url: str | None) -> CheckResult:
     """Check the broker at `url`, which may hold a password: only its scheme is shown."""
     if not url:
-        return warning("broker", "CELERY_BROKER_URL is not set: only `pgsnow run` will sync", FIX)
+        return warning(
+            "broker",
+            "CELERY_BROKER_URL is not set, so the broker was not checked",
+            "A broker that is set in code (app.conf.broker_url) is checked by each worker when it starts, and needs no"
+            " variable. `pgsnow run` needs no broker.",
+        )
     scheme = url.partition("://")[0].partition("+")[0].lower()
     kind = SPELLINGS.get(scheme, scheme)
     if kind in KEEPS_TASKS:

@@ -1,31 +1,40 @@
 """Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
 
-Writes nothing, except a small object in the bucket of tables with `load: s3`, which is deleted afterwards.
+Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, which is deleted
+afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.ledger import Ledger
-from pgsnow.model.config.sync_config import LoadMethod, SyncConfig
+from pgsnow.model.checkpoint import VirtualXids
+from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.settings.settings import Settings
-from pgsnow.model.table import KnownTarget
 from pgsnow.operations.check.broker import check_broker
 from pgsnow.operations.check.bucket import check_bucket
 from pgsnow.operations.check.ledger import check_ledger
-from pgsnow.operations.check.result import CheckResult, Level, failing_as, ok, warning
+from pgsnow.operations.check.result import CheckResult, Level, failed, failing_as, ok, warning
 from pgsnow.operations.check.source import check_copy, check_source
+from pgsnow.operations.check.stage import check_stages
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
+from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.preconditions import ReadyTable
 from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.errors import translating
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
-from pgsnow.snowflake.session import connect
-from pgsnow.sync.runtime.planner import Prepared
+
+INTERNAL_STAGE = (LoadMethod.AUTO, LoadMethod.STAGE)
+"""Choices of `load` that upload files into Snowflake's own stage."""
 
 __all__ = ["CheckResult", "Level", "run_checks"]
 
@@ -48,48 +57,85 @@ def run_checks(
         )
     ]
     results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
-    prepared: list[Prepared] = []
-    known, targets = _known(config, settings)
-    source = Source(settings.source)
-    with failing_as("postgres", results.append), translating(), source.connect() as conn:
-        results.extend(check_source(conn, settings.source.display))
-        results.append(check_copy(source))
-        surveyed = survey_of(conn, [table.source for table in chosen])
-        for table in chosen:
-            known_table = known.get(table.name)
-            found, plan = check_table(
-                conn, table, settings.snowflake, known_table, surveyed.get(table.source)
-            )
-            results.extend(found)
-            prepared.extend([plan] if plan else [])
-    source.close()
-    with failing_as("ledger", results.append):
-        results.extend(check_ledger(settings.ledger, config.ledger_schema))
-    with (
-        failing_as("snowflake", results.append),
-        connect(settings.snowflake, query_tag="pgsnow:check") as session,
-    ):
-        results.extend(check_account(session, settings.snowflake))
-        results.extend(check_rights(session, frozenset(each.plan.target for each in prepared)))
-        inspector = TargetInspector(session)
-        results.extend(
-            check_target(inspector, each.plan, targets.get(each.plan.config.name)) for each in prepared
-        )
-        if settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
-            results.extend(check_bucket(session, settings))
+    with closing(Source(settings.source)) as source, Ends(source, settings.snowflake, "pgsnow:check") as ends:
+        checked = _Checks(config, settings, ends, results)
+        checked.source(source, chosen)
+        with failing_as("ledger", results.append):
+            results.extend(check_ledger(settings.ledger, config.ledger_schema))
+        checked.target(chosen)
     results.append(check_broker(settings.broker_url))
     return results
 
 
-def _known(
-    config: SyncConfig, settings: Settings
-) -> tuple[Mapping[str, SourceDefinition], Mapping[str, KnownTarget]]:
-    """The source's definitions and the targets in the ledger, by table; nothing where the ledger cannot be read, which
-    its own check reports."""
-    ledger = Ledger(settings.ledger, config.ledger_schema)
-    try:
-        return ledger.checkpoints.source_definitions(), ledger.checkpoints.targets()
-    except PgsnowError:
-        return {}, {}
-    finally:
-        ledger.close()
+@dataclass(slots=True)
+class _Checks:
+    """The checks that look at tables. ready: those that can be read. known: their state in the ledger."""
+
+    config: SyncConfig
+    settings: Settings
+    ends: Ends
+    results: list[CheckResult]
+    ready: list[ReadyTable] = field(default_factory=list)
+    known: Mapping[str, Remembered] = field(default_factory=dict)
+
+    def source(self, source: Source, chosen: Sequence[TableConfig]) -> None:
+        """Postgres, then each table."""
+        self.known, listing = self._remembered()
+        with failing_as("postgres", self.results.append), translating():
+            conn = self.ends.postgres()
+            self.results.extend(check_source(conn, self.settings.source.display))
+            self.results.append(check_copy(source))
+            horizon, _ = take_horizon(conn, listing)
+            surveyed = survey_of(conn, [table.source for table in chosen])
+            for table in chosen:
+                with self._failing(table.name, table):
+                    found, ready = check_table(
+                        self.ends.postgres(), table, self.settings.snowflake, self.known.get(table.name, Remembered()),
+                        surveyed.get(table.source), horizon,
+                    )  # fmt: skip
+                    self.results.extend(found)
+                    self.ready.extend([ready] if ready else [])
+
+    def target(self, chosen: Sequence[TableConfig]) -> None:
+        """Snowflake, then each target."""
+        with failing_as("snowflake", self.results.append):
+            session = self.ends.session()
+            self.results.extend(check_account(session, self.settings.snowflake))
+            self.results.extend(check_rights(session, frozenset(each.plan.target for each in self.ready)))
+            inspector, rights = TargetInspector(session), rights_of(session)
+            for each in self.ready:
+                with self._failing(f"target of {each.plan.config.name}", each.plan.config):
+                    inspector.session = self.ends.session()
+                    target = self.known.get(each.plan.config.name, Remembered()).target
+                    self.results.append(check_target(inspector, each.drift, rights, target))
+            staging = [each.plan for each in self.ready if each.plan.config.load in INTERNAL_STAGE]
+            if staging:
+                inspector.session = self.ends.session()
+                targets = frozenset(plan.target for plan in staging)
+                self.results.extend(check_stages(inspector.session, inspector, targets))
+            if self.settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
+                self.results.extend(check_bucket(self.ends.session(), self.settings))
+
+    @contextmanager
+    def _failing(self, name: str, table: TableConfig) -> Iterator[None]:
+        """A failure of one table, of any kind, is its result, and must not hide the results of the others."""
+        try:
+            yield
+        except Exception as error:
+            self.ends.after(error)
+            known = as_known(error, self.settings.secrets(), table.name)
+            self.results.append(failed(name, str(known), known.advice))
+
+    def _remembered(self) -> tuple[Mapping[str, Remembered], VirtualXids]:
+        """The state of the tables in the ledger, and its listing; nothing where it cannot be read, which its own check
+        reports."""
+        ledger = Ledger(self.settings.ledger, self.config.ledger_schema)
+        try:
+            return (
+                ledger.checkpoints.remembered(),
+                ledger.checkpoints.virtual_xids(self.settings.source.display),
+            )
+        except PgsnowError:
+            return {}, VirtualXids()
+        finally:
+            ledger.close()

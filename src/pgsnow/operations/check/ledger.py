@@ -8,11 +8,10 @@ from psycopg import sql
 
 from pgsnow.ledger.errors import translating
 from pgsnow.ledger.ledger import LEASE_SECONDS
-from pgsnow.ledger.migrate import migrations
 from pgsnow.ledger.session import LedgerConnection, connect
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.settings.settings import PostgresSettings
-from pgsnow.operations.check.ledger_tables import check_tables, version_of
+from pgsnow.operations.check.ledger_tables import check_tables, is_current
 from pgsnow.operations.check.result import CheckResult, Level, failed, ok, warning
 
 # PostgreSQL docs: "Access Privilege Inquiry Functions". to_regnamespace is NULL for a schema that is not there.
@@ -52,7 +51,7 @@ def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[Che
             f"{role} may not use schema {named}",
             f"GRANT USAGE, CREATE ON SCHEMA {named} TO {role};",
         )
-    elif row["has_schema"] and not row["may_create_table"] and not _is_current(conn, schema):
+    elif row["has_schema"] and not row["may_create_table"] and not is_current(conn, schema):
         yield failed(
             "ledger",
             f"{role} may not create tables in schema {named}",
@@ -69,11 +68,6 @@ def _writable(conn: LedgerConnection, schema: str, display: str) -> Iterator[Che
             "ledger",
             f"{display}, schema {named}" + ("" if row["migrated"] else " (the first run creates its tables)"),
         )
-
-
-def _is_current(conn: LedgerConnection, schema: str) -> bool:
-    """True if a run has nothing to create or upgrade."""
-    return version_of(conn, schema) == migrations()[-1].version
 
 
 def _unverified(conn: LedgerConnection, schema: str) -> Iterator[CheckResult]:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from pgsnow.ledger.errors import TABLES_MISSING, translating
-from pgsnow.ledger.migrate import migrations
+from pgsnow.ledger.migrate import check_not_newer, migrations
 from pgsnow.ledger.queries import statement
 from pgsnow.model.errors import PgsnowError
 from pgsnow.operations.check.result import CheckResult, failed
@@ -19,16 +19,25 @@ Connection = psycopg.Connection[dict[str, Any]]
 TABLES = """
 select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name, quote_ident(current_user) as role,
        quote_ident(pg_get_userbyid(c.relowner)) as owner, pg_has_role(c.relowner, 'USAGE') as owns,
-       c.relname = 'pgsnow_migrations' as is_version,
        array(select p from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) with ordinality u(p, at)
-             where not has_table_privilege(c.oid, p) order by at) as missing,
+             where not has_table_privilege(c.oid, p) order by at) as missing, c.relname::text as table_name,
        row_security_active(c.oid) as hides_rows
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %s and has_schema_privilege(n.oid, 'USAGE') and c.relkind in ('r', 'p')
-  and (c.relname = 'pgsnow_migrations' or c.relname in (
-       'sync_watermarks', 'sync_errors', 'sync_logs', 'sync_horizon', 'sync_backfills', 'sync_chunks'))
+where n.nspname = %s and has_schema_privilege(n.oid, 'USAGE') and c.relkind in ('r', 'p') and c.relname = any (%s)
 order by c.relname
 """
+_ROWS = ("SELECT", "INSERT", "UPDATE")
+NEEDED = {
+    "pgsnow_migrations": ("SELECT",),
+    "sync_watermarks": _ROWS,
+    "sync_errors": _ROWS,
+    "sync_logs": ("SELECT", "INSERT", "DELETE"),
+    "sync_horizon": _ROWS,
+    "sync_backfills": (*_ROWS, "DELETE"),
+    "sync_chunks": _ROWS,
+}
+"""A table → the privileges that the statements of a run use. (Rows of sync_chunks are deleted by its foreign key, with
+the rights of the table's owner.)"""
 
 
 def version_of(conn: Connection, schema: str) -> int | None:
@@ -46,14 +55,24 @@ def version_of(conn: Connection, schema: str) -> int | None:
     return int(row["version"]) if row else 0
 
 
+def is_current(conn: Connection, schema: str) -> bool:
+    """True if a run has nothing to create, to upgrade or to create again. A version that the role may not read needs a
+    grant of its own. Raises LedgerUnavailable, psycopg.Error; LedgerAccessDenied for a ledger of a newer version."""
+    version = version_of(conn, schema)
+    if version is None:
+        return True
+    check_not_newer(version, schema)
+    found = {row["table_name"] for row in conn.execute(TABLES, [schema, list(NEEDED)]).fetchall()}
+    return version == migrations()[-1].version and found == set(NEEDED)
+
+
 def check_tables(conn: Connection, schema: str) -> Iterator[CheckResult]:
     """A failed result for each obstacle; nothing if there is none, or if there are no tables yet. Raises
     psycopg.Error, LedgerUnavailable."""
-    version = version_of(conn, schema)
-    upgrades = version is not None and version < migrations()[-1].version
-    for row in conn.execute(TABLES, [schema]).fetchall():
+    changes = not is_current(conn, schema)
+    for row in conn.execute(TABLES, [schema, list(NEEDED)]).fetchall():
         name, role = row["name"], row["role"]
-        needed = [p for p in row["missing"] if not row["is_version"] or p == "SELECT"]
+        needed = [p for p in row["missing"] if p in NEEDED[row["table_name"]]]
         if needed:
             listed = ", ".join(needed)
             yield failed("ledger", f"{role} may not {listed} {name}", f"GRANT {listed} ON {name} TO {role};")
@@ -63,9 +82,9 @@ def check_tables(conn: Connection, schema: str) -> Iterator[CheckResult]:
                 f"row-level security of {name} may hide rows from {role}",
                 f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY; it is pgsnow's own table.",
             )
-        if upgrades and not needed and not row["owns"]:
+        if changes and not needed and not row["owns"]:
             yield failed(
                 "ledger",
-                f"the next run upgrades {name}, which belongs to {row['owner']} and not to {role}",
+                f"the next run upgrades or completes {name}, which belongs to {row['owner']} and not to {role}",
                 f"ALTER TABLE {name} OWNER TO {role};",
             )

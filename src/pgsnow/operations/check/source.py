@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from pgsnow.model.duration import approximate_duration
-from pgsnow.operations.check.result import CheckResult, failed, ok, warning
+from pgsnow.operations.check.result import CheckResult, ok, warning
 from pgsnow.postgres.any_bytes import any_bytes
 from pgsnow.postgres.connection import Source
 
@@ -124,9 +124,9 @@ def _preconditions(facts: Facts) -> Iterator[CheckResult]:
     else:
         yield ok("primary", f"not a standby; wal_level={facts.wal_level} is sufficient")
     if not facts.track_activities:
-        yield failed(
+        yield warning(
             "track_activities",
-            "is off: open transactions show no start time, so late commits are not noticed",
+            "is off: open transactions show no start time; pg_locks is used instead, which reads some rows again",
             "ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf();",
         )
     if facts.may_see_all:

@@ -8,24 +8,23 @@ from typing import Any
 
 import psycopg
 
+from pgsnow.ledger.checkpoints import Remembered
+from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.duration import format_duration
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.evolution.source_definition import SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
 from pgsnow.model.types.key_forms import is_comparable, key_form
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
-from pgsnow.postgres.catalog.describe import describe
-from pgsnow.postgres.catalog.obstacles import try_read
+from pgsnow.operations.preconditions import ReadyTable, ready_to_read
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.postgres.incremental.strategy import choose_strategy
-from pgsnow.postgres.sql import text_of
-from pgsnow.sync.runtime.planner import Prepared, prepare
+from pgsnow.sync.runtime.planner import Planner
 
+UNKNOWN = Remembered()
 INTEGERS = frozenset({"int2", "int4", "int8"})
 
 
@@ -33,20 +32,19 @@ def check_table(
     conn: psycopg.Connection[Any],
     table: TableConfig,
     settings: SnowflakeSettings,
-    known: SourceDefinition | None = None,
+    known: Remembered = UNKNOWN,
     surveyed: SurveyedTable | None = None,
-) -> tuple[list[CheckResult], Prepared | None]:
-    """The table's results, and its plan unless it cannot be planned or read. known: its definition in the ledger.
-    surveyed: its survey, if it has one. Raises psycopg.Error."""
+    horizon: Horizon | None = None,
+) -> tuple[list[CheckResult], ReadyTable | None]:
+    """The table's results, and what a run would find, unless it could not read the table. known: its state in
+    the ledger. surveyed: its survey, if it has one. horizon: None: it is taken now. Raises an error that
+    pgsnow does not know."""
     try:
-        prepared = prepare(table, describe(conn, table.source), settings, known)
-        try_read(conn, prepared.plan)
-        if not prepared.plan.has_xmin:
-            _choose_mode(conn, prepared.plan)
+        horizon = horizon or take_horizon(conn)[0]
+        ready = ready_to_read(conn, Planner(settings), table, known, horizon)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
-    plan = prepared.plan
-    return [*_results(table, plan), *_before_the_first_load(plan, surveyed)], prepared
+    return [*_results(table, ready.plan), *_before_the_first_load(ready.plan, surveyed)], ready
 
 
 def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> Iterator[CheckResult]:
@@ -58,18 +56,13 @@ def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> I
         yield ok(name, f"types: {'; '.join(others)}")
 
 
-def _choose_mode(conn: psycopg.Connection[Any], plan: TablePlan) -> None:
-    """As a run does. Raises SourceAccessDenied if the mode needs transaction ids that the role may not read."""
-    horizon, _ = take_horizon(conn)
-    choose_strategy(lambda query: conn.execute(text_of(query).encode()).fetchall(), plan, None, horizon)
-
-
 def _results(table: TableConfig, plan: TablePlan) -> Iterator[CheckResult]:
     watermark = plan.watermark
     for name, now in plan.followed:
         text = f"column {name} was renamed to {now}, and is followed"
         yield warning(table.name, text, f"Write {now} instead of {name} in sync_config.yaml.")
-    rows = f"about {plan.source.estimated_rows:,} rows" if plan.source.estimated_rows >= 0 else "size unknown"
+    estimate = plan.source.estimated_rows
+    rows = f"about {estimate:,} row{'s' * (estimate != 1)}" if estimate >= 0 else "size unknown"
     key = f"pk {', '.join(map(partial(_key_column, plan), plan.pk))}" if plan.pk else "no key"
     if watermark is None:
         yield ok(table.name, f"{rows}, {key}, mode {table.mode}")

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgsnow.model.errors import AccessDenied, TableError, TargetMissing
-from pgsnow.model.plan import TablePlan
+from pgsnow.model.counted import counted
+from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
+from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KnownTarget, TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
-from pgsnow.snowflake.names import quote
-from pgsnow.snowflake.privileges import Rights, rights_of
-from pgsnow.snowflake.schema.required_ddl import TargetInspector, schemas_of, use_warehouse
+from pgsnow.operations.preconditions import lacking, ready_to_load
+from pgsnow.snowflake.names import quote, text
+from pgsnow.snowflake.privileges import TABLE, Rights, rights_of
+from pgsnow.snowflake.schema.required_ddl import TargetInspector, use_warehouse
+from pgsnow.snowflake.schema.target_table import schemas_of
 from pgsnow.snowflake.session import Session
 
 
 def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[CheckResult]:
     """Check the warehouse and the database, after a login that worked."""
     yield ok("snowflake", settings.display)
-    for text in settings.warnings:
-        yield warning("snowflake login", text, "See docs/going-live.md, “a key pair”.")
+    for found in settings.warnings:
+        yield warning("snowflake login", found, "See docs/going-live.md, “a key pair”.")
     if settings.warehouse:
         yield _warehouse(session, fold_target(settings.warehouse))
     yield _database(session, fold_target(settings.database))
@@ -32,7 +35,25 @@ def _warehouse(session: Session, name: str) -> CheckResult:
         role = role_of(session)
         fix = f"Correct SNOWFLAKE_WAREHOUSE, or: GRANT USAGE ON WAREHOUSE {quote(name)} TO ROLE {role};"
         return failed("snowflake warehouse", str(error), fix)
-    return ok("snowflake warehouse", name)
+    return _resumes(session, name) or ok("snowflake warehouse", name)
+
+
+def _resumes(session: Session, name: str) -> CheckResult | None:
+    """The problem of a warehouse without AUTO_RESUME, which executes nothing while it is suspended; None: no problem is
+    known. Does not start it."""
+    try:
+        shown = session.execute(f"SHOW WAREHOUSES LIKE {text(name)}")
+    except PgsnowError:
+        return None
+    for found, state, resumes in zip(
+        shown.column("name"), shown.column("state"), shown.column("auto_resume"), strict=False
+    ):
+        if found == name and str(resumes).lower() == "false":
+            fix = f"ALTER WAREHOUSE {quote(name)} SET AUTO_RESUME = TRUE;"
+            if str(state).upper() in ("STARTED", "RESUMING"):
+                return warning("snowflake warehouse", f"{name} is not resumed once it is suspended", fix)
+            return failed("snowflake warehouse", f"{name} is suspended, and is not resumed", fix)
+    return None
 
 
 def _database(session: Session, name: str) -> CheckResult:
@@ -79,24 +100,33 @@ def role_of(session: Session) -> str:
 
 
 def check_target(
-    inspector: TargetInspector, plan: TablePlan, known: KnownTarget | None = None
+    inspector: TargetInspector, drift: Drift, rights: Rights, known: KnownTarget | None = None
 ) -> CheckResult:
-    """Check that the target can take the table and is as it was after the last load, and count the statements that the
-    first run would send. known: the target as the ledger remembers it."""
-    name = f"target of {plan.config.name}"
+    """Check that the target can take the table and is as it was after the last load (known), and count the statements
+    that the next run would send. Rights in its schema have results of their own. Raises TargetUnavailable, and an error
+    that pgsnow does not know."""
+    name, target = f"target of {drift.plan.config.name}", drift.plan.target
     try:
-        statements = inspector.required(plan).statements
-        difference = inspector.difference(plan, known) if known is not None else None
+        required = ready_to_load(inspector, drift)
+        statements = required.statements
+        lacks = [lack for lack in lacking(rights, inspector, drift.plan, required) if lack.kind == TABLE]
+        difference = inspector.difference(drift.plan, known, drift.altered) if known is not None else None
     except TargetMissing as error:
         return failed(
             name, str(error), error.advice or "Check SNOWFLAKE_DATABASE and the grants of SNOWFLAKE_ROLE."
         )
     except (TableError, AccessDenied) as error:
         return failed(name, str(error), error.advice)
+    for lack in lacks:
+        missing = ", ".join(lack.privileges)
+        detail = f"{target}: role {rights.role} has not been granted {missing} on it"
+        if lack.certain:
+            return failed(name, detail, f"{lack.statement};")
+        return warning(name, f"{detail} itself; it may have inherited that", f"{lack.statement};")
     if difference is not None:
         fix = "Nothing to do: with the next changes everything is read again. At once: pgsnow run --full-refresh"
-        return warning(name, f"{plan.target}: {difference}", f"{fix} --select {plan.config.name}")
+        return warning(name, f"{target}: {difference}", f"{fix} --select {drift.plan.config.name}")
     if not statements:
-        return ok(name, f"{plan.target} is ready")
-    count = f"{len(statements)} statement{'s' * (len(statements) != 1)}"
-    return ok(name, f"{plan.target}: the first run sends {count} (see `pgsnow plan`)")
+        return ok(name, f"{target} is ready")
+    count = counted(len(statements), "statement")
+    return ok(name, f"{target}: the next run sends {count} (see `pgsnow plan`)")

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import psycopg
+
 from pgsnow.config.edit import Listed, merge
 from pgsnow.model.discovery.proposal import Proposal, propose
 from pgsnow.model.discovery.survey import SurveyedTable
-from pgsnow.model.errors import ConfigError
+from pgsnow.model.errors import ConfigError, PgsnowError
+from pgsnow.model.settings.secret import Secret
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.discover.left_out import LeftOut, left_out, without_ledgers
+from pgsnow.operations.ends import as_known
 from pgsnow.postgres.catalog.obstacles import with_obstacle
 from pgsnow.postgres.catalog.profile import profile
 from pgsnow.postgres.catalog.survey import survey
@@ -49,6 +53,8 @@ class Discovery:
 
     proposals: tuple[Proposal, ...]
     left_out: tuple[LeftOut, ...] = ()
+    failures: tuple[tuple[SourceName, PgsnowError], ...] = ()
+    """Tables that could not be profiled; they are proposed by the catalog's estimates."""
 
 
 def discover(
@@ -83,7 +89,7 @@ def survey_and_propose(
     SourceUnavailable, SourceAccessDenied, and ConfigError for a schema that is not there.
     """
     known = known or Listed()
-    source = Source(settings)
+    source, failures = Source(settings), list[tuple[SourceName, PgsnowError]]()
     try:
         with source.connect() as conn:
             chosen = _chosen(survey(conn, choice.schemas), choice)
@@ -91,7 +97,7 @@ def survey_and_propose(
             unasked = {each.name for each in others}
             tables = [with_obstacle(conn, table) for table in chosen if table.name not in unasked]
             if scan:
-                tables = [profile(conn, table) for table in tables]
+                tables, failures = _profiled(conn, tables, settings)
     finally:
         source.close()
     found = propose(
@@ -102,7 +108,25 @@ def survey_and_propose(
     by_name = {proposal.name: proposal for proposal in found}
     listed = propose([t for t in tables if str(t.name) in known.sources], target_schema=target_schema)
     by_name |= {proposal.name: proposal for proposal in listed}
-    return Discovery(tuple(by_name[table.name] for table in tables), others)
+    return Discovery(tuple(by_name[table.name] for table in tables), others, tuple(failures))
+
+
+def _profiled(
+    conn: psycopg.Connection, tables: Sequence[SurveyedTable], settings: PostgresSettings
+) -> tuple[list[SurveyedTable], list[tuple[SourceName, PgsnowError]]]:
+    """The tables, profiled where that succeeds, and the errors of the others. Raises SourceUnavailable once the
+    connection is lost."""
+    done, failures = [], []
+    for table in tables:
+        try:
+            done.append(profile(conn, table))
+        except Exception as error:  # a failure of one table, of any kind, must not hide the others
+            if conn.closed:
+                raise
+            done.append(table)
+            secrets = [value for _, value in settings.parameters if isinstance(value, Secret)]
+            failures.append((table.name, as_known(error, secrets, str(table.name))))
+    return done, failures
 
 
 def schemas_of(settings: PostgresSettings) -> tuple[str, ...]:

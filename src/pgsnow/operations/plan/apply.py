@@ -28,16 +28,16 @@ from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.planner import prepare, target_of
 from pgsnow.sync.runtime.recorder import Recorder
-from pgsnow.sync.runtime.report import failure_report, locked_report, table_report
+from pgsnow.sync.runtime.report import failure_report, refused_report, table_report
 
 
 def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncReport:
     """Create or alter the targets of these tables for the source's current definition.
 
     Returns one report for each table, whose events name the DDL that was sent. A table is claimed as by a run; if
-    another run holds it, its status is HELD. A table that fails does not affect the others. Idempotent. sync_logs gets
-    a row with status `applied`; checkpoints stay unchanged. Raises ConfigError for an unknown table,
-    SourceUnavailable, LedgerUnavailable, LedgerAccessDenied.
+    another run holds it, its status is LOCKED. A table that fails does not affect the others. Idempotent. sync_logs
+    gets a row with status `applied`; checkpoints stay unchanged. The next tick tries a table that had
+    failed. Raises ConfigError for an unknown table, SourceUnavailable, LedgerUnavailable, LedgerAccessDenied.
     """
     began, started_at, run_id = time.monotonic(), datetime.now(UTC), uuid.uuid4().hex[:16]
     chosen = [table.name for table in config.select(names)]
@@ -51,7 +51,7 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
         claims, refusals = ledger.leases.claim(chosen, run_id=run_id, holder=holder())
         stack.enter_context(Heartbeat(ledger.leases, claims))
         work = _Application(config, settings, ledger, conn)
-        reports = [locked_report(work.progress(refusal.table, run_id), refusal) for refusal in refusals]
+        reports = [refused_report(work.progress(refusal.table, run_id), refusal) for refusal in refusals]
         with ThreadPoolExecutor(config.parallel_tables, thread_name_prefix="pgsnow-apply") as pool:
             reports += pool.map(work.table, claims)
     reports.sort(key=lambda report: chosen.index(report.table))
@@ -82,6 +82,7 @@ class _Application:
         progress = self.progress(claim.table, claim.run_id)
         try:
             self._fit(claim, progress)
+            self._ledger.run_log.try_again(claim)
             report = table_report(progress, Status.APPLIED)
         except Exception as error:  # a failure of one table must not stop the others
             if not isinstance(error, PgsnowError):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
-from pgsnow.model.checkpoint import Checkpoint, VirtualXids
+from pgsnow.model.checkpoint import VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
-from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.ends import Ends
 from pgsnow.operations.plan.result import TablePreview
 from pgsnow.operations.plan.source import Found, SourceInspection
 from pgsnow.operations.plan.target import TargetPreview
@@ -19,8 +21,10 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
-from pgsnow.snowflake.session import connect
 from pgsnow.snowflake.stage.stage import Stages
+from pgsnow.sync.runtime.planner import Planner
+
+QUERY_TAG = "pgsnow:plan"
 
 
 def preview(
@@ -34,8 +38,9 @@ def preview(
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)
     found = _in_source(config, settings, config.select(names or None), full=full_refresh)
-    with connect(settings.snowflake, query_tag="pgsnow:plan") as session:
-        target = TargetPreview(TargetInspector(session), rights_of(session), Stages.of(settings))
+    with Ends(Source(settings.source), settings.snowflake, QUERY_TAG) as ends:
+        inspector = TargetInspector(ends.session())
+        target = TargetPreview(ends, inspector, rights_of(ends.session()), Stages.of(settings), settings)
         return [target.complete(each.preview, each.drift) if each.drift else each.preview for each in found]
 
 
@@ -43,20 +48,15 @@ def _in_source(
     config: SyncConfig, settings: Settings, tables: Sequence[TableConfig], *, full: bool
 ) -> list[Found]:
     ledger, source = Ledger(settings.ledger, config.ledger_schema), Source(settings.source)
-    try:
-        checkpoints: dict[str, Checkpoint] = unless_missing(ledger.checkpoints.all, {})
-        sources: dict[str, SourceDefinition] = unless_missing(ledger.checkpoints.source_definitions, {})
+    with closing(ledger), closing(source), Ends(source, settings.snowflake, QUERY_TAG) as ends:
+        known: dict[str, Remembered] = unless_missing(ledger.checkpoints.remembered, {})
         listing = unless_missing(
             lambda: ledger.checkpoints.virtual_xids(settings.source.display), VirtualXids()
         )
-        with source.connect() as conn:
-            horizon, _ = take_horizon(conn, listing)
-            sizes = access(conn, {table.source: table.watermark_column for table in tables})
-            surveyed = survey_of(conn, [table.source for table in tables])
-            inspection = SourceInspection(
-                conn, horizon, checkpoints, sources, sizes, settings.snowflake, full, surveyed
-            )
-            return [inspection.begin(table) for table in tables]
-    finally:
-        source.close()
-        ledger.close()
+        conn = ends.postgres()
+        horizon, _ = take_horizon(conn, listing)
+        sizes = access(conn, {table.source: table.watermark_column for table in tables})
+        surveyed = survey_of(conn, [table.source for table in tables])
+        planner = Planner(settings.snowflake)
+        inspection = SourceInspection(ends, planner, horizon, known, sizes, settings, full, surveyed)
+        return [inspection.begin(table) for table in tables]

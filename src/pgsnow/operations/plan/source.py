@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-import psycopg
-
-from pgsnow.model.checkpoint import Checkpoint, Horizon
+from pgsnow.ledger.checkpoints import Remembered
+from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.counted import counted
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
-from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.definition_diff import followed_note
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.settings.settings import SnowflakeSettings
+from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import SourceName
+from pgsnow.operations.ends import Ends, as_known
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
-from pgsnow.postgres.catalog.describe import describe
-from pgsnow.postgres.catalog.obstacles import try_read
+from pgsnow.operations.preconditions import ready_to_read
 from pgsnow.postgres.catalog.privileges import Access
-from pgsnow.postgres.incremental.probe import Probe, probe
+from pgsnow.postgres.incremental.probe import Probe
 from pgsnow.postgres.incremental.strategy import why_mode
-from pgsnow.sync.runtime.planner import prepare, target_of
+from pgsnow.sync.runtime.planner import Planner, target_of
 
 UNKNOWN = Access(None, None, ())
 
@@ -43,30 +41,28 @@ class Found:
 class SourceInspection:
     """Inspects tables one by one. full: as a full refresh would."""
 
-    conn: psycopg.Connection[Any]
+    ends: Ends
+    planner: Planner
     horizon: Horizon
-    checkpoints: Mapping[str, Checkpoint]
-    known: Mapping[str, SourceDefinition]
+    known: Mapping[str, Remembered]
     access: Mapping[SourceName, Access]
-    settings: SnowflakeSettings
+    settings: Settings
     full: bool
     surveyed: Mapping[SourceName, SurveyedTable]
 
     def begin(self, table: TableConfig) -> Found:
-        """Raises SourceUnavailable alone; what stops the table is in its preview."""
+        """Inspect one table. An error that stops it is in its preview."""
         found = self._empty(table)
-        known = self.known.get(table.name)
+        known = self.known.get(table.name, Remembered())
         try:
-            drift = prepare(table, describe(self.conn, table.source), self.settings, known).drift
-            plan = drift.plan
-            try_read(self.conn, plan)
-            seen = probe(self.conn, plan, self.checkpoints.get(table.name), self.horizon)
-        except PgsnowError as error:
-            return Found(found.stopped(error), None)
+            ready = ready_to_read(self.ends.postgres(), self.planner, table, known, self.horizon)
+        except Exception as error:  # a failure of one table, of any kind, must not hide the others
+            return Found(found.stopped(as_known(error, self.settings.secrets(), table.name)), None)
+        plan, drift, seen = ready.plan, ready.drift, ready.probe
         mode = seen.point.mode
         preview = replace(
             found,
-            changes=(*_configured(known, plan), *drift.sentences),
+            changes=(*_configured(known.definition, plan), *drift.sentences),
             reads=self._reads(seen, drift),
             mode=str(mode),
             mode_reason=why_mode(plan, mode),
@@ -79,7 +75,7 @@ class SourceInspection:
         known = self.access.get(table.source, UNKNOWN)
         return TablePreview(
             table.name,
-            str(target_of(table, self.settings)),
+            str(target_of(table, self.settings.snowflake)),
             grants=tuple(Grant(Side.SOURCE, statement) for statement in known.grants),
             manual=table.schema_changes is SchemaChanges.MANUAL,
             load=str(table.load),
@@ -92,7 +88,7 @@ class SourceInspection:
         if reason is not None:
             return f"{EVERYTHING}: {reason}"
         if drift.whole_leaves:
-            return f"{CHANGES}, and every row of {len(drift.whole_leaves)} new partitions"
+            return f"{CHANGES}, and every row of {counted(len(drift.whole_leaves), 'new partition')}"
         return CHANGES if seen.busy or drift.has_work else NOTHING
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from pgsnow.model.batch import LoadBatch, PartFile
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.duration import format_duration
-from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.settings.settings import Settings
+from pgsnow.operations.ends import Ends, as_known
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
+from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
 from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
@@ -36,21 +38,24 @@ GONE = f"{EVERYTHING}: the target is gone"
 
 @dataclass(frozen=True, slots=True)
 class TargetPreview:
-    """Previews targets one by one, over one session."""
+    """Previews targets one by one."""
 
+    ends: Ends
     inspector: TargetInspector
     rights: Rights
     stages: Stages
+    settings: Settings
 
     def complete(self, preview: TablePreview, drift: Drift) -> TablePreview:
-        """The preview with all that Snowflake knows. Raises TargetUnavailable and the like; an error that stops the
-        table is in its preview."""
+        """The preview with all that Snowflake knows; an error that stops the table is in it."""
         plan = drift.plan
         try:
-            required = self.inspector.required(plan, drift.all_actions, relaxed=drift.replace)
-            lacking = self._lacking(plan, required)
-        except PgsnowError as error:
-            return preview.stopped(error)
+            self.inspector.session = self.ends.session()
+            required = ready_to_load(self.inspector, drift, approved=True)
+            lacks = lacking(self.rights, self.inspector, plan, required)
+        except Exception as error:  # as in SourceInspection
+            self.ends.after(error)
+            return preview.stopped(as_known(error, self.settings.secrets(), plan.config.name))
         reads = preview.reads if required.exists or preview.reads.startswith(EVERYTHING) else GONE
         stage = self.stages.serving(plan.config.load)
         return replace(
@@ -58,21 +63,13 @@ class TargetPreview:
             reads=reads,
             action=_action(required),
             ddl=required.statements,
-            grants=(*preview.grants, *lacking),
+            grants=(
+                *preview.grants,
+                *(Grant(Side.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
+            ),
             tick=_tick(plan, stage),
             first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
         )
-
-    def _lacking(self, plan: TablePlan, required: RequiredDdl) -> list[Grant]:
-        """Privileges that the role lacks. None where the role's grants are not known: `pgsnow check` says so."""
-        if self.rights.grants is None:
-            return []
-        if required.exists:
-            lack = self.rights.lacking_on(plan.target, alter=bool(required.statements))
-        else:
-            there = self.inspector.sees_schema(plan.target)
-            lack = self.rights.lacking_in(plan.target, schema_there=there)
-        return [Grant(Side.SNOWFLAKE, lack.statement, lack.certain)] if lack is not None else []
 
 
 def _action(required: RequiredDdl) -> Action:
@@ -119,7 +116,7 @@ def _put_in_place(content: Content) -> tuple[str, ...]:
     """The statements that load the collected rows into the target. Columns of the target that neither the source nor
     pgsnow fills are left out."""
     if content.plan.config.mode is TableMode.APPEND:
-        return _texts(append_steps(content))
+        return _texts(append_steps(content, 0))
     describe, stage = sql.describe_table(content.plan.target), sql.create_stage(content.plan.target)
     return (describe, stage, describe, *_texts(replace_steps(content, ())))
 

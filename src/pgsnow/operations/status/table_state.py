@@ -60,9 +60,7 @@ def health_of(
             else TableHealth(HealthState.NEVER)
         )
     if row.last_status == Status.ERROR:
-        return TableHealth(
-            HealthState.FAILED, (row.last_error or "").splitlines()[0] if row.last_error else ""
-        )
+        return TableHealth(HealthState.FAILED, _failure(row, now))
     if row.lease_holder:
         return TableHealth(HealthState.RUNNING, _backfill(row))
     silent = (_aware(now) - _aware(row.last_run)).total_seconds()
@@ -80,6 +78,18 @@ def health_of(
         return TableHealth(HealthState.PARTIAL, f"{rows} rejected{_stale(row)}: pgsnow errors list")
     state = HealthState.IDLE if row.last_status == Status.IDLE else HealthState.SYNCED
     return TableHealth(state, _staged(row))
+
+
+def _failure(row: WatermarkRow, now: datetime) -> str:
+    """The error; after several failures also their number and the time until scheduled runs try again."""
+    error = row.last_error.splitlines()[0] if row.last_error else ""
+    if row.next_attempt is None:
+        return error
+    left = approximate_duration(max(0.0, (_aware(row.next_attempt) - _aware(now)).total_seconds()))
+    return (
+        f"{error} (failed {row.consecutive_failures} times in a row: next attempt in {left};"
+        f" at once with pgsnow run --select {row.source_table})"
+    )
 
 
 def _stale(row: WatermarkRow) -> str:

@@ -50,6 +50,8 @@ class TableStatus:
             "last_success": row and row.last_success,
             "last_status": row and row.last_status,
             "last_error": row and row.last_error,
+            "consecutive_failures": row.consecutive_failures if row else 0,
+            "next_attempt": row and row.next_attempt,
             "last_watermark": row and row.last_watermark,
             "rows_processed": row.rows_processed if row else 0,
             "open_errors": row.open_errors if row else 0,

@@ -34,6 +34,32 @@ def from_snowflake(field: Field, value: Any) -> Any:
     return _VALUE[_kind(field)](value)
 
 
+def plain(value: Any) -> Any:
+    """A canonical value as people and JSON write it: numbers without an exponent, bytes in hexadecimal, JSON values as
+    JSON text."""
+    if isinstance(value, tuple) and len(value) == 2 and value[0] in ("unparsable", "overflow"):
+        return value[1]
+    if isinstance(value, tuple):
+        return json.dumps(_as_json(value), ensure_ascii=False, default=str)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (bytes, bytearray)):
+        return f"\\x{value.hex()}"
+    return value.isoformat(" ") if isinstance(value, datetime) else value
+
+
+def _as_json(value: tuple[str, Any]) -> Any:
+    """The JSON value of what `_json_value` made of one. A number becomes a float if no integer equals it."""
+    kind, held = value
+    if kind == "object":
+        return {key: _as_json(item) for key, item in held}
+    if kind == "array":
+        return [_as_json(item) for item in held]
+    if kind == "number":
+        return int(held) if held == held.to_integral_value() else float(held)
+    return held
+
+
 def _kind(field: Field) -> str:
     return field.type.snowflake.partition("(")[0]
 

@@ -18,6 +18,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.read.as_text import read_text
 from pgsnow.postgres.read.reader import open_reader
+from pgsnow.sync.pipeline.confidential import ConfidentialColumns
 from pgsnow.sync.pipeline.row_keys import Items, items_of, key_of
 from pgsnow.sync.runtime.planner import Prepared
 
@@ -72,6 +73,7 @@ def _transformed(
 def _without(page: Page, plan: TablePlan, bad: KeyItems) -> Any:
     if not bad or not plan.pk:
         return page.rows
-    pk = plan.pk
-    good = [at for at in range(page.rows.num_rows) if items_of(key_of(page.rows, at, pk)) not in bad]
+    pk, rule = plan.pk, plan.config.transform
+    stored = (lambda key: key) if rule is None else ConfidentialColumns(rule).key
+    good = [at for at in range(page.rows.num_rows) if items_of(stored(key_of(page.rows, at, pk))) not in bad]
     return page.rows.take(good)

@@ -8,73 +8,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import psycopg
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
-from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.plan import TablePlan
+from pgsnow.operations.ends import Ends, as_known
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.source_rows import Expected, Row, expected_rows
 from pgsnow.operations.verify.target_rows import TargetRows
+from pgsnow.operations.verify.verdict import Difference, Verdict
 from pgsnow.postgres.catalog.obstacles import try_read
-from pgsnow.snowflake.query import select_all
+from pgsnow.snowflake.load.duplicates import identity_of
+from pgsnow.snowflake.query import select_all, select_columns
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.schema.target_table import describe
-from pgsnow.snowflake.session import Session, connect
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.pipeline.row_keys import items_of
+from pgsnow.sync.runtime.planner import target_of
 
 PAGE = 2_000
 """Rows compared at a time."""
-SHOWN = 20
-"""Differences kept for each table; further ones are only counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One difference. kind: missing (not in the target), ghost (not in the source), duplicate (twice in the
-    target), value (`column` differs) or stale (the target has an older version of a rejected row; `reason`: why it was
-    rejected)."""
-
-    kind: str
-    key: tuple[Any, ...]
-    column: str | None = None
-    source: Any = None
-    target: Any = None
-    reason: str | None = None
-
-
-@dataclass(slots=True)
-class Verdict:
-    """Result of the comparison of one table."""
-
-    table: str
-    target: str
-    source_rows: int = 0
-    target_rows: int = 0
-    quarantined: int = 0
-    """Rows with an open entry in sync_errors. They are not expected in the target."""
-    stale: int = 0
-    """Those of which the target has an older version, which are differences."""
-    staged: int = 0
-    """Rows that are staged and not loaded yet, which count as differences."""
-    difference_count: int = 0
-    differences: list[Difference] = field(default_factory=list)
-
-    @property
-    def equal(self) -> bool:
-        return self.difference_count == 0
-
-    def note(self, difference: Difference) -> None:
-        self.difference_count += 1
-        if len(self.differences) < SHOWN:
-            self.differences.append(difference)
 
 
 class Comparison:
@@ -107,19 +66,28 @@ class Comparison:
         return self.verdict
 
     def of_bags(self) -> Verdict:
-        """Compare rows without a key: the target must hold each row as often as the source (with mode append:
-        at least as often). A difference holds the whole row. Both sides are held in memory."""
-        output, more = self._plan.output, self._plan.config.mode is TableMode.APPEND
+        """Compare rows without a key: the target must hold each row as often as the source (with mode append: at least
+        as often, and no row with the identity of another). A difference holds the whole row. Both sides are held in
+        memory."""
+        plan = self._plan
+        output, more = plan.output, plan.config.mode is TableMode.APPEND
+        names = identity_of(plan) if more else ()
         wanted: Counter[Row] = Counter()
         for page in self._expected(PAGE):
             self.verdict.source_rows += len(page)
             wanted.update(self._fit(row) for row in page)
-        for row in select_all(self._session, self._plan.target, output):
+        known, seen = set(wanted), set[Row]()
+        for row in select_columns(self._session, plan.target, [*(f.target for f in output), *names]):
             self.verdict.target_rows += 1
-            value = tuple(from_snowflake(f, v) for f, v in zip(output, row, strict=True))
+            value = tuple(from_snowflake(f, v) for f, v in zip(output, row, strict=False))
+            identity = row[len(output) :]
+            if more and identity in seen and None not in identity:
+                self.verdict.note(Difference("duplicate", value))
+                continue
+            seen.add(identity)
             wanted[value] -= 1
             if wanted[value] < 0 and not more:
-                self.verdict.note(Difference("ghost", value))
+                self.verdict.note(Difference("duplicate" if value in known else "ghost", value))
         for row in wanted.elements():  # rows that the target holds less often
             self.verdict.note(Difference("missing", row))
         return self.verdict
@@ -177,39 +145,59 @@ class Comparison:
 
 def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]:
     """Compare these tables (all enabled ones by default). Writes nothing, except that a table without differences is
-    no longer `unverified` in the ledger.
+    no longer `unverified` in the ledger. A table that cannot be compared has its error; the others are compared.
 
-    Raises the error that stops a comparison: SourceUnavailable, TargetUnavailable, SourceTableMissing …
+    Raises ConfigError for an unknown table, and the error of an end that does not answer at all: SourceUnavailable,
+    TargetUnavailable, LedgerUnavailable …
     """
     chosen = engine.config.select(tables)
-    tag = "pgsnow:verify"
     before: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     doubts = {row.source_table: row.unverified for row in before}
-    with engine.source.connect() as conn, connect(engine.settings.snowflake, query_tag=tag) as session:
-        verdicts = [_verify_one(engine, engine.config.table(table.name), conn, session) for table in chosen]
+    with Ends(engine.source, engine.settings.snowflake, "pgsnow:verify") as ends:
+        ends.postgres()
+        ends.session()
+        verdicts = [_guarded(engine, table, ends) for table in chosen]
     rows: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     waiting = {row.source_table: row.staged_rows for row in rows}
     for verdict in verdicts:
         verdict.staged = waiting.get(verdict.table, 0)
         if verdict.equal and (why := doubts.get(verdict.table)):
             engine.ledger.checkpoints.verified(verdict.table, why)
+            verdict.was_unverified = why
     return verdicts
 
 
+def _guarded(engine: Engine, table: TableConfig, ends: Ends) -> Verdict:
+    """The table's verdict; with its error if it cannot be compared."""
+    try:
+        return _verify_one(engine, table, ends.postgres(), ends.session())
+    except Exception as error:  # a failure of one table, of any kind, must not hide the result of the others
+        ends.after(error)
+        known = as_known(error, engine.settings.secrets(), table.name)
+        target = str(target_of(table, engine.settings.snowflake))
+        return Verdict(table.name, target, error=str(known), advice=known.advice or None)
+
+
 def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, session: Session) -> Verdict:
-    sources: dict[str, SourceDefinition] = unless_missing(engine.ledger.checkpoints.source_definitions, {})
-    prepared = engine.planner.plan(conn, table, None, sources.get(table.name))
-    try_read(conn, prepared.plan)
+    states: dict[str, Remembered] = unless_missing(engine.ledger.checkpoints.remembered, {})
+    known = states.get(table.name, Remembered())  # with JSON that is damaged, no definition
+    prepared = engine.planner.plan(conn, table, None, known.definition)
+    plan = prepared.plan
+    try_read(conn, plan)
     reasons = engine.ledger.rejected_rows.open_reasons(table.name)
     bad = {items_of(key): reason for key, reason in reasons}
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)
-    there = describe(session, prepared.plan.target) or []
-    limits = limits_of({column.name: column.kind for column in there}, prepared.plan.output)
-    comparison = Comparison(prepared.plan, expected, session, limits)
-    try:
-        verdict = comparison.run(left_out) if prepared.plan.target_key else comparison.of_bags()
-    except TargetMissing:
-        comparison.verdict.note(Difference("missing", (str(prepared.plan.target),)))
-        return comparison.verdict
+    there = describe(session, plan.target) or []
+    limits = limits_of({column.name: column.kind for column in there}, plan.output)
+    comparison = Comparison(plan, expected, session, limits)
+    verdict = comparison.verdict
+    verdict.identified, verdict.whole = bool(identity_of(plan)), plan.whole
     verdict.quarantined = len(bad)
+    try:
+        if plan.target_key:
+            comparison.run(left_out)
+        else:
+            comparison.of_bags()
+    except TargetMissing:
+        verdict.note(Difference("missing", (str(plan.target),)))
     return verdict

@@ -45,7 +45,8 @@ join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 order by c.oid;
 
 -- name: type_parts
--- What the types in `roots` are made of: the base of a domain, the elements of an array, the attributes of a composite.
+-- What the types in `roots` are made of: the base of a domain, the elements of an array, the bounds of a range or
+-- multirange, the attributes of a composite. (As JSON, because rngmultitypid is new in PostgreSQL 14.)
 -- labels: of enums their labels, of composites each attribute and its type, those of parts with the path to them.
 parts(root, path, type) as materialized (
     select roots.type, '' collate "C", roots.type from roots
@@ -57,6 +58,10 @@ parts(root, path, type) as materialized (
         select parts.path, t.typbasetype where t.typtype = 'd'
         union all
         select parts.path, t.typelem where t.typcategory = 'A' and t.typelem <> 0
+        union all
+        select parts.path, r.rngsubtype from pg_catalog.pg_range r
+        where t.typtype = 'r' and r.rngtypid = parts.type
+           or t.typtype = 'm' and pg_catalog.to_jsonb(r) ->> 'rngmultitypid' = parts.type::text
         union all
         select parts.path || a.attname || '.', a.atttypid
         from pg_catalog.pg_attribute a

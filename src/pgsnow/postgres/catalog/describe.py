@@ -122,6 +122,7 @@ def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> 
     """A text for each table that exists, which changes when anything changes that `describe` returns, except sizes and
     names of leaves. One statement for all tables. Raises SourceUnavailable."""
     wanted = {(name.schema, name.table): name for name in names}
+    names = [*wanted.values()]  # a table may have two targets, and its definition would be listed twice
     with translating():
         try:
             rows = conn.execute(text_of(fingerprints_query(names)).encode()).fetchall()

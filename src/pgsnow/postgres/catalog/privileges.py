@@ -35,7 +35,8 @@ class Access:
 def access(
     conn: psycopg.Connection[Any], watermarks: Mapping[SourceName, str | None]
 ) -> dict[SourceName, Access]:
-    """Access by table; tables that do not exist are left out. The role must be able to read the sequence of an integer
+    """Access by table; tables that do not exist are left out, and so are those that another
+    session keeps locked. The role must be able to read the sequence of an integer
     watermark (otherwise the table is read in xmin mode, at a higher cost).
 
     Raises SourceUnavailable.
@@ -49,9 +50,8 @@ def access(
         try:
             with any_bytes(conn), conn.cursor(row_factory=dict_row) as cursor:
                 rows = cursor.execute(_QUERY, given).fetchall()
-        except (
-            psycopg.errors.UntranslatableCharacter
-        ):  # in a name, which cannot exist in this database's encoding
+        except (psycopg.errors.UntranslatableCharacter, psycopg.errors.LockNotAvailable):
+            # In a name, which cannot exist in this database's encoding; or the size of a table that is locked.
             if len(watermarks) < 2:
                 return {}
             each = (access(conn, {name: column}) for name, column in watermarks.items())

@@ -10,7 +10,6 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.discovery.watermark_choice import INTEGERS, is_set_at_insert
-from pgsnow.model.errors import TableError
 from pgsnow.model.plan import WATERMARK_TYPES
 from pgsnow.model.types.type_rules import is_unbounded
 from pgsnow.postgres.errors import translating
@@ -29,7 +28,7 @@ def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTabl
     number of distinct values, the share of rows that are not below the row before them, and how it compares with the
     time of the insert; and the digits of numeric columns without precision. Reads the whole table once.
 
-    A table that cannot be read is returned unchanged. Raises SourceUnavailable.
+    A table that the role may not read is returned unchanged. Raises SourceUnavailable, SourceQueryFailed.
     """
     if (
         table.source.relkind not in "rp"
@@ -40,13 +39,10 @@ def profile(conn: psycopg.Connection[Any], table: SurveyedTable) -> SurveyedTabl
     readable = [column for column in table.source.columns if table.source.may_read(column.name)]
     columns = [column.name for column in readable if column.type_name in WATERMARK_TYPES]
     numbers = [column.name for column in readable if is_unbounded(column)]
-    try:
-        with translating(str(table.name)), conn.transaction():
-            conn.execute(IN_ORDER)
-            [(size,)] = conn.execute(_size(table)).fetchall()
-            [counted] = conn.execute(_counts(table, columns, numbers)).fetchall()
-    except TableError:
-        return table
+    with translating(str(table.name)), conn.transaction():
+        conn.execute(IN_ORDER)
+        [(size,)] = conn.execute(_size(table)).fetchall()
+        [counted] = conn.execute(_counts(table, columns, numbers)).fetchall()
     rows, transactions, *figures = counted
     facts = dict(table.facts)
     for column in columns:

@@ -187,13 +187,15 @@ def audit_if_due(
     result = audit(conn, plan, checkpoint)
     column, finding = plan.watermark_column.name, None
     if result.late_rows:
+        rows = "1 row has" if result.late_rows == 1 else f"{result.late_rows} rows have"
         finding = (
-            f"{result.late_rows} rows have a {column} from before their transaction began, so it cannot"
+            f"{rows} a {column} from before their transaction began, so it cannot"
             " be trusted; they are read now, and the table is read by transaction id (xmin) from here on"
         )
     elif result.doubtful_rows:
+        rows = "1 row is" if result.doubtful_rows == 1 else f"{result.doubtful_rows} rows are"
         finding = (
-            f"{result.doubtful_rows} rows are read again: their {column} is older than a read that may not have seen"
+            f"{rows} read again: their {column} is older than a read that may not have seen"
             " their transaction (a savepoint, or a transaction that waited before it wrote)"
         )
     return after_audit(checkpoint, result), finding

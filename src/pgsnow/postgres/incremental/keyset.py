@@ -25,9 +25,11 @@ def has_order(plan: TablePlan) -> Composed:
 
 def beyond(plan: TablePlan, cursor: Cursor | None) -> Composable:
     """A condition: the row comes after the cursor. Its values are untyped literals, so Postgres reads them as the
-    columns' types."""
+    columns' types. A cursor of a watermark alone stands before all rows with it."""
     after = None
-    if cursor is not None:
+    if cursor is not None and len(cursor) == 1:
+        after = SQL("{} >= {}").format(sql.watermark(plan), sql.literal(cursor[0]))
+    elif cursor is not None:
         after = SQL("({}) > ({})").format(
             SQL(", ").join(order_columns(plan)), SQL(", ").join(sql.literal(value) for value in cursor)
         )

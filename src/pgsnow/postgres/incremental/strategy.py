@@ -35,6 +35,7 @@ from pgsnow.postgres.incremental.window import (
 )
 
 CONTENT_CHANGED = "the content changed"
+SET_TO_NULL = "last_watermark in sync_watermarks was set to NULL by hand"
 _MODES = {
     LateRows.LOSSLESS: (ReadMode.WATERMARK, ReadMode.XMIN),
     LateRows.LOOKBACK: (ReadMode.LOOKBACK,),
@@ -127,6 +128,10 @@ def choose_strategy(
 
             window, reason, kept_until = after_restart(fetch, mode, window, checkpoint, horizon)
             reason = LOG_WENT_BACK if restarted else reason
+        if checkpoint.reset_to is not None:
+            from pgsnow.postgres.incremental.reset import from_watermark  # rare
+
+            window = from_watermark(window, checkpoint.reset_to)
     return ReadStrategy(
         mode, plan.shape, reason, window, sequence, kept_until, audit_every=plan.config.audit_every
     )
@@ -201,6 +206,8 @@ def reason_to_read_all(plan: TablePlan, checkpoint: Checkpoint | None, horizon: 
         return "first read"
     if broken := break_in_history(checkpoint, horizon):
         return broken
+    if checkpoint.reset_to == "":
+        return SET_TO_NULL
     if checkpoint.shape not in (None, plan.shape, plan.older_shape):
         return "the configuration changed"
     # A lossless checkpoint has missed nothing, so a lookback may continue from it.

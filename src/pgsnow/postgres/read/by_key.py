@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -42,6 +43,18 @@ def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[
             )
             for batch in snap.batches(query):
                 yield from converter.convert(batch).pages(plan)
+
+
+def read_all_keys(source: Source, plan: TablePlan) -> Iterator[Page]:
+    """The key columns of all rows as they are now, whatever `where:` says. Raises what `read_keys` raises."""
+    plan = replace(plan, fields=plan.key)
+    with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+        converter = Converter(plan, checks_text=snap.unchecked_text)
+        query = SQL("select {} from {}").format(
+            select_list(plan, guard=snap.may_hold_oversize), from_clause(plan, guard=snap.may_hold_oversize)
+        )
+        for batch in snap.batches(query):
+            yield from converter.convert(batch).pages(plan)
 
 
 def payloads(

@@ -41,5 +41,6 @@ def deferred_steps(
 
 
 def _all_rows(batch: StagedBatch) -> RowsLoaded:
-    message = f"{batch.layout.target}: batch {batch.batch} was staged with {batch.rows} rows, Snowflake found"
+    rows = f"{batch.rows} row{'s' * (batch.rows != 1)}"
+    message = f"{batch.layout.target}: batch {batch.batch} was staged with {rows}, Snowflake found"
     return RowsLoaded(batch.rows, message, StagedRowsLost)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import TableMode
+from pgsnow.model.counted import counted
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import UNPROVEN
-from pgsnow.snowflake.schema.target_table import describe
+from pgsnow.snowflake.load.duplicates import remove_surplus
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
@@ -55,7 +56,7 @@ def copy_steps(
     which rows are in the table. Not idempotent: see `has_come_through`.
     """
     filled = ((FENCE_COLUMN, str(batch.fence)), *audited)
-    message = f"{into}: batch {batch.batch} has {batch.rows} rows, Snowflake loaded"
+    message = f"{into}: batch {batch.batch} has {batch.rows} row{'s' * (batch.rows != 1)}, Snowflake loaded"
     copy = copy_sql.copy_into_target(into, plan.output, filled, origin)
     return (
         *stage.put(into, batch.batch, [part.path for part in batch.parts] if parts is None else parts),
@@ -100,23 +101,14 @@ def remove_duplicates(
     if not_after is not None and not has_no_older_row(session, plan.target, not_after):
         # The COPY of a worker that has lost the table may commit late, after rows with the same keys were merged.
         late = _delete_overtaken(session, plan, since=not_after + 1) if can_copy_directly(plan) else 0
-        return [f"removed {late} late rows of abandoned load attempts"] if late else []
+        return [f"removed {counted(late, 'late row')} of abandoned load attempts"] if late else []
     events = []
     if gone := delete_attempts(session, plan.target, given_up):
-        events.append(f"deleted {gone} rows of abandoned load attempts")
-    if gone := _keep_one_a_key(session, plan):
-        events.append(f"removed {gone} duplicates of rows that moved while they were read")
+        events.append(f"deleted {counted(gone, 'row')} of abandoned load attempts")
+    twice = session.execute(copy_sql.any_twice(plan.target, plan.key)).rows
+    if twice and (gone := remove_surplus(session, plan)):
+        events.append(f"removed {counted(gone, 'duplicate')} of rows that moved while they were read")
     return events
-
-
-def _keep_one_a_key(session: Session, plan: TablePlan) -> int:
-    """Remove rows whose key also exists in a newer attempt, for batches of several snapshots; returns how many."""
-    if not session.execute(copy_sql.any_twice(plan.target, plan.key)).rows:
-        return 0
-    ((before,),) = session.execute(sql.count(plan.target)).rows
-    columns = [column.name for column in describe(session, plan.target) or [] if not column.computed]
-    kept = session.execute(copy_sql.keep_one_a_key(plan.target, columns, plan.key))
-    return int(before) - number_in(kept, "number of rows inserted")
 
 
 def _delete_overtaken(session: Session, plan: TablePlan, since: int) -> int:

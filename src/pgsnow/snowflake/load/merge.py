@@ -92,5 +92,5 @@ def cleanup_steps(
 
 
 def _all_rows(target: TargetName, batch: LoadBatch, column: str | None = "rows_loaded") -> RowsLoaded:
-    message = f"{target}: batch {batch.batch} has {batch.rows} rows, Snowflake loaded"
+    message = f"{target}: batch {batch.batch} has {batch.rows} row{'s' * (batch.rows != 1)}, Snowflake loaded"
     return RowsLoaded(batch.rows, message, column=column)

@@ -94,11 +94,19 @@ def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = N
     return (SqlStatement(text, REPLACE, proof),)
 
 
-def append_steps(content: Content) -> tuple[Step, ...]:
-    """Add staged rows that the target does not have; nothing else is changed. Idempotent."""
+def append_steps(content: Content, rows: int) -> tuple[Step, ...]:
+    """Add staged rows that the target does not have; nothing else is changed. Idempotent.
+
+    rows: number of rows that were read. Raises LoadMismatch, before any change, if another number is staged: equal rows
+    are told apart by a number only, so rows that a late COPY has staged twice would be added.
+    """
     plan = content.plan
     text = replace_sql.append(plan.target, content.batch, plan.output, content.filled)
-    return (SqlStatement(text, MERGE),)
+    staged = RowsLoaded(rows, f"{plan.target}: {rows} rows were read; rows that were staged and loaded")
+    return (
+        SqlStatement(replace_sql.count_staged(plan.target, content.batch), proof=staged),
+        SqlStatement(text, MERGE),
+    )
 
 
 def foreign_columns(plan: TablePlan, there: Sequence[TargetColumn] | None) -> list[str]:

@@ -14,7 +14,13 @@ from pgsnow.model.errors import (
     TargetQueryFailed,
 )
 from pgsnow.model.table import TargetName
-from pgsnow.snowflake.schema.target_table import Shape, describe, target_state
+from pgsnow.snowflake.schema.target_table import (
+    Shape,
+    describe,
+    refuse_other_kinds,
+    require_database,
+    target_state,
+)
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
@@ -29,22 +35,29 @@ def create(session: Session, shape: Shape) -> bool:
     """Create the target, which the role does not see; False: another session has created it in the meantime.
 
     Creates the schema only if creating the table fails: a role may own a schema without the right to create one. Raises
-    TargetAccessDenied if the target exists and the role may not see it, or may not create it; TargetConflict if its
-    name belongs to something else.
+    TargetAccessDenied if the target exists and the role may not see it, or may not create it; TargetMissing if there is
+    no such database; TargetConflict if its name belongs to something else.
     """
     try:
-        try:
-            session.execute(shape.create_table)
-        except TargetMissing:
-            session.execute(sql.create_schema(shape.target))
-            session.execute(shape.create_table)
-    except (AccessDenied, TargetMissing) as denied:
+        return _create(session, shape)
+    except AccessDenied as denied:
         raise _hidden(shape.target, denied) from denied
+    except TargetMissing:
+        raise
     except TargetQueryFailed as refused:
         if refused.code != EXISTS_ALREADY:
             raise
         _require_table(session, shape.target, refused)
         return False
+
+
+def _create(session: Session, shape: Shape) -> bool:
+    try:
+        session.execute(shape.create_table)
+    except TargetMissing:
+        require_database(session, shape.target)
+        session.execute(sql.create_schema(shape.target))
+        session.execute(shape.create_table)
     return True
 
 
@@ -72,6 +85,7 @@ def _require_table(session: Session, target: TargetName, refused: TargetQueryFai
         return
     if describe(session, target) is None:
         raise _hidden(target, refused)
+    refuse_other_kinds(session, target)
     raise TargetConflict(
         f"{target} is not a table",
         advice="Drop or rename the view (or what else has this name), or name another `target:`.",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pgsnow.model.errors import TargetMissing
+from pgsnow.model.errors import SchemaChangePending, TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import KnownTarget, TargetName
 from pgsnow.snowflake.names import STAGE, quote, schema_of, text
 from pgsnow.snowflake.query import count_rows
 from pgsnow.snowflake.schema.evolve import evolution
-from pgsnow.snowflake.schema.target_table import LOST, Shape, describe, target_state
+from pgsnow.snowflake.schema.target_table import (
+    LOST,
+    Shape,
+    describe,
+    refuse_other_kinds,
+    require_database,
+    schemas_of,
+    target_state,
+)
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
 
@@ -43,27 +51,29 @@ class TargetInspector:
         """The statements that a run would send now to execute the actions and to make the target fit. Sends none of
         them.
 
-        relaxed: as in `Shape.alterations`. Raises TargetConflict.
+        relaxed: as in `Shape.alterations`. Raises TargetConflict; TargetMissing if the database does not exist.
         """
         shape = Shape.of(plan)
         there = describe(self.session, plan.target)
         if there is None:
             statements = [*self._schema(plan.target), shape.create_table]
         else:
+            refuse_other_kinds(self.session, plan.target)
             evolved = evolution(plan.target, actions, there)
             fit = shape.alterations(evolved.columns, relaxed=relaxed)
             statements = [change.statement for change in (*evolved.changes, *fit.changes)]
         return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)))
 
-    def difference(self, plan: TablePlan, known: KnownTarget) -> str | None:
+    def difference(self, plan: TablePlan, known: KnownTarget, altered: Collection[str] = ()) -> str | None:
         """A sentence about why the target is not as it was after the last load, as the next run would find; None: it
-        is, or there is none that the role sees."""
+        is, or there is none that the role sees. altered: columns that the run alters itself."""
         state = target_state(self.session, plan.target)
         if state is None:
             return None
         if known.rows not in (None, state.rows):
             state = replace(state, rows=count_rows(self.session, plan.target))
-        lost = Shape.of(plan).lost_columns(known.columns, describe(self.session, plan.target) or ())
+        loaded = {name: kind for name, kind in known.columns.items() if name not in altered}
+        lost = Shape.of(plan).lost_columns(loaded, describe(self.session, plan.target) or ())
         return known.difference(state) or (LOST.format(", ".join(lost)) if lost else None)
 
     def sees_schema(self, target: TargetName) -> bool:
@@ -74,29 +84,31 @@ class TargetInspector:
 
     def _schema(self, target: TargetName) -> Iterator[str]:
         if not self.sees_schema(target) and schema_of(target) not in self._created:
+            require_database(self.session, target)
             self._created.add(schema_of(target))
             yield sql.create_schema(target)
+
+    def has_stage(self, target: TargetName) -> bool:
+        """True if pgsnow's stage exists in the target's schema and the role can see it."""
+        try:
+            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {schema_of(target)}")
+        except TargetMissing:
+            return False
+        return STAGE in shown.column("name")
 
     def _stage(self, target: TargetName) -> Iterator[str]:
         where = schema_of(target)
         if where in self._stages:
             return
         self._stages.add(where)
-        try:
-            shown = self.session.execute(f"SHOW STAGES LIKE {text(STAGE)} IN SCHEMA {where}")
-            names = shown.column("name")
-        except TargetMissing:
-            names = []
-        if STAGE not in names:
+        if not self.has_stage(target):
             yield sql.create_stage(target)
 
 
-def schemas_of(session: Session, database: str) -> frozenset[str]:
-    """The schemas that the role can see; empty if the database does not exist (every one has INFORMATION_SCHEMA)."""
-    try:
-        return frozenset(session.execute(f"SHOW SCHEMAS IN DATABASE {quote(database)}").column("name"))
-    except TargetMissing:
-        return frozenset()
+def require_approval(table: str, statements: Sequence[str]) -> None:
+    """With `schema_changes: manual`, only `pgsnow apply` may send DDL. Raises SchemaChangePending if there is any."""
+    if statements:
+        raise SchemaChangePending(f"{table}: the target needs {'; '.join(statements)}")
 
 
 def use_warehouse(session: Session, name: str) -> None:

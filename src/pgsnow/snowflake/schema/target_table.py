@@ -12,8 +12,14 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take, is_wider
+from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
+
+TABLES = frozenset({"TABLE", "TRANSIENT", "TEMPORARY", "HYBRID TABLE", "ICEBERG TABLE"})
+"""Kinds of objects, as SHOW OBJECTS names them, into which rows can be loaded."""
+OTHER_TABLES = ("DYNAMIC", "EXTERNAL", "EVENT")
+"""Kinds of tables that SHOW marks in a column `is_…`, and that only Snowflake itself fills."""
 
 LOST = "{} of the target was dropped or altered"
 """Why everything is read again: these columns have lost their values."""
@@ -167,6 +173,46 @@ def target_state(session: Session, target: TargetName) -> TargetState | None:
     return None
 
 
+def refuse_other_kinds(session: Session, target: TargetName) -> None:
+    """Raises TargetConflict if the target, which exists, is no table into which rows can be written: a view of any
+    kind, a dynamic, an external or an event table. DESCRIBE TABLE shows them like tables (Snowflake docs, "DESCRIBE
+    TABLE", "SHOW OBJECTS")."""
+    shown = session.execute(sql.show_object(target))
+    for at, name in enumerate(shown.column("name")):
+        if name != target.table:
+            continue
+        kind = str(shown.column("kind")[at]).upper().replace("_", " ")
+        marks = [mark for mark in OTHER_TABLES if "Y" in shown.column(f"is_{mark.lower()}")[at : at + 1]]
+        if kind in TABLES and not marks:
+            return
+        found = f"{marks[0]} TABLE" if marks else kind
+        article = "an" if found[0] in "AEIOU" else "a"
+        raise TargetConflict(
+            f"{target} is {article} {found.lower()}, into which no rows can be loaded",
+            advice="Name another target in sync_config.yaml, or rename or drop that object; then run"
+            " `pgsnow run --select` with this table, which creates the table.",
+        )
+
+
+def require_database(session: Session, target: TargetName) -> None:
+    """Raises TargetMissing if the target's database does not exist, or the role cannot see it."""
+    if not schemas_of(session, target.database):
+        database = quote(target.database)
+        raise TargetMissing(
+            f"{target}: there is no database {target.database}, or the role may not see it",
+            advice=f"Correct `target:` in sync_config.yaml, or: CREATE DATABASE {database};"
+            f" GRANT USAGE, CREATE SCHEMA ON DATABASE {database} TO the role in SNOWFLAKE_ROLE.",
+        )
+
+
+def schemas_of(session: Session, database: str) -> frozenset[str]:
+    """The schemas that the role can see; empty if the database does not exist (every one has INFORMATION_SCHEMA)."""
+    try:
+        return frozenset(session.execute(f"SHOW SCHEMAS IN DATABASE {quote(database)}").column("name"))
+    except TargetMissing:
+        return frozenset()
+
+
 def relaxing(
     target: TargetName, there: Sequence[TargetColumn], key: Sequence[Field]
 ) -> tuple[tuple[DdlChange, ...], tuple[TargetColumn, ...]]:
@@ -233,6 +279,11 @@ def _problem(field: Field, column: TargetColumn | None, alike: str | None, keys:
         return None
     if column.computed:
         return f"column {column.name} is computed and cannot be written"
+    if field.target in keys and (collation := ColumnType.parse(column.kind).collation):
+        return (
+            f"column {column.name} belongs to the key and has the collation '{collation}', by which different keys"
+            " may be equal; create the column without it"
+        )
     if not can_take(column.kind, field.type):
         need = f"{field.type.postgres} (needs {field.type.snowflake})"
         return f"column {column.name} is {column.kind} and cannot take {field.source}, which is {need}"

@@ -1,7 +1,7 @@
 # ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """The statements of a load without a staging table, as text. Pure.
 
-Sources: Snowflake docs, "Transforming data during a load" (a COPY may select PARSE_JSON, casts, CONVERT_TIMEZONE and
+Sources: Snowflake docs, "Transform data during a load" (a COPY may select PARSE_JSON, casts, CONVERT_TIMEZONE and
 constants, but has no WHERE or JOIN, and reads from a stage, not from a URL), "INSERT" (OVERWRITE).
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.mapping import KEEP_LAST, Field
 from pgsnow.snowflake.names import qualified, quote
-from pgsnow.snowflake.sql.statements import FILE_FORMAT, Filled
+from pgsnow.snowflake.sql.statements import COPY_OPTIONS, FILE_FORMAT, Filled, declared
 
 
 def copy_into_target(
@@ -31,14 +31,21 @@ def copy_into_target(
     return (
         f"COPY INTO {qualified(target)} ({names})"
         f" FROM (SELECT {', '.join(value for _, value in values)} FROM {origin})"
-        f" FILE_FORMAT={FILE_FORMAT} ON_ERROR=ABORT_STATEMENT FORCE=TRUE"
+        f" FILE_FORMAT={FILE_FORMAT} {COPY_OPTIONS} FORCE=TRUE"
     )
 
 
 def parquet_values(output: Sequence[Field]) -> list[Filled]:
     """Each loaded column, and the expression for its value in a row of a part file: first cast to the type that it
-    would have in a staging table, then to the target's type."""
-    return [(f.target, f.type.merge.format(c=f"$1:{quote(f.target)}::{f.type.staged}")) for f in output]
+    would have in a staging table, then to the target's type.
+
+    PARSE_JSON stands without its second argument, of which the docs of COPY say nothing. A file in which an object has
+    one key twice is rejected then, and its batch is merged.
+    """
+    return [
+        (f.target, f.type.merge.replace(KEEP_LAST, "").format(c=f"$1:{quote(f.target)}::{f.type.staged}"))
+        for f in output
+    ]
 
 
 def count_of(target: TargetName, fence: int) -> str:
@@ -67,15 +74,29 @@ def any_twice(target: TargetName, key: Sequence[Field]) -> str:
     return f"SELECT 1 FROM {qualified(target)} GROUP BY {names} HAVING COUNT(*) > 1 LIMIT 1"
 
 
-def keep_one_a_key(target: TargetName, columns: Sequence[str], key: Sequence[Field]) -> str:
-    """Keep one row per key, that of the newest attempt. columns: all writable columns."""
+def count_surplus(target: TargetName, identity: Sequence[str]) -> str:
+    """Count the rows beyond the first of each identity. A row with a NULL in it has none, and is not counted.
+    identity: the columns that identify a row."""
+    names = [quote(name) for name in identity]
+    known = " AND ".join(f"{name} IS NOT NULL" for name in names)
+    count = quote("_PGSNOW_COUNT")
+    return (
+        f"SELECT COALESCE(SUM({count} - 1), 0) FROM (SELECT COUNT(*) AS {count} FROM {qualified(target)}"
+        f" WHERE {known} GROUP BY {', '.join(names)} HAVING COUNT(*) > 1) AS d"
+    )
+
+
+def keep_one_of_each(target: TargetName, columns: Sequence[str], identity: Sequence[str]) -> str:
+    """Keep one row of each identity, that of the newest run, and every row that has a NULL in it. columns: all
+    writable columns. Snowflake sorts NULL (a row that pgsnow did not write) first in descending order."""
     names = ", ".join(map(quote, columns))
-    keys = ", ".join(f"t.{quote(f.target)}" for f in key)
+    keys = [f"t.{quote(name)}" for name in identity]
     values = ", ".join(f"t.{quote(column)}" for column in columns)
-    table = qualified(target)
+    table, newest = qualified(target), f"ORDER BY t.{quote(FENCE_COLUMN)} DESC NULLS LAST"
     return (
         f"INSERT OVERWRITE INTO {table} ({names}) SELECT {values} FROM {table} AS t"
-        f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY t.{quote(FENCE_COLUMN)} DESC) = 1"
+        f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join(keys)} {newest}) = 1"
+        f"{''.join(f' OR {key} IS NULL' for key in keys)}"
     )
 
 
@@ -102,7 +123,7 @@ def create_shadow(
     may be needed for days, over many sessions. dropped: fail if it exists."""
     unless = "" if dropped else "IF NOT EXISTS "
     columns = [(f.target, f.type.snowflake) for f in output] + list(own)
-    listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
+    listed = ", ".join(f"{quote(name)} {declared(kind)}" for name, kind in columns)
     return f"CREATE TRANSIENT TABLE {unless}{qualified(shadow)} ({listed}) DATA_RETENTION_TIME_IN_DAYS=0"
 
 

@@ -69,6 +69,11 @@ def append(target: TargetName, batch: str, output: Sequence[Field], filled: Sequ
     )
 
 
+def count_staged(target: TargetName, batch: str) -> str:
+    """Count the rows of the staging table, under the name that COPY gives to its number."""
+    return f'SELECT COUNT(*) AS "rows_loaded" FROM {qualified(staging_table(target, batch))}'
+
+
 def forget_rows(target: TargetName, batch: str, first_row: int) -> str:
     """Delete the rows that a failed attempt at a batch may have left, but none of the batches before it."""
     return f"DELETE FROM {qualified(staging_table(target, batch))} WHERE {quote(ORDER_COLUMN)} >= {first_row}"

@@ -38,9 +38,19 @@ NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"
 Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
 UPLOAD_THREADS = 4
-FILE_FORMAT = "(TYPE=PARQUET USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE)"
-"""Without USE_LOGICAL_TYPE timestamps load as wrong values and without an error; with BINARY_AS_TEXT (the default)
-bytea loads as text."""
+FILE_FORMAT = (
+    "(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+)
+"""By default a COPY by column name loads the text `\\N` as NULL, timestamps as wrong values and bytea as text. Each
+option is stated, because a default may change: docs/decisions/30-every-option-of-copy-is-stated.md"""
+COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
+"""A stage of the user's may set copy options for every COPY from it; these options take precedence."""
+
+
+def declared(kind: str) -> str:
+    """The type of a new column. A text gets no collation, whatever DEFAULT_DDL_COLLATION is: keys that differ would be
+    equal, in staging tables too (Snowflake docs, "Collation support", "DEFAULT_DDL_COLLATION")."""
+    return f"{kind} COLLATE ''" if kind.startswith("VARCHAR") else kind
 
 
 def create_schema(target: TargetName) -> str:
@@ -57,16 +67,17 @@ def create_table(
     the table exists, so that it is known whether it was created."""
     keys = {field.target for field in key}
     columns = [
-        f"{quote(f.target)} {f.type.snowflake}{' NOT NULL' if f.target in keys else ''}" for f in output
+        f"{quote(f.target)} {declared(f.type.snowflake)}{' NOT NULL' if f.target in keys else ''}"
+        for f in output
     ]
-    columns += [f"{quote(column.name)} {column.kind}" for column in own]
+    columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
     return f"CREATE TABLE {qualified(target)} ({', '.join(columns)})"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:
-    return f"ALTER TABLE {qualified(target)} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}"
+    return f"ALTER TABLE {qualified(target)} ADD COLUMN IF NOT EXISTS {quote(name)} {declared(kind)}"
 
 
 def rename_column(target: TargetName, old: str, new: str) -> str:
@@ -94,10 +105,18 @@ def describe_table(target: TargetName) -> str:
 
 
 def show_table(target: TargetName) -> str:
-    """Metadata of the target; needs no warehouse. Wildcards in the name are escaped with a backslash, but case is
-    ignored: check the name."""
-    pattern = re.sub(r"([\\%_])", r"\\\1", target.table)
-    return f"SHOW TABLES LIKE {text(pattern)} IN SCHEMA {schema_of(target)}"
+    """Metadata of the target; needs no warehouse. LIKE ignores case: check the name."""
+    return f"SHOW TABLES LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+
+
+def show_object(target: TargetName) -> str:
+    """The kind of the target, also if it is no table. LIKE ignores case: check the name."""
+    return f"SHOW OBJECTS LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+
+
+def _like(target: TargetName) -> str:
+    """A pattern for LIKE that stands for the table's name alone. Wildcards in it are escaped with a backslash."""
+    return text(re.sub(r"([\\%_])", r"\\\1", target.table))
 
 
 def create_stage(target: TargetName) -> str:
@@ -112,9 +131,9 @@ def audit(run_id: str) -> tuple[Filled, ...]:
 def create_staging(target: TargetName, batch: str, output: Sequence[Field], *, hashed: bool = False) -> str:
     """OR REPLACE: a repeated batch starts empty, and COPY's load history, which belongs to the table, is empty too.
     Transient and without time travel: only this batch's MERGE reads it."""
-    columns = [f"{quote(f.target)} {f.type.staged}" for f in output]
+    columns = [f"{quote(f.target)} {declared(f.type.staged)}" for f in output]
     if hashed:
-        columns.append(f"{quote(HASH_COLUMN)} VARCHAR")
+        columns.append(f"{quote(HASH_COLUMN)} {declared('VARCHAR')}")
     columns.append(f"{quote(ORDER_COLUMN)} {WHOLE}")
     table = qualified(staging_table(target, batch))
     return f"CREATE OR REPLACE TRANSIENT TABLE {table} ({', '.join(columns)}) DATA_RETENTION_TIME_IN_DAYS=0"
@@ -124,14 +143,14 @@ def drop_staging(target: TargetName, batch: str) -> str:
     return f"DROP TABLE IF EXISTS {qualified(staging_table(target, batch))}"
 
 
-def put(target: TargetName, batch: str, path: Path) -> str:
-    """The file is compressed Parquet, so it is not compressed again. The client treats `*`, `?` and `[` in the path
-    as a pattern, so such a path is a ValueError."""
+def put(path: Path, folder: str) -> str:
+    """The upload of a file into a folder of a stage. Part files are compressed Parquet, so nothing is compressed. The
+    client treats `*`, `?` and `[` in the path as a pattern, so such a path is a ValueError."""
     local = path.absolute().as_posix()
     if any(c in local for c in "*?["):
         raise ValueError(f"{local!r}: PUT would interpret this path as a pattern")
     options = f"AUTO_COMPRESS=FALSE OVERWRITE=TRUE PARALLEL={UPLOAD_THREADS}"
-    return f"PUT {text('file://' + local)} {stage_path(target, batch)} {options}"
+    return f"PUT {text('file://' + local)} {folder} {options}"
 
 
 def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool = False) -> str:
@@ -139,7 +158,7 @@ def copy_into_staging(target: TargetName, into: str, origin: str, *, force: bool
     they were loaded before."""
     return (
         f"COPY INTO {qualified(staging_table(target, into))} FROM {origin} FILE_FORMAT={FILE_FORMAT}"
-        f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE ON_ERROR=ABORT_STATEMENT{' FORCE=TRUE' if force else ''}"
+        f" MATCH_BY_COLUMN_NAME=CASE_INSENSITIVE {COPY_OPTIONS}{' FORCE=TRUE' if force else ''}"
     )
 
 
@@ -222,12 +241,21 @@ def show_staging_tables(target: TargetName) -> str:
     return f"SHOW TABLES LIKE {text(staging_prefix(target) + '%')} IN SCHEMA {schema_of(target)}"
 
 
+def cancel_statements(session: int) -> str:
+    """Cancel all statements of a session that are still running (Snowflake docs, "SYSTEM$CANCEL_ALL_QUERIES")."""
+    return f"SELECT SYSTEM$CANCEL_ALL_QUERIES({session})"
+
+
 def count(target: TargetName) -> str:
     return f"SELECT COUNT(*) FROM {qualified(target)}"
 
 
 def select(target: TargetName, fields: Sequence[Field], where: str = "") -> str:
     return f"SELECT {_names(fields)} FROM {qualified(target)}{' WHERE ' + where if where else ''}"
+
+
+def select_named(target: TargetName, names: Sequence[str]) -> str:
+    return f"SELECT {', '.join(map(quote, names))} FROM {qualified(target)}"
 
 
 def key_is_one_of(key: Sequence[Field], values: Iterable[Sequence[str]]) -> str:

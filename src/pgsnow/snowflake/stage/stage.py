@@ -48,7 +48,7 @@ class InternalStage:
 
     def put(self, target: TargetName, batch: str, parts: Sequence[Path]) -> tuple[Step, ...]:
         return tuple(
-            SqlStatement(sql.put(target, batch, part), PUT, Uploaded(f"{target}: {part.name}"))
+            SqlStatement(sql.put(part, stage_path(target, batch)), PUT, Uploaded(f"{target}: {part.name}"))
             for part in parts
         )
 

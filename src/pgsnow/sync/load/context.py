@@ -76,10 +76,27 @@ class LoadContext:
         steps = stage.put(self.plan.target, batch, parts)
         self.session.once(lambda session: execute_all(session, steps))
 
-    def check_fence(self) -> None:
-        """After a MERGE that changed fewer rows than it was given: several were versions of one row, or rows of later
-        runs refused them. Raises LedgerOutdated, as ClaimedTable.check_fence does."""
-        self.table.check_fence(self.session.do(lambda session: newest_fence(session, self.plan.target)))
+    def check_counts(self, result: LoadResult, rows: int) -> None:
+        """After a MERGE of `rows` rows into the target. It changed fewer if several were versions of one row, or if
+        rows of later runs refused them; more if keys are there twice, which are removed and reported then.
+
+        Raises LedgerOutdated, as ClaimedTable.check_fence does, and TargetMissing.
+        """
+        changed = result.inserted + result.updated
+        if changed < rows:
+            self.table.check_fence(self.session.do(lambda session: newest_fence(session, self.plan.target)))
+        elif changed > rows:
+            self.remove_duplicates()
+
+    def remove_duplicates(self) -> int:
+        """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing."""
+        from pgsnow.snowflake.load.duplicates import remove_surplus, removed  # rare
+
+        count = self.session.do(lambda session: remove_surplus(session, self.plan))
+        if count:
+            self.table.add_rows(None if self.session.failed else -count)
+            self.recorder.events.append(removed(count))
+        return count
 
     def run(self, session: Session, steps: Iterable[Step]) -> LoadResult:
         """Execute the steps, notify the observer after each phase, and follow the number of rows in the target. Raises

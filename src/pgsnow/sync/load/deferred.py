@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.deferred_batch import Layout, StagedBatch
-from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetQueryFailed
+from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetMissing
 from pgsnow.snowflake.load.deferred import deferred_steps
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.sync.load.context import LoadContext
@@ -29,7 +29,7 @@ class DeferredLoader:
         with load.recorder.timed("put"):
             try:
                 self._upload(batch)
-            except TargetQueryFailed:  # the stage may have been dropped, or the target with it
+            except TargetMissing:  # the stage may have been dropped, or the target with it
                 if load.target.make_fit(inspect=True):
                     return TargetRecreated()
                 self._upload(batch)
@@ -52,15 +52,14 @@ class DeferredLoader:
 
 def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) -> None:
     """Load staged batches of one layout with one MERGE, through the staging table of the batch `into`. Idempotent.
-    Raises StagedRowsLost, TargetQueryFailed, StagingRefused if they cannot be loaded, LedgerOutdated."""
+    Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded, LedgerOutdated."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
     steps = deferred_steps(into, found, load.audited)
     result = load.session.do(lambda session: load.run(session, steps))
     load.recorder.load_units += 1
     load.recorder.applied(result)
-    if result.inserted + result.updated < sum(batch.rows for batch in batches):
-        load.check_fence()
+    load.check_counts(result, sum(batch.rows for batch in batches))
 
 
 def next_row(staged: Sequence[StagedBatch]) -> int:

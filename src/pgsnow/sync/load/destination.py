@@ -27,7 +27,7 @@ from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
-from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches
+from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
@@ -95,6 +95,10 @@ class Destination(Protocol):
         """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
         many."""
 
+    def remove_duplicates(self) -> int:
+        """Keep one row of each key (with mode append: of each identity), the one with the highest fence, and report
+        that as an event; returns how many were removed. Idempotent. Raises TargetMissing."""
+
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         """Those of these keys (values of the plan's target key) of which the target has a row. A target that was
         dropped is created first, which deletes the checkpoint; the same holds for the next two questions."""
@@ -125,13 +129,16 @@ class SnowflakeDestination:
     ) -> None:
         """after: the previous destination of the same thread, whose session is taken over."""
         session = after.session.hand_over() if isinstance(after, SnowflakeDestination) else None
-        self.session: RunSession = RunSession(engine.settings.snowflake, recorder, engine.stop, session)
+        self.session: RunSession = RunSession(
+            engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
+        )
         self.target = Target(plan, table, self.session, recorder)
         self.batches = OpenBatches(
             table,
             recorder,
             lambda batches: self._remove(batches, self.session.do),
             lambda batches: self._remove(batches, self.session.once),
+            self.session.unsettled,
         )
         self._load = LoadContext(
             plan,
@@ -147,6 +154,7 @@ class SnowflakeDestination:
         self.uploads = EarlyUploader(self._load)
         self.loader = partial(choose, self._load)
         self.evolve = self.target.evolve
+        self.remove_duplicates = self._load.remove_duplicates
         self.definition = lambda drift: drift.definition_to_store(
             table.claim.stored_definition, self.target.columns
         )
@@ -206,7 +214,7 @@ class SnowflakeDestination:
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]
     ) -> None:
         load, steps = self._load, list[Step]()
-        for batch in batches:
+        for batch in (batch for batch in batches if not batch.name.startswith(SESSION)):
             stages = load.stages.all if batch.inherited else (load.stage,)
             steps += cleanup_steps(load.plan.target, batch.name, stages, table=batch.table)
         do(lambda session: execute_all(session, steps))

@@ -137,7 +137,9 @@ class DirectCopyLoader:
             if done.event is not None:
                 load.recorder.tell(done.event)
             if done.phase == PUT:
-                # A run that takes over the table removes the files first, so a late COPY finds none.
+                # A run that takes over the table removes the files first, so a late COPY finds none, and cancels a COPY
+                # that has begun.
+                load.batches.running(session.number)
                 load.batches.record(batch.batch)
             phases.append(done)
         return replace(result_of(phases), inserted=batch.rows)

@@ -36,12 +36,17 @@ class MergeLoader:
                 if isinstance(refused, TargetMissing):
                     load.target.check_shadow(self.shadow)
                 raise
-            # The target may have been dropped, or altered by hand, since its columns were cached.
+            # The target or the stage may have been dropped, or altered by hand, since its columns were cached. If
+            # neither is the case, the same statements would be refused again.
+            before = load.target.columns
             recreated = load.target.make_fit(inspect=True)
+            if not recreated and load.target.columns == before and not isinstance(refused, TargetMissing):
+                load.target.forget_columns()
+                raise
             result = load.session.do(lambda session: self._attempt(session, batch))
         load.recorder.loaded(batch, result)
-        if result.inserted + result.updated < batch.rows and self.shadow is None:
-            load.check_fence()
+        if self.shadow is None:
+            load.check_counts(result, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
     def finish(self) -> Complete:

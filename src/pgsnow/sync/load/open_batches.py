@@ -1,5 +1,5 @@
 """The open load batches of one table: those that may have left files or tables in Snowflake, until they are cleaned
-up."""
+up. And the sessions of runs in which a statement may still be running."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from pgsnow.model.errors import PgsnowError
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.runtime.recorder import Recorder
+
+SESSION = "session:"
+"""In the ledger's list of open batches, this and a number stand for a session, which leaves nothing to be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,19 @@ class OpenBatches:
         recorder: Recorder,
         remove: Callable[[Sequence[OpenBatch]], None],
         remove_once: Callable[[Sequence[OpenBatch]], None],
+        unsettled: set[int] | None = None,
     ) -> None:
         """remove: removes everything that these batches have left, with retries. remove_once: the same, without a
-        retry."""
+        retry. unsettled: gets the numbers of inherited sessions."""
         self._table = table
         self._recorder = recorder
         self._remove = remove
         self._remove_once = remove_once
-        self._open = {name: OpenBatch(name, inherited=True) for name in table.claim.open_batches}
+        self._unsettled = set[int]() if unsettled is None else unsettled
+        self._open: dict[str, OpenBatch] = {}
         self._shadows: dict[str, OpenBatch] = {}
+        if table.claim.open_batches:
+            self.inherit(table.claim.open_batches)
 
     def record(self, batch: str) -> None:
         """Record the batch in the ledger. Raises LeaseLost if another run has claimed the table."""
@@ -51,14 +58,24 @@ class OpenBatches:
         known = self._open.get(batch)
         self._open[batch] = OpenBatch(batch, known is not None and known.inherited)
 
+    def running(self, session: int) -> None:
+        """Record that a statement of this session must have ended before another run loads the table. Raises
+        LeaseLost."""
+        name = f"{SESSION}{session}"
+        if name not in self._open:
+            self.record(name)
+            self._open[name] = OpenBatch(name)
+
     def has_no_table(self, batch: str) -> None:
         """Record that this open batch has no staging table, unless it is begun again."""
         self._open[batch] = replace(self._open[batch], table=False)
 
     def inherit(self, batches: Sequence[str]) -> None:
         """Also clean up these batches of other processes, in whichever stage their files are."""
-        for batch in batches:
-            self._open.setdefault(batch, OpenBatch(batch, inherited=True))
+        for name in batches:
+            batch = self._open.setdefault(name, OpenBatch(name, inherited=True))
+            if name.startswith(SESSION) and batch.inherited:
+                self._unsettled.add(int(name.removeprefix(SESSION)))
 
     def forget(self, batches: Collection[str]) -> None:
         """Do not clean these up: they are staged batches, which are loaded later."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.counted import counted
 from pgsnow.snowflake.load.replace import (
     append_steps,
     create_step,
@@ -64,7 +65,9 @@ class ReplaceLoader(StagingTableLoader):
         load.recorder.applied(result)
         load.table.rows = result.inserted
         load.recorder.replaced = True
-        load.recorder.events.append(f"replaced the content of {load.plan.target}: {result.inserted} rows")
+        load.recorder.events.append(
+            f"replaced the content of {load.plan.target}: {counted(result.inserted, 'row')}"
+        )
         return Complete(replaced=True)
 
     def _replace(self, session: Session) -> LoadResult:
@@ -85,6 +88,6 @@ class AppendLoader(StagingTableLoader):
         if self._rows == 0:
             load.target.make_fit()
             return Complete(replaced=True)
-        result = load.session.do(lambda session: load.run(session, append_steps(self._content)))
+        result = load.session.do(lambda session: load.run(session, append_steps(self._content, self._rows)))
         load.recorder.applied(result)
         return Complete(replaced=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.counted import counted
 from pgsnow.model.errors import TargetMissing
 from pgsnow.snowflake.load.direct_copy import delete_attempts
 from pgsnow.snowflake.load.replace import foreign_columns
@@ -42,7 +43,9 @@ class ShadowTableLoader:
         load.table.rows = result.inserted
         load.recorder.applied(LoadResult(query_ids=result.query_ids, seconds=result.seconds))
         load.recorder.replaced = True
-        load.recorder.events.append(f"replaced the content of {load.plan.target}: {result.inserted} rows")
+        load.recorder.events.append(
+            f"replaced the content of {load.plan.target}: {counted(result.inserted, 'row')}"
+        )
         return Complete(replaced=True)
 
     def _put_in_place(self, session: Session) -> LoadResult:

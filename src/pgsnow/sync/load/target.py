@@ -7,14 +7,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost, SchemaChangePending, TargetMissing
+from pgsnow.model.errors import LeaseLost, TargetMissing
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
-from pgsnow.snowflake.schema.required_ddl import TargetInspector
-from pgsnow.snowflake.schema.target_table import LOST, Shape, TargetColumn, describe, make_fit, target_state
+from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
+from pgsnow.snowflake.schema.target_table import (
+    LOST,
+    Shape,
+    TargetColumn,
+    describe,
+    make_fit,
+    refuse_other_kinds,
+    target_state,
+)
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
@@ -60,6 +68,11 @@ class Target:
         self.columns = table.claim.target_columns
         """The cached columns, name → type; None: they must be looked up before the next load."""
 
+    def forget_columns(self) -> None:
+        """Discard the cached columns, so that this run and later ones look them up again."""
+        self.columns = None
+        self._table.remember_target(None)
+
     def make_fit(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> bool:
         """Make the target fit for the plan; True if everything must be read again: it had to be created, or is not as
         it was after the last load. relaxed: columns outside the key must accept NULL from now on. inspect: ignore what
@@ -69,7 +82,8 @@ class Target:
         TargetAccessDenied, TargetGone.
         """
         if inspect:
-            self.columns, self._looked, self._table.rows = None, False, None
+            self.forget_columns()  # if the target turns out to be unusable, the next run looks before it stages rows
+            self._looked, self._table.rows = False, None
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
         if relaxed or not known or (loads and not self._looked):
@@ -144,6 +158,7 @@ class Target:
         there = describe(session, self._plan.target)
         if there is None:
             raise TargetMissing(f"{self._plan.target} cannot be described", advice=ADVICE)
+        refuse_other_kinds(session, self._plan.target)
         if lost := self._shape.lost_columns(self._table.claim.target.columns, there):
             self.begin_again(LOST.format(", ".join(lost)), doubt=True)
         return there
@@ -197,7 +212,5 @@ class Target:
         self._recorder.events.extend(change.event for change in evolved.changes)
 
     def _require_approval(self, statements: Sequence[str]) -> None:
-        """With `schema_changes: manual`, only `pgsnow apply` may send DDL."""
-        if statements and self._manual:
-            listed = "; ".join(statements)
-            raise SchemaChangePending(f"{self._plan.config.name}: the target needs {listed}")
+        if self._manual:
+            require_approval(self._plan.config.name, statements)

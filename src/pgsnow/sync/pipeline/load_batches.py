@@ -3,6 +3,7 @@ files."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
@@ -15,6 +16,9 @@ from pgsnow.sync.pipeline.parquet import PartWriter
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.runtime.recorder import Recorder
+
+ODD = re.compile(r"[^A-Za-z0-9.-]|(?<=-)-")
+"""Characters that a name in a stage path cannot have, and a second dash after a dash."""
 
 
 class Uploads(Protocol):
@@ -147,8 +151,5 @@ class LoadBatchWriter:
 
 def batch_name(plan: TablePlan, fence: int, number: int) -> str:
     """The name of a run's nth batch. It begins with the table's configured name, in a form that is valid in a stage
-    path."""
-    slug = "".join(
-        c if c.isascii() and (c.isalnum() or c in ".-") else f"_{ord(c):x}" for c in plan.config.name
-    )
-    return f"{slug}/{fence}-{number}"
+    path without quotes, where `--` would begin a comment."""
+    return f"{ODD.sub(lambda odd: f'_{ord(odd[0]):x}', plan.config.name)}/{fence}-{number}"

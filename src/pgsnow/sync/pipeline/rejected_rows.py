@@ -13,12 +13,14 @@ import pyarrow as pa
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import BadColumn, Page, Rejected
+from pgsnow.model.counted import counted, were
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.overflow import Overflow
 from pgsnow.postgres.convert.convert import keyless_row
 from pgsnow.postgres.read.by_key import payloads
 from pgsnow.snowflake.schema.length_limits import Limit, over_limit, shortened
+from pgsnow.sync.pipeline.confidential import ConfidentialColumns
 from pgsnow.sync.pipeline.row_keys import Items, Key, items_of, key_of, rows_with_keys, target_values
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.transform.outcome import by_row, without_rows
@@ -26,7 +28,6 @@ from pgsnow.sync.transform.transform import Transform, Transformed
 
 Values = tuple[Any, ...]
 """The values of a key in the target."""
-REDACTED = "(redacted)"
 FLUSH_EVERY = 1_000
 """Rejected rows held in memory before they are written to the ledger."""
 
@@ -54,8 +55,14 @@ class RejectedRows:
         self._unwritten: list[Rejected] = []
         self._accepted_again: list[Key] = []
         self.rejected_keys: set[Items] = set()
-        """Items of every key rejected in this run."""
-        self._open = ledger.rejected_rows.open_keys(claim.table) if claim.has_open_errors else []
+        """Items of every key rejected in this run, as the ledger stores it."""
+        self.confidential: ConfidentialColumns | None = None
+        """Set if the table has columns whose values may not be stored."""
+        if transform.sensitive and plan.config.transform is not None:
+            self.confidential = ConfidentialColumns(plan.config.transform)
+        self._open: list[Key] = []
+        if claim.has_open_errors:
+            self.reload_open_errors()
 
     def apply_limits(self, limits: Sequence[Limit]) -> None:
         """From now on, also check transformed rows against these columns of the target, which are shorter than
@@ -91,9 +98,11 @@ class RejectedRows:
             return
         with self._recorder.timed("quarantine"):
             rows = [
-                replace(row, payload=self._redact(payload))
+                replace(row, payload=payload)
                 for row, payload in zip(self._unwritten, self._payloads(), strict=True)
             ]
+            if self.confidential is not None:
+                rows = [self.confidential.row(row) for row in rows]
             self._ledger.rejected_rows.add(self._claim, rows)
         self._unwritten.clear()
 
@@ -107,6 +116,8 @@ class RejectedRows:
 
     def reload_open_errors(self) -> None:
         """Read the open errors again, because other processes may have rejected rows of this table in the meantime."""
+        if self.confidential is not None:
+            self.confidential.rewrite(self._ledger.rejected_rows, self._claim)
         self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
     def begin_again(self) -> None:
@@ -151,7 +162,8 @@ class RejectedRows:
 
     def _add(self, rejected: Sequence[Rejected]) -> None:
         self._unwritten.extend(rejected)
-        keys = {items_of(row.key) for row in rejected}
+        hidden = self.confidential
+        keys = {items_of(row.key if hidden is None else hidden.key(row.key)) for row in rejected}
         self.rejected_keys |= keys
         # An earlier version of such a row may have been accepted in this run: its error is not to be closed.
         self._accepted_again = [key for key in self._accepted_again if items_of(key) not in keys]
@@ -159,9 +171,9 @@ class RejectedRows:
         limit = self._plan.config.max_rejected_rows
         if self._recorder.rows_rejected > limit:
             self.flush()
-            raise TooManyRejected(
-                f"{self._claim.table}: more than {limit} rows were rejected; the last: {rejected[-1].reason}"
-            )
+            rows = f"{counted(limit, 'row')} {were(limit)} rejected"
+            last = f"; the last: {rejected[-1].reason}" if hidden is None else ""
+            raise TooManyRejected(f"{self._claim.table}: more than {rows}{last}")
         if len(self._unwritten) >= FLUSH_EVERY:
             self.flush()
 
@@ -194,11 +206,8 @@ class RejectedRows:
     def _find_accepted(self, rows: pa.RecordBatch, rejected: Collection[int]) -> None:
         """Rows with an open error that are not rejected this time; the error is closed once they are loaded."""
         pk = self._plan.pk
+        if self.confidential is not None:
+            self._accepted_again += self.confidential.accepted(rows, self._open, pk, rejected)
+            return
         found = rows_with_keys(rows, self._open, pk)
         self._accepted_again.extend(key_of(rows, index, pk) for index in found if index not in rejected)
-
-    def _redact(self, payload: dict[str, object] | None) -> dict[str, object] | None:
-        if payload is None:
-            return None
-        hidden = self._transform.sensitive
-        return {name: REDACTED if name in hidden else value for name, value in payload.items()}

@@ -13,6 +13,7 @@ import psycopg
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.model.errors import TargetLoginRefused
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
 from pgsnow.snowflake.stage.stage import Stages
@@ -35,8 +36,12 @@ class EngineContext:
     stages: Stages
     targets: Mapping[str, str]
     """The full name of each configured table's target."""
+    entries: Mapping[str, str]
+    """Hash of each configured table's entry, and of the connections: a failed table is tried at once if it changed."""
     destination: Callable[..., Any] | None = None
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
+    refused_logins: dict[str, TargetLoginRefused] = field(default_factory=dict)
+    """The login that Snowflake refused in the latest tick, by the tick's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,10 @@ class RunOptions:
     """Read everything, and delete rows that the source no longer has."""
     resync: bool = False
     """Read everything into a shadow table, then replace the target's content with it."""
+    reread: bool = False
+    """Read everything and load it again, and delete nothing."""
+    duplicates_only: bool = False
+    """Remove the target's duplicates, and do nothing else."""
     load: bool = False
     """Load staged batches now, whether they are due or not."""
     leave_chunks: bool = False
@@ -55,6 +64,11 @@ class RunOptions:
     @property
     def refresh(self) -> bool:
         """True if everything must be read."""
+        return self.full_refresh or self.resync or self.reread
+
+    @property
+    def deletes(self) -> bool:
+        """True if target rows that the source no longer has must be deleted."""
         return self.full_refresh or self.resync
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, TextIO
 
-from pgsnow.model.report import Status, SyncReport, TableReport
+from pgsnow.model.report import SKIPPED, Status, SyncReport, TableReport
 from pgsnow.model.settings.secret import Secret
 from pgsnow.model.unexpected import public_text, redacted_traceback
 
@@ -100,9 +100,15 @@ def _log_table(table: TableReport) -> None:
     }
     if table.status is Status.ERROR:
         log.error(
-            "table failed", error=table.error, error_type=table.error_type, advice=table.advice, **facts
+            "table failed",
+            error=table.error,
+            error_type=table.error_type,
+            advice=table.advice,
+            retry_seconds=table.retry_seconds,
+            **facts,
         )
-    elif table.status is Status.HELD:
-        log.info("table skipped", reason=table.error, **facts)
+    elif table.status in SKIPPED:
+        tell = log.warning if table.status is Status.BACKING_OFF else log.info
+        tell("table skipped", reason=table.error, **facts)
     else:
         log.info("table synced", events=list(table.events), **facts)

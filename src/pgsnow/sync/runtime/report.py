@@ -12,6 +12,18 @@ from pgsnow.model.report import Status, TableReport
 from pgsnow.model.unexpected import public_advice, public_text
 from pgsnow.sync.runtime.recorder import COUNTS, Recorder
 
+_REFUSED = {
+    "locked": (Status.LOCKED, "LeaseHeld"),
+    "not due": (Status.NOT_DUE, "NotDue"),
+    "paused": (Status.PAUSED, "Paused"),
+    "backing off": (Status.BACKING_OFF, "BackingOff"),
+}
+"""Reason of a refusal → status and error_type of the report."""
+_ADVICE = {
+    Status.PAUSED: "To resume it: update sync_watermarks set paused = false where source_table = '{}'",
+    Status.BACKING_OFF: "Once the cause is fixed, `pgsnow run --select {}` tries it at once.",
+}
+
 
 def table_report(
     recorder: Recorder,
@@ -28,7 +40,7 @@ def table_report(
     """
     if status is None and left is not None:
         return replace(
-            table_report(recorder, Status.HELD),
+            table_report(recorder, Status.LOCKED),
             error=f"backfill under way: {left.done} of {left.chunks} chunks are loaded",
             error_type="BackfillUnderWay",
             chunks_left=left.left,
@@ -63,15 +75,23 @@ def table_report(
 def failure_report(recorder: Recorder, error: Exception) -> TableReport:
     """The report of a run that ended with this error."""
     status = Status.STOPPED if isinstance(error, ShuttingDown) else Status.ERROR
-    return table_report(recorder, Status.HELD if isinstance(error, LeaseLost) else status, error)
+    return table_report(recorder, Status.LOCKED if isinstance(error, LeaseLost) else status, error)
 
 
-def locked_report(recorder: Recorder, refusal: Refusal) -> TableReport:
-    """The report of a table that was not claimed: another process holds it (and since when), or it is not due."""
+def refused_report(recorder: Recorder, refusal: Refusal) -> TableReport:
+    """The report of a table that was not claimed, with the reason."""
+    status, error_type = _REFUSED[refusal.reason]
     holder = f" by {refusal.holder}" if refusal.holder else ""
     since = f" since {refusal.since:%Y-%m-%d %H:%M:%S %Z}" if refusal.since else ""
-    report = table_report(recorder, Status.HELD)
-    return replace(report, error=f"{refusal.reason}{holder}{since}", error_type="LeaseHeld")
+    until = f" until {refusal.until:%Y-%m-%d %H:%M:%S %Z}" if refusal.until else ""
+    error = f": {refusal.error.removeprefix(f'{refusal.table}: ')}" if refusal.error else ""
+    return replace(
+        table_report(recorder, status),
+        error=f"{refusal.reason}{holder}{since}{until}{error}",
+        error_type=error_type,
+        advice=_ADVICE[status].format(refusal.table) if status in _ADVICE else None,
+        next_attempt=refusal.until,
+    )
 
 
 def _good_status(recorder: Recorder, backfilled: bool) -> Status:

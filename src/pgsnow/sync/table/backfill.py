@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, layout_of
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.sync_config import LateRows, TableMode
+from pgsnow.model.counted import counted
 from pgsnow.model.errors import LeaseLost
 from pgsnow.postgres.read.chunk_reader import BackfillPlan, plan_backfill
 from pgsnow.postgres.read.last_watermark import largest
@@ -90,7 +91,7 @@ def resume(run: RunContext, start: BackfillPlan, known: Backfill | None) -> Back
     if known.layout != layout_of(run.plan) or not start.continues(known.checkpoint):
         run.recorder.events.append("the backfill starts over: the table or its configuration was altered")
         return None
-    if (run.options.refresh and not known.prunes) or (run.replaces_content and not known.replaces):
+    if (run.options.deletes and not known.prunes) or (run.replaces_content and not known.replaces):
         return None
     if known.replaces:
         run.destination.keep_shadow(known.fence)
@@ -140,7 +141,9 @@ def finish(run: RunContext, work: Backfill) -> BackfillDone:
     if done.rejected:
         run.rejected.reload_open_errors()
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)
-    run.recorder.events.append(f"backfill: {len(done.chunks)} chunks, {rows} rows, {size / MEGABYTE:.0f} MB")
+    run.recorder.events.append(
+        f"backfill: {len(done.chunks)} chunks, {counted(rows, 'row')}, {size / MEGABYTE:.0f} MB"
+    )
     return BackfillDone(done, work.checkpoint.evolve(last_watermark=newest_watermark(run, done)))
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts
+from pgsnow.model.counted import counted, were
 from pgsnow.model.errors import LeaseLost, ShuttingDown, TooManyRejected
 from pgsnow.sync.load.target import TargetGone
 from pgsnow.sync.runtime.recorder import Recorder
@@ -95,4 +96,6 @@ class ChunkPool:
             total.add(recorder, threads=self._threads)
             rejected = total.rows_rejected
         if rejected > limit:
-            raise TooManyRejected(f"{self._run.claim.table}: more than {limit} rows were rejected")
+            raise TooManyRejected(
+                f"{self._run.claim.table}: more than {counted(limit, 'row')} {were(limit)} rejected"
+            )

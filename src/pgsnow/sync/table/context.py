@@ -102,7 +102,7 @@ class RunContext:
             return True
         if self.table.claim.unverified is not None and not self.plan.whole:
             return True
-        return self.options.refresh or (self.drift.prune and not self.plan.whole)
+        return self.options.deletes or (self.drift.prune and not self.plan.whole)
 
     def reader(self) -> Reader:
         """The reader of the changes since the checkpoint, or of everything."""
@@ -119,7 +119,7 @@ class RunContext:
             first=self.checkpoint is None,
             resumable=reader.resumable,
             replaces=self.replaces_content,
-            requested=self.options.refresh,
+            requested=self.options.deletes,
             reshaped=self.reshaped,
         )
 

@@ -1,4 +1,5 @@
-"""Repair of a target after the history of its source, or of the ledger, went back. Only rare runs come here.
+"""Repair of a target after the history of its source, or of the ledger, went back; and doubts about one whose rows
+were selected by another rule. Only rare runs come here.
 
 Rows that only the lost history had are among those that were loaded since the last position that the server still has.
 If that position is known by watermark, those rows alone are read again; else everything is. Either way, rows that the
@@ -12,11 +13,14 @@ from datetime import date, datetime
 from typing import Any
 
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, UNPROVEN, WENT_BACK
+from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.metadata_columns import FENCE, MetadataColumn
 from pgsnow.postgres.sql import text_of_value
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_keys import load_keys
 
+SELECTING = ("where", "transform")
+"""Keys of a table's configuration that decide which of its rows are loaded."""
 MOST_KEYS = 100_000
 """Above this many rows, everything is read instead."""
 PLAIN_KEYS = frozenset({"int2", "int4", "int8", "text", "varchar", "uuid"})
@@ -28,6 +32,7 @@ def follow_history(run: RunContext) -> RunContext:
 
     A ledger that was restored with the source fits it, so only the target shows that there was a later state."""
     why = run.probe.full_read if run.probe else None
+    _doubt_other_rows(run)
     if run.checkpoint is None and (run.claim.unverified or "").startswith(LEDGER_WENT_BACK):
         return begin_repair(run, LEDGER_WENT_BACK)  # an earlier run could not replace what the target has
     if why in WENT_BACK:
@@ -39,6 +44,24 @@ def follow_history(run: RunContext) -> RunContext:
     if run.probe is not None and run.probe.kept_until is not None and why is None and run.because is None:
         return _reread_newest(run, run.probe.kept_until)
     return run
+
+
+def _doubt_other_rows(run: RunContext) -> None:
+    """After a change of the configuration by which rows are selected: the target may hold rows that no longer are."""
+    known, plan = run.claim.stored_definition, run.plan
+    if known is None or run.claim.checkpoint is None or plan.whole or run.options.refresh:
+        return
+    changed = changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.as_written))
+    if "transform" in changed and run.rejected.confidential is not None:
+        run.rejected.confidential.rewrite(run.ledger.rejected_rows, run.claim)
+    rules = [f"`{key}`" for key in changed if key in SELECTING]
+    if rules and known.target == str(plan.target):
+        when = run.horizon.taken_at[:16].replace("T", " ")
+        run.table.doubt(
+            f"{' and '.join(rules)} changed ({when} UTC): rows that are not selected any more may be in the target,"
+            f" until pgsnow run --select {plan.config.name} --full-refresh deletes them or pgsnow verify finds none"
+        )
+        run.recorder.events.append(run.claim.unverified or "")
 
 
 def begin_repair(run: RunContext, why: str) -> RunContext:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import psycopg
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
 from pgsnow.model.errors import SchemaMoved
-from pgsnow.model.evolution.drift import Drift
+from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.catalog.describe import fingerprints
 from pgsnow.postgres.incremental.audit import audit_if_due
@@ -66,11 +69,35 @@ class Inspector:
             found = fingerprints(conn, sources)
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
-    def inspect(self, claim: Claim, horizon: Horizon, fingerprint: str | None) -> Inspection:
+    def inspect(
+        self, claim: Claim, horizon: Horizon, fingerprint: str | None, *, again: bool = False
+    ) -> Inspection:
         """Plan the table, and probe it for changes with one statement; run the audit when it is due. Opens no
-        connection to Snowflake. Raises SourceUnavailable, and what Planner.plan raises."""
-        self.recorders[claim.table].tell("started")
-        return self._plan_and_probe(claim, horizon, fingerprint)
+        connection to Snowflake. again: it was inspected in this tick before. Raises SourceUnavailable, and what
+        Planner.plan raises."""
+        recorder, config = self.recorders[claim.table], self.context.config.table(claim.table)
+        if not again:
+            recorder.tell("started")
+        if claim.unreadable is not None:
+            raise claim.unreadable
+        stored = claim.stored_definition
+        with self.connections.one() as conn:
+            with recorder.timed("plan"):
+                prepared = self.context.planner.plan(conn, config, fingerprint, stored)
+            with recorder.timed("probe"):
+                checkpoint, finding = audit_if_due(conn, prepared.plan, claim.checkpoint, horizon)
+                recorder.events.extend(text for text in (finding, claim.unverified) if text is not None)
+                if claim.reset_to is not None and checkpoint is not None:
+                    from pgsnow.postgres.incremental.reset import follow_reset  # rare
+
+                    checkpoint, event = follow_reset(conn, prepared.plan, checkpoint, claim.reset_to)
+                    recorder.events.extend([event] if event else [])
+                drift, checkpoint, found = look_for_changes(
+                    conn, prepared, stored, claim.checkpoint, checkpoint, horizon
+                )
+                recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
+        restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
+        return Inspection(claim, prepared, prepared.plan, recorder, checkpoint, found, drift, restarted)
 
     def inspect_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:
         """Inspect a table that was altered during its run. Reusing the older horizon is safe: more rows are read."""
@@ -78,22 +105,25 @@ class Inspector:
         source = self.context.config.table(claim.table).source
         with self.connections.one() as conn:
             fingerprint = fingerprints(conn, [source]).get(source)
-        return self._plan_and_probe(claim, horizon, fingerprint)
+        return self.inspect(claim, horizon, fingerprint, again=True)
 
-    def _plan_and_probe(self, claim: Claim, horizon: Horizon, fingerprint: str | None) -> Inspection:
-        recorder, config = self.recorders[claim.table], self.context.config.table(claim.table)
-        with self.connections.one() as conn:
-            with recorder.timed("plan"):
-                prepared = self.context.planner.plan(conn, config, fingerprint, claim.stored_definition)
-                plan, drift = prepared.plan, prepared.drift
-            with recorder.timed("probe"):
-                checkpoint, finding = audit_if_due(conn, plan, claim.checkpoint, horizon)
-                recorder.events.extend(text for text in (finding, claim.unverified) if text is not None)
-                if claim.stored_definition is None and claim.checkpoint is not None:
-                    drift = drift.without_definition(claim.checkpoint.shape)
-                recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
-                if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
-                    checkpoint = checkpoint.evolve(low=UNBOUNDED)
-                found = probe(conn, plan, checkpoint, horizon)
-        restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
-        return Inspection(claim, prepared, plan, recorder, checkpoint, found, drift, restarted)
+
+def look_for_changes(
+    conn: psycopg.Connection[Any],
+    prepared: Prepared,
+    stored: SourceDefinition | None,
+    loaded: Checkpoint | None,
+    checkpoint: Checkpoint | None,
+    horizon: Horizon,
+) -> tuple[Drift, Checkpoint | None, Probe]:
+    """The drift since the last run, the checkpoint from which to read, and the result of the probe.
+
+    stored: the source's definition in the ledger. loaded: the checkpoint in the ledger. checkpoint: the same, or that
+    of an audit. `conn` is in autocommit mode. Raises what `probe` raises.
+    """
+    drift = prepared.drift
+    if stored is None and loaded is not None:
+        drift = drift.without_definition(loaded.shape)
+    if drift.by_xid and checkpoint is not None and checkpoint.mode is ReadMode.WATERMARK:
+        checkpoint = checkpoint.evolve(low=UNBOUNDED)
+    return drift, checkpoint, probe(conn, prepared.plan, checkpoint, horizon)

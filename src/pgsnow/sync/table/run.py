@@ -22,6 +22,9 @@ def sync_table(run: RunContext) -> TableOutcome:
     """Sync one table once. Raises the error that stopped it; the next run then starts from the checkpoint in the
     ledger."""
     steps.clean_up_leftovers(run)
+    if run.options.duplicates_only:
+        steps.remove_duplicates(run)
+        return TableOutcome()
     if run.restarted or (run.probe is not None and run.probe.full_read is not None):
         from pgsnow.sync.table.history import follow_history  # rare
 
@@ -40,8 +43,7 @@ def sync_table(run: RunContext) -> TableOutcome:
         done = backfill(run)
         if isinstance(done, ChunksRemain):
             return TableOutcome(remaining=done.counts)
-        if done is not None:
-            run = steps.after_backfill(run, done)
+        run = run if done is None else steps.after_backfill(run, done)
         if load_changes(run):
             break
         run = steps.from_the_beginning(run)

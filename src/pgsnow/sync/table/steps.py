@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.table_config import TableMode
+from pgsnow.model.counted import counted
+from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.load.destination import PreparedTarget
@@ -22,6 +24,17 @@ def clean_up_leftovers(run: RunContext) -> None:
         if known is not None and known.replaces:
             run.destination.keep_shadow(known.fence)
     run.destination.batches.cleanup()
+
+
+def remove_duplicates(run: RunContext) -> None:
+    """Remove the target's duplicates, and nothing else. Raises KeyUnusable if nothing identifies its rows."""
+    if run.plan.config.mode is not TableMode.APPEND and not run.plan.target_key:
+        raise KeyUnusable(
+            f"{run.claim.table}: the table has no key that tells which of its rows are duplicates",
+            advice=f"pgsnow run --select {run.claim.table} --full-refresh replaces the whole content.",
+        )
+    run.ledger.checkpoints.forget_rows(run.claim)
+    run.destination.remove_duplicates()
 
 
 def follow_key_names(run: RunContext) -> dict[str, str]:
@@ -94,9 +107,11 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
     if run.recorder.full_read is None:
         return
     went_back = run.recorder.full_read in WENT_BACK
+    if (run.options.refresh or run.prunes) and not run.recorder.replaced and run.recorder.load_units:
+        run.destination.remove_duplicates()
     if complete.replaced:
         run.rejected.resolve_remaining()
-        if run.claim.unverified and (run.plan.config.mode is not TableMode.APPEND or run.options.refresh):
+        if run.claim.unverified and (run.plan.config.mode is not TableMode.APPEND or run.options.deletes):
             run.table.doubt(None)
         return
     if run.recorder.load_units == 0:
@@ -112,7 +127,7 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         )
         return
     if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
-        run.recorder.events.append(f"deleted {deleted} rows that are gone from the source")
+        run.recorder.events.append(f"deleted {counted(deleted, 'row')} gone from the source")
     run.table.doubt(None)
 
 

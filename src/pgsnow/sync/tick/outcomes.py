@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from pgsnow.ledger.claim import Claim, Refusal
 from pgsnow.model.errors import PgsnowError
-from pgsnow.model.report import TableReport
+from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.log import log_unexpected
 from pgsnow.sync.runtime.recorder import Recorder
-from pgsnow.sync.runtime.report import failure_report, locked_report
+from pgsnow.sync.runtime.report import failure_report, refused_report
+
+LONGEST_PAUSE = 3_600.0
+"""Seconds."""
+
+
+def pause_after(failures: int, interval: float) -> float | None:
+    """Seconds from the start of the last of so many failed runs in a row until scheduled ticks try the table again:
+    two intervals after the second one, then twice as long each time, at most an hour. None: the next tick tries it."""
+    return None if failures < 2 else min(interval * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE)
 
 
 class TickOutcomes:
@@ -35,7 +45,7 @@ class TickOutcomes:
             name: Recorder(name, context.targets[name], run_id, context.observer) for name in names
         }
         self._reports = {
-            refusal.table: locked_report(self.recorders[refusal.table], refusal) for refusal in refusals
+            refusal.table: refused_report(self.recorders[refusal.table], refusal) for refusal in refusals
         }
 
     def fail(self, claim: Claim, error: Exception) -> None:
@@ -45,7 +55,13 @@ class TickOutcomes:
         self._context.planner.forget(claim.table)
         if isinstance(error, PgsnowError) and error.code is not None:
             error = self._explained(claim, error)
-        self.end([(claim, failure_report(self.recorders[claim.table], error))])
+        report = failure_report(self.recorders[claim.table], error)
+        if report.status is Status.ERROR and getattr(error, "backs_off", True):
+            entry = self._context.entries[claim.table]
+            count = 1 + (claim.lasting_failures if claim.failed_entry == entry else 0)
+            seconds = pause_after(count, self._context.config.sync_interval_seconds)
+            report = replace(report, retry_seconds=seconds, lasting_failures=count, failed_entry=entry)
+        self.end([(claim, report)])
 
     def _explained(self, claim: Claim, error: PgsnowError) -> PgsnowError:
         """The error with the advice that the source's catalog gives; the error itself if it cannot be asked."""

@@ -136,7 +136,7 @@ class Tick:
         self.outcomes.end([(found.claim, _idle_report(found, lost)) for found in idle])
 
     def _is_to_run(self, found: Inspection) -> bool:
-        if found.has_changes or self.options.refresh:
+        if found.has_changes or self.options.refresh or self.options.duplicates_only:
             return True
         return bool(found.claim.staged) and self._loads_staged(found)
 

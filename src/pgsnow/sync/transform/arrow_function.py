@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pgsnow.model.counted import counted
 from pgsnow.model.errors import TransformFailed
 from pgsnow.model.types.mapping import TEXT_LIMIT, Field
 from pgsnow.sync.transform.coerce import CoercionError, check_json, is_json, shortest
@@ -36,7 +37,7 @@ class BatchFunction:
         columns = self._columns(result)
         if result.num_rows > rows.num_rows:
             raise TransformFailed(
-                f"transform {self._name}: it returned {result.num_rows} rows for {rows.num_rows}",
+                f"transform {self._name}: it returned {counted(result.num_rows, 'row')} for {rows.num_rows}",
                 advice="A transform may drop rows, never add any.",
             )
         bad = []

@@ -11,6 +11,8 @@ from starlette.routing import Route
 
 LOGIN = "/session/v1/login-request"
 QUERY = "/queries/v1/query-request"
+UPLOAD = "/fs_bucket/{path:path}"
+ABORT = "/queries/v1/abort-request"
 
 Endpoint = Callable[[Request], Awaitable[JSONResponse]]
 
@@ -19,4 +21,4 @@ def replace_route(path: str, wrap: Callable[[Endpoint], Endpoint]) -> None:
     routes = fakesnow.server.app.router.routes
     for index, route in enumerate(routes):
         if isinstance(route, Route) and route.path == path:
-            routes[index] = Route(path, wrap(route.endpoint), methods=["POST"])
+            routes[index] = Route(path, wrap(route.endpoint), methods=list(route.methods or ()))

@@ -12,8 +12,9 @@ LOCK_TIMEOUT."""
 
 @dataclass
 class SessionState:
-    """The login's user, role and warehouse, and the state of the transaction."""
+    """The login's number, user, role and warehouse, and the state of the transaction."""
 
+    number: int = 0
     user: str | None = None
     role: str | None = None
     warehouse: str | None = None

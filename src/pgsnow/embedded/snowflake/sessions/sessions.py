@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import threading
 import time
 from typing import Any
 
 import fakesnow.server
+from fakesnow.expr import normalise_ident
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pgsnow.embedded.snowflake.hooks.routes import LOGIN, QUERY, Endpoint, replace_route
-from pgsnow.embedded.snowflake.hooks.session_state import LOCK_SECONDS, state_of
+from pgsnow.embedded.snowflake.hooks.session_state import LOCK_SECONDS, SessionState, state_of
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.sessions.results import NewestResults
+from pgsnow.embedded.snowflake.statements.limits import is_known
 from pgsnow.embedded.snowflake.statements.transactions import in_transaction
 
 KNOWN_USER, ITS_PASSWORD = "PGSNOW", "pgsnow"
 WRONG_PASSWORD = {"code": "390100", "message": "Incorrect username or password was specified."}
+UNKNOWN_ROLE = {
+    "code": "390189",
+    "message": "Role specified in the connect string does not exist or not authorized.",
+}
 VALIDITY = {"validityInSeconds": 3_600, "masterValidityInSeconds": 14_400}
 
 
@@ -50,14 +57,16 @@ def refuse_wrong_passwords() -> None:
 def answer_logins_fully() -> None:
     """Stock: forgets user, role, warehouse and parameters of the login, and gives no master token and no
     session id, which newer clients require."""
+    numbers = itertools.count(1)
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def login(request: Request) -> JSONResponse:
             asked = (await body_of(request))["data"]
             answer = json.loads(bytes((await stock(request)).body))
             token = answer["data"]["token"]
-            _remember_login(fakesnow.server.sessions[token], asked, request)
-            answer["data"].update(VALIDITY, masterToken=token, sessionId=len(fakesnow.server.sessions))
+            state = _remember_login(fakesnow.server.sessions[token], asked, request)
+            state.number = next(numbers)
+            answer["data"].update(VALIDITY, masterToken=token, sessionId=state.number)
             return JSONResponse({**answer, "code": None, "message": None})
 
         return login
@@ -65,12 +74,30 @@ def answer_logins_fully() -> None:
     replace_route(LOGIN, wrap)
 
 
-def _remember_login(session: Any, asked: dict[str, Any], request: Request) -> None:
+def _remember_login(session: Any, asked: dict[str, Any], request: Request) -> SessionState:
     state, parameters = state_of(session), asked.get("SESSION_PARAMETERS") or {}
     state.user = str(asked.get("LOGIN_NAME") or "").upper() or None
-    state.role = (request.query_params.get("roleName") or "PUBLIC").upper()
-    state.warehouse = (request.query_params.get("warehouse") or "").upper() or None
+    role, warehouse = request.query_params.get("roleName"), request.query_params.get("warehouse")
+    state.role = normalise_ident(role) if role else "PUBLIC"
+    state.warehouse = normalise_ident(warehouse) if warehouse else None
     state.lock_seconds = float(parameters.get("LOCK_TIMEOUT", LOCK_SECONDS))
+    return state
+
+
+def refuse_unknown_roles() -> None:
+    """Stock: accepts any role. The real service refuses a login with one that does not exist."""
+
+    def wrap(stock: Endpoint) -> Endpoint:
+        async def login(request: Request) -> JSONResponse:
+            role = request.query_params.get("roleName")
+            connection = fakesnow.server.shared_fs.duck_conn.cursor()
+            if role and not is_known(connection.execute, "ROLE", normalise_ident(role)):
+                return JSONResponse({"data": {}, **UNKNOWN_ROLE, "success": False})
+            return await stock(request)
+
+        return login
+
+    replace_route(LOGIN, wrap)
 
 
 def count_logins(journal: Journal) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import fakesnow.copy_into
 import fakesnow.cursor
+from fakesnow.transforms.options import parse_options
 from sqlglot import exp
+
+from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
 
 FLAGS = ("FORCE", "PURGE")
 WITHOUT_EFFECT = (
@@ -17,6 +22,15 @@ WITHOUT_EFFECT = (
     "LOAD_UNCERTAIN_FILES",
     "LOAD_MODE",
 )
+PARQUET_OPTIONS = frozenset(
+    {
+        *("TYPE", "COMPRESSION", "SNAPPY_COMPRESSION", "BINARY_AS_TEXT", "USE_LOGICAL_TYPE", "TRIM_SPACE"),
+        *("USE_VECTORIZED_SCANNER", "REPLACE_INVALID_CHARACTERS", "NULL_IF"),
+    }
+)
+"""Snowflake docs, "COPY INTO <table>", format type options of TYPE = PARQUET."""
+NULL_BY_DEFAULT = ["\\N"]
+INVALID_PARAMETER = (1423, "42601")
 
 
 def honour_copy_flags() -> None:
@@ -49,6 +63,65 @@ def find_named_files() -> None:
     fakesnow.copy_into._source_urls = urls
 
 
+def read_parquet_by_its_format() -> None:
+    """Stock: ignores every option of a Parquet format. The real service rejects an unknown one, and a COPY by column
+    name loads values that equal a text of NULL_IF as NULL, by default the text `\\N` (Snowflake docs, "COPY INTO
+    <table>")."""
+    stock = fakesnow.copy_into._inserts
+
+    def inserts(expression: exp.Copy, params: Any, urls: list[str], info: Any = None) -> Any:
+        options = _parquet_options(expression)
+        made = stock(expression, params, urls, info)
+        if options is not None and info is not None and info.target_columns:
+            null_if = [str(text) for text in options.get("NULL_IF", NULL_BY_DEFAULT)]
+            for select in (insert.expression for insert in made) if null_if else ():
+                select.set("expressions", [_unless(column, null_if) for column in select.expressions])
+        return made
+
+    fakesnow.copy_into._inserts = inserts
+
+
+def _parquet_options(expression: exp.Copy) -> dict[str, Any] | None:
+    """The options that are written in the statement; None: not a Parquet format, or a named one."""
+    for param in expression.args.get("params", []):
+        if param.this.name.upper() == "FILE_FORMAT":
+            options: dict[str, Any] = parse_options(param.expressions)
+            if str(options.get("TYPE")).upper() != "PARQUET":
+                return None
+            if unknown := sorted(options.keys() - PARQUET_OPTIONS):
+                raise snowflake_error(
+                    INVALID_PARAMETER, f"SQL compilation error: invalid parameter '{unknown[0]}'"
+                )
+            return options
+    return None
+
+
+def _unless(column: exp.Expression, null_if: list[str]) -> exp.Expression:
+    """`column AS name` with NULL for these texts, whatever the column's type."""
+    if not isinstance(column.this, exp.Column):
+        return column
+    as_text = exp.cast(column.this.copy(), "VARCHAR")
+    kept = exp.Case().when(as_text.isin(*null_if), exp.null()).else_(column.this.copy())
+    return exp.alias_(kept, column.alias, quoted=True)
+
+
+def match_names_in_any_script() -> None:
+    """Stock: compares the file's column names with the table's in upper case, and looks for the table's columns
+    under these names: a column `"gr\u00f6\u00dfe"` is not found."""
+
+    def columns(table: exp.Table, *where: Any) -> list[str]:
+        return [name for name, _ in fakesnow.copy_into._describe_table(table, *where)]
+
+    def match(in_file: list[str], in_table: list[str], mode: Any) -> dict[str, str]:
+        if mode == fakesnow.copy_into.MatchByColumnName.CASE_SENSITIVE:
+            return {name: name for name in in_table if name in in_file}
+        known = {name.upper(): name for name in in_file}
+        return {name: known[name.upper()] for name in in_table if name.upper() in known}
+
+    fakesnow.copy_into._get_table_columns = columns
+    fakesnow.copy_into._match_parquet_columns = match
+
+
 def describe_quoted_tables() -> None:
     """Stock: fails for a table whose name needs quotes, because it describes the table without them."""
 
@@ -78,8 +151,11 @@ def _in_the_tables_database(stock: Callable[..., str]) -> Callable[..., str]:
         _use(connection, table.catalog, table.db)
         try:
             outcome = stock(connection, database, schema, expr, *rest)
-        finally:
-            _use(connection, *before)
+        except Exception:
+            with contextlib.suppress(duckdb.Error):  # impossible in a transaction that has failed
+                _use(connection, *before)
+            raise
+        _use(connection, *before)
         connection.execute(outcome)  # the caller fetches from the last statement
         return outcome
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import fakesnow.checks
 from sqlglot import exp
 
 from pgsnow.embedded.snowflake.hooks.cursor import rewrite_tree
@@ -29,11 +30,23 @@ MAY_BE_SELECTED = (
 def copy_transformed() -> None:
     """Stock: accepts a column only with a cast and a plain name, but accepts any SELECT.
 
-    Here: columns of the file (`$1:"name"`), casts, PARSE_JSON, CONVERT_TIMEZONE, CURRENT_TIMESTAMP and constants, from
-    a stage. The real service accepts some more functions, and rejects all others too (Snowflake docs, "Transforming
-    data during a load"). A column that the file does not have is an error here, and NULL on the real service.
+    Here: columns of the file (`$1:"name"`), casts, PARSE_JSON of one argument, CONVERT_TIMEZONE, CURRENT_TIMESTAMP
+    and constants, from a stage. The real service accepts some more functions, and rejects all others too (Snowflake
+    docs, "Transform data during a load"). A column that the file does not have is an error here, and NULL on the real
+    service.
     """
     rewrite_tree(lambda _, node: _of_the_file(node))
+
+
+def copy_without_a_schema() -> None:
+    """Stock: COPY with a SELECT fails in a session without a current schema, even if all names are qualified: it takes
+    the stage for a table without a schema."""
+    stock = fakesnow.checks._missing_qualifiers
+
+    def missing(table: exp.Table) -> tuple[bool, bool]:
+        return (False, False) if isinstance(table.this, exp.Var) else stock(table)
+
+    fakesnow.checks._missing_qualifiers = missing
 
 
 def _of_the_file(node: exp.Expression) -> exp.Expression:
@@ -56,6 +69,7 @@ def _check(select: Any) -> None:
         for column in select.expressions
         for part in column.walk()
         if not isinstance(part, MAY_BE_SELECTED)
+        or (isinstance(part, exp.ParseJSON) and part.args.get("expression") is not None)
     ]
     if clauses or unknown:
         what = ", ".join([*sorted(clauses), *unknown])

@@ -31,6 +31,7 @@ DROP = re.compile(rf"\s*drop\s+stage\s+(?P<exists>if\s+exists\s+)?(?P<stage>{NAM
 PUT = re.compile(
     rf"(?P<start>\s*put\s+(?:'[^']*'|\S+)\s+)'(?P<place>@{NAME}[^\s']*)'(?P<options>.*)\Z", re.IGNORECASE
 )
+USER_STAGE = "~"
 STAGE_FIELDS = {
     "region": "us-central1",
     "storageAccount": None,
@@ -81,6 +82,18 @@ def put_to_quoted_places() -> None:
 def _unquoted(command: str) -> str | None:
     match = PUT.match(command)
     return match and f"{match['start']}{match['place']}{match['options']}"
+
+
+def put_to_the_users_stage() -> None:
+    """Stock: PUT does not know the stage `@~`, which every user has."""
+    stock = stage.stage_lookup_sql
+
+    def lookup(catalog: str, schema: str, stage_name: str, table_stages: Any) -> str:
+        if stage_name != USER_STAGE:
+            return str(stock(catalog, schema, stage_name, table_stages))
+        return f"SELECT {_literal(f'{catalog}.{schema}.{USER_STAGE}')} AS storage_name"
+
+    stage.stage_lookup_sql = lookup
 
 
 def list_below_a_path() -> None:
@@ -149,7 +162,7 @@ def _found(cursor: Any, match: re.Match[str]) -> Iterator[tuple[str, Path]]:
 
 def _existing(cursor: Any, name: str) -> tuple[str, str, str]:
     parts: tuple[str, str, str] = stage.parts_from_var(name, cursor._conn.database, cursor._conn.schema)
-    if stage.is_table_stage(parts[2]) or parts[2] == "~":
+    if stage.is_table_stage(parts[2]) or parts[2] == USER_STAGE:
         return parts
     known = cursor._duck_conn.execute(
         f"SELECT 1 FROM {STAGES} WHERE database_name = ? AND schema_name = ? AND name = ?",  # noqa: S608

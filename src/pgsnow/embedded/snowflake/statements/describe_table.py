@@ -8,12 +8,15 @@ from typing import Any
 import fakesnow.transforms
 from sqlglot import exp
 
+from pgsnow.embedded.snowflake.statements.collations import Collations
+
 INFORMATION_SCHEMA = "_FS_INFORMATION_SCHEMA"
 COLUMNS = """
 column_name AS "name",
     CASE WHEN data_type LIKE 'DECIMAL%' THEN 'NUMBER(' || numeric_precision || ',' || numeric_scale || ')'
          WHEN data_type = 'BIGINT' THEN 'NUMBER(38,0)'
-         WHEN data_type = 'VARCHAR' THEN 'VARCHAR(' || coalesce(ext_character_maximum_length, 16777216) || ')'
+         WHEN data_type = 'VARCHAR' THEN
+            'VARCHAR(' || coalesce(ext_character_maximum_length, 16777216) || ')' || {collation}
          WHEN data_type = 'DOUBLE' THEN 'FLOAT'
          WHEN data_type = 'BLOB' THEN 'BINARY(8388608)'
          WHEN data_type = 'TIME' THEN 'TIME(9)'
@@ -38,15 +41,22 @@ LEFT JOIN _fs_global._fs_information_schema._fs_columns_ext
 WHERE database_name = {catalog} AND schema_name = {schema} AND table_name = {table}
 ORDER BY column_index
 """
+COLLATION = """CASE WHEN EXISTS (
+    SELECT 1 FROM duckdb_tables() AS t
+    WHERE t.database_name = {catalog} AND t.schema_name = {schema} AND t.table_name = {table}
+        AND (contains(t.sql, column_name || ' VARCHAR COLLATE NOCASE')
+            OR contains(t.sql, '"' || column_name || '" VARCHAR COLLATE NOCASE'))
+) THEN ' COLLATE ''en-ci''' ELSE '' END"""
+"""All collations that ignore case are one in DuckDB."""
 
 
-def describe_one_table() -> None:
+def describe_one_table(collations: Collations) -> None:
     """Stock: parses and runs a join of the columns of all tables of all databases with one another, which
     takes several times as long."""
-    fakesnow.transforms.describe_table = _of_one_table(fakesnow.transforms.describe_table)
+    fakesnow.transforms.describe_table = _of_one_table(fakesnow.transforms.describe_table, collations)
 
 
-def _of_one_table(stock: Callable[..., Any]) -> Callable[..., Any]:
+def _of_one_table(stock: Callable[..., Any], collations: Collations) -> Callable[..., Any]:
     def describe_table(node: Any, database: str | None = None, schema: str | None = None) -> Any:
         table = node.find(exp.Table) if isinstance(node, exp.Describe) else None
         if table is None or str(node.args.get("kind")).upper() not in ("TABLE", "VIEW"):
@@ -56,6 +66,8 @@ def _of_one_table(stock: Callable[..., Any]) -> Callable[..., Any]:
             return stock(node, database, schema)
         names = {"catalog": catalog, "schema": within, "table": table.name}
         literals = {part: exp.Literal.string(name).sql("duckdb") for part, name in names.items()}
-        return exp.Command(this="SELECT", expression=COLUMNS.format(**literals))  # text, not parsed again
+        shown = COLLATION.format(**literals) if collations.used else "''"  # looking it up takes time
+        columns = COLUMNS.format(collation=shown, **literals)
+        return exp.Command(this="SELECT", expression=columns)  # text, not parsed again
 
     return describe_table

@@ -108,11 +108,21 @@ def _loosen(column: exp.ColumnDef, required: set[str]) -> None:
 
 
 def keep_json_digits() -> None:
-    """Stock: PARSE_JSON converts every number to a float. Snowflake keeps up to 38 digits."""
+    """Stock: PARSE_JSON converts every number to a float, and keeps both values of a key that an object has twice.
+    Snowflake keeps up to 38 digits, and such a key is an error without the option `d`. Here, with the option both
+    values stay, and without it only the keys of the outermost object are looked at."""
     rewrite_tree(lambda _, node: _as_cast(node))
 
 
 def _as_cast(node: exp.Expression) -> exp.Expression:
-    if isinstance(node, exp.ParseJSON) and not node.args.get("safe"):
-        return exp.Cast(this=node.this, to=exp.DataType.build("JSON"))
-    return node
+    if not isinstance(node, exp.ParseJSON) or node.args.get("safe"):
+        return node
+    cast = exp.Cast(this=node.this, to=exp.DataType.build("JSON"))
+    if node.args.get("expression") is not None:
+        return cast
+    keys = exp.func("json_keys", cast.copy())
+    twice = exp.NEQ(
+        this=exp.func("len", keys), expression=exp.func("len", exp.func("list_distinct", keys.copy()))
+    )
+    refusal = exp.func("error", exp.Literal.string("Error parsing JSON: duplicate object attribute"))
+    return exp.Case().when(twice, refusal).else_(cast)
