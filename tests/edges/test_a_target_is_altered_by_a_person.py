@@ -274,6 +274,15 @@ def test_a_column_is_dropped_while_the_source_gets_another(memory_world: MemoryW
     world.assert_equal()
 
 
+def test_a_doubt_that_stays_deletes_nothing(memory_world: MemoryWorld) -> None:
+    """Only a full read shows which rows the source does not have; one that reads changes deletes none."""
+    world = loaded(memory_world)
+    world.sql("update sync_watermarks set unverified = 'for a reason'")
+    assert tick(world).full_read is None
+    world.assert_equal()
+    assert world.sql("select unverified from sync_watermarks") == [("for a reason",)]
+
+
 @pytest.mark.parametrize("phase", ["merged", "swept"])
 def test_a_repair_that_is_killed_is_made_again(memory_world: MemoryWorld, phase: str) -> None:
     """Wherever the repair stops, the next run goes on with it: rows that only the target had are gone in the end."""

@@ -62,7 +62,7 @@ class MemoryMergeLoader:
                 raise
             before = target.columns
             recreated = target.make_fit(inspect=True)
-            if target.columns == before and not isinstance(rejected, TargetMissing):
+            if not recreated and target.columns == before and not isinstance(rejected, TargetMissing):
                 raise
             result = target.retried(lambda: self._attempt(batch))
         target.recorder.loaded(batch, result)

@@ -10,7 +10,7 @@ from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.errors import LeaseLost, TargetAccessDenied, TargetMissing, TargetQueryFailed
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import TargetName, TargetState
+from pgsnow.model.table import KnownTarget, TargetName, TargetState
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
@@ -90,16 +90,15 @@ class Target:
             self._looked, self._table.rows = False, None
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
-        if relaxed or not known or (loads and not self._looked):
+        if known and not relaxed and (self._looked or not loads):
+            return False
+        if not self._session.do(lambda session: self._look(session, relaxed=relaxed)):
             self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._reads_all
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""
-        if not self._looked:
-            self._look(session)
-        known = self.columns is not None and self._shape.suffices(self.columns)
-        if self._state is not None and known and not relaxed:
+        if self._look(session, relaxed=relaxed):
             return
         if self._state is None:
             self._shape = replace(self._shape, comment=self._table.mark_of(str(self._plan.target)))
@@ -119,8 +118,7 @@ class Target:
 
     def look(self, session: Session) -> None:
         """Look up what the target is now, if that has not been done in this run. Raises NotTheOwner."""
-        if not self._looked:
-            self._look(session)
+        self._look(session)
 
     def _settle_owner(self, session: Session, state: TargetState) -> None:
         """Make sure that the target belongs to this table, and that its comment says so. Raises NotTheOwner."""
@@ -160,28 +158,35 @@ class Target:
         self._session.do(lambda session: create_dropped(session, shadow, statement))
         self.begin_again("the shadow table was gone", doubt=False)
 
-    def _look(self, session: Session) -> None:
-        """Look up the target and its owner, and compare it with what is remembered of it. Raises NotTheOwner."""
-        self._state = state = target_state(session, self._plan.target)
-        self._looked = True
-        table = self._table
-        known = replace(table.claim.target, rows=table.rows)
-        if state is None:
-            return
-        mark = table.claim.places[0].get("mark") if table.claim.places else None
-        if not (mark and mark in state.comment):
-            self._settle_owner(session, state)  # rare
+    def _look(self, session: Session, *, relaxed: bool = False) -> bool:
+        """True if the target is there and its cached columns suffice. Once a run, look up what it is now, and whose,
+        and compare that with what is remembered of it. Raises NotTheOwner."""
+        table, known = self._table, self._table.claim.target
+        if not self._looked:
+            self._state = state = target_state(session, self._plan.target)
+            if state is not None:
+                mark = table.claim.places[0].get("mark") if table.claim.places else None
+                if not (mark and mark in state.comment):
+                    self._settle_owner(session, state)  # rare
+                if known.created_on != state.created_on or table.rows not in (None, state.rows):
+                    state = self._compare(session, state, replace(known, rows=table.rows))
+                table.rows = state.rows
+            self._looked = True
+        suffices = self.columns is not None and self._shape.suffices(self.columns)
+        return self._state is not None and suffices and not relaxed
+
+    def _compare(self, session: Session, state: TargetState, known: KnownTarget) -> TargetState:
+        """The state of a target that is not as it is remembered, with its exact number of rows. If it really is not,
+        everything is read again."""
         if known.rows not in (None, state.rows) and known.created_on == state.created_on:
             # SHOW may be a moment behind; an exact count needs no warehouse either.
             [[rows]] = session.execute(sql.count(self._plan.target)).rows
             state = replace(state, rows=int(rows))
-        table.rows = state.rows
-        if known.created_on == state.created_on and known.rows in (None, state.rows):
-            return
         if (difference := known.difference(state)) is not None:
             self.begin_again(difference, doubt=True)
         elif known.created_on is None and self.columns is not None:
-            table.remember_target(self.columns, state.created_on)
+            self._table.remember_target(self.columns, state.created_on)
+        return state
 
     def _described(self, session: Session) -> list[TargetColumn]:
         """The target's columns. If one has lost the values that were loaded, everything is read again."""
@@ -217,8 +222,7 @@ class Target:
     def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
         """Renames columns first whose names are reused, and records that in the ledger before the names are reused."""
         target, table = self._plan.target, self._table
-        if not self._looked:
-            self._look(session)
+        self._look(session)
         if self._state is None:
             self.fit(session)
             return None
