@@ -1,8 +1,8 @@
 """The role or the warehouse of the settings does not exist.
 
 Group: account
-Danger: Snowflake lets a client in whose warehouse does not exist, and rejects its first COPY only. A misspelt name would
-look like a fault of one table, and its staged files could be given up for it.
+Danger: Snowflake lets a client in whose warehouse does not exist, and rejects its first COPY only. A misspelt name
+would look like a fault of one table, and its staged files could be given up for it.
 Answer: a role that does not exist is a refused login. Without a warehouse, every table fails with the advice to check
 SNOWFLAKE_WAREHOUSE; nothing is loaded and no checkpoint moves. After the name is corrected, the next run loads
 everything.
