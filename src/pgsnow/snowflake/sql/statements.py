@@ -66,6 +66,7 @@ def create_table(
     output: Sequence[Field],
     key: Sequence[Field],
     own: Sequence[MetadataColumn] = (FENCE,),
+    comment: str = "",
 ) -> str:
     """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL."""
     keys = {field.target for field in key}
@@ -73,7 +74,8 @@ def create_table(
     columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
-    return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)})"
+    noted = f" COMMENT = {text(comment)}" if comment else ""
+    return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)}){noted}"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:
@@ -117,6 +119,10 @@ def show_object(target: TargetName) -> str:
 def _like(target: TargetName) -> str:
     """A pattern for LIKE that stands for the table's name alone. Wildcards in it are escaped with a backslash."""
     return text(re.sub(r"([\\%_])", r"\\\1", target.table))
+
+
+def set_comment(target: TargetName, comment: str) -> str:
+    return f"ALTER TABLE {qualified(target)} SET COMMENT = {text(comment)}"
 
 
 def create_stage(target: TargetName) -> str:
