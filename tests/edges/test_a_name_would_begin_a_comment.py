@@ -2,7 +2,7 @@
 
 Group: keys
 Danger: the files of `"orders--2024"` are staged below a path with the table's name. In a path without quotes, Snowflake
-takes `--` for the beginning of a comment: COPY and REMOVE would work on the whole stage, with the files of other tables.
+takes `--` for the beginning of a comment: COPY and REMOVE would work on the whole stage, with files of other tables.
 Answer: such dashes are written in another form in paths, as other characters are that a path cannot have. Column and
 table names are always quoted and keep their dashes.
 """

@@ -124,5 +124,5 @@ def test_an_account_is_understood_in_the_forms_in_which_snowflake_shows_it(
 def test_what_is_no_account_is_refused_with_the_right_form(written: str) -> None:
     """Before anything is sent to an address that does not exist."""
     env = {**NO_SNOWFLAKE, "POSTGRES_DSN": "postgresql://h/d", "SNOWFLAKE_ACCOUNT": written}
-    with pytest.raises(ConfigError, match="SNOWFLAKE_ACCOUNT.*ORG-ACCOUNT"):
+    with pytest.raises(ConfigError, match=r"SNOWFLAKE_ACCOUNT.*ORG-ACCOUNT"):
         Settings.from_env(env)

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.errors import unreadable
+from pgsnow.ledger.errors import UNREADABLE, unreadable
 from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.errors import PgsnowError
@@ -35,7 +35,7 @@ def _remembered(row: dict[str, Any], schema: str) -> Remembered:
         found = None if checkpoint is None else Checkpoint.from_json(checkpoint)
         column = "source_schema"
         return Remembered(found, None if stored is None else SourceDefinition.from_json(stored))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 
 
@@ -105,6 +105,24 @@ class Checkpoints:
         LeaseLost.
         """
         self.queries.fenced("doubt", claim, why=why)
+
+    def owners(self) -> tuple[str, dict[str, Claim]]:
+        """The ledger's id, and what it knows of each table's place, as a claim without the right to write."""
+        rows = self.queries.execute("owners").fetchall()
+        claims = {
+            row["source_table"]: Claim(
+                row["source_table"], "", "", 0,
+                None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"]),
+                ledger=row["ledger"], places=tuple(row["places"]), idle_seconds=row["idle_seconds"],
+            )
+            for row in rows
+            if row["source_table"] is not None
+        }  # fmt: skip
+        return next((row["ledger"] for row in rows), ""), claims
+
+    def remember_places(self, claim: Claim, places: Sequence[Mapping[str, Any]]) -> None:
+        """Store what the table's row is used for. Raises LeaseLost."""
+        self.queries.fenced("remember_places", claim, places=Jsonb([dict(place) for place in places]))
 
     def start_over(self, claim: Claim, above: int, why: str) -> bool:
         """For a target with rows of this fence: if it is later than any that was granted, end the claim, let the next

@@ -19,6 +19,7 @@ from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 from pgsnow.operations.preconditions import ready_to_read
 from pgsnow.postgres.catalog.privileges import Access
@@ -31,10 +32,12 @@ UNKNOWN = Access(None, None, ())
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A preview as far as Postgres knows it, and the drift (None: the table cannot be synced)."""
+    """A preview as far as Postgres knows it, and the drift (None: the table cannot be synced). owners: of all
+    tables' targets."""
 
     preview: TablePreview
     drift: Drift | None
+    owners: ConfiguredOwners | None = None
 
 
 @dataclass(frozen=True, slots=True)
