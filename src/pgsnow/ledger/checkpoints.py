@@ -106,6 +106,24 @@ class Checkpoints:
         """
         self.queries.fenced("doubt", claim, why=why)
 
+    def owners(self) -> tuple[str, dict[str, Claim]]:
+        """The ledger's id, and what it knows of each table's place, as a claim without the right to write."""
+        rows = self.queries.execute("owners").fetchall()
+        claims = {
+            row["source_table"]: Claim(
+                row["source_table"], "", "", 0,
+                None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"]),
+                ledger=row["ledger"], places=tuple(row["places"]), idle_seconds=row["idle_seconds"],
+            )
+            for row in rows
+            if row["source_table"] is not None
+        }  # fmt: skip
+        return next((row["ledger"] for row in rows), ""), claims
+
+    def remember_places(self, claim: Claim, places: Sequence[Mapping[str, Any]]) -> None:
+        """Store what the table's row is used for. Raises LeaseLost."""
+        self.queries.fenced("remember_places", claim, places=Jsonb([dict(place) for place in places]))
+
     def start_over(self, claim: Claim, above: int, why: str) -> bool:
         """For a target with rows of this fence: if it is later than any that was granted, end the claim, let the next
         one have a later fence, and make the next read a full one. why: as in `doubt`. False, for the claim of a chunk:

@@ -34,7 +34,9 @@ T = TypeVar("T")
 
 TABLES_MISSING = frozenset({"42P01", "42703"})
 """undefined_table and undefined_column: the ledger was not created or not upgraded yet."""
-TABLE = re.compile(r"\b(sync_(?:watermarks|errors|logs|horizon|backfills|chunks)|pgsnow_migrations)\b")
+TABLE = re.compile(
+    r"\b(sync_(?:watermarks|errors|logs|horizon|backfills|chunks)|pgsnow_migrations|pgsnow_ledger)\b"
+)
 """The ledger's tables, as the server names them in its messages."""
 
 

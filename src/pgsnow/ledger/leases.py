@@ -94,7 +94,8 @@ class Leases:
         if chunks := [claim for claim in every if claim.chunk is not None]:
             self.chunks.release(chunks)
         for claim in every:
-            if granted.get((claim.table, claim.chunk)) == claim:  # not a newer one of its table or chunk
+            known = granted.get((claim.table, claim.chunk))
+            if known is not None and known.fence == claim.fence:  # not a newer one of its table or chunk
                 del granted[claim.table, claim.chunk]
 
     def release_all(self) -> None:
@@ -208,6 +209,8 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
             raise TypeError("not a list")
         column = "source_schema"
         definition = None if stored is None else SourceDefinition.from_json(stored)
+        column = "places"
+        places = tuple(dict(place) for place in row["places"])
         column = "target_columns"
         if not all(isinstance(kind, str) for kind in dict(row["target_columns"] or {}).values()):
             raise TypeError("not a type's name")
@@ -225,6 +228,9 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         unverified=row["unverified"],
         checkpoint_fence=checkpoint_fence,
         reset_to=reset_to,
+        ledger=row["ledger"] or "",
+        places=places,
+        idle_seconds=row["idle_seconds"],
     )
 
 

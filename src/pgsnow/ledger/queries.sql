@@ -72,6 +72,8 @@ select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s
         else tried.last_watermark is not null
     end as set_by_hand,
     extract(epoch from clock_timestamp())::float8 as granted_at,
+    coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
+    extract(epoch from clock_timestamp() - tried.last_success)::float8 as idle_seconds,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors
@@ -188,6 +190,18 @@ returning source_table;
 -- name: doubt
 -- Records why the target may hold rows that the source has lost, or NULL.
 update {schema}.sync_watermarks set unverified = %(why)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: owners
+-- The ledger's id, with what each table's row was used for.
+select l.id as ledger, w.source_table, w.checkpoint, coalesce(w.places, '[]') as places,
+    extract(epoch from clock_timestamp() - w.last_success)::float8 as idle_seconds
+from (select coalesce(min(id), '') as id from {schema}.pgsnow_ledger) l left join {schema}.sync_watermarks w on true;
+
+-- name: remember_places
+-- Stores what this row is used for, and was used for before.
+update {schema}.sync_watermarks set places = %(places)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
@@ -447,6 +461,7 @@ join fenced on fenced.id = tried.backfill
 join {schema}.sync_watermarks w on w.source_table = fenced.source_table
 where c.backfill = tried.backfill and c.number = tried.number
 returning w.source_table, w.target_columns, w.source_schema, fenced.layout, fenced.fence as backfill_fence,
+    coalesce(w.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     fenced.replaces, tried.has_lock, c.lock_key,
     c.backfill, c.number, c.first_block, c.end_block, c.first_key, c.end_key, c.attempts, c.fences, c.open_batches,
     exists (

@@ -69,7 +69,7 @@ class Horizon:
     snapshot ('-infinity': unknown). prepared: there was a prepared transaction, whose start Postgres does not show; a
     table's own bound then stays where it was. running: the xids that open transactions of this database, prepared ones
     too, had just after the listing, in ascending order (no subtransactions: nothing lists those). next_xid: the
-    lowest xid that was not given out then (None: unknown).
+    lowest xid that was not given out then (None: unknown). database: the name of the database.
     """
 
     identity: ServerIdentity
@@ -82,6 +82,7 @@ class Horizon:
     reads_log: bool = False
     running: tuple[int, ...] = ()
     next_xid: int | None = None
+    database: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ PgsnowError
 │   ├── StatementTimeout     Snowflake ended a statement at a time limit           after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
+│   ├── NotTheOwner          the target or the ledger's row is another configuration's   after a fix
 │   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
@@ -394,6 +395,10 @@ class LoadMismatch(TableError):
 
     retry = Retry.NOW
     default_advice = "Nothing is lost: the checkpoint has not moved and the rows are read again."
+
+
+class NotTheOwner(TableError):
+    """The target, or the table's row in the ledger, belongs to another configuration; nothing was written."""
 
 
 class LedgerOutdated(TableError):

@@ -130,7 +130,7 @@ def connection_class() -> type[Any]:
 
     If a statement that changes rows gets no answer, its request is sent once more, with the request's own id: the
     server then answers with the outcome of the statement, and waits if it still runs. A statement that has never
-    arrived runs now. docs/decisions/31-after-a-lost-answer-ask-first.md
+    arrived runs now. docs/decisions/33-after-a-lost-answer-ask-first.md
     """
     from snowflake.connector import SnowflakeConnection as Stock
     from snowflake.connector import errors as driver

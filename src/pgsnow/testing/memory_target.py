@@ -43,6 +43,7 @@ class MemoryTarget:
     stop: threading.Event
     connected: bool = False
     columns: dict[str, str] | None = None
+    looked: bool = False
     batches: OpenBatches = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,8 +62,8 @@ class MemoryTarget:
 
     @property
     def is_fit(self) -> bool:
-        """True if its columns are known and take the rows of the plan."""
-        return self.columns is not None and self.shape.suffices(self.columns)
+        """True if it is known whose it is, and its columns are known and take the rows of the plan."""
+        return self.looked and self.columns is not None and self.shape.suffices(self.columns)
 
     @contextmanager
     def step(self, point: str, batch: str = "") -> Iterator[None]:
@@ -83,6 +84,14 @@ class MemoryTarget:
             self.columns = None
         return False if self.is_fit and not relaxed else self.retried(lambda: self._fit(relaxed=relaxed))
 
+    def see_owner(self, table: MemoryTable) -> None:
+        """See pgsnow.sync.load.target.Target."""
+        settled = self.claimed.owner_of(str(self.plan.target), table.comment)
+        if settled is not None:
+            table.comment = settled.comment
+            self.recorder.events.extend([settled.event] if settled.event else [])
+            self.claimed.remember_mark(settled.mark)
+
     def read_all(self) -> None:
         """See pgsnow.sync.load.target.Target.read_all."""
         if self.claimed.claim.chunk is None:
@@ -99,6 +108,7 @@ class MemoryTarget:
 
         def remove() -> int:
             with self.step("duplicates"):
+                self.see_owner(self.warehouse.table(self.plan.target))
                 return self.warehouse.table(self.plan.target).keep_newest(names) if names else 0
 
         count = self.retried(remove)
@@ -162,14 +172,18 @@ class MemoryTarget:
 
     def _fit(self, *, relaxed: bool) -> bool:
         with self.step("prepare"):
-            there = self.warehouse.tables.get(str(self.plan.target))
+            there, self.looked = self.warehouse.tables.get(str(self.plan.target)), True
             if there is None:
                 self.read_all()
+            else:
+                self.see_owner(there)
             wanted = {f.target: f.type.snowflake for f in self.plan.output} | dict(self.plan.metadata_columns)
             fit = (
                 self.shape.alterations(_described(there) if there else (), relaxed=relaxed) if there else None
             )
             table = self.warehouse.create(self.plan.target, wanted)
+            if there is None:
+                table.comment = self.claimed.mark_of(str(self.plan.target))
             for name, kind in wanted.items():
                 table.columns.setdefault(name, kind)
                 for row in table.rows:
@@ -188,6 +202,7 @@ class MemoryTarget:
             table = self.warehouse.tables.get(str(self.plan.target))
             if table is None:
                 return None
+            self.see_owner(table)
             interim = drift.pre_actions if self.claimed.claim.stored_definition != drift.interim else ()
             planned = evolution(self.plan.target, (*interim, *drift.actions), _described(table))
             if planned.incomplete is not None:

@@ -31,6 +31,7 @@ class MemoryTable:
     columns: dict[str, str]
     rows: list[Row] = field(default_factory=list)
     copied: set[str] = field(default_factory=set)
+    comment: str = ""
 
     def insert(self, rows: Iterable[Row]) -> None:
         """Add rows; a column that they lack is None. Raises TargetQueryFailed for a column that the table lacks."""

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from pgsnow.ledger.checkpoints import Remembered
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.errors import TABLES_MISSING
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.checkpoint import VirtualXids
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
@@ -25,6 +27,7 @@ from pgsnow.operations.check.stage import check_stages
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.preconditions import ReadyTable
 from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
@@ -76,15 +79,19 @@ class _Checks:
     ends: Ends
     results: list[CheckResult]
     ready: list[ReadyTable] = field(default_factory=list)
+    owners: ConfiguredOwners | None = None
+    """None if the source or the ledger cannot be asked, which has a result of its own."""
 
     def source(self, source: Source, chosen: Sequence[TableConfig]) -> None:
         """Postgres, then each table."""
-        known, listing = self._remembered()
+        known, listing, claims = self._remembered()
         with failing_as("postgres", self.results.append), translating():
             conn = self.ends.postgres()
             self.results.extend(check_source(conn, self.settings.source.display))
             self.results.append(check_copy(source))
             horizon, _ = take_horizon(conn, listing)
+            if claims is not None:
+                self.owners = ConfiguredOwners(self.config, self.settings, horizon, claims[1], claims[0])
             surveyed = survey_of(conn, [table.source for table in chosen])
             for table in chosen:
                 with self._failing(table.name, table):
@@ -101,7 +108,7 @@ class _Checks:
             session = self.ends.session()
             self.results.extend(check_account(session, self.settings.snowflake))
             self.results.extend(check_rights(session, frozenset(each.plan.target for each in self.ready)))
-            inspector, rights = TargetInspector(session), rights_of(session)
+            inspector, rights = TargetInspector(session, self.owners), rights_of(session)
             for each in self.ready:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):
                     inspector.session = self.ends.session()
@@ -124,16 +131,19 @@ class _Checks:
             known = as_known(error, self.settings.secrets(), table.name)
             self.results.append(failed(name, str(known), known.advice))
 
-    def _remembered(self) -> tuple[Mapping[str, Remembered], VirtualXids]:
-        """The state of the tables in the ledger, and its listing; nothing where it cannot be read, which its own check
-        reports."""
+    def _remembered(
+        self,
+    ) -> tuple[Mapping[str, Remembered], VirtualXids, tuple[str, Mapping[str, Claim]] | None]:
+        """The state of the tables in the ledger, its listing, and what it knows of their owners; nothing where it
+        cannot be read, which its own check reports."""
         ledger = Ledger(self.settings.ledger, self.config.ledger_schema)
         try:
             return (
                 ledger.checkpoints.remembered(),
                 ledger.checkpoints.virtual_xids(self.settings.source.display),
+                ledger.checkpoints.owners(),
             )
-        except PgsnowError:
-            return {}, VirtualXids()
+        except PgsnowError as error:
+            return {}, VirtualXids(), ("", {}) if error.code in TABLES_MISSING else None
         finally:
             ledger.close()

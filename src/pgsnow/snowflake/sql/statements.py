@@ -35,22 +35,26 @@ from pgsnow.snowflake.names import (
 WHOLE = "NUMBER(38,0)"
 NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"
 """A TIMESTAMP_TZ: the form with two arguments keeps the zone (Snowflake docs, "CONVERT_TIMEZONE")."""
+NOW_IN_COPY = "CONVERT_TIMEZONE('UTC', METADATA$START_SCAN_TIME)"
+"""CURRENT_TIMESTAMP is not among the functions of a COPY, whose docs name this column instead."""
 Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
+NO_COLLATION = "COLLATE ''"
 UPLOAD_THREADS = 4
 FILE_FORMAT = (
     "(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
 )
 """By default a COPY by column name loads the text `\\N` as NULL, timestamps as wrong values and bytea as text. Each
-option is stated, because a default may change: docs/decisions/30-every-option-of-copy-is-stated.md"""
+option is stated, because a default may change: docs/decisions/32-every-option-of-copy-is-stated.md"""
 COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
 """A stage of the user's may set copy options for every COPY from it; these options take precedence."""
 
 
-def declared(kind: str) -> str:
+def declared(kind: str, *, required: bool = False) -> str:
     """The type of a new column. A text gets no collation, whatever DEFAULT_DDL_COLLATION is: keys that differ would be
-    equal, in staging tables too (Snowflake docs, "Collation support", "DEFAULT_DDL_COLLATION")."""
-    return f"{kind} COLLATE ''" if kind.startswith("VARCHAR") else kind
+    equal, in staging tables too (Snowflake docs, "Collation support", "DEFAULT_DDL_COLLATION"). required: NOT NULL."""
+    parts = (kind, "NOT NULL" if required else "", NO_COLLATION if kind.startswith("VARCHAR") else "")
+    return " ".join(filter(None, parts))
 
 
 def create_schema(target: TargetName) -> str:
@@ -62,17 +66,16 @@ def create_table(
     output: Sequence[Field],
     key: Sequence[Field],
     own: Sequence[MetadataColumn] = (FENCE,),
+    comment: str = "",
 ) -> str:
     """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL."""
     keys = {field.target for field in key}
-    columns = [
-        f"{quote(f.target)} {declared(f.type.snowflake)}{' NOT NULL' if f.target in keys else ''}"
-        for f in output
-    ]
+    columns = [f"{quote(f.target)} {declared(f.type.snowflake, required=f.target in keys)}" for f in output]
     columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
-    return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)})"
+    noted = f" COMMENT = {text(comment)}" if comment else ""
+    return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)}){noted}"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:
@@ -116,6 +119,10 @@ def show_object(target: TargetName) -> str:
 def _like(target: TargetName) -> str:
     """A pattern for LIKE that stands for the table's name alone. Wildcards in it are escaped with a backslash."""
     return text(re.sub(r"([\\%_])", r"\\\1", target.table))
+
+
+def set_comment(target: TargetName, comment: str) -> str:
+    return f"ALTER TABLE {qualified(target)} SET COMMENT = {text(comment)}"
 
 
 def create_stage(target: TargetName) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
@@ -13,6 +14,9 @@ from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated
 from pgsnow.model.evolution.drift import SourceDefinition
 
+if TYPE_CHECKING:
+    from pgsnow.sync.runtime.owner import Settled
+
 
 @dataclass(slots=True)
 class ClaimedTable:
@@ -21,6 +25,8 @@ class ClaimedTable:
 
     ledger: Ledger
     claim: Claim
+    take_over: bool = False
+    """A person requested that the target belongs to this table from now on."""
 
     def advance(self, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
         """Move the checkpoint to what Snowflake has committed, and store the source's definition (None: keep the
@@ -54,6 +60,33 @@ class ClaimedTable:
         if why != self.claim.unverified:
             self.ledger.checkpoints.doubt(self.claim, why)
             self.claim = replace(self.claim, unverified=why)
+
+    def owner_of(self, target: str, comment: str) -> Settled | None:
+        """The comment that the target must get, so that it names this table as its owner; None: it does already, or
+        this is the claim of a chunk, whose backfill has seen to it. Raises NotTheOwner."""
+        here = self.claim.places[0] if self.claim.places else {}
+        if here.get("mark") and here["mark"] in comment:
+            return None
+        from pgsnow.sync.runtime.owner import settle_owner  # rare
+
+        settled = settle_owner(self.claim, target, comment, take_over=self.take_over)
+        return settled if self.claim.chunk is None else None
+
+    def mark_of(self, target: str) -> str:
+        """The mark of a target that is created now."""
+        from pgsnow.sync.runtime.owner import settle_owner  # rare
+
+        settled = settle_owner(self.claim, target, "", take_over=True)
+        return settled.mark if settled else ""
+
+    def remember_mark(self, mark: str) -> None:
+        """Record that the target names this table as its owner."""
+        if self.claim.chunk is not None or not self.claim.places:
+            return
+        here, *before = self.claim.places
+        places = ({**here, "mark": mark}, *before)
+        self.ledger.checkpoints.remember_places(self.claim, places)
+        self.claim = replace(self.claim, places=places)
 
     def check_fence(self, newest: int) -> None:
         """Raises LedgerOutdated if the target has a row with a later fence (`newest`) than any that the ledger has

@@ -89,9 +89,11 @@ class LoadContext:
             self.remove_duplicates()
 
     def remove_duplicates(self) -> int:
-        """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing."""
+        """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing,
+        NotTheOwner."""
         from pgsnow.snowflake.load.duplicates import remove_surplus, removed  # rare
 
+        self.session.do(self.target.look)
         count = self.session.do(lambda session: remove_surplus(session, self.plan))
         if count:
             self.recorder.events.append(removed(count))

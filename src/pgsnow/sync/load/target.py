@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost
+from pgsnow.model.errors import LeaseLost, TargetAccessDenied, TargetConflict, TargetQueryFailed
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.table import TargetState
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
-from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit, refuse_other_kinds
+from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit, refuse_other_kinds, target_state
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import statements as sql
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.runtime.recorder import Recorder
+
+UNMARKED = (
+    "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
+    " the role): {why}"
+)
 
 
 class TargetGone(LeaseLost):
@@ -42,13 +50,15 @@ class Target:
         self._shape = Shape.of(plan)
         self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not approved
         self._created = False
+        self._state: TargetState | None = None
+        self._looked = False
         self.columns = table.claim.target_columns
         """The cached columns, name → type; None: they must be looked up before the next load."""
 
     @property
     def is_fit(self) -> bool:
-        """True if its columns are known and can take the plan's rows."""
-        return self.columns is not None and self._shape.suffices(self.columns)
+        """True if it is known whose it is, and its columns are known and can take the plan's rows."""
+        return self._looked and self.columns is not None and self._shape.suffices(self.columns)
 
     def forget_columns(self) -> None:
         """Discard the cached columns, so that this run and later ones look them up again."""
@@ -63,29 +73,62 @@ class Target:
         TargetGone.
         """
         if inspect:
-            self.forget_columns()  # if the target turns out to be unusable, the next run looks before it stages rows
+            self.columns = None
         self._created = False
         self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._created
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""
+        self.look(session)
         if self.is_fit and not relaxed:
             return
-        if self._manual:
-            required = TargetInspector(session).required(self._plan, relaxed=relaxed)
-            self._require_approval(required.statements)
-        there = describe(session, self._plan.target)
+        mark = self._table.mark_of(str(self._plan.target)) if self._state is None else ""
+        try:
+            if self._manual:
+                required = TargetInspector(session).required(self._plan, relaxed=relaxed, mark=mark)
+                self._require_approval(required.statements)
+            there = describe(session, self._plan.target)
+            if there is None:
+                self.read_all()
+            else:
+                refuse_other_kinds(session, self._plan.target)
+            columns, events = make_fit(session, replace(self._shape, comment=mark), there, relaxed=relaxed)
+        except TargetConflict:
+            self.forget_columns()  # the next run looks at the target before it stages rows
+            raise
         if there is None:
-            self.read_all()
-        else:
-            refuse_other_kinds(session, self._plan.target)
-        columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
+            self._looked = False
+            self.look(session)  # another session may have created it
         self._created = self._created or there is None
         self._recorder.events.extend(events)
         if columns != self.columns:
             self._table.remember_target(columns)
             self.columns = columns
+
+    def look(self, session: Session) -> None:
+        """Look up what the target is now, once, before anything is written to it. Raises NotTheOwner."""
+        if self._looked:
+            return
+        self._state = target_state(session, self._plan.target)
+        self._looked = True
+        if self._state is not None:
+            self._see_owner(session, self._state)
+
+    def _see_owner(self, session: Session, state: TargetState) -> None:
+        """Make sure that the target belongs to this table, and that its comment says so. Raises NotTheOwner."""
+        target = self._plan.target
+        settled = self._table.owner_of(str(target), state.comment)
+        if settled is None:
+            return
+        if settled.comment != state.comment:
+            try:
+                session.execute(sql.set_comment(target, settled.comment))
+            except (TargetAccessDenied, TargetQueryFailed) as denied:
+                self._recorder.events.append(UNMARKED.format(target=target, why=denied))
+                return
+            self._recorder.events.extend([settled.event] if settled.event else [])
+        self._table.remember_mark(settled.mark)
 
     def read_all(self) -> None:
         """Delete the checkpoint, because the loaded rows were dropped with the table. Must be called before the
@@ -113,6 +156,7 @@ class Target:
     def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
         """Renames columns first whose names are reused, and records that in the ledger before the names are reused."""
         target, table = self._plan.target, self._table
+        self.look(session)
         there = describe(session, target)
         if there is None:
             return None

@@ -139,7 +139,7 @@ def open_run(
     """
     begin_import()  # the connector takes longest to import, and is not needed while Postgres executes the query
     plan, recorder, claim = found.plan, found.recorder, found.claim
-    table = ClaimedTable(engine.ledger, claim)
+    table = ClaimedTable(engine.ledger, claim, options.take_over)
     destination = destination_of(engine, plan, table, recorder)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:

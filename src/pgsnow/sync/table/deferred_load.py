@@ -135,6 +135,8 @@ def load_waiting(run: RunContext) -> RunContext | None:
     if not waiting:
         return None
     first = next_batch(waiting, run.claim.fence)
+    if run.destination.prepare().created:
+        return begin_again(run, waiting)
     try:
         for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
             run.destination.load_staged(batches, first + at)

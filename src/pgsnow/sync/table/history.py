@@ -38,7 +38,7 @@ def follow_history(run: RunContext) -> RunContext:
         return begin_repair(run, why)
     known = run.claim.checkpoint_fence
     if run.restarted and known is not None and (newest := run.destination.newest_fence()) > known:
-        run.table.check_fence(newest)
+        run.table.check_fence(newest + 1)  # a lost run may have had the fence of this one
         run = _reread(run, LEDGER_WENT_BACK, FENCE, known) or begin_repair(run, LEDGER_WENT_BACK)
     if run.probe is not None and run.probe.kept_until is not None and why is None and run.because is None:
         return _reread_newest(run, run.probe.kept_until)
@@ -70,7 +70,7 @@ def _doubt_other_rows(run: RunContext) -> None:
 def begin_repair(run: RunContext, why: str) -> RunContext:
     """The run that reads everything for this reason. The ledger and the report say so first: the doubt ends with the
     repair, or when a verify has passed. Raises LedgerOutdated."""
-    run.table.check_fence(run.destination.newest_fence())
+    run.table.check_fence(run.destination.newest_fence() + 1)
     run.recorder.events.append(
         f"{why}: everything is read again, and rows that the source does not have are deleted"
     )
@@ -111,6 +111,7 @@ def _reread(run: RunContext, why: str, column: MetadataColumn, value: Any) -> Ru
     if len(keys) > MOST_KEYS:
         return None
     if keys:
+        run.destination.prepare()
         _doubt(run, why)
         names = run.plan.pk
         wanted = [dict(zip(names, map(text_of_value, key), strict=True)) for key in keys]

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.table_config import TableMode
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.sentences import counted
 from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.load.loader import Complete
 from pgsnow.sync.table.backfill import BackfillDone
