@@ -30,6 +30,7 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.table import KnownTarget
 
 LOCKED, BACKING_OFF = "locked", "backing off"
 
@@ -237,6 +238,7 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         checkpoint=checkpoint,
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
+        target=KnownTarget(row["target_created_on"], row["target_rows"], row["loaded_columns"] or {}),
         has_open_errors=row["has_open_errors"],
         stored_definition=definition,
         staged=staged,

@@ -49,6 +49,7 @@ _BY_ERRNO = {
     2003: SnowflakeErrorClass.MISSING,
     2043: SnowflakeErrorClass.MISSING,
     3001: SnowflakeErrorClass.DENIED,  # insufficient privileges
+    3041: SnowflakeErrorClass.DENIED,  # exists already, and the role has no privilege on it
     # the client's network
     250_002: SnowflakeErrorClass.UNAVAILABLE,  # connection is closed
     250_003: SnowflakeErrorClass.UNAVAILABLE,  # request failed
@@ -105,6 +106,7 @@ _ADVICE = {
     SnowflakeErrorClass.ACCOUNT: "Check SNOWFLAKE_ACCOUNT: there is no such account at that address.",
 }
 _ADVICE_BY_ERRNO = {
+    390_189: "Check SNOWFLAKE_ROLE: the role must exist, and be granted to SNOWFLAKE_USER (GRANT ROLE … TO USER …).",
     666: "Add a payment method to the Snowflake account (Admin, Billing); no warehouse runs before that.",
 }
 NO_ACCOUNT = frozenset({403, 404})

@@ -88,7 +88,7 @@ class Session:
     @property
     def number(self) -> int:
         """Snowflake's id of the session."""
-        return int(self._connection.session_id)
+        return int(self._connection.session_id or 0)
 
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Execute one statement and fetch its whole result."""

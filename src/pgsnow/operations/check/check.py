@@ -76,19 +76,20 @@ def run_checks(
 
 @dataclass(slots=True)
 class _Checks:
-    """The checks that look at tables. ready: those that can be read."""
+    """The checks that look at tables. ready: those that can be read. known: their state in the ledger."""
 
     config: SyncConfig
     settings: Settings
     ends: Ends
     results: list[CheckResult]
     ready: list[ReadyTable] = field(default_factory=list)
+    known: Mapping[str, Remembered] = field(default_factory=dict)
     owners: ConfiguredOwners | None = None
     """None if the source or the ledger cannot be asked, which has a result of its own."""
 
     def source(self, source: Source, chosen: Sequence[TableConfig]) -> None:
         """Postgres, then each table."""
-        known, listing, claims = self._remembered()
+        self.known, listing, claims = self._remembered()
         with failing_as("postgres", self.results.append), translating():
             conn = self.ends.postgres()
             self.results.extend(check_source(conn, self.settings.source.display))
@@ -100,7 +101,7 @@ class _Checks:
             for table in chosen:
                 with self._failing(table.name, table):
                     found, ready = check_table(
-                        self.ends.postgres(), table, self.settings.snowflake, known.get(table.name, Remembered()),
+                        self.ends.postgres(), table, self.settings.snowflake, self.known.get(table.name, Remembered()),
                         surveyed.get(table.source), horizon,
                     )  # fmt: skip
                     self.results.extend(found)
@@ -116,7 +117,8 @@ class _Checks:
             for each in self.ready:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):
                     inspector.session = self.ends.session()
-                    self.results.append(check_target(inspector, each.drift, rights))
+                    target = self.known.get(each.plan.config.name, Remembered()).target
+                    self.results.append(check_target(inspector, each.drift, rights, target))
             staging = [each.plan for each in self.ready if each.plan.config.load in INTERNAL_STAGE]
             if staging:
                 inspector.session = self.ends.session()

@@ -68,14 +68,15 @@ def create_table(
     own: Sequence[MetadataColumn] = (FENCE,),
     comment: str = "",
 ) -> str:
-    """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL."""
+    """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL. Fails if
+    the table exists, so that it is known whether it was created."""
     keys = {field.target for field in key}
     columns = [f"{quote(f.target)} {declared(f.type.snowflake, required=f.target in keys)}" for f in output]
     columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
     noted = f" COMMENT = {text(comment)}" if comment else ""
-    return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)}){noted}"
+    return f"CREATE TABLE {qualified(target)} ({', '.join(columns)}){noted}"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:
@@ -192,24 +193,24 @@ def merge(
     names = [*(f.target for f in output), *(name for name, _ in added)]
     keys = {f.target for f in key}
     selected = ", ".join(f"{value} AS {quote(name)}" for name, value in [*staged_values(output), *added])
-    partition = ", ".join(_of("r", f.target) for f in key)
-    matching = " AND ".join(f"{_of('t', f.target)} = {_of('s', f.target)}" for f in key)
-    updates = ", ".join(f"{_of('t', name)} = {_of('s', name)}" for name in names if name not in keys)
-    old, new = _of("t", FENCE_COLUMN), _of("s", FENCE_COLUMN)
+    partition = ", ".join(f"r.{quote(f.target)}" for f in key)
+    matching = " AND ".join(f"t.{quote(f.target)} = s.{quote(f.target)}" for f in key)
+    updates = ", ".join(f"t.{quote(name)} = s.{quote(name)}" for name in names if name not in keys)
+    old, new = f"t.{quote(FENCE_COLUMN)}", f"s.{quote(FENCE_COLUMN)}"
     return (
         f"MERGE INTO {qualified(into or target)} AS t USING ("
         f"SELECT {selected} FROM {qualified(staging_table(target, batch))} AS r "
-        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {_of('r', ORDER_COLUMN)} DESC) = 1"
+        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY r.{quote(ORDER_COLUMN)} DESC) = 1"
         f") AS s ON {matching} "
         f"WHEN MATCHED AND ({old} IS NULL OR {old} <= {new}) THEN UPDATE SET {updates} "
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(map(quote, names))}) "
-        f"VALUES ({', '.join(_of('s', name) for name in names)})"
+        f"VALUES ({', '.join(f's.{quote(name)}' for name in names)})"
     )
 
 
 def staged_values(output: Sequence[Field]) -> list[Filled]:
     """Each loaded column, and the expression for its value in a staging table called `r`, in the target's type."""
-    return [(f.target, f.type.merge.format(c=_of("r", f.target))) for f in output]
+    return [(f.target, f.type.merge.format(c=f"r.{quote(f.target)}")) for f in output]
 
 
 def delete_older(target: TargetName, fence: int) -> str:
@@ -272,7 +273,3 @@ def key_is_one_of(key: Sequence[Field], values: Iterable[Sequence[str]]) -> str:
 
 def _names(fields: Iterable[Field]) -> str:
     return ", ".join(quote(field.target) for field in fields)
-
-
-def _of(alias: str, name: str) -> str:
-    return f"{alias}.{quote(name)}"
