@@ -138,12 +138,13 @@ class Checkpoints:
         self.queries.fenced("doubt", claim, why=why)
 
     def owners(self) -> tuple[str, dict[str, Claim]]:
-        """The ledger's id, and what it knows of each table's place, as a claim without the right to write."""
+        """The ledger's id, and what it knows of each table's place, as a claim without the right to write. A
+        checkpoint whose JSON is damaged is left out: `remembered` has its error."""
         rows = self.queries.execute("owners").fetchall()
         claims = {
             row["source_table"]: Claim(
                 row["source_table"], "", "", 0,
-                None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"]),
+                _remembered({**row, "source_schema": None}, self.queries.schema).checkpoint,
                 ledger=row["ledger"], places=tuple(row["places"]), idle_seconds=row["idle_seconds"],
             )
             for row in rows

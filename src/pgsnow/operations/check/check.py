@@ -1,7 +1,7 @@
 """Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
 
-Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, which is deleted
-afterwards.
+Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, and a folder for
+part files, which are deleted afterwards.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
+from pgsnow.sync.pipeline.spool import Spool
 
 INTERNAL_STAGE = (LoadMethod.AUTO, LoadMethod.STAGE)
 """Choices of `load` that upload files into Snowflake's own stage."""
@@ -66,6 +67,9 @@ def run_checks(
         with failing_as("ledger", results.append):
             results.extend(check_ledger(settings.ledger, config.ledger_schema))
         checked.target(chosen)
+    with failing_as("part files", results.append), Spool("check") as spool:
+        folder = spool.batch_folder()
+        results.append(ok("part files", f"can be written to {folder.parent.parent}"))
     results.append(check_broker(settings.broker_url))
     return results
 
