@@ -32,6 +32,10 @@ class Remembered:
     """The target as it was after its last load; None: not known."""
 
 
+NO_DEFINITION = {"source_schema": None, "target_created_on": None}
+"""Columns of a row of which only the checkpoint is read."""
+
+
 def _remembered(row: dict[str, Any], schema: str) -> Remembered:
     column, checkpoint, stored = "checkpoint", row["checkpoint"], row["source_schema"]
     try:
@@ -144,7 +148,7 @@ class Checkpoints:
         claims = {
             row["source_table"]: Claim(
                 row["source_table"], "", "", 0,
-                _remembered({**row, "source_schema": None}, self.queries.schema).checkpoint,
+                _remembered(row | NO_DEFINITION, self.queries.schema).checkpoint,
                 ledger=row["ledger"], places=tuple(row["places"]), idle_seconds=row["idle_seconds"],
             )
             for row in rows

@@ -129,6 +129,7 @@ _RESETS = {
     "staged": ("staged = NULL, loaded_checkpoint = NULL, checkpoint = NULL", "everything is read again"),
     "source_schema": ("source_schema = NULL", "the source's definition is stored again"),
     "target_columns": ("target_columns = NULL", "the target is looked up again"),
+    "loaded_columns": ("loaded_columns = NULL", "the target's columns are compared from the next load on"),
     "backfill": ("backfill = NULL", "the backfill starts over"),
 }
 """A column of sync_watermarks → what removes a value in it that cannot be read, and what the next run does then."""
