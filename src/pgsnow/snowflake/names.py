@@ -30,7 +30,7 @@ def quote(name: str) -> str:
 
 def qualified(target: TargetName) -> str:
     """`"DB"."SCHEMA"."TABLE"`."""
-    return f"{schema_of(target)}.{quote(target.table)}"
+    return ".".join(map(quote, (target.database, target.schema, target.table)))
 
 
 def schema_of(target: TargetName) -> str:
