@@ -32,6 +32,14 @@ class Remembered:
     """The target as it was after its last load; None: not known."""
 
 
+def _checkpoint(stored: Any) -> Checkpoint | None:
+    """The checkpoint of this JSON; None if there is none, or if it is damaged."""
+    try:
+        return None if stored is None else Checkpoint.from_json(stored)
+    except UNREADABLE:
+        return None
+
+
 def _remembered(row: dict[str, Any], schema: str) -> Remembered:
     column, checkpoint, stored = "checkpoint", row["checkpoint"], row["source_schema"]
     try:
@@ -144,7 +152,7 @@ class Checkpoints:
         claims = {
             row["source_table"]: Claim(
                 row["source_table"], "", "", 0,
-                _remembered({**row, "source_schema": None}, self.queries.schema).checkpoint,
+                _checkpoint(row["checkpoint"]),
                 ledger=row["ledger"], places=tuple(row["places"]), idle_seconds=row["idle_seconds"],
             )
             for row in rows

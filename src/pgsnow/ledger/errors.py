@@ -121,7 +121,7 @@ _OTHER = Rule(
 
 
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""What reading a value raises that pgsnow did not write."""
+"""Errors of reading a value that pgsnow did not write."""
 _RESETS = {
     "checkpoint": ("checkpoint = NULL", "everything is read again"),
     "open_batches": ("open_batches = '{}'", "what those batches left in Snowflake stays there"),
@@ -129,6 +129,7 @@ _RESETS = {
     "staged": ("staged = NULL, loaded_checkpoint = NULL, checkpoint = NULL", "everything is read again"),
     "source_schema": ("source_schema = NULL", "the source's definition is stored again"),
     "target_columns": ("target_columns = NULL", "the target is looked up again"),
+    "loaded_columns": ("loaded_columns = NULL", "the target's columns are stored again"),
     "backfill": ("backfill = NULL", "the backfill starts over"),
 }
 """A column of sync_watermarks → what removes a value in it that cannot be read, and what the next run does then."""
