@@ -32,8 +32,12 @@ class Remembered:
     """The target as it was after its last load; None: not known."""
 
 
-NO_DEFINITION = {"source_schema": None, "target_created_on": None}
-"""Columns of a row of which only the checkpoint is read."""
+def _checkpoint(stored: Any) -> Checkpoint | None:
+    """The checkpoint of this JSON; None if there is none, or if it is damaged."""
+    try:
+        return None if stored is None else Checkpoint.from_json(stored)
+    except UNREADABLE:
+        return None
 
 
 def _remembered(row: dict[str, Any], schema: str) -> Remembered:
@@ -148,7 +152,7 @@ class Checkpoints:
         claims = {
             row["source_table"]: Claim(
                 row["source_table"], "", "", 0,
-                _remembered(row | NO_DEFINITION, self.queries.schema).checkpoint,
+                _checkpoint(row["checkpoint"]),
                 ledger=row["ledger"], places=tuple(row["places"]), idle_seconds=row["idle_seconds"],
             )
             for row in rows

@@ -34,6 +34,7 @@ def remove_duplicates(run: RunContext) -> None:
             advice=f"pgsnow run --select {run.claim.table} --full-refresh replaces the whole content.",
         )
     run.ledger.checkpoints.forget_rows(run.claim)
+    run.table.rows = None  # with duplicates, their number is not the one of the last load
     run.destination.remove_duplicates()
 
 
