@@ -121,7 +121,7 @@ _OTHER = Rule(
 
 
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""What reading a value raises that pgsnow did not write."""
+"""Errors of reading a value that pgsnow did not write."""
 _RESETS = {
     "checkpoint": ("checkpoint = NULL", "everything is read again"),
     "open_batches": ("open_batches = '{}'", "what those batches left in Snowflake stays there"),
