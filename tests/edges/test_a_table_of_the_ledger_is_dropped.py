@@ -40,7 +40,8 @@ DROPPED = (
     "drop table sync_horizon, sync_chunks, sync_backfills, sync_logs",
     "drop table pgsnow_migrations",
     "alter table sync_watermarks drop column last_error, drop column applied_until, drop column staged",
-    "alter table sync_logs drop column events, drop constraint sync_logs_pkey; alter table sync_errors drop column state",
+    "alter table sync_logs drop column events, drop constraint sync_logs_pkey",
+    "alter table sync_errors drop column state",
 )
 
 
