@@ -26,7 +26,8 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
-from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
+from pgsnow.snowflake.schema.create import create, create_stage
+from pgsnow.snowflake.schema.target_table import Shape
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.statement import execute_all
 from tests.integration.snowflake.units import write_unit
@@ -85,7 +86,8 @@ def main() -> None:
         env = {"POSTGRES_DSN": "postgresql://nobody@127.0.0.1/none", **server.settings_env("BENCH")}
         with connect(Settings.from_env(env).snowflake, query_tag="benchmark") as session:
             target = TargetName("BENCH", "PUBLIC", "USERS")
-            make_fit(session, Shape(target, OUTPUT, KEY), describe(session, target))
+            create(session, Shape(target, OUTPUT, KEY))
+            create_stage(session, target)
             measure(session, target, Path(name), 2, 1)
             print(f"{'rows':>7} {'insert ms':>10} {'stage ms':>10} {'insert/stage':>13}")
             for rows in chosen.rows:

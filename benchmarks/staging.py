@@ -29,7 +29,8 @@ from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
-from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
+from pgsnow.snowflake.schema.create import create, create_stage
+from pgsnow.snowflake.schema.target_table import Shape
 from pgsnow.snowflake.session import Session, connect
 from pgsnow.snowflake.stage.stage import Stage, Stages
 from pgsnow.snowflake.statement import execute_all
@@ -92,7 +93,8 @@ def main() -> None:
         settings = Settings.from_env({**postgres, **server.settings_env("BENCH"), **s3})
         stagings = Stages.of(settings)
         with connect(settings.snowflake, query_tag="benchmark") as session:
-            make_fit(session, Shape(TARGET, OUTPUT, KEY), describe(session, TARGET))
+            create(session, Shape(TARGET, OUTPUT, KEY))
+            create_stage(session, TARGET)
             print(f"{'rows':>7} {'staging':>8} {'put ms':>8} {'copy ms':>8} {'all ms':>8}")
             for rows in chosen.rows:
                 unit = write_unit(Path(name), OUTPUT, [user(n) for n in range(rows)], fence=rows)

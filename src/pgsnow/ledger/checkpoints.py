@@ -16,6 +16,7 @@ from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.table import KnownTarget
 
 _TIME = re.compile(r"\d{4,6}-\d\d-\d\d([ T]\d\d:\d\d.*)?\Z")
 
@@ -27,6 +28,8 @@ class Remembered:
     checkpoint: Checkpoint | None = None
     definition: SourceDefinition | None = None
     unreadable: PgsnowError | None = None
+    target: KnownTarget | None = None
+    """The target as it was after its last load; None: not known."""
 
 
 def _remembered(row: dict[str, Any], schema: str) -> Remembered:
@@ -34,7 +37,13 @@ def _remembered(row: dict[str, Any], schema: str) -> Remembered:
     try:
         found = None if checkpoint is None else Checkpoint.from_json(checkpoint)
         column = "source_schema"
-        return Remembered(found, None if stored is None else SourceDefinition.from_json(stored))
+        definition = None if stored is None else SourceDefinition.from_json(stored)
+        column, known = "loaded_columns", None
+        if found is not None and row["target_created_on"] is not None:
+            known = KnownTarget(
+                row["target_created_on"], row["target_rows"], dict(row["loaded_columns"] or {})
+            )
+        return Remembered(found, definition, target=known)
     except UNREADABLE as error:
         return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 
@@ -50,12 +59,18 @@ class Checkpoints:
         rows = self.queries.execute("remembered")
         return {row["source_table"]: _remembered(row, self.queries.schema) for row in rows}
 
-    def advance(self, claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
+    def advance(
+        self,
+        claim: Claim,
+        checkpoint: Checkpoint,
+        source: SourceDefinition | None = None,
+        rows: int | None = None,
+    ) -> None:
         """Move the checkpoint after Snowflake committed, and store the source's definition with it (None:
-        the stored one stays). Never backward: with the same server identity and mode, a smaller x raises
-        LeaseLost.
+        the stored one stays), and the number of the target's rows (None: not known). Never backward: with the same
+        server identity and mode, a smaller x raises LeaseLost.
         """
-        moves = Jsonb([_move(claim, checkpoint, source)])
+        moves = Jsonb([_move(claim, checkpoint, source) | {"loaded": True, "target_rows": rows}])
         if not self.queries.execute("advance", moves=moves).rowcount:
             raise self.queries.lease_lost(claim)
 
@@ -73,11 +88,14 @@ class Checkpoints:
         moved = {row["source_table"] for row in self.queries.execute("advance", moves=rows)}
         return [claim.table for claim, _ in moves if claim.table not in moved]
 
-    def forget(self, claim: Claim) -> None:
+    def forget(self, claim: Claim, created_on: str | None = None, doubt: str | None = None) -> None:
         """Delete the checkpoint and the backfill under way: the next read is a full one, from its
         beginning. Staged batches become open batches.
+
+        created_on: of the target, if it is another one than before or not as it was: what is cached of it is deleted,
+        too. doubt: as in `doubt`; None: a doubt stays.
         """
-        self.queries.fenced("forget", claim)
+        self.queries.fenced("forget", claim, created_on=created_on, doubt=doubt)
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         """Record the batch once, before anything of it exists in Snowflake, so that a crash leaves no
@@ -91,10 +109,23 @@ class Checkpoints:
             "close_chunk_batches" if claim.chunk else "close_batches", claim, batches=list(batches)
         )
 
-    def remember_target(self, claim: Claim, columns: Mapping[str, str] | None) -> None:
-        """Cache the target's columns; None deletes them."""
-        stored = None if columns is None else Jsonb(dict(columns))
-        self.queries.fenced("remember_target", claim, columns=stored)
+    def remember_target(
+        self, claim: Claim, columns: Mapping[str, str] | None, known: KnownTarget | None = None
+    ) -> None:
+        """Cache the target's columns (None deletes them), and remember when it was created and which columns are
+        loaded."""
+        stored, known = None if columns is None else Jsonb(dict(columns)), known or KnownTarget()
+        self.queries.fenced(
+            "remember_target",
+            claim,
+            columns=stored,
+            created_on=known.created_on,
+            loaded=Jsonb(dict(known.columns)) if known.columns else None,
+        )
+
+    def forget_rows(self, claim: Claim) -> None:
+        """Record that the number of the target's rows is not known until the checkpoint moves."""
+        self.queries.fenced("forget_rows", claim)
 
     def remember_source(self, claim: Claim, source: SourceDefinition) -> None:
         """Store the source's definition and its columns in the target, without moving the checkpoint."""
@@ -107,12 +138,13 @@ class Checkpoints:
         self.queries.fenced("doubt", claim, why=why)
 
     def owners(self) -> tuple[str, dict[str, Claim]]:
-        """The ledger's id, and what it knows of each table's place, as a claim without the right to write."""
+        """The ledger's id, and what it knows of each table's place, as a claim without the right to write. A
+        checkpoint whose JSON is damaged is left out: `remembered` has its error."""
         rows = self.queries.execute("owners").fetchall()
         claims = {
             row["source_table"]: Claim(
                 row["source_table"], "", "", 0,
-                None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"]),
+                _remembered({**row, "source_schema": None}, self.queries.schema).checkpoint,
                 ledger=row["ledger"], places=tuple(row["places"]), idle_seconds=row["idle_seconds"],
             )
             for row in rows

@@ -16,6 +16,7 @@ from pgsnow.ledger.queries import Queries, statement
 from pgsnow.ledger.session import LedgerConnection
 from pgsnow.model.backfill import Blocks, Chunk, ChunkId, Keys, Range
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.table import KnownTarget
 
 Row = dict[str, Any]
 
@@ -130,6 +131,7 @@ def _chunk_claim(row: Row, run_id: str, holder: str) -> ChunkClaim:
         checkpoint=None,
         open_batches=batches,
         target_columns=row["target_columns"],
+        target=KnownTarget(row["target_created_on"], None, row["loaded_columns"] or {}),
         has_open_errors=row["has_open_errors"],
         stored_definition=None if stored is None else SourceDefinition.from_json(stored),
         chunk=_id(row),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.table import KnownTarget
 
 FENCES_PER_CLAIM = 1_000_000
 """Fences directly below that of a claim, reserved for the chunks of a backfill that it begins."""
@@ -34,6 +35,8 @@ class Claim:
     """Batches of earlier runs whose staged files or tables may be left in Snowflake."""
     target_columns: Mapping[str, str] | None = None
     """The target's columns (name → type) as last seen; None: not cached, ask Snowflake."""
+    target: KnownTarget = field(default_factory=KnownTarget)
+    """The target as it was after the last load."""
     has_open_errors: bool = False
     stored_definition: SourceDefinition | None = None
     """The source's definition as stored with the checkpoint; None: none is stored."""

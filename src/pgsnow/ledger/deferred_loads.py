@@ -32,10 +32,12 @@ class DeferredLoads:
         batches: Sequence[StagedBatch],
         checkpoint: Checkpoint,
         source: SourceDefinition | None = None,
+        rows: int | None = None,
     ) -> None:
         """Record that these batches (at least one) are staged and that the table was read up to
-        `checkpoint`, in one statement. They are no longer open batches. Idempotent. Raises LeaseLost, also
-        for an earlier checkpoint than the stored one and for a table without a checkpoint.
+        `checkpoint`, in one statement. They are no longer open batches. Idempotent. rows: of the target (None: not
+        known). Raises LeaseLost, also for an earlier checkpoint than the stored one and for a table without a
+        checkpoint.
         """
         self.queries.fenced(
             "stage",
@@ -44,13 +46,14 @@ class DeferredLoads:
             checkpoint=Jsonb(checkpoint.to_json() | {"fence": claim.fence}),
             applied_until=applied_until(checkpoint),
             source=None if source is None else Jsonb(source.to_json()),
+            rows=rows,
         )
 
-    def loaded(self, claim: Claim) -> None:
-        """Record that all staged batches are in the target: everything that was read is loaded. They
-        become open batches.
+    def loaded(self, claim: Claim, rows: int | None = None) -> None:
+        """Record that all staged batches are in the target, which has so many rows now (None: not known): everything
+        that was read is loaded. They become open batches.
         """
-        self.queries.fenced("staged_loaded", claim)
+        self.queries.fenced("staged_loaded", claim, rows=rows)
 
     def discard(self, claim: Claim) -> Checkpoint | None:
         """Discard the staged batches: the checkpoint goes back to that of what was loaded, which is returned.

@@ -124,6 +124,8 @@ UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticErro
 """What reading a value raises that pgsnow did not write."""
 _RESETS = {
     "checkpoint": ("checkpoint = NULL", "everything is read again"),
+    "open_batches": ("open_batches = '{}'", "what those batches left in Snowflake stays there"),
+    "places": ("places = NULL", "everything is read again"),
     "staged": ("staged = NULL, loaded_checkpoint = NULL, checkpoint = NULL", "everything is read again"),
     "source_schema": ("source_schema = NULL", "the source's definition is stored again"),
     "target_columns": ("target_columns = NULL", "the target is looked up again"),

@@ -10,15 +10,17 @@ old holder continues undisturbed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
+from pgsnow.ledger.checkpoints import as_time
 from pgsnow.ledger.chunk_leases import ChunkLeases
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, Refusal
 from pgsnow.ledger.errors import UNREADABLE, unreadable
@@ -28,12 +30,15 @@ from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.table import KnownTarget
 
 LOCKED, BACKING_OFF = "locked", "backing off"
 
 NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 
 Row = dict[str, Any]
+_BATCH = re.compile(r"[\w.-]+/\d+-\d+\Z", re.ASCII)
+"""The name of a load batch."""
 
 
 class Leases:
@@ -196,12 +201,24 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         failed_entry=row["failed_entry"],
     )  # fmt: skip
     stored, reset_to, column = row["source_schema"], None, "checkpoint"
-    if row["set_by_hand"]:
-        is_text = row["watermark_text"] != row["written_watermark"]
-        reset_to = row["watermark_text" if is_text else "last_watermark"] or ""
+    written, shown = row["written_watermark"], row["last_watermark"]
+    if row["checkpoint"] is not None and row["watermark_text"] != written:
+        reset_to = row["watermark_text"] or ""
+    elif row["checkpoint"] is not None and (shown is not None or as_time(written) is not None):
+        try:
+            at = datetime.fromisoformat(written or "").replace(tzinfo=None)
+            length = min(len(shown), len("2026-01-31 12:00:00"))  # one that was made by hand may be a date
+            after = at + timedelta(seconds=0.5)  # or without a fraction
+            is_ours = shown[:length] in (at.isoformat(" ")[:length], after.isoformat(" ")[:length])
+        except (ValueError, TypeError):  # NULL on one side, or a year that Python does not have
+            is_ours = written is not None and shown is not None and shown[:4] == written[:4]
+        reset_to = None if is_ours else shown or ""
     try:
         checkpoint = None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"])
         checkpoint_fence = (row["checkpoint"] or {}).get("fence")
+        column = "open_batches"
+        if not all(map(_BATCH.match, row["open_batches"])):
+            raise ValueError("not a batch's name")
         column = "staged"
         staged = tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ())
         staged_at = datetime.fromisoformat(row["staged"][0]["staged_at"]).timestamp() if staged else 0.0
@@ -221,6 +238,7 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         checkpoint=checkpoint,
         open_batches=tuple(row["open_batches"]),
         target_columns=row["target_columns"],
+        target=KnownTarget(row["target_created_on"], row["target_rows"], row["loaded_columns"] or {}),
         has_open_errors=row["has_open_errors"],
         stored_definition=definition,
         staged=staged,

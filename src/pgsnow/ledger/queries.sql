@@ -9,8 +9,8 @@
 -- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. Without a
 -- session of our own (has_own_session) a lock is taken for the transaction alone: it proves the same, and stays with no
 -- session that a pooler lends to others. The `reserved` fences directly below the granted one are granted to no other
--- run: the chunks of a backfill use them. set_by_hand: last_watermark or watermark_text is not what pgsnow wrote. (Both are
--- written with the checkpoint. A column that was created by hand may have another precision.)
+-- run: the chunks of a backfill use them. A fence that cannot grow was edited by hand; then the clock's is granted.
+-- written_watermark: what pgsnow wrote into watermark_text.
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
@@ -44,7 +44,8 @@ with me as (
     from judged
 ), granted as (
     update {schema}.sync_watermarks w
-    set fence = greatest(w.fence + 1 + %(reserved)s, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
+    set fence = greatest(
+            case when w.fence < 9000000000000000000 then w.fence + 1 + %(reserved)s end, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
         lease_holder = %(holder)s,
         lease_run_id = %(run_id)s,
         lease_since = clock_timestamp(),
@@ -58,19 +59,10 @@ with me as (
     returning w.source_table, w.fence
 )
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
-    tried.checkpoint, tried.open_batches, tried.target_columns, tried.source_schema, tried.staged, tried.unverified,
+    tried.checkpoint, tried.open_batches, tried.target_columns, tried.target_created_on, tried.target_rows,
+    coalesce(tried.loaded_columns, tried.target_columns) as loaded_columns, tried.source_schema, tried.staged, tried.unverified,
     tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
-    tried.last_watermark::text as last_watermark, tried.watermark_text, written.watermark as written_watermark,
-    case when tried.checkpoint is null then false
-        when tried.watermark_text is distinct from written.watermark then true
-        when written.watermark ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then not coalesce(
-            left(tried.last_watermark::text, 19) in (
-                left(written.at::text, length(tried.last_watermark::text)), left(written.at::text, 19),
-                written.at::timestamp(0)::text
-            ), false
-        )
-        else tried.last_watermark is not null
-    end as set_by_hand,
+    tried.last_watermark::text as last_watermark, tried.watermark_text, coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as written_watermark,
     extract(epoch from clock_timestamp())::float8 as granted_at,
     coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     extract(epoch from clock_timestamp() - tried.last_success)::float8 as idle_seconds,
@@ -78,11 +70,6 @@ select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors
 from tried left join granted on granted.source_table = tried.source_table
-cross join lateral (
-    select text as watermark, case when text = tried.watermark_text and text ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
-        then text::timestamptz at time zone 'UTC' end as at
-    from (select coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as text) stored
-) written
 order by tried.source_table;
 
 -- name: add_tables
@@ -143,9 +130,9 @@ select pg_advisory_unlock(key) from claims where locked;
 select fence, lease_holder, lease_since from {schema}.sync_watermarks where source_table = %(table)s;
 
 -- name: open_batch
--- Lists a batch, once.
+-- Lists a batch, once. While a batch is open, the number of the target's rows is not known.
 update {schema}.sync_watermarks
-set open_batches = case
+set target_rows = null, open_batches = case
     when %(batch)s = any(open_batches) then open_batches else array_append(open_batches, %(batch)s)
 end
 where source_table = %(table)s and fence = %(fence)s
@@ -172,13 +159,21 @@ where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: remember_target
--- Stores the target's columns, or NULL.
-update {schema}.sync_watermarks w set target_columns = %(columns)s
+-- Stores the target's columns, or NULL, when it was created, and the columns that are loaded.
+update {schema}.sync_watermarks w
+set target_columns = %(columns)s, target_created_on = %(created_on)s,
+    loaded_columns = %(loaded)s
 where source_table = %(table)s and (fence = %(fence)s or exists (
     select from {schema}.sync_chunks c
     where c.backfill = w.backfill and c.backfill = %(backfill)s and c.number = %(number)s
         and c.fences[cardinality(c.fences)] = %(fence)s
 ))
+returning source_table;
+
+-- name: forget_rows
+-- Rows of the target are about to be added or removed: their number is not known until the checkpoint moves.
+update {schema}.sync_watermarks set target_rows = null
+where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: remember_source
@@ -243,7 +238,7 @@ returning source_table;
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
-        source jsonb
+        source jsonb, loaded boolean, target_rows bigint
     )
 ), mine as (
     select w.source_table
@@ -263,6 +258,7 @@ set checkpoint = moves.checkpoint,
     applied_until = case when w.staged is null then moves.applied_until::timestamptz else w.applied_until end,
     read_until = moves.applied_until::timestamptz,
     source_schema = coalesce(moves.source, w.source_schema),
+    target_rows = case when moves.loaded then moves.target_rows else w.target_rows end,
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
     ),
@@ -282,9 +278,13 @@ returning w.source_table;
 
 -- name: forget
 -- Makes the next read a full one, from its beginning. A claim of a chunk of the backfill under way suffices.
--- Staged batches become open batches.
+-- Staged batches become open batches. With created_on, the target is another one than before, or not as it was.
 update {schema}.sync_watermarks w
-set checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
+set unverified = coalesce(%(doubt)s, unverified), target_rows = null,
+    target_created_on = coalesce(%(created_on)s, target_created_on),
+    target_columns = case when %(created_on)s::text is null then target_columns end,
+    loaded_columns = case when %(created_on)s::text is null then loaded_columns end,
+    checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
     ) || array(
@@ -302,7 +302,7 @@ returning source_table;
 -- Adds staged batches, and moves the checkpoint of what was read. A batch that is listed already keeps
 -- its entry; x never decreases, as in `advance`. A watermark that was set by hand is as it was before.
 update {schema}.sync_watermarks
-set loaded_checkpoint = coalesce(loaded_checkpoint, checkpoint),
+set loaded_checkpoint = coalesce(loaded_checkpoint, checkpoint), target_rows = %(rows)s,
     watermark_text = coalesce(loaded_checkpoint, checkpoint) ->> 'last_watermark',
     last_watermark = case when coalesce(loaded_checkpoint, checkpoint) ->> 'last_watermark'
         ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
@@ -335,7 +335,7 @@ returning source_table;
 -- Records that the waiting batches are in the target: the checkpoint of the loading is now that of the reading.
 -- (The pattern lets only dates and times into last_watermark.)
 update {schema}.sync_watermarks
-set staged = null, loaded_checkpoint = null,
+set staged = null, loaded_checkpoint = null, target_rows = %(rows)s,
     applied_until = case when staged is null then applied_until else read_until end,
     watermark_text = checkpoint ->> 'last_watermark',
     last_watermark = case when checkpoint ->> 'last_watermark' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
@@ -398,7 +398,8 @@ set backfill = made.id,
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
     ),
-    checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null
+    checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
+    target_rows = null
 from made
 where w.source_table = made.source_table and w.fence = %(fence)s
 returning w.backfill, made.fence;
@@ -460,7 +461,8 @@ from tried
 join fenced on fenced.id = tried.backfill
 join {schema}.sync_watermarks w on w.source_table = fenced.source_table
 where c.backfill = tried.backfill and c.number = tried.number
-returning w.source_table, w.target_columns, w.source_schema, fenced.layout, fenced.fence as backfill_fence,
+returning w.source_table, w.target_columns, w.target_created_on,
+    coalesce(w.loaded_columns, w.target_columns) as loaded_columns, w.source_schema, fenced.layout, fenced.fence as backfill_fence,
     coalesce(w.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     fenced.replaces, tried.has_lock, c.lock_key,
     c.backfill, c.number, c.first_block, c.end_block, c.first_key, c.end_key, c.attempts, c.fences, c.open_batches,
@@ -600,11 +602,11 @@ set last_run = w.lease_since at time zone 'UTC',
     last_status = case when runs.status = 'locked' then w.last_status else runs.status end,
     last_error = case when runs.status = 'locked' then w.last_error else runs.error end,
     rows_processed = runs.rows_inserted + runs.rows_updated,
-    rows_total = w.rows_total + runs.rows_inserted + runs.rows_updated,
+    rows_total = least(w.rows_total, 9000000000000000000) + runs.rows_inserted + runs.rows_updated,
     target_table = runs.target_table,
     consecutive_failures = case
         when runs.status = any(%(success)s::text[]) then 0
-        when runs.status = 'error' then w.consecutive_failures + 1
+        when runs.status = 'error' then least(w.consecutive_failures, 1000000) + 1
         else w.consecutive_failures
     end,
     lasting_failures = case
@@ -804,8 +806,11 @@ left join lateral (
 order by w.source_table;
 
 -- name: remembered
--- The checkpoint and the stored definition of each table. The latter as JSON of the row: an older ledger has no such column.
-select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema
+-- The checkpoint, the stored definition and the target of each table. The latter two as JSON of the row: an older ledger
+-- has no such columns.
+select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema,
+    to_jsonb(w) ->> 'target_created_on' as target_created_on, (to_jsonb(w) ->> 'target_rows')::bigint as target_rows,
+    nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns
 from {schema}.sync_watermarks w;
 
 -- name: logs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -189,6 +190,9 @@ class Checkpoint:
         known = (data.get(name) for name in ("last_watermark", "shape", "digest", "audited_at"))
         if not all(isinstance(text, str) for text in (*texts, *(text for text in known if text is not None))):
             raise TypeError("a checkpoint has a value of another type")
+        for text in {data["low"], data.get("audited_at") or data["low"], *(mark[2] for mark in trail)}:
+            if text != "-infinity" and not text.lstrip("-").isdigit():
+                datetime.fromisoformat(text)
         unseen = data.get("unseen") or [[None]] * len(trail)
         return cls(
             mode=ReadMode(data["mode"]),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
@@ -104,6 +104,27 @@ class TargetState:
     comment: str = ""
     kind: str = "TABLE"
     owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTarget:
+    """A target as it was after its last load, for comparison with what it is now.
+
+    created_on: as in TargetState; "": there was no target; None: not known. rows: None: not known. columns: its columns
+    as last loaded, name → type; empty: not known.
+    """
+
+    created_on: str | None = None
+    rows: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def difference(self, now: TargetState) -> str | None:
+        """A sentence about why it is not the target that was loaded, or not its rows; None: nothing shows that."""
+        if self.created_on is not None and self.created_on != now.created_on:
+            return f"the target is another table than the one that was loaded (created {now.created_on[:19]} UTC)"
+        if self.rows is not None and now.rows is not None and self.rows != now.rows:
+            return f"the target has {now.rows} rows, but had {self.rows} after the last load"
+        return None
 
 
 def fold_target(name: str) -> str:

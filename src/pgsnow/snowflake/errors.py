@@ -49,6 +49,7 @@ _BY_ERRNO = {
     2003: SnowflakeErrorClass.MISSING,
     2043: SnowflakeErrorClass.MISSING,
     3001: SnowflakeErrorClass.DENIED,  # insufficient privileges
+    3041: SnowflakeErrorClass.DENIED,  # exists already, and the role has no privilege on it
     # the client's network
     250_002: SnowflakeErrorClass.UNAVAILABLE,  # connection is closed
     250_003: SnowflakeErrorClass.UNAVAILABLE,  # request failed

@@ -35,6 +35,7 @@ from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.destination import Destination, PreparedTarget
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import OpenBatches
+from pgsnow.sync.load.target import RECREATED
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
@@ -78,8 +79,8 @@ class MemoryDestination:
     def evolve(self, drift: Drift) -> Evolution | None:
         return self.target.evolve(drift)
 
-    def prepare(self, *, relaxed: bool = False) -> PreparedTarget:
-        return self._prepared(self.target.make_fit(relaxed=relaxed))
+    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+        return self._prepared(self.target.make_fit(relaxed=relaxed, loads=loads))
 
     def prepare_again(self) -> PreparedTarget:
         return self._prepared(self.target.make_fit(inspect=True))
@@ -113,6 +114,7 @@ class MemoryDestination:
         inserted, updated = target.retried(lambda: self._load_staged(batches, into))
         target.recorder.load_units += 1
         target.recorder.applied(target.result(inserted, updated))
+        target.add_rows(inserted)
         target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
 
     def prune(self, fence: int) -> int:
@@ -121,7 +123,9 @@ class MemoryDestination:
                 table = self.target.warehouse.table(self.target.plan.target)
                 return table.delete(lambda row: (row[FENCE_COLUMN] or 0) < fence)
 
-        return self.target.retried(delete)
+        deleted = self.target.retried(delete)
+        self.target.add_rows(-deleted)
+        return deleted
 
     def remove_duplicates(self) -> int:
         return self.target.remove_duplicates()
@@ -130,26 +134,25 @@ class MemoryDestination:
         def select() -> set[tuple[Any, ...]]:
             with self.target.step("select"):
                 names = [field.target for field in self.target.plan.target_key]
-                table = self.target.warehouse.tables.get(str(self.target.plan.target))
-                rows = table.rows if table is not None else ()
-                return set(keys) & {tuple(row[name] for name in names) for row in rows}
+                return set(keys) & {tuple(row[name] for name in names) for row in self.target.existing().rows}
 
         return self.target.retried(select)
 
     def newest_fence(self) -> int:
         with self.target.step("newest fence"):
-            table = self.target.warehouse.tables.get(str(self.target.plan.target))
-            return table.newest_fence if table else 0
+            return self.target.existing().newest_fence
 
     def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
         with self.target.step("keys above"):
-            table, key = self.target.warehouse.table(self.target.plan.target), self.target.plan.key
+            table, key = self.target.existing(), self.target.plan.key
             return [tuple(row[f.target] for f in key) for row in table.rows if _is_above(row, column, value)]
 
     def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         with self.target.step("prune"):
             table = self.target.warehouse.table(self.target.plan.target)
-            return table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value))
+            deleted = table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value))
+        self.target.add_rows(-deleted)
+        return deleted
 
     def close(self) -> None:
         """Nothing is open."""
@@ -174,7 +177,8 @@ class MemoryDestination:
         target.recorder.tell("merged")
         return counts
 
-    def _prepared(self, created: bool) -> PreparedTarget:
+    def _prepared(self, reads_all: bool) -> PreparedTarget:
+        created = reads_all and self.target.claimed.because == RECREATED
         return PreparedTarget(limits_of(self.target.columns or {}, self.target.plan.output), created)
 
 

@@ -47,7 +47,9 @@ class MemoryContentLoader:
         target.batches.begin(self.batch)
         if not self.appends:
             target.make_fit(relaxed=self.relaxed, inspect=True)
-        target.recorder.applied(target.retried(self._append if self.appends else self._replace))
+        result = target.retried(self._append if self.appends else self._replace)
+        target.recorder.applied(result)
+        target.claimed.rows = len(target.warehouse.table(target.plan.target).rows)
         return Complete(replaced=True)
 
     def _stage(self, batch: LoadBatch) -> None:

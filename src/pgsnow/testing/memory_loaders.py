@@ -58,15 +58,16 @@ class MemoryMergeLoader:
         except TargetQueryFailed as rejected:
             if self.shadow is not None:
                 if isinstance(rejected, TargetMissing):
-                    target.read_all()
+                    target.check_shadow(self.shadow)
                 raise
             before = target.columns
             recreated = target.make_fit(inspect=True)
-            if target.columns == before and not isinstance(rejected, TargetMissing):
+            if not recreated and target.columns == before and not isinstance(rejected, TargetMissing):
                 raise
             result = target.retried(lambda: self._attempt(batch))
         target.recorder.loaded(batch, result)
         if self.shadow is None:
+            target.add_rows(result.inserted)
             target.check_counts(result.inserted + result.updated, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)
 
@@ -116,7 +117,10 @@ class MemoryCopyLoader:
             not_after = self.target.claimed.claim.fence - 1
         elif not_after is None and not self._copied:
             return Complete()
-        self.target.recorder.events.extend(self._remove_duplicates(not_after))
+        events = self._remove_duplicates(not_after)
+        if events or self.attempts.not_after is not None:
+            self.target.claimed.rows = len(self.table.rows)
+        self.target.recorder.events.extend(events)
         return Complete()
 
     def _copy(self, batch: LoadBatch) -> Loaded | None:
@@ -141,6 +145,7 @@ class MemoryCopyLoader:
             target.batches.begin(batch.batch)
             return None
         self._copied = True
+        target.add_rows(batch.rows)
         target.recorder.loaded(batch, target.result(batch.rows))
         return Loaded(batch.rows)
 
@@ -197,7 +202,7 @@ class MemoryShadowLoader(MemoryCopyLoader):
         try:
             replaced = target.retried(self._put_in_place)
         except TargetMissing:
-            target.read_all()
+            target.check_shadow(staging_table(target.plan.target, self._batch))
             raise
         announce_replaced(target, replaced)
         return Complete(replaced=True)

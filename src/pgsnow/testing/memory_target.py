@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -13,19 +13,20 @@ import pyarrow.parquet as pq
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.errors import TargetAccessDenied
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.metadata_columns import FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import TargetName
+from pgsnow.model.table import TargetName, TargetState
 from pgsnow.snowflake.load.duplicates import identity_of, removed
 from pgsnow.snowflake.load.merge import choose_method
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
-from pgsnow.snowflake.schema.target_table import Shape, TargetColumn
+from pgsnow.snowflake.schema.target_table import LOST, Shape, TargetColumn
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches
 from pgsnow.sync.load.session import with_retries
-from pgsnow.sync.load.target import TargetGone
+from pgsnow.sync.load.target import RECREATED, REPAIRED, TargetGone
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, Row
 
@@ -44,6 +45,8 @@ class MemoryTarget:
     connected: bool = False
     columns: dict[str, str] | None = None
     looked: bool = False
+    failed: bool = False
+    reads_all: bool = False
     batches: OpenBatches = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,8 +65,8 @@ class MemoryTarget:
 
     @property
     def is_fit(self) -> bool:
-        """True if it is known whose it is, and its columns are known and take the rows of the plan."""
-        return self.looked and self.columns is not None and self.shape.suffices(self.columns)
+        """True if its columns are known and take the rows of the plan."""
+        return self.columns is not None and self.shape.suffices(self.columns)
 
     @contextmanager
     def step(self, point: str, batch: str = "") -> Iterator[None]:
@@ -76,31 +79,62 @@ class MemoryTarget:
 
     def retried(self, action: Callable[[], T]) -> T:
         """The action's result; transient errors are retried, as in a session of Snowflake's."""
-        return with_retries(action, self.stop)
+        return with_retries(lambda: self._tried(action), self.stop)
 
-    def make_fit(self, *, relaxed: bool = False, inspect: bool = False) -> bool:
+    def add_rows(self, number: int) -> None:
+        """Follow the number of the target's rows. After a failure it is not known: a reply may have been lost."""
+        self.claimed.add_rows(None if self.failed else number)
+
+    def _tried(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except Exception:
+            self.failed = True
+            raise
+
+    def make_fit(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> bool:
         """See pgsnow.sync.load.target.Target.make_fit."""
         if inspect:
-            self.columns = None
-        return False if self.is_fit and not relaxed else self.retried(lambda: self._fit(relaxed=relaxed))
+            self.columns, self.looked, self.claimed.rows = None, False, None
+        self.reads_all = False
+        if relaxed or not self.is_fit or (loads and not self.looked):
+            self.retried(lambda: self._fit(relaxed=relaxed))
+        return self.reads_all
 
     def see_owner(self, table: MemoryTable) -> None:
         """See pgsnow.sync.load.target.Target."""
+        places = self.claimed.claim.places
+        if places and places[0]["mark"] and places[0]["mark"] in table.comment:
+            return
         settled = self.claimed.owner_of(str(self.plan.target), table.comment)
         if settled is not None:
             table.comment = settled.comment
             self.recorder.events.extend([settled.event] if settled.event else [])
             self.claimed.remember_mark(settled.mark)
 
-    def read_all(self) -> None:
-        """See pgsnow.sync.load.target.Target.read_all."""
-        if self.claimed.claim.chunk is None:
-            self.claimed.forget()
+    def existing(self) -> MemoryTable:
+        """The target, which is created if it was dropped."""
+        if str(self.plan.target) not in self.warehouse.tables:
+            self.make_fit(inspect=True)
+        return self.warehouse.table(self.plan.target)
+
+    def begin_again(self, because: str, *, doubt: bool) -> None:
+        """See pgsnow.sync.load.target.Target.begin_again."""
+        self.columns, self.reads_all = None, True
+        if doubt:
+            self.recorder.events.append(f"{because}: {REPAIRED}")
+        table = self.warehouse.tables.get(str(self.plan.target))
+        self.claimed.begin_again(table.created_on if table else "", because, because if doubt else None)
+        if self.claimed.claim.chunk is not None:
+            raise TargetGone(f"{self.recorder.table}: {because}; the backfill starts over")
+
+    def check_shadow(self, shadow: TargetName) -> None:
+        """See pgsnow.sync.load.target.Target.check_shadow."""
+        if self.make_fit(inspect=True):
             return
-        self.columns = None
-        self.claimed.remember_target(None)
-        self.claimed.forget()
-        raise TargetGone(f"{self.recorder.table}: the target was gone; the backfill starts over")
+        if str(shadow) in self.warehouse.staging:
+            raise TargetAccessDenied(f"{shadow} may not be used any more")
+        self.begin_again("the shadow table was gone", doubt=False)
 
     def remove_duplicates(self) -> int:
         """See Destination.remove_duplicates."""
@@ -113,6 +147,7 @@ class MemoryTarget:
 
         count = self.retried(remove)
         if count:
+            self.add_rows(-count)
             self.recorder.events.append(removed(count))
         return count
 
@@ -121,7 +156,7 @@ class MemoryTarget:
         if not drift.all_actions:
             return Evolution()
         self.columns = None
-        self.claimed.remember_target(None)
+        self.claimed.remember_target(None, altered=drift.altered)
         return self.retried(lambda: self._evolve(drift))
 
     def fill(self, batch: LoadBatch, into: TargetName | None = None) -> list[Row]:
@@ -170,43 +205,67 @@ class MemoryTarget:
         """The result of a statement that has moved rows."""
         return LoadResult(inserted, updated, query_ids=(f"memory-{len(self.warehouse.calls)}",))
 
-    def _fit(self, *, relaxed: bool) -> bool:
+    def _look(self) -> None:
+        """Compare the target with what is remembered of it."""
+        self.looked, table = True, self.warehouse.tables.get(str(self.plan.target))
+        if table is None:
+            return
+        self.see_owner(table)
+        known = replace(self.claimed.claim.target, rows=self.claimed.rows)
+        self.claimed.rows = len(table.rows)
+        if (difference := known.difference(TargetState(table.created_on, len(table.rows)))) is not None:
+            self.begin_again(difference, doubt=True)
+        elif known.created_on is None and self.columns is not None:
+            self.claimed.remember_target(self.columns, table.created_on)
+
+    def _fit(self, *, relaxed: bool) -> None:
         with self.step("prepare"):
-            there, self.looked = self.warehouse.tables.get(str(self.plan.target)), True
-            if there is None:
-                self.read_all()
-            else:
-                self.see_owner(there)
+            if not self.looked:
+                self._look()
+            table = self.warehouse.tables.get(str(self.plan.target))
+            if table is not None and self.is_fit and not relaxed:
+                return
             wanted = {f.target: f.type.snowflake for f in self.plan.output} | dict(self.plan.metadata_columns)
-            fit = (
-                self.shape.alterations(_described(there) if there else (), relaxed=relaxed) if there else None
-            )
-            table = self.warehouse.create(self.plan.target, wanted)
-            if there is None:
-                table.comment = self.claimed.mark_of(str(self.plan.target))
+            events = [f"created table {self.plan.target}"]
+            if table is None:
+                with self.claimed.creating():
+                    table = self.warehouse.create(self.plan.target, wanted)
+                    table.comment = self.claimed.mark_of(str(self.plan.target))
+                self.claimed.rows = 0
+                self.begin_again(RECREATED, doubt=False)
+            else:
+                there = self._described(table)
+                changes = self.shape.alterations(there, relaxed=relaxed).changes
+                events = [change.event for change in changes if change.event]
             for name, kind in wanted.items():
                 table.columns.setdefault(name, kind)
                 for row in table.rows:
                     row.setdefault(name, None)
-        created = f"created table {self.plan.target}"
-        self.recorder.events.extend(
-            [change.event for change in fit.changes if change.event] if fit else [created]
-        )
+        self.recorder.events.extend(events)
         if table.columns != self.columns:
             self.columns = dict(table.columns)
-            self.claimed.remember_target(self.columns)
-        return there is None
+            self.claimed.remember_target(self.columns, table.created_on)
+
+    def _described(self, table: MemoryTable) -> list[TargetColumn]:
+        there = [
+            TargetColumn(name, kind, required=False, computed=False) for name, kind in table.columns.items()
+        ]
+        if lost := self.shape.lost_columns(self.claimed.claim.target.columns, there):
+            self.begin_again(LOST.format(", ".join(lost)), doubt=True)
+        return there
 
     def _evolve(self, drift: Drift) -> Evolution | None:
         with self.step("evolve"):
+            if not self.looked:
+                self._look()
             table = self.warehouse.tables.get(str(self.plan.target))
             if table is None:
+                self._fit(relaxed=False)
                 return None
-            self.see_owner(table)
             interim = drift.pre_actions if self.claimed.claim.stored_definition != drift.interim else ()
-            planned = evolution(self.plan.target, (*interim, *drift.actions), _described(table))
-            if planned.incomplete is not None:
-                self.read_all()
+            planned = evolution(self.plan.target, (*interim, *drift.actions), self._described(table))
+            if planned.incomplete is not None and self.claimed.because is None:
+                self.claimed.forget()
             for action in interim:
                 table.alter(action)
             if interim and drift.interim is not None:
@@ -215,7 +274,7 @@ class MemoryTarget:
                 table.alter(action)
         self.recorder.events.extend(change.event for change in planned.changes)
         self.recorder.tell("evolved")
-        return Evolution(incomplete=planned.incomplete)
+        return Evolution(incomplete=self.claimed.because or planned.incomplete)
 
     def _remove(self, batches: Sequence[OpenBatch]) -> None:
         with self.step("clean up"):
@@ -225,7 +284,3 @@ class MemoryTarget:
 def read_rows(batch: LoadBatch) -> list[Row]:
     """The rows of the batch's part files, in order."""
     return [row for part in batch.parts for row in pq.read_table(part.path).to_pylist()]
-
-
-def _described(table: MemoryTable) -> list[TargetColumn]:
-    return [TargetColumn(name, kind, required=False, computed=False) for name, kind in table.columns.items()]

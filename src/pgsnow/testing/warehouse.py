@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
@@ -14,6 +16,8 @@ from pgsnow.model.evolution.ddl_actions import AddColumn, DropColumn, RenameColu
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import staging_table
+
+_CREATIONS = count()
 
 Row = dict[str, Any]
 """Column of the target → value."""
@@ -26,12 +30,14 @@ POINTS = (
 
 @dataclass(slots=True)
 class MemoryTable:
-    """A table. columns: name → type as DESCRIBE TABLE writes it. copied: batches that were copied directly."""
+    """A table. columns: name → type as DESCRIBE TABLE writes it. copied: batches that were copied directly. created_on:
+    as in TargetState; another one for each table."""
 
     columns: dict[str, str]
     rows: list[Row] = field(default_factory=list)
     copied: set[str] = field(default_factory=set)
     comment: str = ""
+    created_on: str = field(default_factory=lambda: f"{datetime.now(UTC).isoformat()} {next(_CREATIONS)}")
 
     def insert(self, rows: Iterable[Row]) -> None:
         """Add rows; a column that they lack is None. Raises TargetQueryFailed for a column that the table lacks."""

@@ -17,6 +17,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
 from pgsnow.snowflake.load.merge import merge_steps
+from pgsnow.snowflake.schema.create import create, create_stage
 from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
@@ -74,7 +75,10 @@ def ensure_target(
     shape = Shape(target, output, key)
     if cached is not None and shape.suffices(cached):
         return cached, ()
-    return make_fit(session, shape, describe(session, target))
+    created = describe(session, target) is None and create(session, shape)
+    columns, events = make_fit(session, shape, describe(session, target) or ())
+    create_stage(session, target)
+    return columns, (*([f"created table {target}"] if created else []), *events)
 
 
 def load(

@@ -65,7 +65,7 @@ def test_a_unit_that_is_tried_again_begins_where_the_one_before_it_ended() -> No
 
 def test_a_target_has_our_columns_last_and_without_a_key_no_primary_key() -> None:
     assert sql.create_table(TARGET, (N,), (), (FENCE, *AUDIT, *IDENTITY)) == (
-        'CREATE TABLE IF NOT EXISTS "DB"."ANALYTICS"."LOG" ("N" NUMBER(38,0), "_PGSNOW_FENCE" NUMBER(38,0),'
+        'CREATE TABLE "DB"."ANALYTICS"."LOG" ("N" NUMBER(38,0), "_PGSNOW_FENCE" NUMBER(38,0),'
         ' "_PGSNOW_SYNCED_AT" TIMESTAMP_TZ, "_PGSNOW_RUN_ID" VARCHAR COLLATE \'\', "_PGSNOW_HASH" VARCHAR COLLATE \'\','
         ' "_PGSNOW_OCCURRENCE" NUMBER(38,0))'
     )

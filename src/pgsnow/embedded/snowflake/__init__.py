@@ -79,6 +79,15 @@ class EmbeddedSnowflake(StoredServer):
         """Drop a database with its stages and files. Does nothing if it does not exist."""
         self._call("DELETE", f"databases/{urllib.parse.quote(name)}")
 
+    def hide(self, name: str) -> None:
+        """Let no session see this object, as if all privileges on it were revoked. name: in full, such as
+        `DB.SCHEMA.TABLE`, `DB.SCHEMA` or `DB`, in the case that Snowflake stores, without quotes."""
+        self._call("PUT", f"hidden/{urllib.parse.quote(name)}")
+
+    def unhide(self, name: str) -> None:
+        """Undo `hide`."""
+        self._call("DELETE", f"hidden/{urllib.parse.quote(name)}")
+
     def read_buckets_at(self, endpoint: str) -> None:
         """Set the server of s3:// URLs, such as `http://127.0.0.1:9000`. Without one, COPY from them fails."""
         self._call("PUT", "s3", endpoint.encode())

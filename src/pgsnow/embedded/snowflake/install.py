@@ -10,6 +10,7 @@ from pgsnow.embedded.snowflake.statements import (
     collations,
     describe_table,
     gaps,
+    hidden,
     insert_overwrite,
     limits,
     literal_lists,
@@ -91,6 +92,7 @@ def _whole_statements() -> None:
     transactions.commit_before_ddl()
     transactions.follow_transactions()
     transactions.refuse_to_commit_what_was_lost()
+    hidden.refuse_hidden_objects()
     errors.answer_failures_as_errors()
     transactions.wait_for_locks()
 

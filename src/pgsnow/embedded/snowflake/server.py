@@ -16,6 +16,7 @@ from pgsnow.embedded.snowflake.sessions.late import LateStatements
 from pgsnow.embedded.snowflake.sessions.scripted_errors import ScriptedErrors
 from pgsnow.embedded.snowflake.stages.buckets import Buckets
 from pgsnow.embedded.snowflake.stages.storage import StoredSnowflake
+from pgsnow.embedded.snowflake.statements.hidden import hidden
 
 
 def create_app(directory: Path, idle_seconds: float) -> Starlette:
@@ -52,6 +53,11 @@ def _own_routes(
         buckets.endpoint = (await request.body()).decode() or None
         return JSONResponse({})
 
+    def hide(request: Request) -> JSONResponse:
+        change = hidden.add if request.method == "PUT" else hidden.discard
+        change(request.path_params["name"])
+        return JSONResponse({})
+
     async def hold(request: Request) -> JSONResponse:
         late.wanted = (await request.body()).decode() or None
         return JSONResponse({})
@@ -75,5 +81,6 @@ def _own_routes(
         Route("/pgsnow/databases/{name}", create, methods=["PUT"]),
         Route("/pgsnow/databases/{name}", drop, methods=["DELETE"]),
         Route("/pgsnow/s3", read_buckets_at, methods=["PUT"]),
+        Route("/pgsnow/hidden/{name}", hide, methods=["PUT", "DELETE"]),
         Route("/pgsnow/errors", script, methods=["PUT"]),
     ]

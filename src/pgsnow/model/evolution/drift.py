@@ -67,6 +67,12 @@ class Drift:
         return (*self.pre_actions, *self.actions)
 
     @property
+    def altered(self) -> frozenset[str]:
+        """Names of the target's columns that these changes concern."""
+        pairs = ((a.old, a.new) if isinstance(a, RenameColumn) else (a.name,) for a in self.all_actions)
+        return frozenset(name for names in pairs for name in names)
+
+    @property
     def renamed(self) -> tuple[tuple[str, str], ...]:
         """(former name, current one) of each column that was renamed."""
         return tuple(

@@ -1,7 +1,7 @@
 """Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
 
-Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, which is deleted
-afterwards.
+Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, and a folder for
+part files, which are deleted afterwards.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
+from pgsnow.sync.pipeline.spool import Spool
 
 INTERNAL_STAGE = (LoadMethod.AUTO, LoadMethod.STAGE)
 """Choices of `load` that upload files into Snowflake's own stage."""
@@ -66,25 +67,29 @@ def run_checks(
         with failing_as("ledger", results.append):
             results.extend(check_ledger(settings.ledger, config.ledger_schema))
         checked.target(chosen)
+    with failing_as("part files", results.append), Spool("check") as spool:
+        folder = spool.batch_folder()
+        results.append(ok("part files", f"can be written to {folder.parent.parent}"))
     results.append(check_broker(settings.broker_url))
     return results
 
 
 @dataclass(slots=True)
 class _Checks:
-    """The checks that look at tables. ready: those that can be read."""
+    """The checks that look at tables. ready: those that can be read. known: their state in the ledger."""
 
     config: SyncConfig
     settings: Settings
     ends: Ends
     results: list[CheckResult]
     ready: list[ReadyTable] = field(default_factory=list)
+    known: Mapping[str, Remembered] = field(default_factory=dict)
     owners: ConfiguredOwners | None = None
     """None if the source or the ledger cannot be asked, which has a result of its own."""
 
     def source(self, source: Source, chosen: Sequence[TableConfig]) -> None:
         """Postgres, then each table."""
-        known, listing, claims = self._remembered()
+        self.known, listing, claims = self._remembered()
         with failing_as("postgres", self.results.append), translating():
             conn = self.ends.postgres()
             self.results.extend(check_source(conn, self.settings.source.display))
@@ -96,7 +101,7 @@ class _Checks:
             for table in chosen:
                 with self._failing(table.name, table):
                     found, ready = check_table(
-                        self.ends.postgres(), table, self.settings.snowflake, known.get(table.name, Remembered()),
+                        self.ends.postgres(), table, self.settings.snowflake, self.known.get(table.name, Remembered()),
                         surveyed.get(table.source), horizon,
                     )  # fmt: skip
                     self.results.extend(found)
@@ -112,7 +117,8 @@ class _Checks:
             for each in self.ready:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):
                     inspector.session = self.ends.session()
-                    self.results.append(check_target(inspector, each.drift, rights))
+                    target = self.known.get(each.plan.config.name, Remembered()).target
+                    self.results.append(check_target(inspector, each.drift, rights, target))
             staging = [each.plan for each in self.ready if each.plan.config.load in INTERNAL_STAGE]
             if staging:
                 inspector.session = self.ends.session()

@@ -8,7 +8,7 @@ from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMis
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import SnowflakeSettings
-from pgsnow.model.table import TargetName, fold_target
+from pgsnow.model.table import KnownTarget, TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.names import qualified, quote, text
@@ -99,14 +99,18 @@ def role_of(session: Session) -> str:
     return quote(rights_of(session).role)
 
 
-def check_target(inspector: TargetInspector, drift: Drift, rights: Rights) -> CheckResult:
-    """Check that the target can take the table, and count the statements that the next run would send. Rights in its
-    schema have results of their own. Raises TargetUnavailable, and an error that pgsnow does not know."""
+def check_target(
+    inspector: TargetInspector, drift: Drift, rights: Rights, known: KnownTarget | None = None
+) -> CheckResult:
+    """Check that the target can take the table and is as it was after the last load (known), and count the statements
+    that the next run would send. Rights in its schema have results of their own. Raises TargetUnavailable, and an error
+    that pgsnow does not know."""
     name, target = f"target of {drift.plan.config.name}", drift.plan.target
     try:
         required = ready_to_load(inspector, drift)
         statements = required.statements
         lacks = [lack for lack in lacking(rights, inspector, drift.plan, required) if lack.kind == TABLE]
+        difference = inspector.difference(drift.plan, known, drift.altered) if known is not None else None
     except TargetMissing as error:
         return failed(
             name, str(error), error.advice or "Check SNOWFLAKE_DATABASE and the grants of SNOWFLAKE_ROLE."
@@ -127,6 +131,9 @@ def check_target(inspector: TargetInspector, drift: Drift, rights: Rights) -> Ch
         if lack.certain:
             return failed(name, detail, f"{lack.statement};")
         return warning(name, f"{detail} itself; it may have inherited that", f"{lack.statement};")
+    if difference is not None:
+        fix = "Nothing to do: with the next changes everything is read again. At once: pgsnow run --full-refresh"
+        return warning(name, f"{target}: {difference}", f"{fix} --select {drift.plan.config.name}")
     if not statements:
         return ok(name, f"{target} is ready")
     count = counted(len(statements), "statement")

@@ -38,11 +38,13 @@ def prune_above(session: Session, plan: TablePlan, fence: int, column: MetadataC
 
 
 def newest_fence(session: Session, target: TargetName) -> int:
-    """The highest fence of any row; 0 if there is none, or no target with fences. Needs no warehouse on the real
-    service, which knows the largest value of a column."""
+    """The highest fence of any row; 0 if there is none, or no column of fences. Needs no warehouse on the real
+    service, which knows the largest value of a column. Raises TargetMissing."""
     try:
         return int(session.execute(sql.newest_fence(target)).rows[0][0] or 0)
-    except TargetQueryFailed:  # no such table or column: no run has loaded it
+    except TargetMissing:
+        raise
+    except TargetQueryFailed:  # no such column: no run has loaded it
         return 0
 
 

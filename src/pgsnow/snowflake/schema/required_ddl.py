@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pgsnow.model.errors import SchemaChangePending, TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import TargetName
+from pgsnow.model.table import KnownTarget, TargetName
 from pgsnow.snowflake.names import STAGE, quote, schema_of, text
+from pgsnow.snowflake.query import count_rows
 from pgsnow.snowflake.schema.evolve import evolution
 from pgsnow.snowflake.schema.target_table import (
+    LOST,
     Shape,
     describe,
     refuse_other_kinds,
     require_database,
     schemas_of,
+    target_state,
 )
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
@@ -82,6 +85,18 @@ class TargetInspector:
             fit = shape.alterations(evolved.columns, relaxed=relaxed)
             statements = [change.statement for change in (*evolved.changes, *fit.changes)]
         return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)), owned)
+
+    def difference(self, plan: TablePlan, known: KnownTarget, altered: Collection[str] = ()) -> str | None:
+        """A sentence about why the target is not as it was after the last load, as the next run would find; None: it
+        is, or there is none that the role sees. altered: columns that the run alters itself."""
+        state = target_state(self.session, plan.target)
+        if state is None:
+            return None
+        if known.rows not in (None, state.rows):
+            state = replace(state, rows=count_rows(self.session, plan.target))
+        loaded = {name: kind for name, kind in known.columns.items() if name not in altered}
+        lost = Shape.of(plan).lost_columns(loaded, describe(self.session, plan.target) or ())
+        return known.difference(state) or (LOST.format(", ".join(lost)) if lost else None)
 
     def sees_schema(self, target: TargetName) -> bool:
         """True if the target's schema exists and the role can see it."""

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 
-from pgsnow.model.errors import TargetConflict, TargetMissing, TargetQueryFailed
+from pgsnow.model.errors import TargetConflict, TargetMissing
 from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
 from pgsnow.model.types.mapping import Field
-from pgsnow.model.types.snowflake_types import ColumnType, can_take
+from pgsnow.model.types.snowflake_types import ColumnType, can_take, is_wider
 from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
@@ -20,6 +20,9 @@ TABLES = frozenset({"TABLE", "TRANSIENT", "TEMPORARY", "HYBRID TABLE", "ICEBERG 
 """Kinds of objects, as SHOW OBJECTS names them, into which rows can be loaded."""
 OTHER_TABLES = ("DYNAMIC", "EXTERNAL", "EVENT")
 """Kinds of tables that SHOW marks in a column `is_…`, and that only Snowflake itself fills."""
+
+LOST = "{} of the target was dropped or altered"
+"""Why everything is read again: these columns have lost their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,17 @@ class Shape:
         ]
         return Alterations((*loosened, *added), tuple(there))
 
+    def lost_columns(self, loaded: Mapping[str, str], there: Sequence[TargetColumn]) -> list[str]:
+        """Columns that have lost their values: they were loaded, and are gone or of a narrower type. Columns that are
+        loaded no longer do not count."""
+        kinds = {column.name: column.kind for column in there}
+        wanted = {field.target for field in self.output} | {column.name for column in self.own}
+        return [
+            name
+            for name, kind in loaded.items()
+            if name in wanted and not (name in kinds and is_wider(kinds[name], kind))
+        ]
+
     def columns(self, there: Iterable[TargetColumn]) -> dict[str, str]:
         """The target's columns, name → type, once it is fit."""
         wanted = {field.target: field.type.snowflake for field in self.output} | dict(self.own)
@@ -103,24 +117,17 @@ class Shape:
 
 
 def make_fit(
-    session: Session, shape: Shape, there: Sequence[TargetColumn] | None, *, relaxed: bool = False
+    session: Session, shape: Shape, there: Sequence[TargetColumn], *, relaxed: bool = False
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Make the target fit: (its columns, name → type; sentences about what was done).
+    """Make an existing target fit: (its columns, name → type; sentences about what was done).
 
-    there: the current result of `describe`. Schema, table and stage are created if missing, and columns are altered as
-    `Shape.alterations` says. Idempotent, and safe for several workers at once. Raises TargetConflict before any
-    change, and what Session.execute raises.
+    there: the current result of `describe`. Columns are altered as `Shape.alterations` says. Idempotent, and safe for
+    several workers at once. Raises TargetConflict before any change, and what Session.execute raises.
     """
-    events: list[str] = []
-    if there is None:
-        there = _create(session, shape)
-        events.append(f"created table {shape.target}")
     fit = shape.alterations(there, relaxed=relaxed)
     for change in fit.changes:
         session.execute(change.statement)
-    events.extend(change.event for change in fit.changes if change.event)
-    _create_stage(session, shape.target)
-    return shape.columns(fit.columns), tuple(events)
+    return shape.columns(fit.columns), tuple(change.event for change in fit.changes if change.event)
 
 
 def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
@@ -188,17 +195,6 @@ def refuse_other_kinds(session: Session, target: TargetName) -> None:
         )
 
 
-def _create(session: Session, shape: Shape) -> list[TargetColumn]:
-    """Creates the schema only if creating the table fails: a role may own a schema without the right to create one."""
-    try:
-        session.execute(shape.create_table)
-    except TargetMissing:
-        require_database(session, shape.target)
-        session.execute(sql.create_schema(shape.target))
-        session.execute(shape.create_table)
-    return describe(session, shape.target) or []
-
-
 def require_database(session: Session, target: TargetName) -> None:
     """Raises TargetMissing if the target's database does not exist, or the role cannot see it."""
     if not schemas_of(session, target.database):
@@ -233,15 +229,6 @@ def relaxing(
         changes.insert(0, DdlChange(sql.drop_primary_key(target), ""))
     kept = [replace(c, required=False, not_null=False, primary=False) if c in bound else c for c in there]
     return tuple(changes), tuple(kept)
-
-
-def _create_stage(session: Session, target: TargetName) -> None:
-    """Two tables of one schema may create its stage at the same moment: the second attempt then finds it."""
-    statement = sql.create_stage(target)
-    try:
-        session.execute(statement)
-    except TargetQueryFailed:
-        session.execute(statement)
 
 
 def refuse_conflicts(

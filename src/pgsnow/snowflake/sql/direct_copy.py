@@ -120,14 +120,15 @@ def delete_overtaken(target: TargetName, key: Sequence[Field], since: int) -> st
     )
 
 
-def create_shadow(shadow: TargetName, output: Sequence[Field], own: Sequence[MetadataColumn]) -> str:
+def create_shadow(
+    shadow: TargetName, output: Sequence[Field], own: Sequence[MetadataColumn], *, dropped: bool = False
+) -> str:
     """Create a shadow table. It is transient, because the source has all its rows, but not temporary, because it
-    may be needed for days, over many sessions."""
+    may be needed for days, over many sessions. dropped: fail if it exists."""
+    unless = "" if dropped else "IF NOT EXISTS "
     columns = [(f.target, f.type.snowflake) for f in output] + list(own)
     listed = ", ".join(f"{quote(name)} {declared(kind)}" for name, kind in columns)
-    return (
-        f"CREATE TRANSIENT TABLE IF NOT EXISTS {qualified(shadow)} ({listed}) DATA_RETENTION_TIME_IN_DAYS=0"
-    )
+    return f"CREATE TRANSIENT TABLE {unless}{qualified(shadow)} ({listed}) DATA_RETENTION_TIME_IN_DAYS=0"
 
 
 def put_in_place(

@@ -68,14 +68,15 @@ def create_table(
     own: Sequence[MetadataColumn] = (FENCE,),
     comment: str = "",
 ) -> str:
-    """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL."""
+    """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL. Fails if
+    the table exists, so that it is known whether it was created."""
     keys = {field.target for field in key}
     columns = [f"{quote(f.target)} {declared(f.type.snowflake, required=f.target in keys)}" for f in output]
     columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
     noted = f" COMMENT = {text(comment)}" if comment else ""
-    return f"CREATE TABLE IF NOT EXISTS {qualified(target)} ({', '.join(columns)}){noted}"
+    return f"CREATE TABLE {qualified(target)} ({', '.join(columns)}){noted}"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, Range
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
-from pgsnow.model.errors import LedgerOutdated
+from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.table import KnownTarget
 
 if TYPE_CHECKING:
     from pgsnow.sync.runtime.owner import Settled
@@ -25,6 +27,11 @@ class ClaimedTable:
 
     ledger: Ledger
     claim: Claim
+    rows: int | None = None
+    """Rows of the target now, if nobody else changes it; None: not known."""
+    because: str | None = None
+    """Why everything must be read, though the run may have begun to read changes: the target was created, or is not as
+    it was after the last load. The ledger has no checkpoint of the table any more."""
     take_over: bool = False
     """A person requested that the target belongs to this table from now on."""
 
@@ -35,7 +42,7 @@ class ClaimedTable:
         before = self.claim.checkpoint
         if before is not None and before.identity == checkpoint.identity and checkpoint.x < before.x:
             self.ledger.checkpoints.forget(self.claim)
-        self.ledger.checkpoints.advance(self.claim, checkpoint, source)
+        self.ledger.checkpoints.advance(self.claim, checkpoint, source, self.rows)
         self.claim = replace(
             self.claim, checkpoint=checkpoint, stored_definition=source or self.claim.stored_definition
         )
@@ -45,10 +52,49 @@ class ClaimedTable:
         self.ledger.checkpoints.forget(self.claim)
         self.claim = replace(self.claim, checkpoint=None, staged=())
 
-    def remember_target(self, columns: Mapping[str, str] | None) -> None:
-        """Cache the target's columns, name → type; None: they must be looked up again."""
-        self.ledger.checkpoints.remember_target(self.claim, columns)
-        self.claim = replace(self.claim, target_columns=columns)
+    def begin_again(self, created_on: str, because: str, doubt: str | None = None) -> None:
+        """As `forget`, because the target, created then, does not have the rows that were loaded. What is remembered of
+        it is deleted, too. doubt: why it may hold other rows than its source, until everything has been read; None: it
+        is empty."""
+        self.ledger.checkpoints.forget(self.claim, created_on, doubt)
+        self.claim = replace(
+            self.claim, checkpoint=None, staged=(), target_columns=None, target=KnownTarget(created_on),
+            unverified=doubt or self.claim.unverified,
+        )  # fmt: skip
+        self.because = because
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Around a CREATE of the target that forgets the checkpoint afterwards (`begin_again`). A run that is killed in
+        between leaves a target that is not the one that is remembered; if none is, the ledger says first that there is
+        none, unless the CREATE fails."""
+        claim, remember = self.claim, self.ledger.checkpoints.remember_target
+        unknown = claim.target.created_on is None and (
+            claim.checkpoint is not None or claim.chunk is not None
+        )
+        if unknown:
+            remember(claim, None, replace(claim.target, created_on=""))
+        try:
+            yield
+        except PgsnowError as error:
+            if unknown and not error.transient:
+                remember(claim, claim.target_columns, claim.target)
+            raise
+
+    def remember_target(
+        self, columns: Mapping[str, str] | None, created_on: str | None = None, altered: Collection[str] = ()
+    ) -> None:
+        """Cache the target's columns, name → type (None: they must be looked up again), and when it was created (None:
+        that stays). altered: columns that this run is about to alter: it is not known what they are until then."""
+        known = self.claim.target
+        loaded = {name: kind for name, kind in (columns or known.columns).items() if name not in altered}
+        known = KnownTarget(created_on or known.created_on, known.rows, loaded)
+        self.ledger.checkpoints.remember_target(self.claim, columns, known)
+        self.claim = replace(self.claim, target_columns=columns, target=known)
+
+    def add_rows(self, number: int | None) -> None:
+        """Follow the number of rows in the target: so many more. None: it is not known any more."""
+        self.rows = None if number is None or self.rows is None else self.rows + number
 
     def remember_source(self, source: SourceDefinition) -> None:
         """Store the source's definition without moving the checkpoint."""
@@ -62,11 +108,8 @@ class ClaimedTable:
             self.claim = replace(self.claim, unverified=why)
 
     def owner_of(self, target: str, comment: str) -> Settled | None:
-        """The comment that the target must get, so that it names this table as its owner; None: it does already, or
-        this is the claim of a chunk, whose backfill has seen to it. Raises NotTheOwner."""
-        here = self.claim.places[0] if self.claim.places else {}
-        if here.get("mark") and here["mark"] in comment:
-            return None
+        """The comment that the target must get, so that it names this table as its owner; None: this is the claim of a
+        chunk, whose backfill has written it, or no place is recorded yet. Raises NotTheOwner."""
         from pgsnow.sync.runtime.owner import settle_owner  # rare
 
         settled = settle_owner(self.claim, target, comment, take_over=self.take_over)
@@ -116,7 +159,7 @@ class ClaimedTable:
         self, batches: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None
     ) -> None:
         """Record that these batches are staged, to be loaded later, and that the table was read up to `checkpoint`."""
-        self.ledger.deferred_loads.stage(self.claim, batches, checkpoint, source)
+        self.ledger.deferred_loads.stage(self.claim, batches, checkpoint, source, self.rows)
         staged = (*self.claim.staged, *batches)
         self.claim = replace(
             self.claim,
@@ -127,7 +170,7 @@ class ClaimedTable:
 
     def staged_loaded(self) -> None:
         """Record that every staged batch is in the target: everything that was read is loaded."""
-        self.ledger.deferred_loads.loaded(self.claim)
+        self.ledger.deferred_loads.loaded(self.claim, self.rows)
         self.claim = replace(self.claim, staged=())
 
     def discard_staged(self) -> None:

@@ -96,14 +96,19 @@ class LoadContext:
         self.session.do(self.target.look)
         count = self.session.do(lambda session: remove_surplus(session, self.plan))
         if count:
+            self.table.add_rows(None if self.session.failed else -count)
             self.recorder.events.append(removed(count))
         return count
 
     def run(self, session: Session, steps: Iterable[Step]) -> LoadResult:
-        """Execute the steps, and notify the observer after each phase. Raises what `execute` raises."""
+        """Execute the steps, notify the observer after each phase, and follow the number of rows in the target. Raises
+        what `execute` raises."""
         phases = []
         for done in execute(session, steps):
             if done.event is not None:
                 self.recorder.tell(done.event)
             phases.append(done)
-        return result_of(phases)
+        result, rows = result_of(phases), self.table.rows
+        # An attempt that failed may have added rows, too. (For a shadow table, the number is of no use.)
+        self.table.rows = None if rows is None or self.session.failed else rows + result.inserted
+        return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
@@ -29,16 +29,18 @@ from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
 from pgsnow.sync.load.session import RunSession
-from pgsnow.sync.load.target import Target
+from pgsnow.sync.load.target import RECREATED, Target
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedTarget:
     """A target that can be loaded. limits: columns that are shorter than Snowflake's maximum. created: it had to be
-    created, so the ledger no longer has a checkpoint of the table."""
+    created, and is empty. If everything must be read, also for another reason, `ClaimedTable.because` says why."""
 
     limits: tuple[Limit, ...]
     created: bool = False
@@ -64,10 +66,11 @@ class Destination(Protocol):
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
 
-    def prepare(self, *, relaxed: bool = False) -> PreparedTarget:
-        """Make sure that the target exists and can take the plan's rows. Sends nothing if the ledger already has a
-        suitable target. relaxed: columns outside the key must accept NULL from now on. Raises TargetConflict,
-        SchemaChangePending, TargetGone."""
+    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+        """Make sure that the target exists, is as it was after the last load, and can take the plan's rows. One
+        statement without a warehouse, once a run, if the ledger already has a suitable target. relaxed: columns outside
+        the key must accept NULL from now on. loads: False if nothing is loaded now; nothing is sent then if the ledger
+        has a suitable target. Raises TargetConflict, SchemaChangePending, TargetAccessDenied, TargetGone."""
 
     def prepare_again(self) -> PreparedTarget:
         """Like `prepare`, but ignores what the ledger has about the target."""
@@ -97,11 +100,11 @@ class Destination(Protocol):
         that as an event; returns how many were removed. Idempotent. Raises TargetMissing."""
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
-        """Those of these keys (values of the plan's target key) of which the target has a row; none if there is no
-        target."""
+        """Those of these keys (values of the plan's target key) of which the target has a row. A target that was
+        dropped is created first, which deletes the checkpoint; the same holds for the next two questions."""
 
     def newest_fence(self) -> int:
-        """The highest fence of any row in the target; 0 if there is none."""
+        """The highest fence of any row in the target; 0 if there is none, or no column of fences."""
 
     def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
         """The keys of the target's rows in which the column is above the value."""
@@ -152,14 +155,15 @@ class SnowflakeDestination:
         self.loader = partial(choose, self._load)
         self.evolve = self.target.evolve
         self.remove_duplicates = self._load.remove_duplicates
-        self.definition = self.target.definition
+        self.definition = lambda drift: drift.definition_to_store(
+            table.claim.stored_definition, self.target.columns
+        )
         self.close = self.session.close
 
-    def prepare(self, *, relaxed: bool = False, inspect: bool = False) -> PreparedTarget:
-        created = False
-        if inspect or relaxed or not self.target.is_fit:
-            with self._load.recorder.timed("prepare"):
-                created = self.target.make_fit(relaxed=relaxed, inspect=inspect)
+    def prepare(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> PreparedTarget:
+        with self._load.recorder.timed("prepare"):
+            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads)
+        created = reads_all and self._load.table.because == RECREATED
         return PreparedTarget(limits_of(self.target.columns or {}, self._load.plan.output), created)
 
     def prepare_again(self) -> PreparedTarget:
@@ -179,23 +183,32 @@ class SnowflakeDestination:
         load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
 
     def prune(self, fence: int) -> int:
-        return self.session.do(lambda session: prune(session, self._load.plan.target, fence))
+        deleted = self.session.do(lambda session: prune(session, self._load.plan.target, fence))
+        self._load.table.add_rows(None if self.session.failed else -deleted)
+        return deleted
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         plan = self._load.plan
-        try:
-            return self.session.do(lambda session: select_keys(session, plan.target, plan.target_key, keys))
-        except TargetMissing:
-            return ()
+        return self.asked(lambda session: select_keys(session, plan.target, plan.target_key, keys))
 
     def newest_fence(self) -> int:
-        return self.session.do(lambda session: newest_fence(session, self._load.plan.target))
+        return self.asked(lambda session: newest_fence(session, self._load.plan.target))
 
     def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
-        return self.session.do(lambda session: keys_above(session, self._load.plan, column, value))
+        return self.asked(lambda session: keys_above(session, self._load.plan, column, value))
 
     def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
-        return self.session.do(lambda session: prune_above(session, self._load.plan, fence, column, value))
+        deleted = self.session.do(lambda session: prune_above(session, self._load.plan, fence, column, value))
+        self._load.table.add_rows(None if self.session.failed else -deleted)
+        return deleted
+
+    def asked(self, question: Callable[[Session], T]) -> T:
+        """The answer of the target, which is created first if it was dropped: everything is read again then."""
+        try:
+            return self.session.do(question)
+        except TargetMissing:
+            self.target.make_fit(inspect=True)
+            return self.session.do(question)
 
     def _remove(
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]

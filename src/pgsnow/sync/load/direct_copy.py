@@ -17,6 +17,7 @@ from pgsnow.snowflake.load.direct_copy import (
     has_no_older_row,
     remove_duplicates,
 )
+from pgsnow.snowflake.query import count_rows
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import PUT, execute, result_of
 from pgsnow.sync.load.context import LoadContext
@@ -72,14 +73,15 @@ class DirectCopyLoader:
             not_after = self._load.table.claim.fence - 1
         elif not_after is None and not self._copied:
             return Complete()
-        plan, given_up = self._load.plan, self._attempts.given_up
+        plan, given_up, table = self._load.plan, self._attempts.given_up, self._load.table
         try:
             events = self._load.session.do(
                 lambda session: remove_duplicates(session, plan, not_after, given_up)
             )
-        except TargetMissing:  # all batches went with it: the next run reads them again
-            self._load.target.forget_columns()
-            self._load.target.read_all()
+            if events or self._attempts.not_after is not None:  # other processes may have loaded rows, too
+                table.rows = self._load.session.do(lambda session: count_rows(session, plan.target))
+        except TargetMissing:  # if it was dropped, all batches went with it: the next run reads them again
+            self._load.target.make_fit(inspect=True)
             raise
         self._load.recorder.events.extend(events)
         return Complete()
@@ -107,6 +109,7 @@ class DirectCopyLoader:
             load.batches.begin(batch.batch)
             return None
         self._copied = True
+        load.table.add_rows(None if load.session.failed else batch.rows)
         load.recorder.loaded(batch, result)
         return Loaded(batch.rows)
 

@@ -9,7 +9,6 @@ from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.merge import merge_steps
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.statement import Step
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 
@@ -30,26 +29,21 @@ class MergeLoader:
     def merge(self, batch: LoadBatch) -> Loaded | TargetRecreated:
         """Like `load`, for a batch that is already recorded as open."""
         load, recreated = self.context, False
-        first = [self._steps(batch)]
-
-        def attempt(session: Session) -> LoadResult:
-            return load.run(session, first.pop() if first else self._steps(batch))
-
         try:
-            result = load.session.do(attempt)
+            result = load.session.do(lambda session: self._attempt(session, batch))
         except TargetQueryFailed as refused:
             if self.shadow is not None:
                 if isinstance(refused, TargetMissing):
-                    load.target.read_all()
+                    load.target.check_shadow(self.shadow)
                 raise
             # The target or the stage may have been dropped, or altered by hand, since its columns were cached. If
             # neither is the case, the same statements would be refused again.
             before = load.target.columns
             recreated = load.target.make_fit(inspect=True)
-            if load.target.columns == before and not isinstance(refused, TargetMissing):
+            if not recreated and load.target.columns == before and not isinstance(refused, TargetMissing):
                 load.target.forget_columns()
                 raise
-            result = load.session.do(attempt)
+            result = load.session.do(lambda session: self._attempt(session, batch))
         load.recorder.loaded(batch, result)
         if self.shadow is None:
             load.check_counts(result, batch.rows)
@@ -58,11 +52,12 @@ class MergeLoader:
     def finish(self) -> Complete:
         return Complete()
 
-    def _steps(self, batch: LoadBatch) -> tuple[Step, ...]:
+    def _attempt(self, session: Session, batch: LoadBatch) -> LoadResult:
         """The first attempt leaves out files that are already in the stage; later attempts upload all files."""
         load, plan = self.context, self.context.plan
-        return merge_steps(
+        steps = merge_steps(
             plan.target, plan.output, plan.key, batch,
             method=load.method(batch.rows, batch.size), audited=load.audited, stage=load.stage,
             parts=load.missing_parts(batch), into=self.shadow,
         )  # fmt: skip
+        return load.run(session, steps)

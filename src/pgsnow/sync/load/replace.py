@@ -63,6 +63,7 @@ class ReplaceLoader(StagingTableLoader):
         load.batches.begin(self._content.batch)
         result = load.session.do(self._replace)
         load.recorder.applied(result)
+        load.table.rows = result.inserted
         load.recorder.replaced = True
         load.recorder.events.append(
             f"replaced the content of {load.plan.target}: {counted(result.inserted, 'row')}"

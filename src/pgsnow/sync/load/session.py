@@ -52,6 +52,8 @@ class RunSession:
     refused: dict[str, TargetLoginRefused] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     unsettled: set[int] = field(default_factory=set)
+    failed: bool = False
+    """True once an action has failed: it may not be known what it changed."""
 
     def do(self, action: Callable[[Session], T]) -> T:
         """The action's result. It is retried where that is safe, so it must be safe to execute twice."""
@@ -77,6 +79,7 @@ class RunSession:
                     self._settle(self.session)
                 return action(self.session)
             except PgsnowError as error:
+                self.failed = True
                 if isinstance(error, TargetUnavailable):
                     self.unsettled.add(self.session.number)
                 # A session that has failed may hold a transaction or a broken socket; the next attempt gets a new one.

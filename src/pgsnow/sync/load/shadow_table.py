@@ -38,8 +38,9 @@ class ShadowTableLoader:
         try:
             result = load.session.do(self._put_in_place)
         except TargetMissing:
-            load.target.read_all()
+            load.target.check_shadow(self._shadow)
             raise
+        load.table.rows = result.inserted
         load.recorder.applied(LoadResult(query_ids=result.query_ids, seconds=result.seconds))
         load.recorder.replaced = True
         load.recorder.events.append(

@@ -1,24 +1,43 @@
-"""The target of one run: created if it is missing, altered to fit the source, and cached in the ledger."""
+"""The target of one run: compared with what the ledger remembers of it, created if it is missing, altered to fit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost, TargetAccessDenied, TargetConflict, TargetQueryFailed
-from pgsnow.model.evolution.drift import Drift, SourceDefinition
+from pgsnow.model.errors import (
+    LeaseLost,
+    TargetAccessDenied,
+    TargetConflict,
+    TargetMissing,
+    TargetQueryFailed,
+)
+from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import TargetState
+from pgsnow.model.table import KnownTarget, TargetName, TargetState
+from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
-from pgsnow.snowflake.schema.target_table import Shape, describe, make_fit, refuse_other_kinds, target_state
+from pgsnow.snowflake.schema.target_table import (
+    LOST,
+    Shape,
+    TargetColumn,
+    describe,
+    make_fit,
+    refuse_other_kinds,
+    target_state,
+)
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.runtime.recorder import Recorder
 
+RECREATED = "the target was gone"
+REPAIRED = "everything is read again, and rows that the source does not have are deleted"
 UNMARKED = (
     "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
     " the role): {why}"
@@ -26,12 +45,16 @@ UNMARKED = (
 
 
 class TargetGone(LeaseLost):
-    """The table that a chunk should be loaded into was dropped. Nothing was created, and the ledger has dropped the
-    backfill with its loaded chunks."""
+    """The rows of a backfill's chunks are gone: its table was dropped, or is another one now. The ledger has dropped
+    the backfill with its loaded chunks."""
 
 
 class Target:
-    """Prepares the target with as few statements as possible, based on the columns cached in the ledger."""
+    """Prepares the target with as few statements as possible, based on what the ledger remembers of it.
+
+    Each run looks at it once, before it loads anything: one SHOW TABLES, without a warehouse. If it is not as it was
+    after the last load, the checkpoint is deleted, and `because` of the claimed table says why.
+    """
 
     def __init__(
         self,
@@ -47,75 +70,67 @@ class Target:
         self._table = table
         self._session = session
         self._recorder = recorder
-        self._shape = Shape.of(plan)
+        self._shape = Shape(plan.target, plan.output, plan.target_key, plan.metadata_columns)
         self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not approved
-        self._created = False
+        self._reads_all = False
         self._state: TargetState | None = None
         self._looked = False
         self.columns = table.claim.target_columns
         """The cached columns, name → type; None: they must be looked up before the next load."""
-
-    @property
-    def is_fit(self) -> bool:
-        """True if it is known whose it is, and its columns are known and can take the plan's rows."""
-        return self._looked and self.columns is not None and self._shape.suffices(self.columns)
 
     def forget_columns(self) -> None:
         """Discard the cached columns, so that this run and later ones look them up again."""
         self.columns = None
         self._table.remember_target(None)
 
-    def make_fit(self, *, relaxed: bool = False, inspect: bool = False) -> bool:
-        """Make the target fit for the plan; True if it had to be created. Sends nothing if the cached columns suffice.
-        relaxed: columns outside the key must accept NULL from now on. inspect: ignore the cached columns.
+    def make_fit(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> bool:
+        """Make the target fit for the plan; True if everything must be read again: it had to be created, or is not as
+        it was after the last load. relaxed: columns outside the key must accept NULL from now on. inspect: ignore what
+        is known of it. loads: False if nothing is loaded yet; the cached columns are relied on then.
 
-        If it had to be created, the checkpoint in the ledger is deleted. Raises TargetConflict, SchemaChangePending,
-        TargetGone.
+        If everything must be read, the checkpoint in the ledger is deleted. Raises TargetConflict, SchemaChangePending,
+        TargetAccessDenied, TargetGone.
         """
         if inspect:
-            self.columns = None
-        self._created = False
-        self._session.do(lambda session: self.fit(session, relaxed=relaxed))
-        return self._created
+            self.forget_columns()  # if the target turns out to be unusable, the next run looks before it stages rows
+            self._looked, self._table.rows = False, None
+        self._reads_all = False
+        known = self.columns is not None and self._shape.suffices(self.columns)
+        if known and not relaxed and (self._looked or not loads):
+            return False
+        if not self._session.do(lambda session: self._look(session, relaxed=relaxed)):
+            self._session.do(lambda session: self.fit(session, relaxed=relaxed))
+        return self._reads_all
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""
-        self.look(session)
-        if self.is_fit and not relaxed:
+        if self._look(session, relaxed=relaxed):
             return
-        mark = self._table.mark_of(str(self._plan.target)) if self._state is None else ""
+        if self._state is None:
+            self._shape = replace(self._shape, comment=self._table.mark_of(str(self._plan.target)))
+        if self._manual:
+            inspector, mark = TargetInspector(session), self._shape.comment
+            required = inspector.required(self._plan, relaxed=relaxed, mark=mark)
+            self._require_approval(required.statements)
+        if self._state is None:
+            self._create(session)
         try:
-            if self._manual:
-                required = TargetInspector(session).required(self._plan, relaxed=relaxed, mark=mark)
-                self._require_approval(required.statements)
-            there = describe(session, self._plan.target)
-            if there is None:
-                self.read_all()
-            else:
-                refuse_other_kinds(session, self._plan.target)
-            columns, events = make_fit(session, replace(self._shape, comment=mark), there, relaxed=relaxed)
+            there = self._described(session)
+            columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
         except TargetConflict:
             self.forget_columns()  # the next run looks at the target before it stages rows
             raise
-        if there is None:
-            self._looked = False
-            self.look(session)  # another session may have created it
-        self._created = self._created or there is None
+        create_stage(session, self._plan.target)
         self._recorder.events.extend(events)
         if columns != self.columns:
-            self._table.remember_target(columns)
+            self._table.remember_target(columns, self._state.created_on if self._state else None)
             self.columns = columns
 
     def look(self, session: Session) -> None:
-        """Look up what the target is now, once, before anything is written to it. Raises NotTheOwner."""
-        if self._looked:
-            return
-        self._state = target_state(session, self._plan.target)
-        self._looked = True
-        if self._state is not None:
-            self._see_owner(session, self._state)
+        """Look up what the target is now, if that has not been done in this run. Raises NotTheOwner."""
+        self._look(session)
 
-    def _see_owner(self, session: Session, state: TargetState) -> None:
+    def _settle_owner(self, session: Session, state: TargetState) -> None:
         """Make sure that the target belongs to this table, and that its comment says so. Raises NotTheOwner."""
         target = self._plan.target
         settled = self._table.owner_of(str(target), state.comment)
@@ -130,42 +145,103 @@ class Target:
             self._recorder.events.extend([settled.event] if settled.event else [])
         self._table.remember_mark(settled.mark)
 
-    def read_all(self) -> None:
-        """Delete the checkpoint, because the loaded rows were dropped with the table. Must be called before the
-        target is complete again; otherwise a run that is killed in between would leave it without its rows. Raises
-        TargetGone for a chunk of a backfill."""
-        if self._table.claim.chunk is None:
-            self._table.forget()
+    def begin_again(self, because: str, *, doubt: bool) -> None:
+        """Delete the checkpoint, because the target does not have the rows that were loaded; everything is read again.
+        doubt: it may have others, which must be deleted then. Raises TargetGone for a chunk of a backfill."""
+        self.columns, self._reads_all = None, True
+        why = None
+        if doubt:
+            self._recorder.events.append(f"{because}: {REPAIRED}")
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+            why = f"{because} (noticed {now} UTC): it may differ from its source until everything has been read again"
+        self._table.begin_again(self._state.created_on if self._state else "", because, why)
+        if self._table.claim.chunk is not None:
+            raise TargetGone(f"{self._recorder.table}: {because}; the backfill starts over")
+
+    def check_shadow(self, shadow: TargetName) -> None:
+        """After error 2003 about this shadow table or the target: if one of them was dropped, create it, and let
+        everything be read again. Raises TargetAccessDenied if neither was; TargetGone for a chunk of a backfill."""
+        if self.make_fit(inspect=True):
             return
-        self.forget_columns()
-        self._table.forget()
-        raise TargetGone(f"{self._recorder.table}: the target was gone; the backfill starts over")
+        shape = self._shape
+        statement = copy_sql.create_shadow(shadow, shape.output, shape.own, dropped=True)
+        self._session.do(lambda session: create_dropped(session, shadow, statement))
+        self.begin_again("the shadow table was gone", doubt=False)
+
+    def _look(self, session: Session, *, relaxed: bool = False) -> bool:
+        """True if the target is there and its cached columns suffice. Once a run, look up what it is now, and whose,
+        and compare that with what is remembered of it. Raises NotTheOwner."""
+        table, known = self._table, self._table.claim.target
+        if not self._looked:
+            self._state = state = target_state(session, self._plan.target)
+            if state is not None:
+                mark = table.claim.places[0].get("mark") if table.claim.places else None
+                if not (mark and mark in state.comment):
+                    self._settle_owner(session, state)  # rare
+                if known.created_on != state.created_on or table.rows not in (None, state.rows):
+                    state = self._compare(session, state, replace(known, rows=table.rows))
+                table.rows = state.rows
+            self._looked = True
+        suffices = self.columns is not None and self._shape.suffices(self.columns)
+        return self._state is not None and suffices and not relaxed
+
+    def _compare(self, session: Session, state: TargetState, known: KnownTarget) -> TargetState:
+        """The state of a target that is not as it is remembered, with its exact number of rows. If it really is not,
+        everything is read again."""
+        if known.rows not in (None, state.rows) and known.created_on == state.created_on:
+            # SHOW may be a moment behind; an exact count needs no warehouse either.
+            [[rows]] = session.execute(sql.count(self._plan.target)).rows
+            state = replace(state, rows=int(rows))
+        if (difference := known.difference(state)) is not None:
+            self.begin_again(difference, doubt=True)
+        elif known.created_on is None and self.columns is not None:
+            self._table.remember_target(self.columns, state.created_on)
+        return state
+
+    def _described(self, session: Session) -> list[TargetColumn]:
+        """The target's columns. If one has lost the values that were loaded, everything is read again."""
+        there = describe(session, self._plan.target)
+        if there is None:
+            raise TargetMissing(f"{self._plan.target} cannot be described", advice=ADVICE)
+        refuse_other_kinds(session, self._plan.target)
+        if lost := self._shape.lost_columns(self._table.claim.target.columns, there):
+            self.begin_again(LOST.format(", ".join(lost)), doubt=True)
+        return there
+
+    def _create(self, session: Session) -> None:
+        """Create the target, which the role does not see. If that succeeds, its rows are certainly gone."""
+        with self._table.creating():
+            created = create(session, self._shape)
+        self._state = target_state(session, self._plan.target)
+        if self._state is not None:
+            self._settle_owner(session, self._state)  # another session may have created it
+        self._table.rows = 0 if created else None
+        if created:
+            self._recorder.events.append(f"created table {self._plan.target}")
+        self.begin_again(RECREATED, doubt=not created)
 
     def evolve(self, drift: Drift) -> Evolution | None:
-        """Alter the target's columns to fit the current source; None if there is no target. Opens no connection if
+        """Alter the target's columns to fit the current source; None if there was no target. Opens no connection if
         nothing needs to be done. Raises SchemaChangePending."""
         if not drift.all_actions:
             return Evolution()
-        self.forget_columns()
+        self.columns = None
+        self._table.remember_target(None, altered=drift.altered)
         return self._session.do(lambda session: self._evolve(session, drift))
-
-    def definition(self, drift: Drift) -> SourceDefinition | None:
-        """The source's definition to store once everything is loaded; None: it is stored already."""
-        return drift.definition_to_store(self._table.claim.stored_definition, self.columns)
 
     def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
         """Renames columns first whose names are reused, and records that in the ledger before the names are reused."""
         target, table = self._plan.target, self._table
-        self.look(session)
-        there = describe(session, target)
-        if there is None:
+        self._look(session)
+        if self._state is None:
+            self.fit(session)
             return None
-        refuse_other_kinds(session, target)
+        there = self._described(session)
         interim = drift.pre_actions if table.claim.stored_definition != drift.interim else ()
         planned = evolution(target, (*interim, *drift.actions), there)
         self._require_approval([change.statement for change in planned.changes])
-        if planned.incomplete is not None:
-            self.read_all()
+        if planned.incomplete is not None and table.because is None:
+            table.forget()
         first = evolution(target, interim, there)
         self._apply(session, first)
         if interim and drift.interim is not None:
@@ -173,7 +249,7 @@ class Target:
             self._recorder.tell("evolved")
         then = evolution(target, drift.actions, describe(session, target) or ())
         self._apply(session, then)
-        return Evolution(incomplete=first.incomplete or then.incomplete)
+        return Evolution(incomplete=table.because or first.incomplete or then.incomplete)
 
     def _apply(self, session: Session, evolved: Evolution) -> None:
         for change in evolved.changes:

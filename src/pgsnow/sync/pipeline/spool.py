@@ -85,7 +85,10 @@ class Spool:
                 root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 root, problem = spool_root(self._base)  # someone else may have created it
             if problem is not None:
-                raise SpoolDenied(f"part files cannot be written to {root}: {problem}")
+                advice = (
+                    "Set PGSNOW_SPOOL_DIR to a path without these characters." if "PUT" in problem else ""
+                )
+                raise SpoolDenied(f"part files cannot be written to {root}: {problem}", advice=advice)
             while self._folder is None:
                 self._lock, name = tempfile.mkstemp(LOCK, f"{PREFIX}{self._run_id}-", root)
                 fcntl.flock(self._lock, fcntl.LOCK_EX)

@@ -97,8 +97,10 @@ class RunContext:
 
     @property
     def prunes(self) -> bool:
-        """True if target rows that a full read does not find are deleted."""
+        """True if target rows that a full read does not find are deleted: also while it is doubtful what it has."""
         if self.backfill is not None and self.backfill.prunes:
+            return True
+        if self.table.claim.unverified is not None and not self.plan.whole:
             return True
         return self.options.deletes or (self.drift.prune and not self.plan.whole)
 
@@ -139,7 +141,7 @@ def open_run(
     """
     begin_import()  # the connector takes longest to import, and is not needed while Postgres executes the query
     plan, recorder, claim = found.plan, found.recorder, found.claim
-    table = ClaimedTable(engine.ledger, claim, options.take_over)
+    table = ClaimedTable(engine.ledger, claim, claim.target.rows, take_over=options.take_over)
     destination = destination_of(engine, plan, table, recorder)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:
@@ -160,4 +162,5 @@ def retry_claim(run: RunContext) -> Claim:
     """The claim for another attempt: the batches of this attempt are cleaned up, and the target will be looked up
     again."""
     run.destination.batches.cleanup()
-    return replace(run.claim, open_batches=(), target_columns=None)
+    known = replace(run.claim.target, rows=None)
+    return replace(run.claim, open_batches=(), target_columns=None, target=known)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pgsnow.model.checkpoint import Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch, in_loads
 from pgsnow.model.duration import format_duration
-from pgsnow.model.errors import StagedRowsLost, StagingRefused, TargetQueryFailed
+from pgsnow.model.errors import StagedRowsLost, StagingRefused, TargetMissing, TargetQueryFailed
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.postgres.incremental.window import UNBOUNDED
 from pgsnow.sync.load.choose import LoadFacts
@@ -22,7 +22,7 @@ from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_schedule import is_much
-from pgsnow.sync.table.steps import RECREATED
+from pgsnow.sync.table.steps import from_the_beginning
 
 CANNOT_BE_LOADED = (StagedRowsLost, TargetQueryFailed, StagingRefused)
 """Errors of staged batches after which their rows are read again; if that does not help, the error recurs."""
@@ -64,8 +64,8 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
             return None
         pages = PageStream(reader.pages(), run.recorder)
         if pages.has_pages():
-            target = run.destination.prepare()
-            if target.created:
+            target = run.destination.prepare(loads=False)
+            if has_lost_rows(run):
                 return TargetRecreated()
             run.rejected.apply_limits(target.limits)
         loader = run.destination.loader(LoadFacts(deferred=True))
@@ -134,17 +134,24 @@ def load_waiting(run: RunContext) -> RunContext | None:
     waiting = run.claim.staged
     if not waiting:
         return None
-    first = next_batch(waiting, run.claim.fence)
-    if run.destination.prepare().created:
+    run.destination.prepare()
+    if has_lost_rows(run):
         return begin_again(run, waiting)
     try:
-        for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
-            run.destination.load_staged(batches, first + at)
+        load_all(run, waiting)
     except CANNOT_BE_LOADED as error:
         # From the checkpoint of what was loaded; from the beginning if the target was dropped.
-        if run.destination.prepare_again().created:
+        run.destination.prepare_again()
+        if has_lost_rows(run):
             return begin_again(run, waiting)
-        return read_again(run, str(error))
+        if not isinstance(error, TargetMissing):
+            return read_again(run, str(error))
+        try:
+            load_all(
+                run, waiting
+            )  # finds no files if the stage was dropped, and fails again if a right is missing
+        except StagedRowsLost as lost:
+            return read_again(run, str(lost))
     if (
         run.claim.has_open_errors or run.recorder.rows_rejected
     ):  # what was just loaded may be an older version
@@ -157,6 +164,18 @@ def load_waiting(run: RunContext) -> RunContext | None:
     run.recorder.events.append(f"loaded {counted(waiting)}")
     remove(run, waiting)
     return None
+
+
+def has_lost_rows(run: RunContext) -> bool:
+    """True if the target does not have what was loaded before."""
+    return run.table.because is not None
+
+
+def load_all(run: RunContext, waiting: Sequence[StagedBatch]) -> None:
+    """Load the staged batches. Raises CANNOT_BE_LOADED."""
+    first = next_batch(waiting, run.claim.fence)
+    for at, batches in enumerate(in_loads(waiting, run.plan.config.max_rows_per_load)):
+        run.destination.load_staged(batches, first + at)
 
 
 def read_again(run: RunContext, why: str) -> RunContext:
@@ -172,11 +191,10 @@ def read_again(run: RunContext, why: str) -> RunContext:
 
 
 def begin_again(run: RunContext, waiting: Sequence[StagedBatch]) -> RunContext:
-    """The target was recreated: the ledger has no checkpoint, and the staged batches are dropped."""
+    """The target does not have what was loaded before: the ledger has no checkpoint, and the staged batches are
+    dropped."""
     remove(run, waiting)
-    run.recorder.events.append(RECREATED)
-    run.rejected.begin_again()
-    return replace(run, checkpoint=None)
+    return from_the_beginning(run)
 
 
 def remove(run: RunContext, batches: Sequence[StagedBatch]) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, UNPROVEN, WENT_BACK
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
-from pgsnow.model.errors import TargetMissing
 from pgsnow.model.metadata_columns import FENCE, MetadataColumn
 from pgsnow.postgres.sql import text_of_value
 from pgsnow.sync.table.context import RunContext
@@ -104,10 +103,7 @@ def _reread(run: RunContext, why: str, column: MetadataColumn, value: Any) -> Ru
     plain = all(f.type.postgres in PLAIN_KEYS for f in run.plan.key)
     if run.plan.whole or not run.plan.key or not plain or run.plan.config.transform is not None:
         return None
-    try:
-        keys = run.destination.keys_above(column, value)
-    except TargetMissing:  # everything will be read into a new one
-        return run
+    keys = run.destination.keys_above(column, value)
     if len(keys) > MOST_KEYS:
         return None
     if keys:

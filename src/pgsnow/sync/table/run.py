@@ -39,12 +39,13 @@ def sync_table(run: RunContext) -> TableOutcome:
     run = steps.follow_source(run)
     if run.plan.whole and steps.only_advances(run):
         return TableOutcome()
-    done = backfill(run)
-    if isinstance(done, ChunksRemain):
-        return TableOutcome(remaining=done.counts)
-    if done is not None:
-        run = steps.after_backfill(run, done)
-    while not load_changes(run):
+    while True:
+        done = backfill(run)
+        if isinstance(done, ChunksRemain):
+            return TableOutcome(remaining=done.counts)
+        run = run if done is None else steps.after_backfill(run, done)
+        if load_changes(run):
+            break
         run = steps.from_the_beginning(run)
     run.destination.batches.cleanup(shadows=True)
     return TableOutcome(backfilled=done is not None)
@@ -52,7 +53,7 @@ def sync_table(run: RunContext) -> TableOutcome:
 
 def load_changes(run: RunContext) -> bool:
     """Read, transform and load the changes since the checkpoint, or everything; then advance the checkpoint. False:
-    the target had been dropped, so everything must be read."""
+    the target does not have what was loaded before, so everything must be read."""
     reader = run.reader()
     with reader, Spool(run.claim.run_id) as spool:
         run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
@@ -62,13 +63,13 @@ def load_changes(run: RunContext) -> bool:
             run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
         target = run.destination.prepare() if pages.has_pages() else None
-        if target is not None:
-            if target.created and partial:
-                return False
-            run.rejected.apply_limits(target.limits)
-            partial = partial or bool(target.limits)  # a new target has no such limits
-        if reader.full_read is not None and not (target and target.created):
-            steps.check_fence(run, empty=target is None)
+        if partial and run.table.because is not None:
+            return False
+        limits = target.limits if target else ()
+        run.rejected.apply_limits(limits)
+        partial = partial or bool(limits)  # a new target has no such limits
+        if reader.full_read is not None:
+            steps.check_fence(run, target)
         loader = run.destination.loader(run.facts(reader))
         writer = LoadBatchWriter(
             run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
@@ -88,5 +89,7 @@ def load_changes(run: RunContext) -> bool:
         steps.finish_full_read(run, complete)
         if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
             steps.note_stale_rows(run, complete)
+        if reader.full_read is None and run.table.because is not None:
+            return False
         steps.advance(run, reader.checkpoint(), run.destination.definition(run.drift))
     return True

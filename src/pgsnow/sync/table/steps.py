@@ -10,11 +10,11 @@ from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.sentences import counted
 from pgsnow.postgres.incremental.probe import idle_checkpoint
+from pgsnow.sync.load.destination import PreparedTarget
 from pgsnow.sync.load.loader import Complete
+from pgsnow.sync.load.target import RECREATED
 from pgsnow.sync.table.backfill import BackfillDone
 from pgsnow.sync.table.context import RunContext
-
-RECREATED = "the target was gone: everything is read again"
 
 
 def clean_up_leftovers(run: RunContext) -> None:
@@ -33,6 +33,7 @@ def remove_duplicates(run: RunContext) -> None:
             f"{run.claim.table}: the table has no key that tells which of its rows are duplicates",
             advice=f"pgsnow run --select {run.claim.table} --full-refresh replaces the whole content.",
         )
+    run.ledger.checkpoints.forget_rows(run.claim)
     run.destination.remove_duplicates()
 
 
@@ -50,9 +51,8 @@ def follow_source(run: RunContext) -> RunContext:
     """Alter the target's columns to fit the current source; afterwards it is known whether everything must be read."""
     evolved = run.destination.evolve(run.drift)
     if evolved is None:
-        run.table.forget()
-        run.recorder.events.append(RECREATED)
-        return replace(run, checkpoint=None)
+        return from_the_beginning(run)
+    run.table.because = None
     because = run.because or run.drift.full_read or evolved.incomplete
     forgotten = because is None and run.claim.checkpoint is None
     return replace(run, because=because, checkpoint=None if forgotten else run.checkpoint)
@@ -63,7 +63,7 @@ def only_advances(run: RunContext) -> bool:
     earlier run had left something to clean up. False: there are rows to read."""
     if run.probe is None or run.checkpoint is None:
         return False
-    if run.probe.busy or run.options.refresh or run.because is not None:
+    if run.probe.busy or run.options.refresh or (run.because or run.table.because) is not None:
         return False
     checkpoint = idle_checkpoint(run.probe, run.plan, run.checkpoint, run.horizon)
     advance(run, checkpoint, run.destination.definition(run.drift))
@@ -78,27 +78,34 @@ def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
 
 
 def from_the_beginning(run: RunContext) -> RunContext:
-    """The run that reads everything, because the target was recreated."""
-    run.recorder.events.append(RECREATED)
+    """The run that reads everything, because the target does not have what was loaded before."""
+    because, run.table.because = run.table.because, None
+    if because == RECREATED:
+        run.recorder.events.append(f"{RECREATED}: everything is read again")
+        because = None
     run.destination.batches.cleanup()  # the new run uses the same batch names
     run.rejected.begin_again()
-    return replace(run, checkpoint=None, backfill=None)
+    return replace(run, checkpoint=None, backfill=None, because=because)
 
 
-def check_fence(run: RunContext, *, empty: bool) -> None:
+def check_fence(run: RunContext, target: PreparedTarget | None) -> None:
     """Before everything is loaded: make sure that the target has no row that this run could not replace or delete.
-    empty: there are no rows to load. Raises LedgerOutdated."""
+    target: None if there are no rows to load. Raises LedgerOutdated."""
     appends = run.plan.config.mode is TableMode.APPEND and not run.options.refresh
-    if not appends and not (empty and run.claim.target_columns is None):
+    is_empty = run.claim.target_columns is None if target is None else target.created
+    if not appends and not is_empty:
         run.table.check_fence(run.destination.newest_fence())
 
 
 def finish_full_read(run: RunContext, complete: Complete) -> None:
-    """Complete a full read: create the target if no row was loaded, and delete rows that the source no longer has.
+    """Complete a full read, if it was one: create the target if no row was loaded, and delete rows that the source no
+    longer has.
 
     If rows were rejected, nothing is deleted: the target may have older versions of them, which are better than
     nothing.
     """
+    if run.recorder.full_read is None:
+        return
     went_back = run.recorder.full_read in WENT_BACK
     if (run.options.refresh or run.prunes) and not run.recorder.replaced and run.recorder.load_units:
         run.destination.remove_duplicates()
@@ -107,7 +114,7 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         if run.claim.unverified and (run.plan.config.mode is not TableMode.APPEND or run.options.deletes):
             run.table.doubt(None)
         return
-    if run.recorder.full_read is not None and run.recorder.load_units == 0:
+    if run.recorder.load_units == 0:
         run.destination.prepare()
     if run.backfill is not None and run.backfill.replaces:
         run.table.doubt(None)
@@ -120,7 +127,9 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         )
         return
     if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
-        run.recorder.events.append(f"deleted {counted(deleted, 'row')} gone from the source")
+        run.recorder.events.append(
+            f"deleted {counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
+        )
     run.table.doubt(None)
 
 

@@ -21,6 +21,7 @@ from pgsnow.embedded.snowflake.hooks.cursor import Execute, rewrite_text, wrap_e
 from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
 from pgsnow.embedded.snowflake.hooks.session_state import state_of
 from pgsnow.embedded.snowflake.statements.gaps import IDENTIFIER, STATUS
+from pgsnow.embedded.snowflake.statements.hidden import is_hidden
 from pgsnow.embedded.snowflake.statements.table_columns import quoted
 
 NAME = rf"{IDENTIFIER}(?:\.{IDENTIFIER}){{0,2}}"
@@ -212,6 +213,8 @@ def _shown(cursor: Any, show: exp.Show) -> Iterator[dict[str, str]]:
     scope = (database, schema, like.name if like is not None else None)
     found = cursor._duck_conn.execute(TABLES, list(scope)).fetchall()
     for database, schema, table, noted, comment in found:
+        if is_hidden(f"{database}.{schema}.{table}"):
+            continue
         name = ".".join(map(quoted, (database, schema, table)))
         [(rows,)] = cursor._duck_conn.execute(f"SELECT count(*) FROM {name}").fetchall()  # noqa: S608
         known = json.loads(noted) if noted else {}
