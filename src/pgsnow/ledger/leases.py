@@ -37,8 +37,8 @@ LOCKED, BACKING_OFF = "locked", "backing off"
 NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 
 Row = dict[str, Any]
-_BATCH = re.compile(r"[\w.-]+/\d+-\d+\Z", re.ASCII)
-"""The name of a load batch."""
+_BATCH = re.compile(r"(?:[\w.-]+/\d+-\d+|session:\d+)\Z", re.ASCII)
+"""An open batch: the name of a load batch, or a session (sync/load/open_batches.py)."""
 
 
 class Leases:
