@@ -107,6 +107,6 @@ class LoadContext:
                 self.recorder.tell(done.event)
             phases.append(done)
         result, rows = result_of(phases), self.table.rows
-        # An attempt that failed may have added rows, too. (For a shadow table, the number is of no use.)
+        # An attempt that failed may have added rows, too. (For a shadow table, nobody asks for the number.)
         self.table.rows = None if rows is None or self.session.failed else rows + result.inserted
         return result
