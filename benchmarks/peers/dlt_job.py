@@ -13,7 +13,7 @@ def main(backend: str, table: str) -> None:
     warnings.filterwarnings("ignore")
     port = os.environ["SNOWFLAKE_PORT"]
     os.environ["DESTINATION__SNOWFLAKE__CREDENTIALS"] = (
-        f"snowflake://u:p@pgsnow/BENCH?warehouse=w&host=localhost&port={port}&protocol=http"
+        f"snowflake://u:p@pgsnow/BENCH?warehouse=DEV_WH&host=localhost&port={port}&protocol=http"
     )
     import dlt  # type: ignore[import-not-found]
     from dlt.sources.sql_database import sql_table  # type: ignore[import-not-found]

@@ -45,7 +45,7 @@ class Sling:
             **QUIET,
             "SLING_HOME_DIR": str(place.folder / "sling"),
             "SOURCE": f"{place.dsn}?sslmode=disable",
-            "TARGET": f"{target}?account={ACCOUNT}&protocol=http&warehouse=w",
+            "TARGET": f"{target}?account={ACCOUNT}&protocol=http&warehouse=DEV_WH",
         }
         return command(argv, env, place)
 
@@ -80,7 +80,7 @@ class Ingestr:
     def _argv(self, place: Setup, table: str, since: list[str]) -> list[str]:
         argv = [str(place.venvs / self.folder / "bin" / "ingestr"), "ingest", "--yes", "--progress", "log"]
         argv += ["--source-uri", f"{place.dsn}?sslmode=disable", "--source-table", f"public.{table}"]
-        argv += ["--dest-uri", f"snowflake://u:p@{ACCOUNT}/{DATABASE}?warehouse=w"]
+        argv += ["--dest-uri", f"snowflake://u:p@{ACCOUNT}/{DATABASE}?warehouse=DEV_WH"]
         argv += ["--dest-table", f"ING.{table}", "--incremental-strategy", "merge"]
         argv += ["--incremental-key", "updated_at", "--primary-key", "id"]
         return with_private_hosts(

@@ -155,3 +155,12 @@ def test_a_server_that_does_not_answer_leaves_the_other_ends_findings(user: User
     found = findings(user, SNOWFLAKE_PORT="1")
     assert found["snowflake"][0]["level"] == "failed"
     assert found["postgres"][0]["level"] == "ok"
+
+
+def test_failures_alone_are_shown_and_the_rest_is_counted(user: User) -> None:
+    """With many tables, what is ok would hide what is not."""
+    user.sql("drop table public.users")
+    done = user.here("check", "--failures")
+    assert [line.split()[:2] for line in done.out.splitlines()[1:]] == [["public.users", "failed"]]
+    assert "checks: 1 failed" in done.err
+    assert [each["name"] for each in user.here("check", "--failures", "-o", "json").json] == ["public.users"]

@@ -120,7 +120,7 @@ class OnOwnServer(World):
         """The same, observed."""
         with self.engine(observer) as engine:
             report = engine.tick()
-            if any(table.error_type == "LeaseLost" for table in report.tables):
+            if any(table.error_type == "LedgerOutdated" for table in report.tables):
                 report = engine.tick()
         assert not report.failures, [table.error for table in report.failures]
         return {table.table: table for table in report.tables}

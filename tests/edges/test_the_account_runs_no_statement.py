@@ -53,9 +53,9 @@ def refuse(world: World, containing: str, error: tuple[int, str, str]) -> None:
     )
 
 
-def tick(world: World, *, load: bool = False) -> TableReport:
+def tick(world: World) -> TableReport:
     with world.engine() as engine:
-        return engine.tick(["public.users"], load=load).tables[0]
+        return engine.tick(["public.users"]).tables[0]
 
 
 def staged(world: World) -> int:
@@ -66,20 +66,21 @@ def test_staged_rows_wait_until_the_account_runs_statements_again(refused: World
     """No such error gives staged files up: they are loaded after the fix, without reading a row again."""
     refused.tables[0] |= {"load": "stage", "load_every": "50d"}
     refused.sql("update users set name = 'staged', updated_at = now()")
-    assert tick(refused).rows_processed == 0
-    assert staged(refused) == 1
-    for containing, error, leaf, advice in (
-        ("COPY INTO", QUOTA, "CreditsUsedUp", "RESOURCE MONITOR"),
-        ("COPY INTO", SUSPENDED, "WarehouseUnusable", "AUTO_RESUME"),
-        ("MERGE", TIMEOUT, "StatementTimeout", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
-        ("LOGIN", LOCKED, "TargetLoginRefused", "MINS_TO_UNLOCK"),
-    ):
-        refuse(refused, containing, error)
-        report = tick(refused, load=True)
-        assert (report.error_type, staged(refused)) == (leaf, 1)
-        assert advice in (report.advice or "")
-    refused.emulator.answer_with()
-    report = tick(refused, load=True)
+    with refused.engine() as engine:
+        assert engine.tick().tables[0].rows_processed == 0
+        assert staged(refused) == 1
+        for containing, error, leaf, advice in (
+            ("COPY INTO", QUOTA, "CreditsUsedUp", "RESOURCE MONITOR"),
+            ("COPY INTO", SUSPENDED, "WarehouseUnusable", "AUTO_RESUME"),
+            ("MERGE", TIMEOUT, "StatementTimeout", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
+            ("LOGIN", LOCKED, "TargetLoginRefused", "MINS_TO_UNLOCK"),
+        ):
+            refuse(refused, containing, error)
+            report = engine.tick(load=True).tables[0]
+            assert (report.error_type, staged(refused)) == (leaf, 1)
+            assert advice in (report.advice or "")
+        refused.emulator.answer_with()
+        report = engine.tick(load=True).tables[0]
     assert (report.rows_read, report.rows_updated) == (0, 20)
     refused.assert_equal()
 

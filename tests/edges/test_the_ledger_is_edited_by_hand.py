@@ -114,7 +114,6 @@ def test_an_idle_table_says_it_too(synced: MemoryWorld) -> None:
     [
         {"late_rows": "off"},
         {"late_rows": "lookback", "lookback": "1d"},
-        {"max_skew": "1h"},
         {"load_every": "1d"},
     ],
     ids=str,
@@ -156,12 +155,9 @@ def test_an_integer_watermark_is_set_back_by_its_text(memory_world: MemoryWorld)
     assert "watermark_text" in (report.advice or "")
 
 
-@pytest.mark.parametrize("options", [{"mode": "full"}, {"mode": "xmin"}], ids=str)
-def test_a_table_without_a_watermark_says_how_to_read_it_again(
-    memory_world: MemoryWorld, options: dict[str, Any]
-) -> None:
+def test_a_table_without_a_watermark_says_how_to_read_it_again(memory_world: MemoryWorld) -> None:
     """There is no place to read from, and the event names `pgsnow resync`."""
-    memory_world.tables = [{"source": NAME, "target": "analytics.users", "pk": "id", **options}]
+    memory_world.tables = [{"source": NAME, "target": "analytics.users", "pk": "id", "mode": "xmin"}]
     memory_world.sql("insert into users (id) values (1)")
     assert run(memory_world).ok
     edit(memory_world, f"last_watermark = '{OLD}'")
@@ -189,12 +185,8 @@ def test_a_deleted_row_is_a_first_run(synced: MemoryWorld) -> None:
 
 JSON_COLUMNS = [
     ("checkpoint", "{}"),
-    ("checkpoint", "[]"),
-    ("checkpoint", '"x"'),
     ("checkpoint", '{"mode": "watermark", "x": "many"}'),
     ("source_schema", "{}"),
-    ("source_schema", '{"oid": "x"}'),
-    ("target_columns", "[1]"),
     ("target_columns", '{"ID": 5}'),
     ("staged", "{}"),
     ("staged", '[{"batch": "b"}]'),
@@ -259,7 +251,7 @@ def test_a_rejected_row_without_its_key_stays_open(synced: MemoryWorld) -> None:
     with synced.engine() as engine:
         assert engine.tick().tables[0].status is Status.PARTIAL
         errors = [row.id for row in engine.ledger.rejected_rows.listed()]
-        for key in ("{}", "[]", '"5"', '{"id": 5}', '{"other": "5"}'):
+        for key in ("{}", "[]", '{"id": 5}', '{"other": "5"}'):
             synced.sql(
                 f"update sync_errors set key = '{key}'; update users set updated_at = now() where id = 4"
             )

@@ -66,6 +66,7 @@ def assert_told_and_repaired(world: MemoryWorld, report: TableReport) -> None:
 def test_a_lost_ledger(memory_world: MemoryWorld) -> None:
     """Its first run says that the target has later rows. The second one repairs it."""
     world = memory_world
+    lose_ledger(world)  # that of the database of which this one is a copy
     fill(world)
     tick(world)
     later_rows(world)
@@ -123,6 +124,7 @@ def test_a_backfill_in_chunks(memory_world: MemoryWorld) -> None:
     """No chunk is copied beside rows of a later run, which would double them."""
     world = memory_world
     world.tables[0] |= {"max_mb_per_chunk": 0.04, "batch_size": 200}
+    lose_ledger(world)  # as above
     fill(world, 1_000)
     tick(world)
     later_rows(world)

@@ -39,7 +39,10 @@ def keep_later_rows(row: dict[str, Any]) -> dict[str, Any] | None:
 
 @pytest.mark.parametrize(
     ("change", "key"),
-    [({"where": "id > 5"}, "where"), ({"where": None, "transform": f"{__name__}:keep_later_rows"}, "where")],
+    [
+        ({"where": "id > 5"}, "where"),
+        ({"where": None, "transform": f"{__name__}:keep_later_rows"}, "transform"),
+    ],
     ids=["where", "transform"],
 )
 def test_rows_of_the_old_rule_are_told_until_a_refresh(
@@ -58,8 +61,8 @@ def test_rows_of_the_old_rule_are_told_until_a_refresh(
 
 
 def test_a_change_that_selects_no_other_rows_is_not_told(selecting: MemoryWorld) -> None:
-    """`batch_size`, or a column that is left out, removes no rows."""
-    selecting.tables[0] |= {"batch_size": 5, "columns": {"exclude": ["profile"]}}
+    """`batch_size`, a column that is left out, a rule that is removed: none of them removes rows."""
+    selecting.tables[0] |= {"batch_size": 5, "columns": {"exclude": ["profile"]}, "where": None}
     assert not any("--full-refresh" in event for event in run(selecting).events)
     assert selecting.sql("select unverified from sync_watermarks") == [(None,)]
 

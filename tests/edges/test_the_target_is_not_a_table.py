@@ -55,6 +55,22 @@ def test_a_view_as_target_is_told_before_anything_is_staged(world: World) -> Non
     world.assert_equal()
 
 
+def test_a_view_as_target_of_a_table_that_is_replaced_as_a_whole_is_told_first_too(world: World) -> None:
+    """Here the rows are staged as a whole before the target is touched: once, and not with every attempt."""
+    world.tables[0] = {"source": "public.users", "target": "analytics.users", "mode": "full", "load": "stage"}
+    world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
+    with world.engine() as engine:
+        assert engine.tick().tables[0].rows_inserted == 20
+        world.snowflake("alter table analytics.users rename to analytics.base")
+        world.snowflake("create view analytics.users as select * from analytics.base")
+        world.sql("delete from users where id > 10")
+        for staged in (1, 0):
+            before = world.emulator.noted()
+            assert engine.tick(["public.users"]).tables[0].error_type == "TargetConflict"
+            sent = world.emulator.statements_since(before)
+            assert sum(text.startswith("PUT") for text in sent) == staged
+
+
 @pytest.mark.parametrize(
     ("kind", "dynamic", "found"),
     [

@@ -95,7 +95,7 @@ def _copied_out(binaries: Path) -> Path:
     stamp = int((binaries / "postgres").stat().st_mtime)
     root = Path(tempfile.gettempdir()) / f"pgsnow-postgres-{os.getuid()}-{stamp}"
     copy = root / package.name / binaries.parent.name / "bin"
-    if not (root / "complete").exists() or root.stat().st_uid != os.getuid():
+    if not (root / "complete").exists() or root.is_symlink() or root.stat().st_uid != os.getuid():
         _copy(binaries, package, root)
     return copy
 
@@ -103,15 +103,24 @@ def _copied_out(binaries: Path) -> Path:
 def _copy(binaries: Path, package: Path, root: Path) -> None:
     work = Path(tempfile.mkdtemp(prefix=f"{root.name}-", dir=root.parent))
     skip = shutil.ignore_patterns("include", "doc")
-    shutil.copytree(binaries.parent, work / package.name / binaries.parent.name, symlinks=True, ignore=skip)
     libraries = package.parent / f"{package.name}.libs"
-    if libraries.is_dir():
-        shutil.copytree(libraries, work / libraries.name)
-    (work / "complete").touch()
+    try:
+        shutil.copytree(
+            binaries.parent, work / package.name / binaries.parent.name, symlinks=True, ignore=skip
+        )
+        if libraries.is_dir():
+            shutil.copytree(libraries, work / libraries.name)
+        (work / "complete").touch()
+    except OSError as error:  # shutil.Error is one
+        shutil.rmtree(work, ignore_errors=True)
+        raise EmbeddedServerFailed(
+            f"PostgreSQL's programs cannot be copied to {root}: {error.strerror or 'the copy failed'}",
+            advice="Free space in the temporary directory (TMPDIR).",
+        ) from None
     work.chmod(0o755)
     try:
         work.rename(root)
     except OSError:  # another process was first
         shutil.rmtree(work)
-        if root.stat().st_uid != os.getuid():
+        if root.is_symlink() or root.stat().st_uid != os.getuid():
             raise EmbeddedServerFailed(f"{root} belongs to another user", advice=f"Remove {root}.") from None

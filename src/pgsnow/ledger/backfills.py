@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.chunk_leases import ChunkLeases, range_of
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim
-from pgsnow.ledger.errors import unreadable
+from pgsnow.ledger.errors import UNREADABLE, unreadable
 from pgsnow.ledger.queries import Queries
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, Keys, Range, is_complete
 from pgsnow.model.checkpoint import Checkpoint
@@ -37,7 +37,7 @@ class Backfills:
             return None  # chunks were deleted by hand: their rows would not be read
         try:
             checkpoint = Checkpoint.from_json(row["checkpoint"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             raise unreadable(claim.table, "backfill", self._queries.schema, error) from None
         return Backfill(**{**row, "checkpoint": checkpoint}, chunks=chunks)
 

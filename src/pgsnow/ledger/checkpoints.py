@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.errors import unreadable
+from pgsnow.ledger.errors import UNREADABLE, unreadable
 from pgsnow.ledger.queries import Queries, fence_of
 from pgsnow.model.checkpoint import Checkpoint, VirtualXids
 from pgsnow.model.errors import PgsnowError
@@ -44,7 +44,7 @@ def _remembered(row: dict[str, Any], schema: str) -> Remembered:
                 row["target_created_on"], row["target_rows"], dict(row["loaded_columns"] or {})
             )
         return Remembered(found, definition, target=known)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 
 
@@ -136,6 +136,25 @@ class Checkpoints:
         LeaseLost.
         """
         self.queries.fenced("doubt", claim, why=why)
+
+    def owners(self) -> tuple[str, dict[str, Claim]]:
+        """The ledger's id, and what it knows of each table's place, as a claim without the right to write. A
+        checkpoint whose JSON is damaged is left out: `remembered` has its error."""
+        rows = self.queries.execute("owners").fetchall()
+        claims = {
+            row["source_table"]: Claim(
+                row["source_table"], "", "", 0,
+                _remembered({**row, "source_schema": None}, self.queries.schema).checkpoint,
+                ledger=row["ledger"], places=tuple(row["places"]), idle_seconds=row["idle_seconds"],
+            )
+            for row in rows
+            if row["source_table"] is not None
+        }  # fmt: skip
+        return next((row["ledger"] for row in rows), ""), claims
+
+    def remember_places(self, claim: Claim, places: Sequence[Mapping[str, Any]]) -> None:
+        """Store what the table's row is used for. Raises LeaseLost."""
+        self.queries.fenced("remember_places", claim, places=Jsonb([dict(place) for place in places]))
 
     def start_over(self, claim: Claim, above: int, why: str) -> bool:
         """For a target with rows of this fence: if it is later than any that was granted, end the claim, let the next

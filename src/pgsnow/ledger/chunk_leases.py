@@ -135,6 +135,8 @@ def _chunk_claim(row: Row, run_id: str, holder: str) -> ChunkClaim:
         has_open_errors=row["has_open_errors"],
         stored_definition=None if stored is None else SourceDefinition.from_json(stored),
         chunk=_id(row),
+        ledger=row["ledger"] or "",
+        places=tuple(row["places"]),
     )
     chunk = Chunk(row["number"], range_of(row), attempts=row["attempts"], fences=fences, open_batches=batches)
     return ChunkClaim(claim, chunk, row["layout"], row["backfill_fence"], row["replaces"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from pgsnow.model.backfill import Chunk, ChunkId
 from pgsnow.model.checkpoint import Checkpoint
@@ -57,6 +58,12 @@ class Claim:
     """Why the target may hold rows that the source has lost, until a verify has passed."""
     checkpoint_fence: int | None = None
     """The fence of the run that stored `checkpoint`; None: not known."""
+    ledger: str = ""
+    """The ledger's id."""
+    places: tuple[dict[str, Any], ...] = ()
+    """The fields of each pgsnow.model.owner.Place that this row of the ledger was used for, the present one first."""
+    idle_seconds: float | None = None
+    """Seconds since the start of the last run that succeeded; None: there was none."""
     lasting_failures: int = 0
     """Failed runs in a row whose error was not likely to pass by itself."""
     failed_entry: str | None = None

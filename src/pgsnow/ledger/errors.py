@@ -34,7 +34,9 @@ T = TypeVar("T")
 
 TABLES_MISSING = frozenset({"42P01", "42703"})
 """undefined_table and undefined_column: the ledger was not created or not upgraded yet."""
-TABLE = re.compile(r"\b(sync_(?:watermarks|errors|logs|horizon|backfills|chunks)|pgsnow_migrations)\b")
+TABLE = re.compile(
+    r"\b(sync_(?:watermarks|errors|logs|horizon|backfills|chunks)|pgsnow_migrations|pgsnow_ledger)\b"
+)
 """The ledger's tables, as the server names them in its messages."""
 
 
@@ -118,8 +120,12 @@ _OTHER = Rule(
 )
 
 
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""Errors of reading a stored value that pgsnow did not write."""
 _RESETS = {
     "checkpoint": ("checkpoint = NULL", "everything is read again"),
+    "open_batches": ("open_batches = '{}'", "what those batches left in Snowflake stays there"),
+    "places": ("places = NULL", "everything is read again"),
     "staged": ("staged = NULL, loaded_checkpoint = NULL, checkpoint = NULL", "everything is read again"),
     "source_schema": ("source_schema = NULL", "the source's definition is stored again"),
     "target_columns": ("target_columns = NULL", "the target is looked up again"),

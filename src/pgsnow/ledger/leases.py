@@ -10,18 +10,20 @@ old holder continues undisturbed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
+from pgsnow.ledger.checkpoints import as_time
 from pgsnow.ledger.chunk_leases import ChunkLeases
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, Refusal
-from pgsnow.ledger.errors import unreadable
+from pgsnow.ledger.errors import UNREADABLE, unreadable
 from pgsnow.ledger.queries import Queries, statement
 from pgsnow.ledger.session import LedgerConnection, lock_key
 from pgsnow.model.checkpoint import Checkpoint
@@ -35,6 +37,8 @@ LOCKED, BACKING_OFF = "locked", "backing off"
 NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 
 Row = dict[str, Any]
+_BATCH = re.compile(r"[\w.-]+/\d+-\d+\Z", re.ASCII)
+"""The name of a load batch."""
 
 
 class Leases:
@@ -95,7 +99,8 @@ class Leases:
         if chunks := [claim for claim in every if claim.chunk is not None]:
             self.chunks.release(chunks)
         for claim in every:
-            if granted.get((claim.table, claim.chunk)) == claim:  # not a newer one of its table or chunk
+            known = granted.get((claim.table, claim.chunk))
+            if known is not None and known.fence == claim.fence:  # not a newer one of its table or chunk
                 del granted[claim.table, claim.chunk]
 
     def release_all(self) -> None:
@@ -196,12 +201,24 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         failed_entry=row["failed_entry"],
     )  # fmt: skip
     stored, reset_to, column = row["source_schema"], None, "checkpoint"
-    if row["set_by_hand"]:
-        is_text = row["watermark_text"] != row["written_watermark"]
-        reset_to = row["watermark_text" if is_text else "last_watermark"] or ""
+    written, shown = row["written_watermark"], row["last_watermark"]
+    if row["checkpoint"] is not None and row["watermark_text"] != written:
+        reset_to = row["watermark_text"] or ""
+    elif row["checkpoint"] is not None and (shown is not None or as_time(written) is not None):
+        try:
+            at = datetime.fromisoformat(written or "").replace(tzinfo=None)
+            length = min(len(shown), len("2026-01-31 12:00:00"))  # one that was made by hand may be a date
+            after = at + timedelta(seconds=0.5)  # or without a fraction
+            is_ours = shown[:length] in (at.isoformat(" ")[:length], after.isoformat(" ")[:length])
+        except (ValueError, TypeError):  # NULL on one side, or a year that Python does not have
+            is_ours = written is not None and shown is not None and shown[:4] == written[:4]
+        reset_to = None if is_ours else shown or ""
     try:
         checkpoint = None if row["checkpoint"] is None else Checkpoint.from_json(row["checkpoint"])
         checkpoint_fence = (row["checkpoint"] or {}).get("fence")
+        column = "open_batches"
+        if not all(map(_BATCH.match, row["open_batches"])):
+            raise ValueError("not a batch's name")
         column = "staged"
         staged = tuple(StagedBatch.from_json(batch) for batch in row["staged"] or ())
         staged_at = datetime.fromisoformat(row["staged"][0]["staged_at"]).timestamp() if staged else 0.0
@@ -209,10 +226,12 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
             raise TypeError("not a list")
         column = "source_schema"
         definition = None if stored is None else SourceDefinition.from_json(stored)
+        column = "places"
+        places = tuple(dict(place) for place in row["places"])
         column = "target_columns"
         if not all(isinstance(kind, str) for kind in dict(row["target_columns"] or {}).values()):
             raise TypeError("not a type's name")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         return replace(granted, unreadable=unreadable(row["source_table"], column, schema, error))
     return replace(
         granted,
@@ -227,6 +246,9 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         unverified=row["unverified"],
         checkpoint_fence=checkpoint_fence,
         reset_to=reset_to,
+        ledger=row["ledger"] or "",
+        places=places,
+        idle_seconds=row["idle_seconds"],
     )
 
 

@@ -9,8 +9,8 @@
 -- must be another than ours: a pooler that lends us the holder's own session would let us take its lock. Without a
 -- session of our own (has_own_session) a lock is taken for the transaction alone: it proves the same, and stays with no
 -- session that a pooler lends to others. The `reserved` fences directly below the granted one are granted to no other
--- run: the chunks of a backfill use them. set_by_hand: last_watermark or watermark_text is not what pgsnow wrote. (Both are
--- written with the checkpoint. A column that was created by hand may have another precision.)
+-- run: the chunks of a backfill use them. A fence that cannot grow was edited by hand; then the clock's is granted.
+-- written_watermark: what pgsnow wrote into watermark_text.
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
@@ -44,7 +44,8 @@ with me as (
     from judged
 ), granted as (
     update {schema}.sync_watermarks w
-    set fence = greatest(w.fence + 1 + %(reserved)s, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
+    set fence = greatest(
+            case when w.fence < 9000000000000000000 then w.fence + 1 + %(reserved)s end, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
         lease_holder = %(holder)s,
         lease_run_id = %(run_id)s,
         lease_since = clock_timestamp(),
@@ -61,27 +62,14 @@ select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.target_created_on, tried.target_rows,
     coalesce(tried.loaded_columns, tried.target_columns) as loaded_columns, tried.source_schema, tried.staged, tried.unverified,
     tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
-    tried.last_watermark::text as last_watermark, tried.watermark_text, written.watermark as written_watermark,
-    case when tried.checkpoint is null then false
-        when tried.watermark_text is distinct from written.watermark then true
-        when written.watermark ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then not coalesce(
-            left(tried.last_watermark::text, 19) in (
-                left(written.at::text, length(tried.last_watermark::text)), left(written.at::text, 19),
-                written.at::timestamp(0)::text
-            ), false
-        )
-        else tried.last_watermark is not null
-    end as set_by_hand,
+    tried.last_watermark::text as last_watermark, tried.watermark_text, coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as written_watermark,
     extract(epoch from clock_timestamp())::float8 as granted_at,
+    coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
+    extract(epoch from clock_timestamp() - tried.last_success)::float8 as idle_seconds,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
     ) as has_open_errors
 from tried left join granted on granted.source_table = tried.source_table
-cross join lateral (
-    select text as watermark, case when text = tried.watermark_text and text ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$'
-        then text::timestamptz at time zone 'UTC' end as at
-    from (select coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as text) stored
-) written
 order by tried.source_table;
 
 -- name: add_tables
@@ -197,6 +185,18 @@ returning source_table;
 -- name: doubt
 -- Records why the target may hold rows that the source has lost, or NULL.
 update {schema}.sync_watermarks set unverified = %(why)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: owners
+-- The ledger's id, with what each table's row was used for.
+select l.id as ledger, w.source_table, w.checkpoint, coalesce(w.places, '[]') as places,
+    extract(epoch from clock_timestamp() - w.last_success)::float8 as idle_seconds
+from (select coalesce(min(id), '') as id from {schema}.pgsnow_ledger) l left join {schema}.sync_watermarks w on true;
+
+-- name: remember_places
+-- Stores what this row is used for, and was used for before.
+update {schema}.sync_watermarks set places = %(places)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
@@ -463,6 +463,7 @@ join {schema}.sync_watermarks w on w.source_table = fenced.source_table
 where c.backfill = tried.backfill and c.number = tried.number
 returning w.source_table, w.target_columns, w.target_created_on,
     coalesce(w.loaded_columns, w.target_columns) as loaded_columns, w.source_schema, fenced.layout, fenced.fence as backfill_fence,
+    coalesce(w.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     fenced.replaces, tried.has_lock, c.lock_key,
     c.backfill, c.number, c.first_block, c.end_block, c.first_key, c.end_key, c.attempts, c.fences, c.open_batches,
     exists (
@@ -601,11 +602,11 @@ set last_run = w.lease_since at time zone 'UTC',
     last_status = case when runs.status = 'locked' then w.last_status else runs.status end,
     last_error = case when runs.status = 'locked' then w.last_error else runs.error end,
     rows_processed = runs.rows_inserted + runs.rows_updated,
-    rows_total = w.rows_total + runs.rows_inserted + runs.rows_updated,
+    rows_total = least(w.rows_total, 9000000000000000000) + runs.rows_inserted + runs.rows_updated,
     target_table = runs.target_table,
     consecutive_failures = case
         when runs.status = any(%(success)s::text[]) then 0
-        when runs.status = 'error' then w.consecutive_failures + 1
+        when runs.status = 'error' then least(w.consecutive_failures, 1000000) + 1
         else w.consecutive_failures
     end,
     lasting_failures = case

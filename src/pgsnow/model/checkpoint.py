@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -69,7 +70,7 @@ class Horizon:
     snapshot ('-infinity': unknown). prepared: there was a prepared transaction, whose start Postgres does not show; a
     table's own bound then stays where it was. running: the xids that open transactions of this database, prepared ones
     too, had just after the listing, in ascending order (no subtransactions: nothing lists those). next_xid: the
-    lowest xid that was not given out then (None: unknown).
+    lowest xid that was not given out then (None: unknown). database: the name of the database.
     """
 
     identity: ServerIdentity
@@ -82,6 +83,7 @@ class Horizon:
     reads_log: bool = False
     running: tuple[int, ...] = ()
     next_xid: int | None = None
+    database: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,9 @@ class Checkpoint:
         known = (data.get(name) for name in ("last_watermark", "shape", "digest", "audited_at"))
         if not all(isinstance(text, str) for text in (*texts, *(text for text in known if text is not None))):
             raise TypeError("a checkpoint has a value of another type")
+        for text in {data["low"], data.get("audited_at") or data["low"], *(mark[2] for mark in trail)}:
+            if text != "-infinity" and not text.lstrip("-").isdigit():
+                datetime.fromisoformat(text)
         unseen = data.get("unseen") or [[None]] * len(trail)
         return cls(
             mode=ReadMode(data["mode"]),

@@ -9,6 +9,7 @@ PgsnowError
 │   │   └── StatementInterrupted  Snowflake ended a statement itself               now
 │   ├── StageUnreachable     the storage behind Snowflake's stage does not answer  never (the next tick)
 │   ├── StagingUnavailable   the bucket's store does not answer                    now
+│   ├── SpoolUnavailable     the worker's disk is full                             now
 │   └── WriteConflict        another Snowflake transaction blocks the statement     now
 ├── AccessDenied
 │   ├── SourceAccessDenied   password, role or grant in Postgres                   after a fix
@@ -17,7 +18,8 @@ PgsnowError
 │   │   ├── TargetLoginRefused  Snowflake refused the login                        after a fix
 │   │   └── WarehouseUnusable  no warehouse that may execute the statement         after a fix
 │   │       └── CreditsUsedUp  a resource monitor's quota, a trial or a payment    after a fix
-│   └── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
+│   ├── StagingAccessDenied  keys, role or policy of the bucket                    after a fix
+│   └── SpoolDenied          the folder for part files is not ours                 after a fix
 ├── LedgerQueryFailed        a statement does not fit the ledger's tables          after a fix
 ├── LedgerRowUnreadable      a row of the ledger was edited, and makes no sense    after a fix
 ├── TableError               stops one table; other tables are synced
@@ -38,6 +40,7 @@ PgsnowError
 │   ├── StatementTimeout     Snowflake ended a statement at a time limit           after a fix
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
+│   ├── NotTheOwner          the target or the ledger's row is another configuration's   after a fix
 │   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
@@ -167,6 +170,15 @@ class StageUnreachable(Unavailable):
     )
 
 
+class SpoolUnavailable(Unavailable):
+    """Part files cannot be written now: the worker's disk is full, for example."""
+
+    default_advice = (
+        "Nothing is lost: the checkpoint has not moved, and the next tick reads the rows again. Free space, or set"
+        " PGSNOW_SPOOL_DIR to a folder on a larger disk; a smaller `max_rows_per_load` needs less."
+    )
+
+
 class StagingUnavailable(Unavailable):
     """The store of the bucket does not answer."""
 
@@ -236,6 +248,14 @@ class CreditsUsedUp(WarehouseUnusable):
     default_advice = (
         "Raise the quota of the resource monitor (ALTER RESOURCE MONITOR … SET CREDIT_QUOTA = …), or name another"
         " warehouse in SNOWFLAKE_WAREHOUSE. Otherwise the sync goes on when the monitor's next interval begins."
+    )
+
+
+class SpoolDenied(AccessDenied):
+    """The folder for part files cannot be used, or others could read it."""
+
+    default_advice = (
+        "Set PGSNOW_SPOOL_DIR to a folder with mode 700 of this user, or to one in which it may create one."
     )
 
 
@@ -375,6 +395,10 @@ class LoadMismatch(TableError):
 
     retry = Retry.NOW
     default_advice = "Nothing is lost: the checkpoint has not moved and the rows are read again."
+
+
+class NotTheOwner(TableError):
+    """The target, or the table's row in the ledger, belongs to another configuration; nothing was written."""
 
 
 class LedgerOutdated(TableError):

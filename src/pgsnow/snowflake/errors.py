@@ -106,6 +106,7 @@ _ADVICE = {
     SnowflakeErrorClass.ACCOUNT: "Check SNOWFLAKE_ACCOUNT: there is no such account at that address.",
 }
 _ADVICE_BY_ERRNO = {
+    390_189: "Check SNOWFLAKE_ROLE: the role must exist, and be granted to SNOWFLAKE_USER (GRANT ROLE … TO USER …).",
     666: "Add a payment method to the Snowflake account (Admin, Billing); no warehouse runs before that.",
 }
 NO_ACCOUNT = frozenset({403, 404})

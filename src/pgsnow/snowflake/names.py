@@ -30,7 +30,7 @@ def quote(name: str) -> str:
 
 def qualified(target: TargetName) -> str:
     """`"DB"."SCHEMA"."TABLE"`."""
-    return f"{schema_of(target)}.{quote(target.table)}"
+    return ".".join(map(quote, (target.database, target.schema, target.table)))
 
 
 def schema_of(target: TargetName) -> str:
@@ -75,7 +75,7 @@ def stage_path(target: TargetName, batch: str) -> str:
     """`@"DB"."SCHEMA"."PGSNOW_STAGE"/<batch>/`. The closing slash separates batch 1 from batch 10, because a path
     in a stage is a prefix (Snowflake docs, "COPY INTO <table>"). ValueError for a batch name that would need
     quoting."""
-    return f"@{schema_of(target)}.{quote(STAGE)}/{folder_of(batch)}"
+    return f"@{schema_of(target)}.{quote(STAGE)}/{_match(batch)[0]}/"
 
 
 def folder_of(batch: str) -> str:

@@ -88,7 +88,7 @@ class Session:
     @property
     def number(self) -> int:
         """Snowflake's id of the session."""
-        return int(self._connection.session_id)
+        return int(self._connection.session_id or 0)
 
     def execute(self, sql: str | Confidential, params: Sequence[Bind] | None = None) -> Result:
         """Execute one statement and fetch its whole result."""
@@ -130,7 +130,7 @@ def connection_class() -> type[Any]:
 
     If a statement that changes rows gets no answer, its request is sent once more, with the request's own id: the
     server then answers with the outcome of the statement, and waits if it still runs. A statement that has never
-    arrived runs now. docs/decisions/31-after-a-lost-answer-ask-first.md
+    arrived runs now. docs/decisions/33-after-a-lost-answer-ask-first.md
     """
     from snowflake.connector import SnowflakeConnection as Stock
     from snowflake.connector import errors as driver

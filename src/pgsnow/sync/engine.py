@@ -8,13 +8,14 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.fingerprint import entry_hash
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
-from pgsnow.model.errors import PgsnowError
+from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
@@ -90,13 +91,15 @@ class Engine:
         duplicates_only: bool = False,
         leave_chunks: bool = False,
         load: bool = False,
+        take_over: bool = False,
         requested: bool | None = None,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default) up to what Postgres has committed when this is called.
 
         due_only: skip tables that ran less than their interval ago. full_refresh: read everything, and delete rows
         that the source no longer has. resync: read everything into a shadow table, and then replace the target's
-        content with it in one step. reread: read everything and load it again, and delete nothing.
+        content with it in one step. reread: read everything and load it again, and delete nothing. take_over: a full
+        refresh, after which targets and rows of the ledger that belonged to another configuration belong to this one.
         duplicates_only: remove rows of the target whose key another row has too, and do nothing else. load: load what
         tables with `load_every` have staged, even if it is not due. leave_chunks: begin and finish backfills, but leave
         their chunks to calls of `take_chunk`. requested: also try tables whose next attempt is not due after several
@@ -109,16 +112,33 @@ class Engine:
         """
         options = RunOptions(
             full_refresh=full_refresh, resync=resync, reread=reread, duplicates_only=duplicates_only,
-            load=load, leave_chunks=leave_chunks,
+            load=load, leave_chunks=leave_chunks, take_over=take_over,
         )  # fmt: skip
         chosen = self.config.select(tables)
         if requested is None:
             requested = (tables is not None and not due_only) or options.refresh or duplicates_only or load
         with self._claim(chosen, due_only=due_only, requested=requested, options=options) as tick:
             report = tick.run()
+        if take_over:
+            report = self._with_second_run(report)
         self.ledger.run_log.purge(self.config.log_retention_days)
         log_report(report)
         return report
+
+    def _with_second_run(self, report: SyncReport) -> SyncReport:
+        """The report after another run of tables whose former owner's clock is ahead: the next fence is above those of
+        its rows."""
+        outdated = [table.table for table in report.tables if table.error_type == LedgerOutdated.__name__]
+        if not outdated:
+            return report
+        found = {table.table: table for table in self.tick(outdated).tables}
+        tables = (
+            replace(found[first.table], events=(*first.events, *found[first.table].events))
+            if first.table in found
+            else first
+            for first in report.tables
+        )
+        return replace(report, tables=tuple(tables))
 
     def triage(
         self, tables: Sequence[str] | None = None, *, due_only: bool = False, load: bool = False

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import TableMode
-from pgsnow.model.counted import counted
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
+from pgsnow.model.sentences import counted
 from pgsnow.snowflake.names import staging_table
 from pgsnow.sync.load.loader import Complete, Staged
 from pgsnow.sync.pipeline.load_batches import batch_name

@@ -101,6 +101,17 @@ class MemoryTarget:
             self.retried(lambda: self._fit(relaxed=relaxed))
         return self.reads_all
 
+    def see_owner(self, table: MemoryTable) -> None:
+        """See pgsnow.sync.load.target.Target."""
+        places = self.claimed.claim.places
+        if places and places[0]["mark"] and places[0]["mark"] in table.comment:
+            return
+        settled = self.claimed.owner_of(str(self.plan.target), table.comment)
+        if settled is not None:
+            table.comment = settled.comment
+            self.recorder.events.extend([settled.event] if settled.event else [])
+            self.claimed.remember_mark(settled.mark)
+
     def existing(self) -> MemoryTable:
         """The target, which is created if it was dropped."""
         if str(self.plan.target) not in self.warehouse.tables:
@@ -131,6 +142,7 @@ class MemoryTarget:
 
         def remove() -> int:
             with self.step("duplicates"):
+                self.see_owner(self.warehouse.table(self.plan.target))
                 return self.warehouse.table(self.plan.target).keep_newest(names) if names else 0
 
         count = self.retried(remove)
@@ -198,6 +210,7 @@ class MemoryTarget:
         self.looked, table = True, self.warehouse.tables.get(str(self.plan.target))
         if table is None:
             return
+        self.see_owner(table)
         known = replace(self.claimed.claim.target, rows=self.claimed.rows)
         self.claimed.rows = len(table.rows)
         if (difference := known.difference(TargetState(table.created_on, len(table.rows)))) is not None:
@@ -217,6 +230,7 @@ class MemoryTarget:
             if table is None:
                 with self.claimed.creating():
                     table = self.warehouse.create(self.plan.target, wanted)
+                    table.comment = self.claimed.mark_of(str(self.plan.target))
                 self.claimed.rows = 0
                 self.begin_again(RECREATED, doubt=False)
             else:

@@ -36,6 +36,7 @@ class MemoryTable:
     columns: dict[str, str]
     rows: list[Row] = field(default_factory=list)
     copied: set[str] = field(default_factory=set)
+    comment: str = ""
     created_on: str = field(default_factory=lambda: f"{datetime.now(UTC).isoformat()} {next(_CREATIONS)}")
 
     def insert(self, rows: Iterable[Row]) -> None:

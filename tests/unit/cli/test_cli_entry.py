@@ -8,6 +8,7 @@ import sys
 import pytest
 import typer
 
+from pgsnow import __version__
 from pgsnow.cli import entry
 from pgsnow.cli.app import app_of
 from pgsnow.model.errors import (
@@ -115,3 +116,10 @@ def test_every_command_has_help_that_says_what_it_does() -> None:
     every_day = {"check", "plan", "apply", "run", "resync", "status", "verify", "errors"}
     assert set(commands) == beginning | every_day | {"dev", "demo", "schema", "version"}
     assert all(command.help for command in commands.values())
+
+
+@pytest.mark.parametrize("argv", [["version"], ["--version"]])
+def test_the_version_is_shown(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Both ways that people try."""
+    assert entry.run(argv) == 0
+    assert capsys.readouterr().out == f"pgsnow {__version__}\n"

@@ -68,3 +68,18 @@ def test_json_is_one_document_and_jsonl_a_line_a_table(capsys: pytest.CaptureFix
 def test_rejected_rows_are_shown_with_the_command_that_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     show_report(report(table(Status.PARTIAL, rows_rejected=3)), Format.TABLE)
     assert "pgsnow errors list --table public.users" in capsys.readouterr().err
+
+
+def test_the_table_ends_with_its_totals(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order of the states, and only below a table for people."""
+    three = report(table(Status.ERROR, error="x"), table(Status.OK), table(Status.OK))
+    show_report(three, Format.TABLE)
+    assert capsys.readouterr().out.endswith("\n3 tables: 2 ok, 1 error\n")
+    show_report(report(table(Status.IDLE)), Format.TABLE)
+    assert capsys.readouterr().out.endswith("\n1 table: 1 idle\n")
+
+
+def test_an_error_that_names_its_table_names_it_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the message; the error itself is the same for programs."""
+    show_report(report(table(Status.ERROR, error="public.users: public.users: denied")), Format.TABLE)
+    assert "public.users: denied" in capsys.readouterr().err.splitlines()

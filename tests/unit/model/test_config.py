@@ -203,6 +203,26 @@ def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
         parse(PLAN).table("nope")
 
 
+@pytest.mark.parametrize("name", ["usres", "USER", "analytics.user", "Public.Users2", "publik.users"])
+def test_a_misspelled_table_is_recognized_without_its_schema_and_in_any_case(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean public\.users\?"):
+        parse(PLAN).select([name])
+
+
+def test_an_error_does_not_list_a_hundred_tables() -> None:
+    config = parse_config(
+        {
+            "defaults": {"mode": "full"},
+            "tables": [{"source": f"t{n}", "target": f"t{n}"} for n in range(100)],
+        },
+        file="f.yaml",
+        env={},
+    )
+    with pytest.raises(ConfigError) as caught:
+        config.select(["nothing_like_it"])
+    assert caught.value.advice.endswith("public.t19 and 80 more.")
+
+
 def test_targets_that_become_one_with_the_settings_are_refused() -> None:
     config = parse(
         "defaults: {pk: id, watermark_column: u}\ntables: [{source: a, target: x}, {source: b, target: analytics.x}]"

@@ -33,6 +33,20 @@ def test_utc_tag_timeout_and_input_formats_are_set_at_login() -> None:
     assert parameters["CLIENT_TELEMETRY_ENABLED"] is False
 
 
+def test_what_waits_cuts_results_or_reads_bytes_does_not_depend_on_the_account() -> None:
+    """An account's own values could let a statement wait for hours, cut its result, or read other bytes."""
+    given = {"session_parameters": {"LOCK_TIMEOUT": 43_200, "ROWS_PER_RESULTSET": 100}}
+    parameters = connect_arguments(given, "tag")["session_parameters"]
+    pinned = {
+        "LOCK_TIMEOUT": 120,
+        "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": 600,
+        "ROWS_PER_RESULTSET": 0,
+        "BINARY_INPUT_FORMAT": "HEX",
+        "ABORT_DETACHED_QUERY": True,
+    }
+    assert {name: parameters[name] for name in pinned} == pinned
+
+
 def test_settings_may_add_session_parameters_but_not_change_ours() -> None:
     given = {"session_parameters": {"TIMEZONE": "Europe/Berlin", "USE_CACHED_RESULT": False}}
     parameters = connect_arguments(given, "tag")["session_parameters"]

@@ -81,7 +81,7 @@ def test_other_tables_are_not_taken_for_staging(name: str) -> None:
 def test_the_target_is_created_with_the_key_not_null_and_the_fence_column() -> None:
     assert sql.create_schema(TARGET) == 'CREATE SCHEMA IF NOT EXISTS "DB"."ANALYTICS"'
     assert sql.create_table(TARGET, (TENANT, ID, PRICE, DOC, ODD), (ID, TENANT)) == (
-        'CREATE TABLE "DB"."ANALYTICS"."USERS" ("TENANT" VARCHAR COLLATE \'\' NOT NULL,'
+        'CREATE TABLE "DB"."ANALYTICS"."USERS" ("TENANT" VARCHAR NOT NULL COLLATE \'\','
         ' "ID" NUMBER(38,0) NOT NULL,'
         ' "PRICE" NUMBER(12,2), "DOC" VARIANT, "Odd ""x""" TIMESTAMP_TZ(6), "_PGSNOW_FENCE" NUMBER(38,0),'
         ' PRIMARY KEY ("ID", "TENANT"))'

@@ -11,7 +11,7 @@ import pytest
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.overflow import Overflow
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.operations.verify.canonical import from_postgres, from_snowflake
+from pgsnow.operations.verify.canonical import from_postgres, from_snowflake, plain
 
 
 def field(type_name: str) -> Field:
@@ -94,3 +94,21 @@ def test_what_fits_is_compared_as_it_is_whatever_overflow_does(
 ) -> None:
     plain = field(type_name)
     assert from_postgres(replace(plain, overflow=how), text) == from_postgres(plain, text)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "text", "shown"),
+    [
+        ("numeric(12,2)", "1.50", "1.50"),
+        ("numeric(38,0)", "1000000000000000000000000000000", "1" + "0" * 30),
+        ("int8", "42", "42"),
+        ("bytea", "\\x00ff", "\\x00ff"),
+        ("text", "(Decimal)", "(Decimal)"),
+        ("timestamp", "2026-01-01 00:00:00.5", "2026-01-01 00:00:00.500000"),
+        ("jsonb", '{"a": 12345678901234567890.123, "b": [null, true, "x"]}', None),
+        ("jsonb", "7", "7"),
+    ],
+)
+def test_a_value_is_shown_as_people_write_it(type_name: str, text: str, shown: str | None) -> None:
+    """Without names of Python's types, and with every digit."""
+    assert plain(from_postgres(field(type_name), text)) == (text if shown is None else shown)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from pgsnow.sync.pipeline.spool import Spool, clean_spool
@@ -19,14 +16,11 @@ def test_a_spool_is_private_and_gone_after_its_run(tmp_path: Path) -> None:
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-def test_the_folder_of_a_killed_process_is_removed_and_a_live_one_is_kept(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (tmp_path / f"{dead.pid}-run-x").mkdir()
-    (tmp_path / f"{os.getpid()}-run-y").mkdir()
-    (tmp_path / "not-ours").mkdir()
-    assert clean_spool(tmp_path) == 1
-    assert {entry.name for entry in tmp_path.iterdir()} == {f"{os.getpid()}-run-y", "not-ours"}
+def test_no_folder_of_this_process_is_removed(tmp_path: Path) -> None:
+    with Spool("one", tmp_path / "spool") as spool:
+        folder = spool.batch_folder()
+        assert clean_spool(tmp_path / "spool") == 0
+        assert folder.is_dir()
 
 
 def test_cleaning_a_spool_that_never_was_is_fine(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose, Yes
 from pgsnow.cli.output.log import quiet_log
-from pgsnow.cli.output.report import exit_code, with_name
+from pgsnow.cli.output.report import exit_code, tell_error
 from pgsnow.cli.output.screen import say, stdout, table_of, write_records
-from pgsnow.model.counted import counted
 from pgsnow.model.report import Status
+from pgsnow.model.sentences import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,9 +64,7 @@ def _show(reports: Sequence[TableReport], form: Format) -> None:
         write_records(form, [_record(report) for report in reports], table_of((), ()))
     for report in reports:
         if report.error:
-            say(with_name(report.table, report.error))
-            if report.advice:
-                say(f"  → {report.advice}")
+            tell_error(report.table, report.error, report.advice)
     if any(report.status is Status.APPLIED for report in reports):
         say("The next run loads the rows.")
 

@@ -8,9 +8,8 @@ from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
 from pgsnow.cli.output.log import quiet_log
-from pgsnow.cli.output.report import without_name
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
-from pgsnow.model.counted import counted
+from pgsnow.model.sentences import counted, without_name
 
 LEVEL_STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 COLUMNS = (Shown("check"), Shown("result", LEVEL_STYLES), Shown("detail"))

@@ -11,9 +11,9 @@ from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import CONFIG_PLACES, Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output
 from pgsnow.cli.output.log import quiet_log
-from pgsnow.cli.output.report import tell_error, without_name
+from pgsnow.cli.output.report import tell_error
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
-from pgsnow.model.counted import counted
+from pgsnow.model.sentences import counted, without_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,8 +17,8 @@ from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import exit_code, show_report
 from pgsnow.cli.output.screen import Shown, say, table_of, write_json, write_records
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import ConfigError
+from pgsnow.model.sentences import counted
 
 if TYPE_CHECKING:
     from pgsnow.ledger.ledger import Ledger

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -98,5 +99,7 @@ def _write_example(file: Path) -> None:
             (files("pgsnow.cli") / "env_example.txt").read_text(encoding="utf-8"), encoding="utf-8"
         )
     except OSError as error:
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
     say(f"{file}: written; copy it to .env and fill it in")

@@ -23,6 +23,11 @@ def run(
         "--full-refresh",
         help="Read all rows again, and delete target rows that the source no longer has (asks first).",
     ),
+    take_over: bool = typer.Option(
+        False,
+        "--take-over",
+        help="A full refresh of targets that belong to another configuration until now (asks first).",
+    ),
     reread: bool = typer.Option(
         False, "--reread", help="Read all rows again and load them; delete none from the target."
     ),
@@ -43,18 +48,19 @@ def run(
         from pgsnow.cli.commands.plan import plan_code, show_plan
 
         raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh or reread)))
-    if full_refresh:
+    if full_refresh or take_over:
         tables = ", ".join(select) if select else "every table"
-        ask(
-            f"read every row of {tables} again, and delete target rows that the source no longer has",
-            yes=yes,
-        )
+        what = f"read every row of {tables} again, and delete target rows that the source no longer has"
+        others = "; rows of another configuration are deleted, and it is refused from then on"
+        ask(what + (others if take_over else ""), yes=yes)
     with (
         progress(quiet=quiet) as observer,
         invocation.engine(observer) as engine,
         without_companions(engine.settings),
         stopping(engine.stop) as stopped,
     ):
-        report = engine.tick(select or None, full_refresh=full_refresh, reread=reread, load=load)
+        report = engine.tick(
+            select or None, full_refresh=full_refresh, reread=reread, load=load, take_over=take_over
+        )
     show_report(report, output)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

@@ -15,8 +15,8 @@ from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Selec
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import write_totals
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
-from pgsnow.model.counted import counted
 from pgsnow.model.duration import approximate_duration
+from pgsnow.model.sentences import counted
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses
 

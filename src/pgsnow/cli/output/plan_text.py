@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.text import Text
 
 from pgsnow.cli.options import Format
-from pgsnow.cli.output.report import with_name
+from pgsnow.cli.output.report import tell_error
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
 from pgsnow.cli.output.sizes import bytes_text, rows_text
-from pgsnow.model.counted import counted
+from pgsnow.model.sentences import counted
 from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
 
 SHORT = 20
@@ -52,9 +52,7 @@ def tell(previews: Sequence[TablePreview], form: Format) -> None:
     """Write errors with their advice to stderr, then the summary: to stdout after a table, else to stderr."""
     for item in previews:
         if item.error:
-            say(with_name(item.table, item.error))
-            if item.advice:
-                say(f"  → {item.advice}")
+            tell_error(item.table, item.error, item.advice)
     if form is Format.TABLE:
         stdout().print(f"\n{summary(previews)}", soft_wrap=True)
     else:

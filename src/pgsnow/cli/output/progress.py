@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pgsnow.cli.output.screen import stderr
-from pgsnow.model.counted import counted
+from pgsnow.model.sentences import counted
 from pgsnow.sync.runtime.events import Event, Observer, ignore
 
 TOLD = frozenset({"started", "merged", "chunk", "finished"})

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.options import Format
 from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_json, write_records
-from pgsnow.model.counted import counted
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.report import FAILING, SKIPPED, Status, SyncReport, TableReport
+from pgsnow.model.sentences import counted, with_name
 
 STATUS_STYLES = {
     Status.OK: "green",
@@ -105,18 +105,6 @@ def tell_error(table: str, error: str, advice: str | None) -> None:
     say(with_name(table, error), style="red" if sys.stderr.isatty() else None)
     if advice:
         say(f"  → {advice}")
-
-
-def with_name(table: str, error: str) -> str:
-    """The error, with the table's name in front once."""
-    return f"{table}: {without_name(table, error)}"
-
-
-def without_name(table: str, error: str) -> str:
-    """The error without the table's name in front."""
-    while error.startswith(f"{table}: "):
-        error = error.removeprefix(f"{table}: ")
-    return error
 
 
 def rows_rejected(count: int) -> str:

@@ -16,6 +16,7 @@ from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError, Unavailable, UnexpectedError
 from pgsnow.model.report import SyncReport
+from pgsnow.model.sentences import with_name
 from pgsnow.model.unexpected import ADVICE, public_text
 from pgsnow.sync.runtime.log import log_unexpected, logger
 
@@ -63,7 +64,7 @@ class EngineTasks:
         """The task's result. Raises Celery's Retry if tables failed and a retry may succeed for all of them."""
         if not report.transient:
             return report.metrics()
-        failed = "; ".join(f"{table.table}: {table.error}" for table in report.failures)
+        failed = "; ".join(with_name(table.table, table.error or "") for table in report.failures)
         raise after_failure(task, what, Unavailable(failed)) from None
 
 

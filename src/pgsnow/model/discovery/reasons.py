@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pgsnow.model.counted import counted
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.discovery.watermark_choice import Candidate
+from pgsnow.model.sentences import counted
 from pgsnow.model.table import SourceTable
 from pgsnow.model.table_key import key_problem
 

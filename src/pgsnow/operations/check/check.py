@@ -1,7 +1,7 @@
 """Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
 
-Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, which is deleted
-afterwards.
+Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, and a folder for
+part files, which are deleted afterwards.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from pgsnow.ledger.checkpoints import Remembered
+from pgsnow.ledger.claim import Claim
+from pgsnow.ledger.errors import TABLES_MISSING
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.checkpoint import VirtualXids
 from pgsnow.model.config.sync_config import LoadMethod, SyncConfig, TableConfig
@@ -25,6 +27,7 @@ from pgsnow.operations.check.stage import check_stages
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
 from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.preconditions import ReadyTable
 from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
@@ -32,6 +35,7 @@ from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.privileges import rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector
+from pgsnow.sync.pipeline.spool import Spool
 
 INTERNAL_STAGE = (LoadMethod.AUTO, LoadMethod.STAGE)
 """Choices of `load` that upload files into Snowflake's own stage."""
@@ -63,6 +67,9 @@ def run_checks(
         with failing_as("ledger", results.append):
             results.extend(check_ledger(settings.ledger, config.ledger_schema))
         checked.target(chosen)
+    with failing_as("part files", results.append), Spool("check") as spool:
+        folder = spool.batch_folder()
+        results.append(ok("part files", f"can be written to {folder.parent.parent}"))
     results.append(check_broker(settings.broker_url))
     return results
 
@@ -77,15 +84,19 @@ class _Checks:
     results: list[CheckResult]
     ready: list[ReadyTable] = field(default_factory=list)
     known: Mapping[str, Remembered] = field(default_factory=dict)
+    owners: ConfiguredOwners | None = None
+    """None if the source or the ledger cannot be asked, which has a result of its own."""
 
     def source(self, source: Source, chosen: Sequence[TableConfig]) -> None:
         """Postgres, then each table."""
-        self.known, listing = self._remembered()
+        self.known, listing, claims = self._remembered()
         with failing_as("postgres", self.results.append), translating():
             conn = self.ends.postgres()
             self.results.extend(check_source(conn, self.settings.source.display))
             self.results.append(check_copy(source))
             horizon, _ = take_horizon(conn, listing)
+            if claims is not None:
+                self.owners = ConfiguredOwners(self.config, self.settings, horizon, claims[1], claims[0])
             surveyed = survey_of(conn, [table.source for table in chosen])
             for table in chosen:
                 with self._failing(table.name, table):
@@ -102,7 +113,7 @@ class _Checks:
             session = self.ends.session()
             self.results.extend(check_account(session, self.settings.snowflake))
             self.results.extend(check_rights(session, frozenset(each.plan.target for each in self.ready)))
-            inspector, rights = TargetInspector(session), rights_of(session)
+            inspector, rights = TargetInspector(session, self.owners), rights_of(session)
             for each in self.ready:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):
                     inspector.session = self.ends.session()
@@ -126,16 +137,19 @@ class _Checks:
             known = as_known(error, self.settings.secrets(), table.name)
             self.results.append(failed(name, str(known), known.advice))
 
-    def _remembered(self) -> tuple[Mapping[str, Remembered], VirtualXids]:
-        """The state of the tables in the ledger, and its listing; nothing where it cannot be read, which its own check
-        reports."""
+    def _remembered(
+        self,
+    ) -> tuple[Mapping[str, Remembered], VirtualXids, tuple[str, Mapping[str, Claim]] | None]:
+        """The state of the tables in the ledger, its listing, and what it knows of their owners; nothing where it
+        cannot be read, which its own check reports."""
         ledger = Ledger(self.settings.ledger, self.config.ledger_schema)
         try:
             return (
                 ledger.checkpoints.remembered(),
                 ledger.checkpoints.virtual_xids(self.settings.source.display),
+                ledger.checkpoints.owners(),
             )
-        except PgsnowError:
-            return {}, VirtualXids()
+        except PgsnowError as error:
+            return {}, VirtualXids(), ("", {}) if error.code in TABLES_MISSING else None
         finally:
             ledger.close()

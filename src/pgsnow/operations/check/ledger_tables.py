@@ -29,6 +29,7 @@ order by c.relname
 _ROWS = ("SELECT", "INSERT", "UPDATE")
 NEEDED = {
     "pgsnow_migrations": ("SELECT",),
+    "pgsnow_ledger": ("SELECT",),
     "sync_watermarks": _ROWS,
     "sync_errors": _ROWS,
     "sync_logs": ("SELECT", "INSERT", "DELETE"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
 from pgsnow.model.evolution.drift import Drift
+from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KnownTarget, TargetName, fold_target
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.preconditions import lacking, ready_to_load
-from pgsnow.snowflake.names import quote, text
+from pgsnow.snowflake.names import qualified, quote, text
 from pgsnow.snowflake.privileges import TABLE, Rights, rights_of
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, use_warehouse
 from pgsnow.snowflake.schema.target_table import schemas_of
@@ -117,6 +117,14 @@ def check_target(
         )
     except (TableError, AccessDenied) as error:
         return failed(name, str(error), error.advice)
+    unmarked = required.mark.role
+    if unmarked and unmarked != rights.role:
+        return warning(
+            name,
+            f"{target} belongs to role {unmarked}: if {rights.role} has not inherited its ownership, it cannot be"
+            " marked, and is not protected against another configuration",
+            f"GRANT OWNERSHIP ON TABLE {qualified(target)} TO ROLE {quote(rights.role)} COPY CURRENT GRANTS;",
+        )
     for lack in lacks:
         missing = ", ".join(lack.privileges)
         detail = f"{target}: role {rights.role} has not been granted {missing} on it"

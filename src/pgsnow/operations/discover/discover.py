@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,13 +181,14 @@ def read_text(file: Path) -> str:
 
 def _replace(file: Path, text: str) -> None:
     mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
-    where = file.resolve()
+    where, name = file.resolve(), ""
     try:
-        with tempfile.NamedTemporaryFile(
-            "wb", dir=where.parent, prefix=f".{where.name}.", delete=False
-        ) as new:
+        handle, name = tempfile.mkstemp(dir=where.parent, prefix=f".{where.name}.")
+        with os.fdopen(handle, "wb") as new:
             new.write(text.encode("utf-8"))
-        Path(new.name).chmod(mode)
-        Path(new.name).replace(where)
+        Path(name).chmod(mode)
+        Path(name).replace(where)
     except OSError as error:
+        if name:  # the disk is full: leave the file as it was, and nothing beside it
+            Path(name).unlink(missing_ok=True)
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None

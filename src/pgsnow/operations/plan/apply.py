@@ -16,16 +16,19 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
+from pgsnow.model.owner import Place
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
+from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.sync.engine import holder
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import Target
 from pgsnow.sync.runtime.heartbeat import Heartbeat
 from pgsnow.sync.runtime.log import log_unexpected
+from pgsnow.sync.runtime.owner import placed
 from pgsnow.sync.runtime.planner import prepare, target_of
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.runtime.report import failure_report, refused_report, table_report
@@ -97,6 +100,9 @@ class _Application:
         so they are read from the target."""
         config, settings = self._config.table(claim.table), self._settings.snowflake
         drift = prepare(config, describe(self._conn, config.source), settings, claim.stored_definition).drift
+        here = Place.at(take_horizon(self._conn)[0], settings.account, progress.target)
+        claim, _ = placed(self._config, claim, here)
+        self._ledger.checkpoints.remember_places(claim, claim.places)
         table = ClaimedTable(self._ledger, claim)
         table.remember_target(None)
         session = RunSession(settings, progress, threading.Event())

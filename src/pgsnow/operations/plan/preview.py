@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.errors import unless_missing
@@ -12,6 +13,7 @@ from pgsnow.model.checkpoint import VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.ends import Ends
+from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.plan.result import TablePreview
 from pgsnow.operations.plan.source import Found, SourceInspection
 from pgsnow.operations.plan.target import TargetPreview
@@ -39,7 +41,7 @@ def preview(
     config.check_staging(bucket=settings.s3 is not None)
     found = _in_source(config, settings, config.select(names or None), full=full_refresh)
     with Ends(Source(settings.source), settings.snowflake, QUERY_TAG) as ends:
-        inspector = TargetInspector(ends.session())
+        inspector = TargetInspector(ends.session(), found[0].owners if found else None)
         target = TargetPreview(ends, inspector, rights_of(ends.session()), Stages.of(settings), settings)
         return [target.complete(each.preview, each.drift) if each.drift else each.preview for each in found]
 
@@ -59,4 +61,5 @@ def _in_source(
         surveyed = survey_of(conn, [table.source for table in tables])
         planner = Planner(settings.snowflake)
         inspection = SourceInspection(ends, planner, horizon, known, sizes, settings, full, surveyed)
-        return [inspection.begin(table) for table in tables]
+        owners = ConfiguredOwners.of(config, settings, ledger, horizon)
+        return [replace(inspection.begin(table), owners=owners) for table in tables]

@@ -10,15 +10,16 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.config.options import SchemaChanges
 from pgsnow.model.config.sync_config import TableConfig
-from pgsnow.model.counted import counted
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
 from pgsnow.model.evolution.definition_diff import followed_note
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 from pgsnow.operations.preconditions import ready_to_read
 from pgsnow.postgres.catalog.privileges import Access
@@ -31,10 +32,12 @@ UNKNOWN = Access(None, None, ())
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A preview as far as Postgres knows it, and the drift (None: the table cannot be synced)."""
+    """A preview as far as Postgres knows it, and the drift (None: the table cannot be synced). owners: of all
+    tables' targets."""
 
     preview: TablePreview
     drift: Drift | None
+    owners: ConfiguredOwners | None = None
 
 
 @dataclass(frozen=True, slots=True)

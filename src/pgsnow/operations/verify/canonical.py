@@ -40,7 +40,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple) and len(value) == 2 and value[0] in ("unparsable", "overflow"):
         return value[1]
     if isinstance(value, tuple):
-        return json.dumps(_as_json(value), ensure_ascii=False, default=str)
+        return _json_text(value)
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, (bytes, bytearray)):
@@ -48,16 +48,14 @@ def plain(value: Any) -> Any:
     return value.isoformat(" ") if isinstance(value, datetime) else value
 
 
-def _as_json(value: tuple[str, Any]) -> Any:
-    """The JSON value of what `_json_value` made of one. A number becomes a float if no integer equals it."""
+def _json_text(value: tuple[str, Any]) -> str:
+    """The JSON text of what `_json_value` made of a value, with every digit."""
     kind, held = value
     if kind == "object":
-        return {key: _as_json(item) for key, item in held}
+        return f"{{{', '.join(f'{json.dumps(key)}: {_json_text(item)}' for key, item in held)}}}"
     if kind == "array":
-        return [_as_json(item) for item in held]
-    if kind == "number":
-        return int(held) if held == held.to_integral_value() else float(held)
-    return held
+        return f"[{', '.join(map(_json_text, held))}]"
+    return format(held, "f") if kind == "number" else json.dumps(held, ensure_ascii=False)
 
 
 def _kind(field: Field) -> str:

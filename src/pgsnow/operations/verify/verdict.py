@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgsnow.model.counted import counted
+from pgsnow.model.sentences import counted
 
 SHOWN = 20
 """Differences kept for each table; further ones are only counted."""

@@ -18,11 +18,13 @@ from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.plan import TablePlan
 from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.source_rows import Expected, Row, expected_rows
 from pgsnow.operations.verify.target_rows import TargetRows
 from pgsnow.operations.verify.verdict import Difference, Verdict
 from pgsnow.postgres.catalog.obstacles import try_read
+from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.snowflake.load.duplicates import identity_of
 from pgsnow.snowflake.query import select_all, select_columns
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
@@ -184,6 +186,8 @@ def _verify_one(engine: Engine, table: TableConfig, conn: psycopg.Connection, se
     prepared = engine.planner.plan(conn, table, None, known.definition)
     plan = prepared.plan
     try_read(conn, plan)
+    horizon, _ = take_horizon(conn)
+    ConfiguredOwners.of(engine.config, engine.settings, engine.ledger, horizon).look(session, plan)
     reasons = engine.ledger.rejected_rows.open_reasons(table.name)
     bad = {items_of(key): reason for key, reason in reasons}
     expected, left_out = expected_rows(engine.source, conn, prepared, bad)

@@ -140,8 +140,9 @@ def take_horizon(
         identity, position = ServerIdentity(system, timeline), Position(database, started, lsn, taken_at)
         if standby:
             return Horizon(
-                identity, taken_at, "-infinity", standby=True, position=position, reads_log=lsn is not None
-            ), None
+                identity, taken_at, "-infinity", standby=True, position=position, reads_log=lsn is not None,
+                database=conn.info.dbname,
+            ), None  # fmt: skip
         seen = None
         if hidden:
             taken_at, low, seen = _list_virtual_xids(conn, listing or VirtualXids())
@@ -150,7 +151,7 @@ def take_horizon(
     running = tuple(sorted({xmax - HALF + (xid - xmax + HALF) % EPOCH for xid in (*sessions, *prepared)}))
     horizon = Horizon(
         identity, taken_at, low, bool(prepared), position=position, resumed=resumed, reads_log=lsn is not None,
-        running=running, next_xid=xmax,
+        running=running, next_xid=xmax, database=conn.info.dbname,
     )  # fmt: skip
     return horizon, seen
 

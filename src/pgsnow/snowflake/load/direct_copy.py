@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import TableMode
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import LoadMismatch
 from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.sentences import counted
 from pgsnow.model.table import TargetName
 from pgsnow.model.table_key import UNPROVEN
 from pgsnow.snowflake.load.duplicates import remove_surplus

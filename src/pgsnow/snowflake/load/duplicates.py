@@ -6,9 +6,9 @@ each of them, so they are removed by a statement of their own.
 
 from __future__ import annotations
 
-from pgsnow.model.counted import counted
 from pgsnow.model.metadata_columns import IDENTITY
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.sentences import counted
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import direct_copy as sql

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from pgsnow.model.errors import SchemaChangePending, TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
@@ -26,11 +27,29 @@ from pgsnow.snowflake.sql import statements as sql
 
 
 @dataclass(frozen=True, slots=True)
+class TargetMark:
+    """text: the end of the comment by which a target names its owner ("": not known). role: owner of a target that is
+    not marked yet; only this role may write the mark."""
+
+    text: str = ""
+    role: str | None = None
+
+
+class Owners(Protocol):
+    """Knows the owners of targets."""
+
+    def look(self, session: Session, plan: TablePlan) -> TargetMark:
+        """The mark that a run gives the target. Raises NotTheOwner if it belongs to another owner."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequiredDdl:
-    """exists: the target exists. statements: the statements that a run would send to it first, in order."""
+    """exists: the target exists. statements: the statements that a run would send to it first, in order. mark: that of
+    its owner."""
 
     exists: bool
     statements: tuple[str, ...]
+    mark: TargetMark = TargetMark()
 
 
 @dataclass(slots=True)
@@ -39,6 +58,7 @@ class TargetInspector:
     statements of the first target that needs them."""
 
     session: Session
+    owners: Owners | None = None
     _schemas: dict[str, frozenset[str]] = field(default_factory=dict)
     _created: set[str] = field(default_factory=set)
     """Missing schemas whose CREATE statement was returned already."""
@@ -46,14 +66,16 @@ class TargetInspector:
     """Schemas whose stage exists, or whose CREATE statement was returned already."""
 
     def required(
-        self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False
+        self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False, mark: str = ""
     ) -> RequiredDdl:
         """The statements that a run would send now to execute the actions and to make the target fit. Sends none of
         them.
 
-        relaxed: as in `Shape.alterations`. Raises TargetConflict; TargetMissing if the database does not exist.
+        relaxed: as in `Shape.alterations`. mark: of the owner, if `owners` is not set. Raises TargetConflict;
+        TargetMissing if the database does not exist; NotTheOwner.
         """
-        shape = Shape.of(plan)
+        owned = self.owners.look(self.session, plan) if self.owners is not None else TargetMark(mark)
+        shape = Shape.of(plan, owned.text)
         there = describe(self.session, plan.target)
         if there is None:
             statements = [*self._schema(plan.target), shape.create_table]
@@ -62,7 +84,7 @@ class TargetInspector:
             evolved = evolution(plan.target, actions, there)
             fit = shape.alterations(evolved.columns, relaxed=relaxed)
             statements = [change.statement for change in (*evolved.changes, *fit.changes)]
-        return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)))
+        return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)), owned)
 
     def difference(self, plan: TablePlan, known: KnownTarget, altered: Collection[str] = ()) -> str | None:
         """A sentence about why the target is not as it was after the last load, as the next run would find; None: it

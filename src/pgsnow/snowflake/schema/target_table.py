@@ -58,20 +58,21 @@ class Alterations:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The shape that a target must have to be loaded. own: pgsnow's metadata columns."""
+    """The shape that a target must have to be loaded. own: pgsnow's metadata columns. comment: of a new one."""
 
     target: TargetName
     output: tuple[Field, ...]
     key: tuple[Field, ...]
     own: tuple[MetadataColumn, ...] = (FENCE,)
+    comment: str = ""
 
     @classmethod
-    def of(cls, plan: TablePlan) -> Shape:
-        return cls(plan.target, plan.output, plan.target_key, plan.metadata_columns)
+    def of(cls, plan: TablePlan, comment: str = "") -> Shape:
+        return cls(plan.target, plan.output, plan.target_key, plan.metadata_columns, comment)
 
     @property
     def create_table(self) -> str:
-        return sql.create_table(self.target, self.output, self.key, self.own)
+        return sql.create_table(self.target, self.output, self.key, self.own, self.comment)
 
     def suffices(self, columns: Mapping[str, str]) -> bool:
         """True if a target with these columns, name → type, needs no statement."""

@@ -2,7 +2,8 @@
 """The statements of a load without a staging table, as text. Pure.
 
 Sources: Snowflake docs, "Transform data during a load" (a COPY may select PARSE_JSON, casts, CONVERT_TIMEZONE and
-constants, but has no WHERE or JOIN, and reads from a stage, not from a URL), "INSERT" (OVERWRITE).
+constants, but has no WHERE or JOIN, and reads from a stage, not from a URL), "Query metadata for staged files"
+(METADATA$START_SCAN_TIME), "INSERT" (OVERWRITE).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import KEEP_LAST, Field
 from pgsnow.snowflake.names import qualified, quote
-from pgsnow.snowflake.sql.statements import COPY_OPTIONS, FILE_FORMAT, Filled, declared
+from pgsnow.snowflake.sql.statements import COPY_OPTIONS, FILE_FORMAT, NOW, NOW_IN_COPY, Filled, declared
 
 
 def copy_into_target(
@@ -26,7 +27,10 @@ def copy_into_target(
 
     FORCE: loaded rows are recognised by their fence; COPY's own load history ignores that rows were deleted.
     """
-    values = [*parquet_values(output), *filled]
+    values = [
+        *parquet_values(output),
+        *((name, NOW_IN_COPY if value == NOW else value) for name, value in filled),
+    ]
     names = ", ".join(quote(name) for name, _ in values)
     return (
         f"COPY INTO {qualified(target)} ({names})"

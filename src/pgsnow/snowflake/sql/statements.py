@@ -35,22 +35,26 @@ from pgsnow.snowflake.names import (
 WHOLE = "NUMBER(38,0)"
 NOW = "CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP())"
 """A TIMESTAMP_TZ: the form with two arguments keeps the zone (Snowflake docs, "CONVERT_TIMEZONE")."""
+NOW_IN_COPY = "CONVERT_TIMEZONE('UTC', METADATA$START_SCAN_TIME)"
+"""CURRENT_TIMESTAMP is not among the functions of a COPY, whose docs name this column instead."""
 Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
+NO_COLLATION = "COLLATE ''"
 UPLOAD_THREADS = 4
 FILE_FORMAT = (
     "(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
 )
 """By default a COPY by column name loads the text `\\N` as NULL, timestamps as wrong values and bytea as text. Each
-option is stated, because a default may change: docs/decisions/30-every-option-of-copy-is-stated.md"""
+option is stated, because a default may change: docs/decisions/32-every-option-of-copy-is-stated.md"""
 COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
 """A stage of the user's may set copy options for every COPY from it; these options take precedence."""
 
 
-def declared(kind: str) -> str:
+def declared(kind: str, *, required: bool = False) -> str:
     """The type of a new column. A text gets no collation, whatever DEFAULT_DDL_COLLATION is: keys that differ would be
-    equal, in staging tables too (Snowflake docs, "Collation support", "DEFAULT_DDL_COLLATION")."""
-    return f"{kind} COLLATE ''" if kind.startswith("VARCHAR") else kind
+    equal, in staging tables too (Snowflake docs, "Collation support", "DEFAULT_DDL_COLLATION"). required: NOT NULL."""
+    parts = (kind, "NOT NULL" if required else "", NO_COLLATION if kind.startswith("VARCHAR") else "")
+    return " ".join(filter(None, parts))
 
 
 def create_schema(target: TargetName) -> str:
@@ -62,18 +66,17 @@ def create_table(
     output: Sequence[Field],
     key: Sequence[Field],
     own: Sequence[MetadataColumn] = (FENCE,),
+    comment: str = "",
 ) -> str:
     """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL. Fails if
     the table exists, so that it is known whether it was created."""
     keys = {field.target for field in key}
-    columns = [
-        f"{quote(f.target)} {declared(f.type.snowflake)}{' NOT NULL' if f.target in keys else ''}"
-        for f in output
-    ]
+    columns = [f"{quote(f.target)} {declared(f.type.snowflake, required=f.target in keys)}" for f in output]
     columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
-    return f"CREATE TABLE {qualified(target)} ({', '.join(columns)})"
+    noted = f" COMMENT = {text(comment)}" if comment else ""
+    return f"CREATE TABLE {qualified(target)} ({', '.join(columns)}){noted}"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:
@@ -117,6 +120,10 @@ def show_object(target: TargetName) -> str:
 def _like(target: TargetName) -> str:
     """A pattern for LIKE that stands for the table's name alone. Wildcards in it are escaped with a backslash."""
     return text(re.sub(r"([\\%_])", r"\\\1", target.table))
+
+
+def set_comment(target: TargetName, comment: str) -> str:
+    return f"ALTER TABLE {qualified(target)} SET COMMENT = {text(comment)}"
 
 
 def create_stage(target: TargetName) -> str:
@@ -186,24 +193,24 @@ def merge(
     names = [*(f.target for f in output), *(name for name, _ in added)]
     keys = {f.target for f in key}
     selected = ", ".join(f"{value} AS {quote(name)}" for name, value in [*staged_values(output), *added])
-    partition = ", ".join(_of("r", f.target) for f in key)
-    matching = " AND ".join(f"{_of('t', f.target)} = {_of('s', f.target)}" for f in key)
-    updates = ", ".join(f"{_of('t', name)} = {_of('s', name)}" for name in names if name not in keys)
-    old, new = _of("t", FENCE_COLUMN), _of("s", FENCE_COLUMN)
+    partition = ", ".join(f"r.{quote(f.target)}" for f in key)
+    matching = " AND ".join(f"t.{quote(f.target)} = s.{quote(f.target)}" for f in key)
+    updates = ", ".join(f"t.{quote(name)} = s.{quote(name)}" for name in names if name not in keys)
+    old, new = f"t.{quote(FENCE_COLUMN)}", f"s.{quote(FENCE_COLUMN)}"
     return (
         f"MERGE INTO {qualified(into or target)} AS t USING ("
         f"SELECT {selected} FROM {qualified(staging_table(target, batch))} AS r "
-        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {_of('r', ORDER_COLUMN)} DESC) = 1"
+        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY r.{quote(ORDER_COLUMN)} DESC) = 1"
         f") AS s ON {matching} "
         f"WHEN MATCHED AND ({old} IS NULL OR {old} <= {new}) THEN UPDATE SET {updates} "
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(map(quote, names))}) "
-        f"VALUES ({', '.join(_of('s', name) for name in names)})"
+        f"VALUES ({', '.join(f's.{quote(name)}' for name in names)})"
     )
 
 
 def staged_values(output: Sequence[Field]) -> list[Filled]:
     """Each loaded column, and the expression for its value in a staging table called `r`, in the target's type."""
-    return [(f.target, f.type.merge.format(c=_of("r", f.target))) for f in output]
+    return [(f.target, f.type.merge.format(c=f"r.{quote(f.target)}")) for f in output]
 
 
 def delete_older(target: TargetName, fence: int) -> str:
@@ -266,7 +273,3 @@ def key_is_one_of(key: Sequence[Field], values: Iterable[Sequence[str]]) -> str:
 
 def _names(fields: Iterable[Field]) -> str:
     return ", ".join(quote(field.target) for field in fields)
-
-
-def _of(alias: str, name: str) -> str:
-    return f"{alias}.{quote(name)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
@@ -14,6 +15,9 @@ from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.table import KnownTarget
+
+if TYPE_CHECKING:
+    from pgsnow.sync.runtime.owner import Settled
 
 
 @dataclass(slots=True)
@@ -28,6 +32,8 @@ class ClaimedTable:
     because: str | None = None
     """Why everything must be read, though the run may have begun to read changes: the target was created, or is not as
     it was after the last load. The ledger has no checkpoint of the table any more."""
+    take_over: bool = False
+    """A person requested that the target belongs to this table from now on."""
 
     def advance(self, checkpoint: Checkpoint, source: SourceDefinition | None = None) -> None:
         """Move the checkpoint to what Snowflake has committed, and store the source's definition (None: keep the
@@ -100,6 +106,30 @@ class ClaimedTable:
         if why != self.claim.unverified:
             self.ledger.checkpoints.doubt(self.claim, why)
             self.claim = replace(self.claim, unverified=why)
+
+    def owner_of(self, target: str, comment: str) -> Settled | None:
+        """The comment that the target must get, so that it names this table as its owner; None: this is the claim of a
+        chunk, whose backfill has written it, or no place is recorded yet. Raises NotTheOwner."""
+        from pgsnow.sync.runtime.owner import settle_owner  # rare
+
+        settled = settle_owner(self.claim, target, comment, take_over=self.take_over)
+        return settled if self.claim.chunk is None else None
+
+    def mark_of(self, target: str) -> str:
+        """The mark of a target that is created now."""
+        from pgsnow.sync.runtime.owner import settle_owner  # rare
+
+        settled = settle_owner(self.claim, target, "", take_over=True)
+        return settled.mark if settled else ""
+
+    def remember_mark(self, mark: str) -> None:
+        """Record that the target names this table as its owner."""
+        if self.claim.chunk is not None or not self.claim.places:
+            return
+        here, *before = self.claim.places
+        places = ({**here, "mark": mark}, *before)
+        self.ledger.checkpoints.remember_places(self.claim, places)
+        self.claim = replace(self.claim, places=places)
 
     def check_fence(self, newest: int) -> None:
         """Raises LedgerOutdated if the target has a row with a later fence (`newest`) than any that the ledger has

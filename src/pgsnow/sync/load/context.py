@@ -89,9 +89,11 @@ class LoadContext:
             self.remove_duplicates()
 
     def remove_duplicates(self) -> int:
-        """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing."""
+        """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing,
+        NotTheOwner."""
         from pgsnow.snowflake.load.duplicates import remove_surplus, removed  # rare
 
+        self.session.do(self.target.look)
         count = self.session.do(lambda session: remove_surplus(session, self.plan))
         if count:
             self.table.add_rows(None if self.session.failed else -count)
@@ -107,6 +109,6 @@ class LoadContext:
                 self.recorder.tell(done.event)
             phases.append(done)
         result, rows = result_of(phases), self.table.rows
-        # An attempt that failed may have added rows, too. (For a shadow table, nobody asks for the number.)
+        # An attempt that failed may have added rows, too. (For a shadow table, the number is not needed.)
         self.table.rows = None if rows is None or self.session.failed else rows + result.inserted
         return result

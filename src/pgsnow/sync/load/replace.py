@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
-from pgsnow.model.counted import counted
+from pgsnow.model.sentences import counted
 from pgsnow.snowflake.load.replace import (
     append_steps,
     create_step,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pgsnow.model.batch import LoadBatch, LoadResult
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import TargetMissing
+from pgsnow.model.sentences import counted
 from pgsnow.snowflake.load.direct_copy import delete_attempts
 from pgsnow.snowflake.load.replace import foreign_columns
 from pgsnow.snowflake.load.shadow_table import put_in_place, shadow_table

@@ -7,7 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgsnow.model.config.options import SchemaChanges
-from pgsnow.model.errors import LeaseLost, TargetMissing
+from pgsnow.model.errors import (
+    LeaseLost,
+    TargetAccessDenied,
+    TargetConflict,
+    TargetMissing,
+    TargetQueryFailed,
+)
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import KnownTarget, TargetName, TargetState
@@ -32,6 +38,10 @@ from pgsnow.sync.runtime.recorder import Recorder
 
 RECREATED = "the target was gone"
 REPAIRED = "everything is read again, and rows that the source does not have are deleted"
+UNMARKED = (
+    "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
+    " the role): {why}"
+)
 
 
 class TargetGone(LeaseLost):
@@ -96,18 +106,44 @@ class Target:
         """Like `make_fit`, but within an action that has a session already."""
         if self._look(session, relaxed=relaxed):
             return
+        if self._state is None:
+            self._shape = replace(self._shape, comment=self._table.mark_of(str(self._plan.target)))
         if self._manual:
-            required = TargetInspector(session).required(self._plan, relaxed=relaxed)
+            inspector, mark = TargetInspector(session), self._shape.comment
+            required = inspector.required(self._plan, relaxed=relaxed, mark=mark)
             self._require_approval(required.statements)
         if self._state is None:
             self._create(session)
-        there = self._described(session)
-        columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
+        try:
+            there = self._described(session)
+            columns, events = make_fit(session, self._shape, there, relaxed=relaxed)
+        except TargetConflict:
+            self.forget_columns()  # the next run looks at the target before it stages rows
+            raise
         create_stage(session, self._plan.target)
         self._recorder.events.extend(events)
         if columns != self.columns:
             self._table.remember_target(columns, self._state.created_on if self._state else None)
             self.columns = columns
+
+    def look(self, session: Session) -> None:
+        """Look up what the target is now, if that has not been done in this run. Raises NotTheOwner."""
+        self._look(session)
+
+    def _settle_owner(self, session: Session, state: TargetState) -> None:
+        """Make sure that the target belongs to this table, and that its comment says so. Raises NotTheOwner."""
+        target = self._plan.target
+        settled = self._table.owner_of(str(target), state.comment)
+        if settled is None:
+            return
+        if settled.comment != state.comment:
+            try:
+                session.execute(sql.set_comment(target, settled.comment))
+            except (TargetAccessDenied, TargetQueryFailed) as denied:
+                self._recorder.events.append(UNMARKED.format(target=target, why=denied))
+                return
+            self._recorder.events.extend([settled.event] if settled.event else [])
+        self._table.remember_mark(settled.mark)
 
     def begin_again(self, because: str, *, doubt: bool) -> None:
         """Delete the checkpoint, because the target does not have the rows that were loaded; everything is read again.
@@ -133,12 +169,15 @@ class Target:
         self.begin_again("the shadow table was gone", doubt=False)
 
     def _look(self, session: Session, *, relaxed: bool = False) -> bool:
-        """True if the target is there and its cached columns suffice. Once a run, look up what it is now, and compare
-        that with what is remembered of it."""
+        """True if the target is there and its cached columns suffice. Once a run, look up what it is now, and whose,
+        and compare that with what is remembered of it. Raises NotTheOwner."""
         table, known = self._table, self._table.claim.target
         if not self._looked:
             self._state = state = target_state(session, self._plan.target)
             if state is not None:
+                mark = table.claim.places[0].get("mark") if table.claim.places else None
+                if not (mark and mark in state.comment):
+                    self._settle_owner(session, state)  # rare
                 if known.created_on != state.created_on or table.rows not in (None, state.rows):
                     state = self._compare(session, state, replace(known, rows=table.rows))
                 table.rows = state.rows
@@ -174,6 +213,8 @@ class Target:
         with self._table.creating():
             created = create(session, self._shape)
         self._state = target_state(session, self._plan.target)
+        if self._state is not None:
+            self._settle_owner(session, self._state)  # another session may have created it
         self._table.rows = 0 if created else None
         if created:
             self._recorder.events.append(f"created table {self._plan.target}")

@@ -14,7 +14,7 @@ from pgsnow.model.errors import ShuttingDown
 from pgsnow.model.plan import TablePlan
 from pgsnow.sync.pipeline.parquet import PartWriter
 from pgsnow.sync.pipeline.rejected_rows import RejectedRows
-from pgsnow.sync.pipeline.spool import Spool
+from pgsnow.sync.pipeline.spool import Spool, spool_error
 from pgsnow.sync.runtime.recorder import Recorder
 
 ODD = re.compile(r"[^A-Za-z0-9.-]|(?<=-)-")
@@ -122,7 +122,10 @@ class LoadBatchWriter:
             )
         rows = self._rejected.filter_rows(page)
         with self._recorder.timed("write"):
-            writer.write(rows)
+            try:
+                writer.write(rows)
+            except OSError as error:
+                raise spool_error(error, writer.folder) from error
         if self._uploads is not None:
             self._uploads.send(self._name, writer.take_finished())
         self._recorder.tell("page", rows=rows.num_rows, size=int(rows.nbytes))
@@ -130,7 +133,10 @@ class LoadBatchWriter:
     def _complete(self, writer: PartWriter) -> Iterator[LoadBatch]:
         """The finished batch; its part files are removed when the caller continues."""
         with self._recorder.timed("write"):
-            parts = writer.finish()
+            try:
+                parts = writer.finish()
+            except OSError as error:
+                raise spool_error(error, writer.folder) from error
         if self._uploads is not None:
             self._uploads.arrive(self._name)
         batch = LoadBatch(self._name, self._fence, parts, self._first_row)
@@ -139,7 +145,7 @@ class LoadBatchWriter:
         self._recorder.tell("written", rows=batch.rows, size=batch.size)
         yield batch
         for part in batch.parts:
-            part.path.unlink()
+            part.path.unlink(missing_ok=True)
 
     def _new_writer(self) -> PartWriter:
         self._name = batch_name(self._plan, self._fence, self._batch_number)

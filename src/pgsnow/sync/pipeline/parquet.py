@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,7 +56,7 @@ class PartWriter:
         first_row: int = 0,
         hashed: bool = False,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._first_row = first_row
         self._hashed = [field.target for field in output] if hashed else None
         self._schema = parquet_schema(output, hashed=hashed)
@@ -103,7 +105,8 @@ class PartWriter:
         """Close what is open; the folder's owner removes the files. Idempotent."""
         self._buffered.clear()
         if self._writer is not None:
-            self._writer.close()
+            with contextlib.suppress(OSError):  # the disk is full
+                self._writer.close()
             self._writer = None
 
     def _write_row_group(self) -> None:
@@ -120,8 +123,10 @@ class PartWriter:
             self._close_part()
 
     def _open_part(self) -> pq.ParquetWriter:
-        self._path = self._folder / f"part-{len(self._parts):04d}.parquet"
+        self._path = self.folder / f"part-{len(self._parts):04d}.parquet"
         self._part_rows = 0
+        # Whatever is at the path already is not ours, and is not written to.
+        os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         # The default (a dictionary for every column) costs time and space on high-cardinality ones.
         self._writer = pq.ParquetWriter(
             self._path,

@@ -13,9 +13,9 @@ import pyarrow as pa
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import BadColumn, Page, Rejected
-from pgsnow.model.counted import counted, were
 from pgsnow.model.errors import TooManyRejected
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.sentences import counted, were
 from pgsnow.model.types.overflow import Overflow
 from pgsnow.postgres.convert.convert import keyless_row
 from pgsnow.postgres.read.by_key import payloads

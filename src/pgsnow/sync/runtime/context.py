@@ -61,15 +61,18 @@ class RunOptions:
     leave_chunks: bool = False
     """Begin and finish backfills, but leave their chunks to other processes."""
 
+    take_over: bool = False
+    """A full refresh of targets that belong to another configuration until now."""
+
     @property
     def refresh(self) -> bool:
         """True if everything must be read."""
-        return self.full_refresh or self.resync or self.reread
+        return self.full_refresh or self.resync or self.reread or self.take_over
 
     @property
     def deletes(self) -> bool:
         """True if target rows that the source no longer has must be deleted."""
-        return self.full_refresh or self.resync
+        return self.full_refresh or self.resync or self.take_over
 
 
 @dataclass(frozen=True, slots=True)

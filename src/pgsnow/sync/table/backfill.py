@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts, layout_of
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.sync_config import LateRows, TableMode
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import LeaseLost
+from pgsnow.model.sentences import counted
 from pgsnow.postgres.read.chunk_reader import BackfillPlan, plan_backfill
 from pgsnow.postgres.read.last_watermark import largest
 from pgsnow.sync.load.choose import BackfillFacts, LoadFacts

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Backfill, Chunk, ChunkCounts
-from pgsnow.model.counted import counted, were
 from pgsnow.model.errors import LeaseLost, ShuttingDown, TooManyRejected
+from pgsnow.model.sentences import counted, were
 from pgsnow.sync.load.target import TargetGone
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.sync.table.context import RunContext

@@ -141,7 +141,7 @@ def open_run(
     """
     begin_import()  # the connector takes longest to import, and is not needed while Postgres executes the query
     plan, recorder, claim = found.plan, found.recorder, found.claim
-    table = ClaimedTable(engine.ledger, claim, claim.target.rows)
+    table = ClaimedTable(engine.ledger, claim, claim.target.rows, take_over=options.take_over)
     destination = destination_of(engine, plan, table, recorder)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:

@@ -19,8 +19,6 @@ from pgsnow.postgres.sql import text_of_value
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_keys import load_keys
 
-SELECTING = ("where", "transform")
-"""Keys of a table's configuration that decide which of its rows are loaded."""
 MOST_KEYS = 100_000
 """Above this many rows, everything is read instead."""
 PLAIN_KEYS = frozenset({"int2", "int4", "int8", "text", "varchar", "uuid"})
@@ -39,7 +37,7 @@ def follow_history(run: RunContext) -> RunContext:
         return begin_repair(run, why)
     known = run.claim.checkpoint_fence
     if run.restarted and known is not None and (newest := run.destination.newest_fence()) > known:
-        run.table.check_fence(newest)
+        run.table.check_fence(newest + 1)  # a lost run may have had the fence of this one
         run = _reread(run, LEDGER_WENT_BACK, FENCE, known) or begin_repair(run, LEDGER_WENT_BACK)
     if run.probe is not None and run.probe.kept_until is not None and why is None and run.because is None:
         return _reread_newest(run, run.probe.kept_until)
@@ -54,7 +52,11 @@ def _doubt_other_rows(run: RunContext) -> None:
     changed = changed_keys(dict(known.config_fingerprint), config_fingerprint(plan.as_written))
     if "transform" in changed and run.rejected.confidential is not None:
         run.rejected.confidential.rewrite(run.ledger.rejected_rows, run.claim)
-    rules = [f"`{key}`" for key in changed if key in SELECTING]
+    drops = {
+        "where": plan.config.where,
+        "transform": plan.config.transform and plan.config.transform.function,
+    }
+    rules = [f"`{key}`" for key in changed if drops.get(key)]
     if rules and known.target == str(plan.target):
         when = run.horizon.taken_at[:16].replace("T", " ")
         run.table.doubt(
@@ -67,7 +69,7 @@ def _doubt_other_rows(run: RunContext) -> None:
 def begin_repair(run: RunContext, why: str) -> RunContext:
     """The run that reads everything for this reason. The ledger and the report say so first: the doubt ends with the
     repair, or when a verify has passed. Raises LedgerOutdated."""
-    run.table.check_fence(run.destination.newest_fence())
+    run.table.check_fence(run.destination.newest_fence() + 1)
     run.recorder.events.append(
         f"{why}: everything is read again, and rows that the source does not have are deleted"
     )
@@ -105,6 +107,7 @@ def _reread(run: RunContext, why: str, column: MetadataColumn, value: Any) -> Ru
     if len(keys) > MOST_KEYS:
         return None
     if keys:
+        run.destination.prepare()
         _doubt(run, why)
         names = run.plan.pk
         wanted = [dict(zip(names, map(text_of_value, key), strict=True)) for key in keys]

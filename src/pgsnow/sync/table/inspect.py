@@ -53,6 +53,8 @@ class Inspector:
     context: EngineContext
     connections: Connections
     recorders: Mapping[str, Recorder]
+    take_over: bool = False
+    """A person requested that the tables belong to this configuration from now on."""
 
     def take_horizon(self, claims: Sequence[Claim]) -> tuple[Horizon, dict[str, str | None]]:
         """The horizon, taken before any snapshot of this tick, and the catalog fingerprint of each table (None: the
@@ -80,6 +82,18 @@ class Inspector:
             recorder.tell("started")
         if claim.unreadable is not None:
             raise claim.unreadable
+        here = {
+            "database": horizon.database,
+            "oid": horizon.position.database if horizon.position else 0,
+            "system": horizon.identity.system_identifier,
+            "timeline": horizon.identity.timeline,
+            "account": self.context.settings.snowflake.account,
+            "target": recorder.target,
+        }
+        if not claim.places or not here.items() <= claim.places[0].items():
+            from pgsnow.sync.runtime.owner import settle_place  # rare
+
+            claim = settle_place(self.context, claim, here, recorder, take_over=self.take_over)
         stored = claim.stored_definition
         with self.connections.one() as conn:
             with recorder.timed("plan"):

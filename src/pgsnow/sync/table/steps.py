@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.table_config import TableMode
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.sentences import counted
 from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.load.destination import PreparedTarget
 from pgsnow.sync.load.loader import Complete
@@ -127,7 +127,9 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         )
         return
     if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
-        run.recorder.events.append(f"deleted {counted(deleted, 'row')} gone from the source")
+        run.recorder.events.append(
+            f"deleted {counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
+        )
     run.table.doubt(None)
 
 

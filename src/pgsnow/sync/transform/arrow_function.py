@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgsnow.model.counted import counted
 from pgsnow.model.errors import TransformFailed
+from pgsnow.model.sentences import counted
 from pgsnow.model.types.mapping import TEXT_LIMIT, Field
 from pgsnow.sync.transform.coerce import CoercionError, check_json, is_json, shortest
 from pgsnow.sync.transform.function import Function

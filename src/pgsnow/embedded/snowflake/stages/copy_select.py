@@ -10,6 +10,7 @@ from sqlglot import exp
 from pgsnow.embedded.snowflake.hooks.cursor import rewrite_tree
 from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
 
+SCAN_TIME = "METADATA$START_SCAN_TIME"
 NOT_SUPPORTED = (2065, "42601")
 MAY_BE_SELECTED = (
     exp.JSONExtract,
@@ -21,7 +22,6 @@ MAY_BE_SELECTED = (
     exp.DataTypeParam,
     exp.ParseJSON,
     exp.ConvertTimezone,
-    exp.CurrentTimestamp,
     exp.Literal,
     exp.Null,
 )
@@ -30,10 +30,10 @@ MAY_BE_SELECTED = (
 def copy_transformed() -> None:
     """Stock: accepts a column only with a cast and a plain name, but accepts any SELECT.
 
-    Here: columns of the file (`$1:"name"`), casts, PARSE_JSON of one argument, CONVERT_TIMEZONE, CURRENT_TIMESTAMP
-    and constants, from a stage. The real service accepts some more functions, and rejects all others too (Snowflake
-    docs, "Transform data during a load"). A column that the file does not have is an error here, and NULL on the real
-    service.
+    Here: columns of the file (`$1:"name"`), casts, PARSE_JSON of one argument, CONVERT_TIMEZONE,
+    METADATA$START_SCAN_TIME and constants, from a stage. The real service accepts some more functions, and rejects all
+    others too (Snowflake docs, "Transform data during a load"). A column that the file does not have is an error here,
+    and NULL on the real service.
     """
     rewrite_tree(lambda _, node: _of_the_file(node))
 
@@ -59,7 +59,13 @@ def _of_the_file(node: exp.Expression) -> exp.Expression:
     ):
         (key,) = node.expression.find_all(exp.JSONPathKey)
         return exp.column(exp.to_identifier(key.this, quoted=True))
+    if _is_scan_time(node) and node.find_ancestor(exp.Copy):
+        return exp.CurrentTimestamp()
     return node
+
+
+def _is_scan_time(node: Any) -> bool:
+    return isinstance(node, exp.Column) and node.name.upper() == SCAN_TIME
 
 
 def _check(select: Any) -> None:
@@ -68,7 +74,7 @@ def _check(select: Any) -> None:
         type(part).__name__
         for column in select.expressions
         for part in column.walk()
-        if not isinstance(part, MAY_BE_SELECTED)
+        if not (isinstance(part, MAY_BE_SELECTED) or _is_scan_time(part) or _is_scan_time(part.parent))
         or (isinstance(part, exp.ParseJSON) and part.args.get("expression") is not None)
     ]
     if clauses or unknown:
