@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.batch import LoadBatch
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.merge import merge_steps
-from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.statement import Step
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 
@@ -29,8 +29,11 @@ class MergeLoader:
     def merge(self, batch: LoadBatch) -> Loaded | TargetRecreated:
         """Like `load`, for a batch that is already recorded as open."""
         load, recreated = self.context, False
+        first = [self._steps(batch)]
         try:
-            result = load.session.do(lambda session: self._attempt(session, batch))
+            result = load.session.do(
+                lambda session: load.run(session, first.pop() if first else self._steps(batch))
+            )
         except TargetQueryFailed as refused:
             if self.shadow is not None:
                 if isinstance(refused, TargetMissing):
@@ -43,7 +46,7 @@ class MergeLoader:
             if not recreated and load.target.columns == before and not isinstance(refused, TargetMissing):
                 load.target.forget_columns()
                 raise
-            result = load.session.do(lambda session: self._attempt(session, batch))
+            result = load.session.do(lambda session: load.run(session, self._steps(batch)))
         load.recorder.loaded(batch, result)
         if self.shadow is None:
             load.check_counts(result, batch.rows)
@@ -52,12 +55,11 @@ class MergeLoader:
     def finish(self) -> Complete:
         return Complete()
 
-    def _attempt(self, session: Session, batch: LoadBatch) -> LoadResult:
+    def _steps(self, batch: LoadBatch) -> tuple[Step, ...]:
         """The first attempt leaves out files that are already in the stage; later attempts upload all files."""
         load, plan = self.context, self.context.plan
-        steps = merge_steps(
+        return merge_steps(
             plan.target, plan.output, plan.key, batch,
             method=load.method(batch.rows, batch.size), audited=load.audited, stage=load.stage,
             parts=load.missing_parts(batch), into=self.shadow,
         )  # fmt: skip
-        return load.run(session, steps)
