@@ -445,7 +445,7 @@ class LedgerConformance:
         claim = take(ann)
         begun = ann.backfills.begin(claim, "a", checkpoint(100), BLOCKS, prunes=False, reason="first read")
         taken = claim_and_load_chunk(ann)
-        ann.checkpoints.open_batch(taken.claim, "left")
+        ann.checkpoints.open_batch(taken.claim, "users/7-0")
         if ended_by == "advance":
             ann.checkpoints.advance(claim, checkpoint(101))
         elif ended_by == "advance_idle":
@@ -454,7 +454,7 @@ class LedgerConformance:
             ann.checkpoints.forget(claim if ended_by == "forget" else taken.claim)
         else:
             anew = ann.backfills.begin(
-                claim, "b", checkpoint(102), BLOCKS[:1], prunes=False, reason="first read"
+                claim, "b", checkpoint(102), (Blocks(0, None),), prunes=False, reason="first read"
             )
             assert ann.backfills.current(claim) == anew
             assert anew.fence > max(begun.fence, *taken.chunk.fences)
@@ -467,7 +467,7 @@ class LedgerConformance:
             ann.backfills.finish_chunk(taken.claim, taken.chunk)
         ann.leases.renew([taken.claim])
         ann.leases.release([claim, taken.claim])
-        assert take(ann).open_batches == ("left",)
+        assert take(ann).open_batches == ("users/7-0",)
 
     # --- chunks ---
 
@@ -518,16 +518,16 @@ class LedgerConformance:
     ) -> None:
         filled(bob)
         old = claim_and_load_chunk(ann)
-        ann.checkpoints.open_batch(old.claim, "b1")
+        ann.checkpoints.open_batch(old.claim, "users/1-0")
         crew.kill(ann)
         assert bob.backfills.counts(USERS) == ChunkCounts(2, 0, 0)
         new = claim_and_load_chunk(bob)
-        assert (new.chunk.number, new.chunk.attempts, new.claim.open_batches) == (0, 2, ("b1",))
+        assert (new.chunk.number, new.chunk.attempts, new.claim.open_batches) == (0, 2, ("users/1-0",))
         for write in (
             lambda: ann.backfills.finish_chunk(old.claim, old.chunk),
             lambda: ann.checkpoints.forget(old.claim),
             lambda: ann.checkpoints.open_batch(old.claim, "b"),
-            lambda: ann.checkpoints.close_batches(old.claim, ["b1"]),
+            lambda: ann.checkpoints.close_batches(old.claim, ["users/1-0"]),
             lambda: ann.checkpoints.remember_target(old.claim, {"ID": "NUMBER"}),
             lambda: ann.rejected_rows.add(old.claim, [Rejected({"id": "1"}, "bad")]),
             lambda: ann.rejected_rows.resolve(old.claim, [{"id": "1"}]),
@@ -560,16 +560,16 @@ class LedgerConformance:
     def test_what_chunks_have_left_may_be_swept_by_the_tables_run(self, ann: Ledger) -> None:
         claim, _ = filled(ann)
         taken = claim_and_load_chunk(ann)
-        ann.checkpoints.open_batch(taken.claim, "b1")
-        ann.checkpoints.open_batch(taken.claim, "b2")
+        ann.checkpoints.open_batch(taken.claim, "users/1-0")
+        ann.checkpoints.open_batch(taken.claim, "users/1-1")
         ann.backfills.finish_chunk(taken.claim, taken.chunk)
         known = ann.backfills.current(claim)
         assert known is not None
-        assert [chunk.open_batches for chunk in known.chunks] == [("b1", "b2"), ()]
-        ann.checkpoints.close_batches(claim, ["b1"])
+        assert [chunk.open_batches for chunk in known.chunks] == [("users/1-0", "users/1-1"), ()]
+        ann.checkpoints.close_batches(claim, ["users/1-0"])
         ann.checkpoints.advance(claim, checkpoint(101))
         ann.leases.release([claim, taken.claim])
-        assert take(ann).open_batches == ("b2",)
+        assert take(ann).open_batches == ("users/1-1",)
 
     def test_closing_gives_back_chunks(self, crew: Crew, ann: Ledger) -> None:
         filled(ann)
@@ -581,10 +581,10 @@ class LedgerConformance:
     def test_a_chunk_may_be_told_done_twice_and_swept_afterwards(self, ann: Ledger) -> None:
         filled(ann)
         taken = claim_and_load_chunk(ann)
-        ann.checkpoints.open_batch(taken.claim, "b1")
+        ann.checkpoints.open_batch(taken.claim, "users/1-0")
         counts = ann.backfills.finish_chunk(taken.claim, taken.chunk)
         assert ann.backfills.finish_chunk(taken.claim, taken.chunk) == counts == ChunkCounts(2, 1, 0)
-        ann.checkpoints.close_batches(taken.claim, ["b1"])
+        ann.checkpoints.close_batches(taken.claim, ["users/1-0"])
         ann.leases.release([taken.claim])
 
     def test_what_may_be_written_under_a_chunk(self, ann: Ledger) -> None:

@@ -167,14 +167,14 @@ def test_a_cut_connection_is_opened_again_and_the_statement_repeated(crew: Postg
     claim = take(worker)
     for act in (
         lambda: worker.checkpoints.advance(claim, checkpoint(x=5)),
-        lambda: worker.checkpoints.open_batch(claim, "b1"),
+        lambda: worker.checkpoints.open_batch(claim, "users/1-0"),
         lambda: worker.run_log.finish([(claim, report(claim, rows_inserted=1))]),
         lambda: worker.run_log.watermarks(),
         lambda: worker.leases.release([claim]),
     ):
         crew.kill(worker)
         act()
-    assert take(worker).open_batches == ("b1",)
+    assert take(worker).open_batches == ("users/1-0",)
 
 
 def test_a_server_that_does_not_come_back_is_reported_as_unavailable(crew: PostgresCrew) -> None:
