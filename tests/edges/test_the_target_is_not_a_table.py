@@ -64,11 +64,11 @@ def test_a_view_as_target_of_a_table_that_is_replaced_as_a_whole_is_told_first_t
         world.snowflake("alter table analytics.users rename to analytics.base")
         world.snowflake("create view analytics.users as select * from analytics.base")
         world.sql("delete from users where id > 10")
-        for staged in (1, 0):
+        for _ in range(2):
             before = world.emulator.noted()
             assert engine.tick(["public.users"]).tables[0].error_type == "TargetConflict"
             sent = world.emulator.statements_since(before)
-            assert sum(text.startswith("PUT") for text in sent) == staged
+            assert not any(text.startswith("PUT") for text in sent)
 
 
 @pytest.mark.parametrize(
