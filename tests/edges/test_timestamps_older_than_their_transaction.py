@@ -20,7 +20,7 @@ from pgsnow.model.report import Status, TableReport
 from tests.world import MemoryWorld
 
 Session = psycopg.Connection[tuple[Any, ...]]
-LATE = "from before their transaction began"
+LATE = "transaction began, so it cannot be trusted"
 AGAIN = "are read again"
 AT_ONCE = 0.000001
 STAMPED = """insert into users (id, name, updated_at)

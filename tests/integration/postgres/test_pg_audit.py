@@ -25,7 +25,7 @@ def test_a_backdated_row_is_missed_and_the_next_audit_brings_it_in(table: Lab, f
     follower.plan = table.plan(audit_every=0.000001)
     assert 100 in follower.tick()
     assert follower.finding is not None
-    assert follower.finding.startswith("1 rows have a updated_at")
+    assert follower.finding.startswith("1 row has a updated_at from before its transaction began")
     assert follower.checkpoint is not None
     assert follower.checkpoint.mode is ReadMode.XMIN
 

@@ -83,10 +83,12 @@ def test_readers_see_the_content_before_or_the_one_after_whatever_breaks_off(in_
     live = in_snowflake
     with read_all_the_time(live) as seen:
         for phase, nth in (("chunk", 2), ("put", 1), ("copied", 1), ("replaced", 1)):
-            broken = tick(live, RaiseAt(phase, RuntimeError("cut"), nth=nth), resync=phase == "chunk")
+            broken = tick(
+                live, RaiseAt(phase, RuntimeError("cut"), nth=nth), resync=phase == "chunk", requested=True
+            )
             assert broken.status is Status.ERROR, (phase, broken)
             assert beside(live) == 1
-        last = tick(live)
+        last = tick(live, requested=True)
     assert last.status is Status.OK
     assert seen == {(900, 2700), (990, 990)}
     live.assert_equal()

@@ -187,10 +187,12 @@ def audit_if_due(
     result = audit(conn, plan, checkpoint)
     column, finding = plan.watermark_column.name, None
     if result.late_rows:
-        rows = "1 row has" if result.late_rows == 1 else f"{result.late_rows} rows have"
+        one = result.late_rows == 1
+        rows, whose = ("1 row has", "its") if one else (f"{result.late_rows} rows have", "their")
         finding = (
-            f"{rows} a {column} from before their transaction began, so it cannot"
-            " be trusted; they are read now, and the table is read by transaction id (xmin) from here on"
+            f"{rows} a {column} from before {whose} transaction began, so it cannot"
+            f" be trusted; {'it is' if one else 'they are'} read now, and the table is read by transaction id"
+            " (xmin) from here on"
         )
     elif result.doubtful_rows:
         rows = "1 row is" if result.doubtful_rows == 1 else f"{result.doubtful_rows} rows are"
