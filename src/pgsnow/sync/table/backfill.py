@@ -49,11 +49,13 @@ def backfill(run: RunContext) -> BackfillDone | ChunksRemain | None:
     )
     if start is None or len(start.chunks) == 1:
         return None
-    # First: if the target must be created, or is not as it was, the loaded chunks are lost.
-    if not run.destination.prepare().created:
+    known = run.ledger.backfills.current(run.claim)
+    if run.destination.prepare().created:  # or it is not as it was: the loaded chunks are lost
+        run.destination.batches.inherit(left_behind(known.done) if known else ())
+        known = None
+    else:
         run.table.check_fence(run.destination.newest_fence())
     run.table.because = None
-    known = run.ledger.backfills.current(run.claim)
     work = resume(run, start, known) or begin(run, start, prunes=must_prune(run, start, known))
     run.recorder.full_read = work.reason
     try:
