@@ -26,6 +26,8 @@ WENT_BACK = frozenset(
     {LEDGER_WENT_BACK, OTHER_SERVER, OTHER_TIMELINE, OTHER_DATABASE, LOG_WENT_BACK, XIDS_WENT_BACK, UNPROVEN}
 )
 """Reasons for a full read after which the target may hold rows, or versions of rows, that the source does not have."""
+SELECTION = "the selection of rows was changed"
+"""A doubt about the target begins with this if rows in it were selected by an earlier configuration."""
 
 
 class ReadMode(StrEnum):

@@ -16,7 +16,7 @@ import psycopg
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
-from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode
+from pgsnow.model.checkpoint import SELECTION, Checkpoint, Horizon, ReadMode
 from pgsnow.model.errors import LeaseLost
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
@@ -97,10 +97,12 @@ class RunContext:
 
     @property
     def prunes(self) -> bool:
-        """True if target rows that a full read does not find are deleted: also while it is doubtful what it has."""
+        """True if target rows that a full read does not find are deleted: also while it is doubtful what it has, except
+        for rows that were selected by an earlier rule, which only a person has deleted."""
         if self.backfill is not None and self.backfill.prunes:
             return True
-        if self.table.claim.unverified is not None and not self.plan.whole:
+        doubt = self.table.claim.unverified
+        if doubt is not None and not doubt.startswith(SELECTION) and not self.plan.whole:
             return True
         return self.options.deletes or (self.drift.prune and not self.plan.whole)
 

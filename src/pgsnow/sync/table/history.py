@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from pgsnow.model.checkpoint import LEDGER_WENT_BACK, UNPROVEN, WENT_BACK
+from pgsnow.model.checkpoint import LEDGER_WENT_BACK, SELECTION, UNPROVEN, WENT_BACK
 from pgsnow.model.config.fingerprint import changed_keys, config_fingerprint
 from pgsnow.model.metadata_columns import FENCE, MetadataColumn
 from pgsnow.postgres.sql import text_of_value
@@ -57,11 +57,15 @@ def _doubt_other_rows(run: RunContext) -> None:
         "transform": plan.config.transform and plan.config.transform.function,
     }
     rules = [f"`{key}`" for key in changed if drops.get(key)]
-    if rules and known.target == str(plan.target):
+    if (
+        rules
+        and known.target == str(plan.target)
+        and (run.claim.unverified or SELECTION).startswith(SELECTION)
+    ):
         when = run.horizon.taken_at[:16].replace("T", " ")
         run.table.doubt(
-            f"{' and '.join(rules)} changed ({when} UTC): rows that are not selected any more may be in the target,"
-            f" until pgsnow run --select {plan.config.name} --full-refresh deletes them or pgsnow verify finds none"
+            f"{SELECTION} ({' and '.join(rules)}, {when} UTC): rows that are not selected any more may be in the"
+            f" target, until pgsnow run --select {plan.config.name} --full-refresh deletes them or pgsnow verify finds none"
         )
         run.recorder.events.append(run.claim.unverified or "")
 
