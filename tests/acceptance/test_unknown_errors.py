@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from celery import Celery
@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 from pgsnow.cli.invocation import Invocation
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from pgsnow.integrations.celery import TASK_NAME, engine_task, install
+from pgsnow.integrations.config_source import ConfigSource
 from pgsnow.integrations.fastapi import status_router
 from pgsnow.ledger.run_log import RunLog
 from pgsnow.sync.engine import Engine
@@ -157,8 +158,8 @@ def test_the_task_s_result_and_log_show_neither(
 ) -> None:
     leak = Leak(leaky.env["POSTGRES_DSN"])
 
-    def engine(config: Any, settings: Any) -> Engine:
-        return Engine(config, settings, observer=leak.at_start)
+    def engine(source: ConfigSource) -> Engine:
+        return Engine(source.config(), source.settings(), observer=leak.at_start)
 
     monkeypatch.setattr(engine_task, "_make_engine", engine)
     if whole:
