@@ -37,8 +37,8 @@ def test_a_cold_copy_is_put_back(shop: Shop, other_shop: Shop, own_server: OwnSe
         assert any("everything is read again" in event for event in report.events), report.events
     shop.assert_equal()
     for report in other_shop.tick().values():
-        assert report.full_read is None
-        assert [e for e in report.events if "and 3 were deleted" in e], report
+        # By the newest rows alone, or by all if the lost runs were within a second, so that their fences came again.
+        assert [e for e in report.events if "and 3 were deleted" in e or "deleted 3 rows" in e], report
     other_shop.assert_equal()
     shop.update(20, name="later")
     assert {report.full_read for report in shop.tick().values()} == {None}

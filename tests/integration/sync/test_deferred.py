@@ -109,8 +109,8 @@ def lose_what_waits(world: World) -> None:
 
 def test_between_two_loads_nothing_is_sent_that_needs_a_warehouse(deferring: World) -> None:
     """Busy ticks put files (through a bucket Snowflake is not even logged in to), idle ones do nothing; verify
-    says how many rows wait; the load is one MERGE, and the newest version of each row wins. Because several versions of
-    a row wait, the MERGE changes fewer rows than it is given, and it is asked whether rows of later runs refused any."""
+    says how many rows wait; the load is one MERGE, and the newest version of each row wins. Because several versions
+    of a row wait, the MERGE changes fewer rows than it is given: it is asked whether rows of later runs refused any."""
     journal = Journal(deferring)
     for name in ("first", "second", "third"):
         change(deferring, name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, Range
-from pgsnow.model.checkpoint import LEDGER_WENT_BACK, Checkpoint
+from pgsnow.model.checkpoint import LEDGER_WENT_BACK, SELECTION, Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
@@ -55,7 +55,9 @@ class ClaimedTable:
     def begin_again(self, created_on: str, because: str, doubt: str | None = None) -> None:
         """As `forget`, because the target, created then, does not have the rows that were loaded. What is remembered of
         it is deleted, too. doubt: why it may hold other rows than its source, until everything has been read; None: it
-        is empty."""
+        is empty. A doubt that is recorded already stays, unless everything may be read without an end of it."""
+        if not (self.claim.unverified or SELECTION).startswith(SELECTION):
+            doubt = None
         self.ledger.checkpoints.forget(self.claim, created_on, doubt)
         self.claim = replace(
             self.claim, checkpoint=None, staged=(), target_columns=None, target=KnownTarget(created_on),
