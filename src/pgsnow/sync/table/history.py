@@ -65,7 +65,8 @@ def _doubt_other_rows(run: RunContext) -> None:
         when = run.horizon.taken_at[:16].replace("T", " ")
         run.table.doubt(
             f"{SELECTION} ({' and '.join(rules)}, {when} UTC): rows that are not selected any more may be in the"
-            f" target, until pgsnow run --select {plan.config.name} --full-refresh deletes them or pgsnow verify finds none"
+            f" target, until pgsnow run --select {plan.config.name} --full-refresh deletes them or pgsnow verify finds"
+            " none"
         )
         run.recorder.events.append(run.claim.unverified or "")
 
