@@ -60,6 +60,19 @@ def test_rows_of_the_old_rule_are_told_until_a_refresh(
     assert run(selecting).events == ()
 
 
+def test_a_person_who_alters_the_target_meanwhile_ends_in_a_repair(selecting: MemoryWorld) -> None:
+    """The target is not as it was loaded, which is more than a doubt about rows: everything is read again, and what is
+    not selected is deleted."""
+    selecting.tables[0]["where"] = "id > 5"
+    run(selecting)
+    rows = selecting.target().rows
+    rows[:] = [row for row in rows if row["ID"] not in (1, 10)]
+    selecting.sql("update users set name = 'new', updated_at = now() where id = 6")
+    assert "rows, but had" in str(run(selecting).full_read)
+    selecting.assert_equal()
+    assert selecting.sql("select unverified from sync_watermarks") == [(None,)]
+
+
 def test_a_change_that_selects_no_other_rows_is_not_told(selecting: MemoryWorld) -> None:
     """`batch_size`, a column that is left out, a rule that is removed: none of them removes rows."""
     selecting.tables[0] |= {"batch_size": 5, "columns": {"exclude": ["profile"]}, "where": None}

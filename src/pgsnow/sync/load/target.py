@@ -98,13 +98,13 @@ class Target:
         known = self.columns is not None and self._shape.suffices(self.columns)
         if known and not relaxed and (self._looked or not loads):
             return False
-        if not self._session.do(lambda session: self._look(session, relaxed=relaxed)):
+        if not self._session.do(lambda session: self.look(session, relaxed=relaxed)):
             self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._reads_all
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""
-        if self._look(session, relaxed=relaxed):
+        if self.look(session, relaxed=relaxed):
             return
         if self._state is None:
             self._shape = replace(self._shape, comment=self._table.mark_of(str(self._plan.target)))
@@ -125,10 +125,6 @@ class Target:
         if columns != self.columns:
             self._table.remember_target(columns, self._state.created_on if self._state else None)
             self.columns = columns
-
-    def look(self, session: Session) -> None:
-        """Look up what the target is now, if that has not been done in this run. Raises NotTheOwner."""
-        self._look(session)
 
     def _settle_owner(self, session: Session, state: TargetState) -> None:
         """Make sure that the target belongs to this table, and that its comment says so. Raises NotTheOwner."""
@@ -168,7 +164,7 @@ class Target:
         self._session.do(lambda session: create_dropped(session, shadow, statement))
         self.begin_again("the shadow table was gone", doubt=False)
 
-    def _look(self, session: Session, *, relaxed: bool = False) -> bool:
+    def look(self, session: Session, *, relaxed: bool = False) -> bool:
         """True if the target is there and its cached columns suffice. Once a run, look up what it is now, and whose,
         and compare that with what is remembered of it. Raises NotTheOwner."""
         table, known = self._table, self._table.claim.target
@@ -232,7 +228,7 @@ class Target:
     def _evolve(self, session: Session, drift: Drift) -> Evolution | None:
         """Renames columns first whose names are reused, and records that in the ledger before the names are reused."""
         target, table = self._plan.target, self._table
-        self._look(session)
+        self.look(session)
         if self._state is None:
             self.fit(session)
             return None
