@@ -26,7 +26,7 @@ from pgsnow.operations.check.source import check_copy, check_source
 from pgsnow.operations.check.stage import check_stages
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.check.target import check_account, check_rights, check_target
-from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.preconditions import ReadyTable
 from pgsnow.postgres.catalog.survey import survey_of
@@ -61,8 +61,11 @@ def run_checks(
         )
     ]
     results.extend(warning("configuration", text, "See docs/configuration.md.") for text in config.warnings)
-    with closing(Source(settings.source)) as source, Ends(source, settings.snowflake, "pgsnow:check") as ends:
-        checked = _Checks(config, settings, ends, results)
+    with (
+        closing(Source(settings.source)) as source,
+        CommandSessions(source, settings.snowflake, "pgsnow:check") as sessions,
+    ):
+        checked = _Checks(config, settings, sessions, results)
         checked.source(source, chosen)
         with failing_as("ledger", results.append):
             results.extend(check_ledger(settings.ledger, config.ledger_schema))
@@ -80,7 +83,7 @@ class _Checks:
 
     config: SyncConfig
     settings: Settings
-    ends: Ends
+    sessions: CommandSessions
     results: list[CheckResult]
     ready: list[ReadyTable] = field(default_factory=list)
     known: Mapping[str, Remembered] = field(default_factory=dict)
@@ -91,7 +94,7 @@ class _Checks:
         """Postgres, then each table."""
         self.known, listing, claims = self._remembered()
         with failing_as("postgres", self.results.append), translating():
-            conn = self.ends.postgres()
+            conn = self.sessions.postgres()
             self.results.extend(check_source(conn, self.settings.source.display))
             self.results.append(check_copy(source))
             horizon, _ = take_horizon(conn, listing)
@@ -101,8 +104,8 @@ class _Checks:
             for table in chosen:
                 with self._failing(table.name, table):
                     found, ready = check_table(
-                        self.ends.postgres(), table, self.settings.snowflake, self.known.get(table.name, Remembered()),
-                        surveyed.get(table.source), horizon,
+                        self.sessions.postgres(), table, self.settings.snowflake,
+                        self.known.get(table.name, Remembered()), surveyed.get(table.source), horizon,
                     )  # fmt: skip
                     self.results.extend(found)
                     self.ready.extend([ready] if ready else [])
@@ -110,22 +113,22 @@ class _Checks:
     def target(self, chosen: Sequence[TableConfig]) -> None:
         """Snowflake, then each target."""
         with failing_as("snowflake", self.results.append):
-            session = self.ends.session()
+            session = self.sessions.session()
             self.results.extend(check_account(session, self.settings.snowflake))
             self.results.extend(check_rights(session, frozenset(each.plan.target for each in self.ready)))
             inspector, rights = TargetInspector(session, self.owners), rights_of(session)
             for each in self.ready:
                 with self._failing(f"target of {each.plan.config.name}", each.plan.config):
-                    inspector.session = self.ends.session()
+                    inspector.session = self.sessions.session()
                     target = self.known.get(each.plan.config.name, Remembered()).target
                     self.results.append(check_target(inspector, each.drift, rights, target))
             staging = [each.plan for each in self.ready if each.plan.config.load in INTERNAL_STAGE]
             if staging:
-                inspector.session = self.ends.session()
+                inspector.session = self.sessions.session()
                 targets = frozenset(plan.target for plan in staging)
                 self.results.extend(check_stages(inspector.session, inspector, targets))
             if self.settings.s3 is not None and any(table.load is LoadMethod.S3 for table in chosen):
-                self.results.extend(check_bucket(self.ends.session(), self.settings))
+                self.results.extend(check_bucket(self.sessions.session(), self.settings))
 
     @contextmanager
     def _failing(self, name: str, table: TableConfig) -> Iterator[None]:
@@ -133,7 +136,7 @@ class _Checks:
         try:
             yield
         except Exception as error:
-            self.ends.after(error)
+            self.sessions.after(error)
             known = as_known(error, self.settings.secrets(), table.name)
             self.results.append(failed(name, str(known), known.advice))
 

@@ -18,8 +18,8 @@ from pgsnow.model.errors import ConfigError, PgsnowError
 from pgsnow.model.settings.secret import Secret
 from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.model.table import SourceName
+from pgsnow.operations.command_sessions import as_known
 from pgsnow.operations.discover.left_out import LeftOut, left_out, without_ledgers
-from pgsnow.operations.ends import as_known
 from pgsnow.postgres.catalog.obstacles import with_obstacle
 from pgsnow.postgres.catalog.profile import profile
 from pgsnow.postgres.catalog.survey import survey

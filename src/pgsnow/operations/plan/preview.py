@@ -12,7 +12,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.checkpoint import VirtualXids
 from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.settings.settings import Settings
-from pgsnow.operations.ends import Ends
+from pgsnow.operations.command_sessions import CommandSessions
 from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.plan.result import TablePreview
 from pgsnow.operations.plan.source import Found, SourceInspection
@@ -40,9 +40,11 @@ def preview(
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)
     found = _in_source(config, settings, config.select(names or None), full=full_refresh)
-    with Ends(Source(settings.source), settings.snowflake, QUERY_TAG) as ends:
-        inspector = TargetInspector(ends.session(), found[0].owners if found else None)
-        target = TargetPreview(ends, inspector, rights_of(ends.session()), Stages.of(settings), settings)
+    with CommandSessions(Source(settings.source), settings.snowflake, QUERY_TAG) as sessions:
+        inspector = TargetInspector(sessions.session(), found[0].owners if found else None)
+        target = TargetPreview(
+            sessions, inspector, rights_of(sessions.session()), Stages.of(settings), settings
+        )
         return [target.complete(each.preview, each.drift) if each.drift else each.preview for each in found]
 
 
@@ -50,16 +52,16 @@ def _in_source(
     config: SyncConfig, settings: Settings, tables: Sequence[TableConfig], *, full: bool
 ) -> list[Found]:
     ledger, source = Ledger(settings.ledger, config.ledger_schema), Source(settings.source)
-    with closing(ledger), closing(source), Ends(source, settings.snowflake, QUERY_TAG) as ends:
+    with closing(ledger), closing(source), CommandSessions(source, settings.snowflake, QUERY_TAG) as sessions:
         known: dict[str, Remembered] = unless_missing(ledger.checkpoints.remembered, {})
         listing = unless_missing(
             lambda: ledger.checkpoints.virtual_xids(settings.source.display), VirtualXids()
         )
-        conn = ends.postgres()
+        conn = sessions.postgres()
         horizon, _ = take_horizon(conn, listing)
         sizes = access(conn, {table.source: table.watermark_column for table in tables})
         surveyed = survey_of(conn, [table.source for table in tables])
         planner = Planner(settings.snowflake)
-        inspection = SourceInspection(ends, planner, horizon, known, sizes, settings, full, surveyed)
+        inspection = SourceInspection(sessions, planner, horizon, known, sizes, settings, full, surveyed)
         owners = ConfiguredOwners.of(config, settings, ledger, horizon)
         return [replace(inspection.begin(table), owners=owners) for table in tables]

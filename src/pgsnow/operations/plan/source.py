@@ -18,7 +18,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import SourceName
-from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 from pgsnow.operations.preconditions import ready_to_read
@@ -44,7 +44,7 @@ class Found:
 class SourceInspection:
     """Inspects tables one by one. full: as a full refresh would."""
 
-    ends: Ends
+    sessions: CommandSessions
     planner: Planner
     horizon: Horizon
     known: Mapping[str, Remembered]
@@ -58,7 +58,7 @@ class SourceInspection:
         found = self._empty(table)
         known = self.known.get(table.name, Remembered())
         try:
-            ready = ready_to_read(self.ends.postgres(), self.planner, table, known, self.horizon)
+            ready = ready_to_read(self.sessions.postgres(), self.planner, table, known, self.horizon)
         except Exception as error:  # a failure of one table, of any kind, must not hide the others
             return Found(found.stopped(as_known(error, self.settings.secrets(), table.name)), None)
         plan, drift, seen = ready.plan, ready.drift, ready.probe

@@ -13,7 +13,7 @@ from pgsnow.model.duration import format_duration
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
-from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
@@ -40,7 +40,7 @@ GONE = f"{EVERYTHING}: the target is gone"
 class TargetPreview:
     """Previews targets one by one."""
 
-    ends: Ends
+    sessions: CommandSessions
     inspector: TargetInspector
     rights: Rights
     stages: Stages
@@ -50,11 +50,11 @@ class TargetPreview:
         """The preview with all that Snowflake knows; an error that stops the table is in it."""
         plan = drift.plan
         try:
-            self.inspector.session = self.ends.session()
+            self.inspector.session = self.sessions.session()
             required = ready_to_load(self.inspector, drift, approved=True)
             lacks = lacking(self.rights, self.inspector, plan, required)
         except Exception as error:  # as in SourceInspection
-            self.ends.after(error)
+            self.sessions.after(error)
             return preview.stopped(as_known(error, self.settings.secrets(), plan.config.name))
         reads = preview.reads if required.exists or preview.reads.startswith(EVERYTHING) else GONE
         stage = self.stages.serving(plan.config.load)

@@ -17,7 +17,7 @@ from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import TableConfig, TableMode
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.plan import TablePlan
-from pgsnow.operations.ends import Ends, as_known
+from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.source_rows import Expected, Row, expected_rows
@@ -155,10 +155,10 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
     chosen = engine.config.select(tables)
     before: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     doubts = {row.source_table: row.unverified for row in before}
-    with Ends(engine.source, engine.settings.snowflake, "pgsnow:verify") as ends:
-        ends.postgres()
-        ends.session()
-        verdicts = [_guarded(engine, table, ends) for table in chosen]
+    with CommandSessions(engine.source, engine.settings.snowflake, "pgsnow:verify") as sessions:
+        sessions.postgres()
+        sessions.session()
+        verdicts = [_guarded(engine, table, sessions) for table in chosen]
     rows: list[WatermarkRow] = unless_missing(engine.ledger.run_log.watermarks, [])
     waiting = {row.source_table: row.staged_rows for row in rows}
     for verdict in verdicts:
@@ -169,12 +169,12 @@ def verify(engine: Engine, tables: Sequence[str] | None = None) -> list[Verdict]
     return verdicts
 
 
-def _guarded(engine: Engine, table: TableConfig, ends: Ends) -> Verdict:
+def _guarded(engine: Engine, table: TableConfig, sessions: CommandSessions) -> Verdict:
     """The table's verdict; with its error if it cannot be compared."""
     try:
-        return _verify_one(engine, table, ends.postgres(), ends.session())
+        return _verify_one(engine, table, sessions.postgres(), sessions.session())
     except Exception as error:  # a failure of one table, of any kind, must not hide the result of the others
-        ends.after(error)
+        sessions.after(error)
         known = as_known(error, engine.settings.secrets(), table.name)
         target = str(target_of(table, engine.settings.snowflake))
         return Verdict(table.name, target, error=str(known), advice=known.advice or None)

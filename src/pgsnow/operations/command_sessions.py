@@ -1,4 +1,4 @@
-"""Connections to both ends, for commands that go on past a table that fails."""
+"""The sessions of a command in Postgres and Snowflake; it goes on past a table that fails."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from pgsnow.sync.runtime.log import log_unexpected
 
 
 @dataclass(slots=True)
-class Ends:
-    """A connection to each end, opened when it is first needed and again after it broke. An end that cannot be reached
-    is not tried again: what failed once fails for every other table at once. Closed with the `with` block."""
+class CommandSessions:
+    """A session in Postgres and one in Snowflake, each opened when it is first needed and again after it broke. A
+    server that cannot be reached is not tried again: what failed once fails for every other table at once. Closed with
+    the `with` block."""
 
     source: Source
     snowflake: SnowflakeSettings
@@ -30,7 +31,7 @@ class Ends:
     _lost: dict[str, PgsnowError] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
-    def __enter__(self) -> Ends:
+    def __enter__(self) -> CommandSessions:
         return self
 
     def __exit__(self, *_: object) -> None:
