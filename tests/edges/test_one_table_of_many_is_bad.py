@@ -100,7 +100,8 @@ def test_run(many: User) -> None:
     """The measure of the other commands."""
     done = many.here("run", "-o", "json", "--quiet")
     records = {record["table"]: record for record in done.json["tables"]}
-    assert {name for name, record in records.items() if record["status"] == "error"} == set(BAD)
+    failing = ("error", "backing-off")  # the second, if another test has run them before
+    assert {name for name, record in records.items() if record["status"] in failing} == set(BAD)
     assert done.code == 1
 
 
