@@ -37,7 +37,12 @@ def few_steps(
 
 
 def many_steps(
-    plan: TablePlan, batch: LoadBatch, *, method: str, stage: Stage = INTERNAL, removal: sql.Removal = sql.HARD
+    plan: TablePlan,
+    batch: LoadBatch,
+    *,
+    method: str,
+    stage: Stage = INTERNAL,
+    removal: sql.Removal = sql.HARD,
 ) -> tuple[Step, ...]:
     """As `few_steps`, for keys in the part files of a batch (columns: `staged_key`), through a staging table, whose
     rows are proved to be complete: a failing proof raises LoadMismatch before any change."""

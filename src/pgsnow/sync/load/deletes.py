@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch
-from pgsnow.snowflake.load.deletes import few_steps, many_steps
 from pgsnow.snowflake.load.cleanup import newest_fence
+from pgsnow.snowflake.load.deletes import few_steps, many_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql.deletes import HARD, Removal
 from pgsnow.snowflake.statement import Step, execute, number_in
@@ -26,19 +26,13 @@ class Removed:
     certain: bool = True
 
 
-def removal_of(load: LoadContext) -> Removal:
-    """The way in which the table's deleted rows are removed."""
-    return HARD
-
-
-def remove_keys(load: LoadContext, keys: KeySpool) -> Removed:
+def remove_keys(load: LoadContext, keys: KeySpool, removal: Removal = HARD) -> Removed:
     """Remove the rows of these keys, except those that a run with a later fence wrote. Idempotent: a repeated statement
-    finds nothing more. The statement is recorded in the ledger first: LeaseLost is raised before any visible change,
+    finds nothing more. removal: delete them, or mark them. The statement is recorded in the ledger first: LeaseLost is raised before any visible change,
     and a run that takes over cancels it.
 
     Raises LedgerOutdated, as ClaimedTable.check_fence does, if rows of a later run kept their rows; TargetMissing.
     """
-    removal = removal_of(load)
     batch = None
     if keys.few is None:
         fence, parts = load.table.claim.fence, keys.parts()
