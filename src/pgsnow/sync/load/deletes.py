@@ -27,9 +27,10 @@ class Removed:
 
 
 def remove_keys(load: LoadContext, keys: KeySpool, removal: Removal = HARD) -> Removed:
-    """Remove the rows of these keys, except those that a run with a later fence wrote. Idempotent: a repeated statement
-    finds nothing more. removal: delete them, or mark them. The statement is recorded in the ledger first: LeaseLost is raised before any visible change,
-    and a run that takes over cancels it.
+    """Remove the rows of these keys, except those that a run with a later fence wrote. removal: delete or mark them.
+
+    Idempotent: a repeated statement finds nothing more. Its session is recorded in the ledger first, so LeaseLost is
+    raised before any visible change, and a run that takes over cancels the statement.
 
     Raises LedgerOutdated, as ClaimedTable.check_fence does, if rows of a later run kept their rows; TargetMissing.
     """
