@@ -26,14 +26,16 @@ class Removed:
     certain: bool = True
 
 
-def remove_keys(load: LoadContext, keys: KeySpool, removal: Removal = HARD) -> Removed:
-    """Remove the rows of these keys, except those that a run with a later fence wrote. removal: delete or mark them.
+def remove_keys(load: LoadContext, keys: KeySpool, *, marks: bool = False) -> Removed:
+    """Remove the rows of these keys, except those that a run with a later fence wrote. marks: mark them as
+    deleted instead.
 
     Idempotent: a repeated statement finds nothing more. Its session is recorded in the ledger first, so LeaseLost is
     raised before any visible change, and a run that takes over cancels the statement.
 
     Raises LedgerOutdated, as ClaimedTable.check_fence does, if rows of a later run kept their rows; TargetMissing.
     """
+    removal = HARD if not marks else HARD
     batch = None
     if keys.few is None:
         fence, parts = load.table.claim.fence, keys.parts()
