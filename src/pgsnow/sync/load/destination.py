@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pgsnow.model.batch import LoadResult
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
@@ -122,9 +123,9 @@ class Destination(Protocol):
         """The keys of the target's rows, for a comparison. without: values of keys to leave out. only: leave out all
         others. Its methods raise TargetMissing."""
 
-    def remove_keys(self, keys: KeySpool, *, marks: bool = False) -> Removed:
-        """Remove the rows of these keys, except those that a run with a later fence wrote. marks: mark them as deleted
-        instead. Idempotent. Raises LedgerOutdated, TargetMissing."""
+    def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
+        """Remove the rows of these keys, except those that a run with a later fence wrote: delete them, or mark them as
+        deleted. Idempotent. Raises LedgerOutdated, TargetMissing."""
 
     def close(self) -> None:
         """Close connections. Never raises."""

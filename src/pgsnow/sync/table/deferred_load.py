@@ -59,6 +59,10 @@ def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None
     """The newly staged batches; None: everything must be read, and nothing was staged."""
     new: list[StagedBatch] = []
     reader, waiting = run.reader(), run.claim.staged
+    if run.sweep is not None and (run.loads_staged or not waiting):
+        from pgsnow.sync.table.deletes.first_level import count_at_end  # rare
+
+        count_at_end(run, reader, stages=not run.loads_staged)
     with reader, Spool(run.claim.run_id) as spool:
         if reader.full_read is not None:
             return None
