@@ -14,7 +14,7 @@ from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
+from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, older_rows, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.query import select_keys
@@ -99,6 +99,9 @@ class Destination(Protocol):
     def prune(self, fence: int) -> int:
         """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
         many."""
+
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        """How many rows `prune` would delete, and how many the target has."""
 
     def remove_duplicates(self) -> int:
         """Keep one row of each key (with mode append: of each identity), the one with the highest fence, and report
@@ -203,6 +206,9 @@ class SnowflakeDestination:
         deleted = self.session.do(lambda session: prune(session, self._load.plan.target, fence))
         self._load.table.add_rows(None if self.session.failed else -deleted)
         return deleted
+
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        return self.session.do(lambda session: older_rows(session, self._load.plan.target, fence))
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         plan = self._load.plan

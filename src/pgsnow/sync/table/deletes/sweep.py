@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 
 from pgsnow.model.config.options import Deletes
+from pgsnow.model.errors import DeletesUnconfirmed
 from pgsnow.model.sentences import counted
 from pgsnow.model.sweep import SweepResult
 from pgsnow.snowflake.load.deletes import staged_key
@@ -22,12 +23,17 @@ from pgsnow.sync.table.deletes.search import Found, find_by_ranges
 from pgsnow.sync.table.deletes.whole_keys import find_by_whole_keys
 from pgsnow.sync.table.load_keys import load_keys
 
-NOT_ALL = "fewer deleted rows were found than there are: rows appeared or came back meanwhile; the next run searches again"
+NOT_ALL = (
+    "fewer deleted rows were found than were counted, as rows came meanwhile: they are searched for again"
+)
 
 
 def sweep(run: RunContext) -> None:
     """Do the sweep that is due, once everything that was read is loaded. If it ends early, it stays due. Idempotent.
     Raises DeletesUnconfirmed, LedgerOutdated, LeaseLost, and what reading and comparing raise."""
+    refused = run.counted[-1] if run.counted else None
+    if isinstance(refused, DeletesUnconfirmed):
+        raise refused
     if run.sweep is None or not run.deletes.sweeps or run.claim.staged:
         return
     run.destination.prepare()
@@ -51,6 +57,8 @@ def sweep(run: RunContext) -> None:
     recorder.ranges_compared += found.ranges
     recorder.sweep_seconds += seconds
     if found.is_complete:
+        if run.options.confirm_deletes:
+            run.table.doubt(None)  # of rows that a full read did not find
         run.table.sweep_done(run.sweep.state, SweepResult(recorder.rows_deleted, found.ranges, seconds))
     else:
         recorder.events.append(found.obstacle or NOT_ALL)
