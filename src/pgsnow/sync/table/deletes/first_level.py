@@ -39,7 +39,8 @@ def count_at_end(run: RunContext, reader: Reader, *, stages: bool = False) -> No
         return
 
     def count(snap: Snapshot) -> None:
-        if stages and run.recorder.rows_read:
+        is_exact = run.table.created and run.backfill is None  # the target has this read's rows alone
+        if is_exact or (stages and run.recorder.rows_read):
             return
         try:
             run.counted.append(first_level(run, snap))
