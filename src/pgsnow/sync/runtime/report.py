@@ -46,12 +46,13 @@ def table_report(
             chunks_left=left.left,
             chunks_waiting=left.waiting,
         )
+    worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
     known = error if isinstance(error, PgsnowError) else None
     return TableReport(
         table=recorder.table,
         target=recorder.target,
         run_id=recorder.run_id,
-        status=status or _good_status(recorder, backfilled),
+        status=status or (Status.PARTIAL if recorder.rows_rejected else Status.OK if worked else Status.IDLE),
         started_at=recorder.started_at,
         seconds=round(recorder.clock.elapsed, 6),
         # Microseconds, rounded down, or their sum could exceed the run's seconds.
@@ -94,6 +95,7 @@ def refused_report(recorder: Recorder, refusal: Refusal) -> TableReport:
     )
 
 
+<<<<<<< HEAD
 def _good_status(recorder: Recorder, backfilled: bool) -> Status:
     if recorder.rows_rejected:
         return Status.PARTIAL
@@ -103,5 +105,7 @@ def _good_status(recorder: Recorder, backfilled: bool) -> Status:
     return Status.OK if worked else Status.IDLE
 
 
+=======
+>>>>>>> w13c
 def _change_of(column: str, count: int) -> str:
     return f"changed {count} {'value' if count == 1 else 'values'} of {column}: the target cannot hold them"
