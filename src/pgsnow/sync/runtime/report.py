@@ -47,6 +47,7 @@ def table_report(
             chunks_waiting=left.waiting,
         )
     worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
+    worked = worked or recorder.rows_deleted
     known = error if isinstance(error, PgsnowError) else None
     return TableReport(
         table=recorder.table,
@@ -95,17 +96,5 @@ def refused_report(recorder: Recorder, refusal: Refusal) -> TableReport:
     )
 
 
-<<<<<<< HEAD
-def _good_status(recorder: Recorder, backfilled: bool) -> Status:
-    if recorder.rows_rejected:
-        return Status.PARTIAL
-    worked = (
-        recorder.rows_read or recorder.replaced or backfilled or recorder.load_units or recorder.rows_deleted
-    )
-    return Status.OK if worked else Status.IDLE
-
-
-=======
->>>>>>> w13c
 def _change_of(column: str, count: int) -> str:
     return f"changed {count} {'value' if count == 1 else 'values'} of {column}: the target cannot hold them"
