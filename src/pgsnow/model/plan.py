@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pgsnow.model.config.options import CharPadding, RealValues
+from pgsnow.model.config.options import CharPadding, Deletes, OnDetach, RealValues
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.model.errors import (
@@ -27,6 +27,7 @@ from pgsnow.model.metadata_columns import (
     RESERVED,
     MetadataColumn,
 )
+from pgsnow.model.sweep import DeleteRule
 from pgsnow.model.table import Column, SourceTable, TargetName, shown_name, target_column
 from pgsnow.model.table_key import key_of
 from pgsnow.model.types.key_forms import canonical
@@ -49,6 +50,10 @@ __all__ = [
 ]
 
 WATERMARK_TYPES = frozenset({"timestamptz", "timestamp", "date", "int2", "int4", "int8"})
+
+NOT_CREATED = (
+    "the target existed before pgsnow, or was created by a version that did not search for deleted rows"
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,31 @@ class TablePlan:
     def whole(self) -> bool:
         """True if the table is read as a whole, whenever its content has changed."""
         return self.config.mode in WHOLE_MODES
+
+    @cached_property
+    def delete_rule(self) -> DeleteRule:
+        """Treatment of the target's rows that the source no longer has, in a target that pgsnow has created."""
+        config = self.config
+        if config.mode is TableMode.FULL:
+            return DeleteRule(Deletes.HARD, "mode full replaces the content, so deleted rows leave with it")
+        if not self.target_key:
+            return DeleteRule(Deletes.OFF, "mode append keeps every version of every row")
+        if config.deletes is not None:
+            return DeleteRule(config.deletes, "deletes: off" if config.deletes is Deletes.OFF else "")
+        if config.on_detach is OnDetach.KEEP:
+            return DeleteRule(
+                Deletes.OFF, "with on_detach: keep, the target keeps rows that the source lacks"
+            )
+        if config.where is not None:
+            return DeleteRule(Deletes.OFF, "rows that no longer meet `where` would be deleted, too")
+        return DeleteRule(Deletes.HARD, by_default=True)
+
+    def deletes(self, created_target: str | None) -> DeleteRule:
+        """The rule for this target. created_target: name of the target that pgsnow has created for this table, as the
+        ledger has it."""
+        if self.delete_rule.by_default and created_target != str(self.target):
+            return DeleteRule(Deletes.OFF, NOT_CREATED)
+        return self.delete_rule
 
     @cached_property
     def shape(self) -> str:
