@@ -47,6 +47,7 @@ def table_report(
             chunks_waiting=left.waiting,
         )
     worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
+    worked = worked or recorder.rows_deleted
     known = error if isinstance(error, PgsnowError) else None
     return TableReport(
         table=recorder.table,
