@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pgsnow.model.config.options import CharPadding, RealValues
+from pgsnow.model.config.options import CharPadding, Deletes, RealValues
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.model.errors import (
@@ -20,6 +20,7 @@ from pgsnow.model.errors import (
 )
 from pgsnow.model.metadata_columns import (
     AUDIT,
+    DELETED_AT,
     FENCE,
     FENCE_COLUMN,
     IDENTITY,
@@ -108,7 +109,9 @@ class TablePlan:
     def metadata_columns(self) -> tuple[MetadataColumn, ...]:
         """pgsnow's own columns of the target, in the order in which a new target has them, after the source's."""
         audit = AUDIT if self.config.audit_columns else ()
-        return (FENCE, *audit, *(IDENTITY if self.config.mode is TableMode.APPEND else ()))
+        if self.config.mode is TableMode.APPEND:
+            return (FENCE, *audit, *IDENTITY)
+        return (FENCE, *audit, *((DELETED_AT,) if self.config.deletes is Deletes.SOFT else ()))
 
     @cached_property
     def whole(self) -> bool:

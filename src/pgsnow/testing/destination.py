@@ -25,8 +25,10 @@ from typing import Any
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.load.cleanup import Pruned
+from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import limits_of
@@ -97,7 +99,7 @@ class MemoryDestination:
         self.batches.keep_shadow(batch)
         with target.step("shadow", batch):
             columns = {f.target: f.type.snowflake for f in target.plan.output}
-            columns |= dict(target.plan.metadata_columns)
+            columns |= dict(columns_of_shadow(target.plan))
             shadow = str(staging_table(target.plan.target, batch))
             target.warehouse.staging.setdefault(shadow, MemoryTable(columns))
 
@@ -117,15 +119,14 @@ class MemoryDestination:
         target.add_rows(inserted)
         target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
 
-    def prune(self, fence: int) -> int:
-        def delete() -> int:
+    def prune(self, fence: int) -> Pruned:
+        def remove() -> Pruned:
             with self.target.step("prune"):
-                table = self.target.warehouse.table(self.target.plan.target)
-                return table.delete(lambda row: (row[FENCE_COLUMN] or 0) < fence)
+                return self.target.remove(lambda row: (row[FENCE_COLUMN] or 0) < fence, fence)
 
-        deleted = self.target.retried(delete)
-        self.target.add_rows(-deleted)
-        return deleted
+        pruned = self.target.retried(remove)
+        self.target.add_rows(-pruned.deleted)
+        return pruned
 
     def remove_duplicates(self) -> int:
         return self.target.remove_duplicates()
@@ -134,7 +135,8 @@ class MemoryDestination:
         def select() -> set[tuple[Any, ...]]:
             with self.target.step("select"):
                 names = [field.target for field in self.target.plan.target_key]
-                return set(keys) & {tuple(row[name] for name in names) for row in self.target.existing().rows}
+                rows = [row for row in self.target.existing().rows if row.get(DELETED_AT_COLUMN) is None]
+                return set(keys) & {tuple(row[name] for name in names) for row in rows}
 
         return self.target.retried(select)
 
@@ -147,12 +149,13 @@ class MemoryDestination:
             table, key = self.target.existing(), self.target.plan.key
             return [tuple(row[f.target] for f in key) for row in table.rows if _is_above(row, column, value)]
 
-    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> Pruned:
         with self.target.step("prune"):
-            table = self.target.warehouse.table(self.target.plan.target)
-            deleted = table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value))
-        self.target.add_rows(-deleted)
-        return deleted
+            pruned = self.target.remove(
+                lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value), fence
+            )
+        self.target.add_rows(-pruned.deleted)
+        return pruned
 
     def close(self) -> None:
         """Nothing is open."""

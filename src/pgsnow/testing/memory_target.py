@@ -15,14 +15,16 @@ from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import TargetAccessDenied
 from pgsnow.model.evolution.drift import Drift
-from pgsnow.model.metadata_columns import FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT_COLUMN
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
+from pgsnow.snowflake.load.cleanup import Pruned
 from pgsnow.snowflake.load.duplicates import identity_of, removed
 from pgsnow.snowflake.load.merge import choose_method
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.target_table import LOST, Shape, TargetColumn
+from pgsnow.snowflake.sql.soft_deletes import Gone, gone_rows
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches
 from pgsnow.sync.load.session import with_retries
@@ -192,7 +194,30 @@ class MemoryTarget:
         own: Row = {FENCE_COLUMN: fence}
         if self.plan.config.audit_columns:
             own |= {SYNCED_AT_COLUMN: datetime.now(UTC), RUN_ID_COLUMN: self.claimed.claim.run_id}
+        if DELETED_AT_COLUMN in (self.columns or ()):
+            own[DELETED_AT_COLUMN] = None
         return {name: row[name] for name in columns} | own
+
+    def gone(self, *, other_keys: bool = False) -> Gone:
+        """See pgsnow.sync.load.context.LoadContext.gone."""
+        return gone_rows(self.plan, self.columns, other_keys=other_keys)
+
+    def remove(self, selected: Callable[[Row], bool], fence: int) -> Pruned:
+        """Mark or delete the target's rows that are selected. See pgsnow.snowflake.sql.soft_deletes.remove."""
+        table, gone = self.warehouse.table(self.plan.target), self.gone()
+        if gone is not Gone.MARKED:
+            kept = gone is Gone.KEPT
+            return Pruned(
+                table.delete(lambda row: selected(row) and not (kept and row[DELETED_AT_COLUMN] is not None))
+            )
+        marked = [row for row in table.rows if selected(row) and row[DELETED_AT_COLUMN] is None]
+        for row in marked:
+            row.update(self.mark(fence))
+        return Pruned(marked=len(marked))
+
+    def mark(self, fence: int) -> Row:
+        """The columns of a row that is marked as deleted now."""
+        return self.written({}, (), fence) | {DELETED_AT_COLUMN: datetime.now(UTC)}
 
     def check_counts(self, changed: int, rows: int) -> None:
         """See pgsnow.sync.load.context.LoadContext.check_counts."""

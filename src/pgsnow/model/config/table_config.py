@@ -39,6 +39,7 @@ from pgsnow.model.config.field_types import (
 from pgsnow.model.config.options import (
     CharPadding,
     CharPaddingChoice,
+    Deletes,
     OnDetach,
     OnDetachChoice,
     OnDrop,
@@ -99,6 +100,14 @@ def _mode(value: object) -> TableMode:
 def _late_rows(value: object) -> LateRows:
     # YAML 1.1 reads a bare `off` as false; nothing else that reads as false is meant here.
     return choice(LateRows, "off" if value is False else value)
+
+
+_DELETES = {"enum": [*(str(choice.value) for choice in Deletes), False, None]}
+
+
+def _deletes(value: object) -> Deletes | None:
+    # YAML 1.1 reads a bare `off` as false, too.
+    return None if value is None else choice(Deletes, "off" if value is False else value)
 
 
 def _load(value: object) -> LoadMethod:
@@ -216,6 +225,8 @@ class TableOptions(BaseModel):
     """Handling of a column in Snowflake when the source's column is dropped."""
     on_detach: OnDetachChoice = OnDetach.DELETE
     """Handling of the rows of a partition that is detached or dropped."""
+    deletes: Annotated[Deletes | None, BeforeValidator(_deletes), WithJsonSchema(_DELETES)] = None
+    """Handling of rows that the source no longer has; null means hard for targets that pgsnow has created."""
     on_type_change: OnTypeChangeChoice = OnTypeChange.SHADOW
     """Handling of a column whose type changes to one that its column in Snowflake cannot hold."""
     schema_changes: SchemaChangesChoice = SchemaChanges.AUTO

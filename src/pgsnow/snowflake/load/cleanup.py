@@ -1,8 +1,10 @@
-"""Deletion of rows that a full read did not find again, and a list of leftovers of earlier loads."""
+"""Deletion (or marks, with `deletes: soft`) of rows that a full read did not find again, and a list of leftovers of
+earlier loads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
@@ -12,14 +14,47 @@ from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.query import constant, select_all
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql import soft_deletes
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.soft_deletes import Gone
+from pgsnow.snowflake.sql.statements import Filled
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import number_in
 
 
-def prune(session: Session, target: TargetName, fence: int) -> int:
-    """Delete the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
-    return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The rows that one statement removed: how many were deleted, and how many were marked as deleted."""
+
+    deleted: int = 0
+    marked: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.deleted + self.marked
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """How a run removes rows that the source no longer has. audited: the audit columns with their values."""
+
+    target: TargetName
+    gone: Gone
+    fence: int
+    audited: Sequence[Filled] = ()
+
+    def of(self, session: Session, where: str) -> Pruned:
+        """Remove the rows that this condition selects, with one statement. Idempotent; a mark keeps its time."""
+        statement = soft_deletes.remove(self.target, self.gone, where, self.fence, self.audited)
+        result = session.execute(statement)
+        if self.gone is Gone.MARKED:
+            return Pruned(marked=number_in(result, "number of rows updated"))
+        return Pruned(deleted=number_in(result, "number of rows deleted"))
+
+
+def prune(session: Session, removal: Removal) -> Pruned:
+    """Remove the rows that no run with this fence or a later one wrote. Only after a full read."""
+    return removal.of(session, soft_deletes.older(removal.fence))
 
 
 def keys_above(
@@ -30,11 +65,10 @@ def keys_above(
     return select_all(session, plan.target, plan.key, where)
 
 
-def prune_above(session: Session, plan: TablePlan, fence: int, column: MetadataColumn, value: Any) -> int:
+def prune_above(session: Session, removal: Removal, column: MetadataColumn, value: Any) -> Pruned:
     """`prune`, but only of the rows in which the column is above the value."""
     where = sql.is_above(column.name, constant(value, column.kind))
-    deleted = session.execute(sql.delete_older_among(plan.target, fence, where))
-    return number_in(deleted, "number of rows deleted")
+    return removal.of(session, f"{where} AND {soft_deletes.older(removal.fence)}")
 
 
 def newest_fence(session: Session, target: TargetName) -> int:

@@ -213,12 +213,6 @@ def staged_values(output: Sequence[Field]) -> list[Filled]:
     return [(f.target, f.type.merge.format(c=f"r.{quote(f.target)}")) for f in output]
 
 
-def delete_older(target: TargetName, fence: int) -> str:
-    """Delete the rows that no run with this fence or a higher one wrote."""
-    column = quote(FENCE_COLUMN)
-    return f"DELETE FROM {qualified(target)} WHERE {column} IS NULL OR {column} < {fence}"
-
-
 def newest_fence(target: TargetName) -> str:
     """The highest fence in the target; NULL if it has no rows."""
     return f"SELECT MAX({quote(FENCE_COLUMN)}) FROM {qualified(target)}"
@@ -227,12 +221,6 @@ def newest_fence(target: TargetName) -> str:
 def is_above(column: str, value: str) -> str:
     """A condition: the column is above this SQL constant."""
     return f"{quote(column)} > {value}"
-
-
-def delete_older_among(target: TargetName, fence: int, where: str) -> str:
-    """Delete those of these rows that no run with this fence or a higher one wrote."""
-    column = quote(FENCE_COLUMN)
-    return f"DELETE FROM {qualified(target)} WHERE {where} AND ({column} IS NULL OR {column} < {fence})"
 
 
 def remove_batch(target: TargetName, batch: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -11,15 +11,16 @@ from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.metadata_columns import MetadataColumn
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
+from pgsnow.snowflake.load.cleanup import Pruned, keys_above, newest_fence, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.query import select_keys
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql.soft_deletes import UNMARKED
 from pgsnow.snowflake.statement import Step, execute_all
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
@@ -91,16 +92,16 @@ class Destination(Protocol):
         """Load these staged batches as the run's batch of this number. Raises StagedRowsLost, TargetQueryFailed,
         StagingRefused."""
 
-    def prune(self, fence: int) -> int:
-        """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
-        many."""
+    def prune(self, fence: int) -> Pruned:
+        """After a full read: delete the target's rows that no run with this fence or a later one wrote, or mark them
+        as deleted with `deletes: soft`. A mark keeps its time."""
 
     def remove_duplicates(self) -> int:
         """Keep one row of each key (with mode append: of each identity), the one with the highest fence, and report
         that as an event; returns how many were removed. Idempotent. Raises TargetMissing."""
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
-        """Those of these keys (values of the plan's target key) of which the target has a row. A target that was
+        """Those of these keys (values of the plan's target key) of which the target has a row that is not marked as deleted. A target that was
         dropped is created first, which deletes the checkpoint; the same holds for the next two questions."""
 
     def newest_fence(self) -> int:
@@ -109,7 +110,7 @@ class Destination(Protocol):
     def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
         """The keys of the target's rows in which the column is above the value."""
 
-    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> Pruned:
         """Like `prune`, but only for the rows in which the column is above the value."""
 
     def close(self) -> None:
@@ -182,14 +183,17 @@ class SnowflakeDestination:
         fence = self._load.table.claim.fence
         load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
 
-    def prune(self, fence: int) -> int:
-        deleted = self.session.do(lambda session: prune(session, self._load.plan.target, fence))
-        self._load.table.add_rows(None if self.session.failed else -deleted)
-        return deleted
+    def prune(self, fence: int) -> Pruned:
+        removal = replace(self._load.removal, fence=fence)
+        pruned = self.session.do(lambda session: prune(session, removal))
+        self._load.table.add_rows(None if self.session.failed else -pruned.deleted)
+        return pruned
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         plan = self._load.plan
-        return self.asked(lambda session: select_keys(session, plan.target, plan.target_key, keys))
+        marked = DELETED_AT_COLUMN in (self.target.columns or ())
+        where = UNMARKED if marked else ""
+        return self.asked(lambda session: select_keys(session, plan.target, plan.target_key, keys, where))
 
     def newest_fence(self) -> int:
         return self.asked(lambda session: newest_fence(session, self._load.plan.target))
@@ -197,10 +201,11 @@ class SnowflakeDestination:
     def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
         return self.asked(lambda session: keys_above(session, self._load.plan, column, value))
 
-    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
-        deleted = self.session.do(lambda session: prune_above(session, self._load.plan, fence, column, value))
-        self._load.table.add_rows(None if self.session.failed else -deleted)
-        return deleted
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> Pruned:
+        removal = replace(self._load.removal, fence=fence)
+        pruned = self.session.do(lambda session: prune_above(session, removal, column, value))
+        self._load.table.add_rows(None if self.session.failed else -pruned.deleted)
+        return pruned
 
     def asked(self, question: Callable[[Session], T]) -> T:
         """The answer of the target, which is created first if it was dropped: everything is read again then."""
