@@ -15,8 +15,8 @@ HASH_COLUMN = "_PGSNOW_HASH"
 OCCURRENCE_COLUMN = "_PGSNOW_OCCURRENCE"
 """With `mode: append`: numbers equal rows, 1 for the first, 2 for the second."""
 DELETED_AT_COLUMN = "_PGSNOW_DELETED_AT"
-"""With `deletes: soft`: when the row was found to be deleted in the source, in UTC, by Snowflake's clock; NULL for a row
-that the source has. The row keeps its last values."""
+"""With `deletes: soft`: when the row was found to be deleted in the source, in UTC, by Snowflake's clock; NULL for a
+row that the source has. The row keeps its last values."""
 ORDER_COLUMN = "_PGSNOW_ROW"
 """In every staging table: the order in which rows were read; of two rows with the same key the later one wins."""
 RESERVED = frozenset(

@@ -34,8 +34,9 @@ def select_rows(
     keys: Sequence[Row],
     where: str = "",
 ) -> list[Row]:
-    """The rows with these keys (where: those that meet this, too), in no particular order, as the connector returns them (VARIANT: JSON text). At most
-    a few thousand keys, in as few statements as the length of their text allows. Raises TargetMissing."""
+    """The rows with these keys, in no particular order, as the connector returns them (VARIANT: JSON text). At most
+    a few thousand keys, in as few statements as the length of their text allows. where: a further condition. Raises
+    TargetMissing."""
     constants = [
         [constant(value, f.type.snowflake) for value, f in zip(row, key, strict=True)] for row in keys
     ]

@@ -27,7 +27,6 @@ from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import Pruned
 from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
@@ -119,14 +118,14 @@ class MemoryDestination:
         target.add_rows(inserted)
         target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
 
-    def prune(self, fence: int) -> Pruned:
-        def remove() -> Pruned:
+    def prune(self, fence: int) -> int:
+        def remove() -> int:
             with self.target.step("prune"):
                 return self.target.remove(lambda row: (row[FENCE_COLUMN] or 0) < fence, fence)
 
-        pruned = self.target.retried(remove)
-        self.target.add_rows(-pruned.deleted)
-        return pruned
+        removed = self.target.retried(remove)
+        self.target.follow_rows(removed)
+        return removed
 
     def remove_duplicates(self) -> int:
         return self.target.remove_duplicates()
@@ -149,13 +148,13 @@ class MemoryDestination:
             table, key = self.target.existing(), self.target.plan.key
             return [tuple(row[f.target] for f in key) for row in table.rows if _is_above(row, column, value)]
 
-    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> Pruned:
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         with self.target.step("prune"):
-            pruned = self.target.remove(
+            removed = self.target.remove(
                 lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value), fence
             )
-        self.target.add_rows(-pruned.deleted)
-        return pruned
+        self.target.follow_rows(removed)
+        return removed
 
     def close(self) -> None:
         """Nothing is open."""

@@ -122,9 +122,7 @@ def _carried_over(
     newest = {
         tuple(row[name] for name in key): row for row in sorted(kept, key=lambda row: row[FENCE_COLUMN] or 0)
     }
-    return [
-        row | (target.mark(fence) if row[DELETED_AT_COLUMN] is None else {}) for row in newest.values()
-    ]
+    return [row | (target.mark(fence) if row[DELETED_AT_COLUMN] is None else {}) for row in newest.values()]
 
 
 def announce_replaced(target: MemoryTarget, rows: int) -> None:

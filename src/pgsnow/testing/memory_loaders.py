@@ -28,11 +28,15 @@ def choose_memory_loader(target: MemoryTarget, facts: LoadFacts) -> Loader:
         return MemoryDeferredLoader(target)
     if (work := facts.backfill) is not None:
         if work.shadow:
-            return MemoryShadowLoader(target, batch_name(target.plan, work.fence, 0), work.attempts, facts.other_keys)
+            return MemoryShadowLoader(
+                target, batch_name(target.plan, work.fence, 0), work.attempts, facts.other_keys
+            )
         return MemoryCopyLoader(target, work.attempts)
     if facts.full_read and facts.replaces:
         appends = target.plan.config.mode is TableMode.APPEND and not facts.requested
-        return MemoryContentLoader(target, appends=appends, relaxed=facts.reshaped, other_keys=facts.other_keys)
+        return MemoryContentLoader(
+            target, appends=appends, relaxed=facts.reshaped, other_keys=facts.other_keys
+        )
     if facts.full_read and facts.first and not facts.resumable:
         return MemoryCopyLoader(target, Attempts())
     return MemoryMergeLoader(target)

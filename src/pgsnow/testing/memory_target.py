@@ -18,7 +18,6 @@ from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
-from pgsnow.snowflake.load.cleanup import Pruned
 from pgsnow.snowflake.load.duplicates import identity_of, removed
 from pgsnow.snowflake.load.merge import choose_method
 from pgsnow.snowflake.names import staging_table
@@ -86,6 +85,11 @@ class MemoryTarget:
     def add_rows(self, number: int) -> None:
         """Follow the number of the target's rows. After a failure it is not known: a reply may have been lost."""
         self.claimed.add_rows(None if self.failed else number)
+
+    def follow_rows(self, removed: int) -> None:
+        """Follow the number of the target's rows after a removal, which may only have marked them."""
+        if self.gone() is not Gone.MARKED:
+            self.add_rows(-removed)
 
     def _tried(self, action: Callable[[], T]) -> T:
         try:
@@ -200,20 +204,21 @@ class MemoryTarget:
 
     def gone(self, *, other_keys: bool = False) -> Gone:
         """See pgsnow.sync.load.context.LoadContext.gone."""
-        return gone_rows(self.plan, self.columns, other_keys=other_keys)
+        created = self.claimed.claim.created_target
+        return gone_rows(self.plan, created, self.columns, other_keys=other_keys)
 
-    def remove(self, selected: Callable[[Row], bool], fence: int) -> Pruned:
-        """Mark or delete the target's rows that are selected. See pgsnow.snowflake.sql.soft_deletes.remove."""
+    def remove(self, selected: Callable[[Row], bool], fence: int) -> int:
+        """Mark or delete the target's rows that are selected; how many. See
+        pgsnow.snowflake.sql.soft_deletes.removal_of."""
         table, gone = self.warehouse.table(self.plan.target), self.gone()
-        if gone is not Gone.MARKED:
-            kept = gone is Gone.KEPT
-            return Pruned(
-                table.delete(lambda row: selected(row) and not (kept and row[DELETED_AT_COLUMN] is not None))
-            )
-        marked = [row for row in table.rows if selected(row) and row[DELETED_AT_COLUMN] is None]
-        for row in marked:
+        if gone is Gone.DELETED:
+            return table.delete(selected)
+        rows = [row for row in table.rows if row[DELETED_AT_COLUMN] is None and selected(row)]
+        if gone is Gone.KEPT:
+            return table.delete(lambda row: any(row is other for other in rows))
+        for row in rows:
             row.update(self.mark(fence))
-        return Pruned(marked=len(marked))
+        return len(rows)
 
     def mark(self, fence: int) -> Row:
         """The columns of a row that is marked as deleted now."""

@@ -4,7 +4,6 @@ earlier loads."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
@@ -14,47 +13,15 @@ from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.query import constant, select_all
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.sql import soft_deletes
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.soft_deletes import Gone
-from pgsnow.snowflake.sql.statements import Filled
+from pgsnow.snowflake.sql.deletes import HARD, Removal, older
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import number_in
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """The rows that one statement removed: how many were deleted, and how many were marked as deleted."""
-
-    deleted: int = 0
-    marked: int = 0
-
-    @property
-    def rows(self) -> int:
-        return self.deleted + self.marked
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """How a run removes rows that the source no longer has. audited: the audit columns with their values."""
-
-    target: TargetName
-    gone: Gone
-    fence: int
-    audited: Sequence[Filled] = ()
-
-    def of(self, session: Session, where: str) -> Pruned:
-        """Remove the rows that this condition selects, with one statement. Idempotent; a mark keeps its time."""
-        statement = soft_deletes.remove(self.target, self.gone, where, self.fence, self.audited)
-        result = session.execute(statement)
-        if self.gone is Gone.MARKED:
-            return Pruned(marked=number_in(result, "number of rows updated"))
-        return Pruned(deleted=number_in(result, "number of rows deleted"))
-
-
-def prune(session: Session, removal: Removal) -> Pruned:
-    """Remove the rows that no run with this fence or a later one wrote. Only after a full read."""
-    return removal.of(session, soft_deletes.older(removal.fence))
+def prune(session: Session, target: TargetName, fence: int, removal: Removal = HARD) -> int:
+    """Remove the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
+    return number_in(session.execute(removal.statement(target, older(fence), fence)), removal.counted)
 
 
 def keys_above(
@@ -65,10 +32,12 @@ def keys_above(
     return select_all(session, plan.target, plan.key, where)
 
 
-def prune_above(session: Session, removal: Removal, column: MetadataColumn, value: Any) -> Pruned:
+def prune_above(
+    session: Session, plan: TablePlan, fence: int, column: MetadataColumn, value: Any, removal: Removal = HARD
+) -> int:
     """`prune`, but only of the rows in which the column is above the value."""
-    where = sql.is_above(column.name, constant(value, column.kind))
-    return removal.of(session, f"{where} AND {soft_deletes.older(removal.fence)}")
+    where = f"{sql.is_above(column.name, constant(value, column.kind))} AND {older(fence)}"
+    return number_in(session.execute(removal.statement(plan.target, where, fence)), removal.counted)
 
 
 def newest_fence(session: Session, target: TargetName) -> int:

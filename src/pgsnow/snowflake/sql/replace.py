@@ -41,7 +41,9 @@ def overwrite(
         keys = ", ".join(f"r.{quote(f.target)}" for f in key)
         order = f"ORDER BY r.{quote(ORDER_COLUMN)} DESC"
         one_a_key = f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} {order}) = 1"
-    staged = " AND ".join(f"{f.type.merge.format(c=f'g.{quote(f.target)}')} = t.{quote(f.target)}" for f in key)
+    staged = " AND ".join(
+        f"{f.type.merge.format(c=f'g.{quote(f.target)}')} = t.{quote(f.target)}" for f in key
+    )
     found = f"NOT {later} AND NOT EXISTS (SELECT 1 FROM {qualified(staging_table(target, batch))} AS g WHERE {staged})"
     return (
         f"INSERT OVERWRITE INTO {table} ({names}) "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from enum import StrEnum
+from functools import partial
 
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.metadata_columns import DELETED_AT, DELETED_AT_COLUMN, FENCE_COLUMN
@@ -15,6 +16,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import qualified, quote
+from pgsnow.snowflake.sql.deletes import HARD, Removal, delete_rows, not_later
 from pgsnow.snowflake.sql.statements import NOW, Filled
 
 MARKED = f"{quote(DELETED_AT_COLUMN)} IS NOT NULL"
@@ -34,40 +36,44 @@ class Gone(StrEnum):
     DELETED = "deleted"
 
 
-def gone_rows(plan: TablePlan, columns: Container[str] | None, *, other_keys: bool = False) -> Gone:
+def gone_rows(
+    plan: TablePlan, created: str | None, columns: Container[str] | None, *, other_keys: bool = False
+) -> Gone:
     """The handling that the configuration asks for, of a target with these columns (None: not known).
 
     With `deletes: off`, marks from a time with `deletes: soft` stay; with `deletes: hard`, such rows are deleted, too.
-    other_keys: keys of the target's rows cannot be compared to the source's, so only marked rows are known to be
-    deleted.
+    created: as in TablePlan.deletes. other_keys: keys of the target's rows cannot be compared to the source's, so only
+    marked rows are known to be deleted.
     """
     if not plan.target_key:
         return Gone.DELETED
     if DELETED_AT in plan.metadata_columns:
         return Gone.KEPT if other_keys else Gone.MARKED
     has_marks = DELETED_AT_COLUMN in (columns or ())
-    return Gone.KEPT if has_marks and plan.config.deletes is Deletes.OFF else Gone.DELETED
+    return Gone.KEPT if has_marks and plan.deletes(created).deletes is Deletes.OFF else Gone.DELETED
 
 
-def older(fence: int) -> str:
-    """A condition: no run with this fence or a higher one wrote the row."""
-    column = quote(FENCE_COLUMN)
-    return f"({column} IS NULL OR {column} < {fence})"
+def removal_of(gone: Gone, audited: Sequence[Filled] = ()) -> Removal:
+    """The statement that handles rows in this way. audited: the audit columns with the values that a marked row gets.
 
-
-def remove(target: TargetName, gone: Gone, where: str, fence: int, audited: Sequence[Filled] = ()) -> str:
-    """Mark or delete the rows that the condition selects. Idempotent: the time of a mark does not change.
-
-    fence: of the run, which a marked row gets: the late MERGE of a stale worker does not take the mark off. audited:
-    the audit columns with their values, which a marked row gets too.
+    A marked row also gets the fence of the run, so that the late MERGE of a stale worker does not take the mark off.
+    The time of a mark does not change.
     """
     if gone is Gone.DELETED:
-        return f"DELETE FROM {qualified(target)} WHERE {where}"
+        return HARD
     if gone is Gone.KEPT:
-        return f"DELETE FROM {qualified(target)} WHERE {where} AND {UNMARKED}"
+        return Removal(_delete_unmarked, HARD.counted)
+    return Removal(partial(_mark, audited), "number of rows updated", leaves_rows=True)
+
+
+def _delete_unmarked(target: TargetName, where: str, fence: int) -> str:
+    return delete_rows(target, f"{where} AND {UNMARKED}", fence)
+
+
+def _mark(audited: Sequence[Filled], target: TargetName, where: str, fence: int) -> str:
     values = ((DELETED_AT_COLUMN, NOW), (FENCE_COLUMN, str(fence)), *audited)
     changes = ", ".join(f"{quote(name)} = {value}" for name, value in values)
-    return f"UPDATE {qualified(target)} SET {changes} WHERE {where} AND {UNMARKED}"
+    return f"UPDATE {qualified(target)} SET {changes} WHERE {where} AND {UNMARKED} AND {not_later(fence)}"
 
 
 def delete_marked(target: TargetName) -> str:

@@ -53,7 +53,8 @@ def choose(load: LoadContext, facts: LoadFacts) -> Loader:
         return DeferredLoader(load)
     if (work := facts.backfill) is not None:
         if work.shadow:
-            return ShadowTableLoader(load, batch_name(load.plan, work.fence, 0), work.attempts, other_keys=facts.other_keys)
+            first = batch_name(load.plan, work.fence, 0)
+            return ShadowTableLoader(load, first, work.attempts, other_keys=facts.other_keys)
         return DirectCopyLoader(load, work.attempts)
     if facts.full_read and facts.replaces:
         if load.plan.config.mode is TableMode.APPEND and not facts.requested:

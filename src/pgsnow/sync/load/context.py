@@ -11,11 +11,12 @@ from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.metadata_columns import DELETED_AT, DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import Removal, newest_fence
+from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.merge import Method, choose_method
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone, gone_rows
+from pgsnow.snowflake.sql.deletes import Removal
+from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone, gone_rows, removal_of
 from pgsnow.snowflake.sql.statements import Filled, audit
 from pgsnow.snowflake.stage.s3_stage import S3Stage
 from pgsnow.snowflake.stage.stage import Stage, Stages
@@ -59,12 +60,13 @@ class LoadContext:
 
     def gone(self, *, other_keys: bool = False) -> Gone:
         """See gone_rows."""
-        return gone_rows(self.plan, self.target.columns, other_keys=other_keys)
+        created = self.table.claim.created_target
+        return gone_rows(self.plan, created, self.target.columns, other_keys=other_keys)
 
     @property
     def removal(self) -> Removal:
-        """How rows that the source no longer has are removed from a target that was prepared."""
-        return Removal(self.plan.target, self.gone(), self.table.claim.fence, self.audited())
+        """How rows that the source no longer has are removed from the target, which must be prepared."""
+        return removal_of(self.gone(), self.audited())
 
     def method(self, rows: int, size: int) -> Method:
         """The method for staging this many rows, with part files of `size` bytes. If it is "stage" for some number

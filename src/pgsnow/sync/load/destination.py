@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -13,13 +13,14 @@ from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import Pruned, keys_above, newest_fence, prune, prune_above
+from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.query import select_keys
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql.deletes import Removal
 from pgsnow.snowflake.sql.soft_deletes import UNMARKED
 from pgsnow.snowflake.statement import Step, execute_all
 from pgsnow.sync.load.choose import LoadFacts, choose
@@ -92,17 +93,18 @@ class Destination(Protocol):
         """Load these staged batches as the run's batch of this number. Raises StagedRowsLost, TargetQueryFailed,
         StagingRefused."""
 
-    def prune(self, fence: int) -> Pruned:
+    def prune(self, fence: int) -> int:
         """After a full read: delete the target's rows that no run with this fence or a later one wrote, or mark them
-        as deleted with `deletes: soft`. A mark keeps its time."""
+        as deleted with `deletes: soft` (a mark keeps its time); returns how many."""
 
     def remove_duplicates(self) -> int:
         """Keep one row of each key (with mode append: of each identity), the one with the highest fence, and report
         that as an event; returns how many were removed. Idempotent. Raises TargetMissing."""
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
-        """Those of these keys (values of the plan's target key) of which the target has a row that is not marked as deleted. A target that was
-        dropped is created first, which deletes the checkpoint; the same holds for the next two questions."""
+        """Those of these keys (values of the plan's target key) of which the target has a row that is not marked as
+        deleted. A target that was dropped is created first, which deletes the checkpoint; the same holds for the next
+        two questions."""
 
     def newest_fence(self) -> int:
         """The highest fence of any row in the target; 0 if there is none, or no column of fences."""
@@ -110,7 +112,7 @@ class Destination(Protocol):
     def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
         """The keys of the target's rows in which the column is above the value."""
 
-    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> Pruned:
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         """Like `prune`, but only for the rows in which the column is above the value."""
 
     def close(self) -> None:
@@ -183,11 +185,11 @@ class SnowflakeDestination:
         fence = self._load.table.claim.fence
         load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
 
-    def prune(self, fence: int) -> Pruned:
-        removal = replace(self._load.removal, fence=fence)
-        pruned = self.session.do(lambda session: prune(session, removal))
-        self._load.table.add_rows(None if self.session.failed else -pruned.deleted)
-        return pruned
+    def prune(self, fence: int) -> int:
+        load, removal = self._load, self._load.removal
+        removed = self.session.do(lambda session: prune(session, load.plan.target, fence, removal))
+        self._follow_rows(removed, removal)
+        return removed
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         plan = self._load.plan
@@ -201,11 +203,18 @@ class SnowflakeDestination:
     def keys_above(self, column: MetadataColumn, value: Any) -> list[tuple[Any, ...]]:
         return self.asked(lambda session: keys_above(session, self._load.plan, column, value))
 
-    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> Pruned:
-        removal = replace(self._load.removal, fence=fence)
-        pruned = self.session.do(lambda session: prune_above(session, removal, column, value))
-        self._load.table.add_rows(None if self.session.failed else -pruned.deleted)
-        return pruned
+    def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
+        load, removal = self._load, self._load.removal
+        removed = self.session.do(
+            lambda session: prune_above(session, load.plan, fence, column, value, removal)
+        )
+        self._follow_rows(removed, removal)
+        return removed
+
+    def _follow_rows(self, removed: int, removal: Removal) -> None:
+        """Follow the number of rows in the target after a removal."""
+        if not removal.leaves_rows:
+            self._load.table.add_rows(None if self.session.failed else -removed)
 
     def asked(self, question: Callable[[Session], T]) -> T:
         """The answer of the target, which is created first if it was dropped: everything is read again then."""

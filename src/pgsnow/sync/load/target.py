@@ -161,9 +161,7 @@ class Target:
         if self.make_fit(inspect=True):
             return
         shape = self._shape
-        statement = copy_sql.create_shadow(
-            shadow, shape.output, columns_of_shadow(self._plan), dropped=True
-        )
+        statement = copy_sql.create_shadow(shadow, shape.output, columns_of_shadow(self._plan), dropped=True)
         self._session.do(lambda session: create_dropped(session, shadow, statement))
         self.begin_again("the shadow table was gone", doubt=False)
 

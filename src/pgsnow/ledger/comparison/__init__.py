@@ -1,0 +1,1 @@
+"""What the ledger stores about comparisons of source and target."""
