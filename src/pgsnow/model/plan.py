@@ -114,6 +114,11 @@ class TablePlan:
             return (FENCE, *audit, *IDENTITY)
         return (FENCE, *audit, *((DELETED_AT,) if self.config.deletes is Deletes.SOFT else ()))
 
+    @property
+    def marks_deleted(self) -> bool:
+        """True if rows that the source no longer has are marked in the target, instead of deleted from it."""
+        return DELETED_AT in self.metadata_columns
+
     @cached_property
     def whole(self) -> bool:
         """True if the table is read as a whole, whenever its content has changed."""

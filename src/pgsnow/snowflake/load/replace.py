@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import TableMode
-from pgsnow.model.metadata_columns import DELETED_AT, FENCE_COLUMN
+from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.merge import fill_steps
 from pgsnow.snowflake.schema.target_table import TargetColumn
@@ -44,7 +44,7 @@ class Content:
     def filled(self) -> tuple[sql.Filled, ...]:
         """The target's metadata columns with their values."""
         identity = replace_sql.identity() if self.hashed else ()
-        cleared = (CLEARED,) if DELETED_AT in self.plan.metadata_columns else ()
+        cleared = (CLEARED,) if self.plan.marks_deleted else ()
         return ((FENCE_COLUMN, str(self.fence)), *self.audited, *identity, *cleared)
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import partial
 
 from pgsnow.model.config.options import Deletes
-from pgsnow.model.metadata_columns import DELETED_AT, DELETED_AT_COLUMN, FENCE_COLUMN
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
@@ -47,7 +47,7 @@ def gone_rows(
     """
     if not plan.target_key:
         return Gone.DELETED
-    if DELETED_AT in plan.metadata_columns:
+    if plan.marks_deleted:
         return Gone.KEPT if other_keys else Gone.MARKED
     has_marks = DELETED_AT_COLUMN in (columns or ())
     return Gone.KEPT if has_marks and plan.deletes(created).deletes is Deletes.OFF else Gone.DELETED

@@ -128,8 +128,9 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         )
         return
     if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
+        rows = f"{counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
         run.recorder.events.append(
-            f"deleted {counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
+            f"marked {rows} as deleted" if run.plan.marks_deleted else f"deleted {rows}"
         )
     run.table.doubt(None)
 
