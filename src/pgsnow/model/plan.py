@@ -128,6 +128,8 @@ class TablePlan:
         """What is done with rows that the source no longer has. created_target: name of the target that pgsnow has
         created for this table, as the ledger has it."""
         config = self.config
+        if config.mode is TableMode.FULL and config.deletes is Deletes.SOFT:
+            return DeleteRule(Deletes.SOFT, "mode full marks the rows that its new content does not have")
         if config.mode is TableMode.FULL:
             return DeleteRule(Deletes.HARD, "mode full replaces the content, so deleted rows leave with it")
         if not self.target_key:

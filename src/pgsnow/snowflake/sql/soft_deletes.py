@@ -49,8 +49,8 @@ def gone_rows(
         return Gone.DELETED
     if plan.marks_deleted:
         return Gone.KEPT if other_keys else Gone.MARKED
-    has_marks = DELETED_AT_COLUMN in (columns or ())
-    return Gone.KEPT if has_marks and plan.deletes(created).deletes is Deletes.OFF else Gone.DELETED
+    is_off = Deletes.OFF in (plan.config.deletes, plan.deletes(created).deletes)
+    return Gone.KEPT if is_off and DELETED_AT_COLUMN in (columns or ()) else Gone.DELETED
 
 
 def removal_of(gone: Gone, audited: Sequence[Filled] = ()) -> Removal:
