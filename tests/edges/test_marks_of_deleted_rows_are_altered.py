@@ -3,8 +3,8 @@
 Group: target
 Danger: with `deletes: soft`, analysts rely on the column `_PGSNOW_DELETED_AT`. If a person drops it or clears it, rows
 that were deleted long ago would count as rows that exist, and nothing would say so.
-Answer: a dropped column is added again, and everything is read once, so that deleted rows are marked as before; only the
-times of the marks are new. If the role may not add the column, nothing is marked or deleted until it may, and
+Answer: a dropped column is added again, and everything is read once, so that deleted rows are marked as before; only
+the times of the marks are new. If the role may not add the column, nothing is marked or deleted until it may, and
 the run says which statement was refused. A column of this name in the source is refused: rename it in `columns:`.
 """
 
