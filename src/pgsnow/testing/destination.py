@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
@@ -31,16 +32,22 @@ from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import limits_of
+from pgsnow.snowflake.sql.soft_deletes import Gone
+from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.load.deletes import Removed
 from pgsnow.sync.load.destination import Destination, PreparedTarget
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.target import RECREATED
+from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.testing.memory_deletes import remove_keys
 from pgsnow.testing.memory_loaders import choose_memory_loader
+from pgsnow.testing.memory_side import MemorySide
 from pgsnow.testing.memory_target import MemoryTarget
 from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, last_of_each
 
@@ -127,6 +134,13 @@ class MemoryDestination:
         self.target.follow_rows(removed)
         return removed
 
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        with self.target.step("count"):
+            rows = self.target.warehouse.table(self.target.plan.target).rows
+            if self.target.gone() is not Gone.DELETED:
+                rows = [row for row in rows if row[DELETED_AT_COLUMN] is None]
+            return sum((row[FENCE_COLUMN] or 0) < fence for row in rows), len(rows)
+
     def remove_duplicates(self) -> int:
         return self.target.remove_duplicates()
 
@@ -155,6 +169,24 @@ class MemoryDestination:
             )
         self.target.follow_rows(removed)
         return removed
+
+    def side(
+        self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
+    ) -> Side:
+        return MemorySide(self.target, without=without, only=only)
+
+    def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
+        return remove_keys(self.target, keys, deletes)
+
+    def marked_rows(self) -> int:
+        rows = self.target.existing().rows
+        return sum(row.get(DELETED_AT_COLUMN) is not None for row in rows)
+
+    def delete_marked(self) -> int:
+        with self.target.step("delete"):
+            deleted = self.target.existing().delete(lambda row: row.get(DELETED_AT_COLUMN) is not None)
+        self.target.add_rows(-deleted)
+        return deleted
 
     def close(self) -> None:
         """Nothing is open."""

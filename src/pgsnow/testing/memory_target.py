@@ -208,10 +208,10 @@ class MemoryTarget:
         created = self.claimed.claim.created_target
         return gone_rows(self.plan, created, self.columns, other_keys=other_keys)
 
-    def remove(self, selected: Callable[[Row], bool], fence: int) -> int:
-        """Mark or delete the target's rows that are selected; how many. See
+    def remove(self, selected: Callable[[Row], bool], fence: int, gone_rows: Gone | None = None) -> int:
+        """Mark or delete the target's rows that are selected; how many. gone_rows: how, by default as `gone` says. See
         pgsnow.snowflake.sql.soft_deletes.removal_of."""
-        table, gone = self.warehouse.table(self.plan.target), self.gone()
+        table, gone = self.warehouse.table(self.plan.target), gone_rows or self.gone()
         if gone is Gone.DELETED:
             return table.delete(selected)
         rows = [row for row in table.rows if row[DELETED_AT_COLUMN] is None and selected(row)]

@@ -50,7 +50,7 @@ def test_rows_are_marked_once_and_come_back(world: World) -> None:
 
     world.sql("delete from users where id in (1, 2)")
     report = run(world, full_refresh=True)
-    assert "marked 2 rows that are gone from the source as deleted" in report.events
+    assert "marked as deleted 2 rows that are gone from the source" in report.events
     assert held(world) == {at: (name, at <= 2) for at, name in names.items()}
     first = marks(world)
 

@@ -24,6 +24,12 @@ def prune(session: Session, target: TargetName, fence: int, removal: Removal = H
     return number_in(session.execute(removal.statement(target, older(fence), fence)), removal.counted)
 
 
+def older_rows(session: Session, target: TargetName, fence: int, where: str) -> tuple[int, int]:
+    """How many rows `prune` would delete, and how many there are."""
+    ((older, rows),) = session.execute(sql.count_older(target, fence, where)).rows
+    return int(older), int(rows)
+
+
 def keys_above(
     session: Session, plan: TablePlan, column: MetadataColumn, value: Any
 ) -> list[tuple[Any, ...]]:

@@ -213,6 +213,13 @@ def staged_values(output: Sequence[Field]) -> list[Filled]:
     return [(f.target, f.type.merge.format(c=f"r.{quote(f.target)}")) for f in output]
 
 
+def count_older(target: TargetName, fence: int, where: str = "TRUE") -> str:
+    """How many of these rows no run with this fence or a later one wrote, and how many there are."""
+    column = quote(FENCE_COLUMN)
+    older = f"COUNT(CASE WHEN {column} IS NULL OR {column} < {fence} THEN 1 END)"
+    return f"SELECT {older}, COUNT(*) FROM {qualified(target)} WHERE {where}"
+
+
 def newest_fence(target: TargetName) -> str:
     """The highest fence in the target; NULL if it has no rows."""
     return f"SELECT MAX({quote(FENCE_COLUMN)}) FROM {qualified(target)}"
@@ -241,8 +248,8 @@ def cancel_statements(session: int) -> str:
     return f"SELECT SYSTEM$CANCEL_ALL_QUERIES({session})"
 
 
-def count(target: TargetName) -> str:
-    return f"SELECT COUNT(*) FROM {qualified(target)}"
+def count(target: TargetName, where: str = "") -> str:
+    return f"SELECT COUNT(*) FROM {qualified(target)}{' WHERE ' + where if where else ''}"
 
 
 def select(target: TargetName, fields: Sequence[Field], where: str = "") -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch
+from pgsnow.model.config.options import Deletes
 from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.deletes import few_steps, many_steps
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql.deletes import Removal
+from pgsnow.snowflake.sql.soft_deletes import Gone, removal_of
 from pgsnow.snowflake.statement import Step, execute, number_in
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.pipeline.key_spool import KeySpool
@@ -26,16 +28,17 @@ class Removed:
     certain: bool = True
 
 
-def remove_keys(load: LoadContext, keys: KeySpool) -> Removed:
-    """Delete the rows of these keys, or mark them with `deletes: soft`, unless a run with a later fence wrote them.
-    The target must be prepared.
+def remove_keys(load: LoadContext, keys: KeySpool, deletes: Deletes) -> Removed:
+    """Remove the rows of these keys, except those that a run with a later fence wrote. deletes: delete or
+    mark them.
 
     Idempotent: a repeated statement finds nothing more. Its session is recorded in the ledger first, so LeaseLost is
     raised before any visible change, and a run that takes over cancels the statement.
 
     Raises LedgerOutdated, as ClaimedTable.check_fence does, if rows of a later run kept their rows; TargetMissing.
     """
-    batch, removal = None, load.removal
+    removal = removal_of(Gone.MARKED if deletes is Deletes.SOFT else Gone.DELETED, load.audited())
+    batch = None
     if keys.few is None:
         fence, parts = load.table.claim.fence, keys.parts()
         batch = LoadBatch(batch_name(load.plan, fence, NUMBER), fence, parts)
