@@ -96,7 +96,7 @@ def test_a_row_that_comes_back_during_the_search_stays(users: MemoryWorld) -> No
 
     def insert(event: Event) -> None:
         if event.phase == "checkpointed":
-            users.sql("insert into users values (4, 'back', 0, null, '2001-01-01')")
+            users.sql("insert into users values (4, 'back')")
 
     report = tick(users, insert)
     assert report.rows_deleted == 0
@@ -312,7 +312,7 @@ def test_an_answer_that_is_lost_leaves_the_search_due(users: MemoryWorld) -> Non
     """The statement is sent again, and the next run compares once more."""
     users.sql("delete from users where id = 3")
     users.warehouse.fail("delete", TargetUnavailable("no answer"), after=True)
-    assert tick(users).status is Status.OK
+    assert tick(users).ok
     assert users.sql("select sweep ->> 'pending_since' is not null from sync_watermarks") == [(True,)]
     report = tick(users)
     assert report.full_read is None

@@ -71,8 +71,8 @@ def first_level(run: RunContext, snap: Snapshot) -> FirstLevel:
     if len(without) > MOST_REJECTED:
         return FirstLevel((), (), tuple(without))
     estimate = max(run.table.rows or 0, run.claim.target.rows or 0, run.plan.source.estimated_rows)
-    ranges = first_ranges(snap.fetch, run.plan, estimate)
     side = SourceSide(snap, run.plan, conditions=leave_out(run.plan, without))
+    ranges = first_ranges(side, run.plan, estimate)
     return FirstLevel(tuple(ranges), tuple(side.digests(ranges)), tuple(without))
 
 
