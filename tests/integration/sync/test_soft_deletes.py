@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pgsnow.model.report import Status, TableReport
 from tests.world import MemoryWorld, World
 
+ALWAYS = {"sweep_every": "1ms", "sweep_share": "100%"}
+"""Each tick searches for deleted rows."""
 SOME = "insert into users (id, name, updated_at) select g, 'v1', now() from generate_series({}, {}) g"
 
 
@@ -39,34 +41,35 @@ def marks(world: World) -> dict[int, Any]:
 
 
 def test_rows_are_marked_once_and_come_back(world: World) -> None:
-    """A full refresh marks the rows that are gone and nothing else; a mark keeps its time; a row that is inserted again
-    loses it. A new content (from a shadow table, or of `mode: full`) leaves marked rows where they are, and marks in
-    the same step those that are gone since."""
-    world.tables[0] |= {"deletes": "soft", "max_mb_per_chunk": 0.02}
+    """A search for deleted rows marks those and nothing else, and so do a full refresh, a shadow table and the new
+    content of `mode: full`. A mark keeps its time; a row that is inserted again loses it."""
+    world.tables[0] |= {"deletes": "soft", "max_mb_per_chunk": 0.02} | ALWAYS
     world.sql(SOME.format(1, 400))
     run(world)
     names = dict.fromkeys(range(1, 401), "v1")
     assert held(world) == {at: (name, False) for at, name in names.items()}
 
     world.sql("delete from users where id in (1, 2)")
-    report = run(world, full_refresh=True)
+    report = run(world)
     assert "marked as deleted 2 rows that are gone from the source" in report.events
     assert held(world) == {at: (name, at <= 2) for at, name in names.items()}
     first = marks(world)
 
     world.sql("insert into users (id, name) values (2, 'again'); delete from users where id = 3")
-    run(world)
+    report = run(world, full_refresh=True)
+    assert "marked as deleted 1 row that is gone from the source" in report.events
     names[2] = "again"
-    assert held(world) == {at: (name, at == 1) for at, name in names.items()}
+    assert held(world) == {at: (name, at in (1, 3)) for at, name in names.items()}
+    world.sql("delete from users where id = 4")
     report = run(world, resync=True)
     assert any(event.startswith("backfill in") for event in report.events)
-    assert held(world) == {at: (name, at in (1, 3)) for at, name in names.items()}
+    assert held(world) == {at: (name, at in (1, 3, 4)) for at, name in names.items()}
 
     world.tables[0]["mode"] = "full"
-    world.sql("delete from users where id = 4")
+    world.sql("delete from users where id = 5")
     report = run(world)
     assert any(event.startswith("replaced the content of") for event in report.events)
-    assert held(world) == {at: (name, at in (1, 3, 4)) for at, name in names.items()}
+    assert held(world) == {at: (name, at in (1, 3, 4, 5)) for at, name in names.items()}
     assert marks(world)[1] == first[1]
 
 
@@ -90,9 +93,9 @@ def test_a_table_that_is_read_as_a_whole_keeps_deleted_rows_too(memory_world: Me
 
 def test_what_soft_deletes_leave_when_they_are_switched(memory_world: MemoryWorld) -> None:
     """Switched on for a target that exists, the next run adds the column. With `deletes: off`, marks stay, and are
-    taken off when the key comes back. With `deletes: hard`, a full refresh deletes marked rows, too."""
+    taken off when the key comes back. With `deletes: hard`, the next search deletes marked rows, too."""
     world = memory_world
-    world.tables[0]["deletes"] = "off"
+    world.tables[0] |= {"deletes": "off"} | ALWAYS
     world.sql(SOME.format(1, 4))
     run(world)
     assert "_PGSNOW_DELETED_AT" not in world.target().columns
@@ -117,9 +120,8 @@ def test_what_soft_deletes_leave_when_they_are_switched(memory_world: MemoryWorl
 
     world.tables[0]["deletes"] = "hard"
     world.sql("insert into users (id, name) values (2, 'again')")
-    run(world)
-    assert held(world) == expected | {2: ("again", False)}
-    run(world, full_refresh=True)
+    report = run(world)
+    assert "deleted 1 row that had been marked as deleted" in report.events
     assert held(world) == {1: ("again", False), 2: ("again", False), 4: ("v1", False)}
     world.assert_equal()
 
@@ -171,16 +173,18 @@ def test_marked_rows_are_those_that_were_deleted(
     """Whatever was written, deleted and inserted again, and whenever everything was read: rows without a mark are those
     of the source, and marked ones have the last values that were loaded of rows that are gone."""
     world = memory_world
-    world.tables[0]["deletes"] = "soft"
+    world.tables[0] |= {"deletes": "soft"} | ALWAYS
     world.sql("truncate users")
     before = held(world) if world.warehouse.tables else {}
     loaded = {key: name for key, (name, _) in before.items()}
 
     def load(**options: Any) -> None:
-        run(world, **options)
-        loaded.update(dict(world.sql("select id, name from users")))
+        run(world, confirm_deletes=True, **options)
+        rows = dict(world.sql("select id, name from users"))
+        loaded.update(rows)
+        assert held(world) == {key: (name, key not in rows) for key, name in loaded.items()}
 
-    for at, (step, key) in enumerate([*steps, ("full_refresh", 0)]):
+    for at, (step, key) in enumerate([*steps, ("tick", 0)]):
         match step:
             case "write":
                 world.sql(
@@ -193,5 +197,3 @@ def test_marked_rows_are_those_that_were_deleted(
                 load()
             case option:
                 load(**{option: True})
-    rows = dict(world.sql("select id, name from users"))
-    assert held(world) == {key: (name, key not in rows) for key, name in loaded.items()}
