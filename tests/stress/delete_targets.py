@@ -32,7 +32,7 @@ KILLS = 0.7
 LONGEST_LIFE = 4.0
 """Seconds after which a process that is to be killed is killed at the latest."""
 DELETED_AT = "_PGSNOW_DELETED_AT"
-GUARD = "DeletesBlocked"
+GUARD = "DeletesUnconfirmed"
 """Type of the error with which a table ends whose deletes need a person's confirmation."""
 
 CONFIRMED: dict[str, Any] = {"confirm_deletes": True}
