@@ -187,7 +187,7 @@ class Killed:
         if calm or self.random.random() > KILLS:
             return self._ticked(self._whole_tick())
         self.totals.ticks += 1
-        process = start_tick(self.world)
+        process = start_tick(self.world, PGSNOW_SMALL_RANGES="1")
         time.sleep(self.random.uniform(0.1, LONGEST_LIFE))
         with suppress(ProcessLookupError):
             process.kill()

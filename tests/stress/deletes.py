@@ -22,6 +22,7 @@ from typing import Any
 
 import psycopg
 
+from tests.small_ranges import make_ranges_small
 from tests.stress.delete_tables import KINDS, schema
 from tests.stress.delete_targets import InMemory, Killed
 from tests.stress.delete_witness import Findings, Key, look, look_again
@@ -47,10 +48,11 @@ class TableEnd:
 
 def main(argv: Sequence[str] | None = None) -> int:
     given = arguments(argv)
+    make_ranges_small()
     with server(None, pooled=given.pooled) as (direct, dsn), tempfile.TemporaryDirectory() as folder:
         with psycopg.connect(direct, autocommit=True) as admin:
             admin.execute(schema().encode())
-            fill(admin)
+            fill(admin, SHARED)
         kind = Killed if given.kill else InMemory
         sync = kind(direct, dsn, Path(folder), options(given), given.seed)
         try:
@@ -97,7 +99,7 @@ def stress(
             time.sleep(EVERY * sync.random.uniform(0.3, 1.7))
         if any(process.exitcode for process in started):
             raise SystemExit("a writer has failed")
-        fill(admin)
+        fill(admin, 10)
         wait_for_counters(admin, pooled=given.pooled)
         for _ in range(2):
             checked_tick(admin, sync, findings, calm=True)
@@ -115,12 +117,12 @@ def checked_tick(
     findings.after_removals(lasting, ticked.removed)
 
 
-def fill(admin: psycopg.Connection[Any]) -> None:
+def fill(admin: psycopg.Connection[Any], rows: int) -> None:
     """Rows in each table: at the end, because from one that is empty nothing is deleted without a confirmation."""
     for kind in KINDS:
         admin.execute(
             f"insert into {kind.name} ({kind.key_columns}, n, v, updated_at)"
-            f" select {', '.join(kind.key.values())}, g, 0, now() from generate_series(1, {SHARED}) g"
+            f" select {', '.join(kind.key.values())}, g, 0, now() from generate_series(1, {rows}) g"
             f" on conflict ({kind.key_columns}) do nothing".encode()
         )
 
