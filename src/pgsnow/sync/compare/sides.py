@@ -40,8 +40,9 @@ class Side(Protocol):
 
     statements: int
     """Statements sent so far, without SETs."""
-    ordered: bool
-    """`bounds` is cheap: an index has the key's order, or it is another's computer that sorts."""
+    @property
+    def ordered(self) -> bool:
+        """`bounds` is cheap: an index has the key's order, or it is another's computer that sorts."""
 
     def digests(self, ranges: Sequence[KeyRange]) -> list[RangeDigest]:
         """The digest of each of these disjoint, ascending ranges, in one statement (more if its text would be too
