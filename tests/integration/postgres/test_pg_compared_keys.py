@@ -12,8 +12,8 @@ import pytest
 from psycopg.sql import SQL
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
-from pgsnow.model.config.sync_config import TableConfig
-from pgsnow.model.key_range import KeyRange
+from pgsnow.model.config.sync_config import TableConfig, TableMode
+from pgsnow.model.key_range import Key, KeyRange
 from pgsnow.model.plan import TablePlan, fields_of
 from pgsnow.model.table import SourceName, TargetName
 from pgsnow.model.table_key import key_of
@@ -37,7 +37,7 @@ def side(lab: Lab, name: str, **options: Any) -> Iterator[SourceSide]:
 
 def planned(conn: psycopg.Connection[Any], name: str, **options: Any) -> TablePlan:
     table = describe(conn, SourceName.parse(name))
-    config = TableConfig(source=table.name, target=name, mode="full", **options)
+    config = TableConfig(source=table.name, target=name, mode=TableMode.FULL, **options)
     fields = fields_of(config, table)
     key = key_of(config, table)
     return TablePlan(config, table, TargetName("D", "S", name.upper()), fields, fields, None, key)
@@ -49,7 +49,7 @@ def explained(source: SourceSide, query: Any) -> str:
     return "\n".join(str(line) for (line,) in source._snap.fetch(SQL("explain {}").format(query)))
 
 
-KEYS = {
+KEYS: dict[str, tuple[str, str, list[Key]]] = {
     "by_number": ("id int8 primary key", "g", [("100",), ("200",), ("300",), ("400",)]),
     "by_uuid": (
         "id uuid primary key",
