@@ -240,9 +240,9 @@ class TargetSide:
         return self._session.execute(query).rows
 
     def _chunks(self, ranges: Sequence[KeyRange]) -> Iterator[tuple[int, Sequence[KeyRange]]]:
-        """Ranges whose statement is not too long: its text holds each bound four times at most."""
-        longest = max((_length(one) for one in ranges), default=1)
-        return _chunks(ranges, max(1, min(RANGES_AT_ONCE, LONGEST_SQL // 2 // (8 * longest + 200))))
+        """Ranges whose statement is not too long: its text holds the condition of each range four times at most."""
+        longest = max((len(self._rows.key.within(one).encode()) for one in ranges), default=1)
+        return _chunks(ranges, max(1, min(RANGES_AT_ONCE, LONGEST_SQL // 2 // (4 * longest + 200))))
 
 
 def texts(column: Any) -> list[str]:
@@ -274,10 +274,6 @@ def float_text(value: float) -> str:
         return format(Decimal(repr(value)).normalize(), "f")
     fraction = f".{shown[1:]}" if shown[1:] else ""
     return f"{'-' * sign}{shown[0]}{fraction}e{exponent:+03d}"
-
-
-def _length(range_: KeyRange) -> int:
-    return sum(len(text.encode()) + 20 for key in (range_.first, range_.end) if key for text in key) or 20
 
 
 def _chunks(ranges: Sequence[KeyRange], size: int) -> Iterator[tuple[int, Sequence[KeyRange]]]:
