@@ -17,6 +17,7 @@ from pgsnow.model.errors import (
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import KnownTarget, TargetName, TargetState
+from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
@@ -163,7 +164,7 @@ class Target:
         if self.make_fit(inspect=True):
             return
         shape = self._shape
-        statement = copy_sql.create_shadow(shadow, shape.output, shape.own, dropped=True)
+        statement = copy_sql.create_shadow(shadow, shape.output, columns_of_shadow(self._plan), dropped=True)
         self._session.do(lambda session: create_dropped(session, shadow, statement))
         self.begin_again("the shadow table was gone", doubt=False)
 
