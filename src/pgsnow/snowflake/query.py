@@ -27,10 +27,16 @@ def count_rows(session: Session, target: TargetName) -> int:
 
 
 def select_rows(
-    session: Session, target: TargetName, fields: Sequence[Field], key: Sequence[Field], keys: Sequence[Row]
+    session: Session,
+    target: TargetName,
+    fields: Sequence[Field],
+    key: Sequence[Field],
+    keys: Sequence[Row],
+    where: str = "",
 ) -> list[Row]:
     """The rows with these keys, in no particular order, as the connector returns them (VARIANT: JSON text). At most
-    a few thousand keys, in as few statements as the length of their text allows. Raises TargetMissing."""
+    a few thousand keys, in as few statements as the length of their text allows. where: a further condition. Raises
+    TargetMissing."""
     constants = [
         [constant(value, f.type.snowflake) for value, f in zip(row, key, strict=True)] for row in keys
     ]
@@ -39,7 +45,8 @@ def select_rows(
         sizes = accumulate(len("".join(row).encode()) + 4 * len(row) for row in constants)
         count = max(1, sum(size <= _TEXT_AT_ONCE for size in sizes))
         wanted, constants = constants[:count], constants[count:]
-        found += session.execute(sql.select(target, fields, sql.key_is_one_of(key, wanted))).rows
+        among = sql.key_is_one_of(key, wanted) + (f" AND {where}" if where else "")
+        found += session.execute(sql.select(target, fields, among)).rows
     return found
 
 
