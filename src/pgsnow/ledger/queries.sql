@@ -54,7 +54,7 @@ with me as (
         sweep = case
             -- The last run has not released the table, or not cleaned up: a statement of it may commit late (see
             -- sweep_due_again).
-            when w.lease_run_id is not null or w.open_batches <> '{{}}' then coalesce(w.sweep, '{{}}') || jsonb_build_object(
+            when w.lease_run_id is not null or cardinality(w.open_batches) > 0 then coalesce(w.sweep, jsonb_build_object()) || jsonb_build_object(
                 'unsure_since', extract(epoch from clock_timestamp())::float8,
                 'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
             else w.sweep
@@ -270,10 +270,10 @@ set checkpoint = moves.checkpoint,
     target_rows = case when moves.loaded then moves.target_rows else w.target_rows end,
     sweep = case
         when exists (select from {schema}.sync_chunks c where c.backfill = w.backfill and c.attempts > 1) then
-            coalesce(w.sweep, '{{}}') || coalesce(moves.pending, '{{}}') || jsonb_build_object(
+            coalesce(w.sweep, jsonb_build_object()) || coalesce(moves.pending, jsonb_build_object()) || jsonb_build_object(
                 'unsure_since', extract(epoch from clock_timestamp())::float8,
                 'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
-        when moves.pending is not null then coalesce(w.sweep, '{{}}') || moves.pending
+        when moves.pending is not null then coalesce(w.sweep, jsonb_build_object()) || moves.pending
         else w.sweep
     end,
     open_batches = w.open_batches || array(
@@ -383,7 +383,7 @@ returning source_table;
 -- name: sweep_due_again
 -- A statement may commit late, for an hour at most, as no session lets one run for longer: keys are compared now, and
 -- once more afterwards.
-update {schema}.sync_watermarks set sweep = coalesce(sweep, '{{}}') || jsonb_build_object(
+update {schema}.sync_watermarks set sweep = coalesce(sweep, jsonb_build_object()) || jsonb_build_object(
     'unsure_since', extract(epoch from clock_timestamp())::float8,
     'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
 where source_table = %(table)s and fence = %(fence)s
@@ -607,18 +607,19 @@ with runs as (
         retry_seconds double precision, lasting_failures integer, failed_entry text,
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
         seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
-        rows_inserted bigint, rows_updated bigint, bytes_staged bigint, load_units integer, query_ids text[],
+        rows_inserted bigint, rows_updated bigint, rows_deleted bigint, ranges_compared integer, sweep_seconds float8,
+        bytes_staged bigint, load_units integer, query_ids text[],
         status text, full_read text, events text[], error text, error_type text, advice text, last_watermark text,
         fence bigint
     )
 ), logged as (
     insert into {schema}.sync_logs (
         run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-        rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+        rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     )
     select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-        rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+        rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     from runs
     on conflict (run_id, source_table) do nothing
@@ -851,7 +852,7 @@ from {schema}.sync_watermarks w;
 -- name: logs
 -- The newest runs.
 select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-    rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+    rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
     error, error_type, advice, last_watermark, fence
 from {schema}.sync_logs
 where %(table)s::text is null or source_table = %(table)s

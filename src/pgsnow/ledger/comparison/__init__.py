@@ -1,1 +1,1 @@
-"""What the ledger stores about comparisons of source and target."""
+"""State of the comparisons of source and target."""

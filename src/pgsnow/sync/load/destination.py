@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pgsnow.model.batch import LoadResult
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
+from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, older_rows, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.query import select_keys
@@ -21,15 +22,19 @@ from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import Step, execute_all
+from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged
+from pgsnow.sync.load.deletes import Removed, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
+from pgsnow.sync.load.target_side import RunTargetSide
+from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
@@ -95,6 +100,9 @@ class Destination(Protocol):
         """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
         many."""
 
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        """How many rows `prune` would delete, and how many the target has."""
+
     def remove_duplicates(self) -> int:
         """Keep one row of each key (with mode append: of each identity), the one with the highest fence, and report
         that as an event; returns how many were removed. Idempotent. Raises TargetMissing."""
@@ -111,6 +119,16 @@ class Destination(Protocol):
 
     def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         """Like `prune`, but only for the rows in which the column is above the value."""
+
+    def side(
+        self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
+    ) -> Side:
+        """The keys of the target's rows, for a comparison. without: values of keys to leave out. only: leave out all
+        others. Its methods raise TargetMissing."""
+
+    def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
+        """Remove the rows of these keys, except those that a run with a later fence wrote: delete them, or mark them as
+        deleted. Idempotent. Raises LedgerOutdated, TargetMissing."""
 
     def close(self) -> None:
         """Close connections. Never raises."""
@@ -155,6 +173,8 @@ class SnowflakeDestination:
         self.loader = partial(choose, self._load)
         self.evolve = self.target.evolve
         self.remove_duplicates = self._load.remove_duplicates
+        self.remove_keys = partial(remove_keys, self._load)
+        self.side = partial(RunTargetSide, self.session, plan)
         self.definition = lambda drift: drift.definition_to_store(
             table.claim.stored_definition, self.target.columns
         )
@@ -186,6 +206,9 @@ class SnowflakeDestination:
         deleted = self.session.do(lambda session: prune(session, self._load.plan.target, fence))
         self._load.table.add_rows(None if self.session.failed else -deleted)
         return deleted
+
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        return self.session.do(lambda session: older_rows(session, self._load.plan.target, fence))
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         plan = self._load.plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -17,13 +17,13 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import SELECTION, Checkpoint, Horizon, ReadMode
-from pgsnow.model.errors import LeaseLost
+from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.sweep import DeleteRule, DueSweep
+from pgsnow.model.sweep import DeleteRule, DueSweep, FirstLevel
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
-from pgsnow.postgres.read.reader import Reader, open_reader
+from pgsnow.postgres.read.reader import Reader
 from pgsnow.snowflake.session import begin_import
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
@@ -68,6 +68,9 @@ class RunContext:
     """As in Inspection."""
     loads_staged: bool = False
     """Staged batches are due, or a person requested that they be loaded."""
+    counted: list[FirstLevel | PgsnowError] = field(default_factory=list)
+    """The source's counts in the snapshot of the last read, for the search for deleted rows; or the error of
+    counting."""
     because: str | None = None
     backfill: Backfill | None = None
     """The backfill whose chunks are all in the target; `checkpoint` was captured before them."""
@@ -90,7 +93,8 @@ class RunContext:
 
     @property
     def deletes(self) -> DeleteRule:
-        """What is done with rows that the source no longer has; it may change when this run creates the target."""
+        """Treatment of the target's rows that the source no longer has; it may change when this run creates the
+        target."""
         return self.plan.deletes(self.table.claim.created_target)
 
     @property
@@ -117,14 +121,6 @@ class RunContext:
         if doubt is not None and not doubt.startswith(SELECTION) and not self.plan.whole:
             return True
         return self.options.deletes or (self.drift.prune and not self.plan.whole)
-
-    def reader(self) -> Reader:
-        """The reader of the changes since the checkpoint, or of everything."""
-        return open_reader(
-            self.source, self.plan, self.checkpoint, self.horizon,
-            full=self.options.refresh and self.backfill is None, because=self.because,
-            whole_leaves=() if self.backfill else self.drift.whole_leaves,
-        )  # fmt: skip
 
     def facts(self, reader: Reader) -> LoadFacts:
         """Facts that decide which loader is chosen. reader: already entered."""
