@@ -7,14 +7,14 @@ hashes that have led to them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier
 
 from pgsnow.model.key_range import Key
-from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.canonical_text import canonical_text
 from pgsnow.model.types.mapping import Field
 from pgsnow.operations.verify.canonical import from_postgres, from_snowflake
@@ -23,10 +23,12 @@ from pgsnow.operations.verify.open_table import OpenTable, Row
 from pgsnow.postgres import sql
 from pgsnow.postgres.compare import content
 from pgsnow.postgres.read.as_text import read_text_of
+from pgsnow.snowflake.load.duplicates import identity_of
 from pgsnow.snowflake.names import text as constant
 from pgsnow.snowflake.query import select_all, select_rows
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.sql import compare_content
+from pgsnow.snowflake.sql import direct_copy as sql_text
 
 AT_ONCE = 1_000
 """Keys that are looked at together."""
@@ -89,17 +91,30 @@ class ExactRows:
     def expected(self, texts: Sequence[str | None]) -> Row:
         """The row that the target should hold, from Postgres's texts."""
         output, absent = self.table.plan.output, self.table.absent
-        row = [
-            None if f.source in absent else from_postgres(f, text)
-            for f, text in zip(output, texts, strict=True)
-        ]
+        return self.fitted(
+            [
+                None if f.source in absent else from_postgres(f, text)
+                for f, text in zip(output, texts, strict=True)
+            ]
+        )
+
+    def fitted(self, row: Sequence[Any]) -> Row:
+        """The row as the target's columns hold it, where they are shorter than the source's."""
+        values = list(row)
         for at, limit in self._shortened:
-            row[at] = limit.fit(row[at])
-        return tuple(row)
+            values[at] = limit.fit(values[at])
+        return tuple(values)
 
     def loaded(self, values: Row) -> Row:
         """A row of the target."""
         return tuple(from_snowflake(f, v) for f, v in zip(self.table.plan.output, values, strict=True))
+
+    def repeated(self) -> Iterator[Row]:
+        """Rows of the target beyond the first of their identity, in mode append."""
+        plan = self.table.plan
+        query = sql_text.select_surplus(plan.target, plan.output, identity_of(plan))
+        for page in self.table.session.stream(query):
+            yield from map(self.loaded, page)
 
     def _in_target(self, keys: Sequence[Key]) -> list[Row]:
         plan, session, unmarked = self.table.plan, self.table.session, self.table.unmarked

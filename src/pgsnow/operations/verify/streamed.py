@@ -10,7 +10,7 @@ import json
 import pickle
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
 from hashlib import blake2b
@@ -18,11 +18,14 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from pgsnow.model.key_range import ComparisonCounts, DifferenceKind
-from pgsnow.operations.verify.canonical import from_postgres
+from pgsnow.model.types.mapping import Field
+from pgsnow.operations.verify.canonical import from_postgres, from_snowflake
 from pgsnow.operations.verify.open_table import Row
 
 BUCKETS = 1 << 16
 FILES = 256
+LONGEST_NUMBER = 10_000
+"""Digits before or after the decimal point."""
 Stream = Callable[[], Iterable[tuple[Row, Row]]]
 """(key, content) of each row of a side; may be called twice. Values are equal where their `repr` is (see `plain_form`).
 Values of the key are never None."""
@@ -31,10 +34,10 @@ _PRIVATE = "\ue000"
 
 
 def differing_keys(
-    source: Stream, target: Stream, counts: ComparisonCounts, buckets: range = range(BUCKETS)
+    source: Stream, target: Stream, counts: ComparisonCounts, buckets: Sequence[int] = range(BUCKETS)
 ) -> Iterator[tuple[DifferenceKind, Row, list[Row], list[Row]]]:
-    """The keys in which two streams differ, with the contents that each side has for the key. buckets: only keys with
-    these hashes are compared."""
+    """The keys in which two streams differ, each once, with the contents that each side has for it. buckets: only keys
+    with these hashes are compared."""
     there, source_rows = _sums(source)
     here, target_rows = _sums(target)
     counts.source_rows, counts.target_rows = source_rows, target_rows
@@ -63,14 +66,9 @@ def _sums(stream: Stream) -> tuple[list[int], int]:
     return sums, rows
 
 
-def bucket_of(key: Row) -> int:
-    """The bucket of a key, the same on both sides."""
-    return zlib.crc32(repr(key).encode("utf-8", "surrogatepass")) & 0xFFFF
-
-
-def _write(stream: Stream, unequal: frozenset[int], spool: list[IO[bytes]]) -> None:
+def _write(stream: Stream, unequal: frozenset[int], spool: Sequence[IO[bytes]]) -> None:
     for key, content in stream():
-        bucket = bucket_of(key)
+        bucket = zlib.crc32(repr(key).encode("utf-8", "surrogatepass")) & 0xFFFF
         if bucket in unequal:
             pickle.dump((key, content), spool[bucket % FILES], protocol=pickle.HIGHEST_PROTOCOL)
 
@@ -81,7 +79,7 @@ def _read(file: IO[bytes]) -> dict[Row, list[Row]]:
     while True:
         try:
             # The file has no name: nobody else can have written to it.
-            key, content = pickle.load(file)  # noqa: S301
+            key, content = pickle.load(file)
         except EOFError:
             return found
         found.setdefault(key, []).append(content)
@@ -95,14 +93,8 @@ def _compared(
         counts.keys_read += len(there) + len(here)
         if Counter(map(repr, there)) == Counter(map(repr, here)):
             continue
-        kinds = []
-        if there and here and {*map(repr, there)} != {*map(repr, here)}:
-            kinds.append(DifferenceKind.CHANGED)
-        if len(here) != len(there):
-            more = DifferenceKind.DUPLICATE if there else DifferenceKind.GHOST
-            kinds.append(more if len(here) > len(there) else DifferenceKind.MISSING)
-        for kind in kinds:
-            yield kind, key, there, here
+        one = DifferenceKind.GHOST if here else DifferenceKind.MISSING
+        yield DifferenceKind.CHANGED if there and here else one, key, there, here
 
 
 def plain_form(row: Row) -> Row:
@@ -121,7 +113,10 @@ def _plain(value: Any) -> Any:
 
 
 def _digits(number: Decimal) -> str:
-    """The number without an exponent and without trailing zeros; `0` for every zero."""
+    """The number without an exponent and without trailing zeros; `0` for every zero. One that would be very long stays
+    as it is."""
+    if abs(number.adjusted()) > LONGEST_NUMBER:
+        return str(number)
     text = format(number, "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
@@ -161,8 +156,8 @@ def json_form(text: str | None, slow: Callable[[str], Any] | None = None) -> str
     return "\0" + repr(_plain(slow(text))) if slow is not None else "\0" + text
 
 
-def document_form(field: Any) -> Callable[[str | None], Any]:
+def document_form(field: Field, *, of_target: bool) -> Callable[[Any], Any]:
     """The function that writes values of a column in a form for `differing_keys`."""
     if field.type.snowflake == "VARIANT":
-        return lambda text: json_form(text, lambda t: from_postgres(field, t))
-    return lambda text: _plain(from_postgres(field, text))
+        return lambda text: json_form(text, lambda given: from_postgres(field, given))
+    return lambda value: _plain((from_snowflake if of_target else from_postgres)(field, value))

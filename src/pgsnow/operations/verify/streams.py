@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from psycopg.sql import SQL, Composable
+from psycopg.sql import SQL, Composable, Identifier
 
 from pgsnow.model.key_range import KeyRange
 from pgsnow.operations.verify.exact_rows import ExactRows
 from pgsnow.operations.verify.open_table import OpenTable, Row
-from pgsnow.operations.verify.source_rows import expected_rows
+from pgsnow.operations.verify.source_rows import Expected
 from pgsnow.operations.verify.streamed import document_form, plain_form
 from pgsnow.postgres import sql
+from pgsnow.postgres.compare.digests import runs
 from pgsnow.postgres.compare.keys import SourceKey
 from pgsnow.postgres.read.as_text import stream_text
-from pgsnow.snowflake.names import qualified, quote
+from pgsnow.snowflake.names import quote
+from pgsnow.snowflake.sql import compare_content, statements
 from pgsnow.snowflake.sql.compare import TargetKey
 
 PAGE = 5_000
@@ -24,9 +26,8 @@ RANGES = 2
 """First ranges that one statement reads from the target: an answer that does not come in parts stays small."""
 
 
-def source_rows(table: OpenTable, exact: ExactRows) -> Iterator[tuple[Row, Row]]:
+def source_rows(pages: Expected, exact: ExactRows) -> Iterator[tuple[Row, Row]]:
     """Key and content of each row that the target should hold."""
-    pages, _ = expected_rows(table.source, table.conn, table.prepared, table.rejected)
     for page in pages(PAGE):
         for values in page:
             row = plain_form(exact.fitted(values))
@@ -35,22 +36,27 @@ def source_rows(table: OpenTable, exact: ExactRows) -> Iterator[tuple[Row, Row]]
 
 def target_rows(table: OpenTable, exact: ExactRows) -> Iterator[tuple[Row, Row]]:
     """Key and content of each row of the target."""
-    names = ", ".join(quote(f.target) for f in table.plan.output)
-    where = f" WHERE {table.unmarked}" if table.unmarked else ""
-    for page in table.session.stream(f"SELECT {names} FROM {qualified(table.plan.target)}{where}", PAGE):
+    for page in table.session.stream(
+        statements.select(table.plan.target, table.plan.output, table.unmarked), PAGE
+    ):
         for values in page:
             row = plain_form(exact.loaded(values))
             yield exact.key_of(row), row
 
 
-def source_documents(table: OpenTable, key: SourceKey) -> Iterator[tuple[Row, Row]]:
-    """The key's texts and the documents of each row, in a form that is equal for equal documents."""
-    width, forms = len(key.columns), [document_form(f) for f in table.documents]
-    texts: list[Composable] = [
-        SQL(f.type.text).format(c=sql.Identifier(f.source)) for f in table.documents
-    ]
+def source_documents(
+    table: OpenTable, key: SourceKey, ranges: Sequence[KeyRange]
+) -> Iterator[tuple[Row, Row]]:
+    """The key's texts and the documents of each row in these ranges, in a form that is equal for equal documents."""
+    width, forms = len(key.columns), [document_form(f, of_target=False) for f in table.documents]
+    texts: list[Composable] = [SQL(f.type.text).format(c=Identifier(f.source)) for f in table.documents]
+    within = [key.within(KeyRange(span[0].first, span[-1].end)) for _, span in runs(ranges)]
+    some = SQL("({})").format(SQL(" or ").join(w or SQL("true") for w in within))
+    present = [SQL("{} is not null").format(name) for name in key.nullable]
     query = SQL("select {} from {} where {}").format(
-        SQL(", ").join([*key.texts, *texts]), sql.table(table.plan), sql.both([sql.where_given(table.plan)])
+        SQL(", ").join([*key.texts, *texts]),
+        sql.table(table.plan),
+        sql.both([some, sql.where_given(table.plan), *present]),
     )
     for page in stream_text(table.conn, table.plan, query, PAGE):
         for row in page:
@@ -61,14 +67,13 @@ def target_documents(
     table: OpenTable, key: TargetKey, ranges: Sequence[KeyRange]
 ) -> Iterator[tuple[Row, Row]]:
     """The same of the target, a few ranges of keys at a time."""
-    width, forms = len(key.columns), [document_form(f) for f in table.documents]
-    chosen = ", ".join([*key.texts, *(quote(f.target) for f in table.documents)])
-    for at in range(0, len(ranges), RANGES):
-        some = ranges[at : at + RANGES]
-        within = key.within(KeyRange(some[0].first, some[-1].end))
+    width, forms = len(key.columns), [document_form(f, of_target=True) for f in table.documents]
+    chosen = [*key.texts, *(quote(f.target) for f in table.documents)]
+    spans = [span[at : at + RANGES] for _, span in runs(ranges) for at in range(0, len(span), RANGES)]
+    for span in spans:
+        within = key.within(KeyRange(span[0].first, span[-1].end))
         where = " AND ".join(filter(None, (within, table.unmarked)))
-        statement = f"SELECT {chosen} FROM {qualified(table.plan.target)}{' WHERE ' * bool(where)}{where}"
+        statement = compare_content.select(table.plan.target, chosen, where)
         for page in table.session.stream(statement, PAGE):
             for row in page:
                 yield row[:width], tuple(form(value) for form, value in zip(forms, row[width:], strict=True))
-

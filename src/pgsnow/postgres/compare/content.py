@@ -104,7 +104,7 @@ def _moment(cell: ContentCell) -> Composable:
 
 
 def _double(value: Composable) -> Composable:
-    """A double as `h:m` with x = m * 4^(h - 27), which is exact; 0 for both zeros. See snowflake/sql/compare_content.py."""
+    """A double as `h:m` with x = m * 4^(h - 27), exactly; 0 for both zeros. See snowflake/sql/compare_content.py."""
     h = SQL("floor(ln(abs({})) * 0.7213475204444817::float8 + 0.15::float8)").format(value)
     power = SQL("power(2::float8, 27 - {})").format(h)
     return SQL(

@@ -14,7 +14,6 @@ from pgsnow.postgres import sql
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.read.snapshot import LOCKABLE
 
-
 TextRow = tuple[str | None, ...]
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """The hash of a row's content in Snowflake's SQL; postgres/compare/content.py writes the same in Postgres's.
 
 Every expression is exact. A fraction of a second is written to the nanosecond, though the source has microseconds, and
@@ -9,10 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgsnow.model.table import TargetName
 from pgsnow.model.types.content_cell import ContentCell
-from pgsnow.snowflake.names import quote
+from pgsnow.snowflake.names import qualified, quote
 
 _DAY, _TIME = "YYYY-MM-DD", "HH24:MI:SS.FF9"
+
+
+def select(target: TargetName, expressions: Sequence[str], where: str = "") -> str:
+    """These expressions of all rows (where: of those)."""
+    return f"SELECT {', '.join(expressions)} FROM {qualified(target)}{' WHERE ' + where if where else ''}"
 
 
 def row_text(cells: Sequence[ContentCell], *, octets: bool = False) -> str:

@@ -99,7 +99,7 @@ def _trimmed(node: exp.Expression) -> exp.Expression:
 
 
 def _without_zeros(node: exp.Expression) -> exp.Expression | None:
-    """For RTRIM(RTRIM(<moment to the nanosecond>, '0'), '.') the moment's text in DuckDB, which is the same; else None."""
+    """For RTRIM(RTRIM(<moment to the nanosecond>, '0'), '.') the moment's text in DuckDB, which is the same."""
     inner = node.this
     while isinstance(inner, (exp.Cast, exp.Paren)):
         inner = inner.this
