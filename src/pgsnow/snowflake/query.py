@@ -21,9 +21,9 @@ _TEXT_AT_ONCE = 500_000
 """Bytes of keys in one statement, whose text is limited (session.LONGEST_SQL)."""
 
 
-def count_rows(session: Session, target: TargetName) -> int:
-    """Rows in the target. Needs no warehouse on the real service. Raises TargetMissing."""
-    return int(session.execute(sql.count(target)).rows[0][0])
+def count_rows(session: Session, target: TargetName, where: str = "") -> int:
+    """Rows in the target. Needs no warehouse on the real service, except with a condition. Raises TargetMissing."""
+    return int(session.execute(sql.count(target, where)).rows[0][0])
 
 
 def select_rows(
@@ -50,11 +50,13 @@ def select_rows(
     return found
 
 
-def select_keys(session: Session, target: TargetName, key: Sequence[Field], keys: Sequence[Row]) -> set[Row]:
-    """Those of these keys of which the target has a row. Raises TargetMissing."""
+def select_keys(
+    session: Session, target: TargetName, key: Sequence[Field], keys: Sequence[Row], where: str = ""
+) -> set[Row]:
+    """Those of these keys of which the target has a row (where: such a row). Raises TargetMissing."""
     found: set[Row] = set()
     for start in range(0, len(keys), _KEYS_AT_ONCE):
-        rows = select_rows(session, target, key, key, keys[start : start + _KEYS_AT_ONCE])
+        rows = select_rows(session, target, key, key, keys[start : start + _KEYS_AT_ONCE], where)
         found.update(tuple(bytes(v) if isinstance(v, bytearray) else v for v in row) for row in rows)
     return found
 
