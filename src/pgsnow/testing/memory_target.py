@@ -116,6 +116,8 @@ class MemoryTarget:
         if settled is not None:
             table.comment = settled.comment
             self.recorder.events.extend([settled.event] if settled.event else [])
+            if not settled.event and not table.rows:
+                self.claimed.remember_created(str(self.plan.target))
             self.claimed.remember_mark(settled.mark)
 
     def existing(self) -> MemoryTable:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.batch import LoadBatch, PartFile
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
@@ -16,6 +17,7 @@ from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.command_sessions import CommandSessions, as_known
+from pgsnow.operations.deletes import WILL_CREATE, doubts, rule_of
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
@@ -60,6 +62,14 @@ class TargetPreview:
             self.sessions.after(error)
             return preview.stopped(as_known(error, self.settings.secrets(), plan.config.name))
         reads = preview.reads if required.exists or preview.reads.startswith(EVERYTHING) else GONE
+        if required.exists and preview.deletes_reason == WILL_CREATE:
+            rule = rule_of(plan, Remembered(), exists=True)
+            preview = replace(
+                preview,
+                deletes=str(rule.deletes),
+                deletes_reason=rule.why,
+                warnings=(*preview.warnings, *map(str, doubts(plan, rule))),
+            )
         stage = self.stages.serving(plan.config.load)
         return replace(
             preview,

@@ -139,6 +139,8 @@ class Target:
                 self._recorder.events.append(UNMARKED.format(target=target, why=denied))
                 return
             self._recorder.events.extend([settled.event] if settled.event else [])
+        elif state.rows == 0:  # a run was killed between its CREATE and the record of it
+            self._table.remember_created(str(target))
         self._table.remember_mark(settled.mark)
 
     def begin_again(self, because: str, *, doubt: bool) -> None:
