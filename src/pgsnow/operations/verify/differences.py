@@ -134,11 +134,14 @@ class _Search:
 
     def _sides(self, snap: Snapshot) -> tuple[SourceSide, TargetSide]:
         table, plan = self.table, self.table.plan
+        unmarked = [table.unmarked] if table.unmarked else []
         if not self.content and plan.key:
-            return SourceSide(snap, plan), TargetSide(table.session, plan)
+            return SourceSide(snap, plan), TargetSide(table.session, plan, conditions=unmarked)
         here = compare_content.row_hash(table.cells, octets=table.unchecked_text)
         there = row_hash(table.cells, table.encoding)
-        return SourceSide(snap, plan, row_hash=there), TargetSide(table.session, plan, row_hash=here)
+        return SourceSide(snap, plan, row_hash=there), TargetSide(
+            table.session, plan, row_hash=here, conditions=unmarked
+        )
 
     def _chosen(self, ranges: Sequence[KeyRange]) -> list[KeyRange]:
         if self.sample is None:
