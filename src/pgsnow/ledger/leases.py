@@ -244,6 +244,7 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         staged=staged,
         staged_at=staged_at,
         unverified=row["unverified"],
+        verification=row["verification"],
         checkpoint_fence=checkpoint_fence,
         reset_to=reset_to,
         ledger=row["ledger"] or "",

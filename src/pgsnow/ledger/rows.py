@@ -47,6 +47,8 @@ class WatermarkRow:
     audit_seconds: float | None = None
     """Seconds since the last audit, or since the first read before there was one."""
 
+    verification: Any = None
+    """JSON of model.certificate.Verification, as the ledger stores it."""
     consecutive_failures: int = 0
     """Runs that ended with error since the last success."""
     next_attempt: datetime | None = None
