@@ -70,6 +70,10 @@ class Claim:
     """Failed runs in a row whose error was not likely to pass by itself."""
     failed_entry: str | None = None
     """Hash of the table's configuration with which the last of them failed."""
+    sweep: Mapping[str, Any] | None = None
+    """The fields of the SweepState; None: no sweep was recorded yet."""
+    created_target: str | None = None
+    """Name of the target, if pgsnow has created it."""
     reset_to: str | None = None
     """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
     unreadable: PgsnowError | None = None

@@ -7,6 +7,7 @@ from functools import partial
 from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.comparison.certificates import Certificates
+from pgsnow.ledger.comparison.sweeps import Sweeps
 from pgsnow.ledger.deferred_loads import DeferredLoads
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.migrate import migrate, missing_of_complete, recreate_missing
@@ -42,6 +43,7 @@ class Ledger:
         self.leases = Leases(queries, lease_seconds)
         self.checkpoints = Checkpoints(queries)
         self.backfills = Backfills(queries, self.leases.chunks)
+        self.sweeps = Sweeps(queries)
         self.deferred_loads = DeferredLoads(queries)
         self.certificates = Certificates(queries)
         self.rejected_rows = RejectedRowStore(queries)

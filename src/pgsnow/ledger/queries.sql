@@ -51,17 +51,24 @@ with me as (
         lease_since = clock_timestamp(),
         lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
         lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end,
+        sweep = case
+            -- Its holder has not released it, so a statement of that run may commit late (see sweep_due_again).
+            when w.lease_run_id is not null then coalesce(w.sweep, '{{}}') || jsonb_build_object(
+                'unsure_since', extract(epoch from clock_timestamp())::float8,
+                'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
+            else w.sweep
+        end,
         next_attempt_at = null
     from tried
     where w.source_table = tried.source_table
         and tried.refusal is null
         and (tried.free or (tried.foreign_session and tried.has_lock))
-    returning w.source_table, w.fence
+    returning w.source_table, w.fence, w.sweep
 )
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.target_created_on, tried.target_rows,
     coalesce(tried.loaded_columns, tried.target_columns) as loaded_columns, tried.source_schema, tried.staged, tried.unverified,
-    tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
+    granted.sweep, tried.created_target, tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
     tried.last_watermark::text as last_watermark, tried.watermark_text, coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as written_watermark,
     extract(epoch from clock_timestamp())::float8 as granted_at,
     tried.verification, coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
@@ -375,6 +382,22 @@ set checkpoint = case when staged is null or checkpoint is null then checkpoint 
     open_batches = open_batches || array(select b ->> 'batch' from jsonb_array_elements(staged) as b)
 where source_table = %(table)s and fence = %(fence)s
 returning checkpoint;
+
+-- name: sweep_done
+-- Stores what the next sweep is compared with, and the number of the target's rows. What a later claim has recorded of
+-- statements that may commit late is not lost: such a claim has another fence.
+update {schema}.sync_watermarks set sweep = %(sweep)s, target_rows = %(rows)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: sweep_due_again
+-- A statement may commit late, for an hour at most, as no session lets one run for longer: keys are compared now, and
+-- once more afterwards.
+update {schema}.sync_watermarks set sweep = coalesce(sweep, '{{}}') || jsonb_build_object(
+    'unsure_since', extract(epoch from clock_timestamp())::float8,
+    'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
 
 -- name: backfill
 -- The backfill of a table that is under way.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pgsnow.model.config.options import CharPadding, RealValues
+from pgsnow.model.config.options import CharPadding, Deletes, OnDetach, RealValues
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.model.errors import (
@@ -27,6 +27,7 @@ from pgsnow.model.metadata_columns import (
     RESERVED,
     MetadataColumn,
 )
+from pgsnow.model.sweep import DeleteRule
 from pgsnow.model.table import Column, SourceTable, TargetName, shown_name, target_column
 from pgsnow.model.table_key import key_of
 from pgsnow.model.types.key_forms import canonical
@@ -114,6 +115,28 @@ class TablePlan:
     def whole(self) -> bool:
         """True if the table is read as a whole, whenever its content has changed."""
         return self.config.mode in WHOLE_MODES
+
+    def deletes(self, created_target: str | None) -> DeleteRule:
+        """What is done with rows that the source no longer has. created_target: name of the target that pgsnow has
+        created for this table, as the ledger has it."""
+        config = self.config
+        if config.mode is TableMode.FULL:
+            return DeleteRule(Deletes.HARD, "mode full replaces the content, so deleted rows leave with it")
+        if not self.target_key:
+            return DeleteRule(Deletes.OFF, "mode append keeps every version of every row")
+        if config.deletes is not None:
+            return DeleteRule(config.deletes, "deletes: off" if config.deletes is Deletes.OFF else "")
+        if config.on_detach is OnDetach.KEEP:
+            return DeleteRule(
+                Deletes.OFF, "with on_detach: keep, the target has rows on purpose that the source lacks"
+            )
+        if config.where is not None:
+            return DeleteRule(Deletes.OFF, "with where, rows that leave the selection would be deleted, too")
+        if created_target != str(self.target):
+            return DeleteRule(
+                Deletes.OFF, "the target existed before pgsnow synced it, or before it found deleted rows"
+            )
+        return DeleteRule(Deletes.HARD)
 
     @cached_property
     def shape(self) -> str:

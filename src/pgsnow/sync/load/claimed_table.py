@@ -14,6 +14,7 @@ from pgsnow.model.checkpoint import LEDGER_WENT_BACK, SELECTION, Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
+from pgsnow.model.sweep import SweepResult, SweepState
 from pgsnow.model.table import KnownTarget
 
 if TYPE_CHECKING:
@@ -156,6 +157,16 @@ class ClaimedTable:
         )
         self.claim = replace(self.claim, checkpoint=None)
         return work
+
+    def sweep_done(self, state: SweepState, result: SweepResult) -> None:
+        """Record a complete sweep: `state` was read from the source before its snapshot. The rows of the target are
+        those that `add_rows` has followed."""
+        done = replace(
+            state, swept_at=self.claim.granted_at, seconds=result.seconds, rest=result.rest,
+            pending_since=None, pending_why="",
+        )  # fmt: skip
+        self.ledger.sweeps.done(self.claim, done, self.rows)
+        self.claim = replace(self.claim, sweep=done.to_json())
 
     def stage(
         self, batches: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None

@@ -20,6 +20,7 @@ from pgsnow.model.checkpoint import SELECTION, Checkpoint, Horizon, ReadMode
 from pgsnow.model.errors import LeaseLost
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.sweep import DeleteRule, DueSweep
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
 from pgsnow.postgres.read.reader import Reader, open_reader
@@ -67,6 +68,8 @@ class RunContext:
     """As in Inspection."""
     loads_staged: bool = False
     """Staged batches are due, or a person requested that they be loaded."""
+    sweep: DueSweep | None = None
+    """The search for deleted rows that this run must do once everything that was read is loaded; None: none is due."""
     because: str | None = None
     backfill: Backfill | None = None
     """The backfill whose chunks are all in the target; `checkpoint` was captured before them."""
@@ -80,6 +83,11 @@ class RunContext:
     @property
     def ledger(self) -> Ledger:
         return self.table.ledger
+
+    @property
+    def deletes(self) -> DeleteRule:
+        """What is done with rows that the source no longer has; it may change when this run creates the target."""
+        return self.plan.deletes(self.table.claim.created_target)
 
     @property
     def replaces_content(self) -> bool:

@@ -1,0 +1,91 @@
+"""Sweeps: searches for rows that were deleted in the source, by comparing the keys of both sides.
+
+docs/decisions/36-when-a-sweep-is-due.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from pgsnow.model.config.options import Deletes
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRule:
+    """What is done with the target's rows that the source no longer has. why: for messages, why it is not done, or not
+    by a sweep; "" for hard and soft."""
+
+    deletes: Deletes
+    why: str = ""
+
+    @property
+    def sweeps(self) -> bool:
+        """True if deleted rows are found by sweeps."""
+        return self.deletes is not Deletes.OFF and not self.why
+
+
+@dataclass(frozen=True, slots=True)
+class SweepState:
+    """What the ledger stores about a table's sweeps. Moments are seconds since 1970, by the clock of its server.
+
+    All of the source that is in here was read before the snapshot of the sweep (or of the full read that made a sweep
+    unnecessary), so that a row that is deleted in between makes the next sweep due.
+    """
+
+    leaves: Mapping[str, Any] = field(default_factory=dict)
+    """oid, as text → [relfilenode, n_tup_del] of the table and of its leaves; those without storage are left out."""
+    statistics: str = ""
+    """Identifies the statistics that n_tup_del belongs to: they begin again with a reset or a crash."""
+    rights: str = ""
+    """A hash of what decides which rows the role sees: the role itself, row-level security and policies."""
+    history: str = ""
+    """System identifier, timeline and database of the source."""
+    next_xid: int = 0
+    """The next transaction id of the source's server; 0: not known."""
+    swept_at: float | None = None
+    """Start of the run that completed the last sweep; None: there was none."""
+    seconds: float = 0.0
+    """Duration of the last sweep."""
+    pending_since: float | None = None
+    """Since when a sweep is due that is not complete; None: none is."""
+    pending_why: str = ""
+    rest: int = 0
+    """Rows of the target without a row in the source that the last sweep left on purpose."""
+    unsure_since: float = 0.0
+    """When it was last noticed that a statement of an earlier run may commit late: it may insert deleted keys again."""
+    unsure_until: float = 0.0
+    """When such a statement has certainly ended."""
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> SweepState:
+        """The state with this JSON; fields of a later version are ignored."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in stored.items() if name in known})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DueSweep:
+    """A sweep that a run has to do.
+
+    why: for events, such as "rows were deleted in the source". state: to be stored when the sweep is complete. before:
+    as stored after the last sweep; None: there was none.
+    """
+
+    why: str
+    state: SweepState
+    before: SweepState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """Result of a complete sweep. rows_deleted: deleted in the target, or marked as deleted. rest: as in SweepState."""
+
+    rows_deleted: int = 0
+    ranges_compared: int = 0
+    seconds: float = 0.0
+    rest: int = 0
