@@ -248,7 +248,7 @@ select verification_bounds from {schema}.sync_watermarks where source_table = %(
 -- name: record_certificate
 -- Stores the result of a comparison by a command; the round under way stays.
 update {schema}.sync_watermarks
-set verification = case when jsonb_typeof(verification) = 'object' then verification else '{{}}' end || %(stored)s
+set verification = case when jsonb_typeof(verification) = 'object' then verification else jsonb_build_object() end || %(stored)s
 where source_table = %(table)s
 returning source_table;
 

@@ -48,7 +48,7 @@ class WatermarkRow:
     """Seconds since the last audit, or since the first read before there was one."""
 
     verification: Any = None
-    """JSON of model.certificate.Verification, as the ledger stores it."""
+    """JSON of model.comparison.certificate.Verification, as the ledger stores it."""
     consecutive_failures: int = 0
     """Runs that ended with error since the last success."""
     next_attempt: datetime | None = None

@@ -1,1 +1,1 @@
-"""What comparisons of tables with their targets leave in the ledger."""
+"""Records of comparisons of tables with their targets."""

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.queries import Queries, storable
-from pgsnow.model.certificate import Certificate, Differences, Verification
+from pgsnow.model.comparison.certificate import Certificate, OpenDifferences, Verification
 
 Bound = tuple[str, ...]
 """The first key of a range, as text."""
@@ -17,25 +17,23 @@ Bound = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """What comparisons have shown of each table. Each write is one statement."""
+    """The results of comparisons, by table. Each write is one statement."""
 
     queries: Queries
 
     def of(self, table: str) -> Verification:
-        """What is stored of this table; nothing if it has no row. Does not claim it."""
+        """The stored results of this table; none if it has no row. Does not claim it."""
         row = self.queries.execute("verification", table=table).fetchone()
         return Verification.from_json(row["verification"] if row else None)
 
-    def record(self, table: str, certificate: Certificate, found: Differences | None) -> None:
+    def record(self, table: str, certificate: Certificate, found: OpenDifferences | None) -> None:
         """Store the result of a complete comparison by a command, which has not claimed the table. found: its
         differences that are not repaired. A round under way goes on. A table without a row gets none."""
         now = self.of(table).certified(certificate, found).to_json()
         stored = {name: now[name] for name in ("certificates", "differences")}
         self.queries.execute("record_certificate", table=table, stored=Jsonb(storable(stored)))
 
-    def save(
-        self, claim: Claim, verification: Verification, bounds: Sequence[Bound] | None = None
-    ) -> None:
+    def save(self, claim: Claim, verification: Verification, bounds: Sequence[Bound] | None = None) -> None:
         """Store what a run has compared. bounds: between the ranges of a round that begins (None: they stay). Raises
         LeaseLost."""
         self.queries.fenced(

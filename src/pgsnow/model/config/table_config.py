@@ -197,7 +197,7 @@ class TableOptions(BaseModel):
     audit_every: Duration = 3600.0
     """Time between two audits, which search for rows that the watermark missed; 0 means never."""
     verify_every: Duration = 0.0
-    """Time in which the whole table is compared with its target once, a few ranges of its keys a tick; 0 means never."""
+    """Time in which the whole table is compared with its target once, a part of it each tick; 0 means never."""
     verify_budget_seconds: Positive = 5.0
     """With verify_every: how long one tick may compare; it stops after the range that it is comparing then."""
     verify_repair: Switch = False

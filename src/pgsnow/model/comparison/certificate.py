@@ -20,7 +20,7 @@ SLACK = 0.1
 """How far a round may be behind its plan, as a part of the table, before an idle table resumes a warehouse for it."""
 
 
-class Method(StrEnum):
+class ComparisonMethod(StrEnum):
     """How rows were compared: by their keys, by keys and contents, or a sample of them by keys and contents."""
 
     KEYS = "keys"
@@ -33,12 +33,12 @@ class Certificate:
     """The result of one comparison of a table with its target.
 
     by: what compared them: verify, repair or verify_every. began_at, ended_at: ISO times in UTC of the first and the
-    last snapshot. snapshot: rows of all transactions below this id were compared (None: not known). rows: of the source.
-    differences: differing rows, without those in flight. repaired: those of them that were repaired. kept: rows that
-    only the target has, which `deletes: off` keeps; no differences.
+    last snapshot. snapshot: all transactions below this id had ended in the last one (None: not known). rows: of the
+    source. differences: differing rows, without those in flight. repaired: those of them that were repaired. kept: rows
+    that only the target has, which `deletes: off` keeps; no differences.
     """
 
-    method: Method
+    method: ComparisonMethod
     by: str
     began_at: str
     ended_at: str
@@ -53,7 +53,7 @@ class Certificate:
     def from_json(cls, data: Mapping[str, Any]) -> Certificate:
         """Raises what a damaged object causes."""
         known = {name: data[name] for name in cls.__slots__ if name in data}
-        found = cls(**{**known, "method": Method(data["method"])})
+        found = cls(**{**known, "method": ComparisonMethod(data["method"])})
         for moment in (found.began_at, found.ended_at):
             datetime.fromisoformat(moment)
         for name in ("rows", "ranges", "differences", "repaired", "kept"):
@@ -82,7 +82,9 @@ class Round:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Round:
         """Raises what a damaged object causes."""
-        return cls(Certificate.from_json(data["so_far"]), int(data["done"]), int(data["of"]), str(data["shape"]))
+        return cls(
+            Certificate.from_json(data["so_far"]), int(data["done"]), int(data["of"]), str(data["shape"])
+        )
 
     @property
     def share(self) -> float:
@@ -91,8 +93,8 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Differences:
-    """Differences that were found and not repaired. counts: kind → rows. keys: the first of them, as shown to people.
+class OpenDifferences:
+    """OpenDifferences that were found and not repaired. counts: kind → rows. keys: the first of them, as shown to people.
     since: when the comparison that found them began. fix: the command that repairs them."""
 
     counts: Mapping[str, int]
@@ -100,7 +102,7 @@ class Differences:
     keys: tuple[str, ...] = ()
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Differences:
+    def from_json(cls, data: Mapping[str, Any]) -> OpenDifferences:
         """Raises what a damaged object causes."""
         counts = {str(kind): int(count) for kind, count in data["counts"].items()}
         return cls(counts, str(data["since"]), tuple(map(str, data.get("keys", ()))))
@@ -114,20 +116,20 @@ class Differences:
         """`2 missing, 1 ghost`."""
         return ", ".join(f"{count} {kind}" for kind, count in self.counts.items() if count)
 
-    def plus(self, other: Differences) -> Differences:
+    def plus(self, other: OpenDifferences) -> OpenDifferences:
         """Both together, for two parts of one comparison."""
         kinds = dict.fromkeys((*self.counts, *other.counts))
         counts = {kind: self.counts.get(kind, 0) + other.counts.get(kind, 0) for kind in kinds}
-        return Differences(counts, self.since, (*self.keys, *other.keys)[:SHOWN_KEYS])
+        return OpenDifferences(counts, self.since, (*self.keys, *other.keys)[:SHOWN_KEYS])
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """All that comparisons of one table have left in the ledger. certificates: the newest of each method."""
 
-    certificates: Mapping[Method, Certificate] = field(default_factory=dict)
+    certificates: Mapping[ComparisonMethod, Certificate] = field(default_factory=dict)
     round: Round | None = None
-    differences: Differences | None = None
+    differences: OpenDifferences | None = None
 
     @classmethod
     def from_json(cls, data: Any) -> Verification:
@@ -138,7 +140,7 @@ class Verification:
             return cls(
                 {certificate.method: certificate for certificate in found},
                 None if under_way is None else Round.from_json(under_way),
-                None if open_ones is None else Differences.from_json(open_ones),
+                None if open_ones is None else OpenDifferences.from_json(open_ones),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             return cls()
@@ -155,13 +157,13 @@ class Verification:
         """The certificate of the latest comparison."""
         return max(self.certificates.values(), key=lambda one: one.ended_at, default=None)
 
-    def certified(self, certificate: Certificate, found: Differences | None) -> Verification:
+    def certified(self, certificate: Certificate, found: OpenDifferences | None) -> Verification:
         """After a complete comparison. found: its differences that were not repaired; a comparison that could not see
         some of the earlier ones keeps those."""
         before, stays = self.differences, {}
-        if before is not None and certificate.method is Method.SAMPLE:
+        if before is not None and certificate.method is ComparisonMethod.SAMPLE:
             stays = dict(before.counts)
-        elif before is not None and certificate.method is Method.KEYS:
+        elif before is not None and certificate.method is ComparisonMethod.KEYS:
             stays = {kind: count for kind, count in before.counts.items() if kind == "changed" and count}
         if before is not None and stays:
             found = replace(before, counts=stays | (found.counts if found else {}))
@@ -174,7 +176,7 @@ class Verification:
         if every <= 0:
             return False
         if self.round is None:
-            last = self.certificates.get(Method.CONTENT)
+            last = self.certificates.get(ComparisonMethod.CONTENT)
             return last is None or now >= seconds(last.began_at) + every
         planned = min((now - seconds(self.round.so_far.began_at)) / (every * PACE), 1.0)
         return planned >= 1.0 or self.round.share < planned - (0.0 if awake else SLACK)

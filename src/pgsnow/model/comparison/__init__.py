@@ -1,0 +1,1 @@
+"""Values of comparisons of a table with its target."""
