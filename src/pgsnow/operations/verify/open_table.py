@@ -1,0 +1,57 @@
+"""One table that is about to be compared: its plan, both sessions, and what the ledger knows about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from pgsnow.ledger.checkpoints import Remembered
+from pgsnow.ledger.errors import unless_missing
+from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.plan import TablePlan
+from pgsnow.operations.command_sessions import CommandSessions
+from pgsnow.operations.owners import ConfiguredOwners
+from pgsnow.postgres.catalog.obstacles import try_read
+from pgsnow.postgres.connection import Source
+from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.snowflake.schema.target_table import describe
+from pgsnow.snowflake.session import Session
+from pgsnow.sync.engine import Engine
+from pgsnow.sync.pipeline.row_keys import Items, items_of
+from pgsnow.sync.runtime.planner import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTable:
+    """known: the ledger's state, read before anything of the source or the target. rejected: the items of source keys
+    with an open error, and the reasons. columns: name → type of the target's columns as they are ({}: no target)."""
+
+    source: Source
+    conn: psycopg.Connection
+    session: Session
+    prepared: Prepared
+    known: Remembered
+    rejected: Mapping[Items, str]
+    columns: Mapping[str, str]
+
+    @property
+    def plan(self) -> TablePlan:
+        return self.prepared.plan
+
+
+def open_table(engine: Engine, table: TableConfig, sessions: CommandSessions) -> OpenTable:
+    """Plan the comparison of a table. Checks that its rows may be read and that the target belongs to this
+    configuration. Raises what planning a run raises, and TargetConflict."""
+    conn, session = sessions.postgres(), sessions.session()
+    states: dict[str, Remembered] = unless_missing(engine.ledger.checkpoints.remembered, {})
+    known = states.get(table.name, Remembered())  # with JSON that is damaged, no definition
+    prepared = engine.planner.plan(conn, table, None, known.definition)
+    try_read(conn, prepared.plan)
+    horizon, _ = take_horizon(conn)
+    ConfiguredOwners.of(engine.config, engine.settings, engine.ledger, horizon).look(session, prepared.plan)
+    rejected = {items_of(key): why for key, why in engine.ledger.rejected_rows.open_reasons(table.name)}
+    there = describe(session, prepared.plan.target) or []
+    columns = {column.name: column.kind for column in there}
+    return OpenTable(engine.source, conn, session, prepared, known, rejected, columns)
