@@ -94,8 +94,8 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class OpenDifferences:
-    """OpenDifferences that were found and not repaired. counts: kind → rows. keys: the first of them, as shown to people.
-    since: when the comparison that found them began. fix: the command that repairs them."""
+    """Differences that were found and not repaired. counts: kind → rows. since: when the comparison that found them
+    began. keys: the first of them, as shown to people."""
 
     counts: Mapping[str, int]
     since: str
@@ -166,7 +166,7 @@ class Verification:
         elif before is not None and certificate.method is ComparisonMethod.KEYS:
             stays = {kind: count for kind, count in before.counts.items() if kind == "changed" and count}
         if before is not None and stays:
-            found = replace(before, counts=stays | (found.counts if found else {}))
+            found = replace(before, counts={**stays, **(found.counts if found else {})})
         certificates = {**self.certificates, certificate.method: certificate}
         return replace(self, certificates=certificates, differences=found)
 
