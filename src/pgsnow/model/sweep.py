@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pgsnow.model.config.options import Deletes
+from pgsnow.model.key_range import KeyRange, RangeDigest
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +90,13 @@ class SweepResult:
     ranges_compared: int = 0
     seconds: float = 0.0
     rest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLevel:
+    """The source's rows by ranges of their keys, in one snapshot. without: keys of rejected rows, column → text, which
+    are left out. No ranges: there are too many of those."""
+
+    ranges: tuple[KeyRange, ...]
+    digests: tuple[RangeDigest, ...]
+    without: tuple[Mapping[str, str | None], ...] = ()

@@ -95,6 +95,7 @@ class Engine:
         leave_chunks: bool = False,
         load: bool = False,
         take_over: bool = False,
+        confirm_deletes: bool = False,
         requested: bool | None = None,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default) up to what Postgres has committed when this is called.
@@ -105,7 +106,8 @@ class Engine:
         refresh, after which targets and rows of the ledger that belonged to another configuration belong to this one.
         duplicates_only: remove rows of the target whose key another row has too, and do nothing else. load: load what
         tables with `load_every` have staged, even if it is not due. leave_chunks: begin and finish backfills, but leave
-        their chunks to calls of `take_chunk`. requested: also try tables whose next attempt is not due after several
+        their chunks to calls of `take_chunk`. confirm_deletes: search for deleted rows now, and delete them whatever
+        their number. requested: also try tables whose next attempt is not due after several
         failures; by default those that are named (without due_only), and all if everything is to be read again or
         staged rows are to be loaded.
 
@@ -115,7 +117,7 @@ class Engine:
         """
         options = RunOptions(
             full_refresh=full_refresh, resync=resync, reread=reread, duplicates_only=duplicates_only,
-            load=load, leave_chunks=leave_chunks, take_over=take_over,
+            load=load, leave_chunks=leave_chunks, take_over=take_over, confirm_deletes=confirm_deletes,
         )  # fmt: skip
         chosen = self.config.select(tables)
         if requested is None:

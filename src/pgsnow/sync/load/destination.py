@@ -21,15 +21,19 @@ from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.statement import Step, execute_all
+from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged
+from pgsnow.sync.load.deletes import Removed, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
+from pgsnow.sync.load.target_side import RunTargetSide
+from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
@@ -112,6 +116,16 @@ class Destination(Protocol):
     def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         """Like `prune`, but only for the rows in which the column is above the value."""
 
+    def side(
+        self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
+    ) -> Side:
+        """The keys of the target's rows, for a comparison. without: values of keys to leave out. only: leave out all
+        others. Its methods raise TargetMissing."""
+
+    def remove_keys(self, keys: KeySpool, *, marks: bool = False) -> Removed:
+        """Remove the rows of these keys, except those that a run with a later fence wrote. marks: mark them as deleted
+        instead. Idempotent. Raises LedgerOutdated, TargetMissing."""
+
     def close(self) -> None:
         """Close connections. Never raises."""
 
@@ -155,6 +169,8 @@ class SnowflakeDestination:
         self.loader = partial(choose, self._load)
         self.evolve = self.target.evolve
         self.remove_duplicates = self._load.remove_duplicates
+        self.remove_keys = partial(remove_keys, self._load)
+        self.side = partial(RunTargetSide, self.session, plan)
         self.definition = lambda drift: drift.definition_to_store(
             table.claim.stored_definition, self.target.columns
         )

@@ -120,6 +120,11 @@ class RejectedRows:
             self.confidential.rewrite(self._ledger.rejected_rows, self._claim)
         self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
+    @property
+    def open_keys(self) -> Sequence[Key]:
+        """Keys with an open error, as the ledger had them last."""
+        return self._open
+
     def begin_again(self) -> None:
         """Before everything is read again, and perhaps by other limits: errors of the read before are open ones."""
         self.rejected_keys.clear()

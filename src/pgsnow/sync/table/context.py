@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -17,10 +17,10 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import SELECTION, Checkpoint, Horizon, ReadMode
-from pgsnow.model.errors import LeaseLost
+from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.sweep import DeleteRule, DueSweep
+from pgsnow.model.sweep import DeleteRule, DueSweep, FirstLevel
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
 from pgsnow.postgres.read.reader import Reader, open_reader
@@ -70,6 +70,8 @@ class RunContext:
     """Staged batches are due, or a person requested that they be loaded."""
     sweep: DueSweep | None = None
     """The search for deleted rows that this run must do once everything that was read is loaded; None: none is due."""
+    counted: list[FirstLevel | PgsnowError] = field(default_factory=list)
+    """The source's counts in the snapshot of the last read, for that search; or the error of counting."""
     because: str | None = None
     backfill: Backfill | None = None
     """The backfill whose chunks are all in the target; `checkpoint` was captured before them."""
