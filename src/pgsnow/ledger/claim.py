@@ -72,6 +72,9 @@ class Claim:
     """Hash of the table's configuration with which the last of them failed."""
     sweep: Mapping[str, Any] | None = None
     """The fields of the SweepState; None: no sweep was recorded yet."""
+    pending: Mapping[str, Any] | None = None
+    """Since when a sweep is due, and why, if this run has noticed it: fields of the SweepState, stored with the
+    checkpoint."""
     created_target: str | None = None
     """Name of the target, if pgsnow has created it."""
     reset_to: str | None = None

@@ -52,8 +52,9 @@ with me as (
         lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
         lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end,
         sweep = case
-            -- Its holder has not released it, so a statement of that run may commit late (see sweep_due_again).
-            when w.lease_run_id is not null then coalesce(w.sweep, '{{}}') || jsonb_build_object(
+            -- The last run has not released the table, or not cleaned up: a statement of it may commit late (see
+            -- sweep_due_again).
+            when w.lease_run_id is not null or w.open_batches <> '{{}}' then coalesce(w.sweep, '{{}}') || jsonb_build_object(
                 'unsure_since', extract(epoch from clock_timestamp())::float8,
                 'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
             else w.sweep
@@ -264,10 +265,11 @@ returning source_table;
 -- With the same server and mode, x never decreases; a cursor has its own order, which the reader keeps.
 -- It ends the backfill under way; the batches that its chunks left in Snowflake become open batches of the table.
 -- While batches are staged, only the checkpoint of what was read moves; a watermark that was set by hand is as it was.
+-- pending: since when a sweep is due. A chunk that was loaded more than once may be loaded late (see sweep_due_again).
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
-        source jsonb, loaded boolean, target_rows bigint
+        source jsonb, loaded boolean, target_rows bigint, pending jsonb
     )
 ), mine as (
     select w.source_table
@@ -288,6 +290,14 @@ set checkpoint = moves.checkpoint,
     read_until = moves.applied_until::timestamptz,
     source_schema = coalesce(moves.source, w.source_schema),
     target_rows = case when moves.loaded then moves.target_rows else w.target_rows end,
+    sweep = case
+        when exists (select from {schema}.sync_chunks c where c.backfill = w.backfill and c.attempts > 1) then
+            coalesce(w.sweep, '{{}}') || coalesce(moves.pending, '{{}}') || jsonb_build_object(
+                'unsure_since', extract(epoch from clock_timestamp())::float8,
+                'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
+        when moves.pending is not null then coalesce(w.sweep, '{{}}') || moves.pending
+        else w.sweep
+    end,
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
     ),
@@ -307,10 +317,12 @@ returning w.source_table;
 
 -- name: forget
 -- Makes the next read a full one, from its beginning. A claim of a chunk of the backfill under way suffices.
+-- created_target: its name, if pgsnow has just created it.
 -- Staged batches become open batches. With created_on, the target is another one than before, or not as it was.
 update {schema}.sync_watermarks w
 set unverified = coalesce(%(doubt)s, unverified), target_rows = null,
     target_created_on = coalesce(%(created_on)s, target_created_on),
+    created_target = coalesce(%(created_target)s, created_target),
     target_columns = case when %(created_on)s::text is null then target_columns end,
     loaded_columns = case when %(created_on)s::text is null then loaded_columns end,
     checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,

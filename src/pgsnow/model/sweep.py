@@ -6,7 +6,7 @@ docs/decisions/36-when-a-sweep-is-due.md
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from pgsnow.model.config.options import Deletes
@@ -58,15 +58,6 @@ class SweepState:
     """When it was last noticed that a statement of an earlier run may commit late: it may insert deleted keys again."""
     unsure_until: float = 0.0
     """When such a statement has certainly ended."""
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> SweepState:
-        """The state with this JSON; fields of a later version are ignored."""
-        known = {each.name for each in fields(cls)}
-        return cls(**{name: value for name, value in stored.items() if name in known})
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".\s]+)')
@@ -183,6 +184,17 @@ class Leaf:
     """`schema.table`, for messages."""
     filenode: str = ""
     """Its relfilenode, which a rewrite changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogMark:
+    """What one query for all tables shows of a table. fingerprint: changes when anything changes that a SourceTable
+    describes, except sizes and names of leaves. The others are as in SweepState; without them it is None and ""."""
+
+    fingerprint: str
+    leaves: Mapping[str, Any] | None = None
+    statistics: str = ""
+    rights: str = ""
 
 
 @dataclass(frozen=True, slots=True)

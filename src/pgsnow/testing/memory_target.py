@@ -124,7 +124,8 @@ class MemoryTarget:
         if doubt:
             self.recorder.events.append(f"{because}: {REPAIRED}")
         table = self.warehouse.tables.get(str(self.plan.target))
-        self.claimed.begin_again(table.created_on if table else "", because, because if doubt else None)
+        name = str(self.plan.target) if because == RECREATED and not doubt else None
+        self.claimed.begin_again(table.created_on if table else "", because, because if doubt else None, name)
         if self.claimed.claim.chunk is not None:
             raise TargetGone(f"{self.recorder.table}: {because}; the backfill starts over")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from psycopg.types.json import Jsonb
 
@@ -20,7 +20,7 @@ class Sweeps:
     def done(self, claim: Claim, state: SweepState, rows: int | None) -> None:
         """Store the state after a complete sweep. rows: of the target; None: not known. Idempotent. Raises
         LeaseLost."""
-        self.queries.fenced("sweep_done", claim, sweep=Jsonb(state.to_json()), rows=rows)
+        self.queries.fenced("sweep_done", claim, sweep=Jsonb(asdict(state)), rows=rows)
 
     def due_again(self, claim: Claim) -> None:
         """Record that a statement whose outcome is not known may commit late: the next run sweeps the table, and once

@@ -3,6 +3,7 @@ alter table sync_watermarks
     add column if not exists sweep jsonb,
     add column if not exists created_target text;
 
+-- What each run did about deleted rows.
 alter table sync_logs
     add column if not exists rows_deleted bigint not null default 0,
     add column if not exists ranges_compared integer not null default 0,

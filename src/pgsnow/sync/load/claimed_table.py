@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgsnow.ledger.claim import Claim
@@ -14,7 +14,7 @@ from pgsnow.model.checkpoint import LEDGER_WENT_BACK, SELECTION, Checkpoint
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
-from pgsnow.model.sweep import SweepResult, SweepState
+from pgsnow.model.sweep import DueSweep, SweepResult, SweepState
 from pgsnow.model.table import KnownTarget
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ class ClaimedTable:
     because: str | None = None
     """Why everything must be read, though the run may have begun to read changes: the target was created, or is not as
     it was after the last load. The ledger has no checkpoint of the table any more."""
+    sweep: DueSweep | None = None
+    """The search for deleted rows that this run has to do; None: none is due, or it is done."""
+    state: SweepState | None = None
+    """What a comparison with the source is recorded with; None: deleted rows are not searched for."""
+    created: bool = False
+    """This run has created the target: it has no rows but those that the run loads."""
     take_over: bool = False
     """A person requested that the target belongs to this table from now on."""
 
@@ -53,16 +59,20 @@ class ClaimedTable:
         self.ledger.checkpoints.forget(self.claim)
         self.claim = replace(self.claim, checkpoint=None, staged=())
 
-    def begin_again(self, created_on: str, because: str, doubt: str | None = None) -> None:
+    def begin_again(
+        self, created_on: str, because: str, doubt: str | None = None, created: str | None = None
+    ) -> None:
         """As `forget`, because the target, created then, does not have the rows that were loaded. What is remembered of
         it is deleted, too. doubt: why it may hold other rows than its source, until everything has been read; None: it
-        is empty. A doubt that is recorded already stays, unless everything may be read without an end of it."""
+        is empty. created: the target's name, if this run has created it. A doubt that is recorded already stays, unless
+        everything may be read without an end of it."""
         if not (self.claim.unverified or SELECTION).startswith(SELECTION):
             doubt = None
-        self.ledger.checkpoints.forget(self.claim, created_on, doubt)
+        self.ledger.checkpoints.forget(self.claim, created_on, doubt, created)
+        self.created = self.created or created is not None
         self.claim = replace(
             self.claim, checkpoint=None, staged=(), target_columns=None, target=KnownTarget(created_on),
-            unverified=doubt or self.claim.unverified,
+            unverified=doubt or self.claim.unverified, created_target=created or self.claim.created_target,
         )  # fmt: skip
         self.because = because
 
@@ -159,14 +169,15 @@ class ClaimedTable:
         return work
 
     def sweep_done(self, state: SweepState, result: SweepResult) -> None:
-        """Record a complete sweep: `state` was read from the source before its snapshot. The rows of the target are
-        those that `add_rows` has followed."""
+        """Record that the target was compared with the source, of which `state` was read before: by a sweep, or by a
+        full read after which it has no other rows. The number of its rows is the one that `add_rows` has followed."""
         done = replace(
             state, swept_at=self.claim.granted_at, seconds=result.seconds, rest=result.rest,
             pending_since=None, pending_why="",
         )  # fmt: skip
         self.ledger.sweeps.done(self.claim, done, self.rows)
-        self.claim = replace(self.claim, sweep=done.to_json())
+        self.claim = replace(self.claim, sweep=asdict(done), pending=None)
+        self.sweep = None
 
     def stage(
         self, batches: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None

@@ -150,7 +150,8 @@ class Target:
             self._recorder.events.append(f"{because}: {REPAIRED}")
             now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
             why = f"{because} (noticed {now} UTC): it may differ from its source until everything has been read again"
-        self._table.begin_again(self._state.created_on if self._state else "", because, why)
+        name = str(self._plan.target) if because == RECREATED and not doubt else None
+        self._table.begin_again(self._state.created_on if self._state else "", because, why, name)
         if self._table.claim.chunk is not None:
             raise TargetGone(f"{self._recorder.table}: {because}; the backfill starts over")
 

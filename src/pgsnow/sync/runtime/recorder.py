@@ -100,6 +100,8 @@ class Recorder:
         self.load_units = 0
         self.replaced = False
         """True once the target's content has been replaced, even if by no rows."""
+        self.in_doubt = False
+        """True if a statement may still be running in Snowflake when the run ends, and commit late."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
 

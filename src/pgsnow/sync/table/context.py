@@ -68,8 +68,6 @@ class RunContext:
     """As in Inspection."""
     loads_staged: bool = False
     """Staged batches are due, or a person requested that they be loaded."""
-    sweep: DueSweep | None = None
-    """The search for deleted rows that this run must do once everything that was read is loaded; None: none is due."""
     counted: list[FirstLevel | PgsnowError] = field(default_factory=list)
     """The source's counts in the snapshot of the last read, for that search; or the error of counting."""
     because: str | None = None
@@ -85,6 +83,12 @@ class RunContext:
     @property
     def ledger(self) -> Ledger:
         return self.table.ledger
+
+    @property
+    def sweep(self) -> DueSweep | None:
+        """The search for deleted rows that this run must do once everything that was read is loaded; None: none is due,
+        or it is done."""
+        return self.table.sweep
 
     @property
     def deletes(self) -> DeleteRule:
@@ -153,7 +157,14 @@ def open_run(
     """
     begin_import()  # the connector takes longest to import, and is not needed while Postgres executes the query
     plan, recorder, claim = found.plan, found.recorder, found.claim
-    table = ClaimedTable(engine.ledger, claim, claim.target.rows, take_over=options.take_over)
+    table = ClaimedTable(
+        engine.ledger,
+        claim,
+        claim.target.rows,
+        sweep=found.sweep,
+        state=found.state,
+        take_over=options.take_over,
+    )
     destination = destination_of(engine, plan, table, recorder)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:
@@ -168,6 +179,8 @@ def open_run(
         raise
     finally:
         destination.close()
+        if recorder.in_doubt:
+            engine.ledger.sweeps.due_again(table.claim)
 
 
 def retry_claim(run: RunContext) -> Claim:

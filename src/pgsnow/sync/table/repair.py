@@ -7,7 +7,7 @@ guards allow need a confirmation. A repair that is interrupted can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgsnow.model.backfill import ChunkCounts
@@ -80,7 +80,10 @@ def hindrance(run: RunContext) -> tuple[str | None, ChunkCounts | None]:
     if run.checkpoint is None:
         work = run.ledger.backfills.current(run.claim)
         if work is None:
-            return "it has not been loaded yet, or everything must be read again: the next run does that", None
+            return (
+                "it has not been loaded yet, or everything must be read again: the next run does that",
+                None,
+            )
         what = "a resync" if work.replaces else "a full read in chunks"
         return f"{what} is under way, which loads every row", run.ledger.backfills.counts(run.claim.table)
     full = run.drift.full_read or (run.probe.full_read if run.probe else None)
@@ -113,9 +116,17 @@ def load_again(run: RunContext, keys: Sequence[Key]) -> None:
 
 def remove_ghosts(run: RunContext, keys: Sequence[Key], deletes: Deletes) -> None:
     """Remove the rows of these keys that the source still lacks, in a snapshot that is later than every load so far."""
-    wanted = [source_key(run.plan, key) for key in keys]
-    with later_snapshot(run) as snap:
-        there = still_there(snap, run.plan, wanted)
+    there = present(run, [source_key(run.plan, key) for key in keys])
+    if there is None:
+        run.recorder.events.append(
+            f"{counted(len(keys), 'row')} that the source does not have {were(len(keys))} kept, because the transform"
+            f" changes keys: pgsnow resync {run.claim.table} replaces the whole content"
+        )
+        return
+    if there:
+        run.recorder.events.append(
+            f"{counted(len(there), 'row')} {were(len(there))} kept: the source has the key"
+        )
     with Spool(run.claim.run_id) as spool:
         gone = KeySpool(spool, staged_key(run.plan))
         for at, key in enumerate(keys):
@@ -130,19 +141,24 @@ def remove_ghosts(run: RunContext, keys: Sequence[Key], deletes: Deletes) -> Non
             )
 
 
+def present(run: RunContext, keys: Sequence[SourceKey]) -> set[int] | None:
+    """Indexes of those keys, as loaded, that the source has now. None: the transform changes keys in a way that cannot
+    be undone."""
+    rule = run.plan.config.transform
+    changed = set(run.plan.pk) & ({*rule.sensitive, *rule.cast} if rule else set())
+    if not changed:
+        with later_snapshot(run) as snap:
+            return still_there(snap, run.plan, keys)
+    hidden = run.rejected.confidential
+    if hidden is None or not changed <= set(hidden.rule.hash):
+        return None
+    found = {items_of(hidden.key(key)) for key in hidden.find(run.source, run.plan, keys)}
+    return {at for at, key in enumerate(keys) if items_of(key) in found}
+
+
 def source_key(plan: TablePlan, key: Key) -> SourceKey:
     """A key as loaded, as texts that Postgres reads as values of its columns."""
     return {
         field.source: f"\\x{text}" if field.type.snowflake.startswith("BINARY") else text
         for field, text in zip(plan.key, key, strict=True)
     }
-
-
-def shown_keys(keys: Iterable[Mapping[str, object]], most: int) -> tuple[str, ...]:
-    """The first keys, as people see them."""
-    found: list[str] = []
-    for key in keys:
-        if len(found) == most:
-            break
-        found.append(", ".join(map(str, key.values())))
-    return tuple(found)

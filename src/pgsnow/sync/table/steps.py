@@ -9,6 +9,7 @@ from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.sentences import counted
+from pgsnow.model.sweep import SweepResult
 from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.sync.load.destination import PreparedTarget
 from pgsnow.sync.load.loader import Complete
@@ -100,13 +101,20 @@ def check_fence(run: RunContext, target: PreparedTarget | None) -> None:
 
 def finish_full_read(run: RunContext, complete: Complete) -> None:
     """Complete a full read, if it was one: create the target if no row was loaded, and delete rows that the source no
-    longer has.
+    longer has. If the target has only rows of one snapshot then, deleted rows need not be searched for."""
+    if run.recorder.full_read is None:
+        return
+    exact = remove_others(run, complete) or run.table.created
+    if exact and run.backfill is None and run.table.state is not None:
+        run.table.sweep_done(run.table.state, SweepResult())
+
+
+def remove_others(run: RunContext, complete: Complete) -> bool:
+    """After a full read: remove the target's rows that it did not find; False: they may stay.
 
     If rows were rejected, nothing is deleted: the target may have older versions of them, which are better than
     nothing.
     """
-    if run.recorder.full_read is None:
-        return
     went_back = run.recorder.full_read in WENT_BACK
     if (run.options.refresh or run.prunes) and not run.recorder.replaced and run.recorder.load_units:
         run.destination.remove_duplicates()
@@ -114,24 +122,25 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         run.rejected.resolve_remaining()
         if run.claim.unverified and (run.plan.config.mode is not TableMode.APPEND or run.options.deletes):
             run.table.doubt(None)
-        return
+        return True
     if run.recorder.load_units == 0:
         run.destination.prepare()
     if run.backfill is not None and run.backfill.replaces:
         run.table.doubt(None)
-        return
+        return True
     if not (run.prunes or went_back):
-        return
+        return False
     if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
         run.recorder.events.append(
             "rows that are gone from the source were kept, because some rows were rejected"
         )
-        return
+        return False
     if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
         run.recorder.events.append(
             f"deleted {counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
         )
     run.table.doubt(None)
+    return True
 
 
 def note_stale_rows(run: RunContext, complete: Complete) -> None:
