@@ -124,9 +124,8 @@ def _write(form: Format, records: list[dict[str, Any]]) -> None:
             for certificate in record["certificates"]:
                 say(f"{record['table']}: {_compared(certificate)}")
             if record["verify_progress"] is not None:
-                say(
-                    f"{record['table']}: {record['verify_progress']:.0%} of it is compared in this round of verify_every"
-                )
+                share = f"{record['verify_progress']:.0%}"
+                say(f"{record['table']}: {share} of it is compared in this round of verify_every")
 
 
 def _compared(certificate: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -62,22 +62,38 @@ class TableRepair:
     certificate: Certificate | None = None
 
     @property
-    def differs(self) -> bool:
-        """True if rows differ now, as far as it is known."""
-        return bool(sum((self.counts if self.left is None else self.left).values()))
+    def still_different(self) -> dict[str, int]:
+        """Kind → rows that differ now, as far as it is known, without those that stay on purpose."""
+        counts = self.counts if self.left is None else self.left
+        return {
+            kind: rows
+            for kind, rows in counts.items()
+            if rows and not (kind == DifferenceKind.GHOST and self.keeps)
+        }
 
     @property
     def is_repairable(self) -> bool:
-        return bool(self.found) and self.refused is None and self.error is None
+        """True if a repair would change rows."""
+        return bool(self.still_different) and self.refused is None and self.error is None
 
     @property
     def open_differences(self) -> OpenDifferences | None:
         """For the ledger: the differences that are left."""
-        counts = self.counts if self.left is None else self.left
-        if not sum(counts.values()) or self.certificate is None:
+        counts = self.still_different
+        if not counts or self.certificate is None:
             return None
         keys = [key for kind in counts for key in self.first.get(kind, ())]
-        return OpenDifferences(dict(counts), self.certificate.began_at, tuple(keys[:SHOWN_KEYS]))
+        return OpenDifferences(counts, self.certificate.began_at, tuple(keys[:SHOWN_KEYS]))
+
+    @property
+    def final_certificate(self) -> Certificate | None:
+        """For the ledger: the comparison, with what was repaired."""
+        if self.certificate is None:
+            return None
+        kept = self.counts.get(DifferenceKind.GHOST, 0) if self.keeps else 0
+        found = sum(self.counts.values()) - kept
+        repaired = 0 if self.left is None else max(0, found - sum(self.still_different.values()))
+        return replace(self.certificate, differences=found, repaired=repaired, kept=kept)
 
 
 def find_repairs(
@@ -166,7 +182,6 @@ def compare_table(opened: OpenTable, repair: TableRepair, *, content: bool) -> N
     repair.certificate = Certificate(
         ComparisonMethod.CONTENT if content else ComparisonMethod.KEYS, "repair", began,
         f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S+00:00}", differences.snapshot, found.source_rows, found.ranges,
-        sum(counts.values()),
     )  # fmt: skip
     if len(repair.found) > MOST:
         repair.refused = (

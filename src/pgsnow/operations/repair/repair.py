@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.report import SKIPPED
@@ -55,9 +54,6 @@ def repair_tables(
 def note_certificates(engine: Engine, repairs: Sequence[TableRepair]) -> None:
     """Record in the ledger what was compared and repaired."""
     for one in repairs:
-        if one.certificate is not None and (one.error is None or one.left is not None):
-            left = sum(one.left.values()) if one.left is not None else one.certificate.differences
-            repaired = max(0, one.certificate.differences - left)
-            engine.ledger.certificates.record(
-                one.table, replace(one.certificate, repaired=repaired), one.open_differences
-            )
+        certificate = one.final_certificate
+        if certificate is not None and (one.error is None or one.left is not None):
+            engine.ledger.certificates.record(one.table, certificate, one.open_differences)
