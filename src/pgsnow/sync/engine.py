@@ -30,7 +30,7 @@ from pgsnow.sync.tick.tick import Tick, open_tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
 
 if TYPE_CHECKING:
-    from pgsnow.sync.table.repair import RepairOrder
+    from pgsnow.sync.table.comparison.repair import RepairOrder
 
 NO_OPTIONS = RunOptions()
 DUE_SHARE = 0.8

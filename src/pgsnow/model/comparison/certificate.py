@@ -35,7 +35,8 @@ class Certificate:
     by: what compared them: verify, repair or verify_every. began_at, ended_at: ISO times in UTC of the first and the
     last snapshot. snapshot: all transactions below this id had ended in the last one (None: not known). rows: of the
     source. differences: differing rows, without those in flight. repaired: those of them that were repaired. kept: rows
-    that only the target has, which `deletes: off` keeps; no differences.
+    that only the target has, which `deletes: off` keeps; no differences. without: columns of the source whose contents
+    were not compared.
     """
 
     method: ComparisonMethod
@@ -48,12 +49,14 @@ class Certificate:
     differences: int = 0
     repaired: int = 0
     kept: int = 0
+    without: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Certificate:
         """Raises what a damaged object causes."""
         known = {name: data[name] for name in cls.__slots__ if name in data}
-        found = cls(**{**known, "method": ComparisonMethod(data["method"])})
+        without = tuple(map(str, data.get("without", ())))
+        found = cls(**{**known, "method": ComparisonMethod(data["method"]), "without": without})
         for moment in (found.began_at, found.ended_at):
             datetime.fromisoformat(moment)
         for name in ("rows", "ranges", "differences", "repaired", "kept"):
@@ -72,12 +75,16 @@ class Certificate:
 @dataclass(frozen=True, slots=True)
 class Round:
     """A continuous comparison under way. so_far: the result of the ranges that are done, which are the first `done`
-    of `of`. shape: of the keys when the ranges were made; with another one, the round starts over."""
+    of `of`. shape: TablePlan.shape when it began; with another one, it starts over. suspects: the first keys that only
+    the target has, found at `suspected_at` (seconds since 1970): they are differences if the next search for deleted
+    rows leaves them."""
 
     so_far: Certificate
     done: int
     of: int
     shape: str
+    suspects: tuple[tuple[str, ...], ...] = ()
+    suspected_at: float = 0.0
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Round:

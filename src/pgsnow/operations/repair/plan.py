@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from pgsnow.ledger.errors import unless_missing
@@ -14,7 +13,7 @@ from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.comparison.certificate import SHOWN_KEYS, Certificate, ComparisonMethod, OpenDifferences
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import TableConfig
-from pgsnow.model.key_range import DifferenceKind, Key, KeyDifference, KeyRange
+from pgsnow.model.key_range import DifferenceKind, KeyDifference, KeyRange
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.sentences import counted
 from pgsnow.operations.command_sessions import CommandSessions, as_known
@@ -26,6 +25,7 @@ from pgsnow.sync.compare.ranges import first_ranges
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.pipeline.confidential import REDACTED
 from pgsnow.sync.runtime.planner import target_of
+from pgsnow.sync.table.comparison.key_order import holding
 
 MOST = 100_000
 """Differing keys that are repaired one by one. With more of them, reading everything is cheaper."""
@@ -213,29 +213,6 @@ def ranges_of(opened: OpenTable) -> list[KeyRange] | None:
         return opened.conn.execute(sql.text_of(query).encode()).fetchall()
 
     return first_ranges(fetch, opened.plan, opened.plan.source.estimated_rows)
-
-
-def holding(plan: TablePlan, ranges: Sequence[KeyRange], keys: Sequence[Key]) -> list[KeyRange]:
-    """Those of these ascending ranges that hold one of these keys."""
-    order = order_of(plan)
-    ordered, found, at = sorted(keys, key=order), [], 0
-    for one in ranges:
-        start = at
-        while at < len(ordered) and (one.end is None or order(ordered[at]) < order(one.end)):
-            at += 1
-        if at > start:
-            found.append(one)
-    return found
-
-
-def order_of(plan: TablePlan) -> Callable[[Key], tuple[Any, ...]]:
-    """A sort key by which keys have the order that both databases have: numbers by value, all else by the bytes of
-    their texts. (Dates and times are written so that both orders are one.)"""
-    numeric = [field.type.snowflake.startswith("NUMBER") for field in plan.key]
-    return lambda key: tuple(
-        Decimal(text) if number else text.encode("utf-8", "surrogateescape")
-        for text, number in zip(key, numeric, strict=True)
-    )
 
 
 def shown_key(plan: TablePlan, one: RowDifference) -> str:

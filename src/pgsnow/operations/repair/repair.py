@@ -9,7 +9,7 @@ from pgsnow.model.report import SKIPPED
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.repair.plan import TableRepair, compare_again
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.table.repair import RepairOrder
+from pgsnow.sync.table.comparison.repair import RepairOrder
 
 
 def repair_tables(

@@ -27,7 +27,7 @@ from pgsnow.sync.tick.outcomes import TickOutcomes
 if TYPE_CHECKING:
     from pgsnow.sync.pipeline.row_keys import Key
     from pgsnow.sync.table.context import RunContext, TableOutcome
-    from pgsnow.sync.table.repair import RepairOrder
+    from pgsnow.sync.table.comparison.repair import RepairOrder
 
 PLANS_A_TICK = 4
 """How many times one tick plans a table at most, if other sessions keep altering it."""
@@ -98,7 +98,7 @@ class Tick:
 
     def repair(self, orders: Mapping[str, RepairOrder]) -> SyncReport:
         """Repair these rows of the claimed tables, by table."""
-        from pgsnow.sync.table.repair import repair_rows
+        from pgsnow.sync.table.comparison.repair import repair_rows
 
         return self._each_run(lambda run: repair_rows(run, orders[run.claim.table]))
 
