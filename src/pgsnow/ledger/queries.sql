@@ -629,18 +629,19 @@ with runs as (
         retry_seconds double precision, lasting_failures integer, failed_entry text,
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
         seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
-        rows_inserted bigint, rows_updated bigint, bytes_staged bigint, load_units integer, query_ids text[],
+        rows_inserted bigint, rows_updated bigint, rows_deleted bigint, ranges_compared integer, sweep_seconds float8,
+        bytes_staged bigint, load_units integer, query_ids text[],
         status text, full_read text, events text[], error text, error_type text, advice text, last_watermark text,
         fence bigint
     )
 ), logged as (
     insert into {schema}.sync_logs (
         run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-        rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+        rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     )
     select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-        rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+        rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     from runs
     on conflict (run_id, source_table) do nothing
@@ -873,7 +874,7 @@ from {schema}.sync_watermarks w;
 -- name: logs
 -- The newest runs.
 select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-    rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+    rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
     error, error_type, advice, last_watermark, fence
 from {schema}.sync_logs
 where %(table)s::text is null or source_table = %(table)s

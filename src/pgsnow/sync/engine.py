@@ -117,11 +117,13 @@ class Engine:
         """
         options = RunOptions(
             full_refresh=full_refresh, resync=resync, reread=reread, duplicates_only=duplicates_only,
-            load=load, leave_chunks=leave_chunks, take_over=take_over, confirm_deletes=confirm_deletes,
+            load=load or confirm_deletes, leave_chunks=leave_chunks, take_over=take_over,
+            confirm_deletes=confirm_deletes,
         )  # fmt: skip
         chosen = self.config.select(tables)
         if requested is None:
             requested = (tables is not None and not due_only) or options.refresh or duplicates_only or load
+            requested |= confirm_deletes
         with self._claim(chosen, due_only=due_only, requested=requested, options=options) as tick:
             report = tick.run()
         if take_over:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
@@ -30,16 +31,21 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import limits_of
+from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.load.deletes import Removed
 from pgsnow.sync.load.destination import Destination, PreparedTarget
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.target import RECREATED
+from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.testing.memory_deletes import remove_keys
 from pgsnow.testing.memory_loaders import choose_memory_loader
+from pgsnow.testing.memory_side import MemorySide
 from pgsnow.testing.memory_target import MemoryTarget
 from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, last_of_each
 
@@ -127,6 +133,11 @@ class MemoryDestination:
         self.target.add_rows(-deleted)
         return deleted
 
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        with self.target.step("count"):
+            rows = self.target.warehouse.table(self.target.plan.target).rows
+            return sum((row[FENCE_COLUMN] or 0) < fence for row in rows), len(rows)
+
     def remove_duplicates(self) -> int:
         return self.target.remove_duplicates()
 
@@ -153,6 +164,14 @@ class MemoryDestination:
             deleted = table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value))
         self.target.add_rows(-deleted)
         return deleted
+
+    def side(
+        self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
+    ) -> Side:
+        return MemorySide(self.target, without=without, only=only)
+
+    def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
+        return remove_keys(self.target, keys, deletes)
 
     def close(self) -> None:
         """Nothing is open."""

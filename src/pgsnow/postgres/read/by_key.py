@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Literal
 
 from pgsnow.model.batch import Page
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.mapping import Field
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
@@ -50,14 +51,21 @@ def read_keys(
 
 def read_all_keys(source: Source, plan: TablePlan) -> Iterator[Page]:
     """The key columns of all rows as they are now, whatever `where:` says. Raises what `read_keys` raises."""
-    plan = replace(plan, fields=plan.key)
+    return read_all(source, replace(plan, config=plan.config.model_copy(update={"where": None})), plan.key)
+
+
+def read_all(source: Source, plan: TablePlan, fields: Sequence[Field]) -> Iterator[Page]:
+    """These columns of all rows that `where:` admits, as they are now. Raises what `read_keys` raises."""
+    part = replace(plan, fields=tuple(fields))
     with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
-        converter = Converter(plan, checks_text=snap.unchecked_text)
-        query = SQL("select {} from {}").format(
-            select_list(plan, guard=snap.may_hold_oversize), from_clause(plan, guard=snap.may_hold_oversize)
+        converter = Converter(part, checks_text=snap.unchecked_text)
+        query = SQL("select {} from {} where {}").format(
+            select_list(part, guard=snap.may_hold_oversize),
+            from_clause(part, guard=snap.may_hold_oversize),
+            sql.both([sql.where_given(plan)]),
         )
         for batch in snap.batches(query):
-            yield from converter.convert(batch).pages(plan)
+            yield from converter.convert(batch).pages(part)
 
 
 def payloads(

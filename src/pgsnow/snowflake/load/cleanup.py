@@ -22,6 +22,12 @@ def prune(session: Session, target: TargetName, fence: int) -> int:
     return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
 
 
+def older_rows(session: Session, target: TargetName, fence: int) -> tuple[int, int]:
+    """How many rows `prune` would delete, and how many there are."""
+    ((older, rows),) = session.execute(sql.count_older(target, fence)).rows
+    return int(older), int(rows)
+
+
 def keys_above(
     session: Session, plan: TablePlan, column: MetadataColumn, value: Any
 ) -> list[tuple[Any, ...]]:

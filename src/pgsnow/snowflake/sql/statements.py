@@ -219,6 +219,13 @@ def delete_older(target: TargetName, fence: int) -> str:
     return f"DELETE FROM {qualified(target)} WHERE {column} IS NULL OR {column} < {fence}"
 
 
+def count_older(target: TargetName, fence: int) -> str:
+    """How many rows `delete_older` would delete, and how many there are."""
+    column = quote(FENCE_COLUMN)
+    older = f"COUNT(CASE WHEN {column} IS NULL OR {column} < {fence} THEN 1 END)"
+    return f"SELECT {older}, COUNT(*) FROM {qualified(target)}"
+
+
 def newest_fence(target: TargetName) -> str:
     """The highest fence in the target; NULL if it has no rows."""
     return f"SELECT MAX({quote(FENCE_COLUMN)}) FROM {qualified(target)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch
+from pgsnow.model.config.options import Deletes
 from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.deletes import few_steps, many_steps
 from pgsnow.snowflake.session import Session
@@ -18,6 +19,10 @@ NUMBER = 900_000
 """Number of the run's batch that holds staged keys; no batch of rows has it."""
 
 
+REMOVALS = {Deletes.HARD: HARD}
+"""How rows are removed, by the table's `deletes`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Removed:
     """rows: how many were deleted, or marked. certain: False if an answer was lost, so that more may have been."""
@@ -26,16 +31,16 @@ class Removed:
     certain: bool = True
 
 
-def remove_keys(load: LoadContext, keys: KeySpool, *, marks: bool = False) -> Removed:
-    """Remove the rows of these keys, except those that a run with a later fence wrote. marks: mark them as
-    deleted instead.
+def remove_keys(load: LoadContext, keys: KeySpool, deletes: Deletes) -> Removed:
+    """Remove the rows of these keys, except those that a run with a later fence wrote. deletes: delete or
+    mark them.
 
     Idempotent: a repeated statement finds nothing more. Its session is recorded in the ledger first, so LeaseLost is
     raised before any visible change, and a run that takes over cancels the statement.
 
     Raises LedgerOutdated, as ClaimedTable.check_fence does, if rows of a later run kept their rows; TargetMissing.
     """
-    removal = HARD if not marks else HARD
+    removal = REMOVALS[deletes]
     batch = None
     if keys.few is None:
         fence, parts = load.table.claim.fence, keys.parts()

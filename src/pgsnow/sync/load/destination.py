@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pgsnow.model.batch import LoadResult
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
+from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, older_rows, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.query import select_keys
@@ -99,6 +100,9 @@ class Destination(Protocol):
         """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
         many."""
 
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        """How many rows `prune` would delete, and how many the target has."""
+
     def remove_duplicates(self) -> int:
         """Keep one row of each key (with mode append: of each identity), the one with the highest fence, and report
         that as an event; returns how many were removed. Idempotent. Raises TargetMissing."""
@@ -122,9 +126,9 @@ class Destination(Protocol):
         """The keys of the target's rows, for a comparison. without: values of keys to leave out. only: leave out all
         others. Its methods raise TargetMissing."""
 
-    def remove_keys(self, keys: KeySpool, *, marks: bool = False) -> Removed:
-        """Remove the rows of these keys, except those that a run with a later fence wrote. marks: mark them as deleted
-        instead. Idempotent. Raises LedgerOutdated, TargetMissing."""
+    def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
+        """Remove the rows of these keys, except those that a run with a later fence wrote: delete them, or mark them as
+        deleted. Idempotent. Raises LedgerOutdated, TargetMissing."""
 
     def close(self) -> None:
         """Close connections. Never raises."""
@@ -202,6 +206,9 @@ class SnowflakeDestination:
         deleted = self.session.do(lambda session: prune(session, self._load.plan.target, fence))
         self._load.table.add_rows(None if self.session.failed else -deleted)
         return deleted
+
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        return self.session.do(lambda session: older_rows(session, self._load.plan.target, fence))
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         plan = self._load.plan

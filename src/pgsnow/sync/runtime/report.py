@@ -97,7 +97,9 @@ def refused_report(recorder: Recorder, refusal: Refusal) -> TableReport:
 def _good_status(recorder: Recorder, backfilled: bool) -> Status:
     if recorder.rows_rejected:
         return Status.PARTIAL
-    worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
+    worked = (
+        recorder.rows_read or recorder.replaced or backfilled or recorder.load_units or recorder.rows_deleted
+    )
     return Status.OK if worked else Status.IDLE
 
 

@@ -23,7 +23,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.sweep import DeleteRule, DueSweep, FirstLevel
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
-from pgsnow.postgres.read.reader import Reader, open_reader
+from pgsnow.postgres.read.reader import Reader
 from pgsnow.snowflake.session import begin_import
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
@@ -69,7 +69,8 @@ class RunContext:
     loads_staged: bool = False
     """Staged batches are due, or a person requested that they be loaded."""
     counted: list[FirstLevel | PgsnowError] = field(default_factory=list)
-    """The source's counts in the snapshot of the last read, for that search; or the error of counting."""
+    """The source's counts in the snapshot of the last read, for the search for deleted rows; or the error of
+    counting."""
     because: str | None = None
     backfill: Backfill | None = None
     """The backfill whose chunks are all in the target; `checkpoint` was captured before them."""
@@ -119,14 +120,6 @@ class RunContext:
         if doubt is not None and not doubt.startswith(SELECTION) and not self.plan.whole:
             return True
         return self.options.deletes or (self.drift.prune and not self.plan.whole)
-
-    def reader(self) -> Reader:
-        """The reader of the changes since the checkpoint, or of everything."""
-        return open_reader(
-            self.source, self.plan, self.checkpoint, self.horizon,
-            full=self.options.refresh and self.backfill is None, because=self.because,
-            whole_leaves=() if self.backfill else self.drift.whole_leaves,
-        )  # fmt: skip
 
     def facts(self, reader: Reader) -> LoadFacts:
         """Facts that decide which loader is chosen. reader: already entered."""

@@ -69,6 +69,8 @@ class Inspector:
     recorders: Mapping[str, Recorder]
     take_over: bool = False
     """A person requested that the tables belong to this configuration from now on."""
+    confirmed: bool = False
+    """A person requested that deleted rows be searched for now."""
 
     def take_horizon(self, claims: Sequence[Claim]) -> tuple[Horizon, dict[str, CatalogMark | None]]:
         """The horizon, taken before any snapshot of this tick, and the mark of each table in the catalog (None: it does
@@ -125,7 +127,7 @@ class Inspector:
                 )
                 recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
         restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
-        claim, state, sweep = look_for_sweep(claim, prepared.plan, mark, horizon)
+        claim, state, sweep = look_for_sweep(claim, prepared.plan, mark, horizon, confirmed=self.confirmed)
         return Inspection(
             claim, prepared, prepared.plan, recorder, checkpoint, found, drift, state, sweep, restarted
         )
@@ -140,10 +142,11 @@ class Inspector:
 
 
 def look_for_sweep(
-    claim: Claim, plan: TablePlan, mark: CatalogMark | None, horizon: Horizon
+    claim: Claim, plan: TablePlan, mark: CatalogMark | None, horizon: Horizon, *, confirmed: bool = False
 ) -> tuple[Claim, SweepState | None, DueSweep | None]:
     """The claim, with the moment since which a sweep is due if that is not stored yet; what a comparison in this run is
-    recorded with; and the sweep that is due now. Pure. mark: read before every snapshot of this run."""
+    recorded with; and the sweep that is due now. Pure. mark: read before every snapshot of this run. confirmed: a
+    person requested a sweep."""
     new = claim.checkpoint is None  # its target may be created by this run
     if mark is None or not plan.deletes(str(plan.target) if new else claim.created_target).sweeps:
         return claim, None, None
@@ -176,14 +179,14 @@ def look_for_sweep(
         "sweep_every has passed since the last search": config.sweep_every > 0
         and not 0 <= now - last < config.sweep_every,
     }
-    why = next((reason for reason, holds in reasons.items() if holds), None)
+    why = next((reason for reason, holds in reasons.items() if holds), "requested" if confirmed else None)
     if why is None:
         return claim, state, None
     if before.pending_since is None and not new:
         claim = replace(claim, pending={"pending_since": now, "pending_why": why})
     too_early = 0 <= now - last < before.seconds / config.sweep_share
     too_early |= config.load_every > 0 and now // config.load_every <= last // config.load_every
-    if too_early and swept is not None:
+    if too_early and swept is not None and not confirmed:
         return claim, state, None
     return claim, state, DueSweep(why, state, None if swept is None else before)
 

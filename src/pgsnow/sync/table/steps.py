@@ -8,12 +8,14 @@ from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
 from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
-from pgsnow.model.sentences import counted
 from pgsnow.model.sweep import SweepResult
 from pgsnow.postgres.incremental.probe import idle_checkpoint
+from pgsnow.postgres.read.reader import Reader, open_reader
 from pgsnow.sync.load.destination import PreparedTarget
-from pgsnow.sync.load.loader import Complete
+from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 from pgsnow.sync.load.target import RECREATED
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
+from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.backfill import BackfillDone
 from pgsnow.sync.table.context import RunContext
 
@@ -70,6 +72,72 @@ def only_advances(run: RunContext) -> bool:
     checkpoint = idle_checkpoint(run.probe, run.plan, run.checkpoint, run.horizon)
     advance(run, checkpoint, run.destination.definition(run.drift))
     return True
+
+
+def reader_of(run: RunContext, *, stages: bool = False) -> Reader:
+    """The reader of the changes since the checkpoint, or of everything. stages: its rows are not loaded yet."""
+    reader = open_reader(
+        run.source, run.plan, run.checkpoint, run.horizon,
+        full=run.options.refresh and run.backfill is None, because=run.because,
+        whole_leaves=() if run.backfill else run.drift.whole_leaves,
+    )  # fmt: skip
+    if run.sweep is not None:
+        from pgsnow.sync.table.deletes.first_level import count_at_end  # rare
+
+        count_at_end(run, reader, stages=stages)
+    return reader
+
+
+def load_changes(run: RunContext) -> bool:
+    """Read, transform and load the changes since the checkpoint, or everything; then advance the checkpoint. False:
+    the target does not have what was loaded before, so everything must be read."""
+    reader = reader_of(run)
+    with reader, Spool(run.claim.run_id) as spool:
+        run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
+        if reader.full_read in WENT_BACK and run.because != reader.full_read:
+            from pgsnow.sync.table.history import begin_repair  # rare
+
+            run = begin_repair(replace(run, backfill=None), reader.full_read)
+        pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
+        target = run.destination.prepare() if pages.has_pages() else None
+        if partial and run.table.because is not None:
+            return False
+        limits = target.limits if target else ()
+        run.rejected.apply_limits(limits)
+        partial = partial or bool(limits)  # a new target has no such limits
+        if reader.full_read is not None:
+            check_fence(run, target)
+        loader = run.destination.loader(run.facts(reader))
+        writer = LoadBatchWriter(
+            run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
+            uploads=run.destination.uploads,
+        )  # fmt: skip
+        for number, batch in enumerate(writer.batches(pages)):
+            run.rejected.flush()
+            outcome = loader.load(batch)
+            if isinstance(outcome, TargetRecreated) and (number > 0 or partial):
+                return False
+            if isinstance(outcome, Loaded | TargetRecreated):
+                run.rejected.resolve_loaded()
+                if reader.resumable:
+                    advance(run, reader.checkpoint())
+        run.rejected.flush()
+        complete = loader.finish()
+        finish_full_read(run, complete)
+        if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
+            note_stale_rows(run, complete)
+        if reader.full_read is None and run.table.because is not None:
+            return False
+        advance(run, reader.checkpoint(), run.destination.definition(run.drift))
+    return True
+
+
+def find_deleted(run: RunContext) -> None:
+    """Find the rows that were deleted in the source, if that is due, and remove them from the target."""
+    if run.sweep is not None or run.counted:
+        from pgsnow.sync.table.deletes.sweep import sweep  # rare
+
+        sweep(run)
 
 
 def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
@@ -130,17 +198,9 @@ def remove_others(run: RunContext, complete: Complete) -> bool:
         return True
     if not (run.prunes or went_back):
         return False
-    if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
-        run.recorder.events.append(
-            "rows that are gone from the source were kept, because some rows were rejected"
-        )
-        return False
-    if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
-        run.recorder.events.append(
-            f"deleted {counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
-        )
-    run.table.doubt(None)
-    return True
+    from pgsnow.sync.table.deletes.prune import prune  # rare
+
+    return prune(run)
 
 
 def note_stale_rows(run: RunContext, complete: Complete) -> None:

@@ -54,7 +54,9 @@ def open_tick(
         stack.callback(connections.close)
         pool = ThreadPoolExecutor(context.config.parallel_tables, thread_name_prefix="pgsnow-table")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        inspector = Inspector(context, connections, outcomes.recorders, options.take_over)
+        inspector = Inspector(
+            context, connections, outcomes.recorders, options.take_over, options.confirm_deletes
+        )
         yield Tick(context, run_id, claims, options, connections, pool, outcomes, inspector)
 
 

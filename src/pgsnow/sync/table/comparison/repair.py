@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pgsnow.model.backfill import ChunkCounts
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.key_range import DifferenceKind, Key, KeyDifference
-from pgsnow.model.plan import TablePlan
 from pgsnow.model.sentences import counted, were
 from pgsnow.snowflake.load.deletes import staged_key
 from pgsnow.sync.pipeline.key_spool import KeySpool
@@ -24,6 +23,7 @@ from pgsnow.sync.table.context import RunContext, TableOutcome
 from pgsnow.sync.table.deferred_load import without_staged
 from pgsnow.sync.table.deletes.first_level import later_snapshot, still_there
 from pgsnow.sync.table.deletes.guards import check_deletes
+from pgsnow.sync.table.deletes.search import source_key
 from pgsnow.sync.table.load_keys import load_keys
 
 AGAIN = "everything is read again at the next run"
@@ -154,11 +154,3 @@ def present(run: RunContext, keys: Sequence[SourceKey]) -> set[int] | None:
         return None
     found = {items_of(hidden.key(key)) for key in hidden.find(run.source, run.plan, keys)}
     return {at for at, key in enumerate(keys) if items_of(key) in found}
-
-
-def source_key(plan: TablePlan, key: Key) -> SourceKey:
-    """A key as loaded, as texts that Postgres reads as values of its columns."""
-    return {
-        field.source: f"\\x{text}" if field.type.snowflake.startswith("BINARY") else text
-        for field, text in zip(plan.key, key, strict=True)
-    }

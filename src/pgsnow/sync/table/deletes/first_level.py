@@ -14,6 +14,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.sweep import FirstLevel
 from pgsnow.postgres import sql
 from pgsnow.postgres.incremental.strategy import mode_of
+from pgsnow.postgres.incremental.window import EPOCH, HALF
 from pgsnow.postgres.read.reader import Reader, SnapshotReader
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 from pgsnow.sync.compare.ranges import first_ranges
@@ -25,16 +26,21 @@ LOSSLESS = frozenset({ReadMode.WATERMARK, ReadMode.XMIN})
 """Ways to read after which the target has every row of the read's snapshot."""
 MOST_REJECTED = 2_000
 """Rejected rows that a sweep looks at one by one."""
+AT_ONCE = 200
+"""Keys in one statement."""
 
 
-def count_at_end(run: RunContext, reader: Reader) -> None:
+def count_at_end(run: RunContext, reader: Reader, *, stages: bool = False) -> None:
     """Let the reader count the source's keys in its own snapshot, after its last row. An error of that is raised by the
-    sweep, so that the rows are loaded first."""
+    sweep, so that the rows are loaded first. stages: rows that are read now are only staged: nothing is counted if
+    there are any."""
     run.counted.clear()
     if not isinstance(reader, SnapshotReader) or not is_comparable(run) or not is_lossless(run):
         return
 
     def count(snap: Snapshot) -> None:
+        if stages and run.recorder.rows_read:
+            return
         try:
             run.counted.append(first_level(run, snap))
         except PgsnowError as error:
@@ -95,18 +101,36 @@ def leave_out(plan: TablePlan, keys: Sequence[Mapping[str, str | None]]) -> list
     return [SQL("({}) is not true").format(SQL(" or ").join(sql.by_key(plan, key) for key in keys))]
 
 
-def still_there(snap: Snapshot, plan: TablePlan, keys: Sequence[Mapping[str, str | None]]) -> set[int]:
-    """Indexes of those keys of which the source has a row that `where` admits."""
+def still_there(
+    snap: Snapshot,
+    plan: TablePlan,
+    keys: Sequence[Mapping[str, str | None]],
+    *,
+    older_than: int | None = None,
+) -> set[int]:
+    """Indexes of those keys of which the source has a row that `where` admits. older_than: a row that was written by a
+    transaction below this one."""
     found: set[int] = set()
-    for start in range(0, len(keys), 200):
+    age = None if older_than is None else _is_older(older_than)
+    for start in range(0, len(keys), AT_ONCE):
         parts = [
             SQL("select {} where exists (select from {} where {})").format(
-                Literal(start + at), sql.table(plan), sql.both([sql.by_key(plan, key), sql.where_given(plan)])
+                Literal(start + at),
+                sql.table(plan),
+                sql.both([sql.by_key(plan, key), sql.where_given(plan), age]),
             )
-            for at, key in enumerate(keys[start : start + 200])
+            for at, key in enumerate(keys[start : start + AT_ONCE])
         ]
         found |= {int(str(number)) for (number,) in snap.fetch(SQL(" union all ").join(parts))}
     return found
+
+
+def _is_older(xid: int) -> Composable:
+    """A condition: a transaction below `xid` wrote the row, so every snapshot with this lower end shows it. Xids are
+    compared over half of their 32 bits; a row that is older than that counts as newer."""
+    return SQL("mod(xmin::text::bigint - {} + {}, {}) >= {}").format(
+        Literal(xid % EPOCH), Literal(EPOCH), Literal(EPOCH), Literal(HALF)
+    )
 
 
 @contextmanager

@@ -8,10 +8,7 @@ from pgsnow.sync.table.context import RunContext
 
 SMALL = 1_000
 """Fewer rows than this are no unlikely number, whatever their share."""
-CONFIRM = (
-    "If these rows are to leave Snowflake, too: pgsnow run --select {} --confirm-deletes. New and changed rows are"
-    " loaded meanwhile."
-)
+CONFIRM = "If they are to leave Snowflake, too: pgsnow run --select {} {}. New and changed rows are loaded meanwhile."
 
 
 def check_deletes(run: RunContext, rows: int, of: int, *, source_is_empty: bool = False) -> None:
@@ -24,7 +21,9 @@ def check_deletes(run: RunContext, rows: int, of: int, *, source_is_empty: bool 
         raise DeletesUnconfirmed(
             f"{run.claim.table}: nothing was deleted: {counted(rows, 'row')} of {of} in Snowflake"
             f" would be, as the source does not show them any more, and {why}",
-            advice=CONFIRM.format(run.claim.table),
+            advice=CONFIRM.format(
+                run.claim.table, "--confirm-deletes" if run.deletes.sweeps else "--full-refresh"
+            ),
         )
 
 
@@ -39,7 +38,7 @@ def reason_to_ask(run: RunContext, rows: int, of: int, *, source_is_empty: bool)
     if due is None or due.before is None:
         return None
     before, now = due.before, due.state
-    if before.history and now.history and before.history != now.history:
+    if is_elsewhere(before.history, now.history):
         return "the source is another server or database than at the last search for deleted rows"
     if before.rights and now.rights and before.rights != now.rights:
         return (
@@ -47,3 +46,12 @@ def reason_to_ask(run: RunContext, rows: int, of: int, *, source_is_empty: bool)
             " the owner, row-level security, a policy, or the view's definition)"
         )
     return None
+
+
+def is_elsewhere(before: str, now: str) -> bool:
+    """True if two values of SweepState.history name different servers or databases, as far as the role may read them. A
+    timeline changes with each failover; what a server lost then, the read finds out."""
+    was, here = before.split("/"), now.split("/")
+    if len(was) != 3 or len(here) != 3:
+        return False
+    return any(was[at] not in ("", "0", here[at]) and here[at] not in ("", "0") for at in (0, 2))
