@@ -177,14 +177,19 @@ class Verification:
         certificates = {**self.certificates, certificate.method: certificate}
         return replace(self, certificates=certificates, differences=found)
 
-    def is_due(self, every: float, now: float, *, awake: bool) -> bool:
+    def is_due(self, every: float, now: float, *, awake: bool, swept_at: float = 0.0) -> bool:
         """True if a part of the table must be compared now. every: `verify_every` in seconds. now: seconds since 1970.
-        awake: the warehouse is awake for another reason, so that a comparison costs little more."""
+        awake: the warehouse is awake for another reason, so that a comparison costs little more. swept_at: when the
+        last complete search for deleted rows began."""
         if every <= 0:
             return False
         if self.round is None:
             last = self.certificates.get(ComparisonMethod.CONTENT)
             return last is None or now >= seconds(last.began_at) + every
+        if self.round.suspects and swept_at > self.round.suspected_at:
+            return True
+        if self.round.done >= self.round.of:
+            return False
         planned = min((now - seconds(self.round.so_far.began_at)) / (every * PACE), 1.0)
         return planned >= 1.0 or self.round.share < planned - (0.0 if awake else SLACK)
 
