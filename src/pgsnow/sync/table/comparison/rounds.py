@@ -10,10 +10,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-
-from psycopg.sql import SQL, Literal
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.comparison.certificates import Bound
@@ -29,20 +27,14 @@ from pgsnow.model.comparison.certificate import (
     seconds,
 )
 from pgsnow.model.comparison.continuous import is_due
-from pgsnow.model.config.options import Deletes
 from pgsnow.model.errors import DeletesUnconfirmed
-from pgsnow.model.key_range import DifferenceKind, Key, KeyDifference, KeyRange
+from pgsnow.model.key_range import DifferenceKind, KeyDifference, KeyRange
 from pgsnow.model.sentences import counted
-from pgsnow.model.types.content_cell import content_cells
-from pgsnow.postgres import sql
-from pgsnow.postgres.compare.content import content_pieces as source_pieces
 from pgsnow.postgres.read.snapshot import Snapshot
-from pgsnow.snowflake.sql.compare_content import content_pieces as target_pieces
 from pgsnow.sync.compare.compare import compare
 from pgsnow.sync.compare.ranges import between, first_ranges
-from pgsnow.sync.compare.sides import SourceSide
 from pgsnow.sync.pipeline.confidential import REDACTED
-from pgsnow.sync.pipeline.row_keys import Key as SourceKey
+from pgsnow.sync.table.comparison.differing import Found, cells_of, classify, sides_of, still_different
 from pgsnow.sync.table.comparison.key_order import bounds_beyond
 from pgsnow.sync.table.comparison.repair import load_again, remove_ghosts
 from pgsnow.sync.table.context import RunContext
@@ -50,7 +42,6 @@ from pgsnow.sync.table.deletes.first_level import (
     MOST_REJECTED,
     held_values,
     later_snapshot,
-    leave_out,
     rejected_keys,
     still_there,
 )
@@ -62,21 +53,6 @@ AT_ONCE = 4
 MOST_SUSPECTS = 1_000
 MOST_FOUND = 10_000
 """Differing keys of one run that are looked at one by one."""
-EPOCH = 2**32
-
-
-@dataclass(slots=True)
-class Found:
-    """Differences of the ranges that one run has compared. rows, ranges: of the source. kept: rows that only the target
-    has, and that stay on purpose. in_flight: differing keys whose rows changed after the last read."""
-
-    real: list[KeyDifference] = field(default_factory=list)
-    suspects: list[Key] = field(default_factory=list)
-    repaired: int = 0
-    rows: int = 0
-    ranges: int = 0
-    kept: int = 0
-    in_flight: int = 0
 
 
 def continue_round(run: RunContext) -> None:
@@ -133,18 +109,7 @@ def compare_due(
             f"verify_every: nothing is compared while {len(without)} rows are rejected"
         )
         return found, done
-    cells, _ = cells_of(run)
-    encoding = str(snap.fetch(SQL("select getdatabaseencoding()::text"))[0][0])
-    source = SourceSide(
-        snap,
-        run.plan,
-        content=source_pieces(cells, snap.connection.server_version, encoding),
-        conditions=leave_out(run.plan, without),
-    )
-    target = run.destination.side(
-        without=held_values(run.plan, without),
-        content=target_pieces(cells, octets=encoding == "SQL_ASCII"),
-    )
+    source, target = sides_of(run, snap)
     while done < wanted:
         some = ranges[done : min(done + AT_ONCE, wanted)]
         comparison = compare(source, target, run.plan, some)
@@ -158,54 +123,6 @@ def compare_due(
             break
     run.recorder.tell("compared", rows=found.rows)
     return found, done
-
-
-def cells_of(run: RunContext) -> tuple[tuple[object, ...], tuple[str, ...]]:
-    """The columns whose contents are compared, and the names of the others: those that the transform changes, and those
-    of types that both sides do not write alike."""
-    rule = run.plan.config.transform
-    changed = {*rule.sensitive, *rule.cast} if rule else set()
-    output = [f for f in run.plan.output if f.source not in changed]
-    cells, left = content_cells(output, run.claim.target_columns or {})
-    return cells, tuple(sorted({*changed, *(f.source for f in left)}))
-
-
-def classify(run: RunContext, snap: Snapshot, differing: Sequence[KeyDifference], found: Found) -> None:
-    """Sort the differences into real ones, rows in flight, suspects, and rows that stay on purpose."""
-    in_source = [d for d in differing if d.kind in (DifferenceKind.MISSING, DifferenceKind.CHANGED)]
-    moving = in_flight(run, snap, [source_key(run.plan, one.key) for one in in_source])
-    found.in_flight += len(moving)
-    found.real += [one for at, one in enumerate(in_source) if at not in moving]
-    found.real += [one for one in differing if one.kind is DifferenceKind.DUPLICATE]
-    ghosts = [one.key for one in differing if one.kind is DifferenceKind.GHOST]
-    if run.deletes.deletes is Deletes.OFF:
-        found.kept += len(ghosts)
-    else:
-        found.suspects += ghosts
-
-
-def in_flight(run: RunContext, snap: Snapshot, keys: Sequence[SourceKey]) -> set[int]:
-    """Indexes of those keys whose row was written after the last read, or may have been: the next read finds it. A row
-    that is gone meanwhile is in flight, too."""
-    read = run.claim.checkpoint
-    if not keys or read is None:
-        return set()
-    there = still_there(snap, run.plan, keys)
-    newer: set[int] = set()
-    for start in range(0, len(keys), 200):
-        parts = [
-            SQL("select {} where exists (select from {} where {} and {})").format(
-                Literal(start + at),
-                sql.table(run.plan),
-                sql.by_key(run.plan, key),
-                SQL("mod(xmin::text::bigint - {} + {}, {}) < {}").format(
-                    Literal(read.x % EPOCH), Literal(EPOCH), Literal(EPOCH), Literal(snap.xmax - read.x)
-                ),
-            )
-            for at, key in enumerate(keys[start : start + 200])
-        ]
-        newer |= {int(str(number)) for (number,) in snap.fetch(SQL(" union all ").join(parts))}
-    return newer | (set(range(len(keys))) - there)
 
 
 def settle_suspects(run: RunContext, snap: Snapshot, under_way: Round, found: Found) -> Round:
@@ -244,11 +161,19 @@ def finish(
         )
         if run.plan.config.verify_repair:
             open_ones = repair(run, under_way, found)
-    moment = moment_of(time.time())
+    moment, read = moment_of(time.time()), run.claim.checkpoint
     part = Certificate(
-        ComparisonMethod.CONTENT, BY_SCHEDULE, under_way.so_far.began_at, moment, run.claim.checkpoint.x if run.claim.checkpoint else None,
-        found.rows, found.ranges, sum(one.rows for one in found.real), found.repaired, found.kept,
-    )  # fmt: skip
+        ComparisonMethod.CONTENT,
+        BY_SCHEDULE,
+        under_way.so_far.began_at,
+        moment,
+        read.x if read else None,
+        found.rows,
+        found.ranges,
+        sum(one.rows for one in found.real),
+        found.repaired,
+        found.kept,
+    )
     so_far = replace(under_way.so_far.plus(part), without=left_out)
     before = verification.differences
     if before is not None and before.since == so_far.began_at and open_ones is not None:
@@ -285,30 +210,6 @@ def repair(run: RunContext, under_way: Round, found: Found) -> OpenDifferences |
     left = still_different(run, found.real)
     found.repaired = sum(one.rows for one in found.real) - sum(one.rows for one in left)
     return open_differences(run, under_way, left)
-
-
-def still_different(run: RunContext, real: Sequence[KeyDifference]) -> list[KeyDifference]:
-    """Those of these differences that a later comparison of their keys finds again."""
-    again = Found()
-    wanted = {one.key for one in real}
-    values = held_values(run.plan, [source_key(run.plan, one.key) for one in real])
-    with later_snapshot(run) as snap:
-        cells, _ = cells_of(run)
-        encoding = str(snap.fetch(SQL("select getdatabaseencoding()::text"))[0][0])
-        these = SQL(" or ").join(sql.by_key(run.plan, source_key(run.plan, key)) for key in wanted)
-        source = SourceSide(
-            snap,
-            run.plan,
-            content=source_pieces(cells, snap.connection.server_version, encoding),
-            conditions=[SQL("({})").format(these), *leave_out(run.plan, rejected_keys(run))],
-        )
-        target = run.destination.side(
-            only=values, content=target_pieces(cells, octets=encoding == "SQL_ASCII")
-        )
-        found = [one for one in compare(source, target, run.plan, [KeyRange()]) if one.key in wanted]
-        classify(run, snap, found, again)
-        again.real += [KeyDifference(DifferenceKind.GHOST, key) for key in again.suspects]
-    return again.real
 
 
 def open_differences(
