@@ -89,9 +89,10 @@ class Round:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Round:
         """Raises what a damaged object causes."""
-        return cls(
-            Certificate.from_json(data["so_far"]), int(data["done"]), int(data["of"]), str(data["shape"])
-        )
+        suspects = tuple(tuple(map(str, key)) for key in data.get("suspects", ()))
+        numbers = int(data["done"]), int(data["of"])
+        at = float(data.get("suspected_at", 0.0))
+        return cls(Certificate.from_json(data["so_far"]), *numbers, str(data["shape"]), suspects, at)
 
     @property
     def share(self) -> float:

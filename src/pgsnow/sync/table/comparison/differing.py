@@ -1,4 +1,4 @@
-"""Comparison of ranges within a run, and the differences in them: real ones, rows in flight, rows that stay on purpose."""
+"""Comparison of ranges within a run, and what differs in them: real differences, rows in flight, rows that stay."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Continuous comparison: a few ranges of a table's keys a run, until each was compared once in `verify_every`.
 
-It follows a read that is loaded completely. A row that changed after that read is no difference: the next read loads it.
+It follows a complete load. A row that changed after its read is no difference, as the next read loads it.
 A key that only the target has is a difference if the next search for deleted rows leaves it. docs/verify.md
 """
 
