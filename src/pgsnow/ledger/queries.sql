@@ -54,7 +54,7 @@ with me as (
         sweep = case
             -- The last run has not released the table, or not cleaned up: a statement of it may commit late (see
             -- sweep_due_again).
-            when w.lease_run_id is not null or w.open_batches <> '{{}}' then coalesce(w.sweep, '{{}}') || jsonb_build_object(
+            when w.lease_run_id is not null or cardinality(w.open_batches) > 0 then coalesce(w.sweep, jsonb_build_object()) || jsonb_build_object(
                 'unsure_since', extract(epoch from clock_timestamp())::float8,
                 'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
             else w.sweep
@@ -292,10 +292,10 @@ set checkpoint = moves.checkpoint,
     target_rows = case when moves.loaded then moves.target_rows else w.target_rows end,
     sweep = case
         when exists (select from {schema}.sync_chunks c where c.backfill = w.backfill and c.attempts > 1) then
-            coalesce(w.sweep, '{{}}') || coalesce(moves.pending, '{{}}') || jsonb_build_object(
+            coalesce(w.sweep, jsonb_build_object()) || coalesce(moves.pending, jsonb_build_object()) || jsonb_build_object(
                 'unsure_since', extract(epoch from clock_timestamp())::float8,
                 'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
-        when moves.pending is not null then coalesce(w.sweep, '{{}}') || moves.pending
+        when moves.pending is not null then coalesce(w.sweep, jsonb_build_object()) || moves.pending
         else w.sweep
     end,
     open_batches = w.open_batches || array(
@@ -405,7 +405,7 @@ returning source_table;
 -- name: sweep_due_again
 -- A statement may commit late, for an hour at most, as no session lets one run for longer: keys are compared now, and
 -- once more afterwards.
-update {schema}.sync_watermarks set sweep = coalesce(sweep, '{{}}') || jsonb_build_object(
+update {schema}.sync_watermarks set sweep = coalesce(sweep, jsonb_build_object()) || jsonb_build_object(
     'unsure_since', extract(epoch from clock_timestamp())::float8,
     'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
 where source_table = %(table)s and fence = %(fence)s

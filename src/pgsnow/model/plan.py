@@ -51,6 +51,10 @@ __all__ = [
 
 WATERMARK_TYPES = frozenset({"timestamptz", "timestamp", "date", "int2", "int4", "int8"})
 
+NOT_CREATED = (
+    "the target existed before pgsnow, or was created by a version that did not search for deleted rows"
+)
+
 
 @dataclass(frozen=True)
 class TablePlan:
@@ -116,9 +120,9 @@ class TablePlan:
         """True if the table is read as a whole, whenever its content has changed."""
         return self.config.mode in WHOLE_MODES
 
-    def deletes(self, created_target: str | None) -> DeleteRule:
-        """What is done with rows that the source no longer has. created_target: name of the target that pgsnow has
-        created for this table, as the ledger has it."""
+    @cached_property
+    def delete_rule(self) -> DeleteRule:
+        """Treatment of the target's rows that the source no longer has, in a target that pgsnow has created."""
         config = self.config
         if config.mode is TableMode.FULL:
             return DeleteRule(Deletes.HARD, "mode full replaces the content, so deleted rows leave with it")
@@ -128,15 +132,18 @@ class TablePlan:
             return DeleteRule(config.deletes, "deletes: off" if config.deletes is Deletes.OFF else "")
         if config.on_detach is OnDetach.KEEP:
             return DeleteRule(
-                Deletes.OFF, "with on_detach: keep, the target has rows on purpose that the source lacks"
+                Deletes.OFF, "with on_detach: keep, the target keeps rows that the source lacks"
             )
         if config.where is not None:
-            return DeleteRule(Deletes.OFF, "with where, rows that leave the selection would be deleted, too")
-        if created_target != str(self.target):
-            return DeleteRule(
-                Deletes.OFF, "the target existed before pgsnow synced it, or before it found deleted rows"
-            )
-        return DeleteRule(Deletes.HARD)
+            return DeleteRule(Deletes.OFF, "rows that no longer meet `where` would be deleted, too")
+        return DeleteRule(Deletes.HARD, by_default=True)
+
+    def deletes(self, created_target: str | None) -> DeleteRule:
+        """The rule for this target. created_target: name of the target that pgsnow has created for this table, as the
+        ledger has it."""
+        if self.delete_rule.by_default and created_target != str(self.target):
+            return DeleteRule(Deletes.OFF, NOT_CREATED)
+        return self.delete_rule
 
     @cached_property
     def shape(self) -> str:

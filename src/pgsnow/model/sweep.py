@@ -15,21 +15,23 @@ from pgsnow.model.key_range import KeyRange, RangeDigest
 
 @dataclass(frozen=True, slots=True)
 class DeleteRule:
-    """What is done with the target's rows that the source no longer has. why: for messages, why it is not done, or not
-    by a sweep; "" for hard and soft."""
+    """Treatment of the target's rows that the source no longer has. why: for messages, why no sweep finds them, or
+    none is needed; "": sweeps find them. by_default: only in targets that pgsnow has created, as nothing is
+    configured."""
 
     deletes: Deletes
     why: str = ""
+    by_default: bool = False
 
     @property
     def sweeps(self) -> bool:
         """True if deleted rows are found by sweeps."""
-        return self.deletes is not Deletes.OFF and not self.why
+        return not self.why
 
 
 @dataclass(frozen=True, slots=True)
 class SweepState:
-    """What the ledger stores about a table's sweeps. Moments are seconds since 1970, by the clock of its server.
+    """State of a table's sweeps, as the ledger stores it. Moments are seconds since 1970, by the clock of its server.
 
     All of the source that is in here was read before the snapshot of the sweep (or of the full read that made a sweep
     unnecessary), so that a row that is deleted in between makes the next sweep due.

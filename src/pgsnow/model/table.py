@@ -188,8 +188,8 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class CatalogMark:
-    """What one query for all tables shows of a table. fingerprint: changes when anything changes that a SourceTable
-    describes, except sizes and names of leaves. The others are as in SweepState; without them it is None and ""."""
+    """State of a table in the catalog, from one query for all tables. fingerprint: changes when anything changes
+    that a SourceTable describes, except sizes and names of leaves. The others are as in SweepState; without them it is None and ""."""
 
     fingerprint: str
     leaves: Mapping[str, Any] | None = None

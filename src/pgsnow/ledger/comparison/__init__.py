@@ -1,1 +1,1 @@
-"""Records of comparisons of tables with their targets."""
+"""State of the comparisons of source and target."""

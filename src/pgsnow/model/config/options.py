@@ -32,7 +32,7 @@ class OnDetach(StrEnum):
 
 
 class Deletes(StrEnum):
-    """What is done with the target's rows that the source no longer has."""
+    """Treatment of the target's rows that the source no longer has."""
 
     HARD = "hard"
     """They are deleted."""

@@ -36,7 +36,7 @@ class ClaimedTable:
     sweep: DueSweep | None = None
     """The search for deleted rows that this run has to do; None: none is due, or it is done."""
     state: SweepState | None = None
-    """What a comparison with the source is recorded with; None: deleted rows are not searched for."""
+    """State to record after a comparison with the source; None: deleted rows are not searched for."""
     created: bool = False
     """This run has created the target: it has no rows but those that the run loads."""
     take_over: bool = False

@@ -93,7 +93,8 @@ class RunContext:
 
     @property
     def deletes(self) -> DeleteRule:
-        """What is done with rows that the source no longer has; it may change when this run creates the target."""
+        """Treatment of the target's rows that the source no longer has; it may change when this run creates the
+        target."""
         return self.plan.deletes(self.table.claim.created_target)
 
     @property

@@ -38,7 +38,7 @@ class Inspection:
     probe: Probe
     drift: Drift
     state: SweepState | None = None
-    """What a comparison with the source is recorded with; None: deleted rows are not searched for."""
+    """State to record after a comparison with the source; None: deleted rows are not searched for."""
     sweep: DueSweep | None = None
     """The search for deleted rows that is due; None: none is, or it has to wait."""
     restarted: bool = False
@@ -166,7 +166,8 @@ def look_for_sweep(
     recorded with; and the sweep that is due now. Pure. mark: read before every snapshot of this run. confirmed: a
     person requested a sweep."""
     new = claim.checkpoint is None  # its target may be created by this run
-    if mark is None or not plan.deletes(str(plan.target) if new else claim.created_target).sweeps:
+    rule, applies = plan.delete_rule, new or claim.created_target == str(plan.target)
+    if mark is None or rule.why or (rule.by_default and not applies):
         return claim, None, None
     config, now = plan.config, claim.granted_at
     stored = claim.sweep or {}
