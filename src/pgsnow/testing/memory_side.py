@@ -21,6 +21,8 @@ OFFSET = 1013904223
 class MemorySide:
     """See `Side`. without: values of keys to leave out. only: leave out all others."""
 
+    ordered = True
+
     def __init__(
         self,
         target: MemoryTarget,

@@ -21,6 +21,8 @@ Values = tuple[Any, ...]
 class RunTargetSide:
     """See `Side`. Transient errors are retried, except while rows are streamed."""
 
+    ordered = True
+
     def __init__(
         self,
         session: RunSession,

@@ -204,7 +204,8 @@ def look_for_sweep(
     if before.pending_since is None and not new:
         claim = replace(claim, pending={"pending_since": now, "pending_why": why})
     too_early = 0 <= now - last < before.seconds / config.sweep_share
-    too_early |= config.load_every > 0 and now // config.load_every <= last // config.load_every
+    if config.load_every > 0 and not claim.staged:  # else it follows the load
+        too_early |= now // config.load_every <= last // config.load_every
     if too_early and swept is not None and not confirmed:
         return claim, state, None
     return claim, state, DueSweep(why, state, None if swept is None else before)

@@ -39,7 +39,8 @@ def count_at_end(run: RunContext, reader: Reader, *, stages: bool = False) -> No
         return
 
     def count(snap: Snapshot) -> None:
-        if stages and run.recorder.rows_read:
+        is_exact = run.table.created and run.backfill is None  # the target has this read's rows alone
+        if is_exact or (stages and run.recorder.rows_read):
             return
         try:
             run.counted.append(first_level(run, snap))
@@ -70,8 +71,8 @@ def first_level(run: RunContext, snap: Snapshot) -> FirstLevel:
     if len(without) > MOST_REJECTED:
         return FirstLevel((), (), tuple(without))
     estimate = max(run.table.rows or 0, run.claim.target.rows or 0, run.plan.source.estimated_rows)
-    ranges = first_ranges(snap.fetch, run.plan, estimate)
     side = SourceSide(snap, run.plan, conditions=leave_out(run.plan, without))
+    ranges = first_ranges(side, run.plan, estimate)
     return FirstLevel(tuple(ranges), tuple(side.digests(ranges)), tuple(without))
 
 

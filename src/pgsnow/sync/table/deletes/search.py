@@ -62,7 +62,7 @@ class KnownDigests:
     def __init__(self, side: Side, known: dict[KeyRange, RangeDigest]) -> None:
         self._side = side
         self._known = known
-        self.bounds = side.bounds
+        self.bounds, self.ordered = side.bounds, side.ordered
         self.statements = 0
 
     def digests(self, ranges: Sequence[KeyRange]) -> list[RangeDigest]:
@@ -111,7 +111,7 @@ def find_by_ranges(run: RunContext, found: Found) -> None:
         snap = snap or stack.enter_context(later_snapshot(run))
         if unequal:
             source = SourceSide(snap, run.plan, conditions=leave_out(run.plan, level.without))
-            search(run, found, source, KnownDigests(target, digests), unequal, snap)
+            search(run, found, source, KnownDigests(target, digests), list(unequal), snap)
         find_rejected(run, found, level, snap)
 
 
@@ -120,11 +120,12 @@ def search(
     found: Found,
     source: Side,
     target: Side,
-    unequal: dict[KeyRange, RangeDigest],
+    unequal: Sequence[KeyRange],
     snap: Snapshot,
 ) -> None:
-    """Compare these ranges, whose digests differ, down to the keys."""
-    comparison = compare(source, target, run.plan, list(unequal), source_first=list(unequal.values()))
+    """Compare these ranges, whose digests differ, down to the keys. The source's digests are taken again, in its later
+    snapshot: a range that had no row in the read's may have one now."""
+    comparison = compare(source, target, run.plan, unequal)
     missing: list[Key] = []
     for difference in comparison:
         match difference.kind:
