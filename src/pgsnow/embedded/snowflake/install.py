@@ -19,7 +19,7 @@ from pgsnow.embedded.snowflake.statements import (
     transactions,
     tree_walks,
 )
-from pgsnow.embedded.snowflake.values import bindings, columns, texts, timestamps
+from pgsnow.embedded.snowflake.values import bindings, columns, exact_texts, texts, timestamps
 
 
 def install(
@@ -50,6 +50,7 @@ def _values() -> None:
     texts.write_by_format()
     texts.trim_as_told()
     texts.read_hexadecimal()
+    exact_texts.write_and_hash_as_snowflake()
 
 
 def _statements() -> None:
