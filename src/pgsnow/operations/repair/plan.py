@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.rows import WatermarkRow
@@ -20,8 +19,9 @@ from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.verify.canonical import plain
 from pgsnow.operations.verify.differences import RowDifference, differences_of
 from pgsnow.operations.verify.open_table import OpenTable, open_table
-from pgsnow.postgres import sql
+from pgsnow.postgres.read.snapshot import open_snapshot
 from pgsnow.sync.compare.ranges import first_ranges
+from pgsnow.sync.compare.sides import SourceSide
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.pipeline.confidential import REDACTED
 from pgsnow.sync.runtime.planner import target_of
@@ -205,14 +205,11 @@ def compare_again(engine: Engine, repair: TableRepair, sessions: CommandSessions
 
 def ranges_of(opened: OpenTable) -> list[KeyRange] | None:
     """The first ranges of the table's keys; None if they are compared in another way."""
-    rule = opened.plan.config.transform
-    if rule is not None and set(opened.plan.pk) & {*rule.sensitive, *rule.cast}:
+    rule, plan = opened.plan.config.transform, opened.plan
+    if rule is not None and (rule.function or set(plan.pk) & {*rule.sensitive, *rule.cast}):
         return None
-
-    def fetch(query: Any) -> list[tuple[object, ...]]:
-        return opened.conn.execute(sql.text_of(query).encode()).fetchall()
-
-    return first_ranges(fetch, opened.plan, opened.plan.source.estimated_rows)
+    with opened.source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+        return first_ranges(SourceSide(snap, plan), plan)
 
 
 def shown_key(plan: TablePlan, one: RowDifference) -> str:

@@ -26,8 +26,8 @@ from pgsnow.sync.tick.outcomes import TickOutcomes
 
 if TYPE_CHECKING:
     from pgsnow.sync.pipeline.row_keys import Key
-    from pgsnow.sync.table.context import RunContext, TableOutcome
     from pgsnow.sync.table.comparison.repair import RepairOrder
+    from pgsnow.sync.table.context import RunContext, TableOutcome
 
 PLANS_A_TICK = 4
 """How many times one tick plans a table at most, if other sessions keep altering it."""

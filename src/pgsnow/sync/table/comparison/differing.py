@@ -11,9 +11,8 @@ from pgsnow.model.config.options import Deletes
 from pgsnow.model.key_range import DifferenceKind, Key, KeyDifference, KeyRange
 from pgsnow.model.types.content_cell import ContentCell, content_cells
 from pgsnow.postgres import sql
-from pgsnow.postgres.compare.content import content_pieces as source_pieces
+from pgsnow.postgres.compare.content import row_hash
 from pgsnow.postgres.read.snapshot import Snapshot
-from pgsnow.snowflake.sql.compare_content import content_pieces as target_pieces
 from pgsnow.sync.compare.compare import compare
 from pgsnow.sync.compare.sides import Side, SourceSide
 from pgsnow.sync.pipeline.row_keys import Key as SourceKey
@@ -48,7 +47,7 @@ class Found:
 
 def sides_of(
     run: RunContext, snap: Snapshot, *, only: Sequence[SourceKey] | None = None
-) -> tuple[Side, Side]:
+) -> tuple[SourceSide, Side]:
     """Source and target, with the contents of their rows and without rejected rows. only: leave out all other keys."""
     without = rejected_keys(run)
     cells, _ = cells_of(run)
@@ -59,13 +58,14 @@ def sides_of(
     source = SourceSide(
         snap,
         run.plan,
-        content=source_pieces(cells, snap.connection.server_version, encoding),
+        row_hash=row_hash(cells, encoding) if cells else None,
         conditions=conditions,
     )
     target = run.destination.side(
         without=held_values(run.plan, without),
         only=None if only is None else held_values(run.plan, only),
-        content=target_pieces(cells, octets=encoding == "SQL_ASCII"),
+        cells=cells,
+        octets=encoding == "SQL_ASCII",
     )
     return source, target
 

@@ -33,6 +33,7 @@ from pgsnow.model.sentences import counted
 from pgsnow.postgres.read.snapshot import Snapshot
 from pgsnow.sync.compare.compare import compare
 from pgsnow.sync.compare.ranges import between, first_ranges
+from pgsnow.sync.compare.sides import Side, SourceSide
 from pgsnow.sync.pipeline.confidential import REDACTED
 from pgsnow.sync.table.comparison.differing import Found, cells_of, classify, sides_of, still_different
 from pgsnow.sync.table.comparison.key_order import bounds_beyond
@@ -64,40 +65,48 @@ def continue_round(run: RunContext) -> None:
     if not is_due(run.plan, claim.verification, claim.sweep, now, awake=awake):
         return
     verification = Verification.from_json(claim.verification)
-    if run.claim.checkpoint is None or run.claim.staged or run.table.because is not None:
+    if run.claim.checkpoint is None or run.claim.staged:
         return
     run.destination.prepare()
-    if run.table.because is not None:
+    if run.table.because is not None:  # the target is not what was loaded: everything is read first
         return
     with recorder.timed("verify"):
         with later_snapshot(run) as snap:
-            under_way, bounds, begins = round_of(run, snap, verification)
-            found, done = compare_due(run, snap, under_way, between(bounds), now)
+            source, target = sides_of(run, snap)
+            under_way, bounds, begins = round_of(run, source, verification)
+            found, done = compare_due(run, snap, (source, target), under_way, between(bounds), now)
             under_way = settle_suspects(run, snap, under_way, found)
         finish(run, verification, under_way, bounds if begins else None, found, done)
 
 
-def round_of(run: RunContext, snap: Snapshot, verification: Verification) -> tuple[Round, list[Bound], bool]:
+def round_of(
+    run: RunContext, source: SourceSide, verification: Verification
+) -> tuple[Round, list[Bound], bool]:
     """The round under way, the bounds between its ranges, and whether the bounds are new: a round begins, or the range
     that it has reached, the last one, has grown and is cut again."""
     estimate = max(run.table.rows or 0, run.claim.target.rows or 0, run.plan.source.estimated_rows)
     known = verification.round
     bounds = run.ledger.certificates.bounds(run.claim.table) if known else []
     if known is None or known.shape != run.plan.shape or len(bounds) + 1 != known.of:
-        ranges = first_ranges(snap.fetch, run.plan, estimate)
+        ranges = first_ranges(source, run.plan, estimate)
         moment = moment_of(run.claim.granted_at)
         so_far = Certificate(ComparisonMethod.CONTENT, BY_SCHEDULE, moment, moment)
         new = [one.first for one in ranges if one.first is not None]
         return Round(so_far, 0, len(new) + 1, run.plan.shape), new, True
     if known.done == known.of - 1 and bounds:
-        grown = bounds_beyond(run.plan, first_ranges(snap.fetch, run.plan, estimate), bounds[-1])
+        grown = bounds_beyond(run.plan, first_ranges(source, run.plan, estimate), bounds[-1])
         if len(grown) > 1:
             return replace(known, of=known.of + len(grown)), [*bounds, *grown], True
     return known, bounds, False
 
 
 def compare_due(
-    run: RunContext, snap: Snapshot, under_way: Round, ranges: Sequence[KeyRange], now: float
+    run: RunContext,
+    snap: Snapshot,
+    sides: tuple[Side, Side],
+    under_way: Round,
+    ranges: Sequence[KeyRange],
+    now: float,
 ) -> tuple[Found, int]:
     """Compare the next ranges; what was found, and how many ranges are done now."""
     config, began = run.plan.config, time.monotonic()
@@ -109,10 +118,9 @@ def compare_due(
             f"verify_every: nothing is compared while {len(without)} rows are rejected"
         )
         return found, done
-    source, target = sides_of(run, snap)
     while done < wanted:
         some = ranges[done : min(done + AT_ONCE, wanted)]
-        comparison = compare(source, target, run.plan, some)
+        comparison = compare(*sides, run.plan, some)
         differing = list(comparison)
         classify(run, snap, differing, found)
         found.rows += comparison.counts.source_rows
