@@ -148,7 +148,9 @@ def test_a_table_that_was_never_loaded_is_left_alone(memory_world: MemoryWorld) 
     with memory_world.engine() as engine:
         [report] = engine.repair({"public.users": RepairOrder(differing(MISSING, 1))}).tables
     assert report.rows_read == 0
-    assert any(event.startswith("nothing was repaired: it has not been loaded yet") for event in report.events)
+    assert any(
+        event.startswith("nothing was repaired: it has not been loaded yet") for event in report.events
+    )
 
 
 def test_a_paused_table_and_one_of_another_run_are_left_alone(loaded: MemoryWorld) -> None:
@@ -173,7 +175,9 @@ def test_a_repair_that_fails_on_the_way_can_be_repeated(loaded: MemoryWorld, poi
 def test_a_key_under_hash_is_found_by_its_hash(memory_world: MemoryWorld) -> None:
     memory_world.sql("alter table users add column mail text unique not null default 'x'")
     memory_world.tables[0] |= {"pk": "mail", "transform": {"hash": ["mail"], "salt": "pepper"}}
-    memory_world.sql("insert into users (id, name, mail) values (1, 'a', 'm1'), (2, 'b', 'm2'), (3, 'c', 'm3')")
+    memory_world.sql(
+        "insert into users (id, name, mail) values (1, 'a', 'm1'), (2, 'b', 'm2'), (3, 'c', 'm3')"
+    )
     with memory_world.engine() as engine:
         engine.tick()
     rows = memory_world.target().rows
@@ -181,7 +185,11 @@ def test_a_key_under_hash_is_found_by_its_hash(memory_world: MemoryWorld) -> Non
     [kept] = [row["MAIL"] for row in rows if row["NAME"] == "b"]
     rows[:] = [row for row in rows if row["NAME"] != "a"]
     rows.append({**rows[0], "MAIL": "0" * 64})
-    found = [KeyDifference(MISSING, (lost,)), KeyDifference(GHOST, ("0" * 64,)), KeyDifference(GHOST, (kept,))]
+    found = [
+        KeyDifference(MISSING, (lost,)),
+        KeyDifference(GHOST, ("0" * 64,)),
+        KeyDifference(GHOST, (kept,)),
+    ]
     report = repair(memory_world, found)
     assert sorted(row["NAME"] for row in memory_world.target().rows) == ["a", "b", "c"], report.events
 

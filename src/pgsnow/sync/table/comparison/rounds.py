@@ -74,7 +74,7 @@ def continue_round(run: RunContext) -> None:
         with later_snapshot(run) as snap:
             source, target = sides_of(run, snap)
             under_way, bounds, begins = round_of(run, source, verification)
-            found, done = compare_due(run, snap, (source, target), under_way, between(bounds), now)
+            found, done = compare_due(run, snap, (source, target), under_way, between(bounds))
             under_way = settle_suspects(run, snap, under_way, found)
         finish(run, verification, under_way, bounds if begins else None, found, done)
 
@@ -82,8 +82,8 @@ def continue_round(run: RunContext) -> None:
 def round_of(
     run: RunContext, source: SourceSide, verification: Verification
 ) -> tuple[Round, list[Bound], bool]:
-    """The round under way, the bounds between its ranges, and whether the bounds are new: a round begins, or the range
-    that it has reached, the last one, has grown and is cut again."""
+    """The round under way, the bounds between its ranges, and whether the bounds are new: a round begins, or its last
+    range, which is about to be compared, has grown and is cut again."""
     estimate = max(run.table.rows or 0, run.claim.target.rows or 0, run.plan.source.estimated_rows)
     known = verification.round
     bounds = run.ledger.certificates.bounds(run.claim.table) if known else []
@@ -93,7 +93,7 @@ def round_of(
         so_far = Certificate(ComparisonMethod.CONTENT, BY_SCHEDULE, moment, moment)
         new = [one.first for one in ranges if one.first is not None]
         return Round(so_far, 0, len(new) + 1, run.plan.shape), new, True
-    if known.done == known.of - 1 and bounds:
+    if known.done < known.of == wanted_of(known, run) and bounds:
         grown = bounds_beyond(run.plan, first_ranges(source, run.plan, estimate), bounds[-1])
         if len(grown) > 1:
             return replace(known, of=known.of + len(grown)), [*bounds, *grown], True
@@ -106,12 +106,9 @@ def compare_due(
     sides: tuple[Side, Side],
     under_way: Round,
     ranges: Sequence[KeyRange],
-    now: float,
 ) -> tuple[Found, int]:
     """Compare the next ranges; what was found, and how many ranges are done now."""
-    config, began = run.plan.config, time.monotonic()
-    planned = min((now - seconds(under_way.so_far.began_at)) / (config.verify_every * PACE), 1.0)
-    wanted = min(max(math.ceil(planned * under_way.of), under_way.done + 1), under_way.of)
+    config, began, wanted = run.plan.config, time.monotonic(), wanted_of(under_way, run)
     without, found, done = rejected_keys(run), Found(), under_way.done
     if len(without) > MOST_REJECTED:
         run.recorder.events.append(
@@ -131,6 +128,13 @@ def compare_due(
             break
     run.recorder.tell("compared", rows=found.rows)
     return found, done
+
+
+def wanted_of(under_way: Round, run: RunContext) -> int:
+    """How many ranges are to be done at the end of this run, by the round's plan; at least one more than before."""
+    passed = run.claim.granted_at - seconds(under_way.so_far.began_at)
+    planned = min(passed / (run.plan.config.verify_every * PACE), 1.0)
+    return min(max(math.ceil(planned * under_way.of), under_way.done + 1), under_way.of)
 
 
 def settle_suspects(run: RunContext, snap: Snapshot, under_way: Round, found: Found) -> Round:
