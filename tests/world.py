@@ -69,6 +69,8 @@ class World:
         self.source = psycopg.connect(env["POSTGRES_DSN"], autocommit=True)
         self._session: Session | None = None
         self._oracle: Any = None
+        self._kept: Engine | None = None
+        self._kept_is_used = False
 
     @property
     def emulator(self) -> EmbeddedSnowflake:
@@ -84,8 +86,35 @@ class World:
 
     @contextmanager
     def engine(self, observer: Callable[[Event], None] = ignore) -> Iterator[Engine]:
-        with Engine(self.config, self.settings, observer=observer) as engine:
+        """An engine of the present configuration. Without an observer it is kept, and is used again until the
+        configuration changes, as a worker does: a new one costs as much as a run. Two at a time are different ones.
+        """
+        if observer is not ignore or self._kept_is_used:
+            with self.new_engine(observer) as engine:
+                yield engine
+            return
+        engine = self._kept_engine()
+        self._kept_is_used = True
+        try:
             yield engine
+        finally:
+            self._kept_is_used = False
+
+    def new_engine(self, observer: Callable[[Event], None] = ignore) -> Engine:
+        """One that has no connections and no plans yet, as after a restart of the process. The caller closes it."""
+        return Engine(self.config, self.settings, observer=observer)
+
+    def _kept_engine(self) -> Engine:
+        kept, config = self._kept, self.config
+        if kept is None or kept.stopping or (kept.config, kept.settings) != (config, self.settings):
+            self._close_kept()
+            kept = self._kept = self.new_engine()
+        return kept
+
+    def _close_kept(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def through(self, more: dict[str, str]) -> None:
         """The settings get these variables too."""
@@ -166,6 +195,7 @@ class World:
             return found
 
     def close(self) -> None:
+        self._close_kept()
         self.source.close()
         if self._session is not None:
             self._session.close()
@@ -180,11 +210,9 @@ class MemoryWorld(World):
         super().__init__({"POSTGRES_DSN": dsn, **NO_SNOWFLAKE}, None, folder)
         self.warehouse = MemoryWarehouse()
 
-    @contextmanager
-    def engine(self, observer: Callable[[Event], None] = ignore) -> Iterator[Engine]:
+    def new_engine(self, observer: Callable[[Event], None] = ignore) -> Engine:
         to_memory = memory_destination(self.warehouse)
-        with Engine(self.config, self.settings, observer=observer, destination=to_memory) as engine:
-            yield engine
+        return Engine(self.config, self.settings, observer=observer, destination=to_memory)
 
     def target(self, name: str = "analytics.users") -> MemoryTable:
         """The target of this name: schema and table, unquoted. KeyError if it is not there."""

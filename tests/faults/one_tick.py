@@ -2,7 +2,7 @@
 
 Settings come from the environment. The point is one of the engine's phases, reached for the nth time; the process kills
 itself there with SIGKILL, so nothing is flushed, closed or said. PGSNOW_SMALL_PARTS: 50 rows are a part file.
-PGSNOW_RESYNC: it is a resync.
+PGSNOW_SMALL_RANGES: keys are compared in small ranges. PGSNOW_RESYNC: it is a resync.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from pgsnow.config.load import load_config, load_settings
 from pgsnow.sync.engine import Engine
 from pgsnow.testing.faults import KillAt
 from tests.small_parts import make_parts_small
+from tests.small_ranges import make_ranges_small
 
 
 def main(config: str, phase: str | None = None, nth: str = "1") -> int:
     if "PGSNOW_SMALL_PARTS" in os.environ:
         make_parts_small()
+    if "PGSNOW_SMALL_RANGES" in os.environ:
+        make_ranges_small()
     observer = {"observer": KillAt(phase, int(nth))} if phase else {}
     with Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
         return 1 if engine.tick(resync="PGSNOW_RESYNC" in os.environ).failures else 0

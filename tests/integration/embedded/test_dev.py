@@ -98,24 +98,26 @@ def assert_ends_everything(dev: Dev, process: subprocess.Popen[str], number: sig
     assert not any(alive(pid) for pid in servers)
 
 
-def test_data_and_ports_survive_down_and_up_and_sigterm_ends_everything(dev: Dev) -> None:
-    process = dev.up_and_ready()
-    dev.write(1)
+def test_data_and_ports_survive_killed_servers_down_and_up_and_ctrl_c_ends_everything(dev: Dev) -> None:
+    """The env file is complete and private; a second `up` says that the servers are up already."""
+    ports = free_port(), free_port()
+    process = dev.up_and_ready("--pg-port", str(ports[0]), "--snowflake-port", str(ports[1]))
+    assert_env_is_complete(dev, *ports)
+    assert_second_up_says_so(dev)
     before = dev.env
+    dev.write(1)
+    kill_servers(dev)
+    dev.write(2)
     assert "stopped" in dev.down()
     assert process.wait(SECONDS) == 0
     assert not accepts(int(before["SNOWFLAKE_PORT"]))
     process = dev.up_and_ready()
     assert dev.env == before
-    assert dev.read() == ([1], [1])
-    assert_ends_everything(dev, process, signal.SIGTERM)
+    assert dev.read() == ([1, 2], [1, 2])
+    assert_ends_everything(dev, process, signal.SIGINT)
 
 
-def test_the_env_file_is_complete_and_private_a_second_up_says_so_and_ctrl_c_ends_everything(
-    dev: Dev,
-) -> None:
-    postgres_port, snowflake_port = free_port(), free_port()
-    process = dev.up_and_ready("--pg-port", str(postgres_port), "--snowflake-port", str(snowflake_port))
+def assert_env_is_complete(dev: Dev, postgres_port: int, snowflake_port: int) -> None:
     assert set(dev.env) == {
         "POSTGRES_DSN",
         *(
@@ -136,28 +138,27 @@ def test_the_env_file_is_complete_and_private_a_second_up_says_so_and_ctrl_c_end
     assert f":{postgres_port}/" in dev.env["POSTGRES_DSN"]
     assert dev.env["SNOWFLAKE_PORT"] == str(snowflake_port)
     assert stat.S_IMODE((dev.directory / ".env").stat().st_mode) == 0o600
+
+
+def assert_second_up_says_so(dev: Dev) -> None:
     second = dev.up()
     said, _ = second.communicate(timeout=SECONDS)
     assert second.returncode == 0
     assert "already up" in said
     assert dev.env["SNOWFLAKE_PORT"] in said
-    assert_ends_everything(dev, process, signal.SIGINT)
 
 
 def test_down_where_nothing_runs_succeeds(dev: Dev) -> None:
     assert "nothing is running" in dev.down()
 
 
-def test_servers_that_are_killed_come_back_with_all_data(dev: Dev) -> None:
-    dev.up_and_ready()
-    dev.write(1)
+def kill_servers(dev: Dev) -> None:
+    """They come back with the one row that was written."""
     killed = {name: dev.pid(name) for name in ("postgres", "snowflake")}
     for pid in killed.values():
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: all(dev.pid(name) != pid for name, pid in killed.items()), "other processes")
     wait_until(lambda: reads(dev), "both servers answer")
-    dev.write(2)
-    assert dev.read() == ([1, 2], [1, 2])
 
 
 def reads(dev: Dev) -> bool:
@@ -169,6 +170,7 @@ def reads(dev: Dev) -> bool:
 
 
 def test_after_kill_9_of_the_supervisor_or_of_all_three_up_works_with_all_data(dev: Dev) -> None:
+    """And SIGTERM ends everything."""
     process = dev.up_and_ready()
     dev.write(1)
     before = dev.env
@@ -180,8 +182,9 @@ def test_after_kill_9_of_the_supervisor_or_of_all_three_up_works_with_all_data(d
     for pid in (process.pid, dev.pid("postgres"), dev.pid("snowflake")):
         os.kill(pid, signal.SIGKILL)
     process.wait()
-    dev.up_and_ready()
+    process = dev.up_and_ready()
     assert dev.read() == ([1], [1])
+    assert_ends_everything(dev, process, signal.SIGTERM)
 
 
 def test_detached_it_stays_up_by_itself_until_down(dev: Dev) -> None:

@@ -93,15 +93,24 @@ def test_the_transaction_of_a_lost_client_ends(
 
 
 def test_data_and_stages_survive_a_restart_and_a_crash(tmp_path: Path) -> None:
+    """Rows are written until the server is killed under the writer: every acknowledged one is there."""
     server = EmbeddedSnowflake(tmp_path / "snowflake").start()
+    env = server.settings_env("D")
     try:
-        fill(server.settings_env("D"), server, tmp_path)
+        fill(env, server, tmp_path)
         server.stop()
         server.start()
-        assert look(server.settings_env("D")) == ([(1,)], ["st/b/part.parquet"], [(2,)])
+        assert look(env) == ([(1,)], ["st/b/part.parquet"], [(2,)])
+        acknowledged: list[int] = []
+        writer = threading.Thread(target=write_until_it_fails, args=(env, acknowledged))
+        writer.start()
+        wait_until(lambda: len(acknowledged) >= 20, "rows are acknowledged")
         server.kill()
         server.start()
-        assert look(server.settings_env("D")) == ([(1,)], ["st/b/part.parquet"], [(2,)])
+        writer.join(CEILING)
+        assert look(env) == ([(1,)], ["st/b/part.parquet"], [(2,)])
+        with connect(env) as connection:
+            assert set(acknowledged) <= {row[0] for row in rows(connection, "SELECT I FROM W")}
     finally:
         server.kill()
 
@@ -114,6 +123,7 @@ def fill(env: Mapping[str, str], server: EmbeddedSnowflake, folder: Path) -> Non
             connection,
             "CREATE TABLE T (I NUMBER(38,0))",
             "CREATE TABLE U (I NUMBER(38,0), S VARCHAR(10))",
+            "CREATE TABLE W (I NUMBER(38,0))",
             "INSERT INTO T VALUES (1)",
             "CREATE STAGE ST",
             f"PUT file://{folder}/part.parquet @ST/b/ AUTO_COMPRESS=FALSE",
@@ -128,41 +138,13 @@ def look(env: Mapping[str, str]) -> Any:
         return rows(connection, "SELECT I FROM T"), files, rows(connection, "SELECT COUNT(*) FROM U")
 
 
-def test_the_stock_emulator_forgets_all(tmp_path: Path) -> None:
-    server = StockEmulator(tmp_path / "server.log").start()
-    env = {"SNOWFLAKE_DATABASE": "D", "SNOWFLAKE_PORT": str(server.port)}
-    env = EmbeddedSnowflake(tmp_path / "x", server.port).settings_env("D") | env
-    try:
-        with connect(env) as connection:
-            run(connection, "CREATE TABLE T (I NUMBER(38,0))")
-        server.kill()
-        server.start()
-        with connect(env) as connection:
-            assert attempt(connection, "SELECT I FROM T") == (2003, "42S02")
-    finally:
-        server.kill()
-
-
-def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path: Path) -> None:
-    """Rows are written until the server is killed under the writer: every acknowledged one is there."""
-    server = EmbeddedSnowflake(tmp_path / "snowflake").start()
-    try:
-        server.create_database("D")
-        env = server.settings_env("D")
-        with connect(env) as connection:
-            run(connection, "CREATE TABLE T (I NUMBER(38,0))")
-        acknowledged: list[int] = []
-        writer = threading.Thread(target=write_until_it_fails, args=(env, acknowledged))
-        writer.start()
-        wait_until(lambda: len(acknowledged) >= 20, "rows are acknowledged")
-        server.kill()
-        server.start()
-        writer.join(CEILING)
-        with connect(env) as connection:
-            there = {row[0] for row in rows(connection, "SELECT I FROM T")}
-        assert set(acknowledged) <= there
-    finally:
-        server.kill()
+def test_the_stock_emulator_forgets_all(stock: StockEmulator, stock_env: Mapping[str, str]) -> None:
+    with connect(stock_env) as connection:
+        run(connection, "CREATE TABLE T (I NUMBER(38,0))")
+    stock.kill()
+    stock.start()
+    with connect(stock_env) as connection:
+        assert attempt(connection, "SELECT I FROM T") == (2003, "42S02")
 
 
 def write_until_it_fails(env: Mapping[str, str], acknowledged: list[int]) -> None:
@@ -170,15 +152,12 @@ def write_until_it_fails(env: Mapping[str, str], acknowledged: list[int]) -> Non
     with contextlib.suppress(snowflake.connector.Error):
         connection = connect(env)
         for number in range(100_000):
-            run(connection, f"INSERT INTO T VALUES ({number})")
+            run(connection, f"INSERT INTO W VALUES ({number})")
             acknowledged.append(number)
 
 
-def test_one_directory_has_one_emulator(tmp_path: Path) -> None:
+def test_one_directory_has_one_emulator(emulator: EmbeddedSnowflake) -> None:
     from pgsnow.embedded.process import EmbeddedServerFailed
 
-    with (
-        EmbeddedSnowflake(tmp_path / "snowflake"),
-        pytest.raises(EmbeddedServerFailed, match="in use by process"),
-    ):
-        EmbeddedSnowflake(tmp_path / "snowflake").start()
+    with pytest.raises(EmbeddedServerFailed, match="in use by process"):
+        EmbeddedSnowflake(emulator.data_dir).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -9,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from dotenv import dotenv_values
 from typer.main import get_command
@@ -31,24 +31,31 @@ PLAN_VARIABLES = {
 GLOSSARY = ROOT / "docs/glossary.md"
 WITHOUT_TERMS = {"CHANGELOG.md", "types.md", "glossary.md"}
 """Pages without links to the glossary: lists, the glossary itself, and one that is generated."""
-PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
+PAGES = pages()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page: Path) -> None:
-    assert [link for link in links(page) if not (page.parent / link).exists()] == []
+def test_every_link_leads_somewhere() -> None:
+    assert [
+        (page.name, link) for page in PAGES for link in links(page) if not (page.parent / link).exists()
+    ] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_anchor_is_a_heading_of_its_page(page: Path) -> None:
-    assert [f"{to.name}#{anchor}" for to, anchor in anchors(page) if anchor not in headings(to)] == []
+def test_every_anchor_is_a_heading_of_its_page() -> None:
+    headings_of = functools.cache(headings)
+    assert [
+        (page.name, f"{to.name}#{anchor}")
+        for page in PAGES
+        for to, anchor in anchors(page)
+        if anchor not in headings_of(to)
+    ] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_command_that_is_shown_exists(page: Path) -> None:
+def test_every_command_that_is_shown_exists() -> None:
     """Each `pgsnow <command> --option` of a page is one that the command line knows."""
-    for shown in re.findall(r"\bpgsnow((?: (?:[a-z]+|--[a-z-]+))+)", _commands(page)):
-        assert _unknown(shown.split()) == [], f"pgsnow{shown}"
+    program: Any = get_command(app_of([]))
+    for page in PAGES:
+        for shown in re.findall(r"\bpgsnow((?: (?:[a-z]+|--[a-z-]+))+)", _commands(page)):
+            assert _unknown(program, shown.split()) == [], f"{page.name}: pgsnow{shown}"
 
 
 def _commands(page: Path) -> str:
@@ -57,9 +64,8 @@ def _commands(page: Path) -> str:
     return "\n".join([*blocks(page, "sh"), indented, *re.findall(r"`([^`\n]+)`", text)])
 
 
-def _unknown(words: list[str]) -> list[str]:
+def _unknown(command: Any, words: list[str]) -> list[str]:
     """Those words that are neither a command, nor an option of it, nor an option's value."""
-    command: Any = get_command(app_of([]))
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     options = {name for parameter in command.params for name in parameter.opts}
@@ -163,12 +169,16 @@ def test_where_is_names_files_and_packages_that_exist() -> None:
     assert [name for name in sorted(named) if not (ROOT / "src/pgsnow" / name).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_module_that_a_page_names_exists(page: Path) -> None:
+def test_every_module_that_a_page_names_exists() -> None:
     """Except those that CONTRIBUTING says are still to be made."""
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
     planned = "\n".join(line for line in contributing.splitlines() if "would" in line)
     packages = "|".join(path.name for path in (ROOT / "src/pgsnow").iterdir() if path.is_dir())
     module = re.compile(rf"`(?:src/)?(?:pgsnow/)?((?:{packages})/[a-z_/]+\.py)")
-    named = set(module.findall(page.read_text())) - set(module.findall(planned))
-    assert [name for name in sorted(named) if not (ROOT / "src/pgsnow" / name).exists()] == []
+    named = {(name, page.name) for page in PAGES for name in module.findall(page.read_text())}
+    to_come = set(module.findall(planned))
+    assert [
+        (name, page)
+        for name, page in sorted(named)
+        if name not in to_come and not (ROOT / "src/pgsnow" / name).exists()
+    ] == []

@@ -11,6 +11,7 @@ from pgsnow.model.types.content_cell import ContentCell
 from pgsnow.snowflake.query import constant
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql.compare_content import row_hash
+from pgsnow.snowflake.sql.soft_deletes import UNMARKED
 from pgsnow.snowflake.sql.statements import key_is_one_of
 from pgsnow.sync.compare.sides import Row, TargetSide
 from pgsnow.sync.load.session import RunSession
@@ -34,11 +35,14 @@ class RunTargetSide:
         only: Sequence[Values] | None = None,
         cells: Sequence[ContentCell] = (),
         octets: bool = False,
+        marks: bool = False,
     ) -> None:
-        """See Destination.side."""
+        """See Destination.side. marks: the target has a column for marks of deleted rows, and marked rows are left
+        out."""
         self._session = session
         self._plan = plan
-        self._conditions = [f"NOT ({among(plan, without)})"] if without else []
+        self._conditions = [UNMARKED] if marks else []
+        self._conditions += [f"NOT ({among(plan, without)})"] if without else []
         if only is not None:
             self._conditions.append(among(plan, only) if only else "FALSE")
         self._row_hash = row_hash(cells, octets=octets) if cells else None

@@ -46,9 +46,8 @@ def table_report(
             chunks_left=left.left,
             chunks_waiting=left.waiting,
         )
-    worked = (
-        recorder.rows_read or recorder.replaced or backfilled or recorder.load_units or recorder.rows_deleted
-    )
+    worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
+    worked = worked or recorder.rows_deleted
     known = error if isinstance(error, PgsnowError) else None
     return TableReport(
         table=recorder.table,

@@ -162,9 +162,9 @@ class Inspector:
 def look_for_sweep(
     claim: Claim, plan: TablePlan, mark: CatalogMark | None, horizon: Horizon, *, confirmed: bool = False
 ) -> tuple[Claim, SweepState | None, DueSweep | None]:
-    """The claim, with the moment since which a sweep is due if that is not stored yet; what a comparison in this run is
-    recorded with; and the sweep that is due now. Pure. mark: read before every snapshot of this run. confirmed: a
-    person requested a sweep."""
+    """The claim, with the moment since which a sweep is due if that is not stored yet; the state to record after
+    a comparison in this run; and the sweep that is due now. Pure. mark: read before every snapshot of this run.
+    confirmed: a person requested a sweep."""
     new = claim.checkpoint is None  # its target may be created by this run
     rule, applies = plan.delete_rule, new or claim.created_target == str(plan.target)
     if mark is None or rule.why or (rule.by_default and not applies):
