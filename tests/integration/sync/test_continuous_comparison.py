@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from pgsnow.model.comparison.certificate import ComparisonMethod, Verification
+from pgsnow.model.comparison.certificate import ComparisonMethod, Verification, seconds
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.compare import ranges as first_level
 from pgsnow.sync.table.comparison import rounds
+from pgsnow.sync.table.deletes.first_level import later_snapshot
 from tests.world import MemoryWorld
 
 DAY = 86_400
@@ -54,7 +55,7 @@ def pass_time(world: MemoryWorld, days: float) -> None:
     state = verification(world)
 
     def earlier(certificate: Any) -> Any:
-        moved = rounds.moment_of(rounds.seconds(certificate.began_at) - days * DAY)
+        moved = rounds.moment_of(seconds(certificate.began_at) - days * DAY)
         return replace(certificate, began_at=moved)
 
     state = replace(
@@ -133,13 +134,11 @@ def test_rows_that_change_after_the_read_are_no_difference(
     """The comparison's snapshot is later than the read's, and sees them."""
     tick(users)
     pass_time(users, 10)
-    original = rounds.later_snapshot
-
     def later(run: Any) -> Any:
         users.sql("update users set name = 'moved', updated_at = clock_timestamp() where id in (7, 150)")
         users.sql("insert into users (id, name) values (500, 'new') on conflict do nothing")
         users.sql("delete from users where id = 60")
-        return original(run)
+        return later_snapshot(run)
 
     monkeypatch.setattr(rounds, "later_snapshot", later)
     report = tick(users)

@@ -132,8 +132,8 @@ class Destination(Protocol):
         cells: Sequence[ContentCell] = (),
         octets: bool = False,
     ) -> Side:
-        """The target's rows that are not marked as deleted, for a comparison. without: values of keys to leave out. only:
-        leave out all others. cells: the columns whose contents are compared (none: keys alone). octets: as in
+        """The target's rows that are not marked as deleted, for a comparison. without: values of keys to leave out.
+        only: leave out all others. cells: the columns whose contents are compared (none: keys alone). octets: as in
         snowflake/sql/compare_content.py. Its methods raise TargetMissing."""
 
     def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
@@ -249,9 +249,17 @@ class SnowflakeDestination:
         return removed
 
     def side(
-        self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
+        self,
+        *,
+        without: Sequence[tuple[Any, ...]] = (),
+        only: Sequence[tuple[Any, ...]] | None = None,
+        cells: Sequence[ContentCell] = (),
+        octets: bool = False,
     ) -> Side:
-        return RunTargetSide(self.session, self._load.plan, without=without, only=only, marks=self._has_marks)
+        return RunTargetSide(
+            self.session, self._load.plan, without=without, only=only, cells=cells, octets=octets,
+            marks=self._has_marks,
+        )  # fmt: skip
 
     def delete_marked(self) -> int:
         if not self._has_marks:
