@@ -1,1 +1,1 @@
-"""Values of comparisons of a table with its target."""
+"""Values of comparisons between a table and its target."""

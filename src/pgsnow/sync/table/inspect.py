@@ -10,10 +10,10 @@ import psycopg
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
+from pgsnow.model.comparison.sweep import DueSweep, SweepState
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.sweep import DueSweep, SweepState
 from pgsnow.model.table import CatalogMark
 from pgsnow.postgres.catalog.describe import catalog_marks
 from pgsnow.postgres.incremental.audit import audit_if_due
