@@ -6,6 +6,8 @@ import json
 
 from pgsnow.model.comparison.certificate import ComparisonMethod
 from pgsnow.model.report import Status
+from pgsnow.operations.repair.plan import find_repairs
+from pgsnow.operations.repair.repair import repair_tables
 from tests.world import World
 
 COLUMNS = """
@@ -50,4 +52,42 @@ def test_verify_every_compares_contents_and_repairs_what_differs(world: World) -
         state = engine.ledger.certificates.of("public.users")
     assert state.differences is None
     assert report.status is Status.OK
+    world.assert_equal()
+
+
+def test_repair_finds_every_kind_of_difference_repairs_it_and_compares_again(world: World) -> None:
+    """The person sees the number of rows of each kind and the first keys before anything is changed."""
+    world.sql(COLUMNS)
+    world.sql(ROWS)
+    with world.engine() as engine:
+        engine.tick()
+        for statement in DAMAGE:
+            world.snowflake(statement)
+        [found] = find_repairs(engine, None)
+        assert found.counts == {"changed": 3, "missing": 2, "ghost": 1, "duplicate": 1}
+        assert found.first["ghost"] == ["1000"]
+        repair_tables(engine, [found])
+        assert (found.left, found.status) == ({}, "ok"), found.events
+        state = engine.ledger.certificates.of("public.users")
+        certificate = state.certificates[ComparisonMethod.CONTENT]
+        assert (certificate.by, certificate.differences, certificate.repaired) == ("repair", 7, 7)
+        assert state.differences is None
+    world.assert_equal()
+
+
+def test_without_a_repair_the_differences_are_open(world: World) -> None:
+    world.sql("insert into users (id, name) values (1, 'a'), (2, 'b'), (3, 'c')")
+    world.tables[0]["deletes"] = "off"
+    with world.engine() as engine:
+        engine.tick()
+        world.snowflake("UPDATE ANALYTICS.USERS SET ID = 9 WHERE ID = 1")
+        [found] = find_repairs(engine, None)
+        assert (found.counts, found.still_different) == ({"missing": 1, "ghost": 1}, {"missing": 1})
+        assert found.keeps == "deletes: off"
+        repair_tables(engine, [found])
+        assert found.left == {"ghost": 1}
+        assert found.still_different == {}
+        [again] = find_repairs(engine, None, ghosts=True)
+        repair_tables(engine, [again], ghosts=True)
+        assert again.left == {}
     world.assert_equal()
