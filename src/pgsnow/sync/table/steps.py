@@ -140,6 +140,14 @@ def find_deleted(run: RunContext) -> None:
         sweep(run)
 
 
+def compare_next_ranges(run: RunContext) -> None:
+    """Compare the ranges of a continuous comparison that are due."""
+    if run.plan.config.verify_every:
+        from pgsnow.sync.table.comparison.rounds import continue_round  # rare
+
+        continue_round(run)
+
+
 def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
     """The run that reads the changes since the backfill began."""
     return replace(
