@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
 
-from tests.small_ranges import make_ranges_small
+from tests.small_ranges import small_ranges
 from tests.world import World
 
+EVERY_SECOND = "((ctid::text::point)[1])::int % 2 = 0"
 LOW, HIGH = -(2**63), 2**63 - 1
-TEXTS = ("ABC", "abc", "abc ", " abc", "", "é", "e\u0301", "o'x", "a\\b", "\U0001f600", "\uffff", "zz\t", "%_")
+TEXTS = (
+    "ABC",
+    "abc",
+    "abc ",
+    " abc",
+    "",
+    "é",
+    "e\u0301",
+    "o'x",
+    "a\\b",
+    "\U0001f600",
+    "\uffff",
+    "zz\t",
+    "%_",
+)
 KEYS: Mapping[str, tuple[str, str]] = {
     "ends": ("id bigint", f"unnest(array[{LOW}, {LOW + 1}, -1, 0, 1, {HIGH - 1}, {HIGH}]) as id"),
     "clusters": (
@@ -26,8 +41,11 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "uuids": ("id uuid", "md5(g::text)::uuid from generate_series(1, 150) g"),
     "numbers": ("id numeric(20, 4)", "g / 7.0 - 10 from generate_series(1, 150) g"),
     "free_numbers": ("id numeric", "unnest(array[1, 1.5, -2.5, 1e30, 1e-10, 0, 100, 10, 9]::numeric[]) as id"),
-    "moments": ("id timestamptz", "timestamptz '2024-03-31 00:30Z' + g * interval '17 minutes 1.000001 s' from generate_series(1, 150) g"),
-    "clock": ("id timestamp", "timestamp '0044-03-15 10:00' + g * interval '13 years 1 s' from generate_series(1, 150) g"),
+    "moments": (
+        "id timestamptz",
+        "timestamptz '2024-03-31 00:30Z' + g * interval '1020.000001 s' from generate_series(1, 99) g",
+    ),
+    "clock": ("id timestamp", "timestamp '0044-03-15 10:00' + g * interval '13 years' from generate_series(1, 99) g"),
     "days": ("id date", "date '1600-01-01' + g * 1000 from generate_series(1, 150) g"),
     "bytes": ("id bytea", "decode(md5(g::text), 'hex') from generate_series(1, 150) g"),
     "padded": ("id char(5)", "'k' || g from generate_series(1, 150) g"),
@@ -42,7 +60,8 @@ def literal(text: str) -> str:
 def create(world: World, name: str, columns: str, rows: str) -> dict[str, Any]:
     key = ", ".join(column.split()[0] for column in columns.split(", ") if " " in column)
     key = {"numbers": "id"}.get(name, key)
-    world.sql(f"create table {name} ({columns}, v int default 1, updated_at timestamptz not null default now(), primary key ({key}))")  # fmt: skip
+    own = f"v int default 1, updated_at timestamptz not null default now(), primary key ({key})"
+    world.sql(f"create table {name} ({columns}, {own})")
     world.sql(f"insert into {name} ({key}) select {rows.format(texts=', '.join(map(literal, TEXTS)))}")
     return {
         "source": f"public.{name}", "target": f"analytics.{name}", "pk": key.split(", "),
@@ -50,24 +69,36 @@ def create(world: World, name: str, columns: str, rows: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.fixture
-def keys(world: World) -> World:
-    """A table for each kind of key, all of them loaded."""
+def load(world: World, names: Iterable[str]) -> None:
+    """Create these tables and load them."""
     world.options = {"defaults": {"sweep_share": 1}}
-    world.tables = [create(world, name, *made) for name, made in KEYS.items()]
+    world.tables = [create(world, name, *KEYS[name]) for name in names]
     with world.engine() as engine:
         assert not engine.tick().failures
-    return world
 
 
-def test_deleted_rows_are_found_by_keys_of_every_kind(keys: World) -> None:
-    """Half of the rows of each table disappear, and then all but the smallest, with no other row touched."""
-    make_ranges_small()
-    for share in ("((ctid::text::point)[1])::int % 2 = 0", "ctid <> (select min(ctid) from {0})"):
-        for name in KEYS:
-            keys.sql(f"delete from {name} where {share.format(name)}")
-        keys.sql("select pg_stat_force_next_flush()")
-        with keys.engine() as engine:
-            report = engine.tick()
-        assert not report.failures, [(t.table, t.error) for t in report.failures]
-        keys.assert_equal()
+def delete(world: World, condition: str) -> None:
+    """Delete the rows of each table that meet the condition; the next tick must leave no difference."""
+    names = [table["source"] for table in world.tables]
+    for name in names:
+        world.sql(f"delete from {name} where {condition.format(name)}")
+    world.sql("select pg_stat_force_next_flush()")
+    with small_ranges(), world.engine() as engine:
+        report = engine.tick()
+    assert not report.failures, [(t.table, t.error) for t in report.failures]
+    world.assert_equal()
+
+
+def test_deleted_rows_are_found_at_the_ends_of_bigint_and_by_texts_that_are_alike(world: World) -> None:
+    """The smallest and the largest bigint; texts that differ by case, blanks or accents; pairs of texts that are the
+    same text if they are joined."""
+    load(world, ("ends", "texts", "pairs"))
+    delete(world, EVERY_SECOND)
+
+
+@pytest.mark.stress
+def test_deleted_rows_are_found_by_keys_of_every_kind(world: World) -> None:
+    """Half of the rows of each table disappear, and then all but one, with no other row touched."""
+    load(world, KEYS)
+    delete(world, EVERY_SECOND)
+    delete(world, "ctid <> (select min(ctid) from {0})")

@@ -43,7 +43,9 @@ def test_deleted_rows_leave_the_target_within_a_tick(users: MemoryWorld) -> None
     report = tick(users)
     assert (report.status, report.rows_inserted, report.rows_deleted) == (Status.OK, 1, 2)
     assert "deleted 2 rows that are gone from the source" in report.events
-    logged = "select rows_deleted, ranges_compared > 0, sweep_seconds > 0 from sync_logs order by started_at desc"
+    logged = (
+        "select rows_deleted, ranges_compared > 0, sweep_seconds > 0 from sync_logs order by started_at desc"
+    )
     assert users.sql(logged)[0] == (2, True, True)
     users.assert_equal()
 
@@ -277,7 +279,9 @@ def test_a_backfill_in_chunks_and_then_a_search(users: MemoryWorld) -> None:
     ]
 
 
-@pytest.mark.parametrize("change", ["truncate days_1", "drop table days_1", "alter table days detach partition days_1"])
+@pytest.mark.parametrize(
+    "change", ["truncate days_1", "drop table days_1", "alter table days detach partition days_1"]
+)
 def test_rows_of_partitions(users: MemoryWorld, change: str) -> None:
     """A partition that is emptied, dropped or detached takes its rows along."""
     users.tables[0] |= {"source": "public.days", "target": "analytics.days"}
