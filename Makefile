@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-N ?= 3
+N ?= 2
 MARKS ?= not stress
 PYTEST_ARGS ?=
 DEMO_ARGS ?= --for 60

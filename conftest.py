@@ -1,7 +1,16 @@
 """Real servers for every test of the project, those beside the backend too."""
 
+import gc
+
 from tests.temporary_files import use_memory
 
 use_memory()
 
 pytest_plugins = ["tests.servers", "tests.world", "tests.pooler"]
+
+
+def pytest_collection_finish() -> None:
+    """The modules and tests that are loaded now stay until the end: the garbage collector need not go through them
+    again and again, which took a twentieth of the tests' CPU time."""
+    gc.collect()
+    gc.freeze()

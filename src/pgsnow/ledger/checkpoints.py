@@ -30,6 +30,8 @@ class Remembered:
     unreadable: PgsnowError | None = None
     target: KnownTarget | None = None
     """The target as it was after its last load; None: not known."""
+    created_target: str | None = None
+    """Name of the target, if pgsnow has created it."""
 
 
 def _checkpoint(stored: Any) -> Checkpoint | None:
@@ -51,7 +53,7 @@ def _remembered(row: dict[str, Any], schema: str) -> Remembered:
             known = KnownTarget(
                 row["target_created_on"], row["target_rows"], dict(row["loaded_columns"] or {})
             )
-        return Remembered(found, definition, target=known)
+        return Remembered(found, definition, target=known, created_target=row["created_target"])
     except UNREADABLE as error:
         return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 

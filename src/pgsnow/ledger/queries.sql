@@ -380,6 +380,12 @@ update {schema}.sync_watermarks set sweep = %(sweep)s, target_rows = %(rows)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: target_created
+-- Records the name of a target that pgsnow has created.
+update {schema}.sync_watermarks set created_target = %(target)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
 -- name: sweep_due_again
 -- A statement may commit late, for an hour at most, as no session lets one run for longer: keys are compared now, and
 -- once more afterwards.
@@ -816,9 +822,19 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when w.checkpoint ->> 'audited_at' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then
         extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8
     end as audit_seconds,
+    sweep.swept_at, sweep.pending_since as deletes_pending_since,
+    case when sweep.pending_since is not null then w.sweep ->> 'pending_why' end as deletes_pending_why,
     w.unverified, w.consecutive_failures,
     case when w.next_attempt_at > clock_timestamp() then w.next_attempt_at end as next_attempt
 from {schema}.sync_watermarks w
+cross join lateral (
+    select to_timestamp(max(value) filter (where key = 'swept_at')) as swept_at,
+        to_timestamp(max(value) filter (where key = 'pending_since')) as pending_since
+    from (
+        select key, case when value ~ '^\d+(\.\d*)?$' and length(split_part(value, '.', 1)) < 12 then value::float8 end as value
+        from jsonb_each_text(case when jsonb_typeof(w.sweep) = 'object' then w.sweep end)
+    ) moments
+) sweep
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,
         coalesce(w.read_until, w.applied_until, w.last_success) as read
@@ -842,11 +858,11 @@ left join lateral (
 order by w.source_table;
 
 -- name: remembered
--- The checkpoint, the stored definition and the target of each table. The latter two as JSON of the row: an older ledger
--- has no such columns.
+-- The checkpoint, the stored definition and the target of each table. All but the first as JSON of the row: an older
+-- ledger has no such columns.
 select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema,
     to_jsonb(w) ->> 'target_created_on' as target_created_on, (to_jsonb(w) ->> 'target_rows')::bigint as target_rows,
-    nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns
+    nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns, to_jsonb(w) ->> 'created_target' as created_target
 from {schema}.sync_watermarks w;
 
 -- name: logs

@@ -20,6 +20,7 @@ from pgsnow.model.errors import (
 )
 from pgsnow.model.metadata_columns import (
     AUDIT,
+    DELETED_AT,
     FENCE,
     FENCE_COLUMN,
     IDENTITY,
@@ -113,7 +114,14 @@ class TablePlan:
     def metadata_columns(self) -> tuple[MetadataColumn, ...]:
         """pgsnow's own columns of the target, in the order in which a new target has them, after the source's."""
         audit = AUDIT if self.config.audit_columns else ()
-        return (FENCE, *audit, *(IDENTITY if self.config.mode is TableMode.APPEND else ()))
+        if self.config.mode is TableMode.APPEND:
+            return (FENCE, *audit, *IDENTITY)
+        return (FENCE, *audit, *((DELETED_AT,) if self.config.deletes is Deletes.SOFT else ()))
+
+    @property
+    def marks_deleted(self) -> bool:
+        """True if rows that the source no longer has are marked in the target, instead of deleted from it."""
+        return DELETED_AT in self.metadata_columns
 
     @cached_property
     def whole(self) -> bool:
@@ -124,6 +132,8 @@ class TablePlan:
     def delete_rule(self) -> DeleteRule:
         """Treatment of the target's rows that the source no longer has, in a target that pgsnow has created."""
         config = self.config
+        if config.mode is TableMode.FULL and config.deletes is Deletes.SOFT:
+            return DeleteRule(Deletes.SOFT, "mode full marks the rows that its new content does not have")
         if config.mode is TableMode.FULL:
             return DeleteRule(Deletes.HARD, "mode full replaces the content, so deleted rows leave with it")
         if not self.target_key:

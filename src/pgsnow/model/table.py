@@ -188,8 +188,9 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class CatalogMark:
-    """State of a table in the catalog, from one query for all tables. fingerprint: changes when anything changes
-    that a SourceTable describes, except sizes and names of leaves. The others are as in SweepState; without them it is None and ""."""
+    """State of a table in the catalog, from one query for all tables. fingerprint: changes when anything changes that a
+    SourceTable describes, except sizes and names of leaves. The others are as in SweepState; None and "" if they were
+    not asked for."""
 
     fingerprint: str
     leaves: Mapping[str, Any] | None = None

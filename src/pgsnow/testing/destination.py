@@ -26,11 +26,13 @@ from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
+from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import limits_of
+from pgsnow.snowflake.sql.soft_deletes import Gone
 from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
@@ -103,7 +105,7 @@ class MemoryDestination:
         self.batches.keep_shadow(batch)
         with target.step("shadow", batch):
             columns = {f.target: f.type.snowflake for f in target.plan.output}
-            columns |= dict(target.plan.metadata_columns)
+            columns |= dict(columns_of_shadow(target.plan))
             shadow = str(staging_table(target.plan.target, batch))
             target.warehouse.staging.setdefault(shadow, MemoryTable(columns))
 
@@ -124,18 +126,19 @@ class MemoryDestination:
         target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
 
     def prune(self, fence: int) -> int:
-        def delete() -> int:
+        def remove() -> int:
             with self.target.step("prune"):
-                table = self.target.warehouse.table(self.target.plan.target)
-                return table.delete(lambda row: (row[FENCE_COLUMN] or 0) < fence)
+                return self.target.remove(lambda row: (row[FENCE_COLUMN] or 0) < fence, fence)
 
-        deleted = self.target.retried(delete)
-        self.target.add_rows(-deleted)
-        return deleted
+        removed = self.target.retried(remove)
+        self.target.follow_rows(removed)
+        return removed
 
     def older_rows(self, fence: int) -> tuple[int, int]:
         with self.target.step("count"):
             rows = self.target.warehouse.table(self.target.plan.target).rows
+            if self.target.gone() is not Gone.DELETED:
+                rows = [row for row in rows if row[DELETED_AT_COLUMN] is None]
             return sum((row[FENCE_COLUMN] or 0) < fence for row in rows), len(rows)
 
     def remove_duplicates(self) -> int:
@@ -145,7 +148,8 @@ class MemoryDestination:
         def select() -> set[tuple[Any, ...]]:
             with self.target.step("select"):
                 names = [field.target for field in self.target.plan.target_key]
-                return set(keys) & {tuple(row[name] for name in names) for row in self.target.existing().rows}
+                rows = [row for row in self.target.existing().rows if row.get(DELETED_AT_COLUMN) is None]
+                return set(keys) & {tuple(row[name] for name in names) for row in rows}
 
         return self.target.retried(select)
 
@@ -160,10 +164,11 @@ class MemoryDestination:
 
     def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         with self.target.step("prune"):
-            table = self.target.warehouse.table(self.target.plan.target)
-            deleted = table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value))
-        self.target.add_rows(-deleted)
-        return deleted
+            removed = self.target.remove(
+                lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value), fence
+            )
+        self.target.follow_rows(removed)
+        return removed
 
     def side(
         self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
@@ -172,6 +177,16 @@ class MemoryDestination:
 
     def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
         return remove_keys(self.target, keys, deletes)
+
+    def marked_rows(self) -> int:
+        rows = self.target.existing().rows
+        return sum(row.get(DELETED_AT_COLUMN) is not None for row in rows)
+
+    def delete_marked(self) -> int:
+        with self.target.step("delete"):
+            deleted = self.target.existing().delete(lambda row: row.get(DELETED_AT_COLUMN) is not None)
+        self.target.add_rows(-deleted)
+        return deleted
 
     def close(self) -> None:
         """Nothing is open."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.metadata_columns import FENCE_COLUMN
+from pgsnow.snowflake.sql.soft_deletes import Gone
 from pgsnow.sync.compare.value_text import key_of_values
 from pgsnow.sync.load.deletes import NUMBER, Removed
 from pgsnow.sync.pipeline.key_spool import KeySpool
@@ -12,9 +13,9 @@ from pgsnow.testing.memory_target import MemoryTarget
 from pgsnow.testing.warehouse import Row
 
 
-def remove_keys(target: MemoryTarget, keys: KeySpool, deletes: Deletes) -> Removed:  # noqa: ARG001
+def remove_keys(target: MemoryTarget, keys: KeySpool, deletes: Deletes) -> Removed:
     """See pgsnow.sync.load.deletes.remove_keys."""
-    claim, plan = target.claimed.claim, target.plan
+    claim, plan, marks = target.claimed.claim, target.plan, deletes is Deletes.SOFT
     fence, gone = claim.fence, frozenset(keys)
     target.batches.begin(batch_name(plan, fence, NUMBER))
 
@@ -24,12 +25,13 @@ def remove_keys(target: MemoryTarget, keys: KeySpool, deletes: Deletes) -> Remov
 
     def remove() -> int:
         with target.step("delete"):
-            return target.warehouse.table(plan.target).delete(is_gone)
+            return target.remove(is_gone, fence, gone_rows=Gone.MARKED if marks else Gone.DELETED)
 
     failed = target.failed
     rows = target.retried(remove)
     certain = target.failed == failed and not failed
-    target.claimed.add_rows(-rows if certain else None)
+    if not marks:
+        target.claimed.add_rows(-rows if certain else None)
     if certain and rows < keys.rows:
         target.claimed.check_fence(target.warehouse.table(plan.target).newest_fence)
     target.recorder.tell("deleted", rows=rows)

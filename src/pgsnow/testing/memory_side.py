@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from pgsnow.model.key_range import Key, KeyRange, RangeDigest
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.types.canonical_text import canonical_text
 from pgsnow.model.types.mapping import Field
 from pgsnow.sync.compare.sides import Row
@@ -58,7 +59,9 @@ class MemorySide:
         names = [field.target for field in self._fields]
         with self._target.step("compare"):
             rows = self._target.warehouse.table(self._target.plan.target).rows
-            values = [tuple(row[name] for name in names) for row in rows]
+            values = [
+                tuple(row[name] for name in names) for row in rows if row.get(DELETED_AT_COLUMN) is None
+            ]
         return [
             key_of_values(value, self._fields)
             for value in values

@@ -34,9 +34,15 @@ def columns(world: World) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "change", [BY_UID, BY_UID + WITHOUT_NUMBER, BY_UID + NULLABLE], ids=["key", "dropped", "nullable"]
+    ("change", "on_drop"),
+    [
+        (BY_UID, "keep"),
+        (BY_UID + WITHOUT_NUMBER, "keep"),
+        (BY_UID + WITHOUT_NUMBER, "drop"),
+        (BY_UID + NULLABLE, "drop"),
+    ],
+    ids=["key", "dropped", "dropped in both", "nullable"],
 )
-@pytest.mark.parametrize("on_drop", ["keep", "drop"])
 def test_with_manual_changes_another_key_waits_for_apply(keyed: World, change: str, on_drop: str) -> None:
     """What the run would have sent is what plan shows and apply sends; then the run reads everything."""
     keyed.tables[0] |= {"schema_changes": "manual", "on_drop": on_drop}

@@ -22,6 +22,10 @@ class Sweeps:
         LeaseLost."""
         self.queries.fenced("sweep_done", claim, sweep=Jsonb(asdict(state)), rows=rows)
 
+    def created(self, claim: Claim, target: str) -> None:
+        """Record that pgsnow has created this target. Raises LeaseLost."""
+        self.queries.fenced("target_created", claim, target=target)
+
     def due_again(self, claim: Claim) -> None:
         """Record that a statement whose outcome is not known may commit late: the next run sweeps the table, and once
         more when such a statement has certainly ended. Raises LeaseLost."""

@@ -111,7 +111,9 @@ def _check_deletes(table: Table, path: Path, problems: Problems) -> None:
             " which keeps them with a mark",
         )
     if deletes in (str(Deletes.HARD), str(Deletes.SOFT)) and table.get("mode") == str(TableMode.APPEND):
-        problems.add(here, "cannot be used with mode append, which keeps every version of every row — write `off`")
+        problems.add(
+            here, "cannot be used with mode append, which keeps every version of every row — write `off`"
+        )
 
 
 def _is_deferred(table: Table) -> bool:

@@ -78,7 +78,8 @@ class SourceRows:
 
 
 def digests(rows: SourceRows, ranges: Sequence[KeyRange]) -> Composed:
-    """A query for (index of the range, number of rows, sum of each piece) of each range that has rows."""
+    """A query for (index of the range, number of rows, sum of each piece) of each range that has rows; the index is
+    NULL for rows between two ranges."""
     spans = runs(ranges) if rows.key.served else [(0, list(ranges))]
     return SQL("\nunion all ").join(_digest(rows, at, span) for at, span in spans)
 
@@ -86,11 +87,8 @@ def digests(rows: SourceRows, ranges: Sequence[KeyRange]) -> Composed:
 def _digest(rows: SourceRows, at: int, span: Sequence[KeyRange]) -> Composed:
     sums = [SQL("sum({})").format(piece) for piece in rows.pieces]
     within = rows.key.within(KeyRange(span[0].first, span[-1].end))
-    return SQL("(select {}, {} {} group by 1 having {} is not null)").format(
-        bucket := bucket_of(rows.key, span, at),
-        SQL(", ").join([SQL("count(*)"), *sums]),
-        rows.table(within),
-        bucket,
+    return SQL("(select {}, {} {} group by 1)").format(
+        bucket_of(rows.key, span, at), SQL(", ").join([SQL("count(*)"), *sums]), rows.table(within)
     )
 
 

@@ -35,6 +35,12 @@ def not_later(fence: int) -> str:
     return f"({mark} IS NULL OR {mark} <= {fence})"
 
 
+def older(fence: int) -> str:
+    """A condition: no run with this fence or a later one wrote the row."""
+    mark = quote(FENCE_COLUMN)
+    return f"({mark} IS NULL OR {mark} < {fence})"
+
+
 HARD = Removal(delete_rows, "number of rows deleted")
 """The rows are gone afterwards."""
 

@@ -213,17 +213,11 @@ def staged_values(output: Sequence[Field]) -> list[Filled]:
     return [(f.target, f.type.merge.format(c=f"r.{quote(f.target)}")) for f in output]
 
 
-def delete_older(target: TargetName, fence: int) -> str:
-    """Delete the rows that no run with this fence or a higher one wrote."""
-    column = quote(FENCE_COLUMN)
-    return f"DELETE FROM {qualified(target)} WHERE {column} IS NULL OR {column} < {fence}"
-
-
-def count_older(target: TargetName, fence: int) -> str:
-    """How many rows `delete_older` would delete, and how many there are."""
+def count_older(target: TargetName, fence: int, where: str = "TRUE") -> str:
+    """How many of these rows no run with this fence or a later one wrote, and how many there are."""
     column = quote(FENCE_COLUMN)
     older = f"COUNT(CASE WHEN {column} IS NULL OR {column} < {fence} THEN 1 END)"
-    return f"SELECT {older}, COUNT(*) FROM {qualified(target)}"
+    return f"SELECT {older}, COUNT(*) FROM {qualified(target)} WHERE {where}"
 
 
 def newest_fence(target: TargetName) -> str:
@@ -234,12 +228,6 @@ def newest_fence(target: TargetName) -> str:
 def is_above(column: str, value: str) -> str:
     """A condition: the column is above this SQL constant."""
     return f"{quote(column)} > {value}"
-
-
-def delete_older_among(target: TargetName, fence: int, where: str) -> str:
-    """Delete those of these rows that no run with this fence or a higher one wrote."""
-    column = quote(FENCE_COLUMN)
-    return f"DELETE FROM {qualified(target)} WHERE {where} AND ({column} IS NULL OR {column} < {fence})"
 
 
 def remove_batch(target: TargetName, batch: str) -> str:
@@ -260,8 +248,8 @@ def cancel_statements(session: int) -> str:
     return f"SELECT SYSTEM$CANCEL_ALL_QUERIES({session})"
 
 
-def count(target: TargetName) -> str:
-    return f"SELECT COUNT(*) FROM {qualified(target)}"
+def count(target: TargetName, where: str = "") -> str:
+    return f"SELECT COUNT(*) FROM {qualified(target)}{' WHERE ' + where if where else ''}"
 
 
 def select(target: TargetName, fields: Sequence[Field], where: str = "") -> str:

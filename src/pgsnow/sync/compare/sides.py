@@ -40,8 +40,9 @@ class Side(Protocol):
 
     statements: int
     """Statements sent so far, without SETs."""
-    ordered: bool
-    """`bounds` is cheap: an index has the key's order, or it is another's computer that sorts."""
+    @property
+    def ordered(self) -> bool:
+        """`bounds` is cheap: an index has the key's order, or it is another's computer that sorts."""
 
     def digests(self, ranges: Sequence[KeyRange]) -> list[RangeDigest]:
         """The digest of each of these disjoint, ascending ranges, in one statement (more if its text would be too
@@ -112,8 +113,9 @@ class SourceSide:
         for start, some in _chunks(ranges, at_once):
             began, counted = time.monotonic(), 0
             for number, count, *sums in self._fetch(source_sql.digests(self._rows, some), some):
-                found[start + number] = RangeDigest(count, tuple(map(int, sums)))
                 counted += count
+                if number is not None:
+                    found[start + number] = RangeDigest(count, tuple(map(int, sums)))
             self._wait(began, counted * ENTRY_BYTES)
         return found
 
@@ -269,7 +271,7 @@ def float_text(value: float) -> str:
     shown = "".join(map(str, digits)).rstrip("0") or "0"
     exponent = len(digits) + int(power) - 1
     if -5 < exponent < 15:
-        return ("-" * sign) + format(Decimal(repr(value)).normalize(), "f")
+        return format(Decimal(repr(value)).normalize(), "f")
     fraction = f".{shown[1:]}" if shown[1:] else ""
     return f"{'-' * sign}{shown[0]}{fraction}e{exponent:+03d}"
 

@@ -144,6 +144,11 @@ class ClaimedTable:
         self.ledger.checkpoints.remember_places(self.claim, places)
         self.claim = replace(self.claim, places=places)
 
+    def remember_created(self, target: str) -> None:
+        """Record that pgsnow has created this target."""
+        self.ledger.sweeps.created(self.claim, target)
+        self.claim = replace(self.claim, created_target=target)
+
     def check_fence(self, newest: int) -> None:
         """Raises LedgerOutdated if the target has a row with a later fence (`newest`) than any that the ledger has
         granted: a run could not replace it. The ledger then starts over, above this fence."""

@@ -9,7 +9,8 @@ from pgsnow.model.config.options import Deletes
 from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.deletes import few_steps, many_steps
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.sql.deletes import HARD, Removal
+from pgsnow.snowflake.sql.deletes import Removal
+from pgsnow.snowflake.sql.soft_deletes import Gone, removal_of
 from pgsnow.snowflake.statement import Step, execute, number_in
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.pipeline.key_spool import KeySpool
@@ -17,10 +18,6 @@ from pgsnow.sync.pipeline.load_batches import batch_name
 
 NUMBER = 900_000
 """Number of the run's batch that holds staged keys; no batch of rows has it."""
-
-
-REMOVALS = {Deletes.HARD: HARD}
-"""How rows are removed, by the table's `deletes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def remove_keys(load: LoadContext, keys: KeySpool, deletes: Deletes) -> Removed:
 
     Raises LedgerOutdated, as ClaimedTable.check_fence does, if rows of a later run kept their rows; TargetMissing.
     """
-    removal = REMOVALS[deletes]
+    removal = removal_of(Gone.MARKED if deletes is Deletes.SOFT else Gone.DELETED, load.audited())
     batch = None
     if keys.few is None:
         fence, parts = load.table.claim.fence, keys.parts()

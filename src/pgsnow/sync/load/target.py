@@ -17,6 +17,7 @@ from pgsnow.model.errors import (
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import KnownTarget, TargetName, TargetState
+from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
@@ -139,6 +140,8 @@ class Target:
                 self._recorder.events.append(UNMARKED.format(target=target, why=denied))
                 return
             self._recorder.events.extend([settled.event] if settled.event else [])
+        elif state.rows == 0:  # a run was killed between its CREATE and the record of it
+            self._table.remember_created(str(target))
         self._table.remember_mark(settled.mark)
 
     def begin_again(self, because: str, *, doubt: bool) -> None:
@@ -161,7 +164,7 @@ class Target:
         if self.make_fit(inspect=True):
             return
         shape = self._shape
-        statement = copy_sql.create_shadow(shadow, shape.output, shape.own, dropped=True)
+        statement = copy_sql.create_shadow(shadow, shape.output, columns_of_shadow(self._plan), dropped=True)
         self._session.do(lambda session: create_dropped(session, shadow, statement))
         self.begin_again("the shadow table was gone", doubt=False)
 

@@ -9,6 +9,7 @@ from pgsnow.model.key_range import Key, KeyRange, RangeDigest
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.query import constant
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql.soft_deletes import UNMARKED
 from pgsnow.snowflake.sql.statements import key_is_one_of
 from pgsnow.sync.compare.sides import Row, TargetSide
 from pgsnow.sync.load.session import RunSession
@@ -30,11 +31,14 @@ class RunTargetSide:
         *,
         without: Sequence[Values] = (),
         only: Sequence[Values] | None = None,
+        marks: bool = False,
     ) -> None:
-        """without: keys to leave out. only: leave out all others."""
+        """without: keys to leave out. only: leave out all others. marks: the target has a column for marks of deleted
+        rows, and marked rows are left out."""
         self._session = session
         self._plan = plan
-        self._conditions = [f"NOT ({among(plan, without)})"] if without else []
+        self._conditions = [UNMARKED] if marks else []
+        self._conditions += [f"NOT ({among(plan, without)})"] if without else []
         if only is not None:
             self._conditions.append(among(plan, only) if only else "FALSE")
         self.statements = 0

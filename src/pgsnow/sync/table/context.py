@@ -131,6 +131,7 @@ class RunContext:
             replaces=self.replaces_content,
             requested=self.options.deletes,
             reshaped=self.reshaped,
+            other_keys=self.drift.replace,
         )
 
 

@@ -27,8 +27,9 @@ def prune(run: RunContext) -> bool:
             run.counted.append(refused)
             return False
     if deleted := run.destination.prune(fence):
+        rows = f"{counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
         run.recorder.events.append(
-            f"deleted {counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
+            f"marked as deleted {rows}" if run.plan.marks_deleted else f"deleted {rows}"
         )
     run.table.doubt(None)
     return True

@@ -51,6 +51,7 @@ def sweep(run: RunContext) -> None:
         recorder.tell("compared", rows=found.gone.rows)
         check_deletes(run, found.rows, found.of)
         found.certain &= remove(run, found)
+        remove_marked(run, found)
         settle_others(run, found)
         run.destination.batches.cleanup()
     seconds = time.monotonic() - began
@@ -75,6 +76,17 @@ def remove(run: RunContext, found: Found) -> bool:
         verb = "marked as deleted" if run.deletes.deletes is Deletes.SOFT else "deleted"
         run.recorder.events.append(f"{verb} {counted(removed.rows, 'row')} that {are} gone from the source")
     return removed.certain
+
+
+def remove_marked(run: RunContext, found: Found) -> None:
+    """With `deletes: hard`, delete the rows that were marked in a time with `deletes: soft`. So many that a person is
+    asked are deleted with confirmation alone."""
+    if run.deletes.deletes is not Deletes.HARD or not (marked := run.destination.marked_rows()):
+        return
+    check_deletes(run, marked, found.of + marked)
+    deleted = run.destination.delete_marked()
+    run.recorder.rows_deleted += deleted
+    run.recorder.events.append(f"deleted {counted(deleted, 'row')} that had been marked as deleted")
 
 
 def settle_others(run: RunContext, found: Found) -> None:
