@@ -51,7 +51,9 @@ def check_table(
     results.extend(warning(table.name, each.warning, each.fix) for each in doubts(ready.plan, rule))
     if table.verify_every and (why := obstacle(ready.plan)) is not None:
         text = f"verify_every does not compare this table: {why}"
-        results.append(warning(table.name, text, "Run `pgsnow verify` from time to time, and remove `verify_every`."))
+        results.append(
+            warning(table.name, text, "Run `pgsnow verify` from time to time, and remove `verify_every`.")
+        )
     return results, ready
 
 
