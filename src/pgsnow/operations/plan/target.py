@@ -18,7 +18,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.deletes import WILL_CREATE, doubts, rule_of
-from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
+from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, GrantSide, TablePreview
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
@@ -78,7 +78,7 @@ class TargetPreview:
             ddl=required.statements,
             grants=(
                 *preview.grants,
-                *(Grant(Side.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
+                *(Grant(GrantSide.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
             ),
             tick=_tick(plan, stage, marks=plan.marks_deleted or required.marks_rows),
             warnings=(*preview.warnings, *_kept_marks(plan, required)),
