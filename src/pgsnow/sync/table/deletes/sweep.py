@@ -39,12 +39,12 @@ def sweep(run: RunContext) -> None:
     run.destination.prepare()
     if run.table.because is not None:
         return  # the target is not what was loaded: everything is read first
-    if not run.counted and is_comparable(run) and is_lossless(run):
+    if not run.counted and is_comparable(run.plan) and is_lossless(run):
         return  # the read could not count, as its rows were to be staged only
     began, recorder = time.monotonic(), run.recorder
     with recorder.timed("deletes"), Spool(run.claim.run_id) as spool:
         found = Findings(KeySpool(spool, staged_key(run.plan)))
-        if is_comparable(run):
+        if is_comparable(run.plan):
             find_by_ranges(run, found)
         else:
             find_by_whole_keys(run, found)
