@@ -23,6 +23,7 @@ from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.deletes import doubts, rule_of
 from pgsnow.operations.preconditions import ReadyTable, ready_to_read
 from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.sync.compare.continuous import obstacle
 from pgsnow.sync.runtime.planner import Planner
 
 UNKNOWN = Remembered()
@@ -48,6 +49,11 @@ def check_table(
     results = [*_results(table, ready.plan), *_before_the_first_load(ready.plan, surveyed)]
     rule = rule_of(ready.plan, known)
     results.extend(warning(table.name, each.warning, each.fix) for each in doubts(ready.plan, rule))
+    if table.verify_every and (why := obstacle(ready.plan)) is not None:
+        text = f"verify_every does not compare this table: {why}"
+        results.append(
+            warning(table.name, text, "Run `pgsnow verify` from time to time, and remove `verify_every`.")
+        )
     return results, ready
 
 

@@ -38,6 +38,7 @@ class Side(Protocol):
 
     statements: int
     """Statements sent so far, without SETs."""
+
     @property
     def ordered(self) -> bool:
         """`bounds` is cheap: an index has the key's order, or it is another's computer that sorts."""
