@@ -115,7 +115,7 @@ def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
 
 
 def _kept_marks(plan: TablePlan, required: RequiredDdl) -> Iterator[str]:
-    """What becomes of rows that were marked as deleted, if the configuration marks none any more."""
+    """A sentence about rows that were marked as deleted, if the configuration marks none any more."""
     if not required.marks_rows or plan.marks_deleted or not plan.target_key:
         return
     mark = f"the target has rows from a time with `deletes: soft`, which are marked in {DELETED_AT_COLUMN}"
