@@ -9,7 +9,7 @@ import typer
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Yes
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import tell_error, write_totals
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
@@ -34,12 +34,22 @@ COLUMNS = (
 def verify(
     config: ConfigFile = None,
     select: Select = None,
+    repair: bool = typer.Option(
+        False, "--repair", help="Then repair what differs, as `pgsnow repair` does (asks first)."
+    ),
+    yes: Yes = False,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Compare source and target row by row. Changes nothing. Exit code 4 if they differ."""
+    """Compare source and target row by row. Changes nothing without --repair. Exit code 4 if they differ."""
     quiet_log(debug=debug)
+    if repair:
+        from pgsnow.cli.commands.compare.repair import repair_with
+
+        with Invocation(config, env_file, output).engine() as engine:
+            code = repair_with(engine, select, output, content=True, yes=yes)
+        raise typer.Exit(code)
     from pgsnow.operations.verify.verify import verify as compare
 
     with Invocation(config, env_file, output).engine() as engine:
