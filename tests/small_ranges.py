@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
 from pgsnow.sync.compare import compare, ranges
 
+SMALL = {"leaf": 50, "fan": 4}
 
-def make_ranges_small() -> None:
-    """A first range has some hundred rows, and a range of more than 50 rows is split, for the rest of this process."""
-    ranges.FIRST_ROWS, ranges.FIRST_ROWS_WITHOUT_INDEX = 400, 250  # type: ignore[attr-defined]
-    compare.compare.__kwdefaults__ |= {"leaf": 50, "fan": 4}
+
+@contextmanager
+def small_ranges() -> Iterator[None]:
+    """Inside, a first range has some hundred rows, and a range of more than 50 rows is split."""
+    with (
+        mock.patch.multiple(ranges, FIRST_ROWS=400, FIRST_ROWS_WITHOUT_INDEX=250),
+        mock.patch.dict(compare.compare.__kwdefaults__, SMALL),
+    ):
+        yield

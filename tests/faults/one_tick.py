@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from pgsnow.config.load import load_config, load_settings
 from pgsnow.sync.engine import Engine
 from pgsnow.testing.faults import KillAt
 from tests.small_parts import make_parts_small
-from tests.small_ranges import make_ranges_small
+from tests.small_ranges import small_ranges
 
 
 def main(config: str, phase: str | None = None, nth: str = "1") -> int:
     if "PGSNOW_SMALL_PARTS" in os.environ:
         make_parts_small()
-    if "PGSNOW_SMALL_RANGES" in os.environ:
-        make_ranges_small()
+    sizes = small_ranges() if "PGSNOW_SMALL_RANGES" in os.environ else nullcontext()
     observer = {"observer": KillAt(phase, int(nth))} if phase else {}
-    with Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
+    with sizes, Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
         return 1 if engine.tick(resync="PGSNOW_RESYNC" in os.environ).failures else 0
 
 

@@ -27,9 +27,7 @@ from tests.world import MemoryWorld, World
 FAULTS = 0.15
 """Share of ticks in which something fails."""
 FAILING = ("copy", "insert", "merge", "prepare", "delete", "prune")
-KILLS = 0.7
-"""Share of processes that are killed."""
-LONGEST_LIFE = 4.0
+LONGEST_LIFE = 3.0
 """Seconds after which a process that is to be killed is killed at the latest."""
 DELETED_AT = "_PGSNOW_DELETED_AT"
 GUARD = "DeletesUnconfirmed"
@@ -184,15 +182,10 @@ class Killed:
         self._before: Rows = {kind.name: {} for kind in KINDS}
 
     def tick(self, *, calm: bool = False) -> Ticked:
-        if calm or self.random.random() > KILLS:
-            return self._ticked(self._whole_tick())
-        self.totals.ticks += 1
-        process = start_tick(self.world, PGSNOW_SMALL_RANGES="1")
-        time.sleep(self.random.uniform(0.1, LONGEST_LIFE))
-        with suppress(ProcessLookupError):
-            process.kill()
-        self.totals.kills += process.wait() == -signal.SIGKILL
-        return self._ticked(set())
+        """Some processes that are killed, and then a whole tick."""
+        for _ in range(0 if calm else self.random.randint(1, 3)):
+            self._killed_tick()
+        return self._ticked(self._whole_tick())
 
     def rows(self) -> Rows:
         return {kind.name: self._rows_of(kind.name) for kind in KINDS}
@@ -200,6 +193,14 @@ class Killed:
     def close(self) -> None:
         self.world.close()
         self.emulator.stop()
+
+    def _killed_tick(self) -> None:
+        process = start_tick(self.world, PGSNOW_SMALL_RANGES="1")
+        time.sleep(self.random.uniform(0.2, LONGEST_LIFE))
+        with suppress(ProcessLookupError):
+            process.kill()
+        self.totals.ticks += 1
+        self.totals.kills += process.wait() == -signal.SIGKILL
 
     def _whole_tick(self) -> set[str]:
         with self.world.engine() as engine:

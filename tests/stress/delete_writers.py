@@ -181,7 +181,7 @@ class DeletingWriter(Writer):
 
     def wait_for_the_table(self) -> None:
         """Wait longer for a lock, as a migration does that has to have the whole table."""
-        self.conn.execute("set local lock_timeout to 4000")
+        self.conn.execute("set local lock_timeout to 1500")
 
     def pause(self) -> None:
         chance = self.random.random()
@@ -203,6 +203,6 @@ class DeletingWriter(Writer):
 WEIGHTS = (
     (DeletingWriter.insert, 40), (DeletingWriter.update, 20), (DeletingWriter.delete, 12),
     (DeletingWriter.delete_and_put, 8), (DeletingWriter.put_and_delete, 4), (DeletingWriter.change_key, 6),
-    (DeletingWriter.exchange_keys, 2), (DeletingWriter.move, 4), (DeletingWriter.empty, 0.7),
-    (DeletingWriter.add_leaf, 1), (DeletingWriter.remove_leaf, 1),
+    (DeletingWriter.exchange_keys, 2), (DeletingWriter.move, 4), (DeletingWriter.empty, 0.4),
+    (DeletingWriter.add_leaf, 0.5), (DeletingWriter.remove_leaf, 0.5),
 )  # fmt: skip

@@ -22,7 +22,7 @@ from typing import Any
 
 import psycopg
 
-from tests.small_ranges import make_ranges_small
+from tests.small_ranges import small_ranges
 from tests.stress.delete_tables import KINDS, schema
 from tests.stress.delete_targets import InMemory, Killed
 from tests.stress.delete_witness import Findings, Key, look, look_again
@@ -48,8 +48,11 @@ class TableEnd:
 
 def main(argv: Sequence[str] | None = None) -> int:
     given = arguments(argv)
-    make_ranges_small()
-    with server(None, pooled=given.pooled) as (direct, dsn), tempfile.TemporaryDirectory() as folder:
+    with (
+        small_ranges(),
+        server(None, pooled=given.pooled) as (direct, dsn),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         with psycopg.connect(direct, autocommit=True) as admin:
             admin.execute(schema().encode())
             fill(admin, SHARED)

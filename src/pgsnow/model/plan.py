@@ -123,6 +123,12 @@ class TablePlan:
         """True if rows that the source no longer has are marked in the target, instead of deleted from it."""
         return DELETED_AT in self.metadata_columns
 
+    @property
+    def repair(self) -> str:
+        """A sentence about how a target that differs from its source is repaired."""
+        removed = "marked as deleted" if self.marks_deleted else "deleted"
+        return f"everything is read again, and rows that the source does not have are {removed}"
+
     @cached_property
     def whole(self) -> bool:
         """True if the table is read as a whole, whenever its content has changed."""

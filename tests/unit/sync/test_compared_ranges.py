@@ -42,9 +42,9 @@ class ListedSide:
 
     def bounds(self, ranges: Sequence[KeyRange], rows: Sequence[int], parts: int) -> list[list[Key]]:
         self.statements += 1
-        found = []
+        found: list[list[Key]] = []
         for range_, count in zip(ranges, rows, strict=True):
-            keys = [(str(key),) for key, _ in self._in(range_)]
+            keys: list[Key] = [(str(key),) for key, _ in self._in(range_)]
             assert len(keys) == count
             found.append(list(dict.fromkeys(keys[-(-count // parts) :: -(-count // parts)])))
         return found
@@ -63,7 +63,7 @@ def expected(
     there: Sequence[tuple[int, int]], here: Sequence[tuple[int, int]]
 ) -> set[tuple[DifferenceKind, Key, int]]:
     """What differs, told without ranges."""
-    found = set()
+    found = set[tuple[DifferenceKind, Key, int]]()
     for key in {key for key, _ in (*there, *here)}:
         own, others = ([c for k, c in side if k == key] for side in (there, here))
         more = len(others) - len(own)
@@ -129,7 +129,7 @@ def test_equal_sides_cost_one_statement_each() -> None:
 
 
 def test_digests_of_the_source_may_be_given() -> None:
-    """Those that were counted in the snapshot of a read; the source is then asked for the parts of what differs only."""
+    """Those that were counted in the snapshot of a read; the source is asked only for the parts of what differs."""
     there, here = [(1, 0), (9, 0)], [(1, 0), (5, 0), (9, 0)]
     first = between([("5",)])
     source = ListedSide(there)

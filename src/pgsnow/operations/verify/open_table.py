@@ -13,6 +13,7 @@ from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.sync_config import TableConfig
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.content_cell import ContentCell, content_cells
 from pgsnow.model.types.mapping import Field
@@ -21,10 +22,9 @@ from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.postgres.catalog.obstacles import try_read
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
-from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
-from pgsnow.sync.compare.sides import DELETED_AT
+from pgsnow.snowflake.sql.soft_deletes import UNMARKED
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.pipeline.row_keys import Items, items_of
 from pgsnow.sync.runtime.planner import Prepared
@@ -85,9 +85,9 @@ class OpenTable:
 
     @property
     def unmarked(self) -> str:
-        """A condition on rows of the target: it is not marked as deleted; '' if no row can be."""
-        marks = any(column.name == DELETED_AT for column in self.plan.metadata_columns)
-        return f"{quote(DELETED_AT)} IS NULL" if marks else ""
+        """A condition on rows of the target: it is not marked as deleted; '' if no row can be. Marks may be there from
+        a time with `deletes: soft`."""
+        return UNMARKED if DELETED_AT_COLUMN in self.columns else ""
 
 
 def open_table(engine: Engine, table: TableConfig, sessions: CommandSessions) -> OpenTable:
