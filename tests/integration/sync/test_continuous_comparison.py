@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.comparison.certificate import ComparisonMethod, Verification, seconds
+from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.compare import ranges as first_level
 from pgsnow.sync.table.comparison import rounds
@@ -212,3 +213,39 @@ def test_while_rows_are_staged_nothing_is_compared(users: MemoryWorld) -> None:
     with users.engine() as engine:
         engine.tick(load=True)
     assert verification(users) != before
+
+
+def test_a_comparison_that_fails_is_an_event_of_a_run_that_is_ok(users: MemoryWorld) -> None:
+    """The rows of the run are loaded; a table must not be synced less often because it cannot be compared."""
+    tick(users)
+    pass_time(users, 1)
+    users.warehouse.fail("compare", TargetQueryFailed("no such function"))
+    report = tick(users)
+    assert (report.status, report.rows_updated) == (Status.OK, 1)
+    assert "verify_every: not compared: no such function" in report.events
+    tick(users)
+    state = verification(users).round
+    assert state is not None
+    assert state.done > 1
+
+
+def test_a_key_that_a_search_for_deleted_rows_leaves_is_a_difference(
+    users: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been deleted after the read, so at first it is none."""
+    tick(users)
+    moved = next(row for row in users.target().rows if row["ID"] == 150)
+    moved["ID"] = 1000
+    pass_time(users, 10)
+    report = tick(users)
+    assert any("1 row differs (1 missing)" in event for event in report.events)
+    state = verification(users).round
+    assert state is not None
+    assert state.suspects == (("1000",),)
+    monkeypatch.setattr("pgsnow.sync.table.deletes.sweep.sweep", lambda _run: None)
+    users.sql("update sync_watermarks set sweep = sweep || jsonb_build_object('swept_at', 4e9::float8)")
+    report = tick(users)
+    assert any("1 row differs (1 ghost): 1000" in event for event in report.events)
+    found = verification(users).differences
+    assert found is not None
+    assert found.counts == {"missing": 1, "ghost": 1}
