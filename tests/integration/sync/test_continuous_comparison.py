@@ -55,14 +55,17 @@ def pass_time(world: MemoryWorld, days: float) -> None:
     """Let the round under way, or the last one, have begun earlier by so many days."""
     state = verification(world)
 
+    def moved(moment: str) -> str:
+        return rounds.moment_of(seconds(moment) - days * DAY)
+
     def earlier(certificate: Any) -> Any:
-        moved = rounds.moment_of(seconds(certificate.began_at) - days * DAY)
-        return replace(certificate, began_at=moved)
+        return replace(certificate, began_at=moved(certificate.began_at))
 
     state = replace(
         state,
         certificates={method: earlier(one) for method, one in state.certificates.items()},
         round=state.round and replace(state.round, so_far=earlier(state.round.so_far)),
+        differences=state.differences and replace(state.differences, since=moved(state.differences.since)),
     )
     world.source.execute("update sync_watermarks set verification = %s", [json.dumps(state.to_json())])
 
@@ -249,3 +252,26 @@ def test_a_key_that_a_search_for_deleted_rows_leaves_is_a_difference(
     found = verification(users).differences
     assert found is not None
     assert found.counts == {"missing": 1, "ghost": 1}
+
+
+def test_a_full_refresh_ends_the_differences(users: MemoryWorld) -> None:
+    users.target().rows[0]["NAME"] = "another"
+    pass_time(users, 10)
+    tick(users)
+    pass_time(users, 10)
+    tick(users)
+    assert verification(users).differences is not None
+    with users.engine() as engine:
+        engine.tick(full_refresh=True)
+    assert verification(users).differences is None
+    users.assert_equal()
+
+
+def test_a_table_whose_ranges_are_late_is_handed_out_to_other_workers(users: MemoryWorld) -> None:
+    """The tick of `execution: distributed` sends a task for it, though it has no changes."""
+    tick(users)
+    with users.engine() as engine:
+        assert engine.triage().busy == ()
+    pass_time(users, 5)
+    with users.engine() as engine:
+        assert engine.triage().busy == ("public.users",)
