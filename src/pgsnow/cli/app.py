@@ -9,8 +9,8 @@ from importlib import import_module
 import typer
 
 COMMANDS = (
-    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "demo", "schema",
-    "version",
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
+    "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""

@@ -56,6 +56,8 @@ class Claim:
     """When this claim was granted, by the same clock."""
     unverified: str | None = None
     """Why the target may hold rows that the source has lost, until a verify has passed."""
+    verification: Any = None
+    """JSON of model.comparison.certificate.Verification."""
     checkpoint_fence: int | None = None
     """The fence of the run that stored `checkpoint`; None: not known."""
     ledger: str = ""

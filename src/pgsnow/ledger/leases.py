@@ -246,6 +246,7 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         staged=staged,
         staged_at=staged_at,
         unverified=row["unverified"],
+        verification=row["verification"],
         checkpoint_fence=checkpoint_fence,
         sweep=row["sweep"],
         created_target=row["created_target"],

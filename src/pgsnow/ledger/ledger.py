@@ -6,6 +6,7 @@ from functools import partial
 
 from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
+from pgsnow.ledger.comparison.certificates import Certificates
 from pgsnow.ledger.comparison.sweeps import Sweeps
 from pgsnow.ledger.deferred_loads import DeferredLoads
 from pgsnow.ledger.leases import Leases
@@ -44,6 +45,7 @@ class Ledger:
         self.backfills = Backfills(queries, self.leases.chunks)
         self.sweeps = Sweeps(queries)
         self.deferred_loads = DeferredLoads(queries)
+        self.certificates = Certificates(queries)
         self.rejected_rows = RejectedRowStore(queries)
         self.run_log = RunLog(queries)
 

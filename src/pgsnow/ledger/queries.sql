@@ -72,7 +72,7 @@ select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s
     granted.sweep, tried.created_target, tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
     tried.last_watermark::text as last_watermark, tried.watermark_text, coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as written_watermark,
     extract(epoch from clock_timestamp())::float8 as granted_at,
-    coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
+    tried.verification, coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     extract(epoch from clock_timestamp() - tried.last_success)::float8 as idle_seconds,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
@@ -236,6 +236,28 @@ returning source_table;
 -- Removes that doubt, unless a later event has given another reason for it.
 update {schema}.sync_watermarks set unverified = null
 where source_table = %(table)s and unverified = %(why)s
+returning source_table;
+
+-- name: verification
+-- What comparisons have shown of one table.
+select verification from {schema}.sync_watermarks where source_table = %(table)s;
+
+-- name: verification_bounds
+-- First keys of the ranges of the round under way.
+select verification_bounds from {schema}.sync_watermarks where source_table = %(table)s;
+
+-- name: record_certificate
+-- Stores the result of a comparison by a command; the round under way stays.
+update {schema}.sync_watermarks
+set verification = case when jsonb_typeof(verification) = 'object' then verification else jsonb_build_object() end || %(stored)s
+where source_table = %(table)s
+returning source_table;
+
+-- name: save_verification
+-- Stores what a run has compared, and the ranges of a round that begins.
+update {schema}.sync_watermarks
+set verification = %(stored)s, verification_bounds = coalesce(%(bounds)s, verification_bounds)
+where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
 -- name: advance
@@ -824,7 +846,7 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     end as audit_seconds,
     sweep.swept_at, sweep.pending_since as deletes_pending_since,
     case when sweep.pending_since is not null then w.sweep ->> 'pending_why' end as deletes_pending_why,
-    w.unverified, w.consecutive_failures,
+    w.unverified, w.verification, w.consecutive_failures,
     case when w.next_attempt_at > clock_timestamp() then w.next_attempt_at end as next_attempt
 from {schema}.sync_watermarks w
 cross join lateral (

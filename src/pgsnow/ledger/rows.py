@@ -47,6 +47,8 @@ class WatermarkRow:
     audit_seconds: float | None = None
     """Seconds since the last audit, or since the first read before there was one."""
 
+    verification: Any = None
+    """JSON of model.comparison.certificate.Verification, as the ledger stores it."""
     swept_at: datetime | None = None
     """Start of the run that last compared the target's keys with the source, so that no deleted row is in it from
     before."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from pgsnow.model.comparison.sweep import DeleteRule
 from pgsnow.model.config.options import CharPadding, Deletes, OnDetach, RealValues
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
@@ -28,7 +29,6 @@ from pgsnow.model.metadata_columns import (
     RESERVED,
     MetadataColumn,
 )
-from pgsnow.model.sweep import DeleteRule
 from pgsnow.model.table import Column, SourceTable, TargetName, shown_name, target_column
 from pgsnow.model.table_key import key_of
 from pgsnow.model.types.key_forms import canonical
@@ -122,6 +122,12 @@ class TablePlan:
     def marks_deleted(self) -> bool:
         """True if rows that the source no longer has are marked in the target, instead of deleted from it."""
         return DELETED_AT in self.metadata_columns
+
+    @property
+    def repair(self) -> str:
+        """A sentence about how a target that differs from its source is repaired."""
+        removed = "marked as deleted" if self.marks_deleted else "deleted"
+        return f"everything is read again, and rows that the source does not have are {removed}"
 
     @cached_property
     def whole(self) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgsnow.ledger.checkpoints import Remembered
+from pgsnow.model.comparison.sweep import DeleteRule
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.discovery.advice import Advice
 from pgsnow.model.duration import format_duration
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.sweep import DeleteRule
 
 WILL_CREATE = "pgsnow creates the target"
 HINT = (

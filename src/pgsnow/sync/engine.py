@@ -6,11 +6,11 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.fingerprint import entry_hash
@@ -28,6 +28,9 @@ from pgsnow.sync.runtime.planner import Planner, target_of
 from pgsnow.sync.table.chunk_task import claim_and_load_chunk
 from pgsnow.sync.tick.tick import Tick, open_tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
+
+if TYPE_CHECKING:
+    from pgsnow.sync.table.comparison.repair import RepairOrder
 
 NO_OPTIONS = RunOptions()
 DUE_SHARE = 0.8
@@ -195,6 +198,23 @@ class Engine:
         names = sorted({row.source_table for row in rows})
         with self._claim([self.config.table(name) for name in names]) as tick:
             report = tick.replay(rows)
+        log_report(report)
+        return report
+
+    def repair(self, orders: Mapping[str, RepairOrder], *, confirm_deletes: bool = False) -> SyncReport:
+        """Read the rows of these differences again, by key, and load them; remove rows that the source does not have,
+        and surplus rows of a key. orders: by table.
+
+        Rows that are rejected again stay rejected. A table that is locked, paused or backing off, and one of which
+        everything is about to be read, is left alone, which its report says. confirm_deletes: remove rows also where so
+        many would be that a person is asked. Idempotent. Raises ConfigError for an unknown table, and LedgerUnavailable
+        or LedgerAccessDenied.
+        """
+        self._prepare()
+        tables = [self.config.table(name) for name in orders]
+        options = RunOptions(confirm_deletes=confirm_deletes)
+        with self._claim(tables, requested=False, options=options) as tick:
+            report = tick.repair(orders)
         log_report(report)
         return report
 

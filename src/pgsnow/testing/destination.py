@@ -28,6 +28,7 @@ from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.content_cell import ContentCell
 from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
@@ -171,9 +172,14 @@ class MemoryDestination:
         return removed
 
     def side(
-        self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
+        self,
+        *,
+        without: Sequence[tuple[Any, ...]] = (),
+        only: Sequence[tuple[Any, ...]] | None = None,
+        cells: Sequence[ContentCell] = (),
+        octets: bool = False,
     ) -> Side:
-        return MemorySide(self.target, without=without, only=only)
+        return MemorySide(self.target, without=without, only=only, cells=cells, octets=octets)
 
     def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
         return remove_keys(self.target, keys, deletes)

@@ -27,7 +27,7 @@ from pgsnow.snowflake.sql.soft_deletes import Gone, gone_rows
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches
 from pgsnow.sync.load.session import with_retries
-from pgsnow.sync.load.target import RECREATED, REPAIRED, TargetGone
+from pgsnow.sync.load.target import RECREATED, TargetGone
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, Row
 
@@ -130,7 +130,7 @@ class MemoryTarget:
         """See pgsnow.sync.load.target.Target.begin_again."""
         self.columns, self.reads_all = None, True
         if doubt:
-            self.recorder.events.append(f"{because}: {REPAIRED}")
+            self.recorder.events.append(f"{because}: {self.plan.repair}")
         table = self.warehouse.tables.get(str(self.plan.target))
         name = str(self.plan.target) if because == RECREATED and not doubt else None
         self.claimed.begin_again(table.created_on if table else "", because, because if doubt else None, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -53,7 +53,7 @@ def _float(rng: random.Random) -> str:
     )
 
 
-TYPES = {
+TYPES: dict[str, tuple[str, Callable[[random.Random], str]]] = {
     "i2": ("int2", lambda rng: str(rng.choice([-32768, 32767, rng.randrange(-50, 50)]))),
     "i4": ("int4", lambda rng: str(rng.choice([-(2**31), 2**31 - 1, rng.randrange(-5000, 5000)]))),
     "i8": ("int8", lambda rng: str(rng.choice([-(2**63), 2**63 - 1, rng.getrandbits(60), rng.randrange(99)]))),

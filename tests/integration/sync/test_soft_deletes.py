@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pgsnow.model.key_range import DifferenceKind
 from pgsnow.model.report import Status, TableReport
 from tests.world import MemoryWorld, World
 
@@ -71,6 +72,23 @@ def test_rows_are_marked_once_and_come_back(world: World) -> None:
     assert any(event.startswith("replaced the content of") for event in report.events)
     assert held(world) == {at: (name, at in (1, 3, 4, 5)) for at, name in names.items()}
     assert marks(world)[1] == first[1]
+
+
+def test_verify_takes_no_notice_of_marked_rows(world: World) -> None:
+    """They are neither ghosts nor duplicates, with `deletes: soft` and afterwards; a row that is marked by mistake is
+    missing."""
+    world.tables[0] |= {"deletes": "soft"} | ALWAYS
+    world.sql(SOME.format(1, 6))
+    run(world)
+    world.sql("delete from users where id = 1")
+    run(world)
+    for deletes in ("soft", "off"):
+        world.tables[0]["deletes"] = deletes
+        [verdict] = world.verdicts()
+        assert verdict.equal, verdict
+    world.snowflake('UPDATE ANALYTICS.USERS SET "_PGSNOW_DELETED_AT" = CURRENT_TIMESTAMP() WHERE ID = 2')
+    [verdict] = world.verdicts()
+    assert dict(verdict.counts) == {DifferenceKind.MISSING: 1}
 
 
 def test_a_table_that_is_read_as_a_whole_keeps_deleted_rows_too(memory_world: MemoryWorld) -> None:

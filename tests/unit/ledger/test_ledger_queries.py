@@ -16,6 +16,7 @@ UNFENCED = {
     "claim": "it grants the fence",
     "add_tables": "it adds rows that nobody can have claimed",
     "verified": "it names the doubt that it removes",
+    "record_certificate": "commands compare without a claim, and no run relies on what they record",
 }
 
 

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.queries import Queries
-from pgsnow.model.sweep import SweepState
+from pgsnow.model.comparison.sweep import SweepState
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
         path: Path = ("tables", at)
         _check_mode(table, path, problems)
         _check_deferral(table, path, problems)
+        _check_verification(table, path, problems)
         _check_deletes(table, path, problems)
         _check_columns(table, path, problems)
         _check_transform(table, path, problems)
@@ -100,6 +101,16 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
         )
     if table.get("load") == str(LoadMethod.INSERT):
         problems.add(here, "needs files in a stage — write `load: stage` or `load: s3`")
+
+
+def _check_verification(table: Table, path: Path, problems: Problems) -> None:
+    for key in ("verify_budget_seconds", "verify_repair"):
+        if table.get(key) not in (None, False) and table.get("verify_every") is None:
+            problems.add(
+                (*path, key),
+                "needs `verify_every:`, the time in which the whole table is compared once — add it, such as"
+                " `verify_every: 7d`",
+            )
 
 
 def _check_deletes(table: Table, path: Path, problems: Problems) -> None:

@@ -196,6 +196,12 @@ class TableOptions(BaseModel):
     """How far the clock of a writer may differ from that of the server."""
     audit_every: Duration = 3600.0
     """Time between two audits, which search for rows that the watermark missed; 0 means never."""
+    verify_every: Duration = 0.0
+    """Time in which the whole table is compared with its target once, a part of it each tick; 0 means never."""
+    verify_budget_seconds: Positive = 5.0
+    """With verify_every: how long one tick may compare; it stops after the range that it is comparing then."""
+    verify_repair: Switch = False
+    """With verify_every: repair the differences that are found, as `pgsnow repair` does."""
     load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
     """How rows reach Snowflake: INSERT with bound values, staged files, one of both by their number, or S3_BUCKET."""
     load_every: Duration = 0.0

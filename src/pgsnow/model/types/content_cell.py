@@ -1,4 +1,4 @@
-"""The columns whose contents both sides can write as one text, so that a hash of it shows whether two rows are equal."""
+"""The columns whose contents both sides write as one text, so that a hash of it shows whether two rows are equal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _LENGTHS = ("VARCHAR", "BINARY")
 
 @dataclass(frozen=True, slots=True)
 class ContentCell:
-    """One column of a row whose text is hashed. family: of the target's column. scale: of a NUMBER. limit: the length in
-    characters (BINARY: bytes) beyond which `on_overflow` has cut values or set them to NULL; None: no such values.
+    """One column of a row whose text is hashed. family: of the target's column. scale: of a NUMBER. limit: the length
+    in characters (BINARY: bytes) beyond which `on_overflow` has cut values or set them to NULL; None: no such values.
     absent: the column is loaded as NULL."""
 
     field: Field

@@ -10,6 +10,7 @@ import psycopg
 
 from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.checkpoint import Horizon
+from pgsnow.model.comparison.continuous import obstacle
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
@@ -48,6 +49,9 @@ def check_table(
     results = [*_results(table, ready.plan), *_before_the_first_load(ready.plan, surveyed)]
     rule = rule_of(ready.plan, known)
     results.extend(warning(table.name, each.warning, each.fix) for each in doubts(ready.plan, rule))
+    if table.verify_every and (why := obstacle(ready.plan)) is not None:
+        text = f"verify_every does not compare this table: {why}"
+        results.append(warning(table.name, text, "Run `pgsnow verify` from time to time, and remove `verify_every`."))
     return results, ready
 
 

@@ -54,7 +54,7 @@ class TablePreview:
     rows, bytes: the table's size without indexes, which is also that of a first load; None if unknown. tick: the
     statements of a tick that finds changes, for a sample load batch (a tick without changes sends none). first_load:
     the statements of a direct copy into an empty target; empty if the next run is not one. types: decisions about types
-    that an analyst would not expect. deletes, deletes_reason: the rule for rows that are gone from the source. warnings:
+    that an analyst would not expect. deletes, deletes_reason: the rule for rows that the source lacks. warnings:
     doubts about the watermark and about deleted rows, and what reads cost. error, advice: why the table cannot be
     synced.
     """

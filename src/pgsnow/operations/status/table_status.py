@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.config.options import Deletes
 from pgsnow.operations.status.lag import Lag, lag_of
 from pgsnow.operations.status.table_state import HealthState, TableHealth, health_of
@@ -45,6 +46,8 @@ class TableStatus:
     def record(self) -> dict[str, Any]:
         """Moments are datetimes, lags seconds; what is not known yet is None, and counts are 0."""
         row, lag = self.row, self.lag
+        verification = Verification.from_json(row.verification if row else None)
+        certificates = sorted(verification.certificates.values(), key=lambda one: one.ended_at, reverse=True)
         return {
             "table": self.config.name,
             "target": (row and row.target_table) or self.config.target,
@@ -69,6 +72,9 @@ class TableStatus:
             "deletes_compared": row and row.swept_at,
             "deletes_pending_since": row and row.deletes_pending_since if self._pending else None,
             "unverified": row and row.unverified,
+            "certificates": [asdict(certificate) for certificate in certificates],
+            "verify_progress": verification.round and round(verification.round.share, 3),
+            "differences": verification.differences and asdict(verification.differences),
             "lease_holder": row and row.lease_holder,
             "chunks": row and row.chunks,
             "chunks_done": row and row.chunks_done,

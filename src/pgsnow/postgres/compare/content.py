@@ -16,8 +16,6 @@ from pgsnow.model.types.mapping import digits_of
 
 _MOST_ARGUMENTS = 90
 """Arguments of one call of concat; Postgres takes 100."""
-HEX_INTEGERS_SINCE = 160_000
-"""https://www.postgresql.org/docs/16/release-16.html (integers in hexadecimal)"""
 _FIRST = {"DATE": "0001-01-01", "TIMESTAMP_NTZ": "0001-01-01", "TIMESTAMP_TZ": "0001-01-01 00:00:00Z"}
 _LAST = {
     "DATE": "9999-12-31",
@@ -38,20 +36,6 @@ def row_hash(cells: Sequence[ContentCell], encoding: str) -> Composable:
     """An SQL expression of type text: the MD5 of a row's text in UTF-8, as 32 hexadecimal digits."""
     form = "md5({})" if encoding in ("UTF8", "SQL_ASCII") else "md5(convert_to({}, 'UTF8'))"
     return SQL(form).format(row_text(cells, encoding))
-
-
-def content_pieces(
-    cells: Sequence[ContentCell], server_version: int, encoding: str
-) -> tuple[Composable, ...]:
-    """Expressions of integers below 2^60: the last 15 digits of a row's hash."""
-    digits = SQL("substr({}, 18)").format(row_hash(cells, encoding))
-    return (_integer(digits, server_version),)
-
-
-def _integer(digits: Composable, server_version: int) -> Composable:
-    """An expression: the integer of a text of 15 hexadecimal digits. bit(60) takes four times as long."""
-    form = "('0x' || {})::int8" if server_version >= HEX_INTEGERS_SINCE else "('x' || {})::bit(60)::int8"
-    return SQL(form).format(digits)
 
 
 def _concat(parts: Sequence[Composable]) -> Composable:
@@ -120,7 +104,7 @@ def _moment(cell: ContentCell) -> Composable:
 
 
 def _double(value: Composable) -> Composable:
-    """A double as `h:m` with x = m * 4^(h - 27), which is exact; 0 for both zeros. See snowflake/sql/compare_content.py."""
+    """A double as `h:m` with x = m * 4^(h - 27), exactly; 0 for both zeros. See snowflake/sql/compare_content.py."""
     h = SQL("floor(ln(abs({})) * 0.7213475204444817::float8 + 0.15::float8)").format(value)
     power = SQL("power(2::float8, 27 - {})").format(h)
     return SQL(

@@ -23,6 +23,8 @@ FLOAT_TEXT = CanonicalText("({c})::float8::text", "{c}", source_constant="{text}
 """Keys that only our side writes alike: no sums of them."""
 PRIMES = (2147483647, 2147483629, 1073741789)
 OFFSET = 1013904223
+HEX_INTEGERS_SINCE = 160_000
+"""https://www.postgresql.org/docs/16/release-16.html (integers in hexadecimal)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +97,25 @@ def source_key(fetch: Fetch, plan: TablePlan, *, hashed: bool = False) -> Source
     )
     return SourceKey(
         columns,
-        _pieces(plan.key, columns),
+        _pieces(plan.key, columns, facts.server_version),
         served,
         tuple(Identifier(f.source) for f in plan.key if _may_be_null(plan, f.source)),
     )
 
 
-def hash_pieces(digest: Composable) -> tuple[Composable, Composable]:
-    """Integers below 2^60 from the first and the second 15 digits of an MD5, given as text."""
-    form = SQL("('x' || substr({}, {}, 15))::bit(60)::bigint")
-    return form.format(digest, Literal(1)), form.format(digest, Literal(16))
+def hash_pieces(digest: Composable, server_version: int = 0) -> tuple[Composable, Composable]:
+    """Integers below 2^60 from the first and the second 15 digits of an MD5, given as text. server_version: bit(60),
+    which every server knows, takes longer than an integer in hexadecimal."""
+    form = "('0x' || substr({}, {}, 15))::bigint" if server_version >= HEX_INTEGERS_SINCE else _BITS
+    return SQL(form).format(digest, Literal(1)), SQL(form).format(digest, Literal(16))
+
+
+_BITS = "('x' || substr({}, {}, 15))::bit(60)::bigint"
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
+    server_version: int
     as_bytes: bool
     binary: tuple[bool, ...]
     """For each column of the key: its own collation orders by bytes (True for a type without a collation)."""
@@ -116,7 +123,7 @@ class _Facts:
 
 
 _FACTS = SQL("""
-select getdatabaseencoding()::text, key.bytewise, exists (
+select current_setting('server_version_num')::int, getdatabaseencoding()::text, key.bytewise, exists (
   select from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am m on m.oid = x.relam
   where i.indrelid = {oid} and i.indisvalid and i.indpred is null and m.amname = 'btree'
     and i.indnkeyatts >= cardinality(key.numbers)
@@ -126,7 +133,7 @@ select getdatabaseencoding()::text, key.bytewise, exists (
          or i.indcollation[n - 1] <> case when key.bytewise[n] then key.collations[n] else {c}::regcollation::oid end))
 from (
   select array_agg(a.attnum order by k.place), array_agg(a.attcollation order by k.place),
-         array_agg(a.attcollation = 0 or c.collname in ('C', 'POSIX') or c.collprovider = 'b'
+         array_agg(a.attcollation = 0 or c.oid in (950, 951) or c.collprovider = 'b'
                    or c.collprovider = 'd' and d.is_binary order by k.place)
   from unnest({names}::text[]) with ordinality as k(name, place)
   join pg_attribute a on a.attrelid = {oid} and a.attname = k.name
@@ -137,8 +144,9 @@ from (
               from pg_database where datname = current_database()) as d(is_binary)
 ) as key(numbers, collations, bytewise)
 """)
-"""The database's encoding; which of the key's columns have a collation that orders by bytes; whether a valid btree
-index begins with the key's columns in their order, in the collation in which we compare them.
+"""The server's version; the database's encoding; which of the key's columns have a collation that orders by bytes (950
+is "C", 951 "POSIX"); whether a valid btree index begins with the key's columns in their order, in the collation in
+which we compare them.
 https://www.postgresql.org/docs/current/catalog-pg-index.html, catalog-pg-collation.html"""
 
 
@@ -148,9 +156,11 @@ def _facts(fetch: Fetch, plan: TablePlan) -> _Facts:
         names=Literal([field.source for field in plan.key]),
         c=Literal('pg_catalog."C"'),
     )
-    ((encoding, binary, served),) = fetch(query)
+    ((version, encoding, binary, served),) = fetch(query)
     names = binary if isinstance(binary, list) else []
-    return _Facts(encoding not in ("UTF8", "SQL_ASCII"), tuple(map(bool, names)), bool(served))
+    return _Facts(
+        int(str(version)), encoding not in ("UTF8", "SQL_ASCII"), tuple(map(bool, names)), bool(served)
+    )
 
 
 def _is_indexed_as_it_is(field: Field) -> bool:
@@ -176,16 +186,18 @@ def _column(field: Field, binary: bool, as_bytes: bool) -> SourceColumn:
     return SourceColumn(order if plain and binary else SQL('{} collate "C"').format(order), text, kind)
 
 
-def _pieces(key: Sequence[Field], columns: Sequence[SourceColumn]) -> tuple[Composable, ...]:
+def _pieces(
+    key: Sequence[Field], columns: Sequence[SourceColumn], server_version: int
+) -> tuple[Composable, ...]:
     if any(column.kind is FLOAT_TEXT for column in columns):
         return ()
     if len(columns) == 1 and columns[0].kind.whole:
         value = SQL("({}::bigint)").format(columns[0].order)
         return value, _mixed(value)
     if len(columns) == 1:
-        return hash_pieces(_md5(columns[0]))[:1]
+        return hash_pieces(_md5(columns[0]), server_version)[:1]
     parts = [_part(field, column) for field, column in zip(key, columns, strict=True)]
-    return hash_pieces(SQL("md5({})").format(SQL(" || ',' || ").join(parts)))[:1]
+    return hash_pieces(SQL("md5({})").format(SQL(" || ',' || ").join(parts)), server_version)[:1]
 
 
 def _part(field: Field, column: SourceColumn) -> Composable:

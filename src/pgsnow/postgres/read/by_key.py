@@ -28,19 +28,22 @@ MAX_SHOWN = 10_000
 """Characters of one text value that a payload keeps."""
 
 
-def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[Page]:
-    """The rows with these keys as they are now, whatever `where:` says; deleted ones are left out. Pages come in no
-    particular order.
+def read_keys(
+    source: Source, plan: TablePlan, keys: Sequence[Key], *, selected: bool = False
+) -> Iterator[Page]:
+    """The rows with these keys as they are now; deleted ones are left out. selected: only rows that meet `where:`.
+    Pages come in no particular order.
 
     Raises what `open_snapshot` and Snapshot.batches raise.
     """
     with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
         converter = Converter(plan, checks_text=snap.unchecked_text)
         for some in _chunks(keys, AT_ONCE):
+            these = SQL("({})").format(SQL(" or ").join(sql.by_key(plan, key) for key in some))
             query = SQL("select {} from {} where {}").format(
                 select_list(plan, guard=snap.may_hold_oversize),
                 from_clause(plan, guard=snap.may_hold_oversize),
-                SQL(" or ").join(sql.by_key(plan, key) for key in some),
+                sql.both([these, sql.where_given(plan) if selected else None]),
             )
             for batch in snap.batches(query):
                 yield from converter.convert(batch).pages(plan)

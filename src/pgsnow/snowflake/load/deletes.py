@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pgsnow.model.batch import LoadBatch
-from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.key_range import Key
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
-from pgsnow.model.types.canonical_text import CanonicalText, canonical_text
+from pgsnow.model.types.canonical_text import canonical_text
 from pgsnow.model.types.mapping import Field, as_text
 from pgsnow.snowflake.load.merge import fill_steps
 from pgsnow.snowflake.names import quote, text
+from pgsnow.snowflake.query import constant
 from pgsnow.snowflake.sql import deletes as sql
 from pgsnow.snowflake.sql.statements import create_staging, key_is_one_of
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
@@ -27,11 +27,7 @@ def few_steps(
     plan: TablePlan, keys: Sequence[Key], fence: int, removal: sql.Removal = sql.HARD
 ) -> tuple[Step, ...]:
     """Remove the rows of these keys with one statement; none that a run with a later fence wrote. Idempotent."""
-    texts = [text_of(field) for field in plan.target_key]
-    constants = [
-        [known.target_constant.format(text=text(part)) for known, part in zip(texts, key, strict=True)]
-        for key in keys
-    ]
+    constants = [[_constant(part, f) for part, f in zip(key, plan.target_key, strict=True)] for key in keys]
     where = key_is_one_of(plan.target_key, constants)
     return (SqlStatement(removal.statement(plan.target, where, fence), REMOVE),)
 
@@ -60,14 +56,23 @@ def staged_key(plan: TablePlan) -> tuple[Field, ...]:
     return tuple(replace(f, type=as_text(f.type.postgres, ""), nullable=False) for f in plan.target_key)
 
 
-def text_of(field: Field) -> CanonicalText:
-    """The canonical text of a key's column. Raises KeyUnusable for a type without one."""
-    found = canonical_text(field)
-    if found is None:
-        raise KeyUnusable(f"{field.source}: the keys of this type cannot be compared with those in Snowflake")
-    return found
+def _constant(part: str, field: Field) -> str:
+    """The value of a key's column, given by its canonical text."""
+    known = canonical_text(field)
+    if known is None:  # a FLOAT
+        return constant(float(part), field.type.snowflake)
+    return known.target_constant.format(text=text(part))
 
 
 def _is_staged(target: TargetName, key: Sequence[Field], batch: str) -> str:
-    columns = ", ".join(text_of(f).target.format(c=quote(f.target)) for f in key)
-    return sql.is_staged(target, batch, columns, [f.target for f in key])
+    """Compared by their canonical texts; a FLOAT by value, which both sides write differently."""
+    kinds = [canonical_text(field) for field in key]
+    columns = ", ".join(
+        quote(f.target) if kind is None else kind.target.format(c=quote(f.target))
+        for f, kind in zip(key, kinds, strict=True)
+    )
+    staged = ", ".join(
+        f"{quote(f.target)}::FLOAT" if kind is None else quote(f.target)
+        for f, kind in zip(key, kinds, strict=True)
+    )
+    return sql.is_staged(target, batch, columns, staged)

@@ -1,25 +1,31 @@
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
 """The hash of a row's content in Snowflake's SQL; postgres/compare/content.py writes the same in Postgres's.
 
 Every expression is exact. A fraction of a second is written to the nanosecond, though the source has microseconds, and
 a number with all of its column's decimals, so that a value that a person has changed is never taken for the source's.
-Sources: Snowflake docs, "MD5_NUMBER_LOWER64", "SQL format models", "HEX_ENCODE", "LN", "POWER".
+Sources: Snowflake docs, "CONCAT", "MD5", "SQL format models", "HEX_ENCODE", "LN", "POWER".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgsnow.model.table import TargetName
 from pgsnow.model.types.content_cell import ContentCell
-from pgsnow.snowflake.names import quote
+from pgsnow.snowflake.names import qualified, quote
 
-MASK = (1 << 60) - 1
-"""The last 60 bits of a hash: 15 hexadecimal digits."""
 _DAY, _TIME = "YYYY-MM-DD", "HH24:MI:SS.FF9"
+
+
+def select(target: TargetName, expressions: Sequence[str], where: str = "") -> str:
+    """These expressions of all rows (where: of those)."""
+    return f"SELECT {', '.join(expressions)} FROM {qualified(target)}{' WHERE ' + where if where else ''}"
 
 
 def row_text(cells: Sequence[ContentCell], *, octets: bool = False) -> str:
     """An expression: the text of a row. octets: lengths are bytes, as in a database with encoding SQL_ASCII."""
-    return " || ',' || ".join(_cell(cell, octets) for cell in cells) + " || ','"
+    parts = [part for cell in cells for part in (*_cell(cell, octets), "','")]
+    return f"CONCAT({', '.join(parts)})"
 
 
 def row_hash(cells: Sequence[ContentCell], *, octets: bool = False) -> str:
@@ -27,17 +33,12 @@ def row_hash(cells: Sequence[ContentCell], *, octets: bool = False) -> str:
     return f"MD5({row_text(cells, octets=octets)})"
 
 
-def content_pieces(cells: Sequence[ContentCell], *, octets: bool = False) -> tuple[str, ...]:
-    """Expressions of integers below 2^60: the last 15 digits of a row's hash."""
-    return (f"BITAND(MD5_NUMBER_LOWER64({row_text(cells, octets=octets)}), {MASK})",)
-
-
-def _cell(cell: ContentCell, octets: bool) -> str:
+def _cell(cell: ContentCell, octets: bool) -> tuple[str, ...]:
     column = quote(cell.field.target)
     if cell.family == "VARCHAR":
         length = "OCTET_LENGTH" if octets else "LENGTH"
-        return f"NVL(TO_VARCHAR({length}({column})) || ':' || {column}, ':')"
-    return f"NVL({_TEXTS[cell.family].format(c=column)}, '')"
+        return f"NVL(TO_VARCHAR({length}({column})), '')", "':'", f"NVL({column}, '')"
+    return (f"NVL({_TEXTS[cell.family].format(c=column)}, '')",)
 
 
 def _trimmed(form: str, column: str = "{c}") -> str:

@@ -6,7 +6,7 @@ Sources: Snowflake docs, "DELETE", "UPDATE".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN
@@ -45,8 +45,7 @@ HARD = Removal(delete_rows, "number of rows deleted")
 """The rows are gone afterwards."""
 
 
-def is_staged(target: TargetName, batch: str, columns: str, names: Sequence[str]) -> str:
-    """A condition: the texts of the target's key (columns: their expressions) are in the staging table of the batch,
-    under these names."""
-    staged = ", ".join(quote(name) for name in names)
+def is_staged(target: TargetName, batch: str, columns: str, staged: str) -> str:
+    """A condition: the target's key is in the staging table of the batch. columns, staged: expressions of it in the
+    target and in the staging table, separated by commas."""
     return f"({columns}) IN (SELECT {staged} FROM {qualified(staging_table(target, batch))})"

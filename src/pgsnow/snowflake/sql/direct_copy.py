@@ -91,6 +91,17 @@ def count_surplus(target: TargetName, identity: Sequence[str]) -> str:
     )
 
 
+def select_surplus(target: TargetName, fields: Sequence[Field], identity: Sequence[str]) -> str:
+    """These fields of the rows that `count_surplus` counts."""
+    names = [quote(name) for name in identity]
+    listed = ", ".join(names)
+    return (
+        f"SELECT {', '.join(quote(f.target) for f in fields)} FROM {qualified(target)}"
+        f" WHERE {' AND '.join(f'{name} IS NOT NULL' for name in names)}"
+        f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {listed} ORDER BY {listed}) > 1"
+    )
+
+
 def keep_one_of_each(target: TargetName, columns: Sequence[str], identity: Sequence[str]) -> str:
     """Keep one row of each identity, that of the newest run, and every row that has a NULL in it. columns: all
     writable columns. Snowflake sorts NULL (a row that pgsnow did not write) first in descending order. Of rows of one

@@ -17,9 +17,9 @@ from pgsnow.postgres.compare import digests as source_sql
 from pgsnow.postgres.compare.keys import ROW_HASH, SourceKey, hash_pieces, source_key
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.read.snapshot import Snapshot
-from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.session import LONGEST_SQL, Session
 from pgsnow.snowflake.sql import compare as target_sql
+from pgsnow.snowflake.sql.soft_deletes import UNMARKED
 
 Row = tuple[Key, tuple[int, ...]]
 """A row's key, and the pieces of the hash of its content; () without content."""
@@ -27,8 +27,6 @@ RANGES_AT_ONCE = 500
 """Ranges in one statement at most."""
 ENTRY_BYTES = 40
 """About the size of an index entry, for the limit of `max_mb_per_s`."""
-DELETED_AT = "_PGSNOW_DELETED_AT"
-"""Column of a target with `deletes: soft`: when the row was found to be deleted in the source, else NULL."""
 UNLIKE = -1
 """In place of sums where the two sides write keys differently (FLOAT): the target's digest equals none of the
 source's, so that keys themselves are compared."""
@@ -40,6 +38,7 @@ class Side(Protocol):
 
     statements: int
     """Statements sent so far, without SETs."""
+
     @property
     def ordered(self) -> bool:
         """`bounds` is cheap: an index has the key's order, or it is another's computer that sorts."""
@@ -201,8 +200,7 @@ class TargetSide:
         content = tuple(content)
         if row_hash is not None and not content and plan.key:
             content = target_sql.hash_pieces(target_sql.ROW_HASH)
-        own = [f"{quote(DELETED_AT)} IS NULL"] * any(c.name == DELETED_AT for c in plan.metadata_columns)
-        limits = (*own, *conditions)
+        limits = tuple(dict.fromkeys((*([UNMARKED] if plan.marks_deleted else ()), *conditions)))
         self._session, self._like = session, bool(content or key.pieces)
         self._rows = target_sql.TargetRows(plan.target, key, content, row_hash or "", limits)
         keys_hash = "" if plan.key else row_hash or ""

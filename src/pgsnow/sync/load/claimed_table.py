@@ -11,10 +11,10 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, Range
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, SELECTION, Checkpoint
+from pgsnow.model.comparison.sweep import DueSweep, SweepResult, SweepState
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
-from pgsnow.model.sweep import DueSweep, SweepResult, SweepState
 from pgsnow.model.table import KnownTarget
 
 if TYPE_CHECKING:

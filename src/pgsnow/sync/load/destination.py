@@ -14,6 +14,7 @@ from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.content_cell import ContentCell
 from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, older_rows, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
@@ -124,10 +125,16 @@ class Destination(Protocol):
         """Like `prune`, but only for the rows in which the column is above the value."""
 
     def side(
-        self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
+        self,
+        *,
+        without: Sequence[tuple[Any, ...]] = (),
+        only: Sequence[tuple[Any, ...]] | None = None,
+        cells: Sequence[ContentCell] = (),
+        octets: bool = False,
     ) -> Side:
-        """The keys of the target's rows that are not marked as deleted, for a comparison. without: values of keys to
-        leave out. only: leave out all others. Its methods raise TargetMissing."""
+        """The target's rows that are not marked as deleted, for a comparison. without: values of keys to leave out.
+        only: leave out all others. cells: the columns whose contents are compared (none: keys alone). octets: as in
+        snowflake/sql/compare_content.py. Its methods raise TargetMissing."""
 
     def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
         """Remove the rows of these keys, except those that a run with a later fence wrote: delete them, or mark them as
@@ -242,9 +249,17 @@ class SnowflakeDestination:
         return removed
 
     def side(
-        self, *, without: Sequence[tuple[Any, ...]] = (), only: Sequence[tuple[Any, ...]] | None = None
+        self,
+        *,
+        without: Sequence[tuple[Any, ...]] = (),
+        only: Sequence[tuple[Any, ...]] | None = None,
+        cells: Sequence[ContentCell] = (),
+        octets: bool = False,
     ) -> Side:
-        return RunTargetSide(self.session, self._load.plan, without=without, only=only, marks=self._has_marks)
+        return RunTargetSide(
+            self.session, self._load.plan, without=without, only=only, cells=cells, octets=octets,
+            marks=self._has_marks,
+        )  # fmt: skip
 
     def delete_marked(self) -> int:
         if not self._has_marks:

@@ -38,7 +38,6 @@ from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.runtime.recorder import Recorder
 
 RECREATED = "the target was gone"
-REPAIRED = "everything is read again, and rows that the source does not have are deleted"
 UNMARKED = (
     "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
     " the role): {why}"
@@ -150,7 +149,7 @@ class Target:
         self.columns, self._reads_all = None, True
         why = None
         if doubt:
-            self._recorder.events.append(f"{because}: {REPAIRED}")
+            self._recorder.events.append(f"{because}: {self._plan.repair}")
             now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
             why = f"{because} (noticed {now} UTC): it may differ from its source until everything has been read again"
         name = str(self._plan.target) if because == RECREATED and not doubt else None

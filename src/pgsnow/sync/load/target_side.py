@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 from pgsnow.model.key_range import Key, KeyRange, RangeDigest
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.content_cell import ContentCell
 from pgsnow.snowflake.query import constant
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql.compare_content import row_hash
 from pgsnow.snowflake.sql.soft_deletes import UNMARKED
 from pgsnow.snowflake.sql.statements import key_is_one_of
 from pgsnow.sync.compare.sides import Row, TargetSide
@@ -31,16 +33,19 @@ class RunTargetSide:
         *,
         without: Sequence[Values] = (),
         only: Sequence[Values] | None = None,
+        cells: Sequence[ContentCell] = (),
+        octets: bool = False,
         marks: bool = False,
     ) -> None:
-        """without: keys to leave out. only: leave out all others. marks: the target has a column for marks of deleted
-        rows, and marked rows are left out."""
+        """See Destination.side. marks: the target has a column for marks of deleted rows, and marked rows are left
+        out."""
         self._session = session
         self._plan = plan
         self._conditions = [UNMARKED] if marks else []
         self._conditions += [f"NOT ({among(plan, without)})"] if without else []
         if only is not None:
             self._conditions.append(among(plan, only) if only else "FALSE")
+        self._row_hash = row_hash(cells, octets=octets) if cells else None
         self.statements = 0
 
     def digests(self, ranges: Sequence[KeyRange]) -> list[RangeDigest]:
@@ -63,7 +68,7 @@ class RunTargetSide:
         return self._session.do(ask)
 
     def _side(self, session: Session) -> TargetSide:
-        return TargetSide(session, self._plan, conditions=self._conditions)
+        return TargetSide(session, self._plan, row_hash=self._row_hash, conditions=self._conditions)
 
 
 def among(plan: TablePlan, keys: Sequence[Values]) -> str:

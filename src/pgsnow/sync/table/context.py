@@ -17,10 +17,10 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import SELECTION, Checkpoint, Horizon, ReadMode
+from pgsnow.model.comparison.sweep import DeleteRule, DueSweep, FirstLevel
 from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.sweep import DeleteRule, DueSweep, FirstLevel
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
 from pgsnow.postgres.read.reader import Reader

@@ -75,9 +75,7 @@ def begin_repair(run: RunContext, why: str) -> RunContext:
     """The run that reads everything for this reason. The ledger and the report say so first: the doubt ends with the
     repair, or when a verify has passed. Raises LedgerOutdated."""
     run.table.check_fence(run.destination.newest_fence() + 1)
-    run.recorder.events.append(
-        f"{why}: everything is read again, and rows that the source does not have are deleted"
-    )
+    run.recorder.events.append(f"{why}: {run.plan.repair}")
     _doubt(run, why)
     return replace(run, because=why)
 

@@ -10,10 +10,10 @@ import psycopg
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
+from pgsnow.model.comparison.sweep import DueSweep, SweepState
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.sweep import DueSweep, SweepState
 from pgsnow.model.table import CatalogMark
 from pgsnow.postgres.catalog.describe import catalog_marks
 from pgsnow.postgres.incremental.audit import audit_if_due
@@ -43,13 +43,15 @@ class Inspection:
     """The search for deleted rows that is due; None: none is, or it has to wait."""
     restarted: bool = False
     """The source's server was started since the checkpoint: the ledger in it may have been restored with it."""
+    compares: bool = False
+    """Ranges of the table's continuous comparison (`verify_every`) are due."""
 
     @property
     def has_changes(self) -> bool:
         """True if there are rows to load, a changed definition, or leftovers of an earlier run to clean up, if the
-        target must show that the ledger was not restored to an older state, or if deleted rows must be searched for.
-        While batches are staged, that is done when they are loaded."""
-        sweeps = self.sweep is not None and not self.claim.staged
+        target must show that the ledger was not restored to an older state, if deleted rows must be searched for, or
+        if ranges must be compared. While batches are staged, that is done when they are loaded."""
+        sweeps = (self.sweep is not None or self.compares) and not self.claim.staged
         return (
             self.restarted
             or self.probe.busy
@@ -128,8 +130,24 @@ class Inspector:
                 recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
         restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
         claim, state, sweep = look_for_sweep(claim, prepared.plan, mark, horizon, confirmed=self.confirmed)
+        compares = False
+        if config.verify_every and checkpoint is not None:
+            from pgsnow.model.comparison.continuous import is_due  # for tables with verify_every
+
+            now = claim.granted_at
+            compares = is_due(prepared.plan, claim.verification, claim.sweep, now, awake=False)
         return Inspection(
-            claim, prepared, prepared.plan, recorder, checkpoint, found, drift, state, sweep, restarted
+            claim,
+            prepared,
+            prepared.plan,
+            recorder,
+            checkpoint,
+            found,
+            drift,
+            state,
+            sweep,
+            restarted,
+            compares,
         )
 
     def inspect_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:

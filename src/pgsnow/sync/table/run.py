@@ -29,6 +29,7 @@ def sync_table(run: RunContext) -> TableOutcome:
         at_once = stage_or_load(run)
         if at_once is None:
             steps.find_deleted(run)
+            steps.compare_next_ranges(run)
             return TableOutcome()
         run = at_once
     run = steps.follow_source(run)
@@ -44,4 +45,5 @@ def sync_table(run: RunContext) -> TableOutcome:
         run = steps.from_the_beginning(run)
     run.destination.batches.cleanup(shadows=True)
     steps.find_deleted(run)
+    steps.compare_next_ranges(run)
     return TableOutcome(backfilled=done is not None)

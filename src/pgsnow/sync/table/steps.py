@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
+from pgsnow.model.comparison.sweep import SweepResult
 from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
-from pgsnow.model.sweep import SweepResult
 from pgsnow.postgres.incremental.probe import idle_checkpoint
 from pgsnow.postgres.read.reader import Reader, open_reader
 from pgsnow.sync.load.destination import PreparedTarget
@@ -81,7 +81,7 @@ def reader_of(run: RunContext, *, stages: bool = False) -> Reader:
         full=run.options.refresh and run.backfill is None, because=run.because,
         whole_leaves=() if run.backfill else run.drift.whole_leaves,
     )  # fmt: skip
-    if run.sweep is not None:
+    if run.table.sweep is not None:
         from pgsnow.sync.table.deletes.first_level import count_at_end  # rare
 
         count_at_end(run, reader, stages=stages)
@@ -134,10 +134,18 @@ def load_changes(run: RunContext) -> bool:
 
 def find_deleted(run: RunContext) -> None:
     """Find the rows that were deleted in the source, if that is due, and remove them from the target."""
-    if run.sweep is not None or run.counted:
+    if run.table.sweep is not None or run.counted:
         from pgsnow.sync.table.deletes.sweep import sweep  # rare
 
         sweep(run)
+
+
+def compare_next_ranges(run: RunContext) -> None:
+    """Compare the ranges of a continuous comparison that are due."""
+    if run.plan.config.verify_every:
+        from pgsnow.sync.table.comparison.rounds import continue_round  # rare
+
+        continue_round(run)
 
 
 def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:

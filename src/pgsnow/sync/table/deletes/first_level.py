@@ -9,9 +9,9 @@ from typing import Any
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from pgsnow.model.checkpoint import ReadMode
+from pgsnow.model.comparison.sweep import FirstLevel
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.sweep import FirstLevel
 from pgsnow.postgres import sql
 from pgsnow.postgres.incremental.strategy import mode_of
 from pgsnow.postgres.incremental.window import EPOCH, HALF

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from pgsnow.model.comparison.sweep import FirstLevel
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.key_range import DifferenceKind, Key, KeyRange, RangeDigest
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.sweep import FirstLevel
 from pgsnow.postgres.read.snapshot import Snapshot
 from pgsnow.sync.compare.compare import compare
 from pgsnow.sync.compare.sides import Row, Side, SourceSide

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 
+from pgsnow.model.comparison.sweep import SweepResult
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.errors import DeletesUnconfirmed
 from pgsnow.model.sentences import counted
-from pgsnow.model.sweep import SweepResult
 from pgsnow.snowflake.load.deletes import staged_key
 from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.spool import Spool
