@@ -161,7 +161,11 @@ def hard_delete(lab: Lab) -> Outcome:
         lab.conn.execute("delete from gone where id between 30 and 32")
         time.sleep(COUNTED_AFTER)
         report = ok(engine.tick())
-        ghosts, others, code = lab.count("gone", "ID between 30 and 32"), lab.count("gone"), lab.verify("gone")
+        ghosts, others, code = (
+            lab.count("gone", "ID between 30 and 32"),
+            lab.count("gone"),
+            lab.verify("gone"),
+        )
     told = f"the next tick, {COUNTED_AFTER} s later: {'; '.join(report.tables[0].events)}; `verify` exits with {code}"
     return f"{ghosts} of 3 stay; {told}", ghosts == 0 and others == 4_997 and code == 0
 

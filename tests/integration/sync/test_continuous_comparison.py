@@ -134,6 +134,7 @@ def test_rows_that_change_after_the_read_are_no_difference(
     """The comparison's snapshot is later than the read's, and sees them."""
     tick(users)
     pass_time(users, 10)
+
     def later(run: Any) -> Any:
         users.sql("update users set name = 'moved', updated_at = clock_timestamp() where id in (7, 150)")
         users.sql("insert into users (id, name) values (500, 'new') on conflict do nothing")

@@ -10,7 +10,6 @@ import psycopg
 
 from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.checkpoint import Horizon
-from pgsnow.model.comparison.continuous import obstacle
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
@@ -24,6 +23,7 @@ from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.deletes import doubts, rule_of
 from pgsnow.operations.preconditions import ReadyTable, ready_to_read
 from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.sync.compare.continuous import obstacle
 from pgsnow.sync.runtime.planner import Planner
 
 UNKNOWN = Remembered()
@@ -51,7 +51,9 @@ def check_table(
     results.extend(warning(table.name, each.warning, each.fix) for each in doubts(ready.plan, rule))
     if table.verify_every and (why := obstacle(ready.plan)) is not None:
         text = f"verify_every does not compare this table: {why}"
-        results.append(warning(table.name, text, "Run `pgsnow verify` from time to time, and remove `verify_every`."))
+        results.append(
+            warning(table.name, text, "Run `pgsnow verify` from time to time, and remove `verify_every`.")
+        )
     return results, ready
 
 

@@ -17,8 +17,9 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.sentences import counted
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.verify.canonical import plain
-from pgsnow.operations.verify.differences import RowDifference, differences_of
+from pgsnow.operations.verify.differences import differences_of
 from pgsnow.operations.verify.open_table import OpenTable, open_table
+from pgsnow.operations.verify.row_difference import RowDifference
 from pgsnow.postgres.read.snapshot import open_snapshot
 from pgsnow.sync.compare.ranges import first_ranges
 from pgsnow.sync.compare.sides import SourceSide

@@ -14,6 +14,7 @@ from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.open_table import OpenTable, Row
+from pgsnow.operations.verify.row_difference import RowDifference
 from pgsnow.operations.verify.streamed import plain_form
 from pgsnow.postgres import sql
 from pgsnow.postgres.errors import translating
@@ -23,8 +24,6 @@ from pgsnow.postgres.read.reader import open_reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from pgsnow.operations.verify.differences import RowDifference
 
 _XMAX = SQL("txid_snapshot_xmax(txid_current_snapshot())")
 _WITHOUT_XMIN = frozenset({"v", "m", "f"})

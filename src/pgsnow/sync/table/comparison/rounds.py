@@ -26,12 +26,12 @@ from pgsnow.model.comparison.certificate import (
     Verification,
     seconds,
 )
-from pgsnow.model.comparison.continuous import is_due
 from pgsnow.model.errors import DeletesUnconfirmed
 from pgsnow.model.key_range import DifferenceKind, KeyDifference, KeyRange
 from pgsnow.model.sentences import counted
 from pgsnow.postgres.read.snapshot import Snapshot
 from pgsnow.sync.compare.compare import compare
+from pgsnow.sync.compare.continuous import is_due
 from pgsnow.sync.compare.ranges import between, first_ranges
 from pgsnow.sync.compare.sides import Side, SourceSide
 from pgsnow.sync.pipeline.confidential import REDACTED
