@@ -12,9 +12,13 @@ import sys
 from pathlib import Path
 
 from pgsnow.config.load import load_config, load_settings
+from pgsnow.model.report import Status
 from pgsnow.sync.engine import Engine
 from pgsnow.testing.faults import KillAt
 from tests.small_parts import make_parts_small
+
+LOCKED = 3
+"""Exit code if another process, which may be a killed one, has the table."""
 
 
 def main(config: str, phase: str | None = None, nth: str = "1") -> int:
@@ -22,7 +26,10 @@ def main(config: str, phase: str | None = None, nth: str = "1") -> int:
         make_parts_small()
     observer = {"observer": KillAt(phase, int(nth))} if phase else {}
     with Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
-        return 1 if engine.tick(resync="PGSNOW_RESYNC" in os.environ).failures else 0
+        report = engine.tick(resync="PGSNOW_RESYNC" in os.environ)
+    if any(table.status is Status.LOCKED for table in report.tables):
+        return LOCKED
+    return 1 if report.failures else 0
 
 
 if __name__ == "__main__":
