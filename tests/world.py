@@ -107,11 +107,12 @@ class World:
     def _kept_engine(self) -> Engine:
         kept, config = self._kept, self.config
         if kept is None or kept.stopping or (kept.config, kept.settings) != (config, self.settings):
-            self._close_kept()
+            self.close_engine()
             kept = self._kept = self.new_engine()
         return kept
 
-    def _close_kept(self) -> None:
+    def close_engine(self) -> None:
+        """Close the kept engine with its connections, as a process that ends."""
         if self._kept is not None:
             self._kept.close()
             self._kept = None
@@ -145,10 +146,14 @@ class World:
             return verify(engine)
 
     def differences(
-        self, *, expected: Mapping[str, str] = NOTHING, cells: Mapping[str, str] = NOTHING
+        self,
+        *tables: str,
+        expected: Mapping[str, str] = NOTHING,
+        cells: Mapping[str, str] = NOTHING,
     ) -> dict[str, list[Difference]]:
         """Where source and target differ, by table, told by the oracle, which shares no code with pgsnow.
 
+        tables: the sources to compare, all by default.
         expected: a source → a SELECT of the rows that its target should hold, where they are not the source's own.
         cells: a column → the SQL expression of what the target should hold in it.
         """
@@ -161,7 +166,7 @@ class World:
                     Comparison(entry, expected.get(entry["source"]), cells, schema),
                 )
                 for entry in self.tables
-                if entry.get("enabled", True)
+                if entry.get("enabled", True) and entry["source"] in (tables or (entry["source"],))
             }
 
     def assert_equal(
@@ -195,7 +200,7 @@ class World:
             return found
 
     def close(self) -> None:
-        self._close_kept()
+        self.close_engine()
         self.source.close()
         if self._session is not None:
             self._session.close()
