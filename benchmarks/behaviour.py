@@ -40,6 +40,8 @@ insert into {table} (id, v) values (1, {value}), (2, {plain})
 COPIED_STAMP = """
 insert into later select 9000 + g, 'tie', (select max(updated_at) from later) from generate_series(1, 5) g
 """
+COUNTED_AFTER = 11
+"""Seconds after which the deletes of an idle session are in Postgres's statistics."""
 Outcome = tuple[str, bool]
 
 
@@ -151,16 +153,21 @@ def late_commit(lab: Lab) -> Outcome:
 
 
 def hard_delete(lab: Lab) -> Outcome:
+    """Three rows are deleted. Ticks come as long after it as Postgres may take to count them; the usual interval is two
+    minutes."""
     lab.make(ROWS, "gone")
     with lab.engine("gone") as engine:
         ok(engine.tick())
         lab.conn.execute("delete from gone where id between 30 and 32")
-        ok(engine.tick())
-        ghosts, code = lab.count("gone", "ID between 30 and 32"), lab.verify("gone")
-        ok(engine.tick(full_refresh=True))
-        left = lab.count("gone", "ID between 30 and 32")
-    told = f"`verify` exits with {code}; after `run --full-refresh` {left} are left"
-    return f"{ghosts} of 3 stay as ghosts; {told}", ghosts == 0
+        time.sleep(COUNTED_AFTER)
+        report = ok(engine.tick())
+        ghosts, others, code = (
+            lab.count("gone", "ID between 30 and 32"),
+            lab.count("gone"),
+            lab.verify("gone"),
+        )
+    told = f"the next tick, {COUNTED_AFTER} s later: {'; '.join(report.tables[0].events)}; `verify` exits with {code}"
+    return f"{ghosts} of 3 stay; {told}", ghosts == 0 and others == 4_997 and code == 0
 
 
 def added_column(lab: Lab) -> Outcome:
@@ -233,7 +240,7 @@ def main() -> int:
             figures.add("behaviour", case=name, shown=shown.replace("|", "/"), right=right)
             wrong += not right
         lab.conn.close()
-    return 0 if wrong <= 1 else 1  # hard deletes wait for a refresh
+    return 0 if wrong == 0 else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.figures import read
 from benchmarks.machine import machine, versions
+from benchmarks.peers.behaviour import ANSWERS, TOOLS
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: {} -->", "<!-- end of {} -->"
@@ -207,11 +208,19 @@ def statements(figures: list[Line]) -> str:
 
 
 def behaviour(figures: list[Line]) -> str:
+    lines = of(figures, "behaviour")
     rows = [
-        [line["case"], line["shown"], "yes" if line["right"] else "**no**"]
-        for line in of(figures, "behaviour")
+        [
+            line["case"],
+            line["shown"],
+            "yes" if line["right"] else "**no**",
+            *ANSWERS.get(line["case"], ["–"] * len(TOOLS)),
+        ]
+        for line in lines
     ]
-    return table(["case", "with pgsnow, default settings", "right"], rows) if rows else ""
+    right = f"{sum(line['right'] for line in lines)} of {len(lines)} are right."
+    head = ["case", "with pgsnow, default settings", "right", *TOOLS]
+    return "\n".join([right, "", table(head, rows)]) if rows else ""
 
 
 def reading(figures: list[Line]) -> str:

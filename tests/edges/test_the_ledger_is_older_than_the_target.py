@@ -47,13 +47,14 @@ def lose_ledger(world: World) -> None:
     Ledger(world.settings.ledger, "public").migrate()
 
 
-def assert_told_and_repaired(world: MemoryWorld, report: TableReport) -> None:
-    """The run failed and says why; the next one repairs the target, rows that only the target has included."""
+def assert_told_and_repaired(world: MemoryWorld, report: TableReport, **options: bool) -> None:
+    """The run failed and says why; the next one repairs the target, rows that only the target has included. options:
+    of the next one."""
     assert (report.error_type, report.status) == ("LedgerOutdated", "error"), report
     assert "later run than the ledger knows" in (report.error or "")
     [(status, why)] = world.sql("select last_status, unverified from sync_watermarks")
     assert (status, "later run than the ledger knows" in why) == ("error", True)
-    repaired = tick(world, load=True)
+    repaired = tick(world, load=True, **options)
     assert repaired.error is None
     assert "later run than the ledger knows" in (repaired.full_read or ""), repaired
     world.assert_equal()
@@ -105,13 +106,14 @@ def test_a_replay_with_an_older_ledger(memory_world: MemoryWorld) -> None:
 
 
 def test_a_full_refresh_of_an_empty_source_deletes_later_rows_too(memory_world: MemoryWorld) -> None:
-    """There is no row that the target could refuse: only what must be deleted shows that it is later."""
+    """There is no row that the target could refuse: only what must be deleted shows that it is later. The next run
+    would empty the target, which a person must confirm."""
     world = memory_world
     fill(world)
     tick(world)
     later_rows(world)
     world.sql("truncate users")
-    assert_told_and_repaired(world, tick(world, full_refresh=True))
+    assert_told_and_repaired(world, tick(world, full_refresh=True), confirm_deletes=True)
 
 
 def test_a_content_that_is_replaced_as_a_whole(memory_world: MemoryWorld) -> None:

@@ -2,13 +2,14 @@
 
 Settings come from the environment. The point is one of the engine's phases, reached for the nth time; the process kills
 itself there with SIGKILL, so nothing is flushed, closed or said. PGSNOW_SMALL_PARTS: 50 rows are a part file.
-PGSNOW_RESYNC: it is a resync.
+PGSNOW_SMALL_RANGES: keys are compared in small ranges. PGSNOW_RESYNC: it is a resync.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from pgsnow.config.load import load_config, load_settings
@@ -16,6 +17,7 @@ from pgsnow.model.report import Status
 from pgsnow.sync.engine import Engine
 from pgsnow.testing.faults import KillAt
 from tests.small_parts import make_parts_small
+from tests.small_ranges import small_ranges
 
 LOCKED = 3
 """Exit code if another process, which may be a killed one, has the table."""
@@ -24,8 +26,9 @@ LOCKED = 3
 def main(config: str, phase: str | None = None, nth: str = "1") -> int:
     if "PGSNOW_SMALL_PARTS" in os.environ:
         make_parts_small()
+    sizes = small_ranges() if "PGSNOW_SMALL_RANGES" in os.environ else nullcontext()
     observer = {"observer": KillAt(phase, int(nth))} if phase else {}
-    with Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
+    with sizes, Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
         report = engine.tick(resync="PGSNOW_RESYNC" in os.environ)
     if any(table.status is Status.LOCKED for table in report.tables):
         return LOCKED

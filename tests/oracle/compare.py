@@ -17,6 +17,7 @@ from tests.oracle import postgres, snowflake
 from tests.oracle.values import source_cell, target_cell
 
 Row = tuple[Any, ...]
+MARK = "_PGSNOW_DELETED_AT"
 PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
@@ -140,8 +141,12 @@ def _source_rows(
 
 
 def _target_rows(held: snowflake.TargetRows, pairs: Sequence[str]) -> Iterator[Row]:
+    """Rows without a mark: those with one were deleted in the source."""
     places = [(held.at(name), held.types[name]) for name in pairs]
+    mark = held.at(MARK) if MARK in held.types else None
     for row in held.rows:
+        if mark is not None and row[mark] is not None:
+            continue
         yield tuple(target_cell(row[at], kind) for at, kind in places)
 
 

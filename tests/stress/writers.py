@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import psycopg
 
@@ -47,6 +48,12 @@ class Writer:
     finds one reads everything again, so many of them would hide one that no audit finds)."""
     pending: list[tuple[str, float]] = field(default_factory=list)
 
+    expected: ClassVar[tuple[type[Exception], ...]] = (
+        psycopg.errors.LockNotAvailable,
+        psycopg.errors.DeadlockDetected,
+    )
+    """Errors that a transaction of an application may end with."""
+
     def run(self) -> None:
         self.random = random.Random(self.seed)
         self.first = self.last = self.seed * 10_000_000
@@ -59,7 +66,7 @@ class Writer:
             self.conn.execute(self.settings.encode())
             self.conn.commit()
         while time.time() < self.until:
-            with contextlib.suppress(psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            with contextlib.suppress(*self.expected):
                 self.transaction()
             self.conn.rollback()
             self.settle(time.time())
@@ -80,11 +87,11 @@ class Writer:
         self.end()
 
     def maybe_in_savepoint(self) -> None:
-        inside = self.random.random() < 0.5
-        if inside:
+        self.inside = self.random.random() < 0.5
+        if self.inside:
             self.conn.execute("savepoint p")
         self.write()
-        if inside:
+        if self.inside:
             self.conn.execute("rollback to p" if self.random.random() < 0.2 else "release p")
 
     def write(self) -> None:
@@ -134,8 +141,11 @@ class Writer:
             self.pending.remove((gid, due))
 
 
-def _run_all(dsn: str, seeds: list[int], until: float, pooled: bool, own_clock: bool) -> None:
-    writers = [Writer(dsn, seed, until, pooled, own_clock) for seed in seeds]
+def _run_all(
+    dsn: str, seeds: list[int], seconds: float, pooled: bool, own_clock: bool, kind: type[Writer]
+) -> None:
+    until = time.time() + seconds
+    writers = [kind(dsn, seed, until, pooled, own_clock) for seed in seeds]
     threads = [threading.Thread(target=writer.run) for writer in writers]
     for thread in threads:
         thread.start()
@@ -144,14 +154,20 @@ def _run_all(dsn: str, seeds: list[int], until: float, pooled: bool, own_clock: 
 
 
 def start_writers(
-    dsn: str, count: int, seed: int, seconds: float, *, pooled: bool = False, own_clock: bool = False
+    dsn: str,
+    count: int,
+    seed: int,
+    seconds: float,
+    *,
+    pooled: bool = False,
+    own_clock: bool = False,
+    kind: type[Writer] = Writer,
 ) -> list[multiprocessing.process.BaseProcess]:
     """`count` sessions, spread over a few processes so that they really run at once."""
     context = multiprocessing.get_context("spawn")
-    until = time.time() + seconds
     seeds = [seed * 1000 + at + 1 for at in range(count)]
     processes = [
-        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], until, pooled, own_clock))
+        context.Process(target=_run_all, args=(dsn, seeds[at::PROCESSES], seconds, pooled, own_clock, kind))
         for at in range(PROCESSES)
     ]
     for process in processes:

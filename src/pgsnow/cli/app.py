@@ -9,11 +9,13 @@ from importlib import import_module
 import typer
 
 COMMANDS = (
-    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "demo", "schema",
-    "version",
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
+    "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
+FOLDERS = {"verify": "compare", "repair": "compare"}
+"""The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 
 
 def app_of(argv: Sequence[str]) -> typer.Typer:
@@ -42,7 +44,7 @@ def app_with(names: Sequence[str]) -> typer.Typer:
     )
     app.callback()(_options)
     for name in names:
-        module = import_module(f"pgsnow.cli.commands.{name}")
+        module = import_module(".".join(filter(None, ["pgsnow.cli.commands", FOLDERS.get(name), name])))
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:

@@ -30,6 +30,8 @@ class Remembered:
     unreadable: PgsnowError | None = None
     target: KnownTarget | None = None
     """The target as it was after its last load; None: not known."""
+    created_target: str | None = None
+    """Name of the target, if pgsnow has created it."""
 
 
 def _checkpoint(stored: Any) -> Checkpoint | None:
@@ -51,7 +53,7 @@ def _remembered(row: dict[str, Any], schema: str) -> Remembered:
             known = KnownTarget(
                 row["target_created_on"], row["target_rows"], dict(row["loaded_columns"] or {})
             )
-        return Remembered(found, definition, target=known)
+        return Remembered(found, definition, target=known, created_target=row["created_target"])
     except UNREADABLE as error:
         return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 
@@ -96,14 +98,23 @@ class Checkpoints:
         moved = {row["source_table"] for row in self.queries.execute("advance", moves=rows)}
         return [claim.table for claim, _ in moves if claim.table not in moved]
 
-    def forget(self, claim: Claim, created_on: str | None = None, doubt: str | None = None) -> None:
+    def forget(
+        self,
+        claim: Claim,
+        created_on: str | None = None,
+        doubt: str | None = None,
+        created_target: str | None = None,
+    ) -> None:
         """Delete the checkpoint and the backfill under way: the next read is a full one, from its
         beginning. Staged batches become open batches.
 
         created_on: of the target, if it is another one than before or not as it was: what is cached of it is deleted,
-        too. doubt: as in `doubt`; None: a doubt stays.
+        too. doubt: as in `doubt`; None: a doubt stays. created_target: its name, if pgsnow has just created it; None:
+        what is recorded stays.
         """
-        self.queries.fenced("forget", claim, created_on=created_on, doubt=doubt)
+        self.queries.fenced(
+            "forget", claim, created_on=created_on, doubt=doubt, created_target=created_target
+        )
 
     def open_batch(self, claim: Claim, batch: str) -> None:
         """Record the batch once, before anything of it exists in Snowflake, so that a crash leaves no
@@ -216,4 +227,5 @@ def _move(claim: Claim, checkpoint: Checkpoint, source: SourceDefinition | None)
         "watermark_time": as_time(checkpoint.last_watermark),
         "applied_until": applied_until(checkpoint),
         "source": None if source is None else source.to_json(),
+        "pending": claim.pending,
     }

@@ -56,6 +56,8 @@ class Claim:
     """When this claim was granted, by the same clock."""
     unverified: str | None = None
     """Why the target may hold rows that the source has lost, until a verify has passed."""
+    verification: Any = None
+    """JSON of model.comparison.certificate.Verification."""
     checkpoint_fence: int | None = None
     """The fence of the run that stored `checkpoint`; None: not known."""
     ledger: str = ""
@@ -68,6 +70,13 @@ class Claim:
     """Failed runs in a row whose error was not likely to pass by itself."""
     failed_entry: str | None = None
     """Hash of the table's configuration with which the last of them failed."""
+    sweep: Mapping[str, Any] | None = None
+    """The fields of the SweepState; None: no sweep was recorded yet."""
+    pending: Mapping[str, Any] | None = None
+    """Since when a sweep is due, and why, if this run has noticed it: fields of the SweepState, stored with the
+    checkpoint."""
+    created_target: str | None = None
+    """Name of the target, if pgsnow has created it."""
     reset_to: str | None = None
     """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
     unreadable: PgsnowError | None = None

@@ -126,6 +126,7 @@ _RESETS = {
     "checkpoint": ("checkpoint = NULL", "everything is read again"),
     "open_batches": ("open_batches = '{}'", "what those batches left in Snowflake stays there"),
     "places": ("places = NULL", "everything is read again"),
+    "sweep": ("sweep = NULL", "deleted rows are searched for"),
     "staged": ("staged = NULL, loaded_checkpoint = NULL, checkpoint = NULL", "everything is read again"),
     "source_schema": ("source_schema = NULL", "the source's definition is stored again"),
     "target_columns": ("target_columns = NULL", "the target is looked up again"),

@@ -228,6 +228,8 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         definition = None if stored is None else SourceDefinition.from_json(stored)
         column = "places"
         places = tuple(dict(place) for place in row["places"])
+        column = "sweep"
+        dict(row["sweep"] or {})
         column = "target_columns"
         if not all(isinstance(kind, str) for kind in dict(row["target_columns"] or {}).values()):
             raise TypeError("not a type's name")
@@ -244,7 +246,10 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         staged=staged,
         staged_at=staged_at,
         unverified=row["unverified"],
+        verification=row["verification"],
         checkpoint_fence=checkpoint_fence,
+        sweep=row["sweep"],
+        created_target=row["created_target"],
         reset_to=reset_to,
         ledger=row["ledger"] or "",
         places=places,

@@ -6,6 +6,8 @@ from functools import partial
 
 from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
+from pgsnow.ledger.comparison.certificates import Certificates
+from pgsnow.ledger.comparison.sweeps import Sweeps
 from pgsnow.ledger.deferred_loads import DeferredLoads
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.migrate import migrate, missing_of_complete, recreate_missing
@@ -41,7 +43,9 @@ class Ledger:
         self.leases = Leases(queries, lease_seconds)
         self.checkpoints = Checkpoints(queries)
         self.backfills = Backfills(queries, self.leases.chunks)
+        self.sweeps = Sweeps(queries)
         self.deferred_loads = DeferredLoads(queries)
+        self.certificates = Certificates(queries)
         self.rejected_rows = RejectedRowStore(queries)
         self.run_log = RunLog(queries)
 

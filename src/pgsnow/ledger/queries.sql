@@ -51,20 +51,28 @@ with me as (
         lease_since = clock_timestamp(),
         lease_expires = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
         lease_session = case when tried.has_lock and %(has_own_session)s then tried.session end,
+        sweep = case
+            -- The last run has not released the table, or not cleaned up: a statement of it may commit late (see
+            -- sweep_due_again).
+            when w.lease_run_id is not null or cardinality(w.open_batches) > 0 then coalesce(w.sweep, jsonb_build_object()) || jsonb_build_object(
+                'unsure_since', extract(epoch from clock_timestamp())::float8,
+                'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
+            else w.sweep
+        end,
         next_attempt_at = null
     from tried
     where w.source_table = tried.source_table
         and tried.refusal is null
         and (tried.free or (tried.foreign_session and tried.has_lock))
-    returning w.source_table, w.fence
+    returning w.source_table, w.fence, w.sweep
 )
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.target_created_on, tried.target_rows,
     coalesce(tried.loaded_columns, tried.target_columns) as loaded_columns, tried.source_schema, tried.staged, tried.unverified,
-    tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
+    granted.sweep, tried.created_target, tried.lasting_failures, tried.failed_entry, tried.next_attempt_at, tried.last_error,
     tried.last_watermark::text as last_watermark, tried.watermark_text, coalesce(tried.loaded_checkpoint, tried.checkpoint) ->> 'last_watermark' as written_watermark,
     extract(epoch from clock_timestamp())::float8 as granted_at,
-    coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
+    tried.verification, coalesce(tried.places, '[]') as places, (select min(id) from {schema}.pgsnow_ledger) as ledger,
     extract(epoch from clock_timestamp() - tried.last_success)::float8 as idle_seconds,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
@@ -230,15 +238,38 @@ update {schema}.sync_watermarks set unverified = null
 where source_table = %(table)s and unverified = %(why)s
 returning source_table;
 
+-- name: verification
+-- What comparisons have shown of one table.
+select verification from {schema}.sync_watermarks where source_table = %(table)s;
+
+-- name: verification_bounds
+-- First keys of the ranges of the round under way.
+select verification_bounds from {schema}.sync_watermarks where source_table = %(table)s;
+
+-- name: record_certificate
+-- Stores the result of a comparison by a command; the round under way stays.
+update {schema}.sync_watermarks
+set verification = case when jsonb_typeof(verification) = 'object' then verification else jsonb_build_object() end || %(stored)s
+where source_table = %(table)s
+returning source_table;
+
+-- name: save_verification
+-- Stores what a run has compared, and the ranges of a round that begins.
+update {schema}.sync_watermarks
+set verification = %(stored)s, verification_bounds = coalesce(%(bounds)s, verification_bounds)
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
 -- name: advance
 -- Moves checkpoints, and stores the source's definition where one is given; returns the tables that moved.
 -- With the same server and mode, x never decreases; a cursor has its own order, which the reader keeps.
 -- It ends the backfill under way; the batches that its chunks left in Snowflake become open batches of the table.
 -- While batches are staged, only the checkpoint of what was read moves; a watermark that was set by hand is as it was.
+-- pending: since when a sweep is due. A chunk that was loaded more than once may be loaded late (see sweep_due_again).
 with moves as (
     select * from jsonb_to_recordset(%(moves)s) as m(
         name text, fence bigint, checkpoint jsonb, watermark text, watermark_time text, applied_until text,
-        source jsonb, loaded boolean, target_rows bigint
+        source jsonb, loaded boolean, target_rows bigint, pending jsonb
     )
 ), mine as (
     select w.source_table
@@ -259,6 +290,14 @@ set checkpoint = moves.checkpoint,
     read_until = moves.applied_until::timestamptz,
     source_schema = coalesce(moves.source, w.source_schema),
     target_rows = case when moves.loaded then moves.target_rows else w.target_rows end,
+    sweep = case
+        when exists (select from {schema}.sync_chunks c where c.backfill = w.backfill and c.attempts > 1) then
+            coalesce(w.sweep, jsonb_build_object()) || coalesce(moves.pending, jsonb_build_object()) || jsonb_build_object(
+                'unsure_since', extract(epoch from clock_timestamp())::float8,
+                'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
+        when moves.pending is not null then coalesce(w.sweep, jsonb_build_object()) || moves.pending
+        else w.sweep
+    end,
     open_batches = w.open_batches || array(
         select b.batch from {schema}.sync_chunks c, unnest(c.open_batches) as b(batch) where c.backfill = w.backfill
     ),
@@ -278,10 +317,12 @@ returning w.source_table;
 
 -- name: forget
 -- Makes the next read a full one, from its beginning. A claim of a chunk of the backfill under way suffices.
+-- created_target: its name, if pgsnow has just created it.
 -- Staged batches become open batches. With created_on, the target is another one than before, or not as it was.
 update {schema}.sync_watermarks w
 set unverified = coalesce(%(doubt)s, unverified), target_rows = null,
     target_created_on = coalesce(%(created_on)s, target_created_on),
+    created_target = coalesce(%(created_target)s, created_target),
     target_columns = case when %(created_on)s::text is null then target_columns end,
     loaded_columns = case when %(created_on)s::text is null then loaded_columns end,
     checkpoint = null, read_mode = null, watermark_text = null, last_watermark = null, applied_until = null,
@@ -353,6 +394,28 @@ set checkpoint = case when staged is null or checkpoint is null then checkpoint 
     open_batches = open_batches || array(select b ->> 'batch' from jsonb_array_elements(staged) as b)
 where source_table = %(table)s and fence = %(fence)s
 returning checkpoint;
+
+-- name: sweep_done
+-- Stores what the next sweep is compared with, and the number of the target's rows. What a later claim has recorded of
+-- statements that may commit late is not lost: such a claim has another fence.
+update {schema}.sync_watermarks set sweep = %(sweep)s, target_rows = %(rows)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: target_created
+-- Records the name of a target that pgsnow has created.
+update {schema}.sync_watermarks set created_target = %(target)s
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
+-- name: sweep_due_again
+-- A statement may commit late, for an hour at most, as no session lets one run for longer: keys are compared now, and
+-- once more afterwards.
+update {schema}.sync_watermarks set sweep = coalesce(sweep, jsonb_build_object()) || jsonb_build_object(
+    'unsure_since', extract(epoch from clock_timestamp())::float8,
+    'unsure_until', extract(epoch from clock_timestamp())::float8 + 3600)
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
 
 -- name: backfill
 -- The backfill of a table that is under way.
@@ -572,18 +635,19 @@ with runs as (
         retry_seconds double precision, lasting_failures integer, failed_entry text,
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
         seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
-        rows_inserted bigint, rows_updated bigint, bytes_staged bigint, load_units integer, query_ids text[],
+        rows_inserted bigint, rows_updated bigint, rows_deleted bigint, ranges_compared integer, sweep_seconds float8,
+        bytes_staged bigint, load_units integer, query_ids text[],
         status text, full_read text, events text[], error text, error_type text, advice text, last_watermark text,
         fence bigint
     )
 ), logged as (
     insert into {schema}.sync_logs (
         run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-        rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+        rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     )
     select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-        rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+        rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     from runs
     on conflict (run_id, source_table) do nothing
@@ -780,9 +844,19 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     case when w.checkpoint ->> 'audited_at' ~ '^\d\d\d\d\d?\d?-\d\d-\d\d([ T]\d\d:\d\d.*)?$' then
         extract(epoch from clock_timestamp() - (w.checkpoint ->> 'audited_at')::timestamptz)::float8
     end as audit_seconds,
-    w.unverified, w.consecutive_failures,
+    sweep.swept_at, sweep.pending_since as deletes_pending_since,
+    case when sweep.pending_since is not null then w.sweep ->> 'pending_why' end as deletes_pending_why,
+    w.unverified, w.verification, w.consecutive_failures,
     case when w.next_attempt_at > clock_timestamp() then w.next_attempt_at end as next_attempt
 from {schema}.sync_watermarks w
+cross join lateral (
+    select to_timestamp(max(value) filter (where key = 'swept_at')) as swept_at,
+        to_timestamp(max(value) filter (where key = 'pending_since')) as pending_since
+    from (
+        select key, case when value ~ '^\d+(\.\d*)?$' and length(split_part(value, '.', 1)) < 12 then value::float8 end as value
+        from jsonb_each_text(case when jsonb_typeof(w.sweep) = 'object' then w.sweep end)
+    ) moments
+) sweep
 cross join lateral (
     select coalesce(w.applied_until, w.last_success) as since,
         coalesce(w.read_until, w.applied_until, w.last_success) as read
@@ -806,17 +880,17 @@ left join lateral (
 order by w.source_table;
 
 -- name: remembered
--- The checkpoint, the stored definition and the target of each table. The latter two as JSON of the row: an older ledger
--- has no such columns.
+-- The checkpoint, the stored definition and the target of each table. All but the first as JSON of the row: an older
+-- ledger has no such columns.
 select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema,
     to_jsonb(w) ->> 'target_created_on' as target_created_on, (to_jsonb(w) ->> 'target_rows')::bigint as target_rows,
-    nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns
+    nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns, to_jsonb(w) ->> 'created_target' as created_target
 from {schema}.sync_watermarks w;
 
 -- name: logs
 -- The newest runs.
 select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
-    rows_dropped, rows_inserted, rows_updated, bytes_staged, load_units, query_ids, status, full_read, events,
+    rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
     error, error_type, advice, last_watermark, fence
 from {schema}.sync_logs
 where %(table)s::text is null or source_table = %(table)s

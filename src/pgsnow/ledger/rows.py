@@ -47,6 +47,14 @@ class WatermarkRow:
     audit_seconds: float | None = None
     """Seconds since the last audit, or since the first read before there was one."""
 
+    verification: Any = None
+    """JSON of model.comparison.certificate.Verification, as the ledger stores it."""
+    swept_at: datetime | None = None
+    """Start of the run that last compared the target's keys with the source, so that no deleted row is in it from
+    before."""
+    deletes_pending_since: datetime | None = None
+    """Since when the source may have deleted rows that nothing has searched for yet; None: it has none."""
+    deletes_pending_why: str | None = None
     consecutive_failures: int = 0
     """Runs that ended with error since the last success."""
     next_attempt: datetime | None = None

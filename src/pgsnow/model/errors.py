@@ -41,6 +41,7 @@ PgsnowError
 │   ├── StagingRefused       the bucket does not exist, or rejected a request      after a fix
 │   ├── LoadMismatch         Snowflake loaded another number of rows than written  now
 │   ├── NotTheOwner          the target or the ledger's row is another configuration's   after a fix
+│   ├── DeletesUnconfirmed   so many rows would be deleted that a person is asked    after a fix
 │   ├── LedgerOutdated       the target has rows of later runs than the ledger knows  now
 │   └── StagedRowsLost       staged files are gone                                 after a fix
 ├── LeaseHeld                another run is syncing the table                      never (the next tick)
@@ -399,6 +400,14 @@ class LoadMismatch(TableError):
 
 class NotTheOwner(TableError):
     """The target, or the table's row in the ledger, belongs to another configuration; nothing was written."""
+
+
+class DeletesUnconfirmed(TableError):
+    """Rows that the source does not show any more were not deleted: a person must confirm that.
+
+    New and changed rows were loaded, so the table is not tried less often."""
+
+    backs_off = False
 
 
 class LedgerOutdated(TableError):

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pgsnow.model.config.options import CharPadding, RealValues
+from pgsnow.model.comparison.sweep import DeleteRule
+from pgsnow.model.config.options import CharPadding, Deletes, OnDetach, RealValues
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.model.errors import (
@@ -20,6 +21,7 @@ from pgsnow.model.errors import (
 )
 from pgsnow.model.metadata_columns import (
     AUDIT,
+    DELETED_AT,
     FENCE,
     FENCE_COLUMN,
     IDENTITY,
@@ -49,6 +51,10 @@ __all__ = [
 ]
 
 WATERMARK_TYPES = frozenset({"timestamptz", "timestamp", "date", "int2", "int4", "int8"})
+
+NOT_CREATED = (
+    "the target existed before pgsnow, or was created by a version that did not search for deleted rows"
+)
 
 
 @dataclass(frozen=True)
@@ -108,12 +114,52 @@ class TablePlan:
     def metadata_columns(self) -> tuple[MetadataColumn, ...]:
         """pgsnow's own columns of the target, in the order in which a new target has them, after the source's."""
         audit = AUDIT if self.config.audit_columns else ()
-        return (FENCE, *audit, *(IDENTITY if self.config.mode is TableMode.APPEND else ()))
+        if self.config.mode is TableMode.APPEND:
+            return (FENCE, *audit, *IDENTITY)
+        return (FENCE, *audit, *((DELETED_AT,) if self.config.deletes is Deletes.SOFT else ()))
+
+    @property
+    def marks_deleted(self) -> bool:
+        """True if rows that the source no longer has are marked in the target, instead of deleted from it."""
+        return DELETED_AT in self.metadata_columns
+
+    @property
+    def repair(self) -> str:
+        """A sentence about how a target that differs from its source is repaired."""
+        removed = "marked as deleted" if self.marks_deleted else "deleted"
+        return f"everything is read again, and rows that the source does not have are {removed}"
 
     @cached_property
     def whole(self) -> bool:
         """True if the table is read as a whole, whenever its content has changed."""
         return self.config.mode in WHOLE_MODES
+
+    @cached_property
+    def delete_rule(self) -> DeleteRule:
+        """Treatment of the target's rows that the source no longer has, in a target that pgsnow has created."""
+        config = self.config
+        if config.mode is TableMode.FULL and config.deletes is Deletes.SOFT:
+            return DeleteRule(Deletes.SOFT, "mode full marks the rows that its new content does not have")
+        if config.mode is TableMode.FULL:
+            return DeleteRule(Deletes.HARD, "mode full replaces the content, so deleted rows leave with it")
+        if not self.target_key:
+            return DeleteRule(Deletes.OFF, "mode append keeps every version of every row")
+        if config.deletes is not None:
+            return DeleteRule(config.deletes, "deletes: off" if config.deletes is Deletes.OFF else "")
+        if config.on_detach is OnDetach.KEEP:
+            return DeleteRule(
+                Deletes.OFF, "with on_detach: keep, the target keeps rows that the source lacks"
+            )
+        if config.where is not None:
+            return DeleteRule(Deletes.OFF, "rows that no longer meet `where` would be deleted, too")
+        return DeleteRule(Deletes.HARD, by_default=True)
+
+    def deletes(self, created_target: str | None) -> DeleteRule:
+        """The rule for this target. created_target: name of the target that pgsnow has created for this table, as the
+        ledger has it."""
+        if self.delete_rule.by_default and created_target != str(self.target):
+            return DeleteRule(Deletes.OFF, NOT_CREATED)
+        return self.delete_rule
 
     @cached_property
     def shape(self) -> str:

@@ -58,6 +58,12 @@ class TableReport:
     """Source column → number of values that `on_overflow` changed."""
     rows_inserted: int = 0
     rows_updated: int = 0
+    rows_deleted: int = 0
+    """Rows deleted in the target, or marked as deleted, because the source no longer has them."""
+    ranges_compared: int = 0
+    """Key ranges that were compared in search of deleted rows."""
+    sweep_seconds: float = 0.0
+    """Duration of that search, with the deletes."""
     bytes_staged: int = 0
     load_units: int = 0
     query_ids: tuple[str, ...] = ()

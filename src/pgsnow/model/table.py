@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".\s]+)')
@@ -183,6 +184,18 @@ class Leaf:
     """`schema.table`, for messages."""
     filenode: str = ""
     """Its relfilenode, which a rewrite changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogMark:
+    """State of a table in the catalog, from one query for all tables. fingerprint: changes when anything changes that a
+    SourceTable describes, except sizes and names of leaves. The others are as in SweepState; None and "" if they were
+    not asked for."""
+
+    fingerprint: str
+    leaves: Mapping[str, Any] | None = None
+    statistics: str = ""
+    rights: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.table_config import WHOLE_MODES, TableConfig, TableMode
 from pgsnow.model.errors import ColumnMissing, KeyUnusable
 from pgsnow.model.table import KINDS, Column, SourceTable, shown_name
@@ -32,6 +33,11 @@ def key_of(config: TableConfig, source: SourceTable) -> tuple[str, ...]:
     if found is None and config.mode not in WHOLE_MODES:
         advice = _NO_INDEXES if source.relkind in UNPROVEN else ""
         raise KeyUnusable(f"{source.name}: no pk is given, and {_why_none(source)}", advice=advice)
+    if found is None and config.mode is TableMode.FULL and config.deletes is Deletes.SOFT:
+        raise KeyUnusable(
+            f"{source.name}: deletes: soft needs a key that tells which rows were deleted; {_why_none(source)}",
+            advice="Name the columns that identify a row in `pk:`, or leave out `deletes: soft`.",
+        )
     return found or ()
 
 

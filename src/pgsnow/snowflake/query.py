@@ -21,16 +21,22 @@ _TEXT_AT_ONCE = 500_000
 """Bytes of keys in one statement, whose text is limited (session.LONGEST_SQL)."""
 
 
-def count_rows(session: Session, target: TargetName) -> int:
-    """Rows in the target. Needs no warehouse on the real service. Raises TargetMissing."""
-    return int(session.execute(sql.count(target)).rows[0][0])
+def count_rows(session: Session, target: TargetName, where: str = "") -> int:
+    """Rows in the target. Needs no warehouse on the real service, except with a condition. Raises TargetMissing."""
+    return int(session.execute(sql.count(target, where)).rows[0][0])
 
 
 def select_rows(
-    session: Session, target: TargetName, fields: Sequence[Field], key: Sequence[Field], keys: Sequence[Row]
+    session: Session,
+    target: TargetName,
+    fields: Sequence[Field],
+    key: Sequence[Field],
+    keys: Sequence[Row],
+    where: str = "",
 ) -> list[Row]:
     """The rows with these keys, in no particular order, as the connector returns them (VARIANT: JSON text). At most
-    a few thousand keys, in as few statements as the length of their text allows. Raises TargetMissing."""
+    a few thousand keys, in as few statements as the length of their text allows. where: a further condition. Raises
+    TargetMissing."""
     constants = [
         [constant(value, f.type.snowflake) for value, f in zip(row, key, strict=True)] for row in keys
     ]
@@ -39,15 +45,18 @@ def select_rows(
         sizes = accumulate(len("".join(row).encode()) + 4 * len(row) for row in constants)
         count = max(1, sum(size <= _TEXT_AT_ONCE for size in sizes))
         wanted, constants = constants[:count], constants[count:]
-        found += session.execute(sql.select(target, fields, sql.key_is_one_of(key, wanted))).rows
+        among = sql.key_is_one_of(key, wanted) + (f" AND {where}" if where else "")
+        found += session.execute(sql.select(target, fields, among)).rows
     return found
 
 
-def select_keys(session: Session, target: TargetName, key: Sequence[Field], keys: Sequence[Row]) -> set[Row]:
-    """Those of these keys of which the target has a row. Raises TargetMissing."""
+def select_keys(
+    session: Session, target: TargetName, key: Sequence[Field], keys: Sequence[Row], where: str = ""
+) -> set[Row]:
+    """Those of these keys of which the target has a row (where: such a row). Raises TargetMissing."""
     found: set[Row] = set()
     for start in range(0, len(keys), _KEYS_AT_ONCE):
-        rows = select_rows(session, target, key, key, keys[start : start + _KEYS_AT_ONCE])
+        rows = select_rows(session, target, key, key, keys[start : start + _KEYS_AT_ONCE], where)
         found.update(tuple(bytes(v) if isinstance(v, bytearray) else v for v in row) for row in rows)
     return found
 

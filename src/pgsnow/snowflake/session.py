@@ -13,7 +13,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
@@ -102,6 +102,13 @@ class Session:
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
             cursor.execute(sql, params, timeout=CANCEL_SECONDS)
             return _result(cursor)
+
+    def stream(self, sql: str, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
+        """Execute one statement and fetch its result while it is iterated over, at most `size` rows at a time."""
+        with translating(), contextlib.closing(self._connection.cursor()) as cursor:
+            cursor.execute(sql, timeout=CANCEL_SECONDS)
+            while rows := cursor.fetchmany(size):
+                yield [tuple(row) for row in rows]
 
     def insert_rows(self, sql: str, rows: Sequence[Sequence[Bind]]) -> Result:
         """Execute one INSERT … VALUES (?, …) for all rows at once, as an array bind. All binds of a column must

@@ -6,11 +6,11 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.fingerprint import entry_hash
@@ -28,6 +28,9 @@ from pgsnow.sync.runtime.planner import Planner, target_of
 from pgsnow.sync.table.chunk_task import claim_and_load_chunk
 from pgsnow.sync.tick.tick import Tick, open_tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
+
+if TYPE_CHECKING:
+    from pgsnow.sync.table.comparison.repair import RepairOrder
 
 NO_OPTIONS = RunOptions()
 DUE_SHARE = 0.8
@@ -92,6 +95,7 @@ class Engine:
         leave_chunks: bool = False,
         load: bool = False,
         take_over: bool = False,
+        confirm_deletes: bool = False,
         requested: bool | None = None,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default) up to what Postgres has committed when this is called.
@@ -102,7 +106,8 @@ class Engine:
         refresh, after which targets and rows of the ledger that belonged to another configuration belong to this one.
         duplicates_only: remove rows of the target whose key another row has too, and do nothing else. load: load what
         tables with `load_every` have staged, even if it is not due. leave_chunks: begin and finish backfills, but leave
-        their chunks to calls of `take_chunk`. requested: also try tables whose next attempt is not due after several
+        their chunks to calls of `take_chunk`. confirm_deletes: search for deleted rows now, and delete them whatever
+        their number. requested: also try tables whose next attempt is not due after several
         failures; by default those that are named (without due_only), and all if everything is to be read again or
         staged rows are to be loaded.
 
@@ -112,11 +117,13 @@ class Engine:
         """
         options = RunOptions(
             full_refresh=full_refresh, resync=resync, reread=reread, duplicates_only=duplicates_only,
-            load=load, leave_chunks=leave_chunks, take_over=take_over,
+            load=load or confirm_deletes, leave_chunks=leave_chunks, take_over=take_over,
+            confirm_deletes=confirm_deletes,
         )  # fmt: skip
         chosen = self.config.select(tables)
         if requested is None:
             requested = (tables is not None and not due_only) or options.refresh or duplicates_only or load
+            requested |= confirm_deletes
         with self._claim(chosen, due_only=due_only, requested=requested, options=options) as tick:
             report = tick.run()
         if take_over:
@@ -191,6 +198,23 @@ class Engine:
         names = sorted({row.source_table for row in rows})
         with self._claim([self.config.table(name) for name in names]) as tick:
             report = tick.replay(rows)
+        log_report(report)
+        return report
+
+    def repair(self, orders: Mapping[str, RepairOrder], *, confirm_deletes: bool = False) -> SyncReport:
+        """Read the rows of these differences again, by key, and load them; remove rows that the source does not have,
+        and surplus rows of a key. orders: by table.
+
+        Rows that are rejected again stay rejected. A table that is locked, paused or backing off, and one of which
+        everything is about to be read, is left alone, which its report says. confirm_deletes: remove rows also where so
+        many would be that a person is asked. Idempotent. Raises ConfigError for an unknown table, and LedgerUnavailable
+        or LedgerAccessDenied.
+        """
+        self._prepare()
+        tables = [self.config.table(name) for name in orders]
+        options = RunOptions(confirm_deletes=confirm_deletes)
+        with self._claim(tables, requested=False, options=options) as tick:
+            report = tick.repair(orders)
         log_report(report)
         return report
 

@@ -22,24 +22,33 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.content_cell import ContentCell
+from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import limits_of
+from pgsnow.snowflake.sql.soft_deletes import Gone
+from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
+from pgsnow.sync.load.deletes import Removed
 from pgsnow.sync.load.destination import Destination, PreparedTarget
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import OpenBatches
 from pgsnow.sync.load.target import RECREATED
+from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.testing.memory_deletes import remove_keys
 from pgsnow.testing.memory_loaders import choose_memory_loader
+from pgsnow.testing.memory_side import MemorySide
 from pgsnow.testing.memory_target import MemoryTarget
 from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, last_of_each
 
@@ -97,7 +106,7 @@ class MemoryDestination:
         self.batches.keep_shadow(batch)
         with target.step("shadow", batch):
             columns = {f.target: f.type.snowflake for f in target.plan.output}
-            columns |= dict(target.plan.metadata_columns)
+            columns |= dict(columns_of_shadow(target.plan))
             shadow = str(staging_table(target.plan.target, batch))
             target.warehouse.staging.setdefault(shadow, MemoryTable(columns))
 
@@ -118,14 +127,20 @@ class MemoryDestination:
         target.check_counts(inserted + updated, sum(batch.rows for batch in batches))
 
     def prune(self, fence: int) -> int:
-        def delete() -> int:
+        def remove() -> int:
             with self.target.step("prune"):
-                table = self.target.warehouse.table(self.target.plan.target)
-                return table.delete(lambda row: (row[FENCE_COLUMN] or 0) < fence)
+                return self.target.remove(lambda row: (row[FENCE_COLUMN] or 0) < fence, fence)
 
-        deleted = self.target.retried(delete)
-        self.target.add_rows(-deleted)
-        return deleted
+        removed = self.target.retried(remove)
+        self.target.follow_rows(removed)
+        return removed
+
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        with self.target.step("count"):
+            rows = self.target.warehouse.table(self.target.plan.target).rows
+            if self.target.gone() is not Gone.DELETED:
+                rows = [row for row in rows if row[DELETED_AT_COLUMN] is None]
+            return sum((row[FENCE_COLUMN] or 0) < fence for row in rows), len(rows)
 
     def remove_duplicates(self) -> int:
         return self.target.remove_duplicates()
@@ -134,7 +149,8 @@ class MemoryDestination:
         def select() -> set[tuple[Any, ...]]:
             with self.target.step("select"):
                 names = [field.target for field in self.target.plan.target_key]
-                return set(keys) & {tuple(row[name] for name in names) for row in self.target.existing().rows}
+                rows = [row for row in self.target.existing().rows if row.get(DELETED_AT_COLUMN) is None]
+                return set(keys) & {tuple(row[name] for name in names) for row in rows}
 
         return self.target.retried(select)
 
@@ -149,8 +165,32 @@ class MemoryDestination:
 
     def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         with self.target.step("prune"):
-            table = self.target.warehouse.table(self.target.plan.target)
-            deleted = table.delete(lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value))
+            removed = self.target.remove(
+                lambda r: (r[FENCE_COLUMN] or 0) < fence and _is_above(r, column, value), fence
+            )
+        self.target.follow_rows(removed)
+        return removed
+
+    def side(
+        self,
+        *,
+        without: Sequence[tuple[Any, ...]] = (),
+        only: Sequence[tuple[Any, ...]] | None = None,
+        cells: Sequence[ContentCell] = (),
+        octets: bool = False,
+    ) -> Side:
+        return MemorySide(self.target, without=without, only=only, cells=cells, octets=octets)
+
+    def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
+        return remove_keys(self.target, keys, deletes)
+
+    def marked_rows(self) -> int:
+        rows = self.target.existing().rows
+        return sum(row.get(DELETED_AT_COLUMN) is not None for row in rows)
+
+    def delete_marked(self) -> int:
+        with self.target.step("delete"):
+            deleted = self.target.existing().delete(lambda row: row.get(DELETED_AT_COLUMN) is not None)
         self.target.add_rows(-deleted)
         return deleted
 

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import TableMode
-from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
+from pgsnow.model.metadata_columns import (
+    DELETED_AT_COLUMN,
+    FENCE_COLUMN,
+    HASH_COLUMN,
+    OCCURRENCE_COLUMN,
+    ORDER_COLUMN,
+)
 from pgsnow.model.sentences import counted
 from pgsnow.snowflake.names import staging_table
+from pgsnow.snowflake.sql.soft_deletes import Gone
 from pgsnow.sync.load.loader import Complete, Staged
 from pgsnow.sync.pipeline.load_batches import batch_name
 from pgsnow.testing.memory_target import MemoryTarget
@@ -23,6 +30,7 @@ class MemoryContentLoader:
     target: MemoryTarget
     appends: bool
     relaxed: bool
+    other_keys: bool = False
     _rows: int = 0
 
     @property
@@ -62,7 +70,7 @@ class MemoryContentLoader:
     def _replace(self) -> LoadResult:
         target, staged = self.target, self._staged()
         with target.step("replace", self.batch):
-            replaced = replace_content(target, staged)
+            replaced = replace_content(target, staged, other_keys=self.other_keys)
         announce_replaced(target, replaced)
         return target.result(replaced)
 
@@ -89,13 +97,32 @@ class MemoryContentLoader:
         return rows
 
 
-def replace_content(target: MemoryTarget, rows: list[Row]) -> int:
-    """Let the target hold these rows and no others, unless a later run has written to it; how many it holds."""
-    table = target.warehouse.table(target.plan.target)
-    if not any((row[FENCE_COLUMN] or 0) > target.claimed.claim.fence for row in table.rows):
+def replace_content(target: MemoryTarget, rows: list[Row], *, other_keys: bool) -> int:
+    """Let the target hold these rows and no others, except for rows that are marked as deleted, unless a later run has
+    written to it; how many it holds."""
+    table, fence = target.warehouse.table(target.plan.target), target.claimed.claim.fence
+    if not any((row[FENCE_COLUMN] or 0) > fence for row in table.rows):
+        kept = _carried_over(target, table.rows, rows, fence, target.gone(other_keys=other_keys))
         table.rows = []
-        table.insert(rows)
+        table.insert([*rows, *kept])
     return len(table.rows)
+
+
+def _carried_over(
+    target: MemoryTarget, before: list[Row], rows: list[Row], fence: int, gone: Gone
+) -> list[Row]:
+    """See pgsnow.snowflake.sql.soft_deletes.carried_over."""
+    if gone is Gone.DELETED:
+        return []
+    key = [field.target for field in target.plan.target_key]
+    found = {tuple(row[name] for name in key) for row in rows}
+    kept = [row for row in before if tuple(row[name] for name in key) not in found]
+    if gone is Gone.KEPT:
+        return [row for row in kept if row[DELETED_AT_COLUMN] is not None]
+    newest = {
+        tuple(row[name] for name in key): row for row in sorted(kept, key=lambda row: row[FENCE_COLUMN] or 0)
+    }
+    return [row | (target.mark(fence) if row[DELETED_AT_COLUMN] is None else {}) for row in newest.values()]
 
 
 def announce_replaced(target: MemoryTarget, rows: int) -> None:

@@ -28,11 +28,15 @@ def choose_memory_loader(target: MemoryTarget, facts: LoadFacts) -> Loader:
         return MemoryDeferredLoader(target)
     if (work := facts.backfill) is not None:
         if work.shadow:
-            return MemoryShadowLoader(target, batch_name(target.plan, work.fence, 0), work.attempts)
+            return MemoryShadowLoader(
+                target, batch_name(target.plan, work.fence, 0), work.attempts, facts.other_keys
+            )
         return MemoryCopyLoader(target, work.attempts)
     if facts.full_read and facts.replaces:
         appends = target.plan.config.mode is TableMode.APPEND and not facts.requested
-        return MemoryContentLoader(target, appends=appends, relaxed=facts.reshaped)
+        return MemoryContentLoader(
+            target, appends=appends, relaxed=facts.reshaped, other_keys=facts.other_keys
+        )
     if facts.full_read and facts.first and not facts.resumable:
         return MemoryCopyLoader(target, Attempts())
     return MemoryMergeLoader(target)
@@ -192,9 +196,10 @@ class MemoryCopyLoader:
 class MemoryShadowLoader(MemoryCopyLoader):
     """Loads chunks into a shadow table, whose rows `finish` puts in place of the target's content."""
 
-    def __init__(self, target: MemoryTarget, batch: str, attempts: Attempts) -> None:
+    def __init__(self, target: MemoryTarget, batch: str, attempts: Attempts, other_keys: bool) -> None:
         super().__init__(target, attempts, staging_table(target.plan.target, batch))
         self._batch = batch
+        self._other_keys = other_keys
 
     def finish(self) -> Complete:
         target = self.target
@@ -214,7 +219,8 @@ class MemoryShadowLoader(MemoryCopyLoader):
             self._keep_newest()
             names = [f.target for f in target.plan.output]
             fence = target.claimed.claim.fence
-            return replace_content(target, [target.written(row, names, fence) for row in self.table.rows])
+            rows = [target.written(row, names, fence) for row in self.table.rows]
+            return replace_content(target, rows, other_keys=self._other_keys)
 
 
 @dataclass(slots=True)

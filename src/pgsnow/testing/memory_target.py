@@ -15,7 +15,7 @@ from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
 from pgsnow.model.errors import TargetAccessDenied
 from pgsnow.model.evolution.drift import Drift
-from pgsnow.model.metadata_columns import FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT_COLUMN
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, RUN_ID_COLUMN, SYNCED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
 from pgsnow.snowflake.load.duplicates import identity_of, removed
@@ -23,10 +23,11 @@ from pgsnow.snowflake.load.merge import choose_method
 from pgsnow.snowflake.names import staging_table
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.target_table import LOST, Shape, TargetColumn
+from pgsnow.snowflake.sql.soft_deletes import Gone, gone_rows
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches
 from pgsnow.sync.load.session import with_retries
-from pgsnow.sync.load.target import RECREATED, REPAIRED, TargetGone
+from pgsnow.sync.load.target import RECREATED, TargetGone
 from pgsnow.sync.runtime.recorder import Recorder
 from pgsnow.testing.warehouse import Call, MemoryTable, MemoryWarehouse, Row
 
@@ -85,6 +86,11 @@ class MemoryTarget:
         """Follow the number of the target's rows. After a failure it is not known: a reply may have been lost."""
         self.claimed.add_rows(None if self.failed else number)
 
+    def follow_rows(self, removed: int) -> None:
+        """Follow the number of the target's rows after a removal, which may only have marked them."""
+        if self.gone() is not Gone.MARKED:
+            self.add_rows(-removed)
+
     def _tried(self, action: Callable[[], T]) -> T:
         try:
             return action()
@@ -110,6 +116,8 @@ class MemoryTarget:
         if settled is not None:
             table.comment = settled.comment
             self.recorder.events.extend([settled.event] if settled.event else [])
+            if not settled.event and not table.rows:
+                self.claimed.remember_created(str(self.plan.target))
             self.claimed.remember_mark(settled.mark)
 
     def existing(self) -> MemoryTable:
@@ -122,9 +130,10 @@ class MemoryTarget:
         """See pgsnow.sync.load.target.Target.begin_again."""
         self.columns, self.reads_all = None, True
         if doubt:
-            self.recorder.events.append(f"{because}: {REPAIRED}")
+            self.recorder.events.append(f"{because}: {self.plan.repair}")
         table = self.warehouse.tables.get(str(self.plan.target))
-        self.claimed.begin_again(table.created_on if table else "", because, because if doubt else None)
+        name = str(self.plan.target) if because == RECREATED and not doubt else None
+        self.claimed.begin_again(table.created_on if table else "", because, because if doubt else None, name)
         if self.claimed.claim.chunk is not None:
             raise TargetGone(f"{self.recorder.table}: {because}; the backfill starts over")
 
@@ -192,7 +201,31 @@ class MemoryTarget:
         own: Row = {FENCE_COLUMN: fence}
         if self.plan.config.audit_columns:
             own |= {SYNCED_AT_COLUMN: datetime.now(UTC), RUN_ID_COLUMN: self.claimed.claim.run_id}
+        if DELETED_AT_COLUMN in (self.columns or ()):
+            own[DELETED_AT_COLUMN] = None
         return {name: row[name] for name in columns} | own
+
+    def gone(self, *, other_keys: bool = False) -> Gone:
+        """See pgsnow.sync.load.context.LoadContext.gone."""
+        created = self.claimed.claim.created_target
+        return gone_rows(self.plan, created, self.columns, other_keys=other_keys)
+
+    def remove(self, selected: Callable[[Row], bool], fence: int, gone_rows: Gone | None = None) -> int:
+        """Mark or delete the target's rows that are selected; how many. gone_rows: how, by default as `gone` says. See
+        pgsnow.snowflake.sql.soft_deletes.removal_of."""
+        table, gone = self.warehouse.table(self.plan.target), gone_rows or self.gone()
+        if gone is Gone.DELETED:
+            return table.delete(selected)
+        rows = [row for row in table.rows if row[DELETED_AT_COLUMN] is None and selected(row)]
+        if gone is Gone.KEPT:
+            return table.delete(lambda row: any(row is other for other in rows))
+        for row in rows:
+            row.update(self.mark(fence))
+        return len(rows)
+
+    def mark(self, fence: int) -> Row:
+        """The columns of a row that is marked as deleted now."""
+        return self.written({}, (), fence) | {DELETED_AT_COLUMN: datetime.now(UTC)}
 
     def check_counts(self, changed: int, rows: int) -> None:
         """See pgsnow.sync.load.context.LoadContext.check_counts."""

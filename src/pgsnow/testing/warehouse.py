@@ -24,6 +24,7 @@ Row = dict[str, Any]
 
 POINTS = (
     "prepare", "evolve", "put", "copy", "insert", "merge", "replace", "append", "shadow", "prune", "clean up",
+    "compare", "delete",
 )  # fmt: skip
 """Steps that are recorded, and that can be made to fail."""
 

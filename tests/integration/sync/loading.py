@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.model.batch import LoadBatch
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.session import connect
 from pgsnow.sync.engine import Engine
@@ -60,6 +61,15 @@ class Loading:
                 (int(at), name) for at, name in self.world.snowflake("SELECT ID, NAME FROM ANALYTICS.THINGS")
             ]
         return sorted(found, key=str)
+
+    def marked(self) -> list[int]:
+        """Ids of the rows that are marked as deleted, in order."""
+        if isinstance(self.world, MemoryWorld):
+            rows = self.world.target("analytics.things").rows
+            return sorted(row["ID"] for row in rows if row[DELETED_AT_COLUMN] is not None)
+        where = f'"{DELETED_AT_COLUMN}" IS NOT NULL'
+        found = self.world.snowflake(f"SELECT ID FROM ANALYTICS.THINGS WHERE {where} ORDER BY 1")
+        return [int(at) for (at,) in found]
 
     def drop(self) -> None:
         if isinstance(self.world, MemoryWorld):

@@ -199,3 +199,33 @@ def test_rows_that_no_run_from_a_fence_on_has_written_are_pruned(loading: Loadin
     assert run.destination.prune(run.table.claim.fence) == 1
     assert run.destination.prune(run.table.claim.fence) == 0
     assert loading.rows() == [(1, "a")]
+
+
+def test_a_mark_stays_until_its_row_comes_back(loading: Loading) -> None:
+    """With `deletes: soft`, rows that are gone are marked once. An older version of such a row, which a stale worker
+    merges late, leaves the mark; a newer one takes it off, also if it was staged for later."""
+    loading.plan = loading.plan_with(deletes="soft")
+    before = loading.run()
+    before.destination.prepare()
+    before.destination.loader(CHANGES).load(before.batch(0, (1, "a"), (2, "gone"), (3, "gone")))
+    run = loading.run()
+    destination, fence = run.destination, run.table.claim.fence
+    destination.prepare()
+    destination.loader(CHANGES).load(run.batch(0, (1, "a")))
+    assert destination.older_rows(fence) == (2, 3)
+    assert destination.prune(fence) == 2
+    assert destination.prune(fence) == 0
+    assert destination.older_rows(fence) == (0, 1)
+    assert (loading.marked(), destination.marked_rows()) == ([2, 3], 2)
+    assert set(destination.held_keys([(1,), (2,)])) == {(1,)}
+    late = run.batch(1, (2, "late"), fence=before.table.claim.fence)
+    destination.loader(CHANGES).load(late)
+    assert loading.rows() == [(1, "a"), (2, "gone"), (3, "gone")]
+    assert loading.marked() == [2, 3]
+    outcome = destination.loader(DEFERRED).load(run.batch(2, (2, "back")))
+    assert isinstance(outcome, Deferred)
+    destination.load_staged([outcome.batch], 3)
+    assert loading.rows() == [(1, "a"), (2, "back"), (3, "gone")]
+    assert loading.marked() == [3]
+    assert destination.delete_marked() == 1
+    assert loading.rows() == [(1, "a"), (2, "back")]

@@ -27,6 +27,7 @@ ROW = WatermarkRow(
     lease_holder=None,
 )
 LONG_AGO = NOW - timedelta(hours=3)
+FOUND = {"differences": {"counts": {"missing": 2, "ghost": 1}, "since": NOW.isoformat(), "keys": ["7", "8"]}}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,8 @@ LONG_AGO = NOW - timedelta(hours=3)
         (replace(ROW, last_status="ok", chunks=12, chunks_done=12), HealthState.RUNNING),
         (replace(ROW, last_status="error", last_error="x", chunks=12, chunks_done=5), HealthState.FAILED),
         (replace(ROW, last_status="held", last_run=LONG_AGO, chunks=12, chunks_done=5), HealthState.STUCK),
+        (replace(ROW, verification=FOUND, unverified="restored"), HealthState.DIFFERENT),
+        (replace(ROW, verification={"differences": "damaged"}), HealthState.SYNCED),
         (replace(ROW, last_run=LONG_AGO), HealthState.STUCK),
         (replace(ROW, last_run=LONG_AGO, last_status="idle"), HealthState.STUCK),
         (replace(ROW, last_run=LONG_AGO, last_status="error", last_error="x"), HealthState.FAILED),
@@ -100,3 +103,8 @@ def test_a_table_that_is_switched_off_says_so() -> None:
 )
 def test_a_duration_fits_a_cell(seconds: float, text: str) -> None:
     assert approximate_duration(seconds) == text
+
+
+def test_differences_that_are_not_repaired_are_named_with_the_command_that_repairs_them() -> None:
+    health = health_of(replace(ROW, verification=FOUND), interval=120, now=NOW)
+    assert health.why == "3 rows differ (2 missing, 1 ghost: 7, 8, …): pgsnow repair public.users"

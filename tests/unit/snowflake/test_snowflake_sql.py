@@ -152,12 +152,6 @@ def test_merge_of_a_table_that_is_all_key_still_moves_the_fence() -> None:
     assert 'UPDATE SET t."_PGSNOW_FENCE" = s."_PGSNOW_FENCE" WHEN NOT MATCHED' in statement
 
 
-def test_a_full_read_deletes_what_no_later_run_wrote() -> None:
-    assert sql.delete_older(TARGET, 17) == (
-        'DELETE FROM "DB"."ANALYTICS"."USERS" WHERE "_PGSNOW_FENCE" IS NULL OR "_PGSNOW_FENCE" < 17'
-    )
-
-
 def test_sweeping_names_one_batch_and_its_closing_slash() -> None:
     assert sql.drop_staging(TARGET, BATCH) == 'DROP TABLE IF EXISTS "DB"."ANALYTICS"."USERS__PGSNOW_17_3"'
     assert sql.remove_batch(TARGET, BATCH) == 'REMOVE @"DB"."ANALYTICS"."PGSNOW_STAGE"/public.users/17-3/'

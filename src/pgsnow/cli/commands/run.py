@@ -16,6 +16,9 @@ from pgsnow.cli.stopping import stopping
 
 
 def run(
+    tables: list[str] | None = typer.Argument(
+        None, metavar="[TABLE]...", help="Only these tables (name, source or target), like --select."
+    ),
     config: ConfigFile = None,
     select: Select = None,
     full_refresh: bool = typer.Option(
@@ -34,6 +37,11 @@ def run(
     load: bool = typer.Option(
         False, "--load", help="Also load rows that are staged and not due yet (`load_every`)."
     ),
+    confirm_deletes: bool = typer.Option(
+        False,
+        "--confirm-deletes",
+        help="Search for deleted rows now, and delete them however many they are.",
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan instead, as `pgsnow plan` does."),
     yes: Yes = False,
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
@@ -44,13 +52,14 @@ def run(
     """Sync every enabled table once. Ctrl-C finishes the current load batch, then stops."""
     quiet_log(debug=debug)
     invocation = Invocation(config, env_file, output)
+    select = [*(tables or []), *(select or [])]
     if dry_run:
         from pgsnow.cli.commands.plan import plan_code, show_plan
 
         raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh or reread)))
     if full_refresh or take_over:
-        tables = ", ".join(select) if select else "every table"
-        what = f"read every row of {tables} again, and delete target rows that the source no longer has"
+        named = ", ".join(select) if select else "every table"
+        what = f"read every row of {named} again, and delete target rows that the source no longer has"
         others = "; rows of another configuration are deleted, and it is refused from then on"
         ask(what + (others if take_over else ""), yes=yes)
     with (
@@ -60,7 +69,8 @@ def run(
         stopping(engine.stop) as stopped,
     ):
         report = engine.tick(
-            select or None, full_refresh=full_refresh, reread=reread, load=load, take_over=take_over
-        )
+            select or None, full_refresh=full_refresh, reread=reread, load=load, take_over=take_over,
+            confirm_deletes=confirm_deletes,
+        )  # fmt: skip
     show_report(report, output)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

@@ -32,6 +32,7 @@ STATE_STYLES = {
     HealthState.RUNNING: "cyan",
     HealthState.PARTIAL: "yellow",
     HealthState.UNVERIFIED: "bold yellow",
+    HealthState.DIFFERENT: "bold red",
     HealthState.FAILED: "bold red",
     HealthState.STUCK: "bold white on red",
     HealthState.NEVER: "dim",
@@ -118,6 +119,28 @@ def _write(form: Format, records: list[dict[str, Any]]) -> None:
         say(
             f"lag: that of {tables} counts only changes that move the watermark (`lag_covers` in --output json)"
         )
+    if form is Format.TABLE:
+        for record in records:
+            for certificate in record["certificates"]:
+                say(f"{record['table']}: {_compared(certificate)}")
+            if record["verify_progress"] is not None:
+                share = f"{record['verify_progress']:.0%}"
+                say(f"{record['table']}: {share} of it is compared in this round of verify_every")
+
+
+def _compared(certificate: dict[str, Any]) -> str:
+    """A certificate in one line."""
+    what = {"keys": "keys", "content": "keys and contents", "sample": "a sample of the rows"}
+    at = datetime.fromisoformat(certificate["ended_at"]).astimezone(UTC)
+    found = [
+        f"{counted(certificate[name], 'row')} {name}" for name in ("repaired", "kept") if certificate[name]
+    ]
+    return (
+        f"{what[certificate['method']]} compared {at:%Y-%m-%d %H:%M} UTC by {certificate['by']}"
+        + (f", up to transaction {certificate['snapshot']}" if certificate["snapshot"] else "")
+        + f": {counted(certificate['rows'], 'row')} in {counted(certificate['ranges'], 'range')},"
+        f" {counted(certificate['differences'], 'difference')}{''.join(f', {text}' for text in found)}"
+    )
 
 
 def _watch(

@@ -109,6 +109,9 @@ def _lines(item: TablePreview, *, verbose: bool) -> Iterator[tuple[str, str]]:
 def _reading(item: TablePreview) -> Iterator[tuple[str, str]]:
     yield "", f"-- the next run reads {item.reads}"
     yield "", f"-- mode {item.mode}: {item.mode_reason}"
+    if item.deletes:
+        reason = f" ({item.deletes_reason})" if item.deletes_reason else ""
+        yield "", f"-- deletes: {item.deletes}{reason}"
     yield "", f"-- a full read: {rows_text(item.rows)} rows, {bytes_text(item.bytes)}, load: {item.load}"
     if item.first_load:
         yield "", "-- the first load, if the target is empty, with a PUT and a COPY for each load batch:"

@@ -22,7 +22,7 @@ from pgsnow.embedded.demo.live import Screen, rows_of, screen
 from pgsnow.embedded.demo.source import count_rows, create_source
 from pgsnow.embedded.demo.verdict import give_verdict
 from pgsnow.embedded.demo.workers import Workers
-from pgsnow.embedded.demo.writers import Writers
+from pgsnow.embedded.demo.writers import APPLICATION, PAUSE_SECONDS, Writers
 from pgsnow.embedded.stack import Stack
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
@@ -132,6 +132,7 @@ def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
 def _settle(stage: DemoStage) -> None:
     """Stop the writers, and wait for a successful run of every table that started after their last commit."""
     stage.writers.stop()
+    _wait_for_counters(stage)
     stopped_at = datetime.now(UTC)  # the ledger is on this machine: one clock
     began = moved_at = time.monotonic()
     progress: object = None
@@ -144,6 +145,13 @@ def _settle(stage: DemoStage) -> None:
         if now > min(moved_at + SETTLE_SECONDS, began + LONGEST_SETTLING):
             raise NotSettled(f"no successful run of {', '.join(sorted(waiting))} within {now - began:.0f} s")
         time.sleep(REFRESH_SECONDS)
+
+
+def _wait_for_counters(stage: DemoStage) -> None:
+    """Wait until the writers' sessions have ended: then Postgres has counted all rows that they deleted."""
+    query = "select count(*) from pg_stat_activity where application_name = %s"
+    while (row := stage.conn.execute(query, (APPLICATION,)).fetchone()) is not None and row[0]:
+        time.sleep(PAUSE_SECONDS)
 
 
 def _progress(stage: DemoStage) -> object:

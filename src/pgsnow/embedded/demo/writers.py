@@ -40,6 +40,19 @@ update public.checkins set visit = (visit + 1) %% 30000, details = jsonb_build_o
        last_modified = {clock}
 where id in (select id from public.checkins tablesample bernoulli (5) limit %s)
 """
+DELETE_USERS = """
+delete from public.users where id in (select id from public.users tablesample bernoulli (5) where id > 100 limit %s)
+"""
+DELETE_CHECKINS = """
+delete from public.checkins where id in (select id from public.checkins tablesample bernoulli (5) limit %s) returning id
+"""
+RETURNING_CHECKINS = """
+insert into public.checkins (id, user_id, place) select id, 1, 'returned' from unnest(%s::uuid[]) id
+"""
+CHANGE_KEYS = """
+update public.checkins set id = gen_random_uuid(), last_modified = now()
+where id in (select id from public.checkins tablesample bernoulli (5) limit %s)
+"""
 
 
 def insert(conn: Connection[Any], dice: random.Random, _stop: threading.Event) -> None:
@@ -98,6 +111,28 @@ def save_points(conn: Connection[Any], dice: random.Random, _stop: threading.Eve
             conn.execute(UPDATE_USERS, (dice.randint(1, 10),))
 
 
+def delete(conn: Connection[Any], dice: random.Random, _stop: threading.Event) -> None:
+    """Delete rows, which leaves no watermark to read."""
+    with conn.transaction():
+        conn.execute(DELETE_USERS, (dice.randint(1, 5),))
+        conn.execute(DELETE_CHECKINS, (dice.randint(1, 5),))
+
+
+def delete_for_a_while(conn: Connection[Any], dice: random.Random, stop: threading.Event) -> None:
+    """Delete rows, and insert others under the same keys: at once, or after a tick."""
+    with conn.transaction():
+        gone = [row[0] for row in conn.execute(DELETE_CHECKINS, (dice.randint(1, 5),))]
+    stop.wait(dice.choice((0.0, dice.uniform(0.0, LONGEST_TRANSACTION))))
+    with conn.transaction():
+        conn.execute(RETURNING_CHECKINS, (gone,))
+
+
+def change_keys(conn: Connection[Any], dice: random.Random, _stop: threading.Event) -> None:
+    """Give rows another primary key: the old one is gone."""
+    with conn.transaction():
+        conn.execute(CHANGE_KEYS, (dice.randint(1, 5),))
+
+
 HABITS: dict[Operation, int] = {
     insert: 6,
     update: 6,
@@ -107,6 +142,9 @@ HABITS: dict[Operation, int] = {
     take_number_late: 2,
     roll_back: 2,
     save_points: 3,
+    delete: 3,
+    delete_for_a_while: 1,
+    change_keys: 1,
 }
 """Relative frequency of each."""
 

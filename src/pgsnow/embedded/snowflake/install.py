@@ -19,7 +19,7 @@ from pgsnow.embedded.snowflake.statements import (
     transactions,
     tree_walks,
 )
-from pgsnow.embedded.snowflake.values import bindings, columns, timestamps
+from pgsnow.embedded.snowflake.values import bindings, columns, texts, timestamps
 
 
 def install(
@@ -47,6 +47,10 @@ def _values() -> None:
     columns.keep_38_digits()
     columns.keep_json_digits()
     columns.enforce_no_keys()
+    texts.trim_as_told()
+    texts.write_by_format()
+    texts.read_hexadecimal()
+    texts.join_in_one_step()
 
 
 def _statements() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgsnow.model.config.interpolation import Path
+from pgsnow.model.config.options import Deletes, OnDetach
 from pgsnow.model.config.problems import Problems, display_path
 from pgsnow.model.config.table_config import WHOLE_MODES, LoadMethod, TableMode
 from pgsnow.model.duration import parse_duration
@@ -27,6 +28,8 @@ def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
         path: Path = ("tables", at)
         _check_mode(table, path, problems)
         _check_deferral(table, path, problems)
+        _check_verification(table, path, problems)
+        _check_deletes(table, path, problems)
         _check_columns(table, path, problems)
         _check_transform(table, path, problems)
 
@@ -98,6 +101,30 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
         )
     if table.get("load") == str(LoadMethod.INSERT):
         problems.add(here, "needs files in a stage — write `load: stage` or `load: s3`")
+
+
+def _check_verification(table: Table, path: Path, problems: Problems) -> None:
+    for key in ("verify_budget_seconds", "verify_repair"):
+        if table.get(key) not in (None, False) and table.get("verify_every") is None:
+            problems.add(
+                (*path, key),
+                "needs `verify_every:`, the time in which the whole table is compared once — add it, such as"
+                " `verify_every: 7d`",
+            )
+
+
+def _check_deletes(table: Table, path: Path, problems: Problems) -> None:
+    deletes, here = table.get("deletes"), (*path, "deletes")
+    if deletes == str(Deletes.HARD) and table.get("on_detach") == str(OnDetach.KEEP):
+        problems.add(
+            here,
+            "hard would delete the rows that `on_detach: keep` keeps — write `on_detach: delete`, or `deletes: soft`,"
+            " which keeps them with a mark",
+        )
+    if deletes in (str(Deletes.HARD), str(Deletes.SOFT)) and table.get("mode") == str(TableMode.APPEND):
+        problems.add(
+            here, "cannot be used with mode append, which keeps every version of every row — write `off`"
+        )
 
 
 def _is_deferred(table: Table) -> bool:

@@ -180,6 +180,20 @@ def positive(value: object) -> float:
     return float(_number(value, "number", 0, above=True))
 
 
+def share(value: object) -> float:
+    """A part of a whole, above 0 and at most 1, from a number or from text such as `20%`."""
+    found = str(value).strip()
+    try:
+        part = float(found[:-1]) / 100 if found.endswith("%") else float(found)
+    except ValueError:
+        part = math.nan
+    if isinstance(value, bool) or not 0 < part <= 1:
+        raise ValueError(
+            f"{display(value)} is not a share — write a percentage above 0% and up to 100%, such as 20%"
+        )
+    return part
+
+
 def duration(value: object) -> float:
     """Seconds, from a number of seconds or text such as `10m`."""
     try:
@@ -216,6 +230,12 @@ Duration = Annotated[
     BeforeValidator(duration),
     PlainSerializer(lambda seconds: _exact(seconds)),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(share),
+    PlainSerializer(lambda part: f"{part * 100:.10g}%"),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "string"}]}),
 ]
 TextsByName = Annotated[dict[str, str], BeforeValidator(texts_by_name)]
 

@@ -31,6 +31,17 @@ class OnDetach(StrEnum):
     KEEP = "keep"
 
 
+class Deletes(StrEnum):
+    """Treatment of the target's rows that the source no longer has."""
+
+    HARD = "hard"
+    """They are deleted."""
+    SOFT = "soft"
+    """They are marked as deleted, and keep their last values."""
+    OFF = "off"
+    """They stay."""
+
+
 class OnTypeChange(StrEnum):
     """Handling of a column whose type changes to one that the target's column cannot hold."""
 

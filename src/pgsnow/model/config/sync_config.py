@@ -195,6 +195,8 @@ def _tables(given: object, defaults: Mapping[str, Any], problems: Problems) -> d
     for at, table in enumerate(given):
         if isinstance(table, Mapping):
             found[at] = {**defaults, **table}
+            if "deletes" not in table and found[at].get("mode") == str(TableMode.APPEND):
+                found[at].pop("deletes", None)  # a default is for the tables to which it can apply
         else:
             problems.add(("tables", at), "is not a mapping — write source, target and watermark_column")
     return found

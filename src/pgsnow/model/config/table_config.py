@@ -28,6 +28,7 @@ from pgsnow.model.config.field_types import (
     NameOfTarget,
     Names,
     Positive,
+    Share,
     Switch,
     Text,
     TextsByName,
@@ -39,6 +40,7 @@ from pgsnow.model.config.field_types import (
 from pgsnow.model.config.options import (
     CharPadding,
     CharPaddingChoice,
+    Deletes,
     OnDetach,
     OnDetachChoice,
     OnDrop,
@@ -92,6 +94,9 @@ _OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), QUARANTINE, N
 _LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
 
 
+_DELETES = {"enum": [*(str(choice.value) for choice in Deletes), False, None]}
+
+
 def _mode(value: object) -> TableMode:
     return choice(TableMode, value)
 
@@ -99,6 +104,11 @@ def _mode(value: object) -> TableMode:
 def _late_rows(value: object) -> LateRows:
     # YAML 1.1 reads a bare `off` as false; nothing else that reads as false is meant here.
     return choice(LateRows, "off" if value is False else value)
+
+
+def _deletes(value: object) -> Deletes | None:
+    # YAML 1.1 reads a bare `off` as false, too.
+    return None if value is None else choice(Deletes, "off" if value is False else value)
 
 
 def _load(value: object) -> LoadMethod:
@@ -186,6 +196,12 @@ class TableOptions(BaseModel):
     """How far the clock of a writer may differ from that of the server."""
     audit_every: Duration = 3600.0
     """Time between two audits, which search for rows that the watermark missed; 0 means never."""
+    verify_every: Duration = 0.0
+    """Time in which the whole table is compared with its target once, a part of it each tick; 0 means never."""
+    verify_budget_seconds: Positive = 5.0
+    """With verify_every: how long one tick may compare; it stops after the range that it is comparing then."""
+    verify_repair: Switch = False
+    """With verify_every: repair the differences that are found, as `pgsnow repair` does."""
     load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
     """How rows reach Snowflake: INSERT with bound values, staged files, one of both by their number, or S3_BUCKET."""
     load_every: Duration = 0.0
@@ -216,6 +232,14 @@ class TableOptions(BaseModel):
     """Handling of a column in Snowflake when the source's column is dropped."""
     on_detach: OnDetachChoice = OnDetach.DELETE
     """Handling of the rows of a partition that is detached or dropped."""
+    deletes: Annotated[Deletes | None, BeforeValidator(_deletes), WithJsonSchema(_DELETES)] = None
+    """Handling of rows that the source no longer has; null means hard for targets that pgsnow has created."""
+    sweep_every: Duration = 86_400.0
+    """Longest time between two searches for deleted rows, also if nothing shows that rows were deleted; 0: no limit."""
+    sweep_share: Share = 0.05
+    """Largest part of the time since the last search for deleted rows that the next one may take."""
+    max_delete_share: Share = 0.2
+    """Largest part of the target's rows that one search deletes (or 1000 rows) without confirmation."""
     on_type_change: OnTypeChangeChoice = OnTypeChange.SHADOW
     """Handling of a column whose type changes to one that its column in Snowflake cannot hold."""
     schema_changes: SchemaChangesChoice = SchemaChanges.AUTO

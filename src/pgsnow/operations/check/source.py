@@ -27,7 +27,9 @@ FACTS = """
 select current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
        current_setting('track_activities')::bool, current_setting('wal_level'),
        pg_has_role(current_user, 'pg_read_all_stats', 'usage'), quote_ident(current_user),
-       (select age(datfrozenxid) from pg_database where datname = current_database())
+       (select age(datfrozenxid) from pg_database where datname = current_database()),
+       current_setting('track_counts')::bool and not exists (
+           select from pg_db_role_setting where array_to_string(setconfig, ',') ~* 'track_counts=(of|f|n|0)')
 """
 PREPARED = """
 select gid, extract(epoch from clock_timestamp() - prepared)::float8
@@ -54,6 +56,7 @@ class Facts(NamedTuple):
     may_see_all: bool
     role: str
     xid_age: int
+    track_counts: bool
 
 
 def check_source(conn: psycopg.Connection[Any], display: str) -> list[CheckResult]:
@@ -118,7 +121,8 @@ def _preconditions(facts: Facts) -> Iterator[CheckResult]:
     if facts.standby:
         yield warning(
             "primary",
-            "this is a standby: it cannot tell which transactions the primary has open, so tables are read in full",
+            "this is a standby: it cannot tell which transactions the primary has open, so tables are read in full,"
+            " and its counters do not show deleted rows: they are searched for at the bound of sweep_every alone",
             "Point POSTGRES_DSN at the primary.",
         )
     else:
@@ -128,6 +132,14 @@ def _preconditions(facts: Facts) -> Iterator[CheckResult]:
             "track_activities",
             "is off: open transactions show no start time; pg_locks is used instead, which reads some rows again",
             "ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf();",
+        )
+    if not facts.track_counts:
+        yield warning(
+            "track_counts",
+            "is off, at least for some roles: no counter shows the rows that they delete, which are searched for at"
+            " the bound of sweep_every alone",
+            "ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf(); and ALTER ROLE or DATABASE … RESET"
+            " track_counts where it is set. Autovacuum needs it, too.",
         )
     if facts.may_see_all:
         yield ok("activity", f"{facts.role} may see every session (pg_read_all_stats)")

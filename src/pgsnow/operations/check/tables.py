@@ -20,8 +20,10 @@ from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KINDS, Column, SourceName, SourceTable, shown_name
 from pgsnow.model.types.key_forms import is_comparable, key_form
 from pgsnow.operations.check.result import CheckResult, failed, ok, warning
+from pgsnow.operations.deletes import doubts, rule_of
 from pgsnow.operations.preconditions import ReadyTable, ready_to_read
 from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.sync.compare.continuous import obstacle
 from pgsnow.sync.runtime.planner import Planner
 
 UNKNOWN = Remembered()
@@ -44,7 +46,15 @@ def check_table(
         ready = ready_to_read(conn, Planner(settings), table, known, horizon)
     except PgsnowError as error:
         return [failed(table.name, str(error), error.advice)], None
-    return [*_results(table, ready.plan), *_before_the_first_load(ready.plan, surveyed)], ready
+    results = [*_results(table, ready.plan), *_before_the_first_load(ready.plan, surveyed)]
+    rule = rule_of(ready.plan, known)
+    results.extend(warning(table.name, each.warning, each.fix) for each in doubts(ready.plan, rule))
+    if table.verify_every and (why := obstacle(ready.plan)) is not None:
+        text = f"verify_every does not compare this table: {why}"
+        results.append(
+            warning(table.name, text, "Run `pgsnow verify` from time to time, and remove `verify_every`.")
+        )
+    return results, ready
 
 
 def _before_the_first_load(plan: TablePlan, surveyed: SurveyedTable | None) -> Iterator[CheckResult]:

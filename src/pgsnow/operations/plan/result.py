@@ -54,8 +54,9 @@ class TablePreview:
     rows, bytes: the table's size without indexes, which is also that of a first load; None if unknown. tick: the
     statements of a tick that finds changes, for a sample load batch (a tick without changes sends none). first_load:
     the statements of a direct copy into an empty target; empty if the next run is not one. types: decisions about types
-    that an analyst would not expect. warnings: doubts about the watermark, and what reads cost. error, advice: why the
-    table cannot be synced.
+    that an analyst would not expect. deletes, deletes_reason: the rule for rows that the source lacks. warnings:
+    doubts about the watermark and about deleted rows, and what reads cost. error, advice: why the table cannot be
+    synced.
     """
 
     table: str
@@ -74,6 +75,8 @@ class TablePreview:
     tick: tuple[str, ...] = ()
     first_load: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
+    deletes: str = ""
+    deletes_reason: str = ""
     warnings: tuple[str, ...] = ()
     error: str | None = None
     advice: str | None = None
@@ -105,6 +108,8 @@ class TablePreview:
             "tick": {"changes": list(self.tick), "idle": []},
             "first_load": list(self.first_load),
             "types": list(self.types),
+            "deletes": self.deletes,
+            "deletes_reason": self.deletes_reason,
             "warnings": list(self.warnings),
             "error": self.error,
             "advice": self.advice,

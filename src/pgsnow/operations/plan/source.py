@@ -19,6 +19,7 @@ from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.table import SourceName
 from pgsnow.operations.command_sessions import CommandSessions, as_known
+from pgsnow.operations.deletes import doubts, rule_of
 from pgsnow.operations.owners import ConfiguredOwners
 from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
 from pgsnow.operations.preconditions import ready_to_read
@@ -62,6 +63,8 @@ class SourceInspection:
         except Exception as error:  # a failure of one table, of any kind, must not hide the others
             return Found(found.stopped(as_known(error, self.settings.secrets(), table.name)), None)
         plan, drift, seen = ready.plan, ready.drift, ready.probe
+        rule = rule_of(plan, known)
+        advice = (*advice_for(plan, self.surveyed.get(table.source)), *doubts(plan, rule))
         mode = seen.point.mode
         preview = replace(
             found,
@@ -70,7 +73,9 @@ class SourceInspection:
             mode=str(mode),
             mode_reason=why_mode(plan, mode),
             types=tuple(str(decision) for decision in type_decisions(plan)),
-            warnings=tuple(str(advice) for advice in advice_for(plan, self.surveyed.get(table.source))),
+            deletes=str(rule.deletes),
+            deletes_reason=rule.why,
+            warnings=tuple(map(str, advice)),
         )
         return Found(preview, drift)
 

@@ -3,17 +3,21 @@ functions that compose them for a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.batch import LoadBatch, PartFile
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.duration import format_duration
 from pgsnow.model.evolution.drift import Drift
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.command_sessions import CommandSessions, as_known
+from pgsnow.operations.deletes import WILL_CREATE, doubts, rule_of
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
@@ -23,6 +27,7 @@ from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
 from pgsnow.snowflake.stage.stage import Stage, Stages
 from pgsnow.snowflake.statement import Step
 from pgsnow.sync.pipeline.load_batches import batch_name
@@ -57,6 +62,14 @@ class TargetPreview:
             self.sessions.after(error)
             return preview.stopped(as_known(error, self.settings.secrets(), plan.config.name))
         reads = preview.reads if required.exists or preview.reads.startswith(EVERYTHING) else GONE
+        if required.exists and preview.deletes_reason == WILL_CREATE:
+            rule = rule_of(plan, Remembered(), exists=True)
+            preview = replace(
+                preview,
+                deletes=str(rule.deletes),
+                deletes_reason=rule.why,
+                warnings=(*preview.warnings, *map(str, doubts(plan, rule))),
+            )
         stage = self.stages.serving(plan.config.load)
         return replace(
             preview,
@@ -67,7 +80,8 @@ class TargetPreview:
                 *preview.grants,
                 *(Grant(Side.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
             ),
-            tick=_tick(plan, stage),
+            tick=_tick(plan, stage, marks=plan.marks_deleted or required.marks_rows),
+            warnings=(*preview.warnings, *_kept_marks(plan, required)),
             first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
         )
 
@@ -93,16 +107,32 @@ def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
     )
 
 
-def _tick(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
-    """The statements of a tick that finds changes: those of one load batch, and of its cleanup."""
+def _kept_marks(plan: TablePlan, required: RequiredDdl) -> Iterator[str]:
+    """What becomes of rows that were marked as deleted, if the configuration marks none any more."""
+    if not required.marks_rows or plan.marks_deleted or not plan.target_key:
+        return
+    mark = f"the target has rows from a time with `deletes: soft`, which are marked in {DELETED_AT_COLUMN}"
+    if plan.config.deletes is Deletes.OFF:
+        yield f"{mark}: they stay, and a row whose key comes back loses its mark"
+    else:
+        yield (
+            f"{mark}: with `deletes: hard`, the next search for deleted rows, and each full refresh, deletes them;"
+            " write `deletes: soft`, or `deletes: off`, to keep them"
+        )
+
+
+def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
+    """The statements of a tick that finds changes: those of one load batch, and of its cleanup. marks: the target has
+    a column for marks of deleted rows."""
     method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
     content, batch = _sample(plan)
     cleanup = _texts(cleanup_steps(plan.target, batch.batch, (stage,)))
     if plan.whole:
         staged = _texts(stage_steps(content, batch, method=method, stage=stage))
         return (*staged, *_put_in_place(content), *cleanup)
+    audited = (*content.audited, *((CLEARED,) if marks else ()))
     merge = merge_steps(
-        plan.target, plan.output, plan.key, batch, method=method, audited=content.audited, stage=stage
+        plan.target, plan.output, plan.key, batch, method=method, audited=audited, stage=stage
     )
     statements = _texts(merge)
     if not plan.config.load_every:
@@ -125,7 +155,8 @@ def _sample(plan: TablePlan) -> tuple[Content, LoadBatch]:
     """A sample load batch with one part file, and its content."""
     name = batch_name(plan, SAMPLE_FENCE, 0)
     batch = LoadBatch(name, SAMPLE_FENCE, (PartFile(SAMPLE_PART, rows=1, size=1),))
-    return Content(plan, name, SAMPLE_FENCE, SAMPLE_RUN), batch
+    gone = Gone.MARKED if plan.marks_deleted and plan.target_key else Gone.DELETED
+    return Content(plan, name, SAMPLE_FENCE, SAMPLE_RUN, gone), batch
 
 
 def _texts(steps: Iterable[Step]) -> tuple[str, ...]:

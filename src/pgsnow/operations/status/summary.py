@@ -16,6 +16,7 @@ from pgsnow.operations.status.table_status import TableStatus, table_statuses
 ALARMS = (
     HealthState.STUCK,
     HealthState.FAILED,
+    HealthState.DIFFERENT,
     HealthState.UNVERIFIED,
     HealthState.PARTIAL,
     HealthState.NEVER,

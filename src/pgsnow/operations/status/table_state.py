@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.report import Status
+from pgsnow.model.sentences import counted
 
 if TYPE_CHECKING:
     from pgsnow.ledger.rows import WatermarkRow
@@ -32,6 +34,8 @@ class HealthState(StrEnum):
     """Loaded, but some rows were rejected."""
     UNVERIFIED = "unverified"
     """The source has lost rows that were loaded; until a full refresh or a verify, the target may hold them."""
+    DIFFERENT = "different"
+    """A comparison has found differences that are not repaired."""
     FAILED = "failed"
     STUCK = "stuck"
     """Nothing has run for longer than PATIENCE ticks; probably the schedule or the worker is not running."""
@@ -71,6 +75,13 @@ def health_of(
         )
     if row.chunks is not None:
         return TableHealth(HealthState.RUNNING, _backfill(row))  # also when other workers load its chunks
+    if row.verification and (found := Verification.from_json(row.verification).differences):
+        keys = f": {', '.join(found.keys)}{', …' * (found.total > len(found.keys))}" if found.keys else ""
+        return TableHealth(
+            HealthState.DIFFERENT,
+            f"{counted(found.total, 'row')} {'differ' if found.total > 1 else 'differs'} ({found.text}{keys}):"
+            f" pgsnow repair {row.source_table}",
+        )
     if row.unverified:
         return TableHealth(HealthState.UNVERIFIED, row.unverified)
     if row.open_errors:

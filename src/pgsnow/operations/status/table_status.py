@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pgsnow.model.comparison.certificate import Verification
+from pgsnow.model.config.options import Deletes
 from pgsnow.operations.status.lag import Lag, lag_of
 from pgsnow.operations.status.table_state import HealthState, TableHealth, health_of
 
@@ -31,11 +33,21 @@ class TableStatus:
     def why(self) -> str:
         """The reason for the state, and for a lag that is larger than the time since the last tick."""
         shown = self.lag.why if self.health.state in (HealthState.IDLE, HealthState.SYNCED) else ""
-        return "; ".join(text for text in (self.health.why, shown) if text)
+        return "; ".join(text for text in (self.health.why, shown, self._pending) if text)
+
+    @property
+    def _pending(self) -> str:
+        """A sentence about deletes of the source that nothing has searched for yet; "" if there are none."""
+        since = self.row.deletes_pending_since if self.row else None
+        if self.row is None or since is None or self.config.deletes is Deletes.OFF:
+            return ""
+        return f"deletes pending since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {self.row.deletes_pending_why}"
 
     def record(self) -> dict[str, Any]:
         """Moments are datetimes, lags seconds; what is not known yet is None, and counts are 0."""
         row, lag = self.row, self.lag
+        verification = Verification.from_json(row.verification if row else None)
+        certificates = sorted(verification.certificates.values(), key=lambda one: one.ended_at, reverse=True)
         return {
             "table": self.config.name,
             "target": (row and row.target_table) or self.config.target,
@@ -57,7 +69,12 @@ class TableStatus:
             "open_errors": row.open_errors if row else 0,
             "stale_rows": row.stale_rows if row else 0,
             "read_mode": row and row.read_mode,
+            "deletes_compared": row and row.swept_at,
+            "deletes_pending_since": row and row.deletes_pending_since if self._pending else None,
             "unverified": row and row.unverified,
+            "certificates": [asdict(certificate) for certificate in certificates],
+            "verify_progress": verification.round and round(verification.round.share, 3),
+            "differences": verification.differences and asdict(verification.differences),
             "lease_holder": row and row.lease_holder,
             "chunks": row and row.chunks,
             "chunks_done": row and row.chunks_done,

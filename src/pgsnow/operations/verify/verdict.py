@@ -62,14 +62,26 @@ class Verdict:
     """The table is read as a whole, and its target's content is replaced or added to as a whole."""
     was_unverified: str | None = None
     """The doubt that this comparison has ended."""
+    in_flight: int = 0
+    """Keys that differ because their rows changed after the last read. They are not among the differences."""
+    ranges: int = 0
+    """Ranges of keys (of their hashes, where rows are compared on our side) whose digests were compared."""
+    equal_ranges: int = 0
+    statements: int = 0
+    """Statements for digests and keys that Snowflake was sent."""
+    compared: str = "content"
+    """content, or keys: of rows with a key, whether they exist."""
+    sample: float | None = None
+    """Percent of the ranges that were compared; None: all. Rows are counted in the compared ones."""
 
     @property
     def equal(self) -> bool:
         return self.difference_count == 0 and self.error is None
 
-    def note(self, difference: Difference) -> None:
-        self.difference_count += 1
-        self.counts[difference.kind] = self.counts.get(difference.kind, 0) + 1
+    def note(self, difference: Difference, count: int = 1) -> None:
+        """count: how many differences it stands for."""
+        self.difference_count += count
+        self.counts[difference.kind] = self.counts.get(difference.kind, 0) + count
         if len(self.differences) < SHOWN:
             self.differences.append(difference)
 

@@ -180,7 +180,8 @@ order by a.attnum, s.seqrelid;
 -- name: fingerprints
 -- One pass for all tables together, where a statement a table would cost a round trip each.
 with recursive tables as materialized (
-    select c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, n.oid as schema, c.relhassubclass
+    select c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, n.oid as schema, c.relhassubclass,
+           c.relowner, c.relrowsecurity, c.relforcerowsecurity, c.reloptions
     from unnest({schemas}::text[], {names}::text[]) wanted(schema, name)
     join pg_catalog.pg_namespace n on n.nspname = wanted.schema
     join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
@@ -194,7 +195,8 @@ tree(root, oid) as (
 leaves as materialized (
     select tree.root, string_agg(concat_ws(',', tree.oid, c.relkind, c.relfilenode, (
                select string_agg(a.attname, ',' order by a.attnum) from pg_catalog.pg_attribute a
-               where a.attrelid = tree.oid and a.attnum > 0 and a.atthasmissing)), ';' order by tree.oid) as print
+               where a.attrelid = tree.oid and a.attnum > 0 and a.atthasmissing)), ';' order by tree.oid) as print,
+           {leaf_counters} as counters
     from tree join pg_catalog.pg_class c on c.oid = tree.oid group by tree.root
 ),
 attributes as materialized (
@@ -241,10 +243,33 @@ select t.nspname::text, t.relname::text, md5(concat_ws('|',
            join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_attrdef'::regclass and d.objid = ad.oid
             and d.refclassid = 'pg_catalog.pg_class'::regclass
            where ad.adrelid = t.oid) fed(sequence)
-     join pg_catalog.pg_sequence s on s.seqrelid = fed.sequence)))
+     join pg_catalog.pg_sequence s on s.seqrelid = fed.sequence))),
+    {counters}
 from tables t
 left join columns on columns.attrelid = t.oid
 left join leaves on leaves.root = t.oid;
+
+-- name: leaf_counters
+-- Each table that stores rows: its file, and how many rows were deleted in it since its statistics began.
+jsonb_object_agg(tree.oid, jsonb_build_array(c.relfilenode::bigint, pg_catalog.pg_stat_get_tuples_deleted(tree.oid)))
+    filter (where c.relkind in ('r', 'm'))
+
+-- name: counters
+-- The statistics begin again with a reset of the database's or of a single table's, and after a crash, which resets those
+-- of the background writer, too. The last column decides which rows the role sees: the role, row-level security, and the
+-- definition of a view.
+coalesce(leaves.counters, '{{}}') || case when t.relkind in ('r', 'm') then jsonb_build_object(
+        t.oid, jsonb_build_array(t.relfilenode::bigint, pg_catalog.pg_stat_get_tuples_deleted(t.oid))) else '{{}}' end,
+    (select concat_ws('/', extract(epoch from pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)),
+                      extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time()))
+     from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()),
+    md5(concat_ws('|', current_user, t.relowner, t.relrowsecurity, t.relforcerowsecurity,
+        (select concat(r.rolsuper, r.rolbypassrls) from pg_catalog.pg_roles r where r.rolname = current_user),
+        case when t.relrowsecurity then (
+            select string_agg(concat_ws(',', p.polname, p.polcmd, p.polpermissive, p.polroles,
+                                        pg_catalog.pg_get_expr(p.polqual, p.polrelid)), ';' order by p.polname)
+            from pg_catalog.pg_policy p where p.polrelid = t.oid) end,
+        case when t.relkind in ('v', 'm') then concat(t.reloptions, pg_catalog.pg_get_viewdef(t.oid)) end))
 
 -- name: present_name
 select n.nspname::text, c.relname::text

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composed, Literal
 
 from pgsnow.model.errors import SourceAccessDenied, SourceTableMissing, UnsupportedTable
-from pgsnow.model.table import Column, Leaf, SourceName, SourceTable
+from pgsnow.model.table import CatalogMark, Column, Leaf, SourceName, SourceTable
 from pgsnow.postgres.any_bytes import any_bytes, misnamed
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.sql import text_of
@@ -34,6 +34,15 @@ def _queries() -> Mapping[str, str]:
 
 
 _SQL = _queries()
+_NO_COUNTERS = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
+"""Servers that are derived from PostgreSQL may not have the counters, and a role may lack the right to call functions
+that everyone may call by default."""
+_WITHOUT_COUNTERS = _SQL["fingerprints"].replace("{leaf_counters}", "null").replace(",\n    {counters}", "")
+_WITH_COUNTERS = (
+    _SQL["fingerprints"]
+    .replace("{leaf_counters}", _SQL["leaf_counters"])
+    .replace("{counters}", _SQL["counters"])
+)
 
 
 def describe(conn: psycopg.Connection[Any], name: SourceName) -> SourceTable:
@@ -119,23 +128,37 @@ def _check(name: SourceName, table: Mapping[str, Any]) -> None:
 
 
 def fingerprints(conn: psycopg.Connection[Any], names: Sequence[SourceName]) -> dict[SourceName, str]:
-    """A text for each table that exists, which changes when anything changes that `describe` returns, except sizes and
-    names of leaves. One statement for all tables. Raises SourceUnavailable."""
+    """The fingerprint of each table that exists. Raises SourceUnavailable."""
+    return {name: mark.fingerprint for name, mark in catalog_marks(conn, names, counters=False).items()}
+
+
+def catalog_marks(
+    conn: psycopg.Connection[Any], names: Sequence[SourceName], *, counters: bool = True
+) -> dict[SourceName, CatalogMark]:
+    """The mark of each table that exists. One statement for all tables. counters: with the counters of deleted rows,
+    and what belongs to them; `conn` must then be in autocommit mode, because a transaction sees them as they were when
+    it first looked. They are left out where the server does not have them. Raises SourceUnavailable."""
     wanted = {(name.schema, name.table): name for name in names}
     names = [*wanted.values()]  # a table may have two targets, and its definition would be listed twice
     with translating():
         try:
-            rows = conn.execute(text_of(fingerprints_query(names)).encode()).fetchall()
+            rows = conn.execute(text_of(fingerprints_query(names, counters=counters)).encode()).fetchall()
         except psycopg.errors.UntranslatableCharacter:
             # In a name, which cannot exist in this database's encoding. The other tables' must still be found.
-            each = (fingerprints(conn, [name]) for name in names) if len(names) > 1 else ()
+            each = (
+                (catalog_marks(conn, [name], counters=counters) for name in names) if len(names) > 1 else ()
+            )
             return {name: found for one in each for name, found in one.items()}
-    return {wanted[schema, table]: print_ for schema, table, print_ in rows}
+        except _NO_COUNTERS:
+            if not counters:
+                raise
+            return catalog_marks(conn, names, counters=False)
+    return {wanted[schema, table]: CatalogMark(*mark) for schema, table, *mark in rows}
 
 
-def fingerprints_query(names: Sequence[SourceName]) -> Composed:
-    """A query for rows of schema, table, fingerprint."""
-    return SQL(_SQL["fingerprints"]).format(
+def fingerprints_query(names: Sequence[SourceName], *, counters: bool = False) -> Composed:
+    """A query for rows of schema, table, fingerprint, and with `counters` the other fields of a CatalogMark."""
+    return SQL(_WITH_COUNTERS if counters else _WITHOUT_COUNTERS).format(
         schemas=Literal([name.schema for name in names]), names=Literal([name.table for name in names])
     )
 

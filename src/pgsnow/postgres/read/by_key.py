@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Literal
 
 from pgsnow.model.batch import Page
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.types.mapping import Field
 from pgsnow.postgres import sql
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
@@ -27,19 +28,22 @@ MAX_SHOWN = 10_000
 """Characters of one text value that a payload keeps."""
 
 
-def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[Page]:
-    """The rows with these keys as they are now, whatever `where:` says; deleted ones are left out. Pages come in no
-    particular order.
+def read_keys(
+    source: Source, plan: TablePlan, keys: Sequence[Key], *, selected: bool = False
+) -> Iterator[Page]:
+    """The rows with these keys as they are now; deleted ones are left out. selected: only rows that meet `where:`.
+    Pages come in no particular order.
 
     Raises what `open_snapshot` and Snapshot.batches raise.
     """
     with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
         converter = Converter(plan, checks_text=snap.unchecked_text)
         for some in _chunks(keys, AT_ONCE):
+            these = SQL("({})").format(SQL(" or ").join(sql.by_key(plan, key) for key in some))
             query = SQL("select {} from {} where {}").format(
                 select_list(plan, guard=snap.may_hold_oversize),
                 from_clause(plan, guard=snap.may_hold_oversize),
-                SQL(" or ").join(sql.by_key(plan, key) for key in some),
+                sql.both([these, sql.where_given(plan) if selected else None]),
             )
             for batch in snap.batches(query):
                 yield from converter.convert(batch).pages(plan)
@@ -47,14 +51,21 @@ def read_keys(source: Source, plan: TablePlan, keys: Sequence[Key]) -> Iterator[
 
 def read_all_keys(source: Source, plan: TablePlan) -> Iterator[Page]:
     """The key columns of all rows as they are now, whatever `where:` says. Raises what `read_keys` raises."""
-    plan = replace(plan, fields=plan.key)
+    return read_all(source, replace(plan, config=plan.config.model_copy(update={"where": None})), plan.key)
+
+
+def read_all(source: Source, plan: TablePlan, fields: Sequence[Field]) -> Iterator[Page]:
+    """These columns of all rows that `where:` admits, as they are now. Raises what `read_keys` raises."""
+    part = replace(plan, fields=tuple(fields))
     with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
-        converter = Converter(plan, checks_text=snap.unchecked_text)
-        query = SQL("select {} from {}").format(
-            select_list(plan, guard=snap.may_hold_oversize), from_clause(plan, guard=snap.may_hold_oversize)
+        converter = Converter(part, checks_text=snap.unchecked_text)
+        query = SQL("select {} from {} where {}").format(
+            select_list(part, guard=snap.may_hold_oversize),
+            from_clause(part, guard=snap.may_hold_oversize),
+            sql.both([sql.where_given(plan)]),
         )
         for batch in snap.batches(query):
-            yield from converter.convert(batch).pages(plan)
+            yield from converter.convert(batch).pages(part)
 
 
 def payloads(

@@ -5,7 +5,7 @@ by page in the order of watermark and key (keyset_reader.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,7 +27,7 @@ from pgsnow.postgres.incremental.next_checkpoint import next_checkpoint
 from pgsnow.postgres.incremental.strategy import CONTENT_CHANGED, choose_strategy, mode_of, seen_xid
 from pgsnow.postgres.read.keyset_reader import KeysetReader
 from pgsnow.postgres.read.last_watermark import LastWatermark, extra_column, watermark_index
-from pgsnow.postgres.read.snapshot import open_snapshot
+from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 
 XID = "__pgsnow_xid"
 """Name of the column with the rows' xids."""
@@ -89,6 +89,8 @@ class SnapshotReader:
     """`checkpoint()` may be called after the last page only."""
     full_read: str | None = field(default=None, init=False)
     """Why everything is read; None: only what changed. Known once entered."""
+    at_end: Callable[[Snapshot], None] | None = field(default=None, init=False)
+    """Called with the snapshot after its last page, before it is closed."""
     _open: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
     _pages: Generator[Page] | None = field(default=None, init=False, repr=False)
     _exhausted: bool = field(default=False, init=False, repr=False)
@@ -157,6 +159,8 @@ class SnapshotReader:
                     if self._hashes:
                         self._content.add(batch)
                     yield from converted.pages(self.plan)
+        if self.at_end is not None:
+            self.at_end(self._snapshot)
         self._exhausted = True
         self._open.close()  # loading the last rows may take long, and a standby cancels sessions that hold a snapshot
 

@@ -1,4 +1,5 @@
-"""Deletion of rows that a full read did not find again, and a list of leftovers of earlier loads."""
+"""Deletion (or marks, with `deletes: soft`) of rows that a full read did not find again, and a list of leftovers of
+earlier loads."""
 
 from __future__ import annotations
 
@@ -13,13 +14,20 @@ from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.query import constant, select_all
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.deletes import HARD, Removal, older
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import number_in
 
 
-def prune(session: Session, target: TargetName, fence: int) -> int:
-    """Delete the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
-    return number_in(session.execute(sql.delete_older(target, fence)), "number of rows deleted")
+def prune(session: Session, target: TargetName, fence: int, removal: Removal = HARD) -> int:
+    """Remove the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
+    return number_in(session.execute(removal.statement(target, older(fence), fence)), removal.counted)
+
+
+def older_rows(session: Session, target: TargetName, fence: int, where: str) -> tuple[int, int]:
+    """How many rows `prune` would delete, and how many there are."""
+    ((older, rows),) = session.execute(sql.count_older(target, fence, where)).rows
+    return int(older), int(rows)
 
 
 def keys_above(
@@ -30,11 +38,12 @@ def keys_above(
     return select_all(session, plan.target, plan.key, where)
 
 
-def prune_above(session: Session, plan: TablePlan, fence: int, column: MetadataColumn, value: Any) -> int:
+def prune_above(
+    session: Session, plan: TablePlan, fence: int, column: MetadataColumn, value: Any, removal: Removal = HARD
+) -> int:
     """`prune`, but only of the rows in which the column is above the value."""
-    where = sql.is_above(column.name, constant(value, column.kind))
-    deleted = session.execute(sql.delete_older_among(plan.target, fence, where))
-    return number_in(deleted, "number of rows deleted")
+    where = f"{sql.is_above(column.name, constant(value, column.kind))} AND {older(fence)}"
+    return number_in(session.execute(removal.statement(plan.target, where, fence)), removal.counted)
 
 
 def newest_fence(session: Session, target: TargetName) -> int:

@@ -14,6 +14,7 @@ from pgsnow.snowflake.load.merge import fill_steps
 from pgsnow.snowflake.schema.target_table import TargetColumn
 from pgsnow.snowflake.sql import replace as replace_sql
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, SqlStatement, Step
 
@@ -21,12 +22,13 @@ from pgsnow.snowflake.statement import MERGE, REPLACE, RowsLoaded, SqlStatement,
 @dataclass(frozen=True, slots=True)
 class Content:
     """All rows that one run reads of a table, to be loaded as a whole. batch: the load batch whose staging table
-    holds them."""
+    holds them. gone: what happens to rows of the target that are not among them."""
 
     plan: TablePlan
     batch: str
     fence: int
     run_id: str
+    gone: Gone = Gone.DELETED
 
     @property
     def hashed(self) -> bool:
@@ -42,7 +44,8 @@ class Content:
     def filled(self) -> tuple[sql.Filled, ...]:
         """The target's metadata columns with their values."""
         identity = replace_sql.identity() if self.hashed else ()
-        return ((FENCE_COLUMN, str(self.fence)), *self.audited, *identity)
+        cleared = (CLEARED,) if self.plan.marks_deleted else ()
+        return ((FENCE_COLUMN, str(self.fence)), *self.audited, *identity, *cleared)
 
 
 def create_step(content: Content) -> Step:
@@ -85,8 +88,9 @@ def replace_steps(content: Content, foreign: Sequence[str], rows: int | None = N
     """
     plan = content.plan
     text = replace_sql.overwrite(
-        plan.target, content.batch, plan.output, plan.target_key, content.filled, foreign, content.fence
-    )
+        plan.target, content.batch, plan.output, plan.target_key, content.filled, foreign, content.fence,
+        content.gone,
+    )  # fmt: skip
     proof = None
     if rows is not None and not plan.target_key:
         message = f"{plan.target}: {rows} rows were staged; rows in the table:"

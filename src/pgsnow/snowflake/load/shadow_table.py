@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgsnow.model.metadata_columns import DELETED_AT, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.load.replace import Content
@@ -21,8 +22,13 @@ def shadow_table(target: TargetName, batch: str) -> TargetName:
 def create_shadow(plan: TablePlan, batch: str) -> Step:
     """Create the shadow table. Idempotent; an existing one is not changed."""
     return SqlStatement(
-        sql.create_shadow(shadow_table(plan.target, batch), plan.output, plan.metadata_columns)
+        sql.create_shadow(shadow_table(plan.target, batch), plan.output, columns_of_shadow(plan))
     )
+
+
+def columns_of_shadow(plan: TablePlan) -> tuple[MetadataColumn, ...]:
+    """pgsnow's own columns of a shadow table: no row of it is ever marked as deleted."""
+    return tuple(column for column in plan.metadata_columns if column != DELETED_AT)
 
 
 def put_in_place(content: Content, batch: str, foreign: Sequence[str]) -> tuple[Step, ...]:
@@ -39,5 +45,6 @@ def put_in_place(content: Content, batch: str, foreign: Sequence[str]) -> tuple[
         content.filled,
         foreign,
         content.fence,
+        content.gone,
     )
     return (SqlStatement(text, REPLACE),)

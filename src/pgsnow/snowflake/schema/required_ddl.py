@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pgsnow.model.errors import SchemaChangePending, TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import KnownTarget, TargetName
 from pgsnow.snowflake.names import STAGE, quote, schema_of, text
@@ -45,11 +46,12 @@ class Owners(Protocol):
 @dataclass(frozen=True, slots=True)
 class RequiredDdl:
     """exists: the target exists. statements: the statements that a run would send to it first, in order. mark: that of
-    its owner."""
+    its owner. marks_rows: it has a column for the time at which a row was marked as deleted."""
 
     exists: bool
     statements: tuple[str, ...]
     mark: TargetMark = TargetMark()
+    marks_rows: bool = False
 
 
 @dataclass(slots=True)
@@ -84,7 +86,8 @@ class TargetInspector:
             evolved = evolution(plan.target, actions, there)
             fit = shape.alterations(evolved.columns, relaxed=relaxed)
             statements = [change.statement for change in (*evolved.changes, *fit.changes)]
-        return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)), owned)
+        marks_rows = any(column.name == DELETED_AT_COLUMN for column in there or ())
+        return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)), owned, marks_rows)
 
     def difference(self, plan: TablePlan, known: KnownTarget, altered: Collection[str] = ()) -> str | None:
         """A sentence about why the target is not as it was after the last load, as the next run would find; None: it

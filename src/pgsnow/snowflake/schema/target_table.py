@@ -252,6 +252,11 @@ def refuse_conflicts(
         for name, kind in own
         if name in known and not _keeps(known[name].kind, kind)
     ]
+    problems += [
+        f"column {folded[name]} differs from {name}, in which pgsnow stores {kind}, in case alone"
+        for name, kind in own
+        if name not in known and name in folded
+    ]
     if any(column in own and column.name not in known for column in IDENTITY):
         problems.append(
             f"there is no column {HASH_COLUMN}, which identifies existing rows; let pgsnow create the table"

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgsnow.model.metadata_columns import FENCE_COLUMN, MetadataColumn
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN, MetadataColumn
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import KEEP_LAST, Field
 from pgsnow.snowflake.names import qualified, quote
+from pgsnow.snowflake.sql.soft_deletes import Gone, carried_over
 from pgsnow.snowflake.sql.statements import COPY_OPTIONS, FILE_FORMAT, NOW, NOW_IN_COPY, Filled, declared
 
 
@@ -90,13 +91,27 @@ def count_surplus(target: TargetName, identity: Sequence[str]) -> str:
     )
 
 
+def select_surplus(target: TargetName, fields: Sequence[Field], identity: Sequence[str]) -> str:
+    """These fields of the rows that `count_surplus` counts."""
+    names = [quote(name) for name in identity]
+    listed = ", ".join(names)
+    return (
+        f"SELECT {', '.join(quote(f.target) for f in fields)} FROM {qualified(target)}"
+        f" WHERE {' AND '.join(f'{name} IS NOT NULL' for name in names)}"
+        f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {listed} ORDER BY {listed}) > 1"
+    )
+
+
 def keep_one_of_each(target: TargetName, columns: Sequence[str], identity: Sequence[str]) -> str:
     """Keep one row of each identity, that of the newest run, and every row that has a NULL in it. columns: all
-    writable columns. Snowflake sorts NULL (a row that pgsnow did not write) first in descending order."""
+    writable columns. Snowflake sorts NULL (a row that pgsnow did not write) first in descending order. Of rows of one
+    run, one that is not marked as deleted stays."""
     names = ", ".join(map(quote, columns))
     keys = [f"t.{quote(name)}" for name in identity]
     values = ", ".join(f"t.{quote(column)}" for column in columns)
     table, newest = qualified(target), f"ORDER BY t.{quote(FENCE_COLUMN)} DESC NULLS LAST"
+    if DELETED_AT_COLUMN in columns:
+        newest += f", t.{quote(DELETED_AT_COLUMN)} DESC NULLS FIRST"
     return (
         f"INSERT OVERWRITE INTO {table} ({names}) SELECT {values} FROM {table} AS t"
         f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join(keys)} {newest}) = 1"
@@ -139,11 +154,12 @@ def put_in_place(
     filled: Sequence[Filled],
     others: Sequence[str],
     fence: int,
+    gone: Gone = Gone.DELETED,
 ) -> str:
     """Replace all rows of the target with those of its shadow table; of rows with one key, with that of the newest
     attempt.
 
-    If a run with a higher fence has written to the target, its content stays as it is. filled and others: as in
+    If a run with a higher fence has written to the target, its content stays as it is. filled, others and gone: as in
     replace.overwrite.
     """
     values = [
@@ -155,10 +171,13 @@ def put_in_place(
     table, mark = qualified(target), quote(FENCE_COLUMN)
     later = f"EXISTS (SELECT 1 FROM {table} AS n WHERE n.{mark} > {fence})"
     keys = ", ".join(f"b.{quote(f.target)}" for f in key)
+    same = " AND ".join(f"g.{quote(f.target)} = t.{quote(f.target)}" for f in key)
+    found = f"NOT {later} AND NOT EXISTS (SELECT 1 FROM {qualified(shadow)} AS g WHERE {same})"
     return (
         f"INSERT OVERWRITE INTO {table} ({names}) "
         f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} "
         f"FROM {qualified(shadow)} AS b WHERE NOT {later} "
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY b.{mark} DESC) = 1 "
         f"UNION ALL SELECT {', '.join(f't.{quote(name)}' for name, _ in values)} FROM {table} AS t WHERE {later}"
+        f"{carried_over(gone, target, [name for name, _ in values], filled, key, found)}"
     )

@@ -12,6 +12,7 @@ from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import qualified, quote, staging_table
+from pgsnow.snowflake.sql.soft_deletes import Gone, carried_over
 from pgsnow.snowflake.sql.statements import Filled, staged_values
 
 
@@ -23,12 +24,13 @@ def overwrite(
     filled: Sequence[Filled],
     others: Sequence[str],
     fence: int,
+    gone: Gone = Gone.DELETED,
 ) -> str:
     """Replace all rows of the target with those of the staging table; of rows with one key, with the last one.
 
     If a run with a higher fence has written to the target, its content stays as it is. filled: pgsnow's metadata
     columns in the target, with their values. others: columns that are neither pgsnow's nor in the output; NULL in new
-    rows.
+    rows. gone: what happens to rows whose key is not staged.
     """
     values = [*staged_values(output), *filled, *((name, "NULL") for name in others)]
     names = ", ".join(quote(name) for name, _ in values)
@@ -39,11 +41,16 @@ def overwrite(
         keys = ", ".join(f"r.{quote(f.target)}" for f in key)
         order = f"ORDER BY r.{quote(ORDER_COLUMN)} DESC"
         one_a_key = f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} {order}) = 1"
+    staged = " AND ".join(
+        f"{f.type.merge.format(c=f'g.{quote(f.target)}')} = t.{quote(f.target)}" for f in key
+    )
+    found = f"NOT {later} AND NOT EXISTS (SELECT 1 FROM {qualified(staging_table(target, batch))} AS g WHERE {staged})"
     return (
         f"INSERT OVERWRITE INTO {table} ({names}) "
         f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} "
         f"FROM {qualified(staging_table(target, batch))} AS r WHERE NOT {later}{one_a_key} "
         f"UNION ALL SELECT {', '.join(f't.{quote(name)}' for name, _ in values)} FROM {table} AS t WHERE {later}"
+        f"{carried_over(gone, target, [name for name, _ in values], filled, key, found)}"
     )
 
 

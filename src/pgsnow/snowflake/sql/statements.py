@@ -6,7 +6,6 @@ Sources: Snowflake docs, "CREATE TABLE", "SHOW TABLES", "PUT", "COPY INTO <table
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -48,6 +47,9 @@ FILE_FORMAT = (
 option is stated, because a default may change: docs/decisions/32-every-option-of-copy-is-stated.md"""
 COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
 """A stage of the user's may set copy options for every COPY from it; these options take precedence."""
+
+_NO_WILDCARDS = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+"""For LIKE patterns that stand for a name alone: wildcards in it are escaped with a backslash."""
 
 
 def declared(kind: str, *, required: bool = False) -> str:
@@ -109,17 +111,12 @@ def describe_table(target: TargetName) -> str:
 
 def show_table(target: TargetName) -> str:
     """Metadata of the target; needs no warehouse. LIKE ignores case: check the name."""
-    return f"SHOW TABLES LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
+    return f"SHOW TABLES LIKE {text(target.table.translate(_NO_WILDCARDS))} IN SCHEMA {schema_of(target)}"
 
 
 def show_object(target: TargetName) -> str:
     """The kind of the target, also if it is no table. LIKE ignores case: check the name."""
-    return f"SHOW OBJECTS LIKE {_like(target)} IN SCHEMA {schema_of(target)}"
-
-
-def _like(target: TargetName) -> str:
-    """A pattern for LIKE that stands for the table's name alone. Wildcards in it are escaped with a backslash."""
-    return text(re.sub(r"([\\%_])", r"\\\1", target.table))
+    return f"SHOW OBJECTS LIKE {text(target.table.translate(_NO_WILDCARDS))} IN SCHEMA {schema_of(target)}"
 
 
 def set_comment(target: TargetName, comment: str) -> str:
@@ -213,10 +210,11 @@ def staged_values(output: Sequence[Field]) -> list[Filled]:
     return [(f.target, f.type.merge.format(c=f"r.{quote(f.target)}")) for f in output]
 
 
-def delete_older(target: TargetName, fence: int) -> str:
-    """Delete the rows that no run with this fence or a higher one wrote."""
+def count_older(target: TargetName, fence: int, where: str = "TRUE") -> str:
+    """How many of these rows no run with this fence or a later one wrote, and how many there are."""
     column = quote(FENCE_COLUMN)
-    return f"DELETE FROM {qualified(target)} WHERE {column} IS NULL OR {column} < {fence}"
+    older = f"COUNT(CASE WHEN {column} IS NULL OR {column} < {fence} THEN 1 END)"
+    return f"SELECT {older}, COUNT(*) FROM {qualified(target)} WHERE {where}"
 
 
 def newest_fence(target: TargetName) -> str:
@@ -227,12 +225,6 @@ def newest_fence(target: TargetName) -> str:
 def is_above(column: str, value: str) -> str:
     """A condition: the column is above this SQL constant."""
     return f"{quote(column)} > {value}"
-
-
-def delete_older_among(target: TargetName, fence: int, where: str) -> str:
-    """Delete those of these rows that no run with this fence or a higher one wrote."""
-    column = quote(FENCE_COLUMN)
-    return f"DELETE FROM {qualified(target)} WHERE {where} AND ({column} IS NULL OR {column} < {fence})"
 
 
 def remove_batch(target: TargetName, batch: str) -> str:
@@ -253,8 +245,8 @@ def cancel_statements(session: int) -> str:
     return f"SELECT SYSTEM$CANCEL_ALL_QUERIES({session})"
 
 
-def count(target: TargetName) -> str:
-    return f"SELECT COUNT(*) FROM {qualified(target)}"
+def count(target: TargetName, where: str = "") -> str:
+    return f"SELECT COUNT(*) FROM {qualified(target)}{' WHERE ' + where if where else ''}"
 
 
 def select(target: TargetName, fields: Sequence[Field], where: str = "") -> str:

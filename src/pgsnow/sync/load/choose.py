@@ -32,7 +32,8 @@ class LoadFacts:
     full_read: everything is read. first: no rows of the table are known to be loaded. resumable: the checkpoint moves
     after each batch. replaces: the rows of a full read replace the target's content as a whole (with mode append, they
     are added as a whole). requested: a person requested the full read. reshaped: the target may have been filled by
-    another key. deferred: rows are staged now, and loaded by a later run.
+    another key, or by another shape. other_keys: the keys of the target's rows cannot be compared to those of the rows
+    that are read. deferred: rows are staged now, and loaded by a later run.
     """
 
     full_read: bool = False
@@ -41,6 +42,7 @@ class LoadFacts:
     replaces: bool = False
     requested: bool = False
     reshaped: bool = False
+    other_keys: bool = False
     deferred: bool = False
     backfill: BackfillFacts | None = None
 
@@ -51,12 +53,13 @@ def choose(load: LoadContext, facts: LoadFacts) -> Loader:
         return DeferredLoader(load)
     if (work := facts.backfill) is not None:
         if work.shadow:
-            return ShadowTableLoader(load, batch_name(load.plan, work.fence, 0), work.attempts)
+            first = batch_name(load.plan, work.fence, 0)
+            return ShadowTableLoader(load, first, work.attempts, other_keys=facts.other_keys)
         return DirectCopyLoader(load, work.attempts)
     if facts.full_read and facts.replaces:
         if load.plan.config.mode is TableMode.APPEND and not facts.requested:
             return AppendLoader(load)
-        return ReplaceLoader(load, relaxed=facts.reshaped)
+        return ReplaceLoader(load, relaxed=facts.reshaped, other_keys=facts.other_keys)
     if facts.full_read and facts.first and not facts.resumable:
         return DirectCopyLoader(load, Attempts())
     return MergeLoader(load)

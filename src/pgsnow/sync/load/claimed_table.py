@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, Range
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, SELECTION, Checkpoint
+from pgsnow.model.comparison.sweep import DueSweep, SweepResult, SweepState
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
@@ -32,6 +33,12 @@ class ClaimedTable:
     because: str | None = None
     """Why everything must be read, though the run may have begun to read changes: the target was created, or is not as
     it was after the last load. The ledger has no checkpoint of the table any more."""
+    sweep: DueSweep | None = None
+    """The search for deleted rows that this run has to do; None: none is due, or it is done."""
+    state: SweepState | None = None
+    """State to record after a comparison with the source; None: deleted rows are not searched for."""
+    created: bool = False
+    """This run has created the target: it has no rows but those that the run loads."""
     take_over: bool = False
     """A person requested that the target belongs to this table from now on."""
 
@@ -52,16 +59,20 @@ class ClaimedTable:
         self.ledger.checkpoints.forget(self.claim)
         self.claim = replace(self.claim, checkpoint=None, staged=())
 
-    def begin_again(self, created_on: str, because: str, doubt: str | None = None) -> None:
+    def begin_again(
+        self, created_on: str, because: str, doubt: str | None = None, created: str | None = None
+    ) -> None:
         """As `forget`, because the target, created then, does not have the rows that were loaded. What is remembered of
         it is deleted, too. doubt: why it may hold other rows than its source, until everything has been read; None: it
-        is empty. A doubt that is recorded already stays, unless everything may be read without an end of it."""
+        is empty. created: the target's name, if this run has created it. A doubt that is recorded already stays, unless
+        everything may be read without an end of it."""
         if not (self.claim.unverified or SELECTION).startswith(SELECTION):
             doubt = None
-        self.ledger.checkpoints.forget(self.claim, created_on, doubt)
+        self.ledger.checkpoints.forget(self.claim, created_on, doubt, created)
+        self.created = self.created or created is not None
         self.claim = replace(
             self.claim, checkpoint=None, staged=(), target_columns=None, target=KnownTarget(created_on),
-            unverified=doubt or self.claim.unverified,
+            unverified=doubt or self.claim.unverified, created_target=created or self.claim.created_target,
         )  # fmt: skip
         self.because = because
 
@@ -133,6 +144,11 @@ class ClaimedTable:
         self.ledger.checkpoints.remember_places(self.claim, places)
         self.claim = replace(self.claim, places=places)
 
+    def remember_created(self, target: str) -> None:
+        """Record that pgsnow has created this target."""
+        self.ledger.sweeps.created(self.claim, target)
+        self.claim = replace(self.claim, created_target=target)
+
     def check_fence(self, newest: int) -> None:
         """Raises LedgerOutdated if the target has a row with a later fence (`newest`) than any that the ledger has
         granted: a run could not replace it. The ledger then starts over, above this fence."""
@@ -156,6 +172,17 @@ class ClaimedTable:
         )
         self.claim = replace(self.claim, checkpoint=None)
         return work
+
+    def sweep_done(self, state: SweepState, result: SweepResult) -> None:
+        """Record that the target was compared with the source, of which `state` was read before: by a sweep, or by a
+        full read after which it has no other rows. The number of its rows is the one that `add_rows` has followed."""
+        done = replace(
+            state, swept_at=self.claim.granted_at, seconds=result.seconds, rest=result.rest,
+            pending_since=None, pending_why="",
+        )  # fmt: skip
+        self.ledger.sweeps.done(self.claim, done, self.rows)
+        self.claim = replace(self.claim, sweep=asdict(done), pending=None)
+        self.sweep = None
 
     def stage(
         self, batches: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None

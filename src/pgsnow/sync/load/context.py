@@ -9,11 +9,14 @@ from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.metadata_columns import DELETED_AT, DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.merge import Method, choose_method
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
+from pgsnow.snowflake.sql.deletes import Removal
+from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone, gone_rows, removal_of
 from pgsnow.snowflake.sql.statements import Filled, audit
 from pgsnow.snowflake.stage.s3_stage import S3Stage
 from pgsnow.snowflake.stage.stage import Stage, Stages
@@ -41,16 +44,29 @@ class LoadContext:
     stage: Stage
     uploaded: dict[str, frozenset[Path]] = field(default_factory=dict)
 
-    @property
-    def audited(self) -> tuple[Filled, ...]:
-        """The audit columns, if the target has them, with their values."""
-        return audit(self.table.claim.run_id) if self.plan.config.audit_columns else ()
+    def audited(self, *, marks: bool = False) -> tuple[Filled, ...]:
+        """The audit columns, if the target has them, with their values. marks: the mark of deleted rows, too, if the
+        target has it, which a row that is merged loses."""
+        audited = audit(self.table.claim.run_id) if self.plan.config.audit_columns else ()
+        marked = marks and (
+            DELETED_AT_COLUMN in (self.target.columns or ()) or DELETED_AT in self.plan.metadata_columns
+        )
+        return (*audited, CLEARED) if marked else audited
 
-    @property
-    def content(self) -> Content:
+    def content(self, gone: Gone = Gone.DELETED) -> Content:
         """The content of a run that stages all its rows in one table."""
         claim = self.table.claim
-        return Content(self.plan, batch_name(self.plan, claim.fence, 0), claim.fence, claim.run_id)
+        return Content(self.plan, batch_name(self.plan, claim.fence, 0), claim.fence, claim.run_id, gone)
+
+    def gone(self, *, other_keys: bool = False) -> Gone:
+        """See gone_rows."""
+        created = self.table.claim.created_target
+        return gone_rows(self.plan, created, self.target.columns, other_keys=other_keys)
+
+    @property
+    def removal(self) -> Removal:
+        """How rows that the source no longer has are removed from the target, which must be prepared."""
+        return removal_of(self.gone(), self.audited())
 
     def method(self, rows: int, size: int) -> Method:
         """The method for staging this many rows, with part files of `size` bytes. If it is "stage" for some number

@@ -55,7 +55,7 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
     Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded, LedgerOutdated."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
-    steps = deferred_steps(into, found, load.audited)
+    steps = deferred_steps(into, found, load.audited(marks=True))
     result = load.session.do(lambda session: load.run(session, steps))
     load.recorder.load_units += 1
     load.recorder.applied(result)

@@ -8,28 +8,36 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pgsnow.model.batch import LoadResult
+from pgsnow.model.config.options import Deletes
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
-from pgsnow.model.metadata_columns import MetadataColumn
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
-from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, prune, prune_above
+from pgsnow.model.types.content_cell import ContentCell
+from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, older_rows, prune, prune_above
 from pgsnow.snowflake.load.merge import cleanup_steps
 from pgsnow.snowflake.load.shadow_table import create_shadow
-from pgsnow.snowflake.query import select_keys
+from pgsnow.snowflake.query import count_rows, select_keys
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.statement import Step, execute_all
+from pgsnow.snowflake.sql.deletes import HARD, Removal
+from pgsnow.snowflake.sql.soft_deletes import MARKED, UNMARKED, Gone, delete_marked
+from pgsnow.snowflake.statement import Step, execute_all, number_in
+from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged
+from pgsnow.sync.load.deletes import Removed, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
+from pgsnow.sync.load.target_side import RunTargetSide
+from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.recorder import Recorder
@@ -92,16 +100,20 @@ class Destination(Protocol):
         StagingRefused."""
 
     def prune(self, fence: int) -> int:
-        """After a full read: delete the target's rows that no run with this fence or a later one wrote; returns how
-        many."""
+        """After a full read: delete the target's rows that no run with this fence or a later one wrote, or mark them
+        as deleted with `deletes: soft` (a mark keeps its time); returns how many."""
+
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        """How many rows `prune` would delete, and how many the target has."""
 
     def remove_duplicates(self) -> int:
         """Keep one row of each key (with mode append: of each identity), the one with the highest fence, and report
         that as an event; returns how many were removed. Idempotent. Raises TargetMissing."""
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
-        """Those of these keys (values of the plan's target key) of which the target has a row. A target that was
-        dropped is created first, which deletes the checkpoint; the same holds for the next two questions."""
+        """Those of these keys (values of the plan's target key) of which the target has a row that is not marked as
+        deleted. A target that was dropped is created first, which deletes the checkpoint; the same holds for the next
+        two questions."""
 
     def newest_fence(self) -> int:
         """The highest fence of any row in the target; 0 if there is none, or no column of fences."""
@@ -111,6 +123,28 @@ class Destination(Protocol):
 
     def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
         """Like `prune`, but only for the rows in which the column is above the value."""
+
+    def side(
+        self,
+        *,
+        without: Sequence[tuple[Any, ...]] = (),
+        only: Sequence[tuple[Any, ...]] | None = None,
+        cells: Sequence[ContentCell] = (),
+        octets: bool = False,
+    ) -> Side:
+        """The target's rows that are not marked as deleted, for a comparison. without: values of keys to leave out.
+        only: leave out all others. cells: the columns whose contents are compared (none: keys alone). octets: as in
+        snowflake/sql/compare_content.py. Its methods raise TargetMissing."""
+
+    def remove_keys(self, keys: KeySpool, deletes: Deletes) -> Removed:
+        """Remove the rows of these keys, except those that a run with a later fence wrote: delete them, or mark them as
+        deleted. Idempotent. Raises LedgerOutdated, TargetMissing."""
+
+    def marked_rows(self) -> int:
+        """How many of the target's rows are marked as deleted."""
+
+    def delete_marked(self) -> int:
+        """Delete the rows that are marked as deleted; returns how many. Idempotent."""
 
     def close(self) -> None:
         """Close connections. Never raises."""
@@ -155,6 +189,7 @@ class SnowflakeDestination:
         self.loader = partial(choose, self._load)
         self.evolve = self.target.evolve
         self.remove_duplicates = self._load.remove_duplicates
+        self.remove_keys = partial(remove_keys, self._load)
         self.definition = lambda drift: drift.definition_to_store(
             table.claim.stored_definition, self.target.columns
         )
@@ -183,13 +218,21 @@ class SnowflakeDestination:
         load_staged(self._load, batches, batch_name(self._load.plan, fence, number))
 
     def prune(self, fence: int) -> int:
-        deleted = self.session.do(lambda session: prune(session, self._load.plan.target, fence))
-        self._load.table.add_rows(None if self.session.failed else -deleted)
-        return deleted
+        load, removal = self._load, self._load.removal
+        removed = self.session.do(lambda session: prune(session, load.plan.target, fence, removal))
+        self._follow_rows(removed, removal)
+        return removed
+
+    def older_rows(self, fence: int) -> tuple[int, int]:
+        load = self._load
+        marks = self._has_marks and load.gone() is not Gone.DELETED
+        where = UNMARKED if marks else "TRUE"
+        return self.session.do(lambda session: older_rows(session, load.plan.target, fence, where))
 
     def held_keys(self, keys: Sequence[tuple[Any, ...]]) -> Collection[tuple[Any, ...]]:
         plan = self._load.plan
-        return self.asked(lambda session: select_keys(session, plan.target, plan.target_key, keys))
+        where = UNMARKED if self._has_marks else ""
+        return self.asked(lambda session: select_keys(session, plan.target, plan.target_key, keys, where))
 
     def newest_fence(self) -> int:
         return self.asked(lambda session: newest_fence(session, self._load.plan.target))
@@ -198,9 +241,49 @@ class SnowflakeDestination:
         return self.asked(lambda session: keys_above(session, self._load.plan, column, value))
 
     def prune_above(self, fence: int, column: MetadataColumn, value: Any) -> int:
-        deleted = self.session.do(lambda session: prune_above(session, self._load.plan, fence, column, value))
-        self._load.table.add_rows(None if self.session.failed else -deleted)
+        load, removal = self._load, self._load.removal
+        removed = self.session.do(
+            lambda session: prune_above(session, load.plan, fence, column, value, removal)
+        )
+        self._follow_rows(removed, removal)
+        return removed
+
+    def side(
+        self,
+        *,
+        without: Sequence[tuple[Any, ...]] = (),
+        only: Sequence[tuple[Any, ...]] | None = None,
+        cells: Sequence[ContentCell] = (),
+        octets: bool = False,
+    ) -> Side:
+        return RunTargetSide(
+            self.session, self._load.plan, without=without, only=only, cells=cells, octets=octets,
+            marks=self._has_marks,
+        )  # fmt: skip
+
+    def delete_marked(self) -> int:
+        if not self._has_marks:
+            return 0
+        statement = delete_marked(self._load.plan.target)
+        deleted = self.session.do(lambda session: number_in(session.execute(statement), HARD.counted))
+        self._follow_rows(deleted, HARD)
         return deleted
+
+    def marked_rows(self) -> int:
+        if not self._has_marks:
+            return 0
+        plan = self._load.plan
+        return self.session.do(lambda session: count_rows(session, plan.target, MARKED))
+
+    @property
+    def _has_marks(self) -> bool:
+        """True if the target, which must be prepared, has a column for marks of deleted rows."""
+        return DELETED_AT_COLUMN in (self.target.columns or ())
+
+    def _follow_rows(self, removed: int, removal: Removal) -> None:
+        """Follow the number of rows in the target after a removal."""
+        if not removal.leaves_rows:
+            self._load.table.add_rows(None if self.session.failed else -removed)
 
     def asked(self, question: Callable[[Session], T]) -> T:
         """The answer of the target, which is created first if it was dropped: everything is read again then."""

@@ -130,7 +130,7 @@ class DirectCopyLoader:
             return LoadResult(inserted=batch.rows)
         steps = copy_steps(
             load.plan, self._into, batch,
-            stage=load.stage, origin=origin, parts=load.missing_parts(batch), audited=load.audited,
+            stage=load.stage, origin=origin, parts=load.missing_parts(batch), audited=load.audited(),
         )  # fmt: skip
         phases = []
         for done in execute(session, steps):

@@ -60,6 +60,6 @@ class MergeLoader:
         load, plan = self.context, self.context.plan
         return merge_steps(
             plan.target, plan.output, plan.key, batch,
-            method=load.method(batch.rows, batch.size), audited=load.audited, stage=load.stage,
-            parts=load.missing_parts(batch), into=self.shadow,
+            method=load.method(batch.rows, batch.size), audited=load.audited(marks=self.shadow is None),
+            stage=load.stage, parts=load.missing_parts(batch), into=self.shadow,
         )  # fmt: skip

@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
@@ -25,7 +26,7 @@ class StagingTableLoader:
 
     def __init__(self, load: LoadContext) -> None:
         self._load = load
-        self._content = load.content
+        self._content = load.content()
         self._rows = 0
 
     def load(self, batch: LoadBatch) -> Staged:
@@ -53,10 +54,10 @@ class ReplaceLoader(StagingTableLoader):
     """`finish` replaces the target's content with the staged rows in one step (none staged: the target is emptied).
     Raises LeaseLost before any change."""
 
-    def __init__(self, load: LoadContext, *, relaxed: bool) -> None:
-        """relaxed: columns outside the key must accept NULL from now on."""
+    def __init__(self, load: LoadContext, *, relaxed: bool, other_keys: bool) -> None:
+        """relaxed: columns outside the key must accept NULL from now on. other_keys: as in LoadFacts."""
         super().__init__(load)
-        self._relaxed = relaxed
+        self._relaxed, self._other_keys = relaxed, other_keys
 
     def finish(self) -> Complete:
         load = self._load
@@ -77,7 +78,8 @@ class ReplaceLoader(StagingTableLoader):
         if self._rows == 0:
             load.run(session, [create_step(self._content)])
         foreign = foreign_columns(plan, describe(session, plan.target))
-        return load.run(session, replace_steps(self._content, foreign, self._rows))
+        content = replace(self._content, gone=load.gone(other_keys=self._other_keys))
+        return load.run(session, replace_steps(content, foreign, self._rows))
 
 
 class AppendLoader(StagingTableLoader):

@@ -92,6 +92,7 @@ class RunSession:
             try:
                 session.execute(cancel_statements(number))
             except (TargetQueryFailed, TargetAccessDenied) as refused:
+                self.recorder.in_doubt = True
                 self.recorder.events.append(
                     f"the last statement of Snowflake session {number} could not be cancelled, and may commit late:"
                     f" {refused}"

@@ -19,11 +19,12 @@ class ShadowTableLoader:
     """See `Loader`. `load` loads a batch of a chunk; `finish` completes the backfill once all chunks are loaded.
     The shadow table is named after a batch and cleaned up like a staging table."""
 
-    def __init__(self, load: LoadContext, batch: str, attempts: Attempts) -> None:
-        """batch: the first batch of the backfill's fence."""
+    def __init__(self, load: LoadContext, batch: str, attempts: Attempts, *, other_keys: bool) -> None:
+        """batch: the first batch of the backfill's fence. other_keys: as in LoadFacts."""
         self._load = load
         self._batch = batch
         self._attempts = attempts
+        self._other_keys = other_keys
         self._shadow = shadow_table(load.plan.target, batch)
         self._direct = DirectCopyLoader(load, attempts, self._shadow)
 
@@ -52,4 +53,5 @@ class ShadowTableLoader:
         plan = self._load.plan
         delete_attempts(session, self._shadow, self._attempts.given_up)
         foreign = foreign_columns(plan, describe(session, plan.target))
-        return self._load.run(session, put_in_place(self._load.content, self._batch, foreign))
+        content = self._load.content(self._load.gone(other_keys=self._other_keys))
+        return self._load.run(session, put_in_place(content, self._batch, foreign))

@@ -17,6 +17,7 @@ from pgsnow.model.errors import (
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import KnownTarget, TargetName, TargetState
+from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
@@ -37,7 +38,6 @@ from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.runtime.recorder import Recorder
 
 RECREATED = "the target was gone"
-REPAIRED = "everything is read again, and rows that the source does not have are deleted"
 UNMARKED = (
     "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
     " the role): {why}"
@@ -139,6 +139,8 @@ class Target:
                 self._recorder.events.append(UNMARKED.format(target=target, why=denied))
                 return
             self._recorder.events.extend([settled.event] if settled.event else [])
+        elif state.rows == 0:  # a run was killed between its CREATE and the record of it
+            self._table.remember_created(str(target))
         self._table.remember_mark(settled.mark)
 
     def begin_again(self, because: str, *, doubt: bool) -> None:
@@ -147,10 +149,11 @@ class Target:
         self.columns, self._reads_all = None, True
         why = None
         if doubt:
-            self._recorder.events.append(f"{because}: {REPAIRED}")
+            self._recorder.events.append(f"{because}: {self._plan.repair}")
             now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
             why = f"{because} (noticed {now} UTC): it may differ from its source until everything has been read again"
-        self._table.begin_again(self._state.created_on if self._state else "", because, why)
+        name = str(self._plan.target) if because == RECREATED and not doubt else None
+        self._table.begin_again(self._state.created_on if self._state else "", because, why, name)
         if self._table.claim.chunk is not None:
             raise TargetGone(f"{self._recorder.table}: {because}; the backfill starts over")
 
@@ -160,7 +163,7 @@ class Target:
         if self.make_fit(inspect=True):
             return
         shape = self._shape
-        statement = copy_sql.create_shadow(shadow, shape.output, shape.own, dropped=True)
+        statement = copy_sql.create_shadow(shadow, shape.output, columns_of_shadow(self._plan), dropped=True)
         self._session.do(lambda session: create_dropped(session, shadow, statement))
         self.begin_again("the shadow table was gone", doubt=False)
 

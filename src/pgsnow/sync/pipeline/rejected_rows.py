@@ -46,7 +46,7 @@ class RejectedRows:
         source: psycopg.Connection,
     ) -> None:
         self._plan = plan
-        self._transform = transform
+        self.transform = transform
         self._limits: tuple[Limit, ...] = ()
         self._ledger = ledger
         self._claim = claim
@@ -72,7 +72,7 @@ class RejectedRows:
     def filter_rows(self, page: Page) -> pa.RecordBatch:
         """The accepted rows of the page, transformed, in order. Raises TooManyRejected, TransformFailed."""
         with self._recorder.timed("transform"):
-            transformed = self._transform.apply(page.rows)
+            transformed = self.transform.apply(page.rows)
             rows, rejected = (
                 transformed.rows,
                 {
@@ -120,6 +120,11 @@ class RejectedRows:
             self.confidential.rewrite(self._ledger.rejected_rows, self._claim)
         self._open = self._ledger.rejected_rows.open_keys(self._claim.table)
 
+    @property
+    def open_keys(self) -> Sequence[Key]:
+        """Keys with an open error, as the ledger had them last."""
+        return self._open
+
     def begin_again(self) -> None:
         """Before everything is read again, and perhaps by other limits: errors of the read before are open ones."""
         self.rejected_keys.clear()
@@ -139,7 +144,7 @@ class RejectedRows:
         target has. only_unknown: only errors of which that is not known yet. Nothing is recorded where keys are
         transformed, or where the target merges nothing."""
         plan, store = self._plan, self._ledger.rejected_rows
-        if not plan.target_key or not self._transform.changes.isdisjoint(plan.pk):
+        if not plan.target_key or not self.transform.changes.isdisjoint(plan.pk):
             return
         keys = (store.unjudged_keys if only_unknown else store.open_keys)(self._claim.table)
         if keys:

@@ -64,6 +64,9 @@ class RunOptions:
     take_over: bool = False
     """A full refresh of targets that belong to another configuration until now."""
 
+    confirm_deletes: bool = False
+    """A person has confirmed the deletes of this tick, whatever their number."""
+
     @property
     def refresh(self) -> bool:
         """True if everything must be read."""

@@ -16,7 +16,8 @@ class Event:
     files of a load batch are complete; put: they are in the stage; staged: the ledger has recorded them to be loaded
     later; copied or inserted: the rows are in the staging table, or in the target of a direct copy; merged; replaced:
     the target's content is replaced; chunk: a chunk of the backfill is in the target and in the ledger; checkpointed;
-    finished (`detail` is the run's status).
+    compared: deleted rows were searched for; deleted: they are removed from the target; finished (`detail` is the run's
+    status).
 
     rows and size (bytes) are those of this event alone; seconds is the time since the run began. done and of: number
     of loaded chunks, and of all chunks, of the backfill.
@@ -38,7 +39,7 @@ Observer = Callable[[Event], None]
 
 PHASES: Final = (
     "started", "swept", "evolved", "read", "page", "written", "put", "staged", "copied", "inserted", "merged", "chunk",
-    "checkpointed", "finished",
+    "checkpointed", "compared", "deleted", "finished",
 )  # fmt: skip
 
 

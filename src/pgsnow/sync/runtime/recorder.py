@@ -13,13 +13,15 @@ from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.sync.runtime.events import Event, Observer
 
 COUNTS = (
-    "rows_read", "rows_rejected", "rows_dropped", "rows_inserted", "rows_updated", "bytes_staged", "load_units",
+    "rows_read", "rows_rejected", "rows_dropped", "rows_inserted", "rows_updated", "rows_deleted", "bytes_staged",
+    "load_units", "ranges_compared", "sweep_seconds",
 )  # fmt: skip
 
 
 class PhaseClock:
     """Wall seconds by phase: plan, probe, connect, prepare (the target is created or altered), read, transform, write,
-    quarantine, put, copy, insert, merge, replace, checkpoint, sweep.
+    quarantine, put, copy, insert, merge, replace, checkpoint, deletes (deleted rows are searched for and removed),
+    sweep (leftovers are removed).
 
     Phases are exclusive: nested blocks count for the inner phase only, so the sum of all phases is at most the elapsed
     time. Only the run's own thread is measured; time that it waits for other threads counts for the phase it is in.
@@ -96,10 +98,15 @@ class Recorder:
         self.cells_changed: Counter[str] = Counter()
         self.rows_inserted = 0
         self.rows_updated = 0
+        self.rows_deleted = 0
+        self.ranges_compared = 0
+        self.sweep_seconds = 0.0
         self.bytes_staged = 0
         self.load_units = 0
         self.replaced = False
         """True once the target's content has been replaced, even if by no rows."""
+        self.in_doubt = False
+        """True if a statement may still be running in Snowflake when the run ends, and commit late."""
         self.full_read: str | None = None
         self.last_watermark: str | None = None
 

@@ -46,12 +46,14 @@ def table_report(
             chunks_left=left.left,
             chunks_waiting=left.waiting,
         )
+    worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
+    worked = worked or recorder.rows_deleted
     known = error if isinstance(error, PgsnowError) else None
     return TableReport(
         table=recorder.table,
         target=recorder.target,
         run_id=recorder.run_id,
-        status=status or _good_status(recorder, backfilled),
+        status=status or (Status.PARTIAL if recorder.rows_rejected else Status.OK if worked else Status.IDLE),
         started_at=recorder.started_at,
         seconds=round(recorder.clock.elapsed, 6),
         # Microseconds, rounded down, or their sum could exceed the run's seconds.
@@ -92,13 +94,6 @@ def refused_report(recorder: Recorder, refusal: Refusal) -> TableReport:
         advice=_ADVICE[status].format(refusal.table) if status in _ADVICE else None,
         next_attempt=refusal.until,
     )
-
-
-def _good_status(recorder: Recorder, backfilled: bool) -> Status:
-    if recorder.rows_rejected:
-        return Status.PARTIAL
-    worked = recorder.rows_read or recorder.replaced or backfilled or recorder.load_units
-    return Status.OK if worked else Status.IDLE
 
 
 def _change_of(column: str, count: int) -> str:

@@ -139,7 +139,8 @@ def finish(run: RunContext, work: Backfill) -> BackfillDone:
         raise LeaseLost(f"{run.claim.table}: the backfill has ended")
     run.destination.batches.inherit(left_behind(done.chunks))
     attempts = Attempts(not_after=done.fence - 1, given_up=done.given_up)
-    run.destination.loader(LoadFacts(backfill=BackfillFacts(done.fence, done.replaces, attempts))).finish()
+    facts = BackfillFacts(done.fence, done.replaces, attempts)
+    run.destination.loader(LoadFacts(backfill=facts, other_keys=run.drift.replace)).finish()
     if done.rejected:
         run.rejected.reload_open_errors()
     rows, size = sum(chunk.rows for chunk in done.chunks), sum(chunk.size for chunk in done.chunks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -17,12 +17,13 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import SELECTION, Checkpoint, Horizon, ReadMode
-from pgsnow.model.errors import LeaseLost
+from pgsnow.model.comparison.sweep import DeleteRule, DueSweep, FirstLevel
+from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.probe import Probe
-from pgsnow.postgres.read.reader import Reader, open_reader
+from pgsnow.postgres.read.reader import Reader
 from pgsnow.snowflake.session import begin_import
 from pgsnow.sync.load.choose import LoadFacts
 from pgsnow.sync.load.claimed_table import ClaimedTable
@@ -67,6 +68,9 @@ class RunContext:
     """As in Inspection."""
     loads_staged: bool = False
     """Staged batches are due, or a person requested that they be loaded."""
+    counted: list[FirstLevel | PgsnowError] = field(default_factory=list)
+    """The source's counts in the snapshot of the last read, for the search for deleted rows; or the error of
+    counting."""
     because: str | None = None
     backfill: Backfill | None = None
     """The backfill whose chunks are all in the target; `checkpoint` was captured before them."""
@@ -80,6 +84,18 @@ class RunContext:
     @property
     def ledger(self) -> Ledger:
         return self.table.ledger
+
+    @property
+    def sweep(self) -> DueSweep | None:
+        """The search for deleted rows that this run must do once everything that was read is loaded; None: none is due,
+        or it is done."""
+        return self.table.sweep
+
+    @property
+    def deletes(self) -> DeleteRule:
+        """Treatment of the target's rows that the source no longer has; it may change when this run creates the
+        target."""
+        return self.plan.deletes(self.table.claim.created_target)
 
     @property
     def replaces_content(self) -> bool:
@@ -106,14 +122,6 @@ class RunContext:
             return True
         return self.options.deletes or (self.drift.prune and not self.plan.whole)
 
-    def reader(self) -> Reader:
-        """The reader of the changes since the checkpoint, or of everything."""
-        return open_reader(
-            self.source, self.plan, self.checkpoint, self.horizon,
-            full=self.options.refresh and self.backfill is None, because=self.because,
-            whole_leaves=() if self.backfill else self.drift.whole_leaves,
-        )  # fmt: skip
-
     def facts(self, reader: Reader) -> LoadFacts:
         """Facts that decide which loader is chosen. reader: already entered."""
         return LoadFacts(
@@ -123,6 +131,7 @@ class RunContext:
             replaces=self.replaces_content,
             requested=self.options.deletes,
             reshaped=self.reshaped,
+            other_keys=self.drift.replace,
         )
 
 
@@ -143,7 +152,14 @@ def open_run(
     """
     begin_import()  # the connector takes longest to import, and is not needed while Postgres executes the query
     plan, recorder, claim = found.plan, found.recorder, found.claim
-    table = ClaimedTable(engine.ledger, claim, claim.target.rows, take_over=options.take_over)
+    table = ClaimedTable(
+        engine.ledger,
+        claim,
+        claim.target.rows,
+        sweep=found.sweep,
+        state=found.state,
+        take_over=options.take_over,
+    )
     destination = destination_of(engine, plan, table, recorder)
     rejected = RejectedRows(plan, found.prepared.transform, engine.ledger, claim, recorder, conn)
     try:
@@ -158,6 +174,8 @@ def open_run(
         raise
     finally:
         destination.close()
+        if recorder.in_doubt:
+            engine.ledger.sweeps.due_again(table.claim)
 
 
 def retry_claim(run: RunContext) -> Claim:

@@ -22,7 +22,7 @@ from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
 from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.load_schedule import is_much
-from pgsnow.sync.table.steps import from_the_beginning
+from pgsnow.sync.table.steps import from_the_beginning, reader_of
 
 CANNOT_BE_LOADED = (StagedRowsLost, TargetQueryFailed, StagingRefused)
 """Errors of staged batches after which their rows are read again; if that does not help, the error recurs."""
@@ -58,7 +58,7 @@ def may_wait(run: RunContext) -> bool:
 def stage_changes(run: RunContext) -> list[StagedBatch] | TargetRecreated | None:
     """The newly staged batches; None: everything must be read, and nothing was staged."""
     new: list[StagedBatch] = []
-    reader, waiting = run.reader(), run.claim.staged
+    reader, waiting = reader_of(run, stages=not run.loads_staged), run.claim.staged
     with reader, Spool(run.claim.run_id) as spool:
         if reader.full_read is not None:
             return None

@@ -75,9 +75,7 @@ def begin_repair(run: RunContext, why: str) -> RunContext:
     """The run that reads everything for this reason. The ledger and the report say so first: the doubt ends with the
     repair, or when a verify has passed. Raises LedgerOutdated."""
     run.table.check_fence(run.destination.newest_fence() + 1)
-    run.recorder.events.append(
-        f"{why}: everything is read again, and rows that the source does not have are deleted"
-    )
+    run.recorder.events.append(f"{why}: {run.plan.repair}")
     _doubt(run, why)
     return replace(run, because=why)
 
@@ -131,8 +129,9 @@ def _prune(run: RunContext, why: str, count: int, column: MetadataColumn, value:
         run.recorder.events.append(f"{text}; those that are gone were kept, because some rows were rejected")
         return
     deleted = run.destination.prune_above(run.claim.fence, column, value)
+    done = "marked as deleted" if run.plan.marks_deleted else "deleted"
     if deleted or why != UNPROVEN:
-        run.recorder.events.append(f"{text}, and {deleted} were deleted that are gone from the source")
+        run.recorder.events.append(f"{text}, and {deleted} were {done} that are gone from the source")
     run.table.doubt(None)
 
 

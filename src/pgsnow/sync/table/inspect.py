@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.model.checkpoint import Checkpoint, Horizon, ReadMode, is_restarted
+from pgsnow.model.comparison.sweep import DueSweep, SweepState
 from pgsnow.model.errors import SchemaMoved
 from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.plan import TablePlan
-from pgsnow.postgres.catalog.describe import fingerprints
+from pgsnow.model.table import CatalogMark
+from pgsnow.postgres.catalog.describe import catalog_marks
 from pgsnow.postgres.incremental.audit import audit_if_due
 from pgsnow.postgres.incremental.horizon import take_horizon
 from pgsnow.postgres.incremental.probe import Probe, probe
@@ -35,14 +37,28 @@ class Inspection:
     checkpoint: Checkpoint | None
     probe: Probe
     drift: Drift
+    state: SweepState | None = None
+    """State to record after a comparison with the source; None: deleted rows are not searched for."""
+    sweep: DueSweep | None = None
+    """The search for deleted rows that is due; None: none is, or it has to wait."""
     restarted: bool = False
     """The source's server was started since the checkpoint: the ledger in it may have been restored with it."""
+    compares: bool = False
+    """Ranges of the table's continuous comparison (`verify_every`) are due."""
 
     @property
     def has_changes(self) -> bool:
-        """True if there are rows to load, a changed definition, or leftovers of an earlier run to clean up, or if the
-        target must show that the ledger was not restored to an older state."""
-        return self.restarted or self.probe.busy or self.drift.has_work or bool(self.claim.open_batches)
+        """True if there are rows to load, a changed definition, or leftovers of an earlier run to clean up, if the
+        target must show that the ledger was not restored to an older state, if deleted rows must be searched for, or
+        if ranges must be compared. While batches are staged, that is done when they are loaded."""
+        sweeps = (self.sweep is not None or self.compares) and not self.claim.staged
+        return (
+            self.restarted
+            or self.probe.busy
+            or self.drift.has_work
+            or sweeps
+            or bool(self.claim.open_batches)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +71,12 @@ class Inspector:
     recorders: Mapping[str, Recorder]
     take_over: bool = False
     """A person requested that the tables belong to this configuration from now on."""
+    confirmed: bool = False
+    """A person requested that deleted rows be searched for now."""
 
-    def take_horizon(self, claims: Sequence[Claim]) -> tuple[Horizon, dict[str, str | None]]:
-        """The horizon, taken before any snapshot of this tick, and the catalog fingerprint of each table (None: the
-        table does not exist).
+    def take_horizon(self, claims: Sequence[Claim]) -> tuple[Horizon, dict[str, CatalogMark | None]]:
+        """The horizon, taken before any snapshot of this tick, and the mark of each table in the catalog (None: it does
+        not exist).
 
         A role that may not see other sessions needs the saved listing; see pgsnow.postgres.incremental.horizon.
         """
@@ -68,11 +86,11 @@ class Inspector:
             horizon, listing = take_horizon(conn, ledger.checkpoints.virtual_xids(source))
             if listing is not None:
                 ledger.checkpoints.save_virtual_xids(source, listing)
-            found = fingerprints(conn, sources)
+            found = catalog_marks(conn, sources)
         return horizon, {claim.table: found.get(s) for claim, s in zip(claims, sources, strict=True)}
 
     def inspect(
-        self, claim: Claim, horizon: Horizon, fingerprint: str | None, *, again: bool = False
+        self, claim: Claim, horizon: Horizon, mark: CatalogMark | None, *, again: bool = False
     ) -> Inspection:
         """Plan the table, and probe it for changes with one statement; run the audit when it is due. Opens no
         connection to Snowflake. again: it was inspected in this tick before. Raises SourceUnavailable, and what
@@ -97,7 +115,7 @@ class Inspector:
         stored = claim.stored_definition
         with self.connections.one() as conn:
             with recorder.timed("plan"):
-                prepared = self.context.planner.plan(conn, config, fingerprint, stored)
+                prepared = self.context.planner.plan(conn, config, mark.fingerprint if mark else None, stored)
             with recorder.timed("probe"):
                 checkpoint, finding = audit_if_due(conn, prepared.plan, claim.checkpoint, horizon)
                 recorder.events.extend(text for text in (finding, claim.unverified) if text is not None)
@@ -111,15 +129,86 @@ class Inspector:
                 )
                 recorder.events.extend(text for text in drift.sentences if text not in recorder.events)
         restarted = claim.checkpoint is not None and is_restarted(claim.checkpoint, horizon)
-        return Inspection(claim, prepared, prepared.plan, recorder, checkpoint, found, drift, restarted)
+        claim, state, sweep = look_for_sweep(claim, prepared.plan, mark, horizon, confirmed=self.confirmed)
+        compares = False
+        if config.verify_every and checkpoint is not None:
+            from pgsnow.sync.compare.continuous import is_due  # for tables with verify_every
+
+            now = claim.granted_at
+            compares = is_due(prepared.plan, claim.verification, claim.sweep, now, awake=False)
+        return Inspection(
+            claim,
+            prepared,
+            prepared.plan,
+            recorder,
+            checkpoint,
+            found,
+            drift,
+            state,
+            sweep,
+            restarted,
+            compares,
+        )
 
     def inspect_again(self, claim: Claim, horizon: Horizon, moved: SchemaMoved) -> Inspection:
         """Inspect a table that was altered during its run. Reusing the older horizon is safe: more rows are read."""
         self.recorders[claim.table].events.append(f"planned again: {moved}")
         source = self.context.config.table(claim.table).source
         with self.connections.one() as conn:
-            fingerprint = fingerprints(conn, [source]).get(source)
-        return self.inspect(claim, horizon, fingerprint, again=True)
+            mark = catalog_marks(conn, [source]).get(source)
+        return self.inspect(claim, horizon, mark, again=True)
+
+
+def look_for_sweep(
+    claim: Claim, plan: TablePlan, mark: CatalogMark | None, horizon: Horizon, *, confirmed: bool = False
+) -> tuple[Claim, SweepState | None, DueSweep | None]:
+    """The claim, with the moment since which a sweep is due if that is not stored yet; the state to record after
+    a comparison in this run; and the sweep that is due now. Pure. mark: read before every snapshot of this run.
+    confirmed: a person requested a sweep."""
+    new = claim.checkpoint is None  # its target may be created by this run
+    rule, applies = plan.delete_rule, new or claim.created_target == str(plan.target)
+    if mark is None or rule.why or (rule.by_default and not applies):
+        return claim, None, None
+    config, now = plan.config, claim.granted_at
+    stored = claim.sweep or {}
+    before = SweepState(**{name: value for name, value in stored.items() if name in SweepState.__slots__})
+    leaves, swept = mark.leaves or {}, before.swept_at
+    database = horizon.position.database if horizon.position else 0
+    state = replace(
+        before,
+        leaves=leaves,
+        statistics=mark.statistics,
+        rights=mark.rights,
+        history=f"{horizon.identity.system_identifier}/{horizon.identity.timeline}/{database}",
+        next_xid=horizon.next_xid or 0,
+    )
+    last = swept or 0.0
+    reasons = {
+        "no search for them was completed yet": swept is None,
+        "a statement of an earlier run may have inserted them again": before.unsure_since > last
+        or last < before.unsure_until <= now,
+        "the statistics of the source began again": before.statistics != state.statistics,
+        "a partition or child table is gone": not before.leaves.keys() <= leaves.keys(),
+        "the table was truncated or rewritten": any(
+            oid in leaves and leaves[oid][0] != file for oid, (file, _) in before.leaves.items()
+        ),
+        "rows were deleted in the source": any(
+            count != before.leaves.get(oid, (0, 0))[1] for oid, (_, count) in leaves.items()
+        ),
+        "sweep_every has passed since the last search": config.sweep_every > 0
+        and not 0 <= now - last < config.sweep_every,
+    }
+    why = next((reason for reason, holds in reasons.items() if holds), "requested" if confirmed else None)
+    if why is None:
+        return claim, state, None
+    if before.pending_since is None and not new:
+        claim = replace(claim, pending={"pending_since": now, "pending_why": why})
+    too_early = 0 <= now - last < before.seconds / config.sweep_share
+    if config.load_every > 0 and not claim.staged:  # else it follows the load
+        too_early |= now // config.load_every <= last // config.load_every
+    if too_early and swept is not None and not confirmed:
+        return claim, state, None
+    return claim, state, DueSweep(why, state, None if swept is None else before)
 
 
 def look_for_changes(

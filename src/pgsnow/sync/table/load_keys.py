@@ -12,11 +12,11 @@ from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 
 
-def load_keys(run: RunContext, keys: Sequence[Key]) -> None:
-    """Load the rows of these keys; the checkpoint does not move, except that creating the target forgets it.
-    Idempotent. Raises what reading and loading raise."""
+def load_keys(run: RunContext, keys: Sequence[Key], *, selected: bool = False) -> None:
+    """Load the rows of these keys (selected: only those that meet `where:`); the checkpoint does not move, except that
+    creating the target forgets it. Idempotent. Raises what reading and loading raise."""
     with Spool(run.claim.run_id) as spool:
-        pages = PageStream(read_keys(run.source, run.plan, keys), run.recorder)
+        pages = PageStream(read_keys(run.source, run.plan, keys, selected=selected), run.recorder)
         if pages.has_pages():
             run.rejected.apply_limits(run.destination.prepare().limits)
         loader = run.destination.loader(LoadFacts())

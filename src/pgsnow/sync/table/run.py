@@ -6,12 +6,6 @@ duplicated.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from pgsnow.model.checkpoint import WENT_BACK
-from pgsnow.sync.load.loader import Loaded, TargetRecreated
-from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
-from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table import steps
 from pgsnow.sync.table.backfill import ChunksRemain, backfill
 from pgsnow.sync.table.context import RunContext, TableOutcome
@@ -34,6 +28,8 @@ def sync_table(run: RunContext) -> TableOutcome:
     if run.plan.config.load_every or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
+            find_deleted(run)
+            compare_next_ranges(run)
             return TableOutcome()
         run = at_once
     run = steps.follow_source(run)
@@ -44,52 +40,26 @@ def sync_table(run: RunContext) -> TableOutcome:
         if isinstance(done, ChunksRemain):
             return TableOutcome(remaining=done.counts)
         run = run if done is None else steps.after_backfill(run, done)
-        if load_changes(run):
+        if steps.load_changes(run):
             break
         run = steps.from_the_beginning(run)
     run.destination.batches.cleanup(shadows=True)
+    find_deleted(run)
+    compare_next_ranges(run)
     return TableOutcome(backfilled=done is not None)
 
 
-def load_changes(run: RunContext) -> bool:
-    """Read, transform and load the changes since the checkpoint, or everything; then advance the checkpoint. False:
-    the target does not have what was loaded before, so everything must be read."""
-    reader = run.reader()
-    with reader, Spool(run.claim.run_id) as spool:
-        run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
-        if reader.full_read in WENT_BACK and run.because != reader.full_read:
-            from pgsnow.sync.table.history import begin_repair  # rare
+def find_deleted(run: RunContext) -> None:
+    """Find the rows that were deleted in the source, if that is due, and remove them from the target."""
+    if run.table.sweep is not None or run.counted:
+        from pgsnow.sync.table.deletes.sweep import sweep  # rare
 
-            run = begin_repair(replace(run, backfill=None), reader.full_read)
-        pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
-        target = run.destination.prepare() if pages.has_pages() else None
-        if partial and run.table.because is not None:
-            return False
-        limits = target.limits if target else ()
-        run.rejected.apply_limits(limits)
-        partial = partial or bool(limits)  # a new target has no such limits
-        if reader.full_read is not None:
-            steps.check_fence(run, target)
-        loader = run.destination.loader(run.facts(reader))
-        writer = LoadBatchWriter(
-            run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
-            uploads=run.destination.uploads,
-        )  # fmt: skip
-        for number, batch in enumerate(writer.batches(pages)):
-            run.rejected.flush()
-            outcome = loader.load(batch)
-            if isinstance(outcome, TargetRecreated) and (number > 0 or partial):
-                return False
-            if isinstance(outcome, Loaded | TargetRecreated):
-                run.rejected.resolve_loaded()
-                if reader.resumable:
-                    steps.advance(run, reader.checkpoint())
-        run.rejected.flush()
-        complete = loader.finish()
-        steps.finish_full_read(run, complete)
-        if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
-            steps.note_stale_rows(run, complete)
-        if reader.full_read is None and run.table.because is not None:
-            return False
-        steps.advance(run, reader.checkpoint(), run.destination.definition(run.drift))
-    return True
+        sweep(run)
+
+
+def compare_next_ranges(run: RunContext) -> None:
+    """Compare the ranges of a continuous comparison that are due."""
+    if run.plan.config.verify_every:
+        from pgsnow.sync.table.comparison.rounds import continue_round  # rare
+
+        continue_round(run)

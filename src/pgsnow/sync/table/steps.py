@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pgsnow.model.checkpoint import WENT_BACK, Checkpoint
+from pgsnow.model.comparison.sweep import SweepResult
 from pgsnow.model.config.table_config import TableMode
 from pgsnow.model.errors import KeyUnusable
 from pgsnow.model.evolution.drift import SourceDefinition
-from pgsnow.model.sentences import counted
 from pgsnow.postgres.incremental.probe import idle_checkpoint
+from pgsnow.postgres.read.reader import Reader, open_reader
 from pgsnow.sync.load.destination import PreparedTarget
-from pgsnow.sync.load.loader import Complete
+from pgsnow.sync.load.loader import Complete, Loaded, TargetRecreated
 from pgsnow.sync.load.target import RECREATED
+from pgsnow.sync.pipeline.load_batches import LoadBatchWriter, PageStream
+from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.backfill import BackfillDone
 from pgsnow.sync.table.context import RunContext
 
@@ -71,6 +74,64 @@ def only_advances(run: RunContext) -> bool:
     return True
 
 
+def reader_of(run: RunContext, *, stages: bool = False) -> Reader:
+    """The reader of the changes since the checkpoint, or of everything. stages: its rows are not loaded yet."""
+    reader = open_reader(
+        run.source, run.plan, run.checkpoint, run.horizon,
+        full=run.options.refresh and run.backfill is None, because=run.because,
+        whole_leaves=() if run.backfill else run.drift.whole_leaves,
+    )  # fmt: skip
+    if run.table.sweep is not None:
+        from pgsnow.sync.table.deletes.first_level import count_at_end  # rare
+
+        count_at_end(run, reader, stages=stages)
+    return reader
+
+
+def load_changes(run: RunContext) -> bool:
+    """Read, transform and load the changes since the checkpoint, or everything; then advance the checkpoint. False:
+    the target does not have what was loaded before, so everything must be read."""
+    reader = reader_of(run)
+    with reader, Spool(run.claim.run_id) as spool:
+        run.recorder.full_read = reader.full_read or (run.backfill.reason if run.backfill else None)
+        if reader.full_read in WENT_BACK and run.because != reader.full_read:
+            from pgsnow.sync.table.history import begin_repair  # rare
+
+            run = begin_repair(replace(run, backfill=None), reader.full_read)
+        pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
+        target = run.destination.prepare() if pages.has_pages() else None
+        if partial and run.table.because is not None:
+            return False
+        limits = target.limits if target else ()
+        run.rejected.apply_limits(limits)
+        partial = partial or bool(limits)  # a new target has no such limits
+        if reader.full_read is not None:
+            check_fence(run, target)
+        loader = run.destination.loader(run.facts(reader))
+        writer = LoadBatchWriter(
+            run.plan, run.claim.fence, spool, run.rejected, run.recorder, run.stop,
+            uploads=run.destination.uploads,
+        )  # fmt: skip
+        for number, batch in enumerate(writer.batches(pages)):
+            run.rejected.flush()
+            outcome = loader.load(batch)
+            if isinstance(outcome, TargetRecreated) and (number > 0 or partial):
+                return False
+            if isinstance(outcome, Loaded | TargetRecreated):
+                run.rejected.resolve_loaded()
+                if reader.resumable:
+                    advance(run, reader.checkpoint())
+        run.rejected.flush()
+        complete = loader.finish()
+        finish_full_read(run, complete)
+        if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
+            note_stale_rows(run, complete)
+        if reader.full_read is None and run.table.because is not None:
+            return False
+        advance(run, reader.checkpoint(), run.destination.definition(run.drift))
+    return True
+
+
 def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
     """The run that reads the changes since the backfill began."""
     return replace(
@@ -100,13 +161,20 @@ def check_fence(run: RunContext, target: PreparedTarget | None) -> None:
 
 def finish_full_read(run: RunContext, complete: Complete) -> None:
     """Complete a full read, if it was one: create the target if no row was loaded, and delete rows that the source no
-    longer has.
+    longer has. If the target has only rows of one snapshot then, deleted rows need not be searched for."""
+    if run.recorder.full_read is None:
+        return
+    exact = remove_others(run, complete) or run.table.created
+    if exact and run.backfill is None and run.table.state is not None:
+        run.table.sweep_done(run.table.state, SweepResult())
+
+
+def remove_others(run: RunContext, complete: Complete) -> bool:
+    """After a full read: remove the target's rows that it did not find; False: they may stay.
 
     If rows were rejected, nothing is deleted: the target may have older versions of them, which are better than
     nothing.
     """
-    if run.recorder.full_read is None:
-        return
     went_back = run.recorder.full_read in WENT_BACK
     if (run.options.refresh or run.prunes) and not run.recorder.replaced and run.recorder.load_units:
         run.destination.remove_duplicates()
@@ -114,24 +182,17 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
         run.rejected.resolve_remaining()
         if run.claim.unverified and (run.plan.config.mode is not TableMode.APPEND or run.options.deletes):
             run.table.doubt(None)
-        return
+        return True
     if run.recorder.load_units == 0:
         run.destination.prepare()
     if run.backfill is not None and run.backfill.replaces:
         run.table.doubt(None)
-        return
+        return True
     if not (run.prunes or went_back):
-        return
-    if run.recorder.rows_rejected or (run.backfill and run.backfill.rejected):
-        run.recorder.events.append(
-            "rows that are gone from the source were kept, because some rows were rejected"
-        )
-        return
-    if deleted := run.destination.prune(run.backfill.fence if run.backfill else run.claim.fence):
-        run.recorder.events.append(
-            f"deleted {counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
-        )
-    run.table.doubt(None)
+        return False
+    from pgsnow.sync.table.deletes.prune import prune  # rare
+
+    return prune(run)
 
 
 def note_stale_rows(run: RunContext, complete: Complete) -> None:

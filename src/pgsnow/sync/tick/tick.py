@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +26,8 @@ from pgsnow.sync.tick.outcomes import TickOutcomes
 
 if TYPE_CHECKING:
     from pgsnow.sync.pipeline.row_keys import Key
+    from pgsnow.sync.table.comparison.repair import RepairOrder
+    from pgsnow.sync.table.context import RunContext, TableOutcome
 
 PLANS_A_TICK = 4
 """How many times one tick plans a table at most, if other sessions keep altering it."""
@@ -52,7 +54,9 @@ def open_tick(
         stack.callback(connections.close)
         pool = ThreadPoolExecutor(context.config.parallel_tables, thread_name_prefix="pgsnow-table")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        inspector = Inspector(context, connections, outcomes.recorders, options.take_over)
+        inspector = Inspector(
+            context, connections, outcomes.recorders, options.take_over, options.confirm_deletes
+        )
         yield Tick(context, run_id, claims, options, connections, pool, outcomes, inspector)
 
 
@@ -90,9 +94,21 @@ class Tick:
         for row in rows:
             if row.source_table in keys:
                 keys[row.source_table].append(row.key)
+        from pgsnow.sync.table.replay import replay_keys
+
+        return self._each_run(lambda run: replay_keys(run, keys[run.claim.table]))
+
+    def repair(self, orders: Mapping[str, RepairOrder]) -> SyncReport:
+        """Repair these rows of the claimed tables, by table."""
+        from pgsnow.sync.table.comparison.repair import repair_rows
+
+        return self._each_run(lambda run: repair_rows(run, orders[run.claim.table]))
+
+    def _each_run(self, action: Callable[[RunContext], TableOutcome]) -> SyncReport:
+        """Inspect every claimed table, and do this in its run in place of a sync."""
         horizon, inspections = self._inspect_all()
         if horizon is not None:
-            self._each(partial(self._run_table, horizon, keys=keys), inspections)
+            self._each(partial(self._run_table, horizon, action=action), inspections)
         return self._report()
 
     def _inspect_all(self) -> tuple[Horizon | None, list[Inspection]]:
@@ -148,12 +164,14 @@ class Tick:
         return is_due(found.plan.config, claim.staged, claim.staged_at, claim.granted_at)
 
     def _run_table(
-        self, horizon: Horizon, found: Inspection, keys: dict[str, list[Key]] | None = None
+        self,
+        horizon: Horizon,
+        found: Inspection,
+        action: Callable[[RunContext], TableOutcome] | None = None,
     ) -> None:
-        """One table's run, or the replay of these keys; it is planned again if the table was altered meanwhile."""
+        """One table's sync, or this action in its run; it is planned again if the table was altered meanwhile."""
         # imports Arrow and the Snowflake connector, which an idle tick does not need
         from pgsnow.sync.table.context import open_run, retry_claim
-        from pgsnow.sync.table.replay import replay_keys
         from pgsnow.sync.table.run import sync_table
 
         for plans in range(1, PLANS_A_TICK + 1):
@@ -163,7 +181,7 @@ class Tick:
                 open_run(self.context, found, conn, horizon, self.options, loads_staged=loads) as run,
             ):
                 try:
-                    outcome = sync_table(run) if keys is None else replay_keys(run, keys[found.claim.table])
+                    outcome = (action or sync_table)(run)
                     break
                 except SchemaMoved as moved:
                     if plans == PLANS_A_TICK:

@@ -22,7 +22,8 @@ NARROWER = (40052, "22000")
 NO_WAREHOUSE = (606, "57P03")
 LONGEST_SQL = 1 << 20
 LONGEST_NAME = 255
-QUOTED = re.compile(r'"((?:[^"]|"")+)"')
+QUOTED = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"((?:[^"]|"")+)\"""", re.DOTALL)
+"""A string constant, in which a double quote begins no name; or a quoted name, in the group."""
 STAGED_COMMENT = re.compile(r"\b(?:from|list|ls|remove|rm|put\s+\S+)\s+@[^\s']*--", re.IGNORECASE)
 TRANSIENT = re.compile(r"\s*create\s+(?:or\s+replace\s+)?transient\s+table\b", re.IGNORECASE)
 RETENTION = re.compile(r"\bdata_retention_time_in_days\s*=\s*(\d+)", re.IGNORECASE)

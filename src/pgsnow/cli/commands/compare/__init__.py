@@ -1,0 +1,1 @@
+"""Commands that compare source and target, and repair what differs."""

@@ -1,0 +1,1 @@
+"""Values of comparisons between a table and its target."""

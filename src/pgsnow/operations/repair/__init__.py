@@ -1,0 +1,1 @@
+"""`pgsnow repair`: rows that differ are read again and loaded."""

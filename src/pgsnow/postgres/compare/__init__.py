@@ -1,0 +1,1 @@
+"""SQL of the source's side of a comparison: digests, keys and bounds of key ranges."""
