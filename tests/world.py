@@ -69,6 +69,8 @@ class World:
         self.source = psycopg.connect(env["POSTGRES_DSN"], autocommit=True)
         self._session: Session | None = None
         self._oracle: Any = None
+        self.target_reader: oracle.snowflake.Reader | None = None
+        """The session's own, for a target in its emulator; without it the world makes a connection."""
         self._kept: Engine | None = None
         self._kept_is_used = False
 
@@ -178,6 +180,8 @@ class World:
 
     def _read_target(self, target: str) -> oracle.snowflake.TargetRows | None:
         """All rows of a target, through a connection of the oracle's own."""
+        if self.target_reader is not None:
+            return self.target_reader.read(self.env["SNOWFLAKE_DATABASE"], target)
         if self._oracle is None:
             self._oracle = oracle.snowflake.connect(self.env)
         return oracle.snowflake.read(self._oracle, target)
@@ -255,17 +259,26 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
         yield dsn.rpartition("/")[2]
 
 
+@pytest.fixture(scope="session")
+def target_reader(emulator: EmbeddedSnowflake) -> Iterator[oracle.snowflake.Reader]:
+    reader = oracle.snowflake.Reader(emulator.settings_env())
+    yield reader
+    reader.close()
+
+
 @pytest.fixture
 def world(
     postgres: EmbeddedPostgres,
     world_template: str,
     snowflake_env: dict[str, str],
     emulator: EmbeddedSnowflake,
+    target_reader: oracle.snowflake.Reader,
     tmp_path: Path,
 ) -> Iterator[World]:
     """Users (an empty table) and an unused ledger on one side, an empty database on the other."""
     with own_database(postgres, world_template) as dsn:
         world = World({"POSTGRES_DSN": dsn, **snowflake_env}, emulator, tmp_path)
+        world.target_reader = target_reader
         yield world
         world.close()
 
