@@ -57,7 +57,9 @@ def verify(
         from pgsnow.cli.commands.compare.repair import repair_with
 
         if sample is not None:
-            raise typer.BadParameter("--repair compares all ranges: leave --sample out", param_hint="--sample")
+            raise typer.BadParameter(
+                "--repair compares all ranges: leave --sample out", param_hint="--sample"
+            )
         with Invocation(config, env_file, output).engine() as engine:
             code = repair_with(engine, select, output, content=not keys, yes=yes)
         raise typer.Exit(code)
