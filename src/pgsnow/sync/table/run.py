@@ -28,8 +28,7 @@ def sync_table(run: RunContext) -> TableOutcome:
     if run.plan.config.load_every or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
-            find_deleted(run)
-            compare_next_ranges(run)
+            compare_with_source(run)
             return TableOutcome()
         run = at_once
     run = steps.follow_source(run)
@@ -44,21 +43,17 @@ def sync_table(run: RunContext) -> TableOutcome:
             break
         run = steps.from_the_beginning(run)
     run.destination.batches.cleanup(shadows=True)
-    find_deleted(run)
-    compare_next_ranges(run)
+    compare_with_source(run)
     return TableOutcome(backfilled=done is not None)
 
 
-def find_deleted(run: RunContext) -> None:
-    """Find the rows that were deleted in the source, if that is due, and remove them from the target."""
+def compare_with_source(run: RunContext) -> None:
+    """Find the rows that were deleted in the source, if that is due, and remove them from the target. Then compare the
+    ranges of a continuous comparison (`verify_every`) that are due."""
     if run.table.sweep is not None or run.counted:
         from pgsnow.sync.table.deletes.sweep import sweep  # rare
 
         sweep(run)
-
-
-def compare_next_ranges(run: RunContext) -> None:
-    """Compare the ranges of a continuous comparison that are due."""
     if run.plan.config.verify_every:
         from pgsnow.sync.table.comparison.rounds import continue_round  # rare
 
