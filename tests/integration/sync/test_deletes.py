@@ -351,7 +351,26 @@ def test_a_second_run_leaves_the_table_alone_during_a_search(users: MemoryWorld)
 def test_a_resync_and_a_full_refresh_are_followed_by_no_search(users: MemoryWorld) -> None:
     """They leave the rows of one snapshot, so that nothing needs to be compared."""
     users.sql("delete from users where id = 3")
-    for options in ({"resync": True}, {"full_refresh": True}):
-        report = tick(users, **options)
+    for report in (tick(users, resync=True), tick(users, full_refresh=True)):
         assert (report.status, report.ranges_compared) == (Status.OK, 0)
         users.assert_equal()
+
+
+def test_a_dismissed_row_is_no_row_that_the_target_lacks(users: MemoryWorld) -> None:
+    """A person has decided that it may be missing: it is not read again by each search."""
+    users.sql("insert into users (id, balance) values (30, 'NaN')")
+    assert tick(users).rows_rejected == 1
+    users.sql("update sync_errors set state = 'dismissed'")
+    users.sql("delete from users where id = 1")
+    report = tick(users)
+    assert (report.rows_deleted, report.rows_rejected) == (1, 0)
+
+
+def test_a_search_that_is_not_complete_is_not_repeated_at_once(users: MemoryWorld) -> None:
+    """It waits as one that is complete does, and the status says why it is due."""
+    users.sql("truncate users")
+    assert tick(users).error_type == "DeletesUnconfirmed"
+    users.sql("update sync_watermarks set sweep = sweep || '{\"tried_seconds\": 3600}'")
+    assert tick(users).ok
+    assert "nothing was deleted" in users.sql("select sweep ->> 'pending_why' from sync_watermarks")[0][0]
+    assert tick(users, confirm_deletes=True).rows_deleted == 10
