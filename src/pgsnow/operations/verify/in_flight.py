@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -23,8 +23,6 @@ from pgsnow.postgres.read.reader import open_reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from pgsnow.operations.verify.differences import RowDifference
 
 _XMAX = SQL("txid_snapshot_xmax(txid_current_snapshot())")
 _WITHOUT_XMIN = frozenset({"v", "m", "f"})
@@ -57,10 +55,10 @@ class InFlight:
 
     table: OpenTable
 
-    def covers(self, differing: Sequence[RowDifference], *, is_unread: bool) -> bool:
+    def covers(self, kinds: Collection[DifferenceKind], *, is_unread: bool) -> bool:
         """True if all that differs in a key's rows comes from a change after the last read. A row beyond the first of
         its key does not."""
-        if not differing or any(one.kind is DifferenceKind.DUPLICATE for one in differing):
+        if not kinds or DifferenceKind.DUPLICATE in kinds:
             return False
         return is_unread or self.replaced_soon
 
