@@ -16,7 +16,7 @@ alter table users add column rate double precision, add column day date, add col
 """
 ROWS = """
 insert into users (id, name, balance, rate, day, at, photo, flag, code, small)
-select g, 'n' || g, g / 7.0, g / 7.0, date '2024-01-01' + g, timestamptz '2024-01-01 12:00:00.5+02' + g * interval '1 h',
+select g, 'n' || g, g / 7.0, g / 7.0, date '2024-01-01' + g, timestamptz '2024-01-01 12:00:00.5+02' + g * interval '1h',
     decode(lpad(to_hex(g), 4, '0'), 'hex'), g % 2 = 0, md5(g::text)::uuid, g / 3.0
 from generate_series(1, 60) g
 """

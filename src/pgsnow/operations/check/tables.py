@@ -10,7 +10,6 @@ import psycopg
 
 from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.checkpoint import Horizon
-from pgsnow.model.comparison.continuous import obstacle
 from pgsnow.model.config.sync_config import LateRows, TableConfig, TableMode
 from pgsnow.model.discovery.advice import advice_for, type_decisions
 from pgsnow.model.discovery.survey import SurveyedTable
@@ -24,6 +23,7 @@ from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.deletes import doubts, rule_of
 from pgsnow.operations.preconditions import ReadyTable, ready_to_read
 from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.sync.compare.continuous import obstacle
 from pgsnow.sync.runtime.planner import Planner
 
 UNKNOWN = Remembered()

@@ -11,8 +11,9 @@ from pgsnow.model.config.options import Deletes
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.model.plan import TablePlan
 from pgsnow.operations.verify.canonical import plain
-from pgsnow.operations.verify.differences import Differences, RowDifference
+from pgsnow.operations.verify.differences import Differences
 from pgsnow.operations.verify.open_table import OpenTable
+from pgsnow.operations.verify.row_difference import RowDifference
 from pgsnow.sync.pipeline.confidential import REDACTED
 
 

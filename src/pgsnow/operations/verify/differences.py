@@ -18,6 +18,7 @@ from pgsnow.model.key_range import ComparisonCounts, DifferenceKind, Key, KeyRan
 from pgsnow.operations.verify.exact_rows import AT_ONCE, ExactRows
 from pgsnow.operations.verify.in_flight import InFlight
 from pgsnow.operations.verify.open_table import OpenTable, Row
+from pgsnow.operations.verify.row_difference import Cell, RowDifference
 from pgsnow.operations.verify.source_rows import expected_rows
 from pgsnow.operations.verify.streamed import BUCKETS, differing_keys
 from pgsnow.operations.verify.streams import source_documents, source_rows, target_documents, target_rows
@@ -32,30 +33,6 @@ from pgsnow.sync.compare.value_text import key_of_values
 
 LOOKS = 2
 """How often the rows of a key are read before they count as different."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A column of the target in which a row differs, with the canonical values of both sides."""
-
-    column: str
-    source: object
-    target: object
-
-
-@dataclass(frozen=True, slots=True)
-class RowDifference:
-    """One key in which the sides differ. key: its canonical text; empty for a table without a key. values: canonical
-    values of the key's columns (without a key: of the whole row). rows: how many rows are missing, ghosts or too many.
-    cells: where a changed row differs (empty with keys alone). rejected: why the source's row was rejected; the
-    target then holds an older version of it."""
-
-    kind: DifferenceKind
-    key: Key
-    values: Row
-    rows: int = 1
-    cells: tuple[Cell, ...] = ()
-    rejected: str | None = None
 
 
 @dataclass(slots=True)

@@ -13,8 +13,9 @@ from pgsnow.model.errors import TargetMissing
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.verify.certify import tally_of
-from pgsnow.operations.verify.differences import Differences, RowDifference, differences_of, read_some
+from pgsnow.operations.verify.differences import Differences, differences_of, read_some
 from pgsnow.operations.verify.open_table import OpenTable, open_table
+from pgsnow.operations.verify.row_difference import RowDifference
 from pgsnow.operations.verify.verdict import Difference, Verdict
 from pgsnow.snowflake.load.duplicates import identity_of
 from pgsnow.sync.engine import Engine

@@ -132,7 +132,7 @@ class Inspector:
         claim, state, sweep = look_for_sweep(claim, prepared.plan, mark, horizon, confirmed=self.confirmed)
         compares = False
         if config.verify_every and checkpoint is not None:
-            from pgsnow.model.comparison.continuous import is_due  # for tables with verify_every
+            from pgsnow.sync.compare.continuous import is_due  # for tables with verify_every
 
             now = claim.granted_at
             compares = is_due(prepared.plan, claim.verification, claim.sweep, now, awake=False)

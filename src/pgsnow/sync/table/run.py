@@ -28,8 +28,7 @@ def sync_table(run: RunContext) -> TableOutcome:
     if run.plan.config.load_every or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
-            steps.find_deleted(run)
-            steps.compare_next_ranges(run)
+            compare_with_source(run)
             return TableOutcome()
         run = at_once
     run = steps.follow_source(run)
@@ -44,6 +43,18 @@ def sync_table(run: RunContext) -> TableOutcome:
             break
         run = steps.from_the_beginning(run)
     run.destination.batches.cleanup(shadows=True)
-    steps.find_deleted(run)
-    steps.compare_next_ranges(run)
+    compare_with_source(run)
     return TableOutcome(backfilled=done is not None)
+
+
+def compare_with_source(run: RunContext) -> None:
+    """Find the rows that were deleted in the source, if that is due, and remove them from the target. Then compare the
+    ranges of a continuous comparison (`verify_every`) that are due."""
+    if run.table.sweep is not None or run.counted:
+        from pgsnow.sync.table.deletes.sweep import sweep  # rare
+
+        sweep(run)
+    if run.plan.config.verify_every:
+        from pgsnow.sync.table.comparison.rounds import continue_round  # rare
+
+        continue_round(run)

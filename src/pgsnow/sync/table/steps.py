@@ -132,22 +132,6 @@ def load_changes(run: RunContext) -> bool:
     return True
 
 
-def find_deleted(run: RunContext) -> None:
-    """Find the rows that were deleted in the source, if that is due, and remove them from the target."""
-    if run.table.sweep is not None or run.counted:
-        from pgsnow.sync.table.deletes.sweep import sweep  # rare
-
-        sweep(run)
-
-
-def compare_next_ranges(run: RunContext) -> None:
-    """Compare the ranges of a continuous comparison that are due."""
-    if run.plan.config.verify_every:
-        from pgsnow.sync.table.comparison.rounds import continue_round  # rare
-
-        continue_round(run)
-
-
 def after_backfill(run: RunContext, done: BackfillDone) -> RunContext:
     """The run that reads the changes since the backfill began."""
     return replace(
@@ -181,6 +165,8 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
     if run.recorder.full_read is None:
         return
     exact = remove_others(run, complete) or run.table.created
+    if exact and run.claim.verification:
+        run.table.end_differences()
     if exact and run.backfill is None and run.table.state is not None:
         run.table.sweep_done(run.table.state, SweepResult())
 
