@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.key_range import ComparisonCounts, DifferenceKind, Key, KeyRange
+from pgsnow.operations.verify.at_once import at_once
 from pgsnow.operations.verify.exact_rows import AT_ONCE, ExactRows
 from pgsnow.operations.verify.in_flight import InFlight
 from pgsnow.operations.verify.open_table import OpenTable, Row
@@ -107,11 +109,15 @@ class _Search:
     def _of_ranges(self) -> Iterator[RowDifference]:
         """Differences by digests of key ranges, and those of documents by streams of these."""
         table, plan = self.table, self.table.plan
-        with table.source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+        with (
+            table.source.copy_connection() as connection,
+            open_snapshot(connection, plan) as snap,
+            ThreadPoolExecutor(1, "pgsnow-verify") as pool,
+        ):
             self.result.snapshot = snap.x
             source, target = self._sides(snap)
             ranges = self._chosen(first_ranges(source, plan) if self.ranges is None else self.ranges)
-            comparison = compare(source, target, plan, ranges)
+            comparison = compare(*at_once(source, target, pool), plan, ranges)
             self.result.counts = comparison.counts
             yield from self._confirmed(one.key for one in comparison)
             if self.content and table.documents:
