@@ -60,14 +60,16 @@ def differences_of(
     content: bool = True,
     ranges: Sequence[KeyRange] | None = None,
     sample: float | None = None,
+    pending_deletes: bool = False,
 ) -> Differences:
     """Compare one table. content: whole rows, not their keys alone. ranges: only these (None: all; a table that has no
-    comparable key is always compared as a whole). sample: percent of the ranges to compare, chosen at random. Writes
+    comparable key is always compared as a whole). sample: percent of the ranges to compare, chosen at random.
+    pending_deletes: ghosts are in flight while a search for deleted rows is due because rows were deleted. Writes
     nothing.
 
     Raises, also while iterating, SourceUnavailable, SourceQueryFailed, SchemaMoved, TargetUnavailable, TargetMissing,
     TargetQueryFailed."""
-    search = _Search(table, content, ranges, sample)
+    search = _Search(table, content, ranges, sample, pending_deletes)
     search.result.found = search.differences()
     return search.result
 
@@ -96,11 +98,12 @@ class _Search:
     content: bool
     ranges: Sequence[KeyRange] | None
     sample: float | None
+    pending_deletes: bool
     result: Differences = field(default_factory=lambda: Differences(iter(())))
 
     def __post_init__(self) -> None:
         table = self.table
-        self.exact, self.flight = ExactRows(table), InFlight(table)
+        self.exact, self.flight = ExactRows(table), InFlight(table, self.pending_deletes)
         self.pages, self.rejected = expected_rows(table.source, table.conn, table.prepared, table.rejected)
 
     def differences(self) -> Iterator[RowDifference]:
