@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.model.report import Status, TableReport
+from pgsnow.operations.plan.preview import preview
 from tests.world import MemoryWorld, World
 
 ALWAYS = {"sweep_every": "1ms", "sweep_share": "100%"}
@@ -75,8 +76,8 @@ def test_rows_are_marked_once_and_come_back(world: World) -> None:
 
 
 def test_verify_takes_no_notice_of_marked_rows(world: World) -> None:
-    """They are neither ghosts nor duplicates, with `deletes: soft` and afterwards; a row that is marked by mistake is
-    missing."""
+    """They are neither ghosts nor duplicates, with `deletes: soft` and afterwards, when the plan says what becomes of
+    them; a row that is marked by mistake is missing."""
     world.tables[0] |= {"deletes": "soft"} | ALWAYS
     world.sql(SOME.format(1, 6))
     run(world)
@@ -86,6 +87,12 @@ def test_verify_takes_no_notice_of_marked_rows(world: World) -> None:
         world.tables[0]["deletes"] = deletes
         [verdict] = world.verdicts()
         assert verdict.equal, verdict
+    [shown] = preview(world.config, world.settings)
+    assert "they stay, and a row whose key comes back loses its mark" in shown.warnings[-1]
+    assert '"_PGSNOW_DELETED_AT" = s."_PGSNOW_DELETED_AT"' in " ".join(shown.tick)
+    world.tables[0]["deletes"] = "hard"
+    [shown] = preview(world.config, world.settings)
+    assert "the next search for deleted rows, and each full refresh, deletes them" in shown.warnings[-1]
     world.snowflake('UPDATE ANALYTICS.USERS SET "_PGSNOW_DELETED_AT" = CURRENT_TIMESTAMP() WHERE ID = 2')
     [verdict] = world.verdicts()
     assert dict(verdict.counts) == {DifferenceKind.MISSING: 1}
