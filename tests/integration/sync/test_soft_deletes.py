@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.model.report import Status, TableReport
 from pgsnow.operations.plan.preview import preview
@@ -179,6 +180,25 @@ def test_a_keyless_table_cannot_keep_deleted_rows(memory_world: MemoryWorld) -> 
     assert report.error is not None
     assert "deletes: soft needs a key that tells which rows were deleted" in report.error
     assert world.warehouse.created == []
+
+
+def test_marks_whose_answer_was_lost_are_not_set_again(memory_world: MemoryWorld) -> None:
+    """The statement is repeated and finds nothing more; the search stays due, and the next one is complete."""
+    world = memory_world
+    world.tables[0] |= {"deletes": "soft"} | ALWAYS
+    world.sql(SOME.format(1, 5))
+    run(world)
+    world.sql("delete from users where id < 3")
+    world.warehouse.fail("delete", TargetUnavailable("the answer was lost"), after=True)
+    run(world)
+    first = {row["ID"]: row["_PGSNOW_DELETED_AT"] for row in world.target().rows}
+    assert {key for key, at in first.items() if at is not None} == {1, 2}
+    pending = "select sweep ->> 'pending_since' is not null from sync_watermarks"
+    assert world.sql(pending) == [(True,)]
+    run(world)
+    assert {row["ID"]: row["_PGSNOW_DELETED_AT"] for row in world.target().rows} == first
+    assert world.sql(pending) == [(False,)]
+    world.assert_equal()
 
 
 STEPS = st.lists(
