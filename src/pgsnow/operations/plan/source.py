@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.checkpoint import Horizon
@@ -21,7 +21,7 @@ from pgsnow.model.table import SourceName
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.deletes import doubts, rule_of
 from pgsnow.operations.owners import ConfiguredOwners
-from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
+from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, GrantSide, TablePreview
 from pgsnow.operations.preconditions import ready_to_read
 from pgsnow.postgres.catalog.privileges import Access
 from pgsnow.postgres.incremental.probe import Probe
@@ -39,6 +39,9 @@ class Found:
     preview: TablePreview
     drift: Drift | None
     owners: ConfiguredOwners | None = None
+    known: Remembered = field(default_factory=Remembered)
+    rejected: list[dict[str, str | None]] | None = None
+    """As pgsnow.operations.plan.deletes.rejected_if_due returns them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,14 @@ class SourceInspection:
             deletes_reason=rule.why,
             warnings=tuple(map(str, advice)),
         )
-        return Found(preview, drift)
+        return Found(preview, drift, known=known)
 
     def _empty(self, table: TableConfig) -> TablePreview:
         known = self.access.get(table.source, UNKNOWN)
         return TablePreview(
             table.name,
             str(target_of(table, self.settings.snowflake)),
-            grants=tuple(Grant(Side.SOURCE, statement) for statement in known.grants),
+            grants=tuple(Grant(GrantSide.SOURCE, statement) for statement in known.grants),
             manual=table.schema_changes is SchemaChanges.MANUAL,
             load=str(table.load),
             rows=known.rows,
