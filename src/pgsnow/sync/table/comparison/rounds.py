@@ -35,7 +35,13 @@ from pgsnow.sync.compare.continuous import is_due
 from pgsnow.sync.compare.ranges import between, first_ranges
 from pgsnow.sync.compare.sides import Side, SourceSide
 from pgsnow.sync.pipeline.confidential import REDACTED
-from pgsnow.sync.table.comparison.differing import Found, cells_of, classify, sides_of, still_different
+from pgsnow.sync.table.comparison.differing import (
+    FoundDifferences,
+    cells_of,
+    classify,
+    sides_of,
+    still_different,
+)
 from pgsnow.sync.table.comparison.key_order import bounds_beyond
 from pgsnow.sync.table.comparison.repair import load_again, remove_ghosts
 from pgsnow.sync.table.context import RunContext
@@ -117,10 +123,10 @@ def compare_due(
     sides: tuple[Side, Side],
     under_way: Round,
     ranges: Sequence[KeyRange],
-) -> tuple[Found, int]:
+) -> tuple[FoundDifferences, int]:
     """Compare the next ranges; what was found, and how many ranges are done now."""
     config, began, wanted = run.plan.config, time.monotonic(), wanted_of(under_way, run)
-    without, found, done = rejected_keys(run), Found(), under_way.done
+    without, found, done = rejected_keys(run), FoundDifferences(), under_way.done
     if len(without) > MOST_REJECTED:
         run.recorder.events.append(
             f"verify_every: nothing is compared while {len(without)} rows are rejected"
@@ -148,7 +154,7 @@ def wanted_of(under_way: Round, run: RunContext) -> int:
     return min(max(math.ceil(planned * under_way.of), under_way.done + 1), under_way.of)
 
 
-def settle_suspects(run: RunContext, snap: Snapshot, under_way: Round, found: Found) -> Round:
+def settle_suspects(run: RunContext, snap: Snapshot, under_way: Round, found: FoundDifferences) -> Round:
     """Keys that only the target had at an earlier comparison: those that a search for deleted rows has left since are
     differences. New ones make such a search due."""
     known, at = list(under_way.suspects), under_way.suspected_at
@@ -171,7 +177,7 @@ def finish(
     verification: Verification,
     under_way: Round,
     bounds: Sequence[Bound] | None,
-    found: Found,
+    found: FoundDifferences,
     done: int,
 ) -> None:
     """Report what was found, repair it if that is wanted, and record the progress."""
@@ -214,7 +220,7 @@ def finish(
     run.ledger.certificates.save(run.claim, state, bounds)
 
 
-def repair(run: RunContext, under_way: Round, found: Found) -> OpenDifferences | None:
+def repair(run: RunContext, under_way: Round, found: FoundDifferences) -> OpenDifferences | None:
     """Repair the real differences, and compare their keys once more; those that are left."""
     kinds = {kind: [one.key for one in found.real if one.kind is kind] for kind in DifferenceKind}
     gone = kinds[DifferenceKind.GHOST]
