@@ -55,8 +55,8 @@ from pgsnow.sync.table.deletes.first_level import (
 from pgsnow.sync.table.deletes.guards import check_deletes
 from pgsnow.sync.table.deletes.search import source_key
 
-AT_ONCE = 4
-"""Ranges that are compared together, with one statement a side and level."""
+MOST_AT_ONCE = 16
+"""Ranges that are compared together, with one statement a side and level: as many as the time allows."""
 MOST_SUSPECTS = 1_000
 MOST_FOUND = 10_000
 """Differing keys of one run that are looked at one by one."""
@@ -132,17 +132,20 @@ def compare_due(
             f"verify_every: nothing is compared while {len(without)} rows are rejected"
         )
         return found, done
+    at_once = 1
     while done < wanted:
-        some = ranges[done : min(done + AT_ONCE, wanted)]
+        some = ranges[done : min(done + at_once, wanted)]
         comparison = compare(*sides, run.plan, some)
         differing = list(comparison)
         classify(run, snap, differing, found)
         found.rows += comparison.counts.source_rows
         found.ranges += len(some)
         done += len(some)
-        too_many = len(found.real) + len(found.suspects) > MOST_FOUND
-        if too_many or run.stop.is_set() or time.monotonic() - began >= config.verify_budget_seconds:
+        passed = time.monotonic() - began
+        left = config.verify_budget_seconds - passed
+        if left <= 0 or run.stop.is_set() or len(found.real) + len(found.suspects) > MOST_FOUND:
             break
+        at_once = max(1, min(int(left * found.ranges / max(passed, 0.001)), MOST_AT_ONCE))
     run.recorder.tell("compared", rows=found.rows)
     return found, done
 
