@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -67,6 +68,13 @@ def differences_of(
     search = _Search(table, content, ranges, sample)
     search.result.found = search.differences()
     return search.result
+
+
+def read_some(table: OpenTable) -> None:
+    """Read the first rows of the source. Raises what reading them raises."""
+    pages, _ = expected_rows(table.source, table.conn, table.prepared, table.rejected)
+    with closing(pages(1)) as reading:
+        next(reading, None)
 
 
 def is_streamed(table: OpenTable) -> bool:
@@ -158,7 +166,7 @@ class _Search:
             rows = self.exact.look(keys)
             for values in {**rows.source, **rows.target}:
                 differing = self._of_rows(values, rows.source.get(values, []), rows.target.get(values, []))
-                if self.flight.covers(differing, is_unread=values in rows.unread):
+                if self.flight.covers([d.kind for d in differing], is_unread=values in rows.unread):
                     moving.add(values)
                 else:
                     found += differing
@@ -204,7 +212,7 @@ class _Search:
         )
         for _, values, source, target in differing_keys(*streams, self.result.counts, buckets):
             differing = self._of_rows(values, source, target)
-            late = self.flight.covers(differing, is_unread=values in self.flight.keys)
+            late = self.flight.covers([d.kind for d in differing], is_unread=values in self.flight.keys)
             self.result.in_flight += late
             if not late:
                 yield from (d for d in differing if not appends or d.kind is DifferenceKind.MISSING)

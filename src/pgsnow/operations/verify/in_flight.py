@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -14,7 +14,6 @@ from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.open_table import OpenTable, Row
-from pgsnow.operations.verify.row_difference import RowDifference
 from pgsnow.operations.verify.streamed import plain_form
 from pgsnow.postgres import sql
 from pgsnow.postgres.errors import translating
@@ -56,10 +55,10 @@ class InFlight:
 
     table: OpenTable
 
-    def covers(self, differing: Sequence[RowDifference], *, is_unread: bool) -> bool:
+    def covers(self, kinds: Collection[DifferenceKind], *, is_unread: bool) -> bool:
         """True if all that differs in a key's rows comes from a change after the last read. A row beyond the first of
         its key does not."""
-        if not differing or any(one.kind is DifferenceKind.DUPLICATE for one in differing):
+        if not kinds or DifferenceKind.DUPLICATE in kinds:
             return False
         return is_unread or self.replaced_soon
 
