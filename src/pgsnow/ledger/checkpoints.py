@@ -32,6 +32,8 @@ class Remembered:
     """The target as it was after its last load; None: not known."""
     created_target: str | None = None
     """Name of the target, if pgsnow has created it."""
+    sweep: Mapping[str, Any] | None = None
+    """The fields of the SweepState; None: no sweep was recorded yet."""
 
 
 def _checkpoint(stored: Any) -> Checkpoint | None:
@@ -53,7 +55,9 @@ def _remembered(row: dict[str, Any], schema: str) -> Remembered:
             known = KnownTarget(
                 row["target_created_on"], row["target_rows"], dict(row["loaded_columns"] or {})
             )
-        return Remembered(found, definition, target=known, created_target=row["created_target"])
+        return Remembered(
+            found, definition, target=known, created_target=row["created_target"], sweep=row["sweep"]
+        )
     except UNREADABLE as error:
         return Remembered(unreadable=unreadable(row["source_table"], column, schema, error))
 

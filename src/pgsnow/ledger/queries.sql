@@ -884,7 +884,8 @@ order by w.source_table;
 -- ledger has no such columns.
 select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema,
     to_jsonb(w) ->> 'target_created_on' as target_created_on, (to_jsonb(w) ->> 'target_rows')::bigint as target_rows,
-    nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns, to_jsonb(w) ->> 'created_target' as created_target
+    nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns, to_jsonb(w) ->> 'created_target' as created_target,
+    nullif(to_jsonb(w) -> 'sweep', 'null') as sweep
 from {schema}.sync_watermarks w;
 
 -- name: logs

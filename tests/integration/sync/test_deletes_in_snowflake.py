@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pgsnow.cli.output.plan_text import _lines
 from pgsnow.model.report import TableReport
+from pgsnow.operations.plan.preview import preview
 from tests.world import World
 
 KEYS = """
@@ -25,7 +27,8 @@ def tick(world: World, **options: Any) -> TableReport:
 
 
 def test_deletes_of_keys_of_every_type(world: World) -> None:
-    """Five deletes cost six statements at most; 1,200 go through a staging table, which is removed."""
+    """A plan has their number. Five deletes cost six statements at most; 1,200 go through a staging table, which is
+    removed."""
     world.sql(KEYS)
     world.tables[0] |= {
         "source": "public.things",
@@ -36,6 +39,9 @@ def test_deletes_of_keys_of_every_type(world: World) -> None:
     }
     assert tick(world).ok
     world.sql("delete from things where n in (3, 4, 500, 900, 1500)")
+    [planned] = preview(world.config, world.settings)
+    assert planned.rows_to_delete == 5
+    assert any("5 rows of the target" in line for _, line in _lines(planned, verbose=False))
     before = world.emulator.noted()
     report = tick(world)
     sent = world.emulator.statements_since(before)

@@ -77,7 +77,7 @@ def _warnings(previews: Sequence[TablePreview]) -> dict[str, list[str]]:
 
 
 def _has_news(item: TablePreview) -> bool:
-    return bool(item.ddl or item.changes or item.grants)
+    return bool(item.ddl or item.changes or item.grants or item.rows_to_delete)
 
 
 def _print(item: TablePreview, *, verbose: bool) -> None:
@@ -102,6 +102,11 @@ def _lines(item: TablePreview, *, verbose: bool) -> Iterator[tuple[str, str]]:
     for statement in item.ddl:
         mark = mark_of(statement)
         yield mark, f"{mark} {statement};"
+    if item.rows_to_delete:
+        yield (
+            "",
+            f"-- deleted in the source: {counted(item.rows_to_delete, 'row')} of the target (deletes: {item.deletes})",
+        )
     if verbose and not item.error:
         yield from _reading(item)
 

@@ -14,9 +14,11 @@ from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.command_sessions import CommandSessions
 from pgsnow.operations.owners import ConfiguredOwners
+from pgsnow.operations.plan.deletes import rejected_if_due
 from pgsnow.operations.plan.result import TablePreview
 from pgsnow.operations.plan.source import Found, SourceInspection
 from pgsnow.operations.plan.target import TargetPreview
+from pgsnow.postgres.catalog.describe import catalog_marks
 from pgsnow.postgres.catalog.privileges import access
 from pgsnow.postgres.catalog.survey import survey_of
 from pgsnow.postgres.connection import Source
@@ -45,7 +47,7 @@ def preview(
         target = TargetPreview(
             sessions, inspector, rights_of(sessions.session()), Stages.of(settings), settings
         )
-        return [target.complete(each.preview, each.drift) if each.drift else each.preview for each in found]
+        return [target.complete(each) for each in found]
 
 
 def _in_source(
@@ -64,4 +66,16 @@ def _in_source(
         planner = Planner(settings.snowflake)
         inspection = SourceInspection(sessions, planner, horizon, known, sizes, settings, full, surveyed)
         owners = ConfiguredOwners.of(config, settings, ledger, horizon)
-        return [replace(inspection.begin(table), owners=owners) for table in tables]
+        marks = catalog_marks(conn, [table.source for table in tables])
+        found = [replace(inspection.begin(table), owners=owners) for table in tables]
+        return [
+            replace(
+                each,
+                rejected=rejected_if_due(
+                    ledger, each.drift.plan, each.known, marks.get(each.drift.plan.source.name), horizon
+                ),
+            )
+            if each.drift
+            else each
+            for each in found
+        ]

@@ -77,6 +77,8 @@ class TablePreview:
     types: tuple[str, ...] = ()
     deletes: str = ""
     deletes_reason: str = ""
+    rows_to_delete: int | None = None
+    """Rows of the target that the source no longer has; None: the next run does not search for them."""
     warnings: tuple[str, ...] = ()
     error: str | None = None
     advice: str | None = None
@@ -110,6 +112,7 @@ class TablePreview:
             "types": list(self.types),
             "deletes": self.deletes,
             "deletes_reason": self.deletes_reason,
+            "rows_to_delete": self.rows_to_delete,
             "warnings": list(self.warnings),
             "error": self.error,
             "advice": self.advice,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.checkpoint import Horizon
@@ -39,6 +39,9 @@ class Found:
     preview: TablePreview
     drift: Drift | None
     owners: ConfiguredOwners | None = None
+    known: Remembered = field(default_factory=Remembered)
+    rejected: list[dict[str, str | None]] | None = None
+    """As pgsnow.operations.plan.deletes.rejected_if_due returns them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class SourceInspection:
             deletes_reason=rule.why,
             warnings=tuple(map(str, advice)),
         )
-        return Found(preview, drift)
+        return Found(preview, drift, known=known)
 
     def _empty(self, table: TableConfig) -> TablePreview:
         known = self.access.get(table.source, UNKNOWN)

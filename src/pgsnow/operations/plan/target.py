@@ -12,13 +12,14 @@ from pgsnow.model.batch import LoadBatch, PartFile
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.duration import format_duration
-from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.deletes import WILL_CREATE, doubts, rule_of
+from pgsnow.operations.plan.deletes import count_gone
 from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
+from pgsnow.operations.plan.source import Found
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
@@ -51,13 +52,19 @@ class TargetPreview:
     stages: Stages
     settings: Settings
 
-    def complete(self, preview: TablePreview, drift: Drift) -> TablePreview:
+    def complete(self, found: Found) -> TablePreview:
         """The preview with all that Snowflake knows; an error that stops the table is in it."""
+        preview, drift = found.preview, found.drift
+        if drift is None:
+            return preview
         plan = drift.plan
         try:
             self.inspector.session = self.sessions.session()
             required = ready_to_load(self.inspector, drift, approved=True)
             lacks = lacking(self.rights, self.inspector, plan, required)
+            if found.rejected is not None and _action(required) is Action.UNCHANGED:
+                gone = count_gone(self.sessions, plan, found.rejected)
+                preview = replace(preview, rows_to_delete=gone)
         except Exception as error:  # as in SourceInspection
             self.sessions.after(error)
             return preview.stopped(as_known(error, self.settings.secrets(), plan.config.name))

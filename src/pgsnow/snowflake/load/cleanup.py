@@ -14,12 +14,12 @@ from pgsnow.snowflake.names import is_staging_of
 from pgsnow.snowflake.query import constant, select_all
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.deletes import HARD, Removal, older
+from pgsnow.snowflake.sql.deletes import HARD, RowRemoval, older
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import number_in
 
 
-def prune(session: Session, target: TargetName, fence: int, removal: Removal = HARD) -> int:
+def prune(session: Session, target: TargetName, fence: int, removal: RowRemoval = HARD) -> int:
     """Remove the rows that no run with this fence or a later one wrote; returns how many. Only after a full read."""
     return number_in(session.execute(removal.statement(target, older(fence), fence)), removal.counted)
 
@@ -39,7 +39,12 @@ def keys_above(
 
 
 def prune_above(
-    session: Session, plan: TablePlan, fence: int, column: MetadataColumn, value: Any, removal: Removal = HARD
+    session: Session,
+    plan: TablePlan,
+    fence: int,
+    column: MetadataColumn,
+    value: Any,
+    removal: RowRemoval = HARD,
 ) -> int:
     """`prune`, but only of the rows in which the column is above the value."""
     where = f"{sql.is_above(column.name, constant(value, column.kind))} AND {older(fence)}"

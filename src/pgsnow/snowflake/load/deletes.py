@@ -24,7 +24,7 @@ REMOVE = "delete"
 
 
 def few_steps(
-    plan: TablePlan, keys: Sequence[Key], fence: int, removal: sql.Removal = sql.HARD
+    plan: TablePlan, keys: Sequence[Key], fence: int, removal: sql.RowRemoval = sql.HARD
 ) -> tuple[Step, ...]:
     """Remove the rows of these keys with one statement; none that a run with a later fence wrote. Idempotent."""
     constants = [[_constant(part, f) for part, f in zip(key, plan.target_key, strict=True)] for key in keys]
@@ -38,7 +38,7 @@ def many_steps(
     *,
     method: str,
     stage: Stage = INTERNAL,
-    removal: sql.Removal = sql.HARD,
+    removal: sql.RowRemoval = sql.HARD,
 ) -> tuple[Step, ...]:
     """As `few_steps`, for keys in the part files of a batch (columns: `staged_key`), through a staging table, whose
     rows are proved to be complete: a failing proof raises LoadMismatch before any change."""

@@ -1,4 +1,4 @@
-"""Removal of duplicates: rows of a target whose key, or whose identity with `mode: append`, another row has too.
+"""RowRemoval of duplicates: rows of a target whose key, or whose identity with `mode: append`, another row has too.
 
 They come from a statement whose answer was lost and that was committed late, or from someone's INSERT. A MERGE updates
 each of them, so they are removed by a statement of their own.

@@ -14,7 +14,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import qualified, quote, staging_table
 
 
-class Removal(NamedTuple):
+class RowRemoval(NamedTuple):
     """A way to remove rows. statement: its text, from the target, a condition for the rows, and the fence of the run.
     counted: the column of the statement's result that has the number of removed rows. leaves_rows: the rows stay in
     the target, marked."""
@@ -41,7 +41,7 @@ def older(fence: int) -> str:
     return f"({mark} IS NULL OR {mark} < {fence})"
 
 
-HARD = Removal(delete_rows, "number of rows deleted")
+HARD = RowRemoval(delete_rows, "number of rows deleted")
 """The rows are gone afterwards."""
 
 

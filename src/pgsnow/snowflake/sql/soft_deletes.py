@@ -16,7 +16,7 @@ from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import qualified, quote
-from pgsnow.snowflake.sql.deletes import HARD, Removal, delete_rows, not_later
+from pgsnow.snowflake.sql.deletes import HARD, RowRemoval, delete_rows, not_later
 from pgsnow.snowflake.sql.statements import NOW, Filled
 
 MARKED = f"{quote(DELETED_AT_COLUMN)} IS NOT NULL"
@@ -53,7 +53,7 @@ def gone_rows(
     return Gone.KEPT if is_off and DELETED_AT_COLUMN in (columns or ()) else Gone.DELETED
 
 
-def removal_of(gone: Gone, audited: Sequence[Filled] = ()) -> Removal:
+def removal_of(gone: Gone, audited: Sequence[Filled] = ()) -> RowRemoval:
     """The statement that handles rows in this way. audited: the audit columns with the values that a marked row gets.
 
     A marked row also gets the fence of the run, so that the late MERGE of a stale worker does not take the mark off.
@@ -62,8 +62,8 @@ def removal_of(gone: Gone, audited: Sequence[Filled] = ()) -> Removal:
     if gone is Gone.DELETED:
         return HARD
     if gone is Gone.KEPT:
-        return Removal(_delete_unmarked, HARD.counted)
-    return Removal(partial(_mark, audited), "number of rows updated", leaves_rows=True)
+        return RowRemoval(_delete_unmarked, HARD.counted)
+    return RowRemoval(partial(_mark, audited), "number of rows updated", leaves_rows=True)
 
 
 def _delete_unmarked(target: TargetName, where: str, fence: int) -> str:

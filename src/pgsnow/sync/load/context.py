@@ -15,7 +15,7 @@ from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.merge import Method, choose_method
 from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.sql.deletes import Removal
+from pgsnow.snowflake.sql.deletes import RowRemoval
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone, gone_rows, removal_of
 from pgsnow.snowflake.sql.statements import Filled, audit
 from pgsnow.snowflake.stage.s3_stage import S3Stage
@@ -64,7 +64,7 @@ class LoadContext:
         return gone_rows(self.plan, created, self.target.columns, other_keys=other_keys)
 
     @property
-    def removal(self) -> Removal:
+    def removal(self) -> RowRemoval:
         """How rows that the source no longer has are removed from the target, which must be prepared."""
         return removal_of(self.gone(), self.audited())
 

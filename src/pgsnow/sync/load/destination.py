@@ -22,7 +22,7 @@ from pgsnow.snowflake.query import count_rows, select_keys
 from pgsnow.snowflake.schema.evolve import Evolution
 from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.sql.deletes import HARD, Removal
+from pgsnow.snowflake.sql.deletes import HARD, RowRemoval
 from pgsnow.snowflake.sql.soft_deletes import MARKED, UNMARKED, Gone, delete_marked
 from pgsnow.snowflake.statement import Step, execute_all, number_in
 from pgsnow.sync.compare.sides import Side
@@ -30,13 +30,12 @@ from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.deferred import load_staged
-from pgsnow.sync.load.deletes import Removed, remove_keys
+from pgsnow.sync.load.deletes import Removed, RunTargetSide, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
 from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
-from pgsnow.sync.load.target_side import RunTargetSide
 from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
 from pgsnow.sync.runtime.context import EngineContext
@@ -280,7 +279,7 @@ class SnowflakeDestination:
         """True if the target, which must be prepared, has a column for marks of deleted rows."""
         return DELETED_AT_COLUMN in (self.target.columns or ())
 
-    def _follow_rows(self, removed: int, removal: Removal) -> None:
+    def _follow_rows(self, removed: int, removal: RowRemoval) -> None:
         """Follow the number of rows in the target after a removal."""
         if not removal.leaves_rows:
             self._load.table.add_rows(None if self.session.failed else -removed)

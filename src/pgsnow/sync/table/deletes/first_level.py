@@ -35,7 +35,7 @@ def count_at_end(run: RunContext, reader: Reader, *, stages: bool = False) -> No
     sweep, so that the rows are loaded first. stages: rows that are read now are only staged: nothing is counted if
     there are any."""
     run.counted.clear()
-    if not isinstance(reader, SnapshotReader) or not is_comparable(run) or not is_lossless(run):
+    if not isinstance(reader, SnapshotReader) or not is_comparable(run.plan) or not is_lossless(run):
         return
 
     def count(snap: Snapshot) -> None:
@@ -56,13 +56,13 @@ def is_lossless(run: RunContext) -> bool:
     return mode_of(run.plan, run.checkpoint) in LOSSLESS
 
 
-def is_comparable(run: RunContext) -> bool:
+def is_comparable(plan: TablePlan) -> bool:
     """True if both sides have the same keys: the transform drops no row, and changes no value of a key."""
-    transform = run.plan.config.transform
+    transform = plan.config.transform
     if transform is None:
         return True
     changed = {*transform.sensitive, *transform.cast}
-    return transform.function is None and changed.isdisjoint(run.plan.pk)
+    return transform.function is None and changed.isdisjoint(plan.pk)
 
 
 def first_level(run: RunContext, snap: Snapshot) -> FirstLevel:

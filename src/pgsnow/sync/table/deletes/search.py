@@ -31,7 +31,7 @@ MOST_MISSING = 10_000
 
 
 @dataclass(slots=True)
-class Found:
+class Findings:
     """Result of a search.
 
     gone: keys to remove. rows: rows of the target with these keys. expected: how many there are, by the counts. of: all
@@ -75,7 +75,7 @@ class KnownDigests:
         return self._side.rows(ranges)
 
 
-def find_by_ranges(run: RunContext, found: Found) -> None:
+def find_by_ranges(run: RunContext, found: Findings) -> None:
     """Compare the ranges that were counted in the read's snapshot with the target's; search those that differ in a
     later snapshot. Raises DeletesUnconfirmed before any key is fetched."""
     level = run.counted[-1] if run.counted else None
@@ -117,7 +117,7 @@ def find_by_ranges(run: RunContext, found: Found) -> None:
 
 def search(
     run: RunContext,
-    found: Found,
+    found: Findings,
     source: Side,
     target: Side,
     unequal: Sequence[KeyRange],
@@ -145,7 +145,7 @@ def search(
         found.missing = [keys[at] for at in sorted(still_there(snap, run.plan, keys, older_than=read.x))]
 
 
-def find_rejected(run: RunContext, found: Found, level: FirstLevel, snap: Snapshot) -> None:
+def find_rejected(run: RunContext, found: Findings, level: FirstLevel, snap: Snapshot) -> None:
     """Rejected rows are left out of the comparison, so each is looked at by itself: whether the source still has it,
     and if not, whether the target has an older version."""
     there = still_there(snap, run.plan, level.without)

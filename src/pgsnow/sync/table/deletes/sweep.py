@@ -19,7 +19,7 @@ from pgsnow.sync.pipeline.spool import Spool
 from pgsnow.sync.table.context import RunContext
 from pgsnow.sync.table.deletes.first_level import is_comparable, is_lossless
 from pgsnow.sync.table.deletes.guards import check_deletes
-from pgsnow.sync.table.deletes.search import Found, find_by_ranges
+from pgsnow.sync.table.deletes.search import Findings, find_by_ranges
 from pgsnow.sync.table.deletes.whole_keys import find_by_whole_keys
 from pgsnow.sync.table.load_keys import load_keys
 
@@ -39,12 +39,12 @@ def sweep(run: RunContext) -> None:
     run.destination.prepare()
     if run.table.because is not None:
         return  # the target is not what was loaded: everything is read first
-    if not run.counted and is_comparable(run) and is_lossless(run):
+    if not run.counted and is_comparable(run.plan) and is_lossless(run):
         return  # the read could not count, as its rows were to be staged only
     began, recorder = time.monotonic(), run.recorder
     with recorder.timed("deletes"), Spool(run.claim.run_id) as spool:
-        found = Found(KeySpool(spool, staged_key(run.plan)))
-        if is_comparable(run):
+        found = Findings(KeySpool(spool, staged_key(run.plan)))
+        if is_comparable(run.plan):
             find_by_ranges(run, found)
         else:
             find_by_whole_keys(run, found)
@@ -65,7 +65,7 @@ def sweep(run: RunContext) -> None:
         recorder.events.append(found.obstacle or NOT_ALL)
 
 
-def remove(run: RunContext, found: Found) -> bool:
+def remove(run: RunContext, found: Findings) -> bool:
     """Remove the keys that are gone. False: it is not certain that all of it is done."""
     if not found.gone.rows:
         return True
@@ -78,7 +78,7 @@ def remove(run: RunContext, found: Found) -> bool:
     return removed.certain
 
 
-def remove_marked(run: RunContext, found: Found) -> None:
+def remove_marked(run: RunContext, found: Findings) -> None:
     """With `deletes: hard`, delete the rows that were marked in a time with `deletes: soft`. So many that a person is
     asked are deleted with confirmation alone."""
     if run.deletes.deletes is not Deletes.HARD or not (marked := run.destination.marked_rows()):
@@ -89,7 +89,7 @@ def remove_marked(run: RunContext, found: Found) -> None:
     run.recorder.events.append(f"deleted {counted(deleted, 'row')} that had been marked as deleted")
 
 
-def settle_others(run: RunContext, found: Found) -> None:
+def settle_others(run: RunContext, found: Findings) -> None:
     """After the deletes: close the errors of rejected rows that are gone, read again what the target lacks, and report
     duplicates."""
     events, table = run.recorder.events, run.claim.table

@@ -21,7 +21,7 @@ from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.read.by_key import read_all
 from pgsnow.sync.compare.value_text import key_of_values
 from pgsnow.sync.table.context import RunContext
-from pgsnow.sync.table.deletes.search import Found
+from pgsnow.sync.table.deletes.search import Findings
 from pgsnow.sync.transform.transform import Transform, build_transform
 
 MOST_KEYS = 5_000_000
@@ -32,7 +32,7 @@ PLAIN = frozenset({"int2", "int4", "int8", "text", "varchar", "uuid"})
 """Types of key columns whose text in a rejected row is that of the target."""
 
 
-def find_by_whole_keys(run: RunContext, found: Found) -> None:
+def find_by_whole_keys(run: RunContext, found: Findings) -> None:
     """Read all keys of the source, through the transform, and find the target's keys that are not among them. The read
     begins after everything that the target contains was read."""
     found.obstacle = why_not(run)
