@@ -25,6 +25,7 @@ PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("benchmarks.read_half", "--rows", "1000000"),
         ("benchmarks.small_read", "--rows", "3000000"),
         ("benchmarks.cold_start",),
+        ("benchmarks.compare",),
     ),
 }
 SECONDS = 3 * 3600.0

@@ -69,6 +69,8 @@ class World:
         self.source = psycopg.connect(env["POSTGRES_DSN"], autocommit=True)
         self._session: Session | None = None
         self._oracle: Any = None
+        self.target_reader: oracle.snowflake.Reader | None = None
+        """The session's own, for a target in its emulator; without it the world makes a connection."""
         self._kept: Engine | None = None
         self._kept_is_used = False
 
@@ -107,11 +109,12 @@ class World:
     def _kept_engine(self) -> Engine:
         kept, config = self._kept, self.config
         if kept is None or kept.stopping or (kept.config, kept.settings) != (config, self.settings):
-            self._close_kept()
+            self.close_engine()
             kept = self._kept = self.new_engine()
         return kept
 
-    def _close_kept(self) -> None:
+    def close_engine(self) -> None:
+        """Close the kept engine with its connections, as a process that ends."""
         if self._kept is not None:
             self._kept.close()
             self._kept = None
@@ -145,10 +148,14 @@ class World:
             return verify(engine)
 
     def differences(
-        self, *, expected: Mapping[str, str] = NOTHING, cells: Mapping[str, str] = NOTHING
+        self,
+        *tables: str,
+        expected: Mapping[str, str] = NOTHING,
+        cells: Mapping[str, str] = NOTHING,
     ) -> dict[str, list[Difference]]:
         """Where source and target differ, by table, told by the oracle, which shares no code with pgsnow.
 
+        tables: the sources to compare, all by default.
         expected: a source → a SELECT of the rows that its target should hold, where they are not the source's own.
         cells: a column → the SQL expression of what the target should hold in it.
         """
@@ -161,7 +168,7 @@ class World:
                     Comparison(entry, expected.get(entry["source"]), cells, schema),
                 )
                 for entry in self.tables
-                if entry.get("enabled", True)
+                if entry.get("enabled", True) and entry["source"] in (tables or (entry["source"],))
             }
 
     def assert_equal(
@@ -173,6 +180,8 @@ class World:
 
     def _read_target(self, target: str) -> oracle.snowflake.TargetRows | None:
         """All rows of a target, through a connection of the oracle's own."""
+        if self.target_reader is not None:
+            return self.target_reader.read(self.env["SNOWFLAKE_DATABASE"], target)
         if self._oracle is None:
             self._oracle = oracle.snowflake.connect(self.env)
         return oracle.snowflake.read(self._oracle, target)
@@ -195,7 +204,7 @@ class World:
             return found
 
     def close(self) -> None:
-        self._close_kept()
+        self.close_engine()
         self.source.close()
         if self._session is not None:
             self._session.close()
@@ -250,17 +259,26 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
         yield dsn.rpartition("/")[2]
 
 
+@pytest.fixture(scope="session")
+def target_reader(emulator: EmbeddedSnowflake) -> Iterator[oracle.snowflake.Reader]:
+    reader = oracle.snowflake.Reader(emulator.settings_env())
+    yield reader
+    reader.close()
+
+
 @pytest.fixture
 def world(
     postgres: EmbeddedPostgres,
     world_template: str,
     snowflake_env: dict[str, str],
     emulator: EmbeddedSnowflake,
+    target_reader: oracle.snowflake.Reader,
     tmp_path: Path,
 ) -> Iterator[World]:
     """Users (an empty table) and an unused ledger on one side, an empty database on the other."""
     with own_database(postgres, world_template) as dsn:
         world = World({"POSTGRES_DSN": dsn, **snowflake_env}, emulator, tmp_path)
+        world.target_reader = target_reader
         yield world
         world.close()
 

@@ -20,7 +20,7 @@ from tests.world import World
 
 BACKEND = Path(__file__).parents[2] / "backend"
 FROM_OUTSIDE = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.25
 """Between two looks at the target: each takes time from the workers that are watched."""
 
 

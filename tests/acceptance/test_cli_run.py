@@ -193,7 +193,7 @@ def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
     user.options = {"defaults": {"max_rows_per_load": 200}}
     user.save()
     running = user.start("run", "--select", "public.users")
-    wait_until(lambda: _merges(user) > 0, "the first load unit is in")
+    wait_until(lambda: _merges(user) > 0, "the first load unit is in", pause=0.2)  # each look is a login
     interrupt(running, number)
     done = ended(running)
     assert done.code == code, done.err

@@ -21,7 +21,8 @@ from tests.world import MemoryWorld
 
 
 def run(world: MemoryWorld) -> TableReport:
-    with world.engine() as engine:
+    """In a process of its own: one whose ledger cannot be used keeps the table until it ends."""
+    with world.new_engine() as engine:
         [report] = engine.tick().tables
     return report
 

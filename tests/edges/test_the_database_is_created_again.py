@@ -15,6 +15,7 @@ from tests.edges.own_server import OwnServer, Shop
 def test_the_target_follows_the_new_database(shop: Shop, own_server: OwnServer) -> None:
     """What was written after the dump is gone from the source, and from the target at the next tick."""
     shop.source.close()
+    shop.close_engine()  # a template must have no other session
     own_server.sql("create database dump template shop")
     shop.write(10, 3)
     shop.update(1, 2, name="lost")

@@ -13,10 +13,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from pgsnow.config.load import load_config, load_settings
+from pgsnow.model.report import Status
 from pgsnow.sync.engine import Engine
 from pgsnow.testing.faults import KillAt
 from tests.small_parts import make_parts_small
 from tests.small_ranges import small_ranges
+
+LOCKED = 3
+"""Exit code if another process, which may be a killed one, has the table."""
 
 
 def main(config: str, phase: str | None = None, nth: str = "1") -> int:
@@ -25,7 +29,10 @@ def main(config: str, phase: str | None = None, nth: str = "1") -> int:
     sizes = small_ranges() if "PGSNOW_SMALL_RANGES" in os.environ else nullcontext()
     observer = {"observer": KillAt(phase, int(nth))} if phase else {}
     with sizes, Engine(load_config(Path(config)), load_settings(), **observer) as engine:  # type: ignore[arg-type]
-        return 1 if engine.tick(resync="PGSNOW_RESYNC" in os.environ).failures else 0
+        report = engine.tick(resync="PGSNOW_RESYNC" in os.environ)
+    if any(table.status is Status.LOCKED for table in report.tables):
+        return LOCKED
+    return 1 if report.failures else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,26 @@ class TargetRows:
 
     def at(self, column: str) -> int:
         return list(self.types).index(column)
+
+
+class Reader:
+    """Reads targets of all databases through one connection, which is made at the first use: a login costs more than
+    a target of a test."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = {k: v for k, v in env.items() if k not in ("SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA")}
+        self._connection: Any = None
+
+    def read(self, database: str, target: str) -> TargetRows | None:
+        """target: as in the configuration; one of two parts is in this database. None if there is no such table."""
+        if self._connection is None:
+            self._connection = connect(self._env)
+        parts = re.findall(r'"(?:[^"]|"")*"|[^."]+', target)
+        return read(self._connection, f'"{database}".{target}' if len(parts) == 2 else target)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 def connect(env: Mapping[str, str]) -> Any:

@@ -70,7 +70,17 @@ def a_microsecond_far_away(connection: Any) -> Any:
     return rows(connection, "SELECT CAST(? AS TIMESTAMP_NTZ(6))", (FAR,))
 
 
+def a_text_without_its_columns_collation(connection: Any) -> Any:
+    return run(
+        connection,
+        "CREATE TABLE T (K VARCHAR COLLATE 'en-ci')",
+        "INSERT INTO T VALUES ('a'), ('B'), ('A')",
+        "SELECT K FROM T WHERE COLLATE(K, '') < 'a' ORDER BY COLLATE(K, '')",
+    )
+
+
 CASES: list[tuple[Scenario, Any]] = [
+    (a_text_without_its_columns_collation, [("A",), ("B",)]),
     (null_timestamps, [(None, None, None)]),
     (whole_numbers_of_38_digits, [(WIDE, WIDE, WIDE)]),
     (numbers_in_json, [("[12345678901234567890.12345]",)]),

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
+import threading
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.pq import TransactionStatus
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.report import Status
+from pgsnow.model.table import SourceName
+from pgsnow.operations.plan import apply as apply_module
 from pgsnow.operations.plan.apply import apply
 from pgsnow.operations.plan.preview import preview
 from pgsnow.operations.plan.result import Action, TablePreview
 from pgsnow.operations.plan.target import SAMPLE_FENCE
+from pgsnow.postgres.catalog.describe import describe
+from tests.progress import wait_until
 from tests.world import World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, '{}' from generate_series(1, 100) g"
@@ -162,3 +173,32 @@ def test_a_changed_configuration_is_told_by_its_keys(world: World) -> None:
         engine.tick()
     world.tables[0] |= {"columns": {"exclude": ["profile"]}, "where": "id > 7"}
     assert changes(world) == ("the configuration has other values for columns, where",)
+
+
+def test_tables_that_are_applied_at_the_same_time_share_a_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement of another table's thread may run on it at any moment."""
+    world.sql("select pg_advisory_lock(7)")
+    threads: list[threading.Thread] = []
+
+    def then_another_uses_it(conn: psycopg.Connection[Any], table: SourceName) -> Any:
+        found = describe(conn, table)
+        threads.append(threading.Thread(target=wait_for_lock, args=(conn,)))
+        threads[-1].start()
+        wait_until(lambda: conn.info.transaction_status is TransactionStatus.ACTIVE, "a statement runs")
+        return found
+
+    monkeypatch.setattr(apply_module, "describe", then_another_uses_it)
+    try:
+        [applied] = apply(world.config, world.settings, ["public.users"]).tables
+    finally:
+        world.sql("select pg_advisory_unlock(7)")
+        for thread in threads:
+            thread.join()
+    assert applied.status is Status.APPLIED, applied.error
+
+
+def wait_for_lock(conn: psycopg.Connection[Any]) -> None:
+    with suppress(psycopg.Error):  # the connection is closed meanwhile
+        conn.execute("select pg_advisory_lock(7)")

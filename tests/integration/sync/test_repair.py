@@ -65,7 +65,8 @@ def test_repair_finds_every_kind_of_difference_repairs_it_and_compares_again(wor
             world.snowflake(statement)
         [found] = find_repairs(engine, None)
         assert found.counts == {"changed": 3, "missing": 2, "ghost": 1, "duplicate": 1}
-        assert found.first["ghost"] == ["1000"]
+        assert found.tally is not None
+        assert found.tally.first["ghost"] == ["1000"]
         repair_tables(engine, [found])
         assert (found.left, found.status) == ({}, "ok"), found.events
         state = engine.ledger.certificates.of("public.users")

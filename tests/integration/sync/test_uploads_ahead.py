@@ -150,33 +150,35 @@ def test_a_file_is_up_before_the_next_are_read_and_each_goes_up_once(users: Worl
     assert_good(users, report)
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"mode": "full", "watermark_column": None},
-        {"mode": "append", "pk": None, "watermark_column": None},
-        {"max_rows_per_load": 150},
-        {"late_rows": "off"},
-        {"max_mb_per_chunk": 0.02},
-    ],
-    ids=str,
-)
-def test_every_way_of_loading_takes_files_that_are_up_already(
-    staged: World, more: dict[str, object], request: pytest.FixtureRequest
-) -> None:
+WAYS: dict[str, dict[str, object]] = {
+    "whole": {"mode": "full", "watermark_column": None},
+    "append": {"mode": "append", "pk": None, "watermark_column": None},
+    "units": {"max_rows_per_load": 150},
+    "keyset": {"late_rows": "off"},
+    "chunks": {"max_mb_per_chunk": 0.02, "load": "s3"},
+}
+
+
+def test_every_way_of_loading_takes_files_that_are_up_already(world: World, s3_env: dict[str, str]) -> None:
     """Whole contents, several units, a merge, chunks; and then a merge of what changed. Chunks through a bucket: the
     other ways take its files as they take those of the stage."""
-    users = staged
-    if "max_mb_per_chunk" in more:
-        users.through(request.getfixturevalue("s3_env"))
-        users.tables[0]["load"] = "s3"
-    users.tables[0] = {k: v for k, v in (users.tables[0] | more).items() if v is not None}
-    report = tick(users)
-    assert report.status is Status.OK, report.error
-    users.assert_equal()
-    users.sql("update users set name = 'x', updated_at = now()")
-    assert tick(users).status is Status.OK
-    users.assert_equal()
+    users = filled(world, "stage")
+    users.through(s3_env)
+    for name in WAYS:
+        users.sql(f"create table {name} (like users including all)")
+        users.sql(f"insert into {name} select * from users")
+    entries = {
+        name: users.tables[0] | {"source": f"public.{name}", "target": f"analytics.{name}"} | more
+        for name, more in WAYS.items()
+    }
+    users.tables = [{k: v for k, v in entry.items() if v is not None} for entry in entries.values()]
+    with users.engine() as engine:
+        assert [report.error for report in engine.tick().tables] == [None] * len(WAYS)
+        users.assert_equal()
+        for name in WAYS:
+            users.sql(f"update {name} set name = 'x', updated_at = now()")
+        assert [report.error for report in engine.tick().tables] == [None] * len(WAYS)
+        users.assert_equal()
     assert users.leftovers() == []
 
 

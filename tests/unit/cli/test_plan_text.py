@@ -10,7 +10,7 @@ import pytest
 from pgsnow.cli.options import Format
 from pgsnow.cli.output.plan_text import SHORT, show, tell
 from pgsnow.cli.output.sizes import bytes_text, rows_text
-from pgsnow.operations.plan.result import Action, Grant, Side, TablePreview
+from pgsnow.operations.plan.result import Action, Grant, GrantSide, TablePreview
 
 TICK = ('CREATE OR REPLACE TRANSIENT TABLE "T"', 'MERGE INTO "T"')
 
@@ -57,7 +57,7 @@ def test_rights_and_changes_stand_before_the_statements_they_explain(
 ) -> None:
     table = TablePreview(
         "public.t", "D.S.T", Action.CHANGE, changes=("column a was added",), ddl=('ALTER TABLE "T" ADD COLUMN "A" X',),
-        grants=(Grant(Side.SNOWFLAKE, "GRANT OWNERSHIP …", certain=False),), manual=True,
+        grants=(Grant(GrantSide.SNOWFLAKE, "GRANT OWNERSHIP …", certain=False),), manual=True,
     )  # fmt: skip
     show([table], Format.TABLE, verbose=False)
     lines = capsys.readouterr().out.splitlines()

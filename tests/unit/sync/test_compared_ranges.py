@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from pgsnow.model.key_range import DifferenceKind, Key, KeyDifference, KeyRange, RangeDigest
 from pgsnow.model.plan import TablePlan
+from pgsnow.sync.compare.answers import float_text
 from pgsnow.sync.compare.compare import Comparison, compare
 from pgsnow.sync.compare.ranges import between, first_ranges, split
-from pgsnow.sync.compare.sides import Row, float_text
+from pgsnow.sync.compare.sides import Row
 from tests.unit.postgres.plans import plan
 
 PLAN = plan()

@@ -83,6 +83,7 @@ def _statements() -> None:
     limits.refuse_beyond_limits()
     literal_lists.pass_by_long_lists()
     collations.collate_columns(known := collations.Collations())
+    collations.compare_bytes(known)
     describe_table.describe_one_table(known)
     show_tables.show_tables_fully()
     show_tables.swap_tables()

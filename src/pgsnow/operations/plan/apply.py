@@ -14,6 +14,7 @@ import psycopg
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.owner import Place
@@ -53,7 +54,8 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
         conn = stack.enter_context(source.connect())
         claims, refusals = ledger.leases.claim(chosen, run_id=run_id, holder=holder())
         stack.enter_context(Heartbeat(ledger.leases, claims))
-        work = _Application(config, settings, ledger, conn)
+        # Taken once: the check that no transaction is open fails while another thread's query runs.
+        work = _Application(config, settings, ledger, conn, take_horizon(conn)[0])
         reports = [refused_report(work.progress(refusal.table, run_id), refusal) for refusal in refusals]
         with ThreadPoolExecutor(config.parallel_tables, thread_name_prefix="pgsnow-apply") as pool:
             reports += pool.map(work.table, claims)
@@ -70,11 +72,13 @@ class _Application:
         settings: Settings,
         ledger: Ledger,
         conn: psycopg.Connection,
+        horizon: Horizon,
     ) -> None:
         self._config = config
         self._settings = settings
         self._ledger = ledger
         self._conn = conn
+        self._horizon = horizon
 
     def progress(self, table: str, run_id: str) -> Recorder:
         target = str(target_of(self._config.table(table), self._settings.snowflake))
@@ -100,7 +104,7 @@ class _Application:
         so they are read from the target."""
         config, settings = self._config.table(claim.table), self._settings.snowflake
         drift = prepare(config, describe(self._conn, config.source), settings, claim.stored_definition).drift
-        here = Place.at(take_horizon(self._conn)[0], settings.account, progress.target)
+        here = Place.at(self._horizon, settings.account, progress.target)
         claim, _ = placed(self._config, claim, here)
         self._ledger.checkpoints.remember_places(claim, claim.places)
         table = ClaimedTable(self._ledger, claim)

@@ -26,7 +26,7 @@ class Action(StrEnum):
     """The table cannot be synced."""
 
 
-class Side(StrEnum):
+class GrantSide(StrEnum):
     """The database in which a statement is to be run."""
 
     SOURCE = "source"
@@ -37,7 +37,7 @@ class Side(StrEnum):
 class Grant:
     """A privilege that the role lacks. certain: False if the role may have inherited it."""
 
-    side: Side
+    side: GrantSide
     statement: str
     certain: bool = True
 

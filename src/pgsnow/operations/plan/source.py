@@ -21,7 +21,7 @@ from pgsnow.model.table import SourceName
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.deletes import doubts, rule_of
 from pgsnow.operations.owners import ConfiguredOwners
-from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, Side, TablePreview
+from pgsnow.operations.plan.result import CHANGES, EVERYTHING, NOTHING, Grant, GrantSide, TablePreview
 from pgsnow.operations.preconditions import ready_to_read
 from pgsnow.postgres.catalog.privileges import Access
 from pgsnow.postgres.incremental.probe import Probe
@@ -87,7 +87,7 @@ class SourceInspection:
         return TablePreview(
             table.name,
             str(target_of(table, self.settings.snowflake)),
-            grants=tuple(Grant(Side.SOURCE, statement) for statement in known.grants),
+            grants=tuple(Grant(GrantSide.SOURCE, statement) for statement in known.grants),
             manual=table.schema_changes is SchemaChanges.MANUAL,
             load=str(table.load),
             rows=known.rows,

@@ -18,7 +18,7 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.deletes import WILL_CREATE, doubts, rule_of
 from pgsnow.operations.plan.deletes import count_gone
-from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, Side, TablePreview
+from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, GrantSide, TablePreview
 from pgsnow.operations.plan.source import Found
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
@@ -85,7 +85,7 @@ class TargetPreview:
             ddl=required.statements,
             grants=(
                 *preview.grants,
-                *(Grant(Side.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
+                *(Grant(GrantSide.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
             ),
             tick=_tick(plan, stage, marks=plan.marks_deleted or required.marks_rows),
             warnings=(*preview.warnings, *_kept_marks(plan, required)),
@@ -115,7 +115,7 @@ def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
 
 
 def _kept_marks(plan: TablePlan, required: RequiredDdl) -> Iterator[str]:
-    """What becomes of rows that were marked as deleted, if the configuration marks none any more."""
+    """A sentence about rows that were marked as deleted, if the configuration marks none any more."""
     if not required.marks_rows or plan.marks_deleted or not plan.target_key:
         return
     mark = f"the target has rows from a time with `deletes: soft`, which are marked in {DELETED_AT_COLUMN}"

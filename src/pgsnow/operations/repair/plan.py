@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.rows import WatermarkRow
-from pgsnow.model.comparison.certificate import SHOWN_KEYS, Certificate, ComparisonMethod, OpenDifferences
-from pgsnow.model.config.options import Deletes
+from pgsnow.model.comparison.certificate import Certificate, ComparisonMethod
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.key_range import DifferenceKind, KeyDifference, KeyRange
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.sentences import counted
 from pgsnow.operations.command_sessions import CommandSessions, as_known
-from pgsnow.operations.verify.canonical import plain
+from pgsnow.operations.verify.certify import Tally, tally_of, wanted
 from pgsnow.operations.verify.differences import differences_of
 from pgsnow.operations.verify.open_table import OpenTable, open_table
-from pgsnow.operations.verify.row_difference import RowDifference
 from pgsnow.postgres.read.snapshot import open_snapshot
 from pgsnow.sync.compare.ranges import first_ranges
 from pgsnow.sync.compare.sides import SourceSide
 from pgsnow.sync.engine import Engine
-from pgsnow.sync.pipeline.confidential import REDACTED
 from pgsnow.sync.runtime.planner import target_of
 from pgsnow.sync.table.comparison.key_order import holding
 
@@ -36,20 +32,17 @@ MOST = 100_000
 class TableRepair:
     """The repair of one table: what was found, and what was done about it.
 
-    counts: kind → rows. first: the first keys of each kind, as shown; values of confidential columns are redacted.
-    keeps: why rows that only the target has stay; None: they are removed. refused: why nothing can be repaired row by
+    tally: what was counted. refused: why nothing can be repaired row by
     row, with the command that helps as advice. error, advice: why the comparison failed.
     """
 
     table: str
     target: str
     found: list[KeyDifference] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, list[str]] = field(default_factory=dict)
+    tally: Tally | None = None
     source_rows: int = 0
     target_rows: int = 0
     in_flight: int = 0
-    keeps: str | None = None
     refused: str | None = None
     error: str | None = None
     advice: str | None = None
@@ -63,14 +56,19 @@ class TableRepair:
     certificate: Certificate | None = None
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Kind → rows that differed."""
+        return dict(self.tally.counts) if self.tally else {}
+
+    @property
+    def keeps(self) -> str:
+        """Why rows that only the target has stay; '': they are removed."""
+        return self.tally.keeps if self.tally else ""
+
+    @property
     def still_different(self) -> dict[str, int]:
         """Kind → rows that differ now, as far as it is known, without those that stay on purpose."""
-        counts = self.counts if self.left is None else self.left
-        return {
-            kind: rows
-            for kind, rows in counts.items()
-            if rows and not (kind == DifferenceKind.GHOST and self.keeps)
-        }
+        return wanted(self.counts if self.left is None else self.left, keeps=bool(self.keeps))
 
     @property
     def is_repairable(self) -> bool:
@@ -78,23 +76,12 @@ class TableRepair:
         return bool(self.still_different) and self.refused is None and self.error is None
 
     @property
-    def open_differences(self) -> OpenDifferences | None:
-        """For the ledger: the differences that are left."""
-        counts = self.still_different
-        if not counts or self.certificate is None:
-            return None
-        keys = [key for kind in counts for key in self.first.get(kind, ())]
-        return OpenDifferences(counts, self.certificate.began_at, tuple(keys[:SHOWN_KEYS]))
-
-    @property
     def final_certificate(self) -> Certificate | None:
-        """For the ledger: the comparison, with what was repaired."""
-        if self.certificate is None:
-            return None
-        kept = self.counts.get(DifferenceKind.GHOST, 0) if self.keeps else 0
-        found = sum(self.counts.values()) - kept
-        repaired = 0 if self.left is None else max(0, found - sum(self.still_different.values()))
-        return replace(self.certificate, differences=found, repaired=repaired, kept=kept)
+        """The comparison, with what was repaired."""
+        if self.certificate is None or self.left is None:
+            return self.certificate
+        repaired = max(0, self.certificate.differences - sum(self.still_different.values()))
+        return replace(self.certificate, repaired=repaired)
 
 
 def find_repairs(
@@ -133,9 +120,9 @@ def _guarded(
         if (why := without_rows(opened.plan)) is not None:
             repair.refused, repair.advice = why
             return repair
-        rule = opened.plan.deletes(opened.known.created_target)
-        repair.keeps = rule.why if rule.deletes is Deletes.OFF and not ghosts else None
-        compare_table(opened, repair, content=content)
+        repair.tally = tally_of(opened)
+        repair.tally.keeps = "" if ghosts else repair.tally.keeps
+        compare_table(opened, repair, repair.tally, content=content)
     except Exception as error:  # a failure of one table, of any kind, must not hide the result of the others
         sessions.after(error)
         found = as_known(error, engine.settings.secrets(), table.name)
@@ -162,37 +149,26 @@ def without_rows(plan: TablePlan) -> tuple[str, str | None] | None:
     return None
 
 
-def compare_table(opened: OpenTable, repair: TableRepair, *, content: bool) -> None:
+def compare_table(opened: OpenTable, repair: TableRepair, tally: Tally, *, content: bool) -> None:
     """Find the differences of a table, and the ranges that hold them."""
-    began = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S+00:00}"
     ranges = ranges_of(opened)
     differences = differences_of(opened, content=content, ranges=ranges)
-    counts: Counter[str] = Counter()
     for one in differences:
-        counts[str(one.kind)] += one.rows
-        shown = repair.first.setdefault(str(one.kind), [])
-        if len(shown) < SHOWN_KEYS:
-            shown.append(shown_key(opened.plan, one))
+        tally.note(one)
         if len(repair.found) <= MOST:
             repair.found.append(KeyDifference(one.kind, one.key, one.rows))
-    repair.counts, repair.in_flight = dict(counts), differences.in_flight
-    found = differences.counts
-    repair.source_rows, repair.target_rows = found.source_rows, found.target_rows
-    if ranges is not None:
-        repair.ranges = holding(opened.plan, ranges, [one.key for one in repair.found])
-    repair.certificate = Certificate(
-        ComparisonMethod.CONTENT if content else ComparisonMethod.KEYS, "repair", began,
-        f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S+00:00}", differences.snapshot, found.source_rows, found.ranges,
-    )  # fmt: skip
+    repair.in_flight = differences.in_flight
+    repair.source_rows = differences.counts.source_rows
+    repair.target_rows = differences.counts.target_rows
+    method = ComparisonMethod.CONTENT if content else ComparisonMethod.KEYS
+    repair.certificate = tally.certificate("repair", method, differences)
     if len(repair.found) > MOST:
-        repair.refused = (
-            f"{counted(sum(counts.values()), 'row')} differ, more than are repaired one by one ({MOST})"
-        )
-        repair.advice = (
-            f"pgsnow resync {repair.table}"
-            if counts[DifferenceKind.GHOST]
-            else f"pgsnow run --select {repair.table} --reread"
-        )
+        rows = counted(sum(tally.counts.values()), "row")
+        repair.refused = f"{rows} differ, more than are repaired one by one ({MOST})"
+        reread = f"pgsnow run --select {repair.table} --reread"
+        repair.advice = f"pgsnow resync {repair.table}" if tally.counts[DifferenceKind.GHOST] else reread
+    elif ranges is not None:
+        repair.ranges = holding(opened.plan, ranges, [one.key for one in repair.found])
 
 
 def compare_again(engine: Engine, repair: TableRepair, sessions: CommandSessions, *, content: bool) -> None:
@@ -211,13 +187,3 @@ def ranges_of(opened: OpenTable) -> list[KeyRange] | None:
         return None
     with opened.source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
         return first_ranges(SourceSide(snap, plan), plan)
-
-
-def shown_key(plan: TablePlan, one: RowDifference) -> str:
-    """A key as people see it; values of confidential columns are redacted."""
-    rule = plan.config.transform
-    hidden = rule.sensitive if rule else frozenset()
-    return ", ".join(
-        REDACTED if name in hidden else str(plain(value))
-        for name, value in zip(plan.pk, one.values, strict=True)
-    )

@@ -56,4 +56,5 @@ def note_certificates(engine: Engine, repairs: Sequence[TableRepair]) -> None:
     for one in repairs:
         certificate = one.final_certificate
         if certificate is not None and (one.error is None or one.left is not None):
-            engine.ledger.certificates.record(one.table, certificate, one.open_differences)
+            left = one.tally.open_differences(one.left) if one.tally else None
+            engine.ledger.certificates.record(one.table, certificate, left)

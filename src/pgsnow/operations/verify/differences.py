@@ -152,18 +152,20 @@ class _Search:
         """The differences of these keys' rows; in flight are rows that the next run reads. Rows that the target gets
         between the two reads of a look are equal at the next one."""
         found: list[RowDifference] = []
+        moving: set[Row] = set()
         for _ in range(LOOKS):
-            found, moving = [], 0
+            found = []
             rows = self.exact.look(keys)
             for values in {**rows.source, **rows.target}:
                 differing = self._of_rows(values, rows.source.get(values, []), rows.target.get(values, []))
-                late = self.flight.covers(differing, is_unread=values in rows.unread)
-                moving += late
-                found += () if late else differing
+                if self.flight.covers(differing, is_unread=values in rows.unread):
+                    moving.add(values)
+                else:
+                    found += differing
             keys = [one.key for one in found] if self.table.plan.key else keys
             if not found:
                 break
-        self.result.in_flight += moving
+        self.result.in_flight += len(moving)
         return found
 
     def _of_rows(self, values: Row, source: Sequence[Row], target: Sequence[Row]) -> list[RowDifference]:

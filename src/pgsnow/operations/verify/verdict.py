@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pgsnow.model.comparison.certificate import Certificate, OpenDifferences
 from pgsnow.model.sentences import counted
 
 SHOWN = 20
@@ -73,6 +74,10 @@ class Verdict:
     """content, or keys: of rows with a key, whether they exist."""
     sample: float | None = None
     """Percent of the ranges that were compared; None: all. Rows are counted in the compared ones."""
+    certificate: Certificate | None = None
+    """For the ledger; None: the table was not compared."""
+    open_differences: OpenDifferences | None = None
+    """For the ledger: the differing rows, without those that stay on purpose."""
 
     @property
     def equal(self) -> bool:

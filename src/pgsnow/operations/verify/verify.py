@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.rows import WatermarkRow
+from pgsnow.model.comparison.certificate import ComparisonMethod
 from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import TargetMissing
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.operations.command_sessions import CommandSessions, as_known
+from pgsnow.operations.verify.certify import tally_of
 from pgsnow.operations.verify.differences import Differences, differences_of
 from pgsnow.operations.verify.open_table import OpenTable, open_table
 from pgsnow.operations.verify.row_difference import RowDifference
@@ -32,9 +34,9 @@ EVERYTHING = Scope()
 
 
 def verify(engine: Engine, tables: Sequence[str] | None = None, scope: Scope = EVERYTHING) -> list[Verdict]:
-    """Compare these tables (all enabled ones by default). Writes nothing, except that a table without differences is
-    no longer `unverified` in the ledger, if everything of it was compared. A table that cannot be compared has its
-    error; the others are compared.
+    """Compare these tables (all enabled ones by default). Writes nothing but the certificate of each table to the
+    ledger; a table without differences is no longer `unverified` there, if everything of it was compared. A table that
+    cannot be compared has its error; the others are compared.
 
     Raises ConfigError for an unknown table, and the error of an end that does not answer at all: SourceUnavailable,
     TargetUnavailable, LedgerUnavailable …
@@ -50,6 +52,9 @@ def verify(engine: Engine, tables: Sequence[str] | None = None, scope: Scope = E
     waiting = {row.source_table: row.staged_rows for row in rows}
     for verdict in verdicts:
         verdict.staged = waiting.get(verdict.table, 0)
+        is_loaded = verdict.table in waiting and not (verdict.staged and verdict.difference_count)
+        if verdict.certificate is not None and is_loaded:
+            engine.ledger.certificates.record(verdict.table, verdict.certificate, verdict.open_differences)
         if verdict.equal and scope == EVERYTHING and (why := doubts.get(verdict.table)):
             engine.ledger.checkpoints.verified(verdict.table, why)
             verdict.was_unverified = why
@@ -74,12 +79,17 @@ def verdict_of(table: OpenTable, scope: Scope = EVERYTHING) -> Verdict:
     verdict.identified, verdict.whole = bool(identity_of(plan)), plan.whole
     verdict.compared = "content" if scope.content or not plan.target_key else "keys"
     verdict.sample = scope.sample
+    tally = tally_of(table)
     found = differences_of(table, content=scope.content, sample=scope.sample)
     try:
         if not table.columns:
             raise TargetMissing(str(plan.target))
         for one in found:
             _note(verdict, one)
+            tally.note(one)
+        method = ComparisonMethod.SAMPLE if scope.sample is not None else ComparisonMethod(verdict.compared)
+        verdict.certificate = tally.certificate("verify", method, found)
+        verdict.open_differences = tally.open_differences()
     except TargetMissing:
         verdict.note(Difference("missing", (str(plan.target),)))
     _count(verdict, found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from decimal import Decimal
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ from pgsnow.postgres.read.snapshot import Snapshot
 from pgsnow.snowflake.session import LONGEST_SQL, Session
 from pgsnow.snowflake.sql import compare as target_sql
 from pgsnow.snowflake.sql.soft_deletes import UNMARKED
+from pgsnow.sync.compare.answers import chunks, keys_by_range, source_texts, target_text
 
 Row = tuple[Key, tuple[int, ...]]
 """A row's key, and the pieces of the hash of its content; () without content."""
@@ -109,7 +109,7 @@ class SourceSide:
     def digests(self, ranges: Sequence[KeyRange]) -> list[RangeDigest]:
         found = [RangeDigest()] * len(ranges)
         at_once = RANGES_AT_ONCE if self._limit is None or not self.key.served else 1
-        for start, some in _chunks(ranges, at_once):
+        for start, some in chunks(ranges, at_once):
             began, counted = time.monotonic(), 0
             for number, count, *sums in self._fetch(source_sql.digests(self._rows, some), some):
                 counted += count
@@ -121,9 +121,9 @@ class SourceSide:
     def bounds(self, ranges: Sequence[KeyRange], rows: Sequence[int], parts: int) -> list[list[Key]]:
         steps = [-(-count // parts) for count in rows]
         found: list[list[Key]] = []
-        for start, some in _chunks(ranges, RANGES_AT_ONCE):
+        for start, some in chunks(ranges, RANGES_AT_ONCE):
             query = source_sql.bounds(self._keys, some, steps[start : start + len(some)])
-            found += _bounds(self._fetch(query, some), len(some), self._may_bound)
+            found += keys_by_range(self._fetch(query, some), len(some), self._may_bound)
         return found
 
     def _may_bound(self, key: Key) -> bool:
@@ -135,7 +135,7 @@ class SourceSide:
         self.statements += 1
         rows = self._snap.fetch(source_sql.sampled_bounds(self._keys, percent, parts))
         total = int(str(rows[0][0])) if rows else 0
-        return total, _bounds([(0, *row[1:]) for row in rows], 1, self._may_bound)[0]
+        return total, keys_by_range([(0, *row[1:]) for row in rows], 1, self._may_bound)[0]
 
     def extremes(self) -> tuple[int, int] | None:
         """The smallest and the largest key of a table whose key is one integer column; None if it is empty."""
@@ -146,7 +146,7 @@ class SourceSide:
 
     def rows(self, ranges: Sequence[KeyRange]) -> Iterator[Row]:
         width = len(self.key.columns)
-        for _, some in _chunks(ranges, RANGES_AT_ONCE):
+        for _, some in chunks(ranges, RANGES_AT_ONCE):
             self.statements += 1
             with (
                 self._settings(some),
@@ -154,7 +154,7 @@ class SourceSide:
             ):
                 for batch in read:
                     began = time.monotonic()
-                    columns = [texts(column) for column in batch.columns[:width]]
+                    columns = [source_texts(column) for column in batch.columns[:width]]
                     pieces = [column.to_pylist() for column in batch.columns[width:]]
                     contents: Iterable[Any] = zip(*pieces, strict=True) if pieces else ((),) * batch.num_rows
                     yield from zip(zip(*columns, strict=True), contents, strict=True)
@@ -221,7 +221,7 @@ class TargetSide:
         found: list[list[Key]] = []
         for start, some in self._chunks(ranges):
             query = target_sql.bounds(self._keys, some, steps[start : start + len(some)])
-            found += _bounds(self._execute(query), len(some), self._may_be_bound)
+            found += keys_by_range(self._execute(query), len(some), self._may_be_bound)
         return found
 
     def _may_be_bound(self, key: Key) -> bool:
@@ -231,64 +231,13 @@ class TargetSide:
         width = len(self._rows.key.columns)
         for _, some in self._chunks(ranges):
             for row in self._execute(target_sql.rows_of(self._rows, some)):
-                yield tuple(map(_text, row[:width])), tuple(map(int, row[width:]))
+                yield tuple(map(target_text, row[:width])), tuple(map(int, row[width:]))
 
     def _execute(self, query: str) -> list[tuple[Any, ...]]:
         self.statements += 1
         return self._session.execute(query).rows
 
     def _chunks(self, ranges: Sequence[KeyRange]) -> Iterator[tuple[int, Sequence[KeyRange]]]:
-        """Ranges whose statement is not too long: its text holds each bound four times at most."""
-        longest = max((_length(one) for one in ranges), default=1)
-        return _chunks(ranges, max(1, min(RANGES_AT_ONCE, LONGEST_SQL // 2 // (8 * longest + 200))))
-
-
-def texts(column: Any) -> list[str]:
-    """The texts of a column of the source; bytes that are not UTF-8 are shown as `\\xe9`."""
-    try:
-        found: list[str] = column.to_pylist()
-    except UnicodeDecodeError:
-        from pgsnow.postgres.text_values import text_at
-
-        return [text_at(column, at) or "" for at in range(len(column))]
-    return found
-
-
-def _text(value: Any) -> str:
-    """A canonical text of the target; a FLOAT comes as a number, and is written as Postgres writes it."""
-    return value if isinstance(value, str) else float_text(float(value))
-
-
-def float_text(value: float) -> str:
-    """A float as Postgres writes it, the shortest text that is this number.
-
-    https://www.postgresql.org/docs/current/datatype-numeric.html#DATATYPE-FLOAT"""
-    if value != value or value in (float("inf"), float("-inf")):
-        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[repr(value)]
-    sign, digits, power = Decimal(repr(value)).as_tuple()
-    shown = "".join(map(str, digits)).rstrip("0") or "0"
-    exponent = len(digits) + int(power) - 1
-    if -5 < exponent < 15:
-        return format(Decimal(repr(value)).normalize(), "f")
-    fraction = f".{shown[1:]}" if shown[1:] else ""
-    return f"{'-' * sign}{shown[0]}{fraction}e{exponent:+03d}"
-
-
-def _length(range_: KeyRange) -> int:
-    return sum(len(text.encode()) + 20 for key in (range_.first, range_.end) if key for text in key) or 20
-
-
-def _chunks(ranges: Sequence[KeyRange], size: int) -> Iterator[tuple[int, Sequence[KeyRange]]]:
-    for start in range(0, len(ranges), size):
-        yield start, ranges[start : start + size]
-
-
-def _bounds(rows: Iterable[tuple[Any, ...]], count: int, may_bound: Any) -> list[list[Key]]:
-    """From rows of (index of the range, place, texts of the key) the keys of each range that may be bounds."""
-    found: list[list[Key]] = [[] for _ in range(count)]
-    for number, _, *key in sorted(rows, key=lambda row: (int(row[0]), int(row[1]))):
-        bound = tuple(map(_text, key))
-        keys = found[int(number)]
-        if may_bound(bound) and (not keys or keys[-1] != bound):
-            keys.append(bound)
-    return found
+        """Ranges whose statement is not too long: its text holds the condition of each range four times at most."""
+        longest = max((len(self._rows.key.within(one).encode()) for one in ranges), default=1)
+        return chunks(ranges, max(1, min(RANGES_AT_ONCE, LONGEST_SQL // 2 // (4 * longest + 200))))

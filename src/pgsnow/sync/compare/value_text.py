@@ -10,6 +10,7 @@ from typing import Any
 
 from pgsnow.model.key_range import Key
 from pgsnow.model.types.mapping import Field
+from pgsnow.sync.compare.answers import float_text
 
 
 def key_of_values(values: Sequence[Any], fields: Sequence[Field]) -> Key:
@@ -31,6 +32,8 @@ def value_text(value: Any, field: Field) -> str:
         return _short(value.isoformat("microseconds"))
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, float):
+        return float_text(value)
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 

@@ -137,9 +137,9 @@ def record_of(one: TableRepair) -> dict[str, Any]:
         "target_rows": one.target_rows,
         "in_flight": one.in_flight,
         "counts": {kind: one.counts.get(kind, 0) for kind in KINDS},
-        "first_keys": one.first,
-        "keeps_ghosts": one.keeps,
-        "left": one.left and {kind: one.left.get(kind, 0) for kind in KINDS},
+        "first_keys": one.tally.first if one.tally else {},
+        "keeps_ghosts": one.keeps or None,
+        "left": None if one.left is None else {kind: one.left.get(kind, 0) for kind in KINDS},
         "events": list(one.events),
         "refused": one.refused,
         "error": one.error,
@@ -193,8 +193,9 @@ def _tell(one: TableRepair) -> None:
     if one.refused is not None:
         tell_error(one.table, one.refused, one.advice)
         return
+    first = one.tally.first if one.tally else {}
     for kind in KINDS:
-        keys, count = one.first.get(kind, []), one.counts.get(kind, 0)
+        keys, count = first.get(kind, []), one.counts.get(kind, 0)
         for key in keys:
             say(f"{one.table}: {kind} ({key}): {doing[kind]}")
         if (more := count - len(keys)) > 0 and keys:

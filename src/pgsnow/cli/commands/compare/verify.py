@@ -9,10 +9,11 @@ import typer
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Yes
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import tell_error, write_totals
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
+from pgsnow.model.sentences import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,21 +35,60 @@ COLUMNS = (
 def verify(
     config: ConfigFile = None,
     select: Select = None,
+    keys: bool = typer.Option(False, "--keys", help="Compare keys alone: rows that are missing or too many."),
+    content: bool = typer.Option(False, "--content", help="Compare whole rows (the default)."),
+    sample: str | None = typer.Option(
+        None, "--sample", metavar="N%", help="Compare only N percent of the key ranges, chosen at random."
+    ),
+    repair: bool = typer.Option(
+        False, "--repair", help="Then repair what differs, as `pgsnow repair` does (asks first)."
+    ),
+    yes: Yes = False,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Compare source and target row by row. Changes nothing. Exit code 4 if they differ."""
+    """Compare source and target: keys, and contents row by row. Changes nothing without --repair. Exit code 4 if they
+    differ."""
     quiet_log(debug=debug)
+    if keys and content:
+        raise typer.BadParameter("--keys and --content exclude each other", param_hint="--keys")
+    if repair:
+        from pgsnow.cli.commands.compare.repair import repair_with
+
+        if sample is not None:
+            raise typer.BadParameter(
+                "--repair compares all ranges: leave --sample out", param_hint="--sample"
+            )
+        with Invocation(config, env_file, output).engine() as engine:
+            code = repair_with(engine, select, output, content=not keys, yes=yes)
+        raise typer.Exit(code)
+    from pgsnow.operations.verify.verify import Scope
     from pgsnow.operations.verify.verify import verify as compare
 
+    scope = Scope(content=not keys, sample=_percent(sample))
     with Invocation(config, env_file, output).engine() as engine:
-        verdicts = compare(engine, select)
+        verdicts = compare(engine, select, scope)
     write_records(output, [record_of(v) for v in verdicts], table_of(COLUMNS, [_row(v) for v in verdicts]))
     write_totals(output, [_result(verdict) for verdict in verdicts], RESULTS)
     for verdict in verdicts:
         _explain(verdict)
     raise typer.Exit(verify_code(verdicts))
+
+
+def _percent(text: str | None) -> float | None:
+    """The number of `10%` or `10`; None for all."""
+    if text is None:
+        return None
+    try:
+        percent = float(text.strip().removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not 0 < percent <= 100:
+        raise typer.BadParameter(
+            f"{text!r} is no percentage above 0 and up to 100, such as 10%", param_hint="--sample"
+        )
+    return percent
 
 
 def verify_code(verdicts: Sequence[Verdict]) -> ExitCode:
@@ -110,10 +150,15 @@ def _explain(verdict: Verdict) -> None:
     if verdict.error is not None:
         tell_error(verdict.table, verdict.error, verdict.advice)
         return
+    if verdict.sample is not None:
+        say(f"{verdict.table}: compared {verdict.sample:g}% of the key ranges, chosen at random")
     for difference in verdict.differences:
         say(f"{verdict.table}: {_sentence(difference)}")
     if more := verdict.difference_count - len(verdict.differences):
         say(f"{verdict.table}: and {more} more")
+    if verdict.in_flight:
+        rows = counted(verdict.in_flight, "row")
+        say(f"{verdict.table}: {rows} in flight: changed after the last read, loaded by the next run")
     if verdict.was_unverified is not None:
         say(f"{verdict.table}: no longer unverified: {verdict.was_unverified}")
     for fix in verdict.fixes():

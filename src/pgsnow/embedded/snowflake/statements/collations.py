@@ -47,6 +47,18 @@ def _set_default(known: Collations, command: str) -> str | None:
     return DONE
 
 
+def compare_bytes(known: Collations) -> None:
+    """Stock: COLLATE(text, '') is the text itself, which is compared by its column's collation. Here it is compared by
+    its bytes, as in Snowflake."""
+    rewrite_tree(lambda _, node: _by_bytes(known, node))
+
+
+def _by_bytes(known: Collations, node: exp.Expression) -> exp.Expression:
+    if known.used and isinstance(node, exp.Collate) and node.expression.name in NONE:
+        node.set("expression", exp.to_identifier("binary", quoted=True))
+    return node
+
+
 def _collated(known: Collations, cursor: Any, node: exp.Expression) -> exp.Expression:
     kind = node.args.get("kind") if isinstance(node, exp.ColumnDef) else None
     if kind is None or kind.this not in TEXTS:
