@@ -54,6 +54,10 @@ class SweepState:
     pending_since: float | None = None
     """Since when a sweep is due that is not complete; None: none is."""
     pending_why: str = ""
+    tried_at: float = 0.0
+    """Start of the run that began the last sweep without completing it; 0: the last one was completed."""
+    tried_seconds: float = 0.0
+    """Duration of that attempt."""
     rest: int = 0
     """Rows of the target without a row in the source that the last sweep left on purpose."""
     unsure_since: float = 0.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from pgsnow.ledger.rejected_rows import is_key
 from pgsnow.model.checkpoint import ReadMode
 from pgsnow.model.comparison.sweep import FirstLevel
 from pgsnow.model.errors import PgsnowError
@@ -42,10 +44,12 @@ def count_at_end(run: RunContext, reader: Reader, *, stages: bool = False) -> No
         is_exact = run.table.created and run.backfill is None  # the target has this read's rows alone
         if is_exact or (stages and run.recorder.rows_read):
             return
+        began = time.monotonic()
         try:
             run.counted.append(first_level(run, snap))
         except PgsnowError as error:
             run.counted.append(error)
+        run.recorder.sweep_seconds += time.monotonic() - began
 
     reader.at_end = count
 
@@ -77,9 +81,15 @@ def first_level(run: RunContext, snap: Snapshot) -> FirstLevel:
 
 
 def rejected_keys(run: RunContext) -> list[Key]:
-    """Keys of rows that are rejected: by earlier runs and still open, or by this one. The target may lack their rows,
-    or have older versions of them."""
+    """Keys of rows that were rejected: by earlier runs and still open, or dismissed, or by this run. The target may
+    lack their rows, or have older versions of them."""
     found: dict[Items, Key] = {items_of(key): key for key in run.rejected.open_keys}
+    dismissed = run.ledger.rejected_rows.listed(
+        table=run.claim.table, state="dismissed", limit=MOST_REJECTED + 1
+    )
+    for row in dismissed:
+        if is_key(row.key):
+            found.setdefault(items_of(row.key), row.key)
     for items in run.rejected.rejected_keys:
         found.setdefault(items, dict(items))
     return [key for key in found.values() if key.keys() == set(run.plan.pk)]
