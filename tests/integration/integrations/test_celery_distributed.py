@@ -106,6 +106,25 @@ def test_tables_without_changes_are_settled_by_the_tick_and_cost_no_message(
     assert tables_of(taken(app)) == ["public.notes"]
 
 
+def test_a_table_with_deleted_rows_alone_is_sent_and_its_worker_deletes_them(
+    source: Any, settings: Settings
+) -> None:
+    """Nothing changed but that rows are gone: the tick finds that by the counters, and a worker's run deletes them."""
+    names = {"source": "public.orders", "sweep_share": 1}
+    app = host(config_of(names, sync_interval_seconds=0.001), settings)
+    tick(app)
+    run(app, *tables_of(taken(app)))
+    source.execute("delete from orders where id <= 4")
+    source.execute("select pg_stat_force_next_flush()")
+    tick(app)
+    assert tables_of(taken(app)) == ["public.orders"]
+    run(app, "public.orders")
+    deleted = source.execute("select rows_deleted from sync_logs order by started_at desc limit 1")
+    assert deleted.fetchone() == (4,)
+    assert tick(app)["sync_success_count"] == 1
+    assert taken(app) == []
+
+
 def test_a_message_that_comes_twice_runs_its_table_once(source: Any, settings: Settings) -> None:
     app = host(config_of(), settings)
     tick(app)

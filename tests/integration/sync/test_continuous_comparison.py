@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.comparison.certificate import ComparisonMethod, Verification, seconds
+from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.compare import ranges as first_level
 from pgsnow.sync.table.comparison import rounds
@@ -54,14 +55,17 @@ def pass_time(world: MemoryWorld, days: float) -> None:
     """Let the round under way, or the last one, have begun earlier by so many days."""
     state = verification(world)
 
+    def moved(moment: str) -> str:
+        return rounds.moment_of(seconds(moment) - days * DAY)
+
     def earlier(certificate: Any) -> Any:
-        moved = rounds.moment_of(seconds(certificate.began_at) - days * DAY)
-        return replace(certificate, began_at=moved)
+        return replace(certificate, began_at=moved(certificate.began_at))
 
     state = replace(
         state,
         certificates={method: earlier(one) for method, one in state.certificates.items()},
         round=state.round and replace(state.round, so_far=earlier(state.round.so_far)),
+        differences=state.differences and replace(state.differences, since=moved(state.differences.since)),
     )
     world.source.execute("update sync_watermarks set verification = %s", [json.dumps(state.to_json())])
 
@@ -212,3 +216,62 @@ def test_while_rows_are_staged_nothing_is_compared(users: MemoryWorld) -> None:
     with users.engine() as engine:
         engine.tick(load=True)
     assert verification(users) != before
+
+
+def test_a_comparison_that_fails_is_an_event_of_a_run_that_is_ok(users: MemoryWorld) -> None:
+    """The rows of the run are loaded; a table must not be synced less often because it cannot be compared."""
+    tick(users)
+    pass_time(users, 1)
+    users.warehouse.fail("compare", TargetQueryFailed("no such function"))
+    report = tick(users)
+    assert (report.status, report.rows_updated) == (Status.OK, 1)
+    assert "verify_every: not compared: no such function" in report.events
+    tick(users)
+    state = verification(users).round
+    assert state is not None
+    assert state.done > 1
+
+
+def test_a_key_that_a_search_for_deleted_rows_leaves_is_a_difference(
+    users: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been deleted after the read, so at first it is none."""
+    tick(users)
+    moved = next(row for row in users.target().rows if row["ID"] == 150)
+    moved["ID"] = 1000
+    pass_time(users, 10)
+    report = tick(users)
+    assert any("1 row differs (1 missing)" in event for event in report.events)
+    state = verification(users).round
+    assert state is not None
+    assert state.suspects == (("1000",),)
+    monkeypatch.setattr("pgsnow.sync.table.deletes.sweep.sweep", lambda _run: None)
+    users.sql("update sync_watermarks set sweep = sweep || jsonb_build_object('swept_at', 4e9::float8)")
+    report = tick(users)
+    assert any("1 row differs (1 ghost): 1000" in event for event in report.events)
+    found = verification(users).differences
+    assert found is not None
+    assert found.counts == {"missing": 1, "ghost": 1}
+
+
+def test_a_full_refresh_ends_the_differences(users: MemoryWorld) -> None:
+    users.target().rows[0]["NAME"] = "another"
+    pass_time(users, 10)
+    tick(users)
+    pass_time(users, 10)
+    tick(users)
+    assert verification(users).differences is not None
+    with users.engine() as engine:
+        engine.tick(full_refresh=True)
+    assert verification(users).differences is None
+    users.assert_equal()
+
+
+def test_a_table_whose_ranges_are_late_is_handed_out_to_other_workers(users: MemoryWorld) -> None:
+    """The tick of `execution: distributed` sends a task for it, though it has no changes."""
+    tick(users)
+    with users.engine() as engine:
+        assert engine.triage().busy == ()
+    pass_time(users, 5)
+    with users.engine() as engine:
+        assert engine.triage().busy == ("public.users",)

@@ -42,6 +42,7 @@ class DemoRow:
     rows: int
     inserted: int
     updated: int
+    deleted: int
     runs: int
     seconds_ago: float | None
 
@@ -50,7 +51,7 @@ class DemoRow:
         tail = f"  {self.why}" if self.why else ""
         return (
             f"{self.table}: {self.state}, lag {lag}, {self.rows} rows, "
-            f"{self.inserted} inserted, {self.updated} updated in {self.runs} runs{tail}"
+            f"{self.inserted} inserted, {self.updated} updated, {self.deleted} deleted in {self.runs} runs{tail}"
         )
 
 
@@ -72,6 +73,7 @@ def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> li
                 rows=counts.get(table.name, 0),
                 inserted=sum(log["rows_inserted"] or 0 for log in logs),
                 updated=sum(log["rows_updated"] or 0 for log in logs),
+                deleted=sum(log["rows_deleted"] or 0 for log in logs),
                 runs=len(logs),
                 seconds_ago=(now - mark.last_run).total_seconds() if mark and mark.last_run else None,
             )
@@ -81,7 +83,7 @@ def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> li
 
 def table_of(rows: list[DemoRow], title: str) -> Table:
     table = Table(title=title, title_justify="left")
-    for heading in ("table", "state", "lag", "rows", "inserted", "updated", "runs", "last run"):
+    for heading in ("table", "state", "lag", "rows", "inserted", "updated", "deleted", "runs", "last run"):
         table.add_column(heading, justify="left" if heading in ("table", "state") else "right")
     for row in rows:
         table.add_row(
@@ -91,6 +93,7 @@ def table_of(rows: list[DemoRow], title: str) -> Table:
             f"{row.rows:,}",
             f"{row.inserted:,}",
             f"{row.updated:,}",
+            f"{row.deleted:,}",
             str(row.runs),
             "–" if row.seconds_ago is None else f"{approximate_duration(max(0.0, row.seconds_ago))} ago",
         )

@@ -11,6 +11,7 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, Range
 from pgsnow.model.checkpoint import LEDGER_WENT_BACK, SELECTION, Checkpoint
+from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.comparison.sweep import DueSweep, SweepResult, SweepState
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import LedgerOutdated, PgsnowError
@@ -183,6 +184,14 @@ class ClaimedTable:
         self.ledger.sweeps.done(self.claim, done, self.rows)
         self.claim = replace(self.claim, sweep=asdict(done), pending=None)
         self.sweep = None
+
+    def end_differences(self) -> None:
+        """Record that no row differs any more: a full read has loaded all rows, and removed the others."""
+        stored = Verification.from_json(self.claim.verification)
+        if stored.differences is not None:
+            stored = replace(stored, differences=None)
+            self.ledger.certificates.save(self.claim, stored)
+            self.claim = replace(self.claim, verification=stored.to_json())
 
     def stage(
         self, batches: Sequence[StagedBatch], checkpoint: Checkpoint, source: SourceDefinition | None

@@ -48,8 +48,8 @@ def sync_table(run: RunContext) -> TableOutcome:
 
 
 def compare_with_source(run: RunContext) -> None:
-    """Find the rows that were deleted in the source and remove them from the target, and compare the next ranges of a
-    continuous comparison: each if it is due."""
+    """Find the rows that were deleted in the source, if that is due, and remove them from the target. Then compare the
+    ranges of a continuous comparison (`verify_every`) that are due."""
     if run.table.sweep is not None or run.counted:
         from pgsnow.sync.table.deletes.sweep import sweep  # rare
 

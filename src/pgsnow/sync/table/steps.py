@@ -165,6 +165,8 @@ def finish_full_read(run: RunContext, complete: Complete) -> None:
     if run.recorder.full_read is None:
         return
     exact = remove_others(run, complete) or run.table.created
+    if exact and run.claim.verification:
+        run.table.end_differences()
     if exact and run.backfill is None and run.table.state is not None:
         run.table.sweep_done(run.table.state, SweepResult())
 

@@ -139,7 +139,7 @@ def record_of(one: TableRepair) -> dict[str, Any]:
         "counts": {kind: one.counts.get(kind, 0) for kind in KINDS},
         "first_keys": one.tally.first if one.tally else {},
         "keeps_ghosts": one.keeps or None,
-        "left": one.left and {kind: one.left.get(kind, 0) for kind in KINDS},
+        "left": None if one.left is None else {kind: one.left.get(kind, 0) for kind in KINDS},
         "events": list(one.events),
         "refused": one.refused,
         "error": one.error,

@@ -9,7 +9,7 @@ import typer
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Yes
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import tell_error, write_totals
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
@@ -40,17 +40,32 @@ def verify(
     sample: str | None = typer.Option(
         None, "--sample", metavar="N%", help="Compare only N percent of the key ranges, chosen at random."
     ),
+    repair: bool = typer.Option(
+        False, "--repair", help="Then repair what differs, as `pgsnow repair` does (asks first)."
+    ),
+    yes: Yes = False,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Compare source and target: keys, and contents row by row. Changes nothing. Exit code 4 if they differ."""
+    """Compare source and target: keys, and contents row by row. Changes nothing without --repair. Exit code 4 if they
+    differ."""
     quiet_log(debug=debug)
+    if keys and content:
+        raise typer.BadParameter("--keys and --content exclude each other", param_hint="--keys")
+    if repair:
+        from pgsnow.cli.commands.compare.repair import repair_with
+
+        if sample is not None:
+            raise typer.BadParameter(
+                "--repair compares all ranges: leave --sample out", param_hint="--sample"
+            )
+        with Invocation(config, env_file, output).engine() as engine:
+            code = repair_with(engine, select, output, content=not keys, yes=yes)
+        raise typer.Exit(code)
     from pgsnow.operations.verify.verify import Scope
     from pgsnow.operations.verify.verify import verify as compare
 
-    if keys and content:
-        raise typer.BadParameter("--keys and --content exclude each other", param_hint="--keys")
     scope = Scope(content=not keys, sample=_percent(sample))
     with Invocation(config, env_file, output).engine() as engine:
         verdicts = compare(engine, select, scope)

@@ -26,7 +26,7 @@ from pgsnow.model.comparison.certificate import (
     Verification,
     seconds,
 )
-from pgsnow.model.errors import DeletesUnconfirmed
+from pgsnow.model.errors import DeletesUnconfirmed, LeaseLost, PgsnowError, ShuttingDown
 from pgsnow.model.key_range import DifferenceKind, KeyDifference, KeyRange
 from pgsnow.model.sentences import counted
 from pgsnow.postgres.read.snapshot import Snapshot
@@ -59,24 +59,35 @@ MOST_FOUND = 10_000
 def continue_round(run: RunContext) -> None:
     """Compare the ranges that are due, for `verify_budget_seconds` at most, and repair what differs with
     `verify_repair`; record the progress. Nothing is compared while rows are staged, or while everything is about to be
-    read. Idempotent. Raises what reading, comparing and loading raise, and LeaseLost."""
+    read. Idempotent. An error is an event, because the rows of the run are loaded and the next run goes on. Raises
+    LeaseLost and ShuttingDown."""
     recorder, claim, now = run.recorder, run.claim, run.claim.granted_at
     awake = bool(recorder.load_units or recorder.replaced or recorder.ranges_compared)
     if not is_due(run.plan, claim.verification, claim.sweep, now, awake=awake):
         return
-    verification = Verification.from_json(claim.verification)
     if run.claim.checkpoint is None or run.claim.staged:
         return
+    with recorder.timed("verify"):
+        try:
+            compare_next_ranges(run)
+        except (LeaseLost, ShuttingDown):
+            raise
+        except PgsnowError as error:
+            recorder.events.append(f"verify_every: not compared: {error}")
+
+
+def compare_next_ranges(run: RunContext) -> None:
+    """Compare the ranges that are due now. Raises what reading, comparing and loading raise."""
+    verification = Verification.from_json(run.claim.verification)
     run.destination.prepare()
     if run.table.because is not None:  # the target is not what was loaded: everything is read first
         return
-    with recorder.timed("verify"):
-        with later_snapshot(run) as snap:
-            source, target = sides_of(run, snap)
-            under_way, bounds, begins = round_of(run, source, verification)
-            found, done = compare_due(run, snap, (source, target), under_way, between(bounds))
-            under_way = settle_suspects(run, snap, under_way, found)
-        finish(run, verification, under_way, bounds if begins else None, found, done)
+    with later_snapshot(run) as snap:
+        source, target = sides_of(run, snap)
+        under_way, bounds, begins = round_of(run, source, verification)
+        found, done = compare_due(run, snap, (source, target), under_way, between(bounds))
+        under_way = settle_suspects(run, snap, under_way, found)
+    finish(run, verification, under_way, bounds if begins else None, found, done)
 
 
 def round_of(
