@@ -4,6 +4,7 @@ changes."""
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,13 +19,14 @@ create table plain (id bigint primary key, name text, price numeric(12,2), at ti
 insert into plain select g, 'n' || g, g / 3.0, timestamptz '2024-01-01Z' + g * interval '1 minute'
 from generate_series(1, {rows}) g;
 create table docs (code text, no int, document jsonb, primary key (code, no));
-insert into docs select 'c' || g % 50, g, jsonb_build_object('n', g, 'x', g / 4.0, 'ü', array[g]) from generate_series(1, {rows}) g;
+insert into docs select 'c' || g % 50, g, jsonb_build_object('n', g, 'x', g / 4.0, 'ü', array[g])
+from generate_series(1, {rows}) g;
 create table hidden (id uuid primary key, email text, note text);
 insert into hidden select md5(g::text)::uuid, 'e' || g, 'note ' || g from generate_series(1, {rows}) g;
 create table bag (a int, b text);
 insert into bag select g % 1000, 'b' || g % 1000 from generate_series(1, {rows}) g
 """
-ENTRIES = [
+ENTRIES: list[dict[str, Any]] = [
     {"source": "public.plain", "target": "public.plain", "mode": "xmin"},
     {"source": "public.docs", "target": "public.docs", "mode": "xmin"},
     {
@@ -76,7 +78,7 @@ def test_each_difference_is_found_with_its_kind_key_and_column(loaded: World) ->
     """Equal tables of every shape are equal. After damage each kind of difference is found, with the column that
     differs; a document with other spelling, order of keys and trailing zeros is the same document."""
     equal = compared(loaded)
-    assert {name: each.counts for name, each in equal.items()} == dict.fromkeys(FOUND, {})
+    assert {name: each.counts for name, each in equal.items()} == {name: {} for name in FOUND}
     assert all(each.source_rows == each.target_rows == ROWS for each in equal.values())
     assert all(0 < each.equal_ranges == each.ranges for each in equal.values())
     for statement in DAMAGE.split(";"):
