@@ -36,8 +36,9 @@ class Side(Protocol):
     """One side of a comparison. Sums of both sides are computed alike, so equal digests mean equal keys (with content:
     equal rows). Nothing is written."""
 
-    statements: int
-    """Statements sent so far, without SETs."""
+    @property
+    def statements(self) -> int:
+        """Statements sent so far, without SETs."""
 
     @property
     def ordered(self) -> bool:
