@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.key_range import ComparisonCounts, DifferenceKind, Key, KeyRange
+from pgsnow.operations.verify.at_once import at_once
 from pgsnow.operations.verify.exact_rows import AT_ONCE, ExactRows
 from pgsnow.operations.verify.in_flight import InFlight
 from pgsnow.operations.verify.open_table import OpenTable, Row
@@ -57,16 +60,25 @@ def differences_of(
     content: bool = True,
     ranges: Sequence[KeyRange] | None = None,
     sample: float | None = None,
+    pending_deletes: bool = False,
 ) -> Differences:
     """Compare one table. content: whole rows, not their keys alone. ranges: only these (None: all; a table that has no
-    comparable key is always compared as a whole). sample: percent of the ranges to compare, chosen at random. Writes
+    comparable key is always compared as a whole). sample: percent of the ranges to compare, chosen at random.
+    pending_deletes: ghosts are in flight while a search for deleted rows is due because rows were deleted. Writes
     nothing.
 
     Raises, also while iterating, SourceUnavailable, SourceQueryFailed, SchemaMoved, TargetUnavailable, TargetMissing,
     TargetQueryFailed."""
-    search = _Search(table, content, ranges, sample)
+    search = _Search(table, content, ranges, sample, pending_deletes)
     search.result.found = search.differences()
     return search.result
+
+
+def read_some(table: OpenTable) -> None:
+    """Read the first rows of the source. Raises what reading them raises."""
+    pages, _ = expected_rows(table.source, table.conn, table.prepared, table.rejected)
+    with closing(pages(1)) as reading:
+        next(reading, None)
 
 
 def is_streamed(table: OpenTable) -> bool:
@@ -86,11 +98,12 @@ class _Search:
     content: bool
     ranges: Sequence[KeyRange] | None
     sample: float | None
+    pending_deletes: bool
     result: Differences = field(default_factory=lambda: Differences(iter(())))
 
     def __post_init__(self) -> None:
         table = self.table
-        self.exact, self.flight = ExactRows(table), InFlight(table)
+        self.exact, self.flight = ExactRows(table), InFlight(table, self.pending_deletes)
         self.pages, self.rejected = expected_rows(table.source, table.conn, table.prepared, table.rejected)
 
     def differences(self) -> Iterator[RowDifference]:
@@ -99,11 +112,15 @@ class _Search:
     def _of_ranges(self) -> Iterator[RowDifference]:
         """Differences by digests of key ranges, and those of documents by streams of these."""
         table, plan = self.table, self.table.plan
-        with table.source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+        with (
+            table.source.copy_connection() as connection,
+            open_snapshot(connection, plan) as snap,
+            ThreadPoolExecutor(1, "pgsnow-verify") as pool,
+        ):
             self.result.snapshot = snap.x
             source, target = self._sides(snap)
             ranges = self._chosen(first_ranges(source, plan) if self.ranges is None else self.ranges)
-            comparison = compare(source, target, plan, ranges)
+            comparison = compare(*at_once(source, target, pool), plan, ranges)
             self.result.counts = comparison.counts
             yield from self._confirmed(one.key for one in comparison)
             if self.content and table.documents:
@@ -158,7 +175,7 @@ class _Search:
             rows = self.exact.look(keys)
             for values in {**rows.source, **rows.target}:
                 differing = self._of_rows(values, rows.source.get(values, []), rows.target.get(values, []))
-                if self.flight.covers(differing, is_unread=values in rows.unread):
+                if self.flight.covers([d.kind for d in differing], is_unread=values in rows.unread):
                     moving.add(values)
                 else:
                     found += differing
@@ -204,7 +221,7 @@ class _Search:
         )
         for _, values, source, target in differing_keys(*streams, self.result.counts, buckets):
             differing = self._of_rows(values, source, target)
-            late = self.flight.covers(differing, is_unread=values in self.flight.keys)
+            late = self.flight.covers([d.kind for d in differing], is_unread=values in self.flight.keys)
             self.result.in_flight += late
             if not late:
                 yield from (d for d in differing if not appends or d.kind is DifferenceKind.MISSING)
