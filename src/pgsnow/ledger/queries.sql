@@ -402,6 +402,13 @@ update {schema}.sync_watermarks set sweep = %(sweep)s, target_rows = %(rows)s
 where source_table = %(table)s and fence = %(fence)s
 returning source_table;
 
+-- name: sweep_tried
+-- A sweep that is not complete: the next attempt waits as it would after a complete one of that length.
+update {schema}.sync_watermarks set sweep = coalesce(sweep, jsonb_build_object()) || jsonb_build_object(
+    'tried_at', %(at)s::float8, 'tried_seconds', %(seconds)s::float8, 'pending_why', %(why)s::text)
+where source_table = %(table)s and fence = %(fence)s
+returning source_table;
+
 -- name: target_created
 -- Records the name of a target that pgsnow has created.
 update {schema}.sync_watermarks set created_target = %(target)s

@@ -64,7 +64,7 @@ class KeyDifference:
 
 @dataclass(slots=True)
 class ComparisonCounts:
-    """What a comparison has cost and found so far."""
+    """Cost of a comparison so far, and the number of differences it found."""
 
     source_rows: int = 0
     target_rows: int = 0

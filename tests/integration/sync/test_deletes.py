@@ -11,7 +11,7 @@ from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.metadata_columns import FENCE_COLUMN
 from pgsnow.model.report import Status, TableReport
 from pgsnow.sync.runtime.events import Event
-from pgsnow.testing.faults import RaiseAt
+from pgsnow.testing.faults import AtPhase, RaiseAt
 from tests.world import MemoryWorld
 
 ALWAYS = {"sweep_every": "1ms", "sweep_share": "100%"}
@@ -326,3 +326,51 @@ def test_a_row_of_a_later_run_is_not_deleted(users: MemoryWorld) -> None:
         row[FENCE_COLUMN] += 10**12
     assert tick(users).error_type == "LedgerOutdated"
     assert 3 in ids(users)
+
+
+def test_a_run_that_has_lost_its_lease_deletes_nothing(users: MemoryWorld) -> None:
+    """Another run takes the table between the comparison and the DELETE."""
+    users.sql("delete from users where id = 3")
+    taken = AtPhase("compared", lambda: users.sql("update sync_watermarks set fence = fence + 1"))
+    assert tick(users, taken).error_type == "LeaseLost"
+    assert 3 in ids(users)
+    assert users.warehouse.done("delete") == []
+    assert tick(users).rows_deleted == 1
+    users.assert_equal()
+
+
+def test_a_second_run_leaves_the_table_alone_during_a_search(users: MemoryWorld) -> None:
+    """The lease holds until the search has ended."""
+    users.sql("delete from users where id = 3")
+    second = []
+    meanwhile = AtPhase("compared", lambda: second.append(tick(users).status))
+    assert tick(users, meanwhile).rows_deleted == 1
+    assert second == [Status.LOCKED]
+
+
+def test_a_resync_and_a_full_refresh_are_followed_by_no_search(users: MemoryWorld) -> None:
+    """They leave the rows of one snapshot, so that nothing needs to be compared."""
+    users.sql("delete from users where id = 3")
+    for report in (tick(users, resync=True), tick(users, full_refresh=True)):
+        assert (report.status, report.ranges_compared) == (Status.OK, 0)
+        users.assert_equal()
+
+
+def test_a_dismissed_row_is_no_row_that_the_target_lacks(users: MemoryWorld) -> None:
+    """A person has decided that it may be missing: it is not read again by each search."""
+    users.sql("insert into users (id, balance) values (30, 'NaN')")
+    assert tick(users).rows_rejected == 1
+    users.sql("update sync_errors set state = 'dismissed'")
+    users.sql("delete from users where id = 1")
+    report = tick(users)
+    assert (report.rows_deleted, report.rows_rejected) == (1, 0)
+
+
+def test_a_search_that_is_not_complete_is_not_repeated_at_once(users: MemoryWorld) -> None:
+    """It waits as one that is complete does, and the status says why it is due."""
+    users.sql("truncate users")
+    assert tick(users).error_type == "DeletesUnconfirmed"
+    users.sql("update sync_watermarks set sweep = sweep || '{\"tried_seconds\": 3600}'")
+    assert tick(users).ok
+    assert "nothing was deleted" in users.sql("select sweep ->> 'pending_why' from sync_watermarks")[0][0]
+    assert tick(users, confirm_deletes=True).rows_deleted == 10

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
-from pgsnow.ledger.queries import Queries
+from pgsnow.ledger.queries import Queries, cut
 from pgsnow.model.comparison.sweep import SweepState
 
 
@@ -21,6 +21,10 @@ class Sweeps:
         """Store the state after a complete sweep. rows: of the target; None: not known. Idempotent. Raises
         LeaseLost."""
         self.queries.fenced("sweep_done", claim, sweep=Jsonb(asdict(state)), rows=rows)
+
+    def tried(self, claim: Claim, seconds: float, why: str) -> None:
+        """Record a sweep that was begun and is not complete: how long it took, and why it is not. Raises LeaseLost."""
+        self.queries.fenced("sweep_tried", claim, at=claim.granted_at, seconds=seconds, why=cut(why))
 
     def created(self, claim: Claim, target: str) -> None:
         """Record that pgsnow has created this target. Raises LeaseLost."""

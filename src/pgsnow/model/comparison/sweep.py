@@ -54,6 +54,10 @@ class SweepState:
     pending_since: float | None = None
     """Since when a sweep is due that is not complete; None: none is."""
     pending_why: str = ""
+    tried_at: float = 0.0
+    """Start of the run that began the last sweep without completing it; 0: the last one was completed."""
+    tried_seconds: float = 0.0
+    """Duration of that attempt."""
     rest: int = 0
     """Rows of the target without a row in the source that the last sweep left on purpose."""
     unsure_since: float = 0.0
@@ -88,8 +92,9 @@ class SweepResult:
 @dataclass(frozen=True, slots=True)
 class FirstLevel:
     """The source's rows by ranges of their keys, in one snapshot. without: keys of rejected rows, column → text, which
-    are left out. No ranges: there are too many of those."""
+    are left out. No ranges: there are too many of those. lsn: Snapshot.lsn."""
 
     ranges: tuple[KeyRange, ...]
     digests: tuple[RangeDigest, ...]
     without: tuple[Mapping[str, str | None], ...] = ()
+    lsn: int | None = None

@@ -128,7 +128,7 @@ class TargetRows:
 
     @property
     def pieces(self) -> tuple[str, ...]:
-        """What is summed up."""
+        """The expressions that are summed up."""
         return self.content or self.key.pieces
 
     def table(self, within: str = "") -> str:

@@ -120,7 +120,7 @@ class SourceSide:
         return found
 
     def bounds(self, ranges: Sequence[KeyRange], rows: Sequence[int], parts: int) -> list[list[Key]]:
-        steps = [-(-count // parts) for count in rows]
+        steps = [max(1, -(-count // parts)) for count in rows]
         found: list[list[Key]] = []
         for start, some in chunks(ranges, RANGES_AT_ONCE):
             query = source_sql.bounds(self._keys, some, steps[start : start + len(some)])
@@ -218,7 +218,7 @@ class TargetSide:
         return found
 
     def bounds(self, ranges: Sequence[KeyRange], rows: Sequence[int], parts: int) -> list[list[Key]]:
-        steps = [-(-count // parts) for count in rows]
+        steps = [max(1, -(-count // parts)) for count in rows]
         found: list[list[Key]] = []
         for start, some in self._chunks(ranges):
             query = target_sql.bounds(self._keys, some, steps[start : start + len(some)])

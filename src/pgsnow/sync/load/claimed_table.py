@@ -179,7 +179,7 @@ class ClaimedTable:
         full read after which it has no other rows. The number of its rows is the one that `add_rows` has followed."""
         done = replace(
             state, swept_at=self.claim.granted_at, seconds=result.seconds, rest=result.rest,
-            pending_since=None, pending_why="",
+            pending_since=None, pending_why="", tried_at=0.0, tried_seconds=0.0,
         )  # fmt: skip
         self.ledger.sweeps.done(self.claim, done, self.rows)
         self.claim = replace(self.claim, sweep=asdict(done), pending=None)

@@ -206,7 +206,8 @@ def look_for_sweep(
     too_early = 0 <= now - last < before.seconds / config.sweep_share
     if config.load_every > 0 and not claim.staged:  # else it follows the load
         too_early |= now // config.load_every <= last // config.load_every
-    if too_early and swept is not None and not confirmed:
+    tried_just_now = 0 <= now - before.tried_at < before.tried_seconds / config.sweep_share
+    if (tried_just_now or (too_early and swept is not None)) and not confirmed:
         return claim, state, None
     return claim, state, DueSweep(why, state, None if swept is None else before)
 

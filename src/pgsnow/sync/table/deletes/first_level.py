@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from pgsnow.ledger.rejected_rows import is_key
 from pgsnow.model.checkpoint import ReadMode
 from pgsnow.model.comparison.sweep import FirstLevel
-from pgsnow.model.errors import PgsnowError
+from pgsnow.model.errors import PgsnowError, SourceUnavailable
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
+from pgsnow.postgres.copy_connections import CopyConnection
+from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.strategy import mode_of
 from pgsnow.postgres.incremental.window import EPOCH, HALF
 from pgsnow.postgres.read.reader import Reader, SnapshotReader
@@ -42,10 +46,12 @@ def count_at_end(run: RunContext, reader: Reader, *, stages: bool = False) -> No
         is_exact = run.table.created and run.backfill is None  # the target has this read's rows alone
         if is_exact or (stages and run.recorder.rows_read):
             return
+        began = time.monotonic()
         try:
             run.counted.append(first_level(run, snap))
         except PgsnowError as error:
             run.counted.append(error)
+        run.recorder.sweep_seconds += time.monotonic() - began
 
     reader.at_end = count
 
@@ -73,13 +79,19 @@ def first_level(run: RunContext, snap: Snapshot) -> FirstLevel:
     estimate = max(run.table.rows or 0, run.claim.target.rows or 0, run.plan.source.estimated_rows)
     side = SourceSide(snap, run.plan, conditions=leave_out(run.plan, without))
     ranges = first_ranges(side, run.plan, estimate)
-    return FirstLevel(tuple(ranges), tuple(side.digests(ranges)), tuple(without))
+    return FirstLevel(tuple(ranges), tuple(side.digests(ranges)), tuple(without), snap.lsn)
 
 
 def rejected_keys(run: RunContext) -> list[Key]:
-    """Keys of rows that are rejected: by earlier runs and still open, or by this one. The target may lack their rows,
-    or have older versions of them."""
+    """Keys of rows that were rejected: by earlier runs and still open, or dismissed, or by this run. The target may
+    lack their rows, or have older versions of them."""
     found: dict[Items, Key] = {items_of(key): key for key in run.rejected.open_keys}
+    dismissed = run.ledger.rejected_rows.listed(
+        table=run.claim.table, state="dismissed", limit=MOST_REJECTED + 1
+    )
+    for row in dismissed:
+        if is_key(row.key):
+            found.setdefault(items_of(row.key), row.key)
     for items in run.rejected.rejected_keys:
         found.setdefault(items, dict(items))
     return [key for key in found.values() if key.keys() == set(run.plan.pk)]
@@ -135,8 +147,25 @@ def _is_older(xid: int) -> Composable:
 
 
 @contextmanager
-def later_snapshot(run: RunContext) -> Iterator[Snapshot]:
-    """A snapshot of the source that is later than every read that the target contains. Raises what `open_snapshot`
-    raises."""
-    with run.source.copy_connection() as connection, open_snapshot(connection, run.plan) as snap:
-        yield snap
+def later_snapshot(run: RunContext, read_until: int | None = None) -> Iterator[Snapshot]:
+    """A snapshot of the source that is later than every read that the target contains. read_until: Snapshot.lsn of the
+    newest read.
+
+    A conninfo may name several servers. Raises SourceUnavailable if one answers that lags behind the one that was read:
+    it may lack rows that the target has. Also raises what `open_snapshot` raises."""
+    with run.source.copy_connection() as connection:
+        if read_until is not None and log_end(connection, run.claim.table) < read_until:
+            raise SourceUnavailable(
+                f"{run.claim.table}: deleted rows were not searched for, because another server answered than the one"
+                " that was read, and it lags behind",
+                advice="Let the connection string name one server, so that a tick reads one state of the source.",
+            )
+        with open_snapshot(connection, run.plan) as snap:
+            yield snap
+
+
+def log_end(connection: CopyConnection, table: str) -> int:
+    """The end of the log of the server that answers; a later snapshot shows every commit before it. 0: not known."""
+    with translating(table):
+        ((end,),) = connection.rows(f"select {sql.text_of(sql.LSN)}")
+    return int(end or 0)

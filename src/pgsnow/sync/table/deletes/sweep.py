@@ -11,7 +11,7 @@ import time
 
 from pgsnow.model.comparison.sweep import SweepResult
 from pgsnow.model.config.options import Deletes
-from pgsnow.model.errors import DeletesUnconfirmed
+from pgsnow.model.errors import DeletesUnconfirmed, LeaseLost, LedgerOutdated, PgsnowError
 from pgsnow.model.sentences import counted
 from pgsnow.snowflake.load.deletes import staged_key
 from pgsnow.sync.pipeline.key_spool import KeySpool
@@ -41,28 +41,44 @@ def sweep(run: RunContext) -> None:
         return  # the target is not what was loaded: everything is read first
     if not run.counted and is_comparable(run.plan) and is_lossless(run):
         return  # the read could not count, as its rows were to be staged only
+    try:
+        found = find_and_remove(run)
+    except (LeaseLost, LedgerOutdated):
+        raise  # the claim has ended
+    except PgsnowError as error:
+        run.ledger.sweeps.tried(run.claim, run.recorder.sweep_seconds, str(error))
+        raise
+    if not found.is_complete:
+        why = found.obstacle or NOT_ALL
+        run.recorder.events.append(why)
+        run.ledger.sweeps.tried(run.claim, run.recorder.sweep_seconds, why)
+        return
+    if run.options.confirm_deletes:
+        run.table.doubt(None)  # of rows that a full read did not find
+    result = SweepResult(run.recorder.rows_deleted, found.ranges, run.recorder.sweep_seconds)
+    run.table.sweep_done(run.sweep.state, result)
+
+
+def find_and_remove(run: RunContext) -> Findings:
+    """Search, and remove what is gone."""
     began, recorder = time.monotonic(), run.recorder
-    with recorder.timed("deletes"), Spool(run.claim.run_id) as spool:
-        found = Findings(KeySpool(spool, staged_key(run.plan)))
-        if is_comparable(run.plan):
-            find_by_ranges(run, found)
-        else:
-            find_by_whole_keys(run, found)
-        recorder.tell("compared", rows=found.gone.rows)
-        check_deletes(run, found.rows, found.of)
-        found.certain &= remove(run, found)
-        remove_marked(run, found)
-        settle_others(run, found)
-        run.destination.batches.cleanup()
-    seconds = time.monotonic() - began
-    recorder.ranges_compared += found.ranges
-    recorder.sweep_seconds += seconds
-    if found.is_complete:
-        if run.options.confirm_deletes:
-            run.table.doubt(None)  # of rows that a full read did not find
-        run.table.sweep_done(run.sweep.state, SweepResult(recorder.rows_deleted, found.ranges, seconds))
-    else:
-        recorder.events.append(found.obstacle or NOT_ALL)
+    try:
+        with recorder.timed("deletes"), Spool(run.claim.run_id) as spool:
+            found = Findings(KeySpool(spool, staged_key(run.plan)))
+            if is_comparable(run.plan):
+                find_by_ranges(run, found)
+            else:
+                find_by_whole_keys(run, found)
+            recorder.tell("compared", rows=found.gone.rows)
+            recorder.ranges_compared += found.ranges
+            check_deletes(run, found.rows, found.of)
+            found.certain &= remove(run, found)
+            remove_marked(run, found)
+            settle_others(run, found)
+            run.destination.batches.cleanup()
+            return found
+    finally:
+        recorder.sweep_seconds += time.monotonic() - began
 
 
 def remove(run: RunContext, found: Findings) -> bool:
