@@ -24,6 +24,8 @@ def test_deleted_rows_leave_snowflake_and_all_rows_only_with_a_confirmation(user
     user.save()
     assert user.here("run").code == 0
     delete(user, "id <= 3")
+    planned = user.here("plan", "--select", "public.users").out
+    assert "deleted in the source: 3 rows of the target" in planned, planned
     ran = user.pgsnow("run")
     assert ran.code == 0, ran.err
     assert "deleted 3 rows" in ran.out + ran.err

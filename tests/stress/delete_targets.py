@@ -160,7 +160,7 @@ class InMemory:
             self.warehouse.fail(point, TargetUnavailable("a fault of the stress"), after=after)
 
     def _observe(self, event: Event) -> None:
-        if self._crash_at:
+        if self._crash_at and event.phase != "finished":  # the run has ended by then
             self._crash_at -= 1
             if not self._crash_at:
                 raise Crash(event.phase)

@@ -113,6 +113,22 @@ def test_rows_that_changed_after_the_last_read_are_in_flight_and_no_difference(l
     assert again["public.plain"].counts == {"value": 1}
 
 
+def test_rows_deleted_after_the_last_search_for_them_are_in_flight(loaded: World) -> None:
+    """While a search for deleted rows is due because the source's counters have moved, rows that only the target has
+    are in flight. After that search, a row that is still there is a difference."""
+    loaded.tables = loaded.tables[:1]
+    with loaded.engine() as engine:
+        assert engine.tick().failures == ()
+        loaded.sql("delete from plain where id between 11 and 15")
+        loaded.sql("select pg_stat_force_next_flush()")
+        (verdict,) = verify(engine)
+        assert (verdict.counts, verdict.in_flight) == ({}, 5)
+        assert engine.tick().failures == ()
+        loaded.snowflake("INSERT INTO PUBLIC.PLAIN (ID) VALUES (12)")
+        (verdict,) = verify(engine)
+        assert (verdict.counts, verdict.in_flight) == ({"ghost": 1}, 0)
+
+
 def test_a_sample_compares_a_part_and_says_so(loaded: World) -> None:
     """A sample counts the rows of the compared ranges alone, and ends no doubt about the target."""
     loaded.sql("update sync_watermarks set unverified = 'a doubt'")

@@ -92,8 +92,9 @@ class SweepResult:
 @dataclass(frozen=True, slots=True)
 class FirstLevel:
     """The source's rows by ranges of their keys, in one snapshot. without: keys of rejected rows, column → text, which
-    are left out. No ranges: there are too many of those."""
+    are left out. No ranges: there are too many of those. lsn: Snapshot.lsn."""
 
     ranges: tuple[KeyRange, ...]
     digests: tuple[RangeDigest, ...]
     without: tuple[Mapping[str, str | None], ...] = ()
+    lsn: int | None = None

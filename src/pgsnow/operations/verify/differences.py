@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.key_range import ComparisonCounts, DifferenceKind, Key, KeyRange
+from pgsnow.operations.verify.at_once import at_once
 from pgsnow.operations.verify.exact_rows import AT_ONCE, ExactRows
 from pgsnow.operations.verify.in_flight import InFlight
 from pgsnow.operations.verify.open_table import OpenTable, Row
@@ -58,14 +60,16 @@ def differences_of(
     content: bool = True,
     ranges: Sequence[KeyRange] | None = None,
     sample: float | None = None,
+    pending_deletes: bool = False,
 ) -> Differences:
     """Compare one table. content: whole rows, not their keys alone. ranges: only these (None: all; a table that has no
-    comparable key is always compared as a whole). sample: percent of the ranges to compare, chosen at random. Writes
+    comparable key is always compared as a whole). sample: percent of the ranges to compare, chosen at random.
+    pending_deletes: ghosts are in flight while a search for deleted rows is due because rows were deleted. Writes
     nothing.
 
     Raises, also while iterating, SourceUnavailable, SourceQueryFailed, SchemaMoved, TargetUnavailable, TargetMissing,
     TargetQueryFailed."""
-    search = _Search(table, content, ranges, sample)
+    search = _Search(table, content, ranges, sample, pending_deletes)
     search.result.found = search.differences()
     return search.result
 
@@ -94,11 +98,12 @@ class _Search:
     content: bool
     ranges: Sequence[KeyRange] | None
     sample: float | None
+    pending_deletes: bool
     result: Differences = field(default_factory=lambda: Differences(iter(())))
 
     def __post_init__(self) -> None:
         table = self.table
-        self.exact, self.flight = ExactRows(table), InFlight(table)
+        self.exact, self.flight = ExactRows(table), InFlight(table, self.pending_deletes)
         self.pages, self.rejected = expected_rows(table.source, table.conn, table.prepared, table.rejected)
 
     def differences(self) -> Iterator[RowDifference]:
@@ -107,11 +112,15 @@ class _Search:
     def _of_ranges(self) -> Iterator[RowDifference]:
         """Differences by digests of key ranges, and those of documents by streams of these."""
         table, plan = self.table, self.table.plan
-        with table.source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+        with (
+            table.source.copy_connection() as connection,
+            open_snapshot(connection, plan) as snap,
+            ThreadPoolExecutor(1, "pgsnow-verify") as pool,
+        ):
             self.result.snapshot = snap.x
             source, target = self._sides(snap)
             ranges = self._chosen(first_ranges(source, plan) if self.ranges is None else self.ranges)
-            comparison = compare(source, target, plan, ranges)
+            comparison = compare(*at_once(source, target, pool), plan, ranges)
             self.result.counts = comparison.counts
             yield from self._confirmed(one.key for one in comparison)
             if self.content and table.documents:

@@ -80,7 +80,7 @@ def verdict_of(table: OpenTable, scope: Scope = EVERYTHING) -> Verdict:
     verdict.compared = "content" if scope.content or not plan.target_key else "keys"
     verdict.sample = scope.sample
     tally = tally_of(table)
-    found = differences_of(table, content=scope.content, sample=scope.sample)
+    found = differences_of(table, content=scope.content, sample=scope.sample, pending_deletes=True)
     try:
         if not table.columns:
             read_some(table)  # a source that cannot be read is an error, whatever the target is

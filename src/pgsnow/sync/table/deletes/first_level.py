@@ -12,9 +12,11 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from pgsnow.ledger.rejected_rows import is_key
 from pgsnow.model.checkpoint import ReadMode
 from pgsnow.model.comparison.sweep import FirstLevel
-from pgsnow.model.errors import PgsnowError
+from pgsnow.model.errors import PgsnowError, SourceUnavailable
 from pgsnow.model.plan import TablePlan
 from pgsnow.postgres import sql
+from pgsnow.postgres.copy_connections import CopyConnection
+from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.strategy import mode_of
 from pgsnow.postgres.incremental.window import EPOCH, HALF
 from pgsnow.postgres.read.reader import Reader, SnapshotReader
@@ -77,7 +79,7 @@ def first_level(run: RunContext, snap: Snapshot) -> FirstLevel:
     estimate = max(run.table.rows or 0, run.claim.target.rows or 0, run.plan.source.estimated_rows)
     side = SourceSide(snap, run.plan, conditions=leave_out(run.plan, without))
     ranges = first_ranges(side, run.plan, estimate)
-    return FirstLevel(tuple(ranges), tuple(side.digests(ranges)), tuple(without))
+    return FirstLevel(tuple(ranges), tuple(side.digests(ranges)), tuple(without), snap.lsn)
 
 
 def rejected_keys(run: RunContext) -> list[Key]:
@@ -145,8 +147,25 @@ def _is_older(xid: int) -> Composable:
 
 
 @contextmanager
-def later_snapshot(run: RunContext) -> Iterator[Snapshot]:
-    """A snapshot of the source that is later than every read that the target contains. Raises what `open_snapshot`
-    raises."""
-    with run.source.copy_connection() as connection, open_snapshot(connection, run.plan) as snap:
-        yield snap
+def later_snapshot(run: RunContext, read_until: int | None = None) -> Iterator[Snapshot]:
+    """A snapshot of the source that is later than every read that the target contains. read_until: Snapshot.lsn of the
+    newest read.
+
+    A conninfo may name several servers. Raises SourceUnavailable if one answers that lags behind the one that was read:
+    it may lack rows that the target has. Also raises what `open_snapshot` raises."""
+    with run.source.copy_connection() as connection:
+        if read_until is not None and log_end(connection, run.claim.table) < read_until:
+            raise SourceUnavailable(
+                f"{run.claim.table}: deleted rows were not searched for, because another server answered than the one"
+                " that was read, and it lags behind",
+                advice="Let the connection string name one server, so that a tick reads one state of the source.",
+            )
+        with open_snapshot(connection, run.plan) as snap:
+            yield snap
+
+
+def log_end(connection: CopyConnection, table: str) -> int:
+    """The end of the log of the server that answers; a later snapshot shows every commit before it. 0: not known."""
+    with translating(table):
+        ((end,),) = connection.rows(f"select {sql.text_of(sql.LSN)}")
+    return int(end or 0)

@@ -108,7 +108,7 @@ def find_by_ranges(run: RunContext, found: Findings) -> None:
         check_deletes(run, found.expected, found.of, source_is_empty=is_empty)
         if not unequal and not level.without:
             return
-        snap = snap or stack.enter_context(later_snapshot(run))
+        snap = snap or stack.enter_context(later_snapshot(run, level.lsn))
         if unequal:
             source = SourceSide(snap, run.plan, conditions=leave_out(run.plan, level.without))
             search(run, found, source, KnownDigests(target, digests), list(unequal), snap)
