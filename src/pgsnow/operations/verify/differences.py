@@ -168,7 +168,7 @@ class _Search:
                 yield key
 
     def _confirmed(self, found: Iterator[Key], *, documents: bool = False) -> Iterator[RowDifference]:
-        """What differs when the rows with these keys are compared themselves. documents: only rows that differ in
+        """The differences that are left when the rows with these keys are compared themselves. documents: only rows that differ in
         documents alone; the others were found before."""
         texts = {f.target for f in self.table.documents}
         while some := list(dict.fromkeys(islice(found, AT_ONCE))):
