@@ -1,4 +1,4 @@
-"""What finding five deleted rows costs: `python -m benchmarks.compare [ROWS]`, by default 5,000,000.
+"""Cost of finding five deleted rows: `python -m benchmarks.compare [ROWS]`, by default 5,000,000.
 
 The target holds every row, the source five fewer. Source and target are compared by ranges of the key: a bigint, and a
 uuid (loaded as text, ordered and hashed as such). Prints for each the CPU seconds of the Postgres backend per million

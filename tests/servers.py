@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,16 +155,17 @@ def own_database(postgres: EmbeddedPostgres, template: str = "template1") -> Ite
             admin.execute("SET file_copy_method = clone")
         admin.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
     yield postgres.dsn(name)
-    _roll_back_prepared(postgres.dsn(name), name)
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
+        prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
+        if forgotten := admin.execute(prepared, [name]).fetchall():
+            _roll_back_prepared(postgres.dsn(name), [gid for (gid,) in forgotten])
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _roll_back_prepared(dsn: str, name: str) -> None:
-    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as owner:
-        for (gid,) in owner.execute(
-            "SELECT gid FROM pg_prepared_xacts WHERE database = %s", [name]
-        ).fetchall():
+def _roll_back_prepared(dsn: str, gids: Sequence[str]) -> None:
+    """Only a session in their database may do that."""
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        for gid in gids:
             owner.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pgsnow.model.errors import TargetAccessDenied, TargetConflict
-from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
+from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, FENCE_COLUMN
 from pgsnow.model.report import TableReport
 from pgsnow.snowflake.schema.target_table import Shape, TargetColumn
 from tests.unit.model.evolving import column, plan_of, table
@@ -69,6 +69,20 @@ def test_a_mark_set_by_hand_does_not_hide_a_row_for_good(soft: MemoryWorld) -> N
     """A row that exists loses the mark when it is loaded again."""
     for row in soft.target().rows:
         row[DELETED_AT_COLUMN] = "2020-01-01"
+    tick(soft, full_refresh=True)
+    assert marked(soft) == {1, 2}
+    soft.assert_equal()
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["of one run", "of a later run"])
+def test_a_row_is_there_with_a_mark_and_without(soft: MemoryWorld, later: int) -> None:
+    """Somebody has copied a row and marked one of both. The row that exists stays, unless the mark is newer."""
+    [row] = [row for row in soft.target().rows if row["ID"] == 3]
+    soft.target().rows.insert(
+        0, {**row, DELETED_AT_COLUMN: "2020-01-01", FENCE_COLUMN: row[FENCE_COLUMN] + later}
+    )
+    tick(soft, duplicates_only=True)
+    assert marked(soft) == ({1, 2, 3} if later else {1, 2})
     tick(soft, full_refresh=True)
     assert marked(soft) == {1, 2}
     soft.assert_equal()

@@ -189,6 +189,9 @@ JSON_COLUMNS = [
     ("source_schema", "{}"),
     ("target_columns", '{"ID": 5}'),
     ("staged", "{}"),
+    ("sweep", '"today"'),
+    ("sweep", '{"swept_at": "today"}'),
+    ("sweep", '{"leaves": {"16385": 5}}'),
     ("staged", '[{"batch": "b"}]'),
 ]
 

@@ -32,6 +32,7 @@ from pgsnow.model.errors import PgsnowError
 from pgsnow.model.evolution.drift import SourceDefinition
 from pgsnow.model.table import KnownTarget
 
+SWEEP_NUMBERS = ("swept_at", "seconds", "pending_since", "unsure_since", "unsure_until")
 LOCKED, BACKING_OFF = "locked", "backing off"
 
 NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
@@ -229,7 +230,10 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
         column = "places"
         places = tuple(dict(place) for place in row["places"])
         column = "sweep"
-        dict(row["sweep"] or {})
+        sweep = dict(row["sweep"] or {})
+        texts = [value for name, value in sweep.items() if name in SWEEP_NUMBERS and isinstance(value, str)]
+        if texts or any(len(leaf) != 2 for leaf in dict(sweep.get("leaves") or {}).values()):
+            raise TypeError("not the state of a sweep")
         column = "target_columns"
         if not all(isinstance(kind, str) for kind in dict(row["target_columns"] or {}).values()):
             raise TypeError("not a type's name")

@@ -13,7 +13,13 @@ from typing import Any
 
 from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.evolution.ddl_actions import AddColumn, DropColumn, RenameColumn, TargetAction, WidenColumn
-from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
+from pgsnow.model.metadata_columns import (
+    DELETED_AT_COLUMN,
+    FENCE_COLUMN,
+    HASH_COLUMN,
+    OCCURRENCE_COLUMN,
+    ORDER_COLUMN,
+)
 from pgsnow.model.table import TargetName
 from pgsnow.snowflake.names import staging_table
 
@@ -73,10 +79,14 @@ class MemoryTable:
         return len(new)
 
     def keep_newest(self, identity: Sequence[str]) -> int:
-        """Keep one row of each identity, the one with the highest fence; how many were removed. Rows with None in it
-        stay."""
+        """Keep one row of each identity, the one with the highest fence, of those one that is not marked as deleted;
+        how many were removed. Rows with None in it stay."""
         newest: dict[tuple[Any, ...], Row] = {}
-        for row in sorted(self.rows, key=lambda row: row[FENCE_COLUMN] or 0):
+
+        def place(row: Row) -> tuple[int, bool]:
+            return row[FENCE_COLUMN] or 0, row.get(DELETED_AT_COLUMN) is None
+
+        for row in sorted(self.rows, key=place):
             newest[tuple(row[name] for name in identity)] = row
         kept = {id(row) for row in newest.values()}
         return self.delete(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import closing
+from itertools import product
 from typing import Any
 
 import pytest
 
 from tests.integration.embedded.clients import attempt, connect, rows, run
+from tests.progress import CEILING
 
-TABLE = "CREATE TABLE T (I NUMBER(38,0), S VARCHAR, N NUMBER(38,0))"
+TABLE = "CREATE OR REPLACE TABLE T (I NUMBER(38,0), S VARCHAR, N NUMBER(38,0))"
 ROWS = "INSERT INTO T VALUES (1, 'one', 10), (2, 'two', 20), (NULL, 'null', NULL)"
 USING = "MERGE INTO T AS t USING (SELECT * FROM (VALUES {values}) AS v (I, S)) AS s ON t.I = s.I "
 BOTH = "WHEN MATCHED THEN UPDATE SET t.S = s.S WHEN NOT MATCHED THEN INSERT (I, S) VALUES (s.I, s.S)"
@@ -73,15 +75,14 @@ STATEMENTS: dict[str, tuple[str, list[tuple[int, ...]], list[tuple[Any, ...]]]] 
 }
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_counts_and_rows(name: str, snowflake_env: Mapping[str, str]) -> None:
-    statement, counts, after = STATEMENTS[name]
+def test_counts_and_rows(snowflake_env: Mapping[str, str]) -> None:
     with closing(connect(snowflake_env)) as connection:
-        run(connection, TABLE, ROWS)
-        cursor = connection.cursor().execute(statement)
-        assert [tuple(map(int, row)) for row in cursor.fetchall()] == counts
-        assert cursor.rowcount == sum(counts[0])
-        assert rows(connection, "SELECT * FROM T ORDER BY I, S") == after
+        for name, (statement, counts, after) in STATEMENTS.items():
+            run(connection, TABLE, ROWS)
+            cursor = connection.cursor().execute(statement)
+            assert [tuple(map(int, row)) for row in cursor.fetchall()] == counts, name
+            assert cursor.rowcount == sum(counts[0]), name
+            assert rows(connection, "SELECT * FROM T ORDER BY I, S") == after, name
 
 
 def test_a_default_is_for_new_rows_alone(snowflake_env: Mapping[str, str]) -> None:
@@ -113,21 +114,16 @@ def test_two_source_rows_for_one_row(clause: str, snowflake_env: Mapping[str, st
             assert rows(connection, "SELECT S FROM T WHERE I = 1") == [("a",)]
 
 
-@pytest.mark.parametrize(
-    ("statement", "error"),
-    [
-        ("UPDATE NO_SUCH_TABLE SET I = 1", (2003, "42S02")),
-        ("UPDATE T SET S = NO_SUCH_COLUMN", (904, "42000")),
-        ("UPDATE T SET NO_SUCH_COLUMN = 1", (904, "42000")),
-        (USING.format(values="(1, 'a')") + "WHEN MATCHED THEN UPDATE SET t.S = s.Q", (904, "42000")),
-    ],
-)
-def test_what_is_not_there_is_told(
-    statement: str, error: tuple[int, str], snowflake_env: Mapping[str, str]
-) -> None:
+def test_what_is_not_there_is_told(snowflake_env: Mapping[str, str]) -> None:
+    errors = {
+        "UPDATE NO_SUCH_TABLE SET I = 1": (2003, "42S02"),
+        "UPDATE T SET S = NO_SUCH_COLUMN": (904, "42000"),
+        "UPDATE T SET NO_SUCH_COLUMN = 1": (904, "42000"),
+        USING.format(values="(1, 'a')") + "WHEN MATCHED THEN UPDATE SET t.S = s.Q": (904, "42000"),
+    }
     with closing(connect(snowflake_env)) as connection:
         run(connection, TABLE, ROWS)
-        assert attempt(connection, statement) == error
+        assert {statement: attempt(connection, statement) for statement in errors} == errors
         assert rows(connection, "SELECT COUNT(*) FROM T") == [(3,)]
 
 
@@ -138,29 +134,32 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("first", CHANGES)
-@pytest.mark.parametrize("second", CHANGES)
-def test_two_changes_of_one_row_take_turns(first: str, second: str, snowflake_env: Mapping[str, str]) -> None:
+def test_two_changes_of_one_row_take_turns(snowflake_env: Mapping[str, str]) -> None:
     """Also of different columns. The second one sees what the first one did."""
     with closing(connect(snowflake_env)) as holder, closing(connect(snowflake_env)) as waiter:
-        run(
-            holder,
-            "CREATE TABLE T (I NUMBER(38,0), A VARCHAR, B VARCHAR)",
-            "INSERT INTO T VALUES (1, '', '')",
-        )
-        run(holder, "BEGIN", CHANGES[first].format(column="A", value="first"))
-        statement = CHANGES[second].format(column="B", value="second")
-        failures: list[Any] = []
-        later = threading.Thread(target=lambda: failures.append(attempt(waiter, statement)))
-        later.start()
-        later.join(0.3)
-        assert later.is_alive()
-        run(holder, "COMMIT")
-        later.join(30)
-        found = rows(holder, "SELECT A, B FROM T")
-    assert failures == [None]
-    kept = [] if "DELETE" in (first, second) else [("first", "second")]
-    assert found == kept
+        for first, second in product(CHANGES, CHANGES):
+            kept = [] if "DELETE" in (first, second) else [("first", "second")]
+            assert changed_in_turn(holder, waiter, first, second) == kept, (first, second)
+
+
+def changed_in_turn(holder: Any, waiter: Any, first: str, second: str) -> list[tuple[Any, ...]]:
+    """The rows after both changes, the second of which waits for the first."""
+    run(
+        holder,
+        "CREATE OR REPLACE TABLE T (I NUMBER(38,0), A VARCHAR, B VARCHAR)",
+        "INSERT INTO T VALUES (1, '', '')",
+    )
+    run(holder, "BEGIN", CHANGES[first].format(column="A", value="first"))
+    statement = CHANGES[second].format(column="B", value="second")
+    failures: list[Any] = []
+    later = threading.Thread(target=lambda: failures.append(attempt(waiter, statement)))
+    later.start()
+    later.join(0.3)
+    assert later.is_alive()
+    run(holder, "COMMIT")
+    later.join(CEILING)
+    assert failures == [None], (first, second)
+    return rows(holder, "SELECT A, B FROM T")
 
 
 def test_an_update_without_autocommit_waits_for_the_commit(snowflake_env: Mapping[str, str]) -> None:

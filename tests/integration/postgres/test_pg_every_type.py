@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from tests.integration.postgres.lab import Lab
 
 FORMS = {"numeric"}
 """Known by their form, not by their name."""
+Family = tuple[str, st.SearchStrategy[Any]]
+"""A type and its values, as texts or as what psycopg sends."""
 WORD = st.text("abcz", min_size=1, max_size=5)
 DATE = st.dates().map(str)
 MOMENT = st.datetimes().map(str)
@@ -47,7 +51,7 @@ IPV4 = st.builds(
     lambda parts, mask: ".".join(map(str, parts)) + f"/{mask}", st.tuples(*[OCTET] * 4), st.integers(0, 32)
 )
 HEX = st.integers(0, 2**48 - 1).map(lambda n: ":".join(f"{n:012x}"[at : at + 2] for at in range(0, 12, 2)))
-TEXTS: dict[str, tuple[str, st.SearchStrategy[str]]] = {
+TEXTS: dict[str, Family] = {
     "free": ("numeric", st.integers(0, 10**60).map(lambda n: f"{n}.{n}") | st.sampled_from(["NaN", "-Infinity"])),
     "wide": ("numeric(60,20)", st.integers(-(10**40) + 1, 10**40 - 1).map(str)),
     "cash": ("money", st.integers(-(2**63), 2**63 - 1).map(lambda n: f"{Decimal(n).scaleb(-2):f}")),
@@ -70,7 +74,7 @@ TEXTS: dict[str, tuple[str, st.SearchStrategy[str]]] = {
     "x8": ("xid8", st.integers(0, 2**64 - 1).map(str)),
     "path": ("jsonpath", WORD.map(lambda word: f"$.{word}[*] ? (@ > 1)")),
 }  # fmt: skip
-LISTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
+LISTS: dict[str, Family] = {
     "ints": ("int8", st.integers(-(2**63), 2**63 - 1)),
     "numbers": ("numeric", st.integers(-(10**18), 10**18).map(lambda n: f"{n}.125") | st.just("NaN")),
     "floats": ("float8", FLOAT | st.just("NaN")),
@@ -101,57 +105,90 @@ def test_every_type_of_the_catalog_is_in_the_map(lab: Lab) -> None:
     assert [name for name, kind, _ in there if name not in FORMS and BY_NAME[name].kind != kind] == []
 
 
-FEW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 """Examples of up to 40 values each, which travel in one read."""
 
 
-@pytest.mark.parametrize("name", TEXTS)
+def groups(families: Mapping[str, Family], size: int) -> list[Any]:
+    """The families, so many in one table."""
+    names = list(families)
+    chosen = [names[at : at + size] for at in range(0, len(names), size)]
+    return [pytest.param({name: families[name] for name in some}, id=" ".join(some)) for some in chosen]
+
+
+@pytest.mark.parametrize("families", groups(TEXTS, 7))
 @FEW
 @given(data=st.data())
-def test_text_that_arrives_is_the_value_to_the_letter(lab: Lab, name: str, data: st.DataObject) -> None:
+def test_text_that_arrives_is_the_value_to_the_letter(
+    lab: Lab, families: Mapping[str, Family], data: st.DataObject
+) -> None:
     """It is the text that Postgres makes of the value in another session, and given back to Postgres it is that same
     text again: nothing of the value was lost."""
-    kind, values = TEXTS[name]
-    arrived = _through(lab, kind, data.draw(st.lists(values, min_size=1, max_size=40)))
-    text = "v::numeric::text" if kind == "money" else "v::text"
-    assert arrived == dict(_told(lab, f"select id, {text} from t"))
-    if kind != "money":  # its text is a number's
-        again = _told(lab, f"select t.id, (a.v::{kind})::text from t join arrived a using (id)")
-        assert arrived == dict(again)
+    columns = {
+        name: data.draw(st.lists(values, min_size=1, max_size=40), label=name)
+        for name, (_, values) in families.items()
+    }
+    arrived = _through(lab, {name: kind for name, (kind, _) in families.items()}, columns)
+    for name, (kind, _) in families.items():
+        text = f"{name}::numeric::text" if kind == "money" else f"{name}::text"
+        assert arrived[name] == dict(_told(lab, f"select id, {text} from t where {name} is not null")), name
+        if kind != "money":  # its text is a number's
+            again = f"select id, (a.{name}::{kind})::text from arrived a where {name} is not null"
+            assert arrived[name] == dict(_told(lab, again)), name
 
 
-@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("families", groups(LISTS, 5))
 @FEW
 @given(data=st.data())
 def test_arrays_of_every_family_arrive_as_json_of_the_same_value(
-    lab: Lab, name: str, data: st.DataObject
+    lab: Lab, families: Mapping[str, Family], data: st.DataObject
 ) -> None:
     """Postgres reads the JSON back as the array that was written."""
-    kind, values = LISTS[name]
-    rows = data.draw(st.lists(arrays(values), min_size=1, max_size=40))
-    arrived = _through(lab, f"{kind}[]", rows)
-    assert [json.loads(arrived[at]) for at in arrived if rows[at] == []] == [[] for row in rows if row == []]
-    back = f"(select x.v from json_to_record(json_build_object('v', a.v::json)) as x(v {kind}[]))"
-    differing = f"select t.id, t.v::text from t join arrived a using (id) where t.v::text <> {back}::text"
-    assert _told(lab, differing) == []
+    columns = {
+        name: data.draw(st.lists(arrays(values), min_size=1, max_size=40), label=name)
+        for name, (_, values) in families.items()
+    }
+    arrived = _through(lab, {name: f"{kind}[]" for name, (kind, _) in families.items()}, columns)
+    for name, (kind, _) in families.items():
+        rows, texts = columns[name], arrived[name]
+        assert texts.keys() == set(range(len(rows))), name
+        empty = [json.loads(texts[at]) for at in texts if rows[at] == []]
+        assert empty == [[] for row in rows if row == []], name
+        back = f"(select x.v from json_to_record(json_build_object('v', a.{name}::json)) as x(v {kind}[]))"
+        differing = f"select t.id, t.{name}::text from t join arrived a using (id)"
+        assert _told(lab, f"{differing} where t.{name}::text <> {back}::text") == [], name
 
 
-def _through(lab: Lab, kind: str, values: list[Any]) -> dict[int, str]:
-    """The texts that arrive of these values, by their place; the table `arrived` holds them too."""
+def _through(
+    lab: Lab, kinds: Mapping[str, str], values: Mapping[str, list[Any]]
+) -> dict[str, dict[int, str]]:
+    """The texts that arrive of these columns' values, by their place; the table `arrived` holds them too. Shorter
+    columns end with NULLs, which are left out."""
+    of_t, of_arrived = (
+        ", ".join(f"{name} {kind}" for name, kind in each.items())
+        for each in (kinds, dict.fromkeys(kinds, "text"))
+    )
     lab.run(
         "set time zone 'UTC'",
         "drop table if exists t, arrived",
-        f"create table t (id int primary key, v {kind}, updated_at timestamptz not null default now())",
-        "create table arrived (id int primary key, v text)",
+        f"create table t (id int primary key, {of_t}, updated_at timestamptz not null default now())",
+        f"create table arrived (id int primary key, {of_arrived})",
     )
+    marks = ", ".join(f"%s::{kind}" for kind in kinds.values())
     with lab.admin.cursor() as cursor:
-        cursor.executemany(f"insert into t values (%s, %s::{kind})".encode(), list(enumerate(values)))
+        rows = [(at, *row) for at, row in enumerate(zip_longest(*values.values()))]
+        cursor.executemany(f"insert into t values (%s, {marks})".encode(), rows)
         follower = lab.follow()
         follower.tick()
         assert follower.rejected == []
-        arrived = {at: row["v"] for at, row in follower.copy.items()}
-        cursor.executemany("insert into arrived values (%s, %s)", list(arrived.items()))
-    return arrived
+        copy = {at: [row[name] for name in kinds] for at, row in follower.copy.items()}
+        places = ", ".join(["%s"] * (len(kinds) + 1))
+        cursor.executemany(
+            f"insert into arrived values ({places})".encode(), [(at, *row) for at, row in copy.items()]
+        )
+    return {
+        name: {at: row[name] for at, row in follower.copy.items() if row[name] is not None} for name in kinds
+    }
 
 
 def _told(lab: Lab, query: str) -> list[tuple[Any, ...]]:

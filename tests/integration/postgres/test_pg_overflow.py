@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -40,39 +41,51 @@ WITHOUT_NEAREST = [
 ]
 
 
-def arrived(lab: Lab, how: str, kind: str, value: str) -> tuple[Any, int, int]:
-    """(the value, cells changed, rows rejected) of a column between two good rows."""
+Outcome = tuple[Any, int, int]
+"""The value, cells changed in its column, and rows rejected."""
+
+
+def arrived(lab: Lab, how: str, cells: Sequence[tuple[str, str]]) -> list[Outcome]:
+    """Each type and value is in a column and a row of its own, between two good rows."""
+    names = [f"v{at}" for at in range(len(cells))]
+    columns = ", ".join(f"{name} {kind}" for name, (kind, _) in zip(names, cells, strict=True))
     lab.run(
-        f"create table t (id int primary key, v {kind}, updated_at timestamptz default now())",
-        f"insert into t values (1, null), (2, {value}), (3, null)",
+        "drop table if exists t",
+        f"create table t (id int primary key, {columns}, updated_at timestamptz default now())",
+        f"insert into t (id) values (-1), ({len(cells)})",
+        *(f"insert into t (id, v{at}) values ({at}, {value})" for at, (_, value) in enumerate(cells)),
     )
-    follower = lab.follow(columns={"on_overflow": {"v": how}})
+    follower = lab.follow(columns={"on_overflow": dict.fromkeys(names, how)})
     with open_reader(follower.source, follower.plan, None, follower.horizon()) as reading:
         pages = list(reading.pages())
-    rows = {row["id"]: row["v"] for page in pages for row in page.rows.to_pylist()}
+    rows = {row["id"]: row for page in pages for row in page.rows.to_pylist()}
     changed: Counter[str] = Counter()
     for page in pages:
         changed.update(dict(page.changed))
-    assert set(changed) <= {"v"}
-    assert rows.keys() >= {1, 3}
-    return rows.get(2), changed["v"], sum(len(page.rejected) for page in pages)
+    rejected = Counter(row.key["id"] for page in pages for row in page.rejected)
+    assert rows.keys() >= {-1, len(cells)}
+    return [(rows.get(at, {}).get(name), changed[name], rejected[str(at)]) for at, name in enumerate(names)]
 
 
-@pytest.mark.parametrize(("kind", "value", "emptied", "clamped", "told"), BEYOND)
-def test_null_clamp_and_text_each_do_what_they_say(
-    lab: Lab, kind: str, value: str, emptied: Any, clamped: Any, told: str | None
-) -> None:
-    for how, wanted in (("null", emptied), ("clamp", clamped)):
-        assert arrived(lab, how, kind, value) == (wanted, 1, 0), how
-        lab.run("drop table t")
-    assert arrived(lab, "text", kind, value) == (told, 0, 0 if told else 1)
+def assert_arrives(lab: Lab, how: str, wanted: Sequence[tuple[str, str, Outcome]]) -> None:
+    """Type, value and what becomes of it."""
+    found = arrived(lab, how, [(kind, value) for kind, value, _ in wanted])
+    for outcome, (kind, value, expected) in zip(found, wanted, strict=True):
+        assert outcome == expected, (how, kind, value[:40])
 
 
-@pytest.mark.parametrize(("kind", "value", "told"), WITHOUT_NEAREST)
-def test_what_has_no_nearest_value_is_rejected_by_clamp(lab: Lab, kind: str, value: str, told: str) -> None:
-    for how, wanted in (("null", (None, 1, 0)), ("clamp", (None, 0, 1)), ("text", (told, 0, 0))):
-        assert arrived(lab, how, kind, value) == wanted, how
-        lab.run("drop table t")
+def test_null_clamp_and_text_each_do_what_they_say(lab: Lab) -> None:
+    assert_arrives(lab, "null", [(kind, value, (emptied, 1, 0)) for kind, value, emptied, _, _ in BEYOND])
+    assert_arrives(lab, "clamp", [(kind, value, (clamped, 1, 0)) for kind, value, _, clamped, _ in BEYOND])
+    assert_arrives(
+        lab, "text", [(kind, value, (told, 0, 0 if told else 1)) for kind, value, _, _, told in BEYOND]
+    )
+
+
+def test_what_has_no_nearest_value_is_rejected_by_clamp(lab: Lab) -> None:
+    assert_arrives(lab, "null", [(kind, value, (None, 1, 0)) for kind, value, _ in WITHOUT_NEAREST])
+    assert_arrives(lab, "clamp", [(kind, value, (None, 0, 1)) for kind, value, _ in WITHOUT_NEAREST])
+    assert_arrives(lab, "text", [(kind, value, (told, 0, 0)) for kind, value, told in WITHOUT_NEAREST])
 
 
 def test_cells_of_rows_that_are_rejected_are_not_counted(lab: Lab) -> None:

@@ -92,3 +92,22 @@ def test_without_a_repair_the_differences_are_open(world: World) -> None:
         repair_tables(engine, [again], ghosts=True)
         assert again.left == {}
     world.assert_equal()
+
+
+def test_a_table_whose_rows_have_no_key_is_compared_and_named_with_the_command_that_helps(
+    world: World,
+) -> None:
+    """One that is equal needs nothing; one that is not loaded yet is left alone."""
+    world.sql("create table bag (a int, b text); insert into bag select 1, 'x' from generate_series(1, 3)")
+    world.tables.append({"source": "public.bag", "target": "analytics.bag", "mode": "full"})
+    with world.engine() as engine:
+        [waits, _] = find_repairs(engine, None)
+        assert waits.refused is not None
+        assert waits.refused.startswith("it has not been loaded yet")
+        engine.tick()
+        [_, equal] = find_repairs(engine, None)
+        assert (equal.refused, equal.counts, equal.error) == (None, {}, None)
+        world.snowflake("UPDATE ANALYTICS.BAG SET B = 'y'")
+        [_, other] = find_repairs(engine, None)
+    assert other.advice == "pgsnow resync public.bag"
+    assert not other.is_repairable

@@ -8,8 +8,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pgsnow.model.errors import TargetUnavailable
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.model.report import Status, TableReport
+from pgsnow.operations.plan.preview import preview
 from tests.world import MemoryWorld, World
 
 ALWAYS = {"sweep_every": "1ms", "sweep_share": "100%"}
@@ -59,6 +61,7 @@ def test_rows_are_marked_once_and_come_back(world: World) -> None:
     world.sql("insert into users (id, name) values (2, 'again'); delete from users where id = 3")
     report = run(world, full_refresh=True)
     assert "marked as deleted 1 row that is gone from the source" in report.events
+    assert report.rows_deleted == 1
     names[2] = "again"
     assert held(world) == {at: (name, at in (1, 3)) for at, name in names.items()}
     world.sql("delete from users where id = 4")
@@ -75,8 +78,8 @@ def test_rows_are_marked_once_and_come_back(world: World) -> None:
 
 
 def test_verify_takes_no_notice_of_marked_rows(world: World) -> None:
-    """They are neither ghosts nor duplicates, with `deletes: soft` and afterwards; a row that is marked by mistake is
-    missing."""
+    """They are neither ghosts nor duplicates, with `deletes: soft` and afterwards, when the plan says what becomes of
+    them; a row that is marked by mistake is missing."""
     world.tables[0] |= {"deletes": "soft"} | ALWAYS
     world.sql(SOME.format(1, 6))
     run(world)
@@ -86,6 +89,12 @@ def test_verify_takes_no_notice_of_marked_rows(world: World) -> None:
         world.tables[0]["deletes"] = deletes
         [verdict] = world.verdicts()
         assert verdict.equal, verdict
+    [shown] = preview(world.config, world.settings)
+    assert "they stay, and a row whose key comes back loses its mark" in shown.warnings[-1]
+    assert '"_PGSNOW_DELETED_AT" = s."_PGSNOW_DELETED_AT"' in " ".join(shown.tick)
+    world.tables[0]["deletes"] = "hard"
+    [shown] = preview(world.config, world.settings)
+    assert "the next search for deleted rows, and each full refresh, deletes them" in shown.warnings[-1]
     world.snowflake('UPDATE ANALYTICS.USERS SET "_PGSNOW_DELETED_AT" = CURRENT_TIMESTAMP() WHERE ID = 2')
     [verdict] = world.verdicts()
     assert dict(verdict.counts) == {DifferenceKind.MISSING: 1}
@@ -172,6 +181,25 @@ def test_a_keyless_table_cannot_keep_deleted_rows(memory_world: MemoryWorld) -> 
     assert report.error is not None
     assert "deletes: soft needs a key that tells which rows were deleted" in report.error
     assert world.warehouse.created == []
+
+
+def test_marks_whose_answer_was_lost_are_not_set_again(memory_world: MemoryWorld) -> None:
+    """The statement is repeated and finds nothing more; the search stays due, and the next one is complete."""
+    world = memory_world
+    world.tables[0] |= {"deletes": "soft"} | ALWAYS
+    world.sql(SOME.format(1, 5))
+    run(world)
+    world.sql("delete from users where id < 3")
+    world.warehouse.fail("delete", TargetUnavailable("the answer was lost"), after=True)
+    run(world)
+    first = {row["ID"]: row["_PGSNOW_DELETED_AT"] for row in world.target().rows}
+    assert {key for key, at in first.items() if at is not None} == {1, 2}
+    pending = "select sweep ->> 'pending_since' is not null from sync_watermarks"
+    assert world.sql(pending) == [(True,)]
+    run(world)
+    assert {row["ID"]: row["_PGSNOW_DELETED_AT"] for row in world.target().rows} == first
+    assert world.sql(pending) == [(False,)]
+    world.assert_equal()
 
 
 STEPS = st.lists(

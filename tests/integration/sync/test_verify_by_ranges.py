@@ -4,6 +4,7 @@ changes."""
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,13 +19,14 @@ create table plain (id bigint primary key, name text, price numeric(12,2), at ti
 insert into plain select g, 'n' || g, g / 3.0, timestamptz '2024-01-01Z' + g * interval '1 minute'
 from generate_series(1, {rows}) g;
 create table docs (code text, no int, document jsonb, primary key (code, no));
-insert into docs select 'c' || g % 50, g, jsonb_build_object('n', g, 'x', g / 4.0, 'ü', array[g]) from generate_series(1, {rows}) g;
+insert into docs select 'c' || g % 50, g, jsonb_build_object('n', g, 'x', g / 4.0, 'ü', array[g])
+from generate_series(1, {rows}) g;
 create table hidden (id uuid primary key, email text, note text);
 insert into hidden select md5(g::text)::uuid, 'e' || g, 'note ' || g from generate_series(1, {rows}) g;
 create table bag (a int, b text);
 insert into bag select g % 1000, 'b' || g % 1000 from generate_series(1, {rows}) g
 """
-ENTRIES = [
+ENTRIES: list[dict[str, Any]] = [
     {"source": "public.plain", "target": "public.plain", "mode": "xmin"},
     {"source": "public.docs", "target": "public.docs", "mode": "xmin"},
     {
@@ -59,7 +61,7 @@ def loaded(world: World) -> World:
     key, and without a key."""
     for statement in TABLES.format(rows=ROWS).split(";\n"):
         world.sql(statement)
-    world.tables = [dict(entry) for entry in ENTRIES]
+    world.tables = [{**entry} for entry in ENTRIES]
     with world.engine() as engine:
         assert engine.tick().failures == ()
     return world
@@ -76,7 +78,7 @@ def test_each_difference_is_found_with_its_kind_key_and_column(loaded: World) ->
     """Equal tables of every shape are equal. After damage each kind of difference is found, with the column that
     differs; a document with other spelling, order of keys and trailing zeros is the same document."""
     equal = compared(loaded)
-    assert {name: each.counts for name, each in equal.items()} == dict.fromkeys(FOUND, {})
+    assert {name: each.counts for name, each in equal.items()} == {name: {} for name in FOUND}
     assert all(each.source_rows == each.target_rows == ROWS for each in equal.values())
     assert all(0 < each.equal_ranges == each.ranges for each in equal.values())
     for statement in DAMAGE.split(";"):
@@ -109,6 +111,22 @@ def test_rows_that_changed_after_the_last_read_are_in_flight_and_no_difference(l
     again = compared(loaded)
     assert {each.in_flight for each in again.values()} == {0}
     assert again["public.plain"].counts == {"value": 1}
+
+
+def test_rows_deleted_after_the_last_search_for_them_are_in_flight(loaded: World) -> None:
+    """While a search for deleted rows is due because the source's counters have moved, rows that only the target has
+    are in flight. After that search, a row that is still there is a difference."""
+    loaded.tables = loaded.tables[:1]
+    with loaded.engine() as engine:
+        assert engine.tick().failures == ()
+        loaded.sql("delete from plain where id between 11 and 15")
+        loaded.sql("select pg_stat_force_next_flush()")
+        (verdict,) = verify(engine)
+        assert (verdict.counts, verdict.in_flight) == ({}, 5)
+        assert engine.tick().failures == ()
+        loaded.snowflake("INSERT INTO PUBLIC.PLAIN (ID) VALUES (12)")
+        (verdict,) = verify(engine)
+        assert (verdict.counts, verdict.in_flight) == ({"ghost": 1}, 0)
 
 
 def test_a_sample_compares_a_part_and_says_so(loaded: World) -> None:

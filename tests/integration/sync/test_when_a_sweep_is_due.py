@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
+
 from pgsnow.model.table import SourceName
+from pgsnow.operations.check.source import check_source
 from pgsnow.operations.status.summary import status_of
 from pgsnow.postgres.catalog.describe import catalog_marks
 from pgsnow.sync.runtime.context import RunOptions
@@ -157,7 +160,8 @@ def test_a_full_refresh_is_a_search_itself(memory_world: MemoryWorld) -> None:
 
 
 def test_every_role_may_read_the_counters(memory_world: MemoryWorld) -> None:
-    """A role that sees no other session, and may select from one table only, sees deletes in it."""
+    """A role that sees no other session, and may select from one table only, sees deletes in it. If somebody has taken
+    the right to call the server's functions away, the table is found without them."""
     world = memory_world
     world.sql("insert into users (id) values (1)")
     world.sql("delete from users")
@@ -169,6 +173,27 @@ def test_every_role_may_read_the_counters(memory_world: MemoryWorld) -> None:
         assert mark.leaves is not None
         assert [count for _, count in mark.leaves.values()] == [1]
         assert mark.statistics
+        world.sql("reset role")
+        world.sql("revoke execute on function pg_stat_get_tuples_deleted(oid) from public")
+        world.sql("set role counters_reader")
+        [other] = catalog_marks(world.source, [SourceName("public", "users")]).values()
+        assert (other.fingerprint, other.leaves) == (mark.fingerprint, None)
     finally:
         world.sql("reset role")
         world.sql("drop owned by counters_reader; drop role counters_reader")
+
+
+def test_check_names_a_role_whose_deletes_are_not_counted(memory_world: MemoryWorld) -> None:
+    """track_counts may be off for one role or database, and then no counter moves."""
+
+    def names() -> set[str]:
+        with psycopg.connect(memory_world.env["POSTGRES_DSN"], autocommit=True) as conn:
+            return {result.name for result in check_source(conn, "here")}
+
+    assert "track_counts" not in names()
+    memory_world.sql("create role uncounted")
+    memory_world.sql("alter role uncounted set track_counts = off")
+    try:
+        assert "track_counts" in names()
+    finally:
+        memory_world.sql("drop role uncounted")

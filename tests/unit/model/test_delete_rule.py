@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from pgsnow.ledger.checkpoints import Remembered
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.plan import NOT_CREATED
+from pgsnow.model.table import Leaf
+from pgsnow.operations.deletes import doubts, rule_of
 from tests.unit.model.evolving import plan_of, table
 
 OURS, WHERE = "DB.S.THINGS", {"where": "id > 3"}
@@ -85,3 +88,39 @@ def test_defaults_hold_for_the_tables_to_which_they_can_apply() -> None:
     assert parsed(defaults).sweep_share == 0.1
     assert parsed(defaults, deletes="off").deletes is Deletes.OFF
     assert parsed(defaults, mode="append").deletes is None
+
+
+def test_plan_and_check_say_why_deleted_rows_stay() -> None:
+    """A hint for each table that says nothing of `deletes` and whose deleted rows stay, with the remedy; none where it
+    is configured, or where pgsnow creates the target."""
+    new, known = Remembered(), Remembered(created_target=OURS)
+    assert list(doubts(plan_of(table()), rule_of(plan_of(table()), new))) == []
+    assert list(doubts(plan_of(table()), rule_of(plan_of(table()), known))) == []
+    [hint] = doubts(plan_of(table()), rule_of(plan_of(table()), new, exists=True))
+    assert NOT_CREATED in hint.warning
+    assert "deletes: hard" in hint.fix
+    for config, said in ((WHERE, "where"), ({"on_detach": "keep"}, "on_detach: keep")):
+        plan = plan_of(table(), **config)
+        assert [said in hint.warning for hint in doubts(plan, rule_of(plan, known))] == [True]
+    off = plan_of(table(), deletes="off")
+    assert list(doubts(off, rule_of(off, new, exists=True))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ({"relkind": "v"}, "a view"),
+        ({"relkind": "f"}, "a foreign table"),
+        ({"relkind": "p", "leaves": (Leaf(7, "public.far"),)}, "a foreign table is part of it"),
+    ],
+)
+def test_a_table_without_counters_is_searched_by_time_alone(source: dict[str, Any], kind: str) -> None:
+    """`check` names the bound, and what to do."""
+    plan = plan_of(table(**source), deletes="hard")
+    [doubt] = doubts(plan, rule_of(plan, Remembered()))
+    assert kind in doubt.warning
+    assert "every 1d (sweep_every)" in doubt.warning
+    assert "sweep_every" in doubt.fix
+    never = plan_of(table(**source), deletes="hard", sweep_every=0)
+    [doubt] = doubts(never, rule_of(never, Remembered()))
+    assert "never (sweep_every: 0)" in doubt.warning

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,6 +148,15 @@ def test_keys_that_one_side_alone_has_are_not_looked_for_on_the_other() -> None:
     result = compare(source, target, PLAN, between([]), leaf=10)
     assert len(list(result)) == 500
     assert (source.statements, target.statements) == (1, 2)
+
+
+def test_a_target_without_a_source_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys of a range come in one answer, so there are never too many in one."""
+    monkeypatch.setattr("pgsnow.sync.compare.compare.KEYS_AT_ONCE", 100)
+    target = ListedSide([(key, 0) for key in range(1000)])
+    result = compare(ListedSide([]), target, PLAN, between([]), leaf=10)
+    assert len(list(result)) == 1000
+    assert target.statements == 1 + 1 + 1 + 16  # digests, bounds, digests of the parts, their keys
 
 
 def test_a_key_that_is_there_a_thousand_times_is_one_duplicate() -> None:

@@ -141,7 +141,7 @@ class Verification:
 
     @classmethod
     def from_json(cls, data: Any) -> Verification:
-        """What the ledger stores; nothing for NULL and for a damaged object."""
+        """The object that the ledger stores; an empty one for NULL and for a damaged object."""
         try:
             found = [Certificate.from_json(item) for item in (data or {}).get("certificates", {}).values()]
             under_way, open_ones = (data or {}).get("round"), (data or {}).get("differences")

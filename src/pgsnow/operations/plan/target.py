@@ -88,7 +88,7 @@ class TargetPreview:
                 *(Grant(GrantSide.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
             ),
             tick=_tick(plan, stage, marks=plan.marks_deleted or required.marks_rows),
-            warnings=(*preview.warnings, *_kept_marks(plan, required)),
+            warnings=(*preview.warnings, *_kept_marks(plan, required, preview.deletes)),
             first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
         )
 
@@ -114,12 +114,13 @@ def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
     )
 
 
-def _kept_marks(plan: TablePlan, required: RequiredDdl) -> Iterator[str]:
-    """A sentence about rows that were marked as deleted, if the configuration marks none any more."""
+def _kept_marks(plan: TablePlan, required: RequiredDdl, deletes: str) -> Iterator[str]:
+    """A sentence about rows that were marked as deleted, if the configuration marks none any more. deletes: the rule
+    for them."""
     if not required.marks_rows or plan.marks_deleted or not plan.target_key:
         return
     mark = f"the target has rows from a time with `deletes: soft`, which are marked in {DELETED_AT_COLUMN}"
-    if plan.config.deletes is Deletes.OFF:
+    if deletes == Deletes.OFF:
         yield f"{mark}: they stay, and a row whose key comes back loses its mark"
     else:
         yield (

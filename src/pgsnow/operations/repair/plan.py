@@ -117,12 +117,11 @@ def _guarded(
         return repair
     try:
         opened = open_table(engine, table, sessions)
-        if (why := without_rows(opened.plan)) is not None:
-            repair.refused, repair.advice = why
-            return repair
         repair.tally = tally_of(opened)
         repair.tally.keeps = "" if ghosts else repair.tally.keeps
         compare_table(opened, repair, repair.tally, content=content)
+        if repair.still_different and (why := without_rows(opened.plan)) is not None:
+            repair.refused, repair.advice = why
     except Exception as error:  # a failure of one table, of any kind, must not hide the result of the others
         sessions.after(error)
         found = as_known(error, engine.settings.secrets(), table.name)
@@ -183,6 +182,8 @@ def compare_again(engine: Engine, repair: TableRepair, sessions: CommandSessions
 def ranges_of(opened: OpenTable) -> list[KeyRange] | None:
     """The first ranges of the table's keys; None if they are compared in another way."""
     rule, plan = opened.plan.config.transform, opened.plan
+    if without_rows(plan) is not None:
+        return None
     if rule is not None and (rule.function or set(plan.pk) & {*rule.sensitive, *rule.cast}):
         return None
     with opened.source.copy_connection() as connection, open_snapshot(connection, plan) as snap:

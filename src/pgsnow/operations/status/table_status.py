@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pgsnow.model.comparison.certificate import Verification
-from pgsnow.model.config.options import Deletes
+from pgsnow.model.config.options import Deletes, OnDetach
+from pgsnow.model.config.table_config import WHOLE_MODES
 from pgsnow.operations.status.lag import Lag, lag_of
 from pgsnow.operations.status.table_state import HealthState, TableHealth, health_of
 
@@ -39,7 +40,10 @@ class TableStatus:
     def _pending(self) -> str:
         """A sentence about deletes of the source that nothing has searched for yet; "" if there are none."""
         since = self.row.deletes_pending_since if self.row else None
-        if self.row is None or since is None or self.config.deletes is Deletes.OFF:
+        config = self.config
+        stay = config.where is not None or config.on_detach is OnDetach.KEEP
+        off = stay if config.deletes is None else config.deletes is Deletes.OFF
+        if self.row is None or since is None or off or config.mode in WHOLE_MODES:
             return ""
         return f"deletes pending since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {self.row.deletes_pending_why}"
 

@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.key_range import ComparisonCounts, DifferenceKind, Key, KeyRange
+from pgsnow.operations.verify.at_once import at_once
 from pgsnow.operations.verify.exact_rows import AT_ONCE, ExactRows
 from pgsnow.operations.verify.in_flight import InFlight
 from pgsnow.operations.verify.open_table import OpenTable, Row
 from pgsnow.operations.verify.row_difference import Cell, RowDifference
 from pgsnow.operations.verify.source_rows import expected_rows
 from pgsnow.operations.verify.streamed import BUCKETS, differing_keys
-from pgsnow.operations.verify.streams import source_documents, source_rows, target_documents, target_rows
+from pgsnow.operations.verify.streams import (
+    PAGE,
+    source_documents,
+    source_rows,
+    statements_for,
+    target_documents,
+    target_rows,
+)
 from pgsnow.postgres.compare.content import row_hash
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 from pgsnow.snowflake.sql import compare_content
@@ -57,16 +66,30 @@ def differences_of(
     content: bool = True,
     ranges: Sequence[KeyRange] | None = None,
     sample: float | None = None,
+    pending_deletes: bool = False,
 ) -> Differences:
     """Compare one table. content: whole rows, not their keys alone. ranges: only these (None: all; a table that has no
-    comparable key is always compared as a whole). sample: percent of the ranges to compare, chosen at random. Writes
+    comparable key is always compared as a whole). sample: percent of the ranges to compare, chosen at random.
+    pending_deletes: ghosts are in flight while a search for deleted rows is due because rows were deleted. Writes
     nothing.
 
     Raises, also while iterating, SourceUnavailable, SourceQueryFailed, SchemaMoved, TargetUnavailable, TargetMissing,
     TargetQueryFailed."""
-    search = _Search(table, content, ranges, sample)
+    search = _Search(table, content, ranges, sample, pending_deletes)
     search.result.found = search.differences()
     return search.result
+
+
+def count_source(table: OpenTable) -> int:
+    """The number of rows that the target should hold, of which every value was computed. Raises what reading them
+    raises."""
+    if is_streamed(table):
+        pages, _ = expected_rows(table.source, table.conn, table.prepared, table.rejected)
+        return sum(map(len, pages(PAGE)))
+    with table.source.copy_connection() as connection, open_snapshot(connection, table.plan) as snap:
+        side = SourceSide(snap, table.plan, row_hash=row_hash(table.cells, table.encoding))
+        (digest,) = side.digests([KeyRange()])
+        return digest.rows
 
 
 def is_streamed(table: OpenTable) -> bool:
@@ -86,11 +109,12 @@ class _Search:
     content: bool
     ranges: Sequence[KeyRange] | None
     sample: float | None
+    pending_deletes: bool
     result: Differences = field(default_factory=lambda: Differences(iter(())))
 
     def __post_init__(self) -> None:
         table = self.table
-        self.exact, self.flight = ExactRows(table), InFlight(table)
+        self.exact, self.flight = ExactRows(table), InFlight(table, self.pending_deletes)
         self.pages, self.rejected = expected_rows(table.source, table.conn, table.prepared, table.rejected)
 
     def differences(self) -> Iterator[RowDifference]:
@@ -99,11 +123,15 @@ class _Search:
     def _of_ranges(self) -> Iterator[RowDifference]:
         """Differences by digests of key ranges, and those of documents by streams of these."""
         table, plan = self.table, self.table.plan
-        with table.source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
+        with (
+            table.source.copy_connection() as connection,
+            open_snapshot(connection, plan) as snap,
+            ThreadPoolExecutor(1, "pgsnow-verify") as pool,
+        ):
             self.result.snapshot = snap.x
             source, target = self._sides(snap)
             ranges = self._chosen(first_ranges(source, plan) if self.ranges is None else self.ranges)
-            comparison = compare(source, target, plan, ranges)
+            comparison = compare(*at_once(source, target, pool), plan, ranges)
             self.result.counts = comparison.counts
             yield from self._confirmed(one.key for one in comparison)
             if self.content and table.documents:
@@ -129,6 +157,7 @@ class _Search:
     def _with_other_documents(self, source: SourceSide, ranges: Sequence[KeyRange]) -> Iterator[Key]:
         """The keys in these ranges whose rows have different documents."""
         mine, others, counts = source.key, target_key(self.table.plan.key), ComparisonCounts()
+        self.result.counts.target_statements += statements_for(ranges)
         found = differing_keys(
             lambda: source_documents(self.table, mine, ranges),
             lambda: target_documents(self.table, others, ranges),
@@ -137,7 +166,6 @@ class _Search:
         for kind, key, _, _ in found:
             if kind is DifferenceKind.CHANGED:
                 yield key
-        self.result.counts.target_statements += counts.target_statements
 
     def _confirmed(self, found: Iterator[Key], *, documents: bool = False) -> Iterator[RowDifference]:
         """What differs when the rows with these keys are compared themselves. documents: only rows that differ in
@@ -158,7 +186,7 @@ class _Search:
             rows = self.exact.look(keys)
             for values in {**rows.source, **rows.target}:
                 differing = self._of_rows(values, rows.source.get(values, []), rows.target.get(values, []))
-                if self.flight.covers(differing, is_unread=values in rows.unread):
+                if self.flight.covers([d.kind for d in differing], is_unread=values in rows.unread):
                     moving.add(values)
                 else:
                     found += differing
@@ -204,7 +232,7 @@ class _Search:
         )
         for _, values, source, target in differing_keys(*streams, self.result.counts, buckets):
             differing = self._of_rows(values, source, target)
-            late = self.flight.covers(differing, is_unread=values in self.flight.keys)
+            late = self.flight.covers([d.kind for d in differing], is_unread=values in self.flight.keys)
             self.result.in_flight += late
             if not late:
                 yield from (d for d in differing if not appends or d.kind is DifferenceKind.MISSING)

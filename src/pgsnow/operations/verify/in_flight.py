@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -10,23 +11,33 @@ from typing import TYPE_CHECKING
 
 from psycopg.sql import SQL, Composable
 
+from pgsnow.ledger.claim import Claim
 from pgsnow.model.config.sync_config import TableMode
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.operations.verify.canonical import from_snowflake
 from pgsnow.operations.verify.open_table import OpenTable, Row
-from pgsnow.operations.verify.row_difference import RowDifference
 from pgsnow.operations.verify.streamed import plain_form
 from pgsnow.postgres import sql
+from pgsnow.postgres.catalog.describe import catalog_marks
 from pgsnow.postgres.errors import translating
 from pgsnow.postgres.incremental.content_hash import content_hash
 from pgsnow.postgres.incremental.strategy import choose_strategy
 from pgsnow.postgres.read.reader import open_reader
+from pgsnow.sync.table.inspect import look_for_sweep
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _XMAX = SQL("txid_snapshot_xmax(txid_current_snapshot())")
 _WITHOUT_XMIN = frozenset({"v", "m", "f"})
+DELETED = frozenset(
+    {
+        "rows were deleted in the source",
+        "the table was truncated or rewritten",
+        "a partition or child table is gone",
+    }
+)
+"""Reasons of a DueSweep that say that rows have left the source."""
 MOST_KEYS = 500_000
 """Keys of unread rows that are held in memory; further ones count as differences."""
 
@@ -52,16 +63,32 @@ def unread_rows(table: OpenTable) -> Composable | None:
 
 @dataclass
 class InFlight:
-    """Tells differences that the next run removes from those that stay."""
+    """Tells differences that the next run removes from those that stay. deletes: so are rows of the target alone, if
+    the source's counters show that rows were deleted there."""
 
     table: OpenTable
+    deletes: bool = False
 
-    def covers(self, differing: Sequence[RowDifference], *, is_unread: bool) -> bool:
+    def covers(self, kinds: Collection[DifferenceKind], *, is_unread: bool) -> bool:
         """True if all that differs in a key's rows comes from a change after the last read. A row beyond the first of
         its key does not."""
-        if not differing or any(one.kind is DifferenceKind.DUPLICATE for one in differing):
+        if not kinds or DifferenceKind.DUPLICATE in kinds:
             return False
-        return is_unread or self.replaced_soon
+        pending = set(kinds) == {DifferenceKind.GHOST} and self.deletes and self.deletes_pending
+        return is_unread or pending or self.replaced_soon
+
+    @cached_property
+    def deletes_pending(self) -> bool:
+        """Rows were deleted in the source after the last complete search for such rows; the next one, which is due,
+        removes them from the target."""
+        plan, known = self.table.plan, self.table.known
+        mark = catalog_marks(self.table.conn, [plan.source.name]).get(plan.source.name)
+        claim = Claim(
+            plan.config.name, "", "", 0, known.checkpoint,
+            sweep=known.sweep, created_target=known.created_target, granted_at=time.time(),
+        )  # fmt: skip
+        _, _, sweep = look_for_sweep(claim, plan, mark, self.table.horizon)
+        return sweep is not None and sweep.why in DELETED
 
     @cached_property
     def replaced_soon(self) -> bool:

@@ -6,7 +6,7 @@ one, rows are read and transformed as in a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import psycopg
@@ -23,7 +23,7 @@ from pgsnow.sync.pipeline.row_keys import Items, items_of, key_of
 from pgsnow.sync.runtime.planner import Prepared
 
 Row = tuple[Any, ...]
-Expected = Callable[[int], Iterator[list[Row]]]
+Expected = Callable[[int], Generator[list[Row]]]
 """Function of a page size that yields pages of rows, with a value for each output field. May be called
 again."""
 KeyItems = Mapping[Items, str]
@@ -49,14 +49,14 @@ def expected_rows(
     return lambda page: _as_text(conn, plan, page), rejected
 
 
-def _as_text(conn: psycopg.Connection, plan: TablePlan, size: int) -> Iterator[list[Row]]:
+def _as_text(conn: psycopg.Connection, plan: TablePlan, size: int) -> Generator[list[Row]]:
     for page in read_text(conn, plan, plan.output, size):
         yield [tuple(from_postgres(f, v) for f, v in zip(plan.output, row, strict=True)) for row in page]
 
 
 def _transformed(
     source: Source, conn: psycopg.Connection, prepared: Prepared, bad: KeyItems, size: int
-) -> Iterator[list[Row]]:
+) -> Generator[list[Row]]:
     plan = prepared.plan
     horizon, _ = take_horizon(conn)
     with open_reader(source, plan, None, horizon, full=True) as reading:

@@ -51,7 +51,7 @@ class SourceRows:
 
     @property
     def pieces(self) -> tuple[Composable, ...]:
-        """What is summed up."""
+        """The expressions that are summed up."""
         return self.content or self.key.pieces
 
     def table(self, within: Composable | None, sample: Composable | None = None) -> Composed:

@@ -1,4 +1,4 @@
-"""What the two sides of a comparison answer: texts of keys, and the keys that cut ranges."""
+"""Answers of the two sides of a comparison: texts of keys, and the keys that cut ranges."""
 
 from __future__ import annotations
 

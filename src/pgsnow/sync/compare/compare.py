@@ -113,8 +113,9 @@ class _Walk:
         whole: dict[int, list[KeyRange]] = {}
         large: list[int] = []
         for at, one in enumerate(unequal):
-            if one.most <= self.leaf or not (one.source and one.target):
-                continue  # keys that one side alone has are read as they are
+            alone = not one.target or (not one.source and one.target <= KEYS_AT_ONCE)
+            if one.most <= self.leaf or alone:
+                continue  # keys that one side alone has are read as they are, and the source's are streamed
             parts = split(self.plan, one.range, one.most, self.fan)
             if parts is None:
                 large.append(at)

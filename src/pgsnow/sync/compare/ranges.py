@@ -13,7 +13,7 @@ from pgsnow.sync.compare.sides import SourceSide
 FIRST_ROWS = 65_536
 """About how many rows a first range holds."""
 FIRST_ROWS_WITHOUT_INDEX = 5_000
-"""The same for a key whose order no index has: each level costs a scan of the table, so there should be one."""
+"""As FIRST_ROWS, for a key whose order no index has: each level costs a scan of the table, so there should be one."""
 MOST_FIRST = 190
 """Largest number of first ranges."""
 SAMPLED_ROWS = 20_000
@@ -88,7 +88,7 @@ def _evenly(low: int, high: int, parts: int) -> list[Key]:
 
 
 def _thinned(bounds: Sequence[Key], parts: int) -> list[Key]:
-    """Of these keys about parts - 1, spread evenly."""
+    """About parts - 1 of these keys, spread evenly."""
     if len(bounds) < parts:
         return list(bounds)
     return [bounds[len(bounds) * at // parts] for at in range(1, parts)]

@@ -36,8 +36,9 @@ class Side(Protocol):
     """One side of a comparison. Sums of both sides are computed alike, so equal digests mean equal keys (with content:
     equal rows). Nothing is written."""
 
-    statements: int
-    """Statements sent so far, without SETs."""
+    @property
+    def statements(self) -> int:
+        """Statements sent so far, without SETs."""
 
     @property
     def ordered(self) -> bool:
@@ -119,7 +120,7 @@ class SourceSide:
         return found
 
     def bounds(self, ranges: Sequence[KeyRange], rows: Sequence[int], parts: int) -> list[list[Key]]:
-        steps = [-(-count // parts) for count in rows]
+        steps = [max(1, -(-count // parts)) for count in rows]
         found: list[list[Key]] = []
         for start, some in chunks(ranges, RANGES_AT_ONCE):
             query = source_sql.bounds(self._keys, some, steps[start : start + len(some)])
@@ -217,7 +218,7 @@ class TargetSide:
         return found
 
     def bounds(self, ranges: Sequence[KeyRange], rows: Sequence[int], parts: int) -> list[list[Key]]:
-        steps = [-(-count // parts) for count in rows]
+        steps = [max(1, -(-count // parts)) for count in rows]
         found: list[list[Key]] = []
         for start, some in self._chunks(ranges):
             query = target_sql.bounds(self._keys, some, steps[start : start + len(some)])

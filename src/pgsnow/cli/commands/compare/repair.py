@@ -117,14 +117,13 @@ def repair_with(
 
 
 def repair_code(repairs: Sequence[TableRepair]) -> ExitCode:
-    """1 if a table could not be compared or its run failed; else 3 if one was left alone, because another run has it or
-    a person has paused it; else 4 if rows still differ; else 0."""
+    """1 if a table could not be compared or its run failed; else 3 if one was left alone, because another run has it, a
+    person has paused it, or everything is about to be read; else 4 if rows still differ; else 0."""
     if any(one.error is not None and one.status not in HELD for one in repairs):
         return ExitCode.SOME_FAILED
-    if any(one.status in HELD for one in repairs):
+    if any(_result(one) == "locked" for one in repairs):
         return ExitCode.HELD
-    different = any(one.refused is not None or _result(one) == "different" for one in repairs)
-    return ExitCode.DIFFERENT if different else ExitCode.OK
+    return ExitCode.DIFFERENT if any(one.still_different for one in repairs) else ExitCode.OK
 
 
 def record_of(one: TableRepair) -> dict[str, Any]:
@@ -149,7 +148,7 @@ def record_of(one: TableRepair) -> dict[str, Any]:
 
 
 def _result(one: TableRepair) -> str:
-    if one.status in HELD:
+    if one.status in HELD or (one.refused is not None and one.tally is None):
         return "locked"
     if one.error is not None:
         return "failed"

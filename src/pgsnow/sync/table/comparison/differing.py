@@ -32,7 +32,7 @@ EPOCH = 2**32
 
 
 @dataclass(slots=True)
-class Found:
+class FoundDifferences:
     """Differences of the ranges that one run has compared. rows, ranges: of the source. kept: rows that only the target
     has, and that stay on purpose. in_flight: differing keys whose rows changed after the last read."""
 
@@ -80,7 +80,9 @@ def cells_of(run: RunContext) -> tuple[tuple[ContentCell, ...], tuple[str, ...]]
     return cells, tuple(sorted({*changed, *(f.source for f in left)}))
 
 
-def classify(run: RunContext, snap: Snapshot, differing: Sequence[KeyDifference], found: Found) -> None:
+def classify(
+    run: RunContext, snap: Snapshot, differing: Sequence[KeyDifference], found: FoundDifferences
+) -> None:
     """Sort the differences into real ones, rows in flight, suspects, and rows that stay on purpose."""
     in_source = [d for d in differing if d.kind in (DifferenceKind.MISSING, DifferenceKind.CHANGED)]
     moving = in_flight(run, snap, [source_key(run.plan, one.key) for one in in_source])
@@ -120,7 +122,7 @@ def in_flight(run: RunContext, snap: Snapshot, keys: Sequence[SourceKey]) -> set
 
 def still_different(run: RunContext, real: Sequence[KeyDifference]) -> list[KeyDifference]:
     """Those of these differences that a later comparison of their keys finds again."""
-    again = Found()
+    again = FoundDifferences()
     wanted = {one.key for one in real}
     with later_snapshot(run) as snap:
         source, target = sides_of(run, snap, only=[source_key(run.plan, key) for key in wanted])

@@ -35,7 +35,13 @@ from pgsnow.sync.compare.continuous import is_due
 from pgsnow.sync.compare.ranges import between, first_ranges
 from pgsnow.sync.compare.sides import Side, SourceSide
 from pgsnow.sync.pipeline.confidential import REDACTED
-from pgsnow.sync.table.comparison.differing import Found, cells_of, classify, sides_of, still_different
+from pgsnow.sync.table.comparison.differing import (
+    FoundDifferences,
+    cells_of,
+    classify,
+    sides_of,
+    still_different,
+)
 from pgsnow.sync.table.comparison.key_order import bounds_beyond
 from pgsnow.sync.table.comparison.repair import load_again, remove_ghosts
 from pgsnow.sync.table.context import RunContext
@@ -49,8 +55,8 @@ from pgsnow.sync.table.deletes.first_level import (
 from pgsnow.sync.table.deletes.guards import check_deletes
 from pgsnow.sync.table.deletes.search import source_key
 
-AT_ONCE = 4
-"""Ranges that are compared together, with one statement a side and level."""
+MOST_AT_ONCE = 16
+"""Ranges that are compared together, with one statement a side and level: as many as the time allows."""
 MOST_SUSPECTS = 1_000
 MOST_FOUND = 10_000
 """Differing keys of one run that are looked at one by one."""
@@ -117,26 +123,29 @@ def compare_due(
     sides: tuple[Side, Side],
     under_way: Round,
     ranges: Sequence[KeyRange],
-) -> tuple[Found, int]:
+) -> tuple[FoundDifferences, int]:
     """Compare the next ranges; what was found, and how many ranges are done now."""
     config, began, wanted = run.plan.config, time.monotonic(), wanted_of(under_way, run)
-    without, found, done = rejected_keys(run), Found(), under_way.done
+    without, found, done = rejected_keys(run), FoundDifferences(), under_way.done
     if len(without) > MOST_REJECTED:
         run.recorder.events.append(
             f"verify_every: nothing is compared while {len(without)} rows are rejected"
         )
         return found, done
+    at_once = 1
     while done < wanted:
-        some = ranges[done : min(done + AT_ONCE, wanted)]
+        some = ranges[done : min(done + at_once, wanted)]
         comparison = compare(*sides, run.plan, some)
         differing = list(comparison)
         classify(run, snap, differing, found)
         found.rows += comparison.counts.source_rows
         found.ranges += len(some)
         done += len(some)
-        too_many = len(found.real) + len(found.suspects) > MOST_FOUND
-        if too_many or run.stop.is_set() or time.monotonic() - began >= config.verify_budget_seconds:
+        passed = time.monotonic() - began
+        left = config.verify_budget_seconds - passed
+        if left <= 0 or run.stop.is_set() or len(found.real) + len(found.suspects) > MOST_FOUND:
             break
+        at_once = max(1, min(int(left * found.ranges / max(passed, 0.001)), MOST_AT_ONCE))
     run.recorder.tell("compared", rows=found.rows)
     return found, done
 
@@ -148,7 +157,7 @@ def wanted_of(under_way: Round, run: RunContext) -> int:
     return min(max(math.ceil(planned * under_way.of), under_way.done + 1), under_way.of)
 
 
-def settle_suspects(run: RunContext, snap: Snapshot, under_way: Round, found: Found) -> Round:
+def settle_suspects(run: RunContext, snap: Snapshot, under_way: Round, found: FoundDifferences) -> Round:
     """Keys that only the target had at an earlier comparison: those that a search for deleted rows has left since are
     differences. New ones make such a search due."""
     known, at = list(under_way.suspects), under_way.suspected_at
@@ -171,7 +180,7 @@ def finish(
     verification: Verification,
     under_way: Round,
     bounds: Sequence[Bound] | None,
-    found: Found,
+    found: FoundDifferences,
     done: int,
 ) -> None:
     """Report what was found, repair it if that is wanted, and record the progress."""
@@ -214,7 +223,7 @@ def finish(
     run.ledger.certificates.save(run.claim, state, bounds)
 
 
-def repair(run: RunContext, under_way: Round, found: Found) -> OpenDifferences | None:
+def repair(run: RunContext, under_way: Round, found: FoundDifferences) -> OpenDifferences | None:
     """Repair the real differences, and compare their keys once more; those that are left."""
     kinds = {kind: [one.key for one in found.real if one.kind is kind] for kind in DifferenceKind}
     gone = kinds[DifferenceKind.GHOST]
