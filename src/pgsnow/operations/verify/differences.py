@@ -168,8 +168,8 @@ class _Search:
                 yield key
 
     def _confirmed(self, found: Iterator[Key], *, documents: bool = False) -> Iterator[RowDifference]:
-        """What differs when the rows with these keys are compared themselves. documents: only rows that differ in
-        documents alone; the others were found before."""
+        """The differences that are left when the rows with these keys are compared themselves. documents: only rows
+        that differ in documents alone; the others were found before."""
         texts = {f.target for f in self.table.documents}
         while some := list(dict.fromkeys(islice(found, AT_ONCE))):
             for one in self._of_keys(some):

@@ -66,7 +66,7 @@ def source_documents(
 def target_documents(
     table: OpenTable, key: TargetKey, ranges: Sequence[KeyRange]
 ) -> Iterator[tuple[Row, Row]]:
-    """The same of the target, a few ranges of keys at a time."""
+    """Rows as `source_documents` yields them, of the target, a few ranges of keys at a time."""
     width, forms = len(key.columns), [document_form(f, of_target=True) for f in table.documents]
     chosen = [*key.texts, *(quote(f.target) for f in table.documents)]
     for span in _spans(ranges):

@@ -24,7 +24,8 @@ from pgsnow.sync.runtime.planner import target_of
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is compared. content: whole rows, not their keys alone. sample: percent of the ranges; None: all."""
+    """The part of a table that is compared. content: whole rows, not their keys alone. sample: percent of the ranges
+    (None: all)."""
 
     content: bool = True
     sample: float | None = None
