@@ -81,6 +81,8 @@ def verdict_of(table: OpenTable, scope: Scope = EVERYTHING) -> Verdict:
     verdict.compared = "content" if scope.content or not plan.target_key else "keys"
     verdict.sample = scope.sample
     tally = tally_of(table)
+    verdict.repairable = bool(plan.pk) and not plan.whole and bool(table.columns)
+    verdict.ghosts_stay = bool(tally.keeps)
     found = differences_of(table, content=scope.content, sample=scope.sample, pending_deletes=True)
     try:
         if not table.columns:
