@@ -173,12 +173,15 @@ def test_full_refresh_asks_and_without_a_terminal_needs_yes(user: User) -> None:
 def test_verify_is_0_when_equal_and_4_when_not(user: User) -> None:
     user.pgsnow("run")
     assert user.pgsnow("verify").code == 0
-    user.sql("update public.users set name = 'changed', updated_at = now() where id = 3")
-    user.sql("delete from public.checkins where user_id = 4")
+    user.sql("update public.users set name = 'changed', updated_at = now() where id = 5")
+    on_its_way = user.pgsnow("verify", "--select", "public.users")
+    assert (on_its_way.code, "1 row in flight" in on_its_way.err) == (0, True)
+    user.query("update analytics.users set name = 'changed', updated_at = '2000-01-01' where id = 3")
+    user.query("delete from analytics.checkins where user_id = 4")
     different = user.pgsnow("verify", "--output", "json")
     assert different.code == 4
     found = {v["table"]: v for v in different.json}
-    assert [d["kind"] for d in found["public.checkins"]["differences"]] == ["ghost"]
+    assert [d["kind"] for d in found["public.checkins"]["differences"]] == ["missing"]
     assert {d["column"] for d in found["public.users"]["differences"]} == {"NAME", "UPDATED_AT"}
     assert user.pgsnow("verify", "--select", "public.users").code == 4
     assert user.pgsnow("resync", "public.users", "public.checkins", "--yes").code == 0

@@ -69,9 +69,11 @@ def test_a_destructive_command_asks_and_obeys_the_answer(user: User) -> None:
     code, shown = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="n\n")
     assert code == 1
     assert "cancelled, nothing was changed" in shown
-    assert user.pgsnow("verify", "--select", "public.users").code == 4
+    one = "select count(*) from analytics.users where id = 1"
+    assert user.query(one) == [(1,)]
     code, _ = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="y\n")
     assert code == 0
+    assert user.query(one) == [(0,)]
     assert user.pgsnow("verify", "--select", "public.users").code == 0
 
 
