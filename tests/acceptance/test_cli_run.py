@@ -22,14 +22,14 @@ def ledger_tables(user: User) -> int:
     )
 
 
-def test_run_syncs_every_table_and_says_what_it_did(user: User) -> None:
-    done = user.pgsnow("run", "--output", "json")
+def test_run_syncs_every_table_and_says_what_it_did(newcomer: User) -> None:
+    done = newcomer.pgsnow("run", "--output", "json")
     assert done.code == 0, done.err
     assert {t["table"]: t["rows_inserted"] for t in done.json["tables"]} == {
         "public.users": 1000,
         "public.checkins": 500,
     }
-    assert rows(user) == 1000
+    assert rows(newcomer) == 1000
 
 
 def test_a_second_run_finds_nothing_to_do(user: User) -> None:
@@ -106,28 +106,28 @@ def new_names(user: User) -> int:
 
 
 def test_plan_tells_a_first_read_from_a_later_one_and_writes_nothing(
-    user: User, emulator: EmbeddedSnowflake
+    newcomer: User, emulator: EmbeddedSnowflake
 ) -> None:
     before = emulator.noted()
-    first = user.here("plan")
+    first = newcomer.here("plan")
     assert first.code == 0, first.err
     assert first.out.count("everything: first read") == 2
     assert "+ CREATE TABLE" in first.out
     assert '"BALANCE" NUMBER(12,2)' in first.out
     assert first.out.endswith("Plan: 2 to create, 0 to change, 0 unchanged. Run pgsnow apply.\n")
-    assert ledger_tables(user) == 0
+    assert ledger_tables(newcomer) == 0
     sent = [text.split()[0].upper() for text in emulator.statements_since(before)]
     assert set(sent) <= {"SELECT", "SHOW", "DESCRIBE", "DESC", "ALTER", "ROLLBACK", "USE"}, sent
-    user.here("run")
-    logs = user.sql("select count(*) from sync_logs")
-    then = {p["table"]: p for p in user.here("run", "--dry-run", "--output", "json").json}
+    newcomer.here("run")
+    logs = newcomer.sql("select count(*) from sync_logs")
+    then = {p["table"]: p for p in newcomer.here("run", "--dry-run", "--output", "json").json}
     assert then["public.users"]["reads"] == "nothing"
     assert then["public.users"]["ddl"] == []
-    user.sql("update public.users set name = 'new', updated_at = now() where id = 7")
-    changed = {p["table"]: p for p in user.here("plan", "--output", "json").json}
+    newcomer.sql("update public.users set name = 'new', updated_at = now() where id = 7")
+    changed = {p["table"]: p for p in newcomer.here("plan", "--output", "json").json}
     assert changed["public.users"]["reads"].startswith("what has changed")
     assert changed["public.checkins"]["reads"] == "nothing"
-    assert user.sql("select count(*) from sync_logs") == logs
+    assert newcomer.sql("select count(*) from sync_logs") == logs
 
 
 def test_with_manual_changes_a_table_waits_for_apply_and_its_neighbour_does_not(user: User) -> None:

@@ -14,9 +14,9 @@ def states(user: User) -> dict[str, Any]:
     return {record["table"]: record["state"] for record in done.json}
 
 
-def test_before_the_first_run_every_table_is_listed_and_nothing_is_written(user: User) -> None:
-    assert states(user) == {"public.users": "never-run", "public.checkins": "never-run"}
-    assert user.sql("select to_regclass('public.sync_watermarks')") == [(None,)]
+def test_before_the_first_run_every_table_is_listed_and_nothing_is_written(newcomer: User) -> None:
+    assert states(newcomer) == {"public.users": "never-run", "public.checkins": "never-run"}
+    assert newcomer.sql("select to_regclass('public.sync_watermarks')") == [(None,)]
 
 
 def test_states_follow_what_happens(user: User) -> None:
