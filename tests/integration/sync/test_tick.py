@@ -66,6 +66,8 @@ def test_both_ways_of_loading_give_the_same(world: World) -> None:
 
 
 def test_a_refresh_deletes_what_is_gone_from_the_source(world: World) -> None:
+    """Where ticks search for no deleted rows."""
+    world.tables[0] |= {"deletes": "off"}
     world.sql(SOME.format(1, 20))
     with world.engine() as engine:
         engine.tick()
