@@ -1,4 +1,4 @@
-"""What it costs to see whether rows were deleted: `python -m benchmarks.delete_counters [TABLES …]`, by default 100.
+"""Measures the cost of noticing deleted rows: `python -m benchmarks.delete_counters [TABLES …]`, by default 100.
 
 The counters come with the fingerprints of all tables, in one statement. Prints for each number of tables the least and
 the median milliseconds of that statement without and with them, and of the rule that decides about all tables. Every

@@ -22,13 +22,14 @@ from tests.acceptance.cli_user import User
 from tests.servers import own_database
 
 RUN, RESYNC = "pgsnow run --select public.{} ", "pgsnow resync public.{}"
+REPAIR = "pgsnow repair public.{}"
 FIXES = {
     "equal": [],
-    "missing": [RUN + "--reread"],
-    "ghost": [RUN + "--full-refresh"],
-    "duplicate": [RESYNC + " --duplicates-only"],
+    "missing": [REPAIR],
+    "ghost": [REPAIR],
+    "duplicate": [REPAIR],
     "gone": [RUN + "--reread"],
-    "kept": [RESYNC, "pgsnow errors list --table public.{}"],
+    "kept": [REPAIR, "pgsnow errors list --table public.{}"],
     "stale": ["pgsnow errors replay --table public.{}"],
     "bag": [RUN + "--reread", RUN + "--full-refresh"],
     "log": [RUN + "--reread", RESYNC + " --duplicates-only"],
@@ -112,7 +113,7 @@ def together(commands: Iterable[str]) -> list[tuple[list[str], list[str]]]:
         at = next(at for at, word in enumerate(words) if word.startswith("public."))
         named = words[at - (words[at - 1].startswith("--")) : at + 1]
         rest = [word for word in words if word not in named]
-        yes = ["--yes"] if "resync" in rest or "--full-refresh" in rest else []
+        yes = ["--yes"] if {"resync", "repair"} & {*rest} or "--full-refresh" in rest else []
         found.setdefault((*rest, *yes), []).extend(named)
     return [(list(words), tables) for words, tables in found.items()]
 

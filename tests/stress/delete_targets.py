@@ -7,16 +7,23 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from psycopg.sql import SQL, Composable, Literal
 
 from pgsnow.embedded.snowflake import DATABASE, EmbeddedSnowflake
 from pgsnow.model.errors import TargetUnavailable
+from pgsnow.model.plan import TablePlan
 from pgsnow.model.report import SyncReport
+from pgsnow.postgres.read.snapshot import Snapshot
+from pgsnow.sync.compare.sides import SourceSide
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.events import Event
+from pgsnow.sync.table.deletes import search
 from pgsnow.testing.destination import Call, MemoryTable, MemoryWarehouse
 from pgsnow.testing.warehouse import POINTS
 from tests.faults.kill_rounds import tick as start_tick
@@ -108,6 +115,19 @@ class Totals:
                 self.errors[table.error_type] += 1
 
 
+@contextmanager
+def wrong_rule(xid: int) -> Iterator[None]:
+    """Inside, rows count as deleted that a transaction from this one on has written, as in a snapshot that is older
+    than the read."""
+    older = SQL("xmin::text::bigint < {}").format(Literal(xid % 2**32))
+
+    def side(snap: Snapshot, plan: TablePlan, *, conditions: Sequence[Composable] = ()) -> SourceSide:
+        return SourceSide(snap, plan, conditions=[*conditions, older])
+
+    with mock.patch.object(search, "SourceSide", side):
+        yield
+
+
 class InMemory:
     """One engine, with a target in memory. Its steps fail now and then, with and without effect."""
 
@@ -119,6 +139,7 @@ class InMemory:
         self.warehouse = self.world.warehouse = WatchedWarehouse()
         self.random = random.Random(seed)
         self.totals = Totals()
+        self.is_wrong = False
         self._crash_at = 0
         self._stack = ExitStack()
         self.engine: Engine = self._stack.enter_context(self.world.engine(self._observe))
@@ -130,7 +151,8 @@ class InMemory:
         self.warehouse.removed.clear()
         if not calm and self.random.random() < FAULTS:
             self._plan_a_fault()
-        report = self.engine.tick(load=load)
+        with wrong_rule(self._next_xid()) if self.is_wrong else nullcontext():
+            report = self.engine.tick(load=load)
         self._crash_at = 0
         self.totals.add(report)
         report = self._confirmed(report)
@@ -151,6 +173,10 @@ class InMemory:
         if blocked:
             self.totals.add(self.engine.tick(blocked, **CONFIRMED))
         return report
+
+    def _next_xid(self) -> int:
+        ((xid,),) = self.world.sql("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return int(xid)
 
     def _plan_a_fault(self) -> None:
         point, after = self.random.choice(FAILING), self.random.random() < 0.5

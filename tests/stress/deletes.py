@@ -5,8 +5,9 @@ drop and detach partitions, delete parents with their children, and empty tables
 each tick it is checked that no row is missing that the source has had since the tick began, and that no such row was
 removed. After the writers stop, and the server has counted their deletes, two more ticks must leave no difference.
 
---deletes off is the control: there must be rows that the source no longer has. --kill: a process for each tick, most
-of which are killed, and the Snowflake emulator. Exit code 0 if everything is as it must be; 1 otherwise.
+--deletes off is a control: there must be rows that the source no longer has. --wrong-rule is another one: deleted rows
+are looked for as in a snapshot that is older than the read, so rows must be removed that exist. --kill: a process for
+each tick, most of which are killed, and the Snowflake emulator. Exit code 0 if everything is as it must be; else 1.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             fill(admin, SHARED)
         kind = Killed if given.kill else InMemory
         sync = kind(direct, dsn, Path(folder), options(given), given.seed)
+        if isinstance(sync, InMemory):
+            sync.is_wrong = given.wrong_rule
         try:
             return verdict(given, sync, *stress(direct, dsn, sync, given))
         finally:
@@ -72,6 +75,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--deletes", choices=["hard", "soft", "off"], default="hard")
     parser.add_argument(
         "--pooled", action="store_true", help="everything but the checks goes through pgbouncer"
+    )
+    parser.add_argument(
+        "--wrong-rule", action="store_true", help="a control: rows that exist must be removed"
     )
     parser.add_argument("--kill", action="store_true", help="ticks in processes, most of which are killed")
     parser.add_argument(
@@ -196,6 +202,8 @@ def is_right(given: argparse.Namespace, findings: Findings, ended: dict[str, Tab
         + findings.lost
         + findings.removed_alive
     )
+    if given.wrong_rule:
+        return findings.removed_alive + findings.lost > 0
     if given.deletes == "off":
         return ghosts > 0 and wrong == 0
     return ghosts == 0 and wrong == 0 and findings.removed > 0

@@ -29,6 +29,14 @@ def test_deleted_rows_stay_if_that_is_configured() -> None:
 
 @pytest.mark.stress
 @pytest.mark.timeout(0)
+def test_a_wrong_rule_is_found_out() -> None:
+    """The other control: if deleted rows are looked for in a snapshot that is older than the read, rows are removed
+    that exist, and the checks say so."""
+    assert main([*ARGS, "--wrong-rule"]) == 0
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(0)
 def test_deleted_rows_disappear_though_batches_wait_to_be_loaded() -> None:
     """With `load_every`, a row that was staged and then deleted does not come back."""
     assert main([*ARGS, "--set", "load_every=2s"]) == 0

@@ -9,6 +9,12 @@ Key = tuple[str, ...]
 """The canonical text of each key column's value as loaded, in the order of the key's columns. It is the same text on
 both sides. (model/types/canonical_text.py)"""
 
+MIXING_PRIMES = (2147483647, 2147483629, 1073741789)
+MIXING_OFFSET = 1013904223
+"""Constants with which keys of integers are mixed, by both sides: all products stay below 2^63."""
+MIXED_TOGETHER = 3
+"""Keys of more integers are hashed: each column more doubles the expression that mixes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:

@@ -8,7 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from pgsnow.model.key_range import Key, KeyRange, RangeDigest
+from pgsnow.model.key_range import (
+    MIXED_TOGETHER,
+    MIXING_OFFSET,
+    MIXING_PRIMES,
+    Key,
+    KeyRange,
+    RangeDigest,
+)
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.types.canonical_text import canonical_text
 from pgsnow.model.types.content_cell import ContentCell
@@ -16,9 +23,6 @@ from pgsnow.model.types.mapping import Field
 from pgsnow.sync.compare.sides import Row
 from pgsnow.sync.compare.value_text import key_of_values, value_text
 from pgsnow.testing.memory_target import MemoryTarget
-
-PRIMES = (2147483647, 2147483629, 1073741789)
-OFFSET = 1013904223
 
 
 class MemorySide:
@@ -101,11 +105,9 @@ def pieces_of(key: Key, fields: Sequence[Field]) -> tuple[int, ...]:
     kinds = [canonical_text(field) for field in fields]
     if any(kind is None for kind in kinds):
         return ()
-    if len(key) == 1 and kinds[0] is not None and kinds[0].whole:
-        value = int(key[0])
-        p, q, r = PRIMES
-        low = _rest(value, p)
-        return value, _rest(low * (low + OFFSET), q) * _rest(value, r)
+    if len(key) <= MIXED_TOGETHER and all(kind is not None and kind.whole for kind in kinds):
+        values = tuple(map(int, key))
+        return (*values, _mixed(values))
     if len(key) == 1:
         return (_piece(_md5(key[0])),)
     parts = [
@@ -113,6 +115,16 @@ def pieces_of(key: Key, fields: Sequence[Field]) -> tuple[int, ...]:
         for text, kind, field in zip(key, kinds, fields, strict=True)
     ]
     return (_piece(_md5(",".join(parts))),)
+
+
+def _mixed(values: Sequence[int]) -> int:
+    """As `_mixed` of postgres/compare/keys.py."""
+    p, q, r = MIXING_PRIMES
+    mixed = 0
+    for at, value in enumerate(values):
+        low = _rest(mixed + _rest(value, p) if at else value, p)
+        mixed = _rest(low * (low + MIXING_OFFSET), q)
+    return mixed * _rest(values[0], r) if len(values) == 1 else mixed
 
 
 def _cell(value: Any, cell: ContentCell, octets: bool) -> str:

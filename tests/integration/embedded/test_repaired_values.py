@@ -70,6 +70,24 @@ def a_microsecond_far_away(connection: Any) -> Any:
     return rows(connection, "SELECT CAST(? AS TIMESTAMP_NTZ(6))", (FAR,))
 
 
+def moments_by_a_format(connection: Any) -> Any:
+    return run(
+        connection,
+        "CREATE TABLE T (D DATE, C TIME(6), A TIMESTAMP_NTZ(6))",
+        "INSERT INTO T VALUES ('0044-03-05', '01:02:03.5', '2026-01-02 03:04:05')",
+        "SELECT TO_VARCHAR(D, 'YYYY-MM-DD'), TO_VARCHAR(C, 'HH24:MI:SS.FF6'),"
+        " TO_VARCHAR(A, 'YYYY-MM-DD HH24:MI:SS.FF6') FROM T",
+    )
+
+
+def trimmed_texts(connection: Any) -> Any:
+    return rows(connection, "SELECT RTRIM('00a00', '0'), LTRIM('00a00', '0'), RTRIM(' a ')")
+
+
+def hexadecimal_digits(connection: Any) -> Any:
+    return rows(connection, "SELECT TO_NUMBER(SUBSTR(MD5('abc'), 1, 15), 'XXXXXXXXXXXXXXX')")
+
+
 def a_text_without_its_columns_collation(connection: Any) -> Any:
     return run(
         connection,
@@ -80,6 +98,9 @@ def a_text_without_its_columns_collation(connection: Any) -> Any:
 
 
 CASES: list[tuple[Scenario, Any]] = [
+    (moments_by_a_format, [("0044-03-05", "01:02:03.500000", "2026-01-02 03:04:05.000000")]),
+    (trimmed_texts, [("00a", "a00", " a")]),
+    (hexadecimal_digits, [(0x900150983CD24FB,)]),
     (a_text_without_its_columns_collation, [("A",), ("B",)]),
     (null_timestamps, [(None, None, None)]),
     (whole_numbers_of_38_digits, [(WIDE, WIDE, WIDE)]),

@@ -52,7 +52,7 @@ def ids(world: MemoryWorld) -> set[int]:
         max_size=8,
     )
 )
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_two_quiet_ticks_make_the_target_equal(
     memory_world: MemoryWorld, steps: list[str | tuple[str, str]]
 ) -> None:

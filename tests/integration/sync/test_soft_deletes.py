@@ -61,6 +61,7 @@ def test_rows_are_marked_once_and_come_back(world: World) -> None:
     world.sql("insert into users (id, name) values (2, 'again'); delete from users where id = 3")
     report = run(world, full_refresh=True)
     assert "marked as deleted 1 row that is gone from the source" in report.events
+    assert report.rows_deleted == 1
     names[2] = "again"
     assert held(world) == {at: (name, at in (1, 3)) for at, name in names.items()}
     world.sql("delete from users where id = 4")

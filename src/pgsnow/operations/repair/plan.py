@@ -17,15 +17,13 @@ from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.verify.certify import Tally, tally_of, wanted
 from pgsnow.operations.verify.differences import differences_of
 from pgsnow.operations.verify.open_table import OpenTable, open_table
+from pgsnow.operations.verify.verdict import MOST_REPAIRED
 from pgsnow.postgres.read.snapshot import open_snapshot
 from pgsnow.sync.compare.ranges import first_ranges
 from pgsnow.sync.compare.sides import SourceSide
 from pgsnow.sync.engine import Engine
 from pgsnow.sync.runtime.planner import target_of
 from pgsnow.sync.table.comparison.key_order import holding
-
-MOST = 100_000
-"""Differing keys that are repaired one by one. With more of them, reading everything is cheaper."""
 
 
 @dataclass(slots=True)
@@ -154,16 +152,16 @@ def compare_table(opened: OpenTable, repair: TableRepair, tally: Tally, *, conte
     differences = differences_of(opened, content=content, ranges=ranges)
     for one in differences:
         tally.note(one)
-        if len(repair.found) <= MOST:
+        if len(repair.found) <= MOST_REPAIRED:
             repair.found.append(KeyDifference(one.kind, one.key, one.rows))
     repair.in_flight = differences.in_flight
     repair.source_rows = differences.counts.source_rows
     repair.target_rows = differences.counts.target_rows
     method = ComparisonMethod.CONTENT if content else ComparisonMethod.KEYS
     repair.certificate = tally.certificate("repair", method, differences)
-    if len(repair.found) > MOST:
+    if len(repair.found) > MOST_REPAIRED:
         rows = counted(sum(tally.counts.values()), "row")
-        repair.refused = f"{rows} differ, more than are repaired one by one ({MOST})"
+        repair.refused = f"{rows} differ, more than are repaired one by one ({MOST_REPAIRED})"
         reread = f"pgsnow run --select {repair.table} --reread"
         repair.advice = f"pgsnow resync {repair.table}" if tally.counts[DifferenceKind.GHOST] else reread
     elif ranges is not None:

@@ -35,7 +35,7 @@ class Tally:
             shown.append(shown_key(self.plan, one))
 
     def certificate(self, by: str, method: ComparisonMethod, found: Differences) -> Certificate:
-        """Of the complete comparison."""
+        """The certificate of the complete comparison."""
         kept = self.counts[DifferenceKind.GHOST] if self.keeps else 0
         return Certificate(
             method,

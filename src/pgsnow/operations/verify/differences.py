@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -23,7 +22,14 @@ from pgsnow.operations.verify.open_table import OpenTable, Row
 from pgsnow.operations.verify.row_difference import Cell, RowDifference
 from pgsnow.operations.verify.source_rows import expected_rows
 from pgsnow.operations.verify.streamed import BUCKETS, differing_keys
-from pgsnow.operations.verify.streams import source_documents, source_rows, target_documents, target_rows
+from pgsnow.operations.verify.streams import (
+    PAGE,
+    source_documents,
+    source_rows,
+    statements_for,
+    target_documents,
+    target_rows,
+)
 from pgsnow.postgres.compare.content import row_hash
 from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 from pgsnow.snowflake.sql import compare_content
@@ -74,11 +80,16 @@ def differences_of(
     return search.result
 
 
-def read_some(table: OpenTable) -> None:
-    """Read the first rows of the source. Raises what reading them raises."""
-    pages, _ = expected_rows(table.source, table.conn, table.prepared, table.rejected)
-    with closing(pages(1)) as reading:
-        next(reading, None)
+def count_source(table: OpenTable) -> int:
+    """The number of rows that the target should hold, of which every value was computed. Raises what reading them
+    raises."""
+    if is_streamed(table):
+        pages, _ = expected_rows(table.source, table.conn, table.prepared, table.rejected)
+        return sum(map(len, pages(PAGE)))
+    with table.source.copy_connection() as connection, open_snapshot(connection, table.plan) as snap:
+        side = SourceSide(snap, table.plan, row_hash=row_hash(table.cells, table.encoding))
+        (digest,) = side.digests([KeyRange()])
+        return digest.rows
 
 
 def is_streamed(table: OpenTable) -> bool:
@@ -146,6 +157,7 @@ class _Search:
     def _with_other_documents(self, source: SourceSide, ranges: Sequence[KeyRange]) -> Iterator[Key]:
         """The keys in these ranges whose rows have different documents."""
         mine, others, counts = source.key, target_key(self.table.plan.key), ComparisonCounts()
+        self.result.counts.target_statements += statements_for(ranges)
         found = differing_keys(
             lambda: source_documents(self.table, mine, ranges),
             lambda: target_documents(self.table, others, ranges),
@@ -154,11 +166,10 @@ class _Search:
         for kind, key, _, _ in found:
             if kind is DifferenceKind.CHANGED:
                 yield key
-        self.result.counts.target_statements += counts.target_statements
 
     def _confirmed(self, found: Iterator[Key], *, documents: bool = False) -> Iterator[RowDifference]:
-        """What differs when the rows with these keys are compared themselves. documents: only rows that differ in
-        documents alone; the others were found before."""
+        """The differences that are left when the rows with these keys are compared themselves. documents: only rows
+        that differ in documents alone; the others were found before."""
         texts = {f.target for f in self.table.documents}
         while some := list(dict.fromkeys(islice(found, AT_ONCE))):
             for one in self._of_keys(some):

@@ -66,14 +66,23 @@ def source_documents(
 def target_documents(
     table: OpenTable, key: TargetKey, ranges: Sequence[KeyRange]
 ) -> Iterator[tuple[Row, Row]]:
-    """The same of the target, a few ranges of keys at a time."""
+    """Rows as `source_documents` yields them, of the target, a few ranges of keys at a time."""
     width, forms = len(key.columns), [document_form(f, of_target=True) for f in table.documents]
     chosen = [*key.texts, *(quote(f.target) for f in table.documents)]
-    spans = [span[at : at + RANGES] for _, span in runs(ranges) for at in range(0, len(span), RANGES)]
-    for span in spans:
+    for span in _spans(ranges):
         within = key.within(KeyRange(span[0].first, span[-1].end))
         where = " AND ".join(filter(None, (within, table.unmarked)))
         statement = compare_content.select(table.plan.target, chosen, where)
         for page in table.session.stream(statement, PAGE):
             for row in page:
                 yield row[:width], tuple(form(value) for form, value in zip(forms, row[width:], strict=True))
+
+
+def statements_for(ranges: Sequence[KeyRange]) -> int:
+    """The number of statements that `target_documents` sends for these ranges."""
+    return len(_spans(ranges))
+
+
+def _spans(ranges: Sequence[KeyRange]) -> list[Sequence[KeyRange]]:
+    """Adjacent ranges that one statement reads."""
+    return [span[at : at + RANGES] for _, span in runs(ranges) for at in range(0, len(span), RANGES)]

@@ -11,6 +11,8 @@ from typing import Any
 from pgsnow.model.comparison.certificate import Certificate, OpenDifferences
 from pgsnow.model.sentences import counted
 
+MOST_REPAIRED = 100_000
+"""Differing keys of a table that are repaired one by one; with more, whole tables are loaded again."""
 SHOWN = 20
 """Differences kept for each table; further ones are only counted."""
 
@@ -61,6 +63,10 @@ class Verdict:
     """Rows of the target have a key, or an identity (`mode: append`)."""
     whole: bool = False
     """The table is read as a whole, and its target's content is replaced or added to as a whole."""
+    repairable: bool = False
+    """`pgsnow repair` can load or remove single rows."""
+    ghosts_stay: bool = False
+    """With `deletes: off`, rows that only the target has are removed on request alone."""
     was_unverified: str | None = None
     """The doubt that this comparison has ended."""
     in_flight: int = 0
@@ -93,12 +99,26 @@ class Verdict:
     def fixes(self) -> Iterator[Fix]:
         """The commands that fix what was found, and change nothing else; in the order in which to run them."""
         name, found = shlex.quote(self.table), Counter(self.counts)
-        lost = found["missing"] + found["value"]
-        run = f"pgsnow run --select {name}"
-        if lost and self.staged:
+        waits = self.staged > 0 and found["missing"] + found["value"] > 0
+        if waits:
             problem = f"{_count(self.staged, 'staged row')} not loaded yet, which may explain differences"
-            yield Fix(problem, f"{run} --load")
-        elif lost and not (found["ghost"] and not self._keeps_ghosts):
+            yield Fix(problem, f"pgsnow run --select {name} --load")
+        if not self._is_repaired(found):
+            yield from self._fixes_of_everything(name, found, waits=waits)
+        elif not waits or found["ghost"] or found["duplicate"]:
+            more = " --delete-ghosts" if found["ghost"] and self.ghosts_stay else ""
+            yield Fix("loads exactly these rows again, or removes them", f"pgsnow repair {name}{more}")
+        if self.stale:
+            replay = f"pgsnow errors replay --table {name}"
+            yield Fix("loads stale rows, once what `pgsnow errors list` shows is fixed", replay)
+        elif self.quarantined:
+            problem = f"{_count(self.quarantined, 'rejected row')} not in the target"
+            yield Fix(problem, f"pgsnow errors list --table {name}")
+
+    def _fixes_of_everything(self, name: str, found: Counter[str], *, waits: bool) -> Iterator[Fix]:
+        """The commands for a table whose rows cannot be repaired one by one."""
+        run, lost = f"pgsnow run --select {name}", found["missing"] + found["value"]
+        if lost and not waits and not (found["ghost"] and not self._keeps_ghosts):
             yield Fix("rows are loaded again, and none is deleted", f"{run} --reread")
         if found["ghost"] and self._keeps_ghosts:
             problem = "replaces the content; a refresh deletes no row while rows are rejected"
@@ -109,12 +129,11 @@ class Verdict:
             )
         elif found["duplicate"]:
             yield Fix("removes rows beyond the newest of each key", f"pgsnow resync {name} --duplicates-only")
-        if self.stale:
-            replay = f"pgsnow errors replay --table {name}"
-            yield Fix("loads stale rows, once what `pgsnow errors list` shows is fixed", replay)
-        elif self.quarantined:
-            problem = f"{_count(self.quarantined, 'rejected row')} not in the target"
-            yield Fix(problem, f"pgsnow errors list --table {name}")
+
+    def _is_repaired(self, found: Counter[str]) -> bool:
+        """True if `pgsnow repair` fixes what was found of rows that are not rejected."""
+        rows = found["missing"] + found["value"] + found["ghost"] + found["duplicate"]
+        return self.repairable and 0 < rows <= MOST_REPAIRED
 
     @property
     def _keeps_ghosts(self) -> bool:

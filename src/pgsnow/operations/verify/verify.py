@@ -13,7 +13,7 @@ from pgsnow.model.errors import TargetMissing
 from pgsnow.model.key_range import DifferenceKind
 from pgsnow.operations.command_sessions import CommandSessions, as_known
 from pgsnow.operations.verify.certify import tally_of
-from pgsnow.operations.verify.differences import Differences, differences_of, read_some
+from pgsnow.operations.verify.differences import Differences, count_source, differences_of
 from pgsnow.operations.verify.open_table import OpenTable, open_table
 from pgsnow.operations.verify.row_difference import RowDifference
 from pgsnow.operations.verify.verdict import Difference, Verdict
@@ -24,7 +24,8 @@ from pgsnow.sync.runtime.planner import target_of
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is compared. content: whole rows, not their keys alone. sample: percent of the ranges; None: all."""
+    """The part of a table that is compared. content: whole rows, not their keys alone. sample: percent of the ranges
+    (None: all)."""
 
     content: bool = True
     sample: float | None = None
@@ -80,10 +81,13 @@ def verdict_of(table: OpenTable, scope: Scope = EVERYTHING) -> Verdict:
     verdict.compared = "content" if scope.content or not plan.target_key else "keys"
     verdict.sample = scope.sample
     tally = tally_of(table)
+    verdict.repairable = bool(plan.pk) and not plan.whole and bool(table.columns)
+    verdict.ghosts_stay = bool(tally.keeps)
     found = differences_of(table, content=scope.content, sample=scope.sample, pending_deletes=True)
     try:
         if not table.columns:
-            read_some(table)  # a source that cannot be read is an error, whatever the target is
+            # A source that cannot be read is an error, whatever the target is.
+            found.counts.source_rows = count_source(table)
             raise TargetMissing(str(plan.target))
         for one in found:
             _note(verdict, one)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from pgsnow.model.key_range import Key, KeyRange
+from pgsnow.model.key_range import MIXED_TOGETHER, MIXING_OFFSET, MIXING_PRIMES, Key, KeyRange
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.canonical_text import CanonicalText, canonical_text
 from pgsnow.model.types.mapping import Field
@@ -21,8 +21,6 @@ ROW_HASH = Identifier("__pgsnow_row_hash")
 HASH_TEXT = CanonicalText("{c}", "{c}", binary=True, bounds="[0-9a-f]{32}")
 FLOAT_TEXT = CanonicalText("({c})::float8::text", "{c}", source_constant="{text}::float8")
 """Keys that only our side writes alike: no sums of them."""
-PRIMES = (2147483647, 2147483629, 1073741789)
-OFFSET = 1013904223
 HEX_INTEGERS_SINCE = 160_000
 """https://www.postgresql.org/docs/16/release-16.html (integers in hexadecimal)"""
 
@@ -191,9 +189,9 @@ def _pieces(
 ) -> tuple[Composable, ...]:
     if any(column.kind is FLOAT_TEXT for column in columns):
         return ()
-    if len(columns) == 1 and columns[0].kind.whole:
-        value = SQL("({}::bigint)").format(columns[0].order)
-        return value, _mixed(value)
+    if len(columns) <= MIXED_TOGETHER and all(column.kind.whole for column in columns):
+        values = [SQL("({}::bigint)").format(column.order) for column in columns]
+        return (*values, _mixed(values))
     if len(columns) == 1:
         return hash_pieces(_md5(columns[0]), server_version)[:1]
     parts = [_part(field, column) for field, column in zip(key, columns, strict=True)]
@@ -210,13 +208,16 @@ def _md5(column: SourceColumn) -> Composed:
     return SQL("md5({})").format(column.order if column.as_bytes else column.text)
 
 
-def _mixed(value: Composable) -> Composed:
+def _mixed(values: Sequence[Composable]) -> Composed:
     """An integer below 2^62 that depends on the key in no simple way, so that two sets of keys with the same number and
-    the same sum, such as 1 and 4, 2 and 3, have different sums of it."""
-    p, q, r = map(Literal, PRIMES)
-    return SQL("((({v} % {p}) * ({v} % {p} + {k})) % {q} * ({v} % {r}))").format(
-        v=value, p=p, q=q, r=r, k=Literal(OFFSET)
-    )
+    the same sums, such as 1 and 4, 2 and 3, have different sums of it."""
+    p, q, r = map(Literal, MIXING_PRIMES)
+    step = SQL("(({v} % {p}) * ({v} % {p} + {k}) % {q})")
+    mixed = step.format(v=values[0], p=p, q=q, k=Literal(MIXING_OFFSET))
+    for value in values[1:]:
+        both = SQL("({} + {} % {})").format(mixed, value, p)
+        mixed = step.format(v=both, p=p, q=q, k=Literal(MIXING_OFFSET))
+    return SQL("({} * ({} % {}))").format(mixed, values[0], r) if len(values) == 1 else mixed
 
 
 def _may_be_null(plan: TablePlan, name: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pgsnow.model.key_range import Key, KeyRange
+from pgsnow.model.key_range import MIXED_TOGETHER, MIXING_OFFSET, MIXING_PRIMES, Key, KeyRange
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.canonical_text import CanonicalText, canonical_text
 from pgsnow.model.types.mapping import Field
@@ -20,8 +20,6 @@ ROW_HASH = '"__PGSNOW_ROW_HASH"'
 """Name of the column with the hash of a row, where one is computed."""
 HASH_TEXT = CanonicalText("{c}", "{c}", binary=True)
 FLOAT_TEXT = CanonicalText("{c}", "{c}", target_constant="{text}::FLOAT")
-PRIMES = (2147483647, 2147483629, 1073741789)
-OFFSET = 1013904223
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +79,9 @@ def hash_pieces(digest: str) -> tuple[str, str]:
 def _pieces(key: Sequence[Field], columns: Sequence[tuple[str, CanonicalText]]) -> tuple[str, ...]:
     if any(kind is FLOAT_TEXT for _, kind in columns):
         return ()
-    column, kind = columns[0]
-    if len(columns) == 1 and kind.whole:
-        return column, _mixed(column)
+    if len(columns) <= MIXED_TOGETHER and all(kind.whole for _, kind in columns):
+        names = [column for column, _ in columns]
+        return (*names, _mixed(names))
     texts = [kind.target.format(c=column) for column, kind in columns]
     if len(columns) == 1:
         return hash_pieces(f"MD5({texts[0]})")[:1]
@@ -101,14 +99,15 @@ def _with_commas(parts: Iterable[str]) -> Iterator[str]:
         yield part
 
 
-def _mixed(column: str) -> str:
+def _mixed(columns: Sequence[str]) -> str:
     """As `_mixed` of the source's side. The casts keep the products exact."""
-    p, q, r = PRIMES
-    low = f"MOD({column}, {p})::NUMBER(20,0)"
-    return (
-        f"MOD({low} * (MOD({column}, {p})::NUMBER(11,0) + {OFFSET}), {q})::NUMBER(20,0)"
-        f" * MOD({column}, {r})::NUMBER(11,0)"
-    )
+    p, q, r = MIXING_PRIMES
+    mixed = ""
+    for column in columns:
+        value = f"({mixed} + MOD({column}, {p}))" if mixed else column
+        low = f"MOD({value}, {p})"
+        mixed = f"MOD({low}::NUMBER(20,0) * ({low}::NUMBER(11,0) + {MIXING_OFFSET}), {q})"
+    return mixed if len(columns) > 1 else f"{mixed}::NUMBER(20,0) * MOD({columns[0]}, {r})::NUMBER(11,0)"
 
 
 def _compared(column: str, kind: CanonicalText) -> str:

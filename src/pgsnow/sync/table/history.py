@@ -129,6 +129,7 @@ def _prune(run: RunContext, why: str, count: int, column: MetadataColumn, value:
         run.recorder.events.append(f"{text}; those that are gone were kept, because some rows were rejected")
         return
     deleted = run.destination.prune_above(run.claim.fence, column, value)
+    run.recorder.rows_deleted += deleted
     done = "marked as deleted" if run.plan.marks_deleted else "deleted"
     if deleted or why != UNPROVEN:
         run.recorder.events.append(f"{text}, and {deleted} were {done} that are gone from the source")

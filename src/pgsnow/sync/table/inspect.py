@@ -24,6 +24,10 @@ from pgsnow.sync.runtime.context import Connections, EngineContext
 from pgsnow.sync.runtime.planner import Prepared
 from pgsnow.sync.runtime.recorder import Recorder
 
+STILL_RUNNING = 60.0
+"""Seconds for which a statement of a killed run most likely runs on, also if it was cancelled: until a search began
+later than that, the next run searches once more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
@@ -185,7 +189,8 @@ def look_for_sweep(
     last = swept or 0.0
     reasons = {
         "no search for them was completed yet": swept is None,
-        "a statement of an earlier run may have inserted them again": before.unsure_since > last
+        "a statement of an earlier run may have inserted them again": before.unsure_since
+        > max(0.0, last - STILL_RUNNING)
         or last < before.unsure_until <= now,
         "the statistics of the source began again": before.statistics != state.statistics,
         "a partition or child table is gone": not before.leaves.keys() <= leaves.keys(),

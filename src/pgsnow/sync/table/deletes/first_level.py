@@ -149,10 +149,11 @@ def _is_older(xid: int) -> Composable:
 @contextmanager
 def later_snapshot(run: RunContext, read_until: int | None = None) -> Iterator[Snapshot]:
     """A snapshot of the source that is later than every read that the target contains. read_until: Snapshot.lsn of the
-    newest read.
+    newest read; None: it is not known, so that of the last run counts.
 
     A conninfo may name several servers. Raises SourceUnavailable if one answers that lags behind the one that was read:
     it may lack rows that the target has. Also raises what `open_snapshot` raises."""
+    read_until = last_read(run) if read_until is None else read_until
     with run.source.copy_connection() as connection:
         if read_until is not None and log_end(connection, run.claim.table) < read_until:
             raise SourceUnavailable(
@@ -162,6 +163,14 @@ def later_snapshot(run: RunContext, read_until: int | None = None) -> Iterator[S
             )
         with open_snapshot(connection, run.plan) as snap:
             yield snap
+
+
+def last_read(run: RunContext) -> int | None:
+    """Where the log ended when the last run read. None: not known, or not the history of this source any more."""
+    known = run.claim.checkpoint
+    if known is None or known.position is None or run.recorder.full_read is not None:
+        return None
+    return known.position.lsn
 
 
 def log_end(connection: CopyConnection, table: str) -> int:

@@ -27,6 +27,7 @@ def prune(run: RunContext) -> bool:
             run.counted.append(refused)
             return False
     if deleted := run.destination.prune(fence):
+        run.recorder.rows_deleted += deleted
         rows = f"{counted(deleted, 'row')} that {'is' if deleted == 1 else 'are'} gone from the source"
         run.recorder.events.append(
             f"marked as deleted {rows}" if run.plan.marks_deleted else f"deleted {rows}"
