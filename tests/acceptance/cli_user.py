@@ -10,17 +10,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import psycopg
+import pytest
 import yaml
 
+from pgsnow.embedded.postgres import EmbeddedPostgres
 from tests.forked import run_forked
 from tests.progress import CEILING
+from tests.servers import own_database
+from tests.world import NO_SNOWFLAKE
 
 SECRET = "pg-s3cr3t-w0rd"
 """The password in this user's POSTGRES_DSN. The server trusts every login, so it has no effect; it must still not
@@ -62,8 +66,8 @@ class Done:
 
 
 class User:
-    """Has a folder with a table list, a source with users and checkins, and an empty database in
-    Snowflake."""
+    """Has a folder with a table list, a source with users and checkins (a copy of one of the templates below), and an
+    empty database in Snowflake."""
 
     def __init__(self, folder: Path, dsn: str, snowflake: Mapping[str, str]) -> None:
         self.folder = folder
@@ -88,8 +92,6 @@ class User:
         ]
         self.options: dict[str, Any] = {}
         self.source = psycopg.connect(dsn, autocommit=True)
-        self.source.execute(USERS.encode())
-        self.source.execute(CHECKINS.encode())
 
     @property
     def config(self) -> Path:
@@ -157,6 +159,29 @@ class User:
 
     def close(self) -> None:
         self.source.close()
+
+
+@pytest.fixture(scope="session")
+def source_template(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The name of a database with users and checkins and no ledger, to make others from."""
+    with own_database(postgres) as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(USERS.encode())
+            connection.execute(CHECKINS.encode())
+        yield dsn.rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def user_template(postgres: EmbeddedPostgres, source_template: str) -> Iterator[str]:
+    """The name of a database with users, checkins and a ledger that nobody has used yet, to make others from."""
+    from pgsnow.ledger.ledger import Ledger
+    from pgsnow.model.settings.settings import Settings
+
+    with own_database(postgres, source_template) as dsn:
+        ledger = Ledger(Settings.from_env({"POSTGRES_DSN": dsn, **NO_SNOWFLAKE}).ledger, "public")
+        ledger.migrate()
+        ledger.close()
+        yield dsn.rpartition("/")[2]
 
 
 def seen(done: Done) -> Done:

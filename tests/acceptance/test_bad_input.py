@@ -40,36 +40,37 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("command", ["run", "check", "status"])
 def test_a_bad_table_list_is_refused_with_file_and_key_before_anything_happens(
-    user: User, command: str
+    newcomer: User, command: str
 ) -> None:
     for kind, (text, named) in BAD_FILES.items():
-        user.config.write_bytes(text.encode("utf-8", "surrogateescape"))
-        done = user.pgsnow(command)
+        newcomer.config.write_bytes(text.encode("utf-8", "surrogateescape"))
+        command_of = newcomer.pgsnow if kind == "a text" else newcomer.here
+        done = command_of(command)
         assert done.code == 2, kind
         assert done.out == "", kind
         assert "sync_config.yaml" in done.err, kind
         assert named in done.err, kind
-    assert untouched(user)
+    assert untouched(newcomer)
 
 
 def test_every_problem_is_told_at_once(user: User) -> None:
     user.save(GOOD.replace("pk: id", "pk: 7, batch_size: x, colour: red") + "parallel_tables: none\n")
-    done = user.pgsnow("run")
+    done = user.here("run")
     assert done.code == 2
     assert all(key in done.err for key in ("batch_size", "colour", "parallel_tables"))
 
 
 def test_a_missing_file_is_named(user: User) -> None:
     user.config.unlink()
-    assert "no table list found" in user.pgsnow("run").err
-    named = user.pgsnow("run", "--config", "elsewhere.yaml")
+    assert "no table list found" in user.here("run").err
+    named = user.here("run", "--config", "elsewhere.yaml")
     assert (named.code, "elsewhere.yaml" in named.err) == (2, True)
 
 
 def test_missing_settings_are_named_all_at_once(user: User) -> None:
     user.env.pop("POSTGRES_DSN")
     user.env.pop("SNOWFLAKE_ACCOUNT")
-    done = user.pgsnow("run")
+    done = user.here("run")
     assert done.code == 2
     assert "POSTGRES_DSN" in done.err
     assert "SNOWFLAKE_ACCOUNT" in done.err
@@ -92,29 +93,29 @@ def locked(servers_dir: Path, postgres: EmbeddedPostgres) -> Iterator[EmbeddedPo
 def test_a_wrong_password_is_refused_without_being_shown(user: User, locked: EmbeddedPostgres) -> None:
     wrong = f"postgresql://app:the-wrong-0ne@127.0.0.1:{locked.port}/postgres"
     for command in ("run", "status", "plan"):
-        done = user.pgsnow(command, POSTGRES_DSN=wrong)
+        done = user.here(command, POSTGRES_DSN=wrong)
         assert done.code == 2, command
         assert "password" in done.err
         assert "the-wrong-0ne" not in done.out + done.err
-    checked = user.pgsnow("check", POSTGRES_DSN=wrong)
+    checked = user.here("check", POSTGRES_DSN=wrong)
     assert checked.code == 1
     assert "the-wrong-0ne" not in checked.out + checked.err
-    source_only = user.pgsnow("run", POSTGRES_DSN=wrong, LEDGER_DSN=user.dsn)
+    source_only = user.here("run", POSTGRES_DSN=wrong, LEDGER_DSN=user.dsn)
     assert source_only.code == 1
     assert "password" in source_only.err
     assert "the-wrong-0ne" not in source_only.out + source_only.err
-    shown = user.pgsnow("status", "--output", "json", LEDGER_DSN=user.dsn).json
+    shown = user.here("status", "--output", "json", LEDGER_DSN=user.dsn).json
     assert [(table["state"], "password" in table["why"]) for table in shown] == [("failed", True)] * 2
 
 
 def test_an_unreachable_postgres_ends_with_2_and_says_which(user: User) -> None:
-    done = user.pgsnow("run", POSTGRES_DSN="postgresql://postgres@127.0.0.1:1/app")
+    done = user.here("run", POSTGRES_DSN="postgresql://postgres@127.0.0.1:1/app")
     assert done.code == 2
     assert "→" in done.err
 
 
 def test_an_unreachable_snowflake_fails_the_tables_and_loses_nothing(user: User) -> None:
-    done = user.pgsnow("run", "--output", "json", SNOWFLAKE_PORT="1")
+    done = user.here("run", "--output", "json", SNOWFLAKE_PORT="1")
     assert done.code == 1
     assert {t["error_type"] for t in done.json["tables"]} == {"TargetUnavailable"}
     assert {t["transient"] for t in done.json["tables"]} == {True}
@@ -123,7 +124,7 @@ def test_an_unreachable_snowflake_fails_the_tables_and_loses_nothing(user: User)
 
 def fails_alone(user: User, says: str) -> Done:
     """users has failed with this message; checkins was synced."""
-    done = user.pgsnow("run", "--output", "json")
+    done = user.here("run", "--output", "json")
     assert done.code == 1, done.err
     found = {t["table"]: t for t in done.json["tables"]}
     users = found["public.users"] if "public.users" in found else found["public.nope"]
@@ -136,9 +137,9 @@ def fails_alone(user: User, says: str) -> Done:
 
 
 def equal_after_a_run(user: User) -> None:
-    run = user.pgsnow("run")
+    run = user.here("run")
     assert run.code == 0, run.err
-    verified = user.pgsnow("verify")
+    verified = user.here("verify")
     assert verified.code == 0, verified.out + verified.err
 
 
@@ -174,9 +175,9 @@ def test_what_is_wrong_with_a_table_stops_that_table_alone(user: User) -> None:
         *({**copy, key: value} for copy, (key, value, _) in zip(copies, WRONG, strict=True)),
     ]
     user.save()
-    checked = user.pgsnow("check")
+    checked = user.here("check")
     assert checked.code == 1
-    done = user.pgsnow("run", "--output", "json")
+    done = user.here("run", "--output", "json")
     assert done.code == 1, done.err
     found = {t["table"]: t for t in done.json["tables"]}
     assert (found["public.checkins"]["status"], found["public.checkins"]["rows_inserted"]) == ("ok", 500)
@@ -199,10 +200,12 @@ def test_a_target_with_a_conflicting_column(user: User) -> None:
     equal_after_a_run(user)
 
 
-def test_a_transform_that_raises_on_one_row_of_a_thousand(user: User) -> None:
-    (user.folder / "strict.py").write_text("def row(r):\n    1 / (r['id'] - 500)\n    return r\n")
-    user.env["PYTHONPATH"] = str(user.folder)
-    user.tables[0]["transform"] = "strict:row"
+def test_a_transform_that_raises_on_one_row_of_a_thousand(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (user.folder / "strict_once.py").write_text("def row(r):\n    1 / (r['id'] - 500)\n    return r\n")
+    monkeypatch.syspath_prepend(user.folder)
+    user.tables[0]["transform"] = "strict_once:row"
     user.save()
     one_row_is_rejected(user, "division by zero")
 
@@ -221,23 +224,25 @@ def test_a_value_that_the_target_type_cannot_hold(user: User, change: str) -> No
 
 def one_row_is_rejected(user: User, reason: str) -> None:
     """Row 500 is rejected, the other 999 and the other table are in Snowflake."""
-    done = user.pgsnow("run", "--output", "json")
+    done = user.here("run", "--output", "json")
     assert done.code == 0, done.err
     found = {t["table"]: t for t in done.json["tables"]}
     assert (found["public.users"]["status"], found["public.users"]["rows_inserted"]) == ("partial", 999)
     assert found["public.checkins"]["rows_inserted"] == 500
     assert "1 row rejected" in done.err
-    [error] = user.pgsnow("errors", "list", "--output", "json").json
+    [error] = user.here("errors", "list", "--output", "json").json
     assert error["key"] == {"id": "500"}
     assert reason in error["reason"]
-    [users, _] = user.pgsnow("verify", "--output", "json").json
+    [users, _] = user.here("verify", "--output", "json").json
     assert (users["equal"], users["quarantined"]) == (True, 1)
 
 
-def test_more_bad_rows_than_allowed_stop_the_table_and_move_nothing(user: User) -> None:
-    (user.folder / "strict.py").write_text("def row(r):\n    raise ValueError('never')\n")
-    user.env["PYTHONPATH"] = str(user.folder)
-    user.tables[0] |= {"transform": "strict:row", "max_rejected_rows": 10}
+def test_more_bad_rows_than_allowed_stop_the_table_and_move_nothing(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (user.folder / "strict_always.py").write_text("def row(r):\n    raise ValueError('never')\n")
+    monkeypatch.syspath_prepend(user.folder)
+    user.tables[0] |= {"transform": "strict_always:row", "max_rejected_rows": 10}
     user.save()
     fails_alone(user, "more than 10 rows were rejected")
     user.tables[0]["transform"] = None

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-import pytest
 
-from tests.acceptance.cli_user import User
+from tests.acceptance.cli_user import SECRET, User
 
 
 def findings(user: User, **env: str) -> dict[str, list[dict[str, Any]]]:
-    done = user.pgsnow("check", "--output", "json", **env)
+    done = user.here("check", "--output", "json", **env)
     found: dict[str, list[dict[str, Any]]] = {}
     for finding in done.json:
         found.setdefault(finding["name"], []).append(finding)
@@ -21,11 +20,11 @@ def findings(user: User, **env: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def test_a_good_set_up_has_nothing_failed_and_nothing_is_written(user: User) -> None:
-    done = user.pgsnow("check")
+def test_a_good_set_up_has_nothing_failed_and_nothing_is_written(newcomer: User) -> None:
+    done = newcomer.pgsnow("check")
     assert done.code == 0, done.out + done.err
     assert "0 failed" in done.err
-    assert user.sql("select to_regclass('public.sync_watermarks')") == [(None,)]
+    assert newcomer.sql("select to_regclass('public.sync_watermarks')") == [(None,)]
     for name in (
         "postgres",
         "clock",
@@ -47,58 +46,65 @@ def test_a_deprecated_key_is_a_warning_with_its_line(user: User) -> None:
     assert "sync_config.yaml:1: max_rejected_rows: is deprecated at the top level" in warning["detail"]
 
 
-@pytest.mark.parametrize(
-    ("change", "says", "fix"),
-    [
-        (
-            "drop index public.users_updated_at_idx",
-            "no index on updated_at",
-            'CREATE INDEX CONCURRENTLY ON "public"."users" ("updated_at");',
-        ),
-        (
-            "alter table public.users alter updated_at drop not null",
-            "may be NULL",
-            'ALTER TABLE "public"."users" ALTER COLUMN "updated_at" SET NOT NULL;',
-        ),
-        ("alter table public.users alter updated_at type timestamp", "no time zone", "watermark_timezone"),
-    ],
-)
-def test_what_makes_a_table_slow_is_a_warning_with_its_statement(
-    user: User, change: str, says: str, fix: str
-) -> None:
-    user.sql(change)
-    warnings = [f for f in findings(user)["public.users"] if f["level"] == "warning"]
-    [doubt] = [
-        f for f in warnings if f["detail"].startswith("watermark_column updated_at: no trigger sets it")
-    ]
-    [warning] = [f for f in warnings if f != doubt]
-    assert says in warning["detail"]
-    assert fix in warning["fix"]
+SLOW = {
+    "without_index": (
+        "drop index public.without_index_updated_at_idx",
+        "no index on updated_at",
+        'CREATE INDEX CONCURRENTLY ON "public"."without_index" ("updated_at");',
+    ),
+    "nullable": (
+        "alter table public.nullable alter updated_at drop not null",
+        "may be NULL",
+        'ALTER TABLE "public"."nullable" ALTER COLUMN "updated_at" SET NOT NULL;',
+    ),
+    "without_zone": (
+        "alter table public.without_zone alter updated_at type timestamp",
+        "no time zone",
+        "watermark_timezone",
+    ),
+}
+"""A table → what was done to it, the warning, and its fix."""
+IMPOSSIBLE = {
+    "dropped": ("drop table public.dropped", "public.dropped"),
+    "without_key": ("alter table public.without_key drop constraint without_key_pkey", "no unique index"),
+    "without_watermark": ("alter table public.without_watermark drop column updated_at", "updated_at"),
+    "of_text": ("alter table public.of_text alter updated_at type text", "has type text"),
+}
+"""A table → what was done to it, and the failure."""
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ("drop table public.users", "public.users"),
-        ("alter table public.users drop constraint users_pkey", "no unique index"),
-        ("alter table public.users drop column updated_at", "updated_at"),
-        ("alter table public.users alter updated_at type text", "has type text"),
-    ],
-)
-def test_what_makes_a_table_impossible_has_failed(user: User, change: str, says: str) -> None:
-    user.sql(change)
+def test_what_makes_a_table_slow_or_impossible_is_told_of_that_table_alone(user: User) -> None:
+    """What makes it slow is a warning with the statement that helps; what makes it impossible has failed. The tables
+    beside it are good."""
+    changes = {
+        **{name: case[0] for name, case in SLOW.items()},
+        **{n: case[0] for n, case in IMPOSSIBLE.items()},
+    }
+    for name, change in changes.items():
+        user.sql(f"create table public.{name} (like public.users including all); {change}")
+        user.tables.append({**user.tables[0], "source": f"public.{name}", "target": f"analytics.{name}"})
+    user.save()
     found = findings(user)
-    [failed] = found["public.users"]
-    assert failed["level"] == "failed"
-    assert says in failed["detail"]
+    for name, (_, says, fix) in SLOW.items():
+        warnings = [f for f in found[f"public.{name}"] if f["level"] == "warning"]
+        unproven = "watermark_column updated_at: no trigger sets it"
+        [doubt] = [f for f in warnings if f["detail"].startswith(unproven)]
+        [warning] = [f for f in warnings if f != doubt]
+        assert says in warning["detail"], name
+        assert fix in warning["fix"], name
+    for name, (_, says) in IMPOSSIBLE.items():
+        [failed] = found[f"public.{name}"]
+        assert failed["level"] == "failed", name
+        assert says in failed["detail"], name
     assert found["public.checkins"][0]["level"] == "ok"
 
 
-def test_a_role_without_grants_is_told_the_grants(user: User, database: str) -> None:
+def test_a_role_without_grants_is_told_the_grants(newcomer: User) -> None:
+    user, database = newcomer, newcomer.dsn
     with psycopg.connect(database, autocommit=True) as owner:
         owner.execute("create role reader_of_nothing login password 'xyz'")
     try:
-        dsn = database.replace("postgres@", "reader_of_nothing@", 1)
+        dsn = database.replace(f"postgres:{SECRET}@", "reader_of_nothing@", 1)
         found = findings(user, POSTGRES_DSN=dsn, LEDGER_DSN=user.dsn)
         [denied] = found["public.users"]
         assert denied["level"] == "failed"
@@ -114,8 +120,8 @@ def test_a_role_without_grants_is_told_the_grants(user: User, database: str) -> 
             owner.execute("drop role reader_of_nothing")
 
 
-def test_a_prepared_transaction_that_lingers_is_told_with_how_to_end_it(user: User, database: str) -> None:
-    with psycopg.connect(database) as conn:
+def test_a_prepared_transaction_that_lingers_is_told_with_how_to_end_it(user: User) -> None:
+    with psycopg.connect(user.dsn) as conn:
         conn.execute("insert into public.users (id) values (5000)")
         conn.execute("prepare transaction 'it''s forgotten'")
     [warning] = [f for f in findings(user)["prepared transactions"] if f["level"] == "warning"]

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from tests.acceptance.cli_user import User
+from tests.progress import wait_until
+
+RESTED = """
+select extract(epoch from clock_timestamp()) > (sweep->>'swept_at')::float8 + (sweep->>'seconds')::float8
+from sync_watermarks where source_table = 'public.users'
+"""
+"""True once the next search may begin, with `sweep_share: 100%`."""
 
 
 def rows(user: User) -> int:
@@ -11,9 +18,11 @@ def rows(user: User) -> int:
 
 
 def delete(user: User, condition: str) -> None:
-    """Delete users, so that Postgres has counted them when this returns."""
+    """Delete users, so that the next command finds a search for deleted rows due when this returns: Postgres has
+    counted them, and as much time has gone by as the last search has taken, which is long on a slow machine."""
     user.sql(f"delete from public.users where {condition}")
     user.sql("select pg_stat_force_next_flush()")
+    wait_until(lambda: user.sql(RESTED)[0][0], "the pause after a search is over")
 
 
 def test_deleted_rows_leave_snowflake_and_all_rows_only_with_a_confirmation(user: User) -> None:

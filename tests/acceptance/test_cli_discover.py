@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from pgsnow.embedded.postgres import EmbeddedPostgres
 from tests.acceptance.cli_user import User
 from tests.acceptance.shops import MUSIC, REFUSED, RENTAL, SYNCED, TRADE
+from tests.servers import own_database
 
 OWN = {"public.users", "public.checkins"}
 
 
+@pytest.fixture(scope="module")
+def shops_template(postgres: EmbeddedPostgres, source_template: str) -> Iterator[str]:
+    """The name of a database that holds three applications' schemas too, to make others from."""
+    with own_database(postgres, source_template) as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for schema in (RENTAL, MUSIC, TRADE):
+                connection.execute(schema.encode())
+        yield dsn.rpartition("/")[2]
+
+
 @pytest.fixture
-def shops(user: User) -> User:
-    """A user without a table list, whose source holds three applications' schemas."""
-    for schema in (RENTAL, MUSIC, TRADE):
-        user.sql(schema)
-    user.config.unlink()
-    return user
+def shops(
+    postgres: EmbeddedPostgres, shops_template: str, snowflake_env: dict[str, str], tmp_path: Path
+) -> Iterator[User]:
+    """A user without a table list and a ledger, whose source holds three applications' schemas."""
+    with own_database(postgres, shops_template) as dsn:
+        user = User(tmp_path, dsn, snowflake_env)
+        yield user
+        user.close()
 
 
 def found(user: User, *args: str, **env: str) -> dict[str, dict[str, Any]]:
@@ -181,37 +196,43 @@ ROLE = 'Sync "reader"'
 
 
 @pytest.fixture
-def reader(user: User, database: str) -> Iterator[sql.Identifier]:
+def reader(newcomer: User) -> Iterator[sql.Identifier]:
     """A role that is not there yet; dropped afterwards."""
     role = sql.Identifier(ROLE)
     yield role
-    with psycopg.connect(database, autocommit=True) as owner:
+    with psycopg.connect(newcomer.dsn, autocommit=True) as owner:
         owner.execute(sql.SQL("drop owned by {0}; drop role {0}").format(role))
 
 
-def test_the_grants_for_postgres_are_all_that_a_fresh_role_needs(user: User, reader: sql.Identifier) -> None:
+def test_the_grants_for_postgres_are_all_that_a_fresh_role_needs(
+    newcomer: User, reader: sql.Identifier
+) -> None:
     """Run by an administrator as printed, twice; then everything works as that role: check, run, verify."""
-    user.sql("create table public.events (id bigint generated always as identity primary key, body text)")
-    user.sql("insert into public.events (body) select 'e' from generate_series(1, 10)")
-    user.tables.append({"source": "public.events", "target": "events", "pk": "id", "watermark_column": "id"})
-    user.options["ledger_schema"] = "Ledger of ours"
-    user.save()
-    where = re.sub(r"^postgresql://[^@]*@", "postgresql://Sync%20%22reader%22@", user.dsn)
+    newcomer.sql("create table public.events (id bigint generated always as identity primary key, body text)")
+    newcomer.sql("insert into public.events (body) select 'e' from generate_series(1, 10)")
+    newcomer.tables.append(
+        {"source": "public.events", "target": "events", "pk": "id", "watermark_column": "id"}
+    )
+    newcomer.options["ledger_schema"] = "Ledger of ours"
+    newcomer.save()
+    where = re.sub(r"^postgresql://[^@]*@", "postgresql://Sync%20%22reader%22@", newcomer.dsn)
     for _ in range(2):
         for side in ("source", "ledger"):
-            printed = user.here("grants", "--side", side, POSTGRES_DSN=where)
+            printed = newcomer.here("grants", "--side", side, POSTGRES_DSN=where)
             assert printed.code == 0, printed.err
-            user.sql(printed.out)
-    check = user.here("check", "--output", "json", POSTGRES_DSN=where)
+            newcomer.sql(printed.out)
+    check = newcomer.here("check", "--output", "json", POSTGRES_DSN=where)
     lacking = [f for f in check.json if f["level"] != "ok" and "snowflake" not in f["name"]]
     assert all("an update that does not move it is found by the audit only" in f["detail"] for f in lacking)
     assert len(lacking) == 3, "the watermark of each table is trusted, not proven"
-    run = user.here("run", POSTGRES_DSN=where)
+    run = newcomer.here("run", POSTGRES_DSN=where)
     assert run.code == 0, run.out + run.err
-    assert user.here("verify", POSTGRES_DSN=where).code == 0
-    status = user.here("status", "--output", "json", POSTGRES_DSN=where)
+    assert newcomer.here("verify", POSTGRES_DSN=where).code == 0
+    status = newcomer.here("status", "--output", "json", POSTGRES_DSN=where)
     assert {table["read_mode"] for table in status.json} == {"watermark"}
-    rights = user.source.execute("select has_table_privilege(%s, 'pg_authid', 'select')", [ROLE]).fetchall()
+    rights = newcomer.source.execute(
+        "select has_table_privilege(%s, 'pg_authid', 'select')", [ROLE]
+    ).fetchall()
     assert rights == [(False,)]
 
 

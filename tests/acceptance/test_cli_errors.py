@@ -34,18 +34,18 @@ def rejected(user: User) -> User:
 
 
 def ids(user: User, *more: str) -> list[int]:
-    return [line["id"] for line in user.pgsnow("errors", "list", "--output", "jsonl", *more).lines]
+    return [line["id"] for line in user.here("errors", "list", "--output", "jsonl", *more).lines]
 
 
 def test_list_and_show_tell_row_reason_and_payload(rejected: User) -> None:
-    listed = rejected.pgsnow("errors", "list")
+    listed = rejected.here("errors", "list")
     assert listed.code == 0
     assert "this name will not do" in listed.out
     assert "id=5" in listed.out
-    [first, _] = rejected.pgsnow("errors", "list", "--output", "json").json
-    shown = rejected.pgsnow("errors", "show", str(first["id"]), "--output", "json")
+    [first, _] = rejected.here("errors", "list", "--output", "json").json
+    shown = rejected.here("errors", "show", str(first["id"]), "--output", "json")
     assert shown.json["payload"]["name"] == "bad"
-    assert "payload" in rejected.pgsnow("errors", "show", str(first["id"])).out
+    assert "payload" in rejected.here("errors", "show", str(first["id"])).out
 
 
 def test_replay_loads_the_rows_once_their_cause_is_gone(rejected: User) -> None:
@@ -59,32 +59,32 @@ def test_replay_loads_the_rows_once_their_cause_is_gone(rejected: User) -> None:
 
 def test_dismiss_needs_yes_and_lets_the_rows_go(rejected: User) -> None:
     first, second = ids(rejected)
-    asked = rejected.pgsnow("errors", "dismiss", str(first))
+    asked = rejected.here("errors", "dismiss", str(first))
     assert asked.code == 2
     assert "--yes" in asked.err
     assert ids(rejected) == [first, second]
-    assert rejected.pgsnow("errors", "dismiss", str(first), "--yes").code == 0
+    assert rejected.here("errors", "dismiss", str(first), "--yes").code == 0
     assert ids(rejected) == [second]
-    assert rejected.pgsnow("errors", "dismiss", "--all", "--yes").code == 0
-    assert rejected.pgsnow("errors", "list").err.strip() == "no open errors"
-    assert rejected.pgsnow("errors", "replay", "--all").err.strip() == "no open errors"
+    assert rejected.here("errors", "dismiss", "--all", "--yes").code == 0
+    assert rejected.here("errors", "list").err.strip() == "no open errors"
+    assert rejected.here("errors", "replay", "--all").err.strip() == "no open errors"
 
 
 def test_naming_no_error_or_an_unknown_one_is_wrong_usage(rejected: User) -> None:
-    assert rejected.pgsnow("errors", "dismiss", "--yes").code == 2
-    assert rejected.pgsnow("errors", "replay").code == 2
-    unknown = rejected.pgsnow("errors", "show", "999999")
+    assert rejected.here("errors", "dismiss", "--yes").code == 2
+    assert rejected.here("errors", "replay").code == 2
+    unknown = rejected.here("errors", "show", "999999")
     assert unknown.code == 2
     assert "999999" in unknown.err
 
 
 def test_status_shows_that_rows_wait(rejected: User) -> None:
-    [users, _] = rejected.pgsnow("status", "--output", "json").json
+    [users, _] = rejected.here("status", "--output", "json").json
     assert (users["state"], users["open_errors"]) == ("rows-refused", 2)
 
 
 def test_list_before_anything_ran_is_empty(user: User, tmp_path: Path) -> None:
-    assert user.pgsnow("errors", "list", "--output", "json").json == []
+    assert user.here("errors", "list", "--output", "json").json == []
 
 
 REPLAY = """

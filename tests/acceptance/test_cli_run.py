@@ -22,30 +22,30 @@ def ledger_tables(user: User) -> int:
     )
 
 
-def test_run_syncs_every_table_and_says_what_it_did(user: User) -> None:
-    done = user.pgsnow("run", "--output", "json")
+def test_run_syncs_every_table_and_says_what_it_did(newcomer: User) -> None:
+    done = newcomer.pgsnow("run", "--output", "json")
     assert done.code == 0, done.err
     assert {t["table"]: t["rows_inserted"] for t in done.json["tables"]} == {
         "public.users": 1000,
         "public.checkins": 500,
     }
-    assert rows(user) == 1000
+    assert rows(newcomer) == 1000
 
 
 def test_a_second_run_finds_nothing_to_do(user: User) -> None:
-    assert user.pgsnow("run").code == 0
-    again = user.pgsnow("run", "--output", "jsonl")
+    assert user.here("run").code == 0
+    again = user.here("run", "--output", "jsonl")
     assert again.code == 0
     assert [line["status"] for line in again.lines] == ["idle", "idle"]
 
 
 def test_select_runs_only_the_tables_named(user: User) -> None:
-    done = user.pgsnow("run", "--select", "analytics.checkins", "--output", "json")
+    done = user.here("run", "--select", "analytics.checkins", "--output", "json")
     assert [t["table"] for t in done.json["tables"]] == ["public.checkins"]
 
 
 def test_an_unknown_table_is_wrong_usage_and_names_the_known_ones(user: User) -> None:
-    done = user.pgsnow("run", "--select", "public.usres")
+    done = user.here("run", "--select", "public.usres")
     assert done.code == 2
     assert "public.usres" in done.err
     assert "public.users" in done.err
@@ -67,8 +67,8 @@ def test_a_table_held_elsewhere_is_left_alone_and_the_exit_code_is_3(user: User)
     ledger.migrate()
     try:
         ledger.leases.claim(["public.users"], run_id="other", holder="elsewhere:7")
-        done = user.pgsnow("run", "--output", "json")
-        held = user.pgsnow("status")
+        done = user.here("run", "--output", "json")
+        held = user.here("status")
     finally:
         ledger.close()
     assert done.code == 3
@@ -106,28 +106,28 @@ def new_names(user: User) -> int:
 
 
 def test_plan_tells_a_first_read_from_a_later_one_and_writes_nothing(
-    user: User, emulator: EmbeddedSnowflake
+    newcomer: User, emulator: EmbeddedSnowflake
 ) -> None:
     before = emulator.noted()
-    first = user.here("plan")
+    first = newcomer.here("plan")
     assert first.code == 0, first.err
     assert first.out.count("everything: first read") == 2
     assert "+ CREATE TABLE" in first.out
     assert '"BALANCE" NUMBER(12,2)' in first.out
     assert first.out.endswith("Plan: 2 to create, 0 to change, 0 unchanged. Run pgsnow apply.\n")
-    assert ledger_tables(user) == 0
+    assert ledger_tables(newcomer) == 0
     sent = [text.split()[0].upper() for text in emulator.statements_since(before)]
     assert set(sent) <= {"SELECT", "SHOW", "DESCRIBE", "DESC", "ALTER", "ROLLBACK", "USE"}, sent
-    user.here("run")
-    logs = user.sql("select count(*) from sync_logs")
-    then = {p["table"]: p for p in user.here("run", "--dry-run", "--output", "json").json}
+    newcomer.here("run")
+    logs = newcomer.sql("select count(*) from sync_logs")
+    then = {p["table"]: p for p in newcomer.here("run", "--dry-run", "--output", "json").json}
     assert then["public.users"]["reads"] == "nothing"
     assert then["public.users"]["ddl"] == []
-    user.sql("update public.users set name = 'new', updated_at = now() where id = 7")
-    changed = {p["table"]: p for p in user.here("plan", "--output", "json").json}
+    newcomer.sql("update public.users set name = 'new', updated_at = now() where id = 7")
+    changed = {p["table"]: p for p in newcomer.here("plan", "--output", "json").json}
     assert changed["public.users"]["reads"].startswith("what has changed")
     assert changed["public.checkins"]["reads"] == "nothing"
-    assert user.sql("select count(*) from sync_logs") == logs
+    assert newcomer.sql("select count(*) from sync_logs") == logs
 
 
 def test_with_manual_changes_a_table_waits_for_apply_and_its_neighbour_does_not(user: User) -> None:
@@ -159,41 +159,41 @@ def test_with_manual_changes_a_table_waits_for_apply_and_its_neighbour_does_not(
 
 
 def test_full_refresh_asks_and_without_a_terminal_needs_yes(user: User) -> None:
-    user.pgsnow("run")
+    user.here("run")
     user.sql("delete from public.users where id <= 10")
-    refused = user.pgsnow("run", "--full-refresh")
+    refused = user.here("run", "--full-refresh")
     assert refused.code == 2
     assert "--yes" in refused.err
     assert rows(user) == 1000
-    done = user.pgsnow("run", "--full-refresh", "--yes", "--select", "public.users")
+    done = user.here("run", "--full-refresh", "--yes", "--select", "public.users")
     assert done.code == 0, done.err
     assert rows(user) == 990
 
 
 def test_verify_is_0_when_equal_and_4_when_not(user: User) -> None:
-    user.pgsnow("run")
-    assert user.pgsnow("verify").code == 0
+    user.here("run")
+    assert user.here("verify").code == 0
     user.sql("update public.users set name = 'changed', updated_at = now() where id = 5")
-    on_its_way = user.pgsnow("verify", "--select", "public.users")
+    on_its_way = user.here("verify", "--select", "public.users")
     assert (on_its_way.code, "1 row in flight" in on_its_way.err) == (0, True)
     user.query("update analytics.users set name = 'changed', updated_at = '2000-01-01' where id = 3")
     user.query("delete from analytics.checkins where user_id = 4")
-    different = user.pgsnow("verify", "--output", "json")
+    different = user.here("verify", "--output", "json")
     assert different.code == 4
     found = {v["table"]: v for v in different.json}
     assert [d["kind"] for d in found["public.checkins"]["differences"]] == ["missing"]
     assert {d["column"] for d in found["public.users"]["differences"]} == {"NAME", "UPDATED_AT"}
-    assert user.pgsnow("verify", "--select", "public.users").code == 4
-    assert user.pgsnow("resync", "public.users", "public.checkins", "--yes").code == 0
-    assert user.pgsnow("verify").code == 0
+    assert user.here("verify", "--select", "public.users").code == 4
+    assert user.here("resync", "public.users", "public.checkins", "--yes").code == 0
+    assert user.here("verify").code == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
     user: User, number: signal.Signals, code: int
 ) -> None:
-    user.sql("insert into public.users (id, name) select n, 'x' from generate_series(2001, 12000) n")
-    user.options = {"defaults": {"max_rows_per_load": 200}}
+    user.sql("insert into public.users (id, name) select n, 'x' from generate_series(2001, 5000) n")
+    user.options = {"defaults": {"max_rows_per_load": 50}}
     user.save()
     running = user.start("run", "--select", "public.users")
     wait_until(lambda: _merges(user) > 0, "the first load unit is in", pause=0.2)  # each look is a login
@@ -201,12 +201,12 @@ def test_a_signal_ends_a_run_between_two_load_units_and_the_next_run_goes_on(
     done = ended(running)
     assert done.code == code, done.err
     assert "stopping after the current load batch" in done.err
-    assert rows(user) < 11_000
+    assert rows(user) < 4_000
     if number is signal.SIGINT:
         user.options = {}
         user.save()
-        assert user.pgsnow("run").code == 0
-        assert user.pgsnow("verify").code == 0
+        assert user.here("run").code == 0
+        assert user.here("verify").code == 0
 
 
 def _merges(user: User) -> int:

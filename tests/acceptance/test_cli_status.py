@@ -9,29 +9,29 @@ from tests.acceptance.cli_user import User, ended, interrupt
 
 
 def states(user: User) -> dict[str, Any]:
-    done = user.pgsnow("status", "--output", "json")
+    done = user.here("status", "--output", "json")
     assert done.code == 0, done.err
     return {record["table"]: record["state"] for record in done.json}
 
 
-def test_before_the_first_run_every_table_is_listed_and_nothing_is_written(user: User) -> None:
-    assert states(user) == {"public.users": "never-run", "public.checkins": "never-run"}
-    assert user.sql("select to_regclass('public.sync_watermarks')") == [(None,)]
+def test_before_the_first_run_every_table_is_listed_and_nothing_is_written(newcomer: User) -> None:
+    assert states(newcomer) == {"public.users": "never-run", "public.checkins": "never-run"}
+    assert newcomer.sql("select to_regclass('public.sync_watermarks')") == [(None,)]
 
 
 def test_states_follow_what_happens(user: User) -> None:
-    user.pgsnow("run")
+    user.here("run")
     assert states(user) == {"public.users": "synced", "public.checkins": "synced"}
-    user.pgsnow("run")
+    user.here("run")
     assert states(user) == {"public.users": "no-changes", "public.checkins": "no-changes"}
     user.sql(
         "update sync_watermarks set last_run = last_run - interval '1 day' where source_table = 'public.users'"
     )
     assert states(user) == {"public.users": "stuck", "public.checkins": "no-changes"}
     user.sql("alter table public.checkins drop column last_modified")
-    user.pgsnow("run")
+    user.here("run")
     assert states(user) == {"public.users": "no-changes", "public.checkins": "failed"}
-    shown = user.pgsnow("status")
+    shown = user.here("status")
     assert "last_modified" in shown.out
 
 

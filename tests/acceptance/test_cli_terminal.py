@@ -64,7 +64,7 @@ def test_a_terminal_has_colours_unless_no_color_is_set(user: User) -> None:
 
 
 def test_a_destructive_command_asks_and_obeys_the_answer(user: User) -> None:
-    assert user.pgsnow("run").code == 0
+    assert user.here("run").code == 0
     user.sql("delete from public.users where id = 1")
     code, shown = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="n\n")
     assert code == 1
@@ -74,7 +74,7 @@ def test_a_destructive_command_asks_and_obeys_the_answer(user: User) -> None:
     code, _ = on_terminal(user, "run", "--full-refresh", "--select", "public.users", typed="y\n")
     assert code == 0
     assert user.query(one) == [(0,)]
-    assert user.pgsnow("verify", "--select", "public.users").code == 0
+    assert user.here("verify", "--select", "public.users").code == 0
 
 
 def test_watch_redraws_one_table(user: User) -> None:

@@ -84,10 +84,10 @@ def hold(row):
 """
 
 
-def start_workers(backend: Backend, pool: str = "solo") -> list[Process]:
-    """Four, in processes of their own, that put no message by."""
+def start_workers(backend: Backend, count: int, pool: str = "solo") -> list[Process]:
+    """In processes of their own, that put no message by."""
     workers = [
-        backend.worker("-c", "1", "--prefetch-multiplier", "1", pool=pool, ready=False) for _ in range(4)
+        backend.worker("-c", "1", "--prefetch-multiplier", "1", pool=pool, ready=False) for _ in range(count)
     ]
     for worker in workers:
         worker.say("ready.")
@@ -113,7 +113,7 @@ def chunks_of(world: World) -> list[tuple[str, int]]:
     return [(state, tries) for state, tries in world.sql("select state, attempts from sync_chunks")]
 
 
-def test_four_workers_share_the_work_and_one_that_is_killed_costs_one_chunk(
+def test_three_workers_share_the_work_and_one_that_is_killed_costs_one_chunk(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large table's chunk is held up: the small tables are done meanwhile, and so is every other chunk. Then the
@@ -125,7 +125,7 @@ def test_four_workers_share_the_work_and_one_that_is_killed_costs_one_chunk(
     add_table(world, "large", 12_000, **hold)
     for name in SMALL:
         add_table(world, name, 20)
-    workers = start_workers(backend)
+    workers = start_workers(backend, 3)
     backend.send()
     held = world.folder / "held"
     backend.until(held.exists)
@@ -157,7 +157,7 @@ def test_workers_that_are_killed_again_and_again_cost_a_chunk_each(backend: Back
     add_table(world, "large", rows, max_mb_per_chunk=1, max_parallel_chunks=3)
     for name in SMALL:
         add_table(world, name, 20)
-    workers = start_workers(backend, "prefork")
+    workers = start_workers(backend, 4, "prefork")
     backend.beat()
     dice = random.Random("scale")
     for kill in range(kills):

@@ -29,12 +29,15 @@ DAMAGE = (
 
 @pytest.fixture
 def user(
-    postgres: EmbeddedPostgres, emulator: EmbeddedSnowflake, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres,
+    user_template: str,
+    emulator: EmbeddedSnowflake,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[User]:
     """A thousand users, loaded, and a target in which a person has changed some."""
     base = f"T_{secrets.token_hex(6).upper()}"
     emulator.create_database(base)
-    with own_database(postgres) as dsn:
+    with own_database(postgres, user_template) as dsn:
         user = User(tmp_path_factory.mktemp("repair"), dsn, emulator.settings_env(database=base))
         user.tables = user.tables[:1]
         user.save()

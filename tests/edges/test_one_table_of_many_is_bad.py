@@ -61,12 +61,15 @@ GOOD = ("public.users", "public.b_locked", "public.checkins")
 
 @pytest.fixture(scope="module")
 def many(
-    postgres: EmbeddedPostgres, emulator: EmbeddedSnowflake, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres,
+    user_template: str,
+    emulator: EmbeddedSnowflake,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[User]:
     """A good table, nine bad ones, one that is locked at times, and another good one."""
     folder, base = tmp_path_factory.mktemp("many"), f"T_{secrets.token_hex(6).upper()}"
     emulator.create_database(base)
-    with own_database(postgres) as dsn:
+    with own_database(postgres, user_template) as dsn:
         user = User(folder, dsn, emulator.settings_env(database=base))
         user.sql(SOURCE)
         bad = [

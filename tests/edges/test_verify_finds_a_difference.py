@@ -60,12 +60,15 @@ DELETE FROM LOG WHERE ID = 2; INSERT INTO LOG SELECT * FROM LOG WHERE ID = 1
 
 @pytest.fixture
 def user(
-    postgres: EmbeddedPostgres, emulator: EmbeddedSnowflake, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres,
+    user_template: str,
+    emulator: EmbeddedSnowflake,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[User]:
     """A table for each kind of difference, all loaded."""
     base = f"T_{secrets.token_hex(6).upper()}"
     emulator.create_database(base)
-    with own_database(postgres) as dsn:
+    with own_database(postgres, user_template) as dsn:
         user = User(tmp_path_factory.mktemp("verify"), dsn, emulator.settings_env(database=base))
         entries: dict[str, dict[str, Any]] = {"bag": {"mode": "full"}, "log": {"mode": "append"}}
         user.tables = []

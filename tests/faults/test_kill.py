@@ -38,12 +38,10 @@ def synced(world: World) -> World:
     return world
 
 
-@pytest.mark.parametrize("phase", POINTS)
-def test_killed_after(synced: World, phase: str) -> None:
-    kill_at(synced, phase, random.Random(phase))
-
-
-def test_killed_after_the_merge_and_before_its_reply(synced: World) -> None:
+def test_killed_at_each_point_of_a_merge(synced: World) -> None:
+    """One round for each point, one after the other: each begins with source and target equal."""
+    for phase in POINTS:
+        kill_at(synced, phase, random.Random(phase))
     kill_before_the_reply(synced, random.Random("reply"))
 
 

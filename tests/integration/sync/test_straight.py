@@ -31,10 +31,19 @@ def tick(world: World, observer: Callable[[Event], None] = ignore) -> TableRepor
         return engine.tick().tables[0]
 
 
-def sent(world: World, text: str) -> int:
-    """How many statements with this text went to this test's own database."""
+def sent(world: World, text: str, target: str = "") -> int:
+    """How many statements with this text, and this target, went to this test's own database."""
     mine = f'"{world.settings.snowflake.database}"'
-    return sum(mine in statement for statement in world.emulator.statements(text))
+    return sum(mine in statement and target in statement for statement in world.emulator.statements(text))
+
+
+def beside(world: World, more: dict[str, dict[str, object]]) -> list[str]:
+    """More tables with the rows of users, each with its settings (None: without it); the names of all tables."""
+    for name, settings in more.items():
+        world.sql(f"create table {name} (like users including all); insert into {name} select * from users")
+        entry = world.tables[0] | {"source": f"public.{name}", "target": f"analytics.{name}"} | settings
+        world.tables.append({key: value for key, value in entry.items() if value is not None})
+    return ["users", *more]
 
 
 def assert_good(world: World, report: TableReport) -> None:
@@ -63,11 +72,26 @@ def test_a_target_that_has_rows_is_merged_into(users: World) -> None:
     assert sent(users, "MERGE INTO") == 3
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3])
-def test_a_copy_whose_answer_was_lost_is_found_and_not_done_again(users: World, nth: int) -> None:
-    report = tick(users, RaiseAt("copied", LOST, nth=nth))
-    assert_good(users, report)
-    assert (sent(users, "COPY INTO"), sent(users, 'WHERE "_PGSNOW_FENCE" =')) == (3, 1)
+def test_a_copy_whose_answer_was_lost_is_found_and_not_done_again(users: World) -> None:
+    """The first, one in the middle, and the last: of a table each."""
+    names = beside(users, {"second": {}, "third": {}})
+    lost = [RaiseAt("copied", LOST, nth=at, table=f"public.{name}") for at, name in enumerate(names, 1)]
+
+    def observe(event: Event) -> None:
+        for one in lost:
+            one(event)
+
+    with users.engine(observe) as engine:
+        assert {report.status for report in engine.tick().tables} == {Status.OK}
+    assert [one.fired for one in lost] == [True] * 3
+    users.assert_equal()
+    assert users.leftovers() == []
+    for name in names:
+        target = f'"{name.upper()}"'
+        copies, looks = sent(users, "COPY INTO", target), sent(users, 'WHERE "_PGSNOW_FENCE" =', target)
+        assert (copies, looks) == (3, 1), name
+        both = f"SELECT COUNT(*), COUNT(DISTINCT ID) FROM ANALYTICS.{name}"
+        assert users.snowflake(both) == [(300, 300)]
 
 
 def test_a_copy_that_never_came_through_is_done_again(users: World) -> None:
@@ -118,23 +142,25 @@ def test_what_copy_refuses_is_merged(users: World, monkeypatch: pytest.MonkeyPat
     assert "COPY statement only supports simple SELECT" in report.events[-1]
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"transform": {"function": "tests.unit.sync.transform_examples:same"}},
-        {"load": "insert"},
-        {"late_rows": "off"},
-        {"mode": "append", "pk": None, "watermark_column": None},
-    ],
-    ids=str,
-)
+MERGED: dict[str, dict[str, object]] = {
+    "transformed": {"transform": {"function": "tests.unit.sync.transform_examples:same"}},
+    "inserted": {"load": "insert"},
+    "resumable": {"late_rows": "off"},
+    "appended": {"mode": "append", "pk": None, "watermark_column": None},
+}
+
+
 def test_tables_whose_rows_may_share_a_key_or_whose_load_can_be_gone_on_with_are_merged(
-    users: World, more: dict[str, object]
+    users: World,
 ) -> None:
     users.sql("delete from users where id > 10")
-    users.tables[0] = {k: v for k, v in (users.tables[0] | more).items() if v is not None}
-    assert not tick(users).error
-    assert sent(users, "MERGE INTO") == 1
+    beside(users, MERGED)
+    del users.tables[0]
+    with users.engine() as engine:
+        assert [report.error for report in engine.tick().tables] == [None] * len(MERGED)
+    assert {name: sent(users, "MERGE INTO", f'"{name.upper()}"') for name in MERGED} == dict.fromkeys(
+        MERGED, 1
+    )
 
 
 def test_the_emulator_refuses_what_copy_may_not_select(world: World, emulator: EmbeddedSnowflake) -> None:

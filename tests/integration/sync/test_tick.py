@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pgsnow.model.report import Status
 from pgsnow.sync.runtime.events import Event
 from tests.world import MemoryWorld, World
 
 SOME = "insert into users select g, 'user ' || g, g * 1.25, jsonb_build_object('n', g) from generate_series({}, {}) g"
+
+TWO = ("users", "others")
+
+
+def twice(world: World, *changes: dict[str, str]) -> None:
+    """A second table with the rows of users, and these settings of the two."""
+    world.sql("create table others (like users including all); insert into others select * from users")
+    world.tables = [
+        {**world.tables[0], "source": f"public.{name}", "target": f"analytics.{name}", **change}
+        for name, change in zip(TWO, changes, strict=True)
+    ]
 
 
 def test_the_first_tick_loads_everything_and_the_next_only_what_changed(memory_world: MemoryWorld) -> None:
@@ -37,23 +46,28 @@ def test_ten_thousand_changed_rows_cost_one_merge(world: World) -> None:
     world.assert_equal()
 
 
-@pytest.mark.parametrize("method", ["insert", "stage"])
-def test_both_ways_of_loading_give_the_same(world: World, method: str) -> None:
-    world.tables[0] |= {"load": method}
+def test_both_ways_of_loading_give_the_same(world: World) -> None:
     world.sql(SOME.format(1, 50))
     world.sql(
         "insert into users values (51, null, null, null), (52, '', 0, 'null'), (53, '¿🦆?', -0.01, '\"x\"')"
     )
+    twice(world, {"load": "insert"}, {"load": "stage"})
+    late = "update {} set name = 'late', updated_at = now() - interval '3 seconds' where id = 7"
     with world.engine() as engine:
         engine.tick()
-        world.sql("update users set name = 'late', updated_at = now() - interval '3 seconds' where id = 7")
-        engine.tick()
+        for name in TWO:
+            world.sql(late.format(name))
+        assert [report.error for report in engine.tick().tables] == [None, None]
     world.assert_equal()
-    assert bool(world.emulator.statements("PUT ")) or method == "insert"
+    mine = f'"{world.settings.snowflake.database}"'
+    files = [statement for statement in world.emulator.statements("PUT ") if mine in statement]
+    assert len(files) == 2, "one table's alone"
     assert world.leftovers() == []
 
 
 def test_a_refresh_deletes_what_is_gone_from_the_source(world: World) -> None:
+    """Where ticks search for no deleted rows."""
+    world.tables[0] |= {"deletes": "off"}
     world.sql(SOME.format(1, 20))
     with world.engine() as engine:
         engine.tick()
@@ -76,18 +90,20 @@ def test_a_column_added_at_the_source_arrives_at_the_next_tick(memory_world: Mem
     memory_world.assert_equal()
 
 
-@pytest.mark.parametrize("late_rows", ["lossless", "off"])
-def test_a_target_dropped_by_hand_is_made_again_and_filled_again(world: World, late_rows: str) -> None:
-    world.tables[0] |= {"late_rows": late_rows, "batch_size": 2, "max_rows_per_load": 2}
+def test_a_target_dropped_by_hand_is_made_again_and_filled_again(world: World) -> None:
+    """With and without `late_rows`."""
     world.sql(SOME.format(1, 5))
+    world.tables[0] |= {"batch_size": 2, "max_rows_per_load": 2}
+    twice(world, {"late_rows": "lossless"}, {"late_rows": "off"})
     with world.engine() as engine:
         engine.tick()
-        world.snowflake("DROP TABLE ANALYTICS.USERS")
-        world.sql(SOME.format(6, 8))
-        report = engine.tick().tables[0]
-        assert report.status is Status.OK
-        assert "the target was gone: everything is read again" in report.events
-        assert engine.tick().tables[0].status is Status.IDLE
+        for name in TWO:
+            world.snowflake(f"DROP TABLE ANALYTICS.{name}")
+            world.sql(f"insert into {name} (id, name) select g, 'user ' || g from generate_series(6, 8) g")
+        for report in engine.tick().tables:
+            assert report.status is Status.OK
+            assert "the target was gone: everything is read again" in report.events
+        assert {report.status for report in engine.tick().tables} == {Status.IDLE}
     world.assert_equal()
     assert world.leftovers() == []
 
@@ -112,12 +128,13 @@ def test_a_target_dropped_again_and_again_during_a_run_is_complete_at_its_end(wo
     assert world.leftovers() == []
 
 
-@pytest.mark.parametrize("method", ["insert", "stage"])
-def test_a_target_whose_name_needs_quotes(world: World, method: str) -> None:
-    world.tables[0] |= {"target": '"Odd Schema"."Order Details"', "load": method}
+def test_a_target_whose_name_needs_quotes(world: World) -> None:
+    """With each way to load."""
     world.sql(SOME.format(1, 10))
+    inserted = {"target": '"Odd Schema"."Order Details"', "load": "insert"}
+    twice(world, inserted, {"target": '"Odd Schema"."More Details"', "load": "stage"})
     with world.engine() as engine:
-        assert engine.tick().tables[0].status is Status.OK
+        assert {report.status for report in engine.tick().tables} == {Status.OK}
     world.assert_equal()
     assert world.leftovers() == []
 

@@ -309,16 +309,16 @@ def test_asked_to_stop_the_files_that_are_up_are_of_no_use(staged: World) -> Non
     assert_good(staged, tick(staged))
 
 
-@pytest.mark.parametrize(("load", "rows"), [("insert", 120), ("auto", 4)])
-def test_what_is_inserted_is_never_uploaded(
-    world: World, load: str, rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_inserted_is_never_uploaded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when its first file is finished before it is known how few rows there are."""
     monkeypatch.setattr(arrival, "rows_of_page", lambda _: 1)
-    world.tables[0]["load"] = load
-    world.sql(SOME.format(1, rows))
-    report = tick(world)
-    assert (report.rows_inserted, puts(world)) == (rows, [])
+    world.tables[0]["load"] = "insert"
+    world.sql(SOME.format(1, 12))
+    world.sql("create table few (like users including all); insert into few select * from users limit 4")
+    world.tables.append(world.tables[0] | {"source": "public.few", "target": "analytics.few", "load": "auto"})
+    with world.engine() as engine:
+        inserted = {report.table: report.rows_inserted for report in engine.tick().tables}
+    assert (inserted, puts(world)) == ({"public.users": 12, "public.few": 4}, [])
     world.assert_equal()
 
 
