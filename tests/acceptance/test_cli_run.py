@@ -173,13 +173,14 @@ def test_full_refresh_asks_and_without_a_terminal_needs_yes(user: User) -> None:
 def test_verify_is_0_when_equal_and_4_when_not(user: User) -> None:
     user.here("run")
     assert user.here("verify").code == 0
-    user.sql("update public.users set name = 'changed', updated_at = now() where id = 3")
-    user.sql("delete from public.checkins where user_id = 4")
+    schema = f'"{user.snowflake["SNOWFLAKE_DATABASE"]}"."ANALYTICS"'
+    user.query(f"UPDATE {schema}.USERS SET NAME = 'changed' WHERE ID = 3")
+    user.query(f"UPDATE {schema}.CHECKINS SET ID = '00000000-0000-4000-8000-000000000000' WHERE USER_ID = 4")
     different = user.here("verify", "--output", "json")
     assert different.code == 4
     found = {v["table"]: v for v in different.json}
-    assert [d["kind"] for d in found["public.checkins"]["differences"]] == ["ghost"]
-    assert {d["column"] for d in found["public.users"]["differences"]} == {"NAME", "UPDATED_AT"}
+    assert {d["kind"] for d in found["public.checkins"]["differences"]} == {"missing", "ghost"}
+    assert {d["column"] for d in found["public.users"]["differences"]} == {"NAME"}
     assert user.here("verify", "--select", "public.users").code == 4
     assert user.here("resync", "public.users", "public.checkins", "--yes").code == 0
     assert user.here("verify").code == 0
