@@ -94,7 +94,7 @@ def test_altered_at_every_moment_of_a_run(memory_world: MemoryWorld, cases: list
         {**USERS_TABLE, "source": f"public.{name}", "target": f"analytics.{name}", "load": "stage"}
         for name in changes
     ]
-    world.options = {"parallel_tables": 8}
+    world.options = {"parallel_tables": 8, "defaults": {"deletes": "off"}}
     for name in changes:
         world.sql(MAKE.format(t=name))
         world.sql(FILL.format(t=name, first=1, last=20))
