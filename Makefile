@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-N ?= 2
+N ?= 3
 MARKS ?= not stress
 PYTEST_ARGS ?=
 DEMO_ARGS ?= --for 60
