@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from pgsnow.postgres.connection import Source
 from pgsnow.postgres.convert.convert import Converter
 from pgsnow.postgres.convert.oversize import from_clause, json_columns, select_list
 from pgsnow.postgres.errors import translating
-from pgsnow.postgres.read.snapshot import open_snapshot
+from pgsnow.postgres.read.snapshot import Snapshot, open_snapshot
 
 Key = Mapping[str, str | None]
 AT_ONCE = 500
@@ -51,21 +52,28 @@ def read_keys(
 
 def read_all_keys(source: Source, plan: TablePlan) -> Iterator[Page]:
     """The key columns of all rows as they are now, whatever `where:` says. Raises what `read_keys` raises."""
-    return read_all(source, replace(plan, config=plan.config.model_copy(update={"where": None})), plan.key)
-
-
-def read_all(source: Source, plan: TablePlan, fields: Sequence[Field]) -> Iterator[Page]:
-    """These columns of all rows that `where:` admits, as they are now. Raises what `read_keys` raises."""
-    part = replace(plan, fields=tuple(fields))
     with source.copy_connection() as connection, open_snapshot(connection, plan) as snap:
-        converter = Converter(part, checks_text=snap.unchecked_text)
-        query = SQL("select {} from {} where {}").format(
-            select_list(part, guard=snap.may_hold_oversize),
-            from_clause(part, guard=snap.may_hold_oversize),
-            sql.both([sql.where_given(plan)]),
-        )
-        for batch in snap.batches(query):
-            yield from converter.convert(batch).pages(part)
+        everything = replace(plan, config=plan.config.model_copy(update={"where": None}))
+        yield from read_all(snap, everything, plan.key)
+
+
+def read_all(snap: Snapshot, plan: TablePlan, fields: Sequence[Field]) -> Generator[Page]:
+    """These columns of all rows of the snapshot that `where:` admits. A caller that closes the generator before its end
+    spoils the snapshot's connection. Raises what Snapshot.batches raises."""
+    part = replace(plan, fields=tuple(fields))
+    converter = Converter(part, checks_text=snap.unchecked_text)
+    query = SQL("select {} from {} where {}").format(
+        select_list(part, guard=snap.may_hold_oversize),
+        from_clause(part, guard=snap.may_hold_oversize),
+        sql.both([sql.where_given(plan)]),
+    )
+    try:
+        with closing(snap.batches(query)) as batches:
+            for batch in batches:
+                yield from converter.convert(batch).pages(part)
+    except GeneratorExit:
+        snap.connection.spoiled = True
+        raise
 
 
 def payloads(

@@ -17,7 +17,7 @@ from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.backfill import Backfill, ChunkCounts
 from pgsnow.model.checkpoint import SELECTION, Checkpoint, Horizon, ReadMode
-from pgsnow.model.comparison.sweep import DeleteRule, DueSweep, FirstLevel
+from pgsnow.model.comparison.sweep import DeleteRule, FirstLevel
 from pgsnow.model.errors import LeaseLost, PgsnowError
 from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
@@ -84,12 +84,6 @@ class RunContext:
     @property
     def ledger(self) -> Ledger:
         return self.table.ledger
-
-    @property
-    def sweep(self) -> DueSweep | None:
-        """The search for deleted rows that this run must do once everything that was read is loaded; None: none is due,
-        or it is done."""
-        return self.table.sweep
 
     @property
     def deletes(self) -> DeleteRule:

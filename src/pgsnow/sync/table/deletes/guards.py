@@ -34,7 +34,7 @@ def reason_to_ask(run: RunContext, rows: int, of: int, *, source_is_empty: bool)
     share = run.plan.config.max_delete_share
     if rows >= SMALL and rows > share * of:
         return f"that is more than `max_delete_share` ({share:.0%})"
-    due = run.sweep
+    due = run.table.sweep
     if due is None or due.before is None:
         return None
     before, now = due.before, due.state

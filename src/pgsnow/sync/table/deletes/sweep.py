@@ -34,7 +34,7 @@ def sweep(run: RunContext) -> None:
     refused = run.counted[-1] if run.counted else None
     if isinstance(refused, DeletesUnconfirmed):
         raise refused
-    if run.sweep is None or not run.deletes.sweeps or run.claim.staged:
+    if run.table.sweep is None or not run.deletes.sweeps or run.claim.staged:
         return
     run.destination.prepare()
     if run.table.because is not None:
@@ -56,7 +56,7 @@ def sweep(run: RunContext) -> None:
     if run.options.confirm_deletes:
         run.table.doubt(None)  # of rows that a full read did not find
     result = SweepResult(run.recorder.rows_deleted, found.ranges, run.recorder.sweep_seconds)
-    run.table.sweep_done(run.sweep.state, result)
+    run.table.sweep_done(run.table.sweep.state, result)
 
 
 def find_and_remove(run: RunContext) -> Findings:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.read.by_key import read_all
 from pgsnow.sync.compare.value_text import key_of_values
 from pgsnow.sync.table.context import RunContext
+from pgsnow.sync.table.deletes.first_level import later_snapshot
 from pgsnow.sync.table.deletes.search import Findings
 from pgsnow.sync.transform.transform import Transform, build_transform
 
@@ -39,11 +41,12 @@ def find_by_whole_keys(run: RunContext, found: Findings) -> None:
     if found.obstacle:
         return
     known = Known(run)
-    for page in read_all(run.source, run.plan, known.fields):
-        known.add(page)
-        if len(known.hashes) > MOST_KEYS:
-            found.obstacle = too_many(run)
-            return
+    with later_snapshot(run) as snap, closing(read_all(snap, run.plan, known.fields)) as pages:
+        for page in pages:
+            known.add(page)
+            if len(known.hashes) > MOST_KEYS:
+                found.obstacle = too_many(run)
+                return
     if known.is_unsure:
         found.obstacle = (
             "deleted rows are not searched for while rows are rejected whose key the transform changes"
