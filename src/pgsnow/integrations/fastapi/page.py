@@ -66,18 +66,11 @@ def page_of(web: Web, request: Request, template: str, **values: Any) -> Respons
 
 def _common(web: Web, request: Request) -> dict[str, Any]:
     return {
-        "base": _base(web, request),
+        "base": web.base(request),
         "now": datetime.now(UTC),
         "protected": web.protected,
         "actions": web.actions,
     }
-
-
-def _base(web: Web, request: Request) -> str:
-    """The relative address of the overview. Slashes in a parameter are encoded in the address, and do not count."""
-    full: str = request.scope["route"].path
-    own = max((path for route in web.routes if full.endswith(path := getattr(route, "path", ""))), key=len)
-    return "../" * (own.removeprefix(web.prefix).count("/") - 1) or "./"
 
 
 def _problem(error: Exception) -> tuple[int, Mapping[str, Any]]:

@@ -45,5 +45,20 @@ class Web:
         mounted application, every prefix. For requests to routes whose class is `guarded`."""
         outside, path = request.scope.get("root_path", "").rstrip("/"), request.scope["path"]
         full = path if path.startswith(f"{outside}/") else outside + path
-        own = compile_path(getattr(request.scope.get("endpoint"), LOCAL_PATH, ""))[1]
-        return quote(full.removesuffix(own.format(**request.scope.get("path_params", {}))))
+        return quote(full.removesuffix(_local(request)))
+
+    def base(self, request: Request) -> str:
+        """The relative address of the router's root, with a slash at the end. It is right even behind a proxy that
+        changes the path without saying so. For requests to routes whose class is `guarded`."""
+        path = request.scope["path"]
+        raw: bytes = (
+            request.scope.get("raw_path") or path.encode()
+        )  # an encoded slash ends no part of the address
+        own = raw.count(b"/") - path.removesuffix(_local(request)).count("/")
+        return "../" * (own - 1) or "./"
+
+
+def _local(request: Request) -> str:
+    """The path of the request below the root of the router."""
+    path: str = getattr(request.scope.get("endpoint"), LOCAL_PATH, "")
+    return compile_path(path)[1].format(**request.scope.get("path_params", {}))
