@@ -220,16 +220,16 @@ def connect(settings: ConnectSettings, *, query_tag: str) -> Session:
     """
     _quieten()
     arguments = connect_arguments(settings.connect_kwargs(), query_tag)
-    try:
-        with translating():
+    with translating():
+        try:
             return Session(connection_class()(**arguments))
-    # A missing or invalid key file. The cause is left out: it contains the secret.
-    except (FileNotFoundError, PermissionError) as error:
-        raise TargetAccessDenied(f"Snowflake: cannot read {error.filename}") from None
-    except (ValueError, TypeError) as error:
-        raise TargetAccessDenied(
-            f"Snowflake: the credentials cannot be used ({type(error).__name__})"
-        ) from None
+        # A missing or invalid key file. The cause is left out: it contains the secret.
+        except (FileNotFoundError, PermissionError) as error:
+            raise TargetAccessDenied(f"Snowflake: cannot read {error.filename}") from None
+        except (ValueError, TypeError) as error:
+            raise TargetAccessDenied(
+                f"Snowflake: the credentials cannot be used ({type(error).__name__})"
+            ) from None
 
 
 def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any]:
