@@ -66,6 +66,10 @@ class RunLog:
         """The newest sync_logs rows, newest first."""
         return self._queries.execute("logs", table=table, limit=limit).fetchall()
 
+    def warehouses(self) -> list[dict[str, Any]]:
+        """How long runs have kept each warehouse awake, by name."""
+        return self._queries.execute("warehouses").fetchall()
+
     def purge(self, older_than_days: int) -> int:
         """Delete old sync_logs rows, at most once an hour per process. Returns how many."""
         now = time.monotonic()
