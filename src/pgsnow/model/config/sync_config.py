@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.config.cross_checks import check_tables
 from pgsnow.model.config.defaults import MOVED, deprecations, table_defaults
 from pgsnow.model.config.field_types import FromOne, FromZero, Identifier, Positive
@@ -68,6 +69,8 @@ class SyncConfig(BaseModel):
     """Days that sync_logs rows are kept."""
     task_time_limit_seconds: FromOne = 21_600
     """Seconds after which Celery ends a tick that hangs."""
+    cost: CostConfig = CostConfig()
+    """Facts about the warehouse, for the estimates of costs."""
     tables: tuple[TableConfig, ...]
     """The tables to sync, one entry each."""
     _warnings: tuple[str, ...] = PrivateAttr(())
