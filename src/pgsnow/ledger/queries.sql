@@ -826,6 +826,26 @@ where (%(table)s::text is null or source_table = %(table)s)
 order by updated_at desc, id desc
 limit %(limit)s;
 
+-- name: rejected_page
+-- A page of rejected rows by number, largest first. A parameter that is NULL stands for any.
+select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at,
+    bad_columns, stale
+from {schema}.sync_errors
+where (%(table)s::text is null or source_table = %(table)s)
+    and (%(state)s::text is null or state = %(state)s)
+    and (%(before)s::bigint is null or id < %(before)s)
+order by id desc
+limit %(limit)s;
+
+-- name: rejected_counts
+-- Open rejected rows by table and reason.
+select source_table, reason, count(*) as rows, max(id) as newest_id, max(updated_at) as newest_at,
+    count(*) filter (where stale) as stale
+from {schema}.sync_errors
+where state = 'open' and (%(table)s::text is null or source_table = %(table)s)
+group by source_table, reason
+order by source_table, count(*) desc, reason;
+
 -- name: dismiss
 -- Marks open errors dismissed.
 update {schema}.sync_errors set state = 'dismissed', updated_at = clock_timestamp()
@@ -1011,8 +1031,8 @@ left join lateral (
 ) first on w.last_status = 'error'
 where w.paused or w.last_status = 'error';
 
--- name: last_tick
--- When a worker last ran or completed a table.
+-- name: last_run_of_all
+-- When a run of any table last began.
 select max(last_run) at time zone 'UTC' as at from {schema}.sync_watermarks;
 
 -- name: virtual_xids

@@ -74,9 +74,9 @@ class EngineTasks:
 
     def _tick_failed(self, what: str, raised: Exception) -> None:
         """The same after a tick that ended with an error, unless it is retried."""
-        if what == "tick" and not isinstance(raised, Retry) and self.source.is_right:
-            if is_wanted(self.config):
-                self._after.get().tick_failed()
+        is_over = what == "tick" and not isinstance(raised, Retry)
+        if is_over and self.source.is_right and is_wanted(self.config):
+            self._after.get().tick_failed()
 
     def close(self) -> None:
         """Let what is being sent end, for some seconds at most, and close the connections of this process."""

@@ -17,7 +17,6 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.model.unexpected import public_text
 from pgsnow.sync.runtime.log import logger
 
-
 END_SECONDS = 10.0
 """The longest time that the end of a process waits for what is being sent. The next tick sends the rest."""
 

@@ -87,9 +87,9 @@ class AlertStore:
         """Facts about the tables that are paused or whose last run failed."""
         return [TableTrouble(**row) for row in self.queries.execute("table_troubles")]
 
-    def last_tick(self) -> datetime | None:
-        """When a worker last ran or completed a table; None: never."""
-        row = self.queries.execute("last_tick").fetchone()
+    def last_run(self) -> datetime | None:
+        """When a run of any table last began; None: never. A version without sync_ticks leaves no other sign."""
+        row = self.queries.execute("last_run_of_all").fetchone()
         found: datetime | None = row["at"] if row else None
         return found
 

@@ -29,8 +29,7 @@ def evaluate_tick(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: 
 
 def evaluate_stop(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: str) -> None:
     """In a process that runs no ticks: find out whether any worker does. Otherwise as `evaluate_tick`."""
-    last = ledger.alerts.last_tick() if config.alerts is not None else None
-    if config.alerts is None or last is None:
+    if config.alerts is None or (last := _last_tick(ledger)) is None:
         return
     seconds = config.alerts.seconds_without_tick(config.sync_interval_seconds)
     found = stopped_finding(last, seconds, now)
@@ -43,6 +42,13 @@ def evaluate_stop(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: 
         (AlertRule.STOPPED,),
         worker,
     )
+
+
+def _last_tick(ledger: Ledger) -> datetime | None:
+    """When a worker last ran a tick; None: never."""
+    ticks = [tick.at for tick in ledger.ticks.seen()]
+    last_run = ledger.alerts.last_run()
+    return max([*ticks, *([last_run] if last_run else [])], default=None)
 
 
 def _evaluate(
