@@ -826,6 +826,26 @@ where (%(table)s::text is null or source_table = %(table)s)
 order by updated_at desc, id desc
 limit %(limit)s;
 
+-- name: rejected_page
+-- A page of rejected rows by number, largest first. A parameter that is NULL stands for any.
+select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at,
+    bad_columns, stale
+from {schema}.sync_errors
+where (%(table)s::text is null or source_table = %(table)s)
+    and (%(state)s::text is null or state = %(state)s)
+    and (%(before)s::bigint is null or id < %(before)s)
+order by id desc
+limit %(limit)s;
+
+-- name: rejected_counts
+-- Open rejected rows by table and reason.
+select source_table, reason, count(*) as rows, max(id) as newest_id, max(updated_at) as newest_at,
+    count(*) filter (where stale) as stale
+from {schema}.sync_errors
+where state = 'open' and (%(table)s::text is null or source_table = %(table)s)
+group by source_table, reason
+order by source_table, count(*) desc, reason;
+
 -- name: dismiss
 -- Marks open errors dismissed.
 update {schema}.sync_errors set state = 'dismissed', updated_at = clock_timestamp()

@@ -67,6 +67,12 @@ class TableReport:
     bytes_staged: int = 0
     load_units: int = 0
     query_ids: tuple[str, ...] = ()
+    statement_count: int = 0
+    """Statements sent to Snowflake."""
+    warehouse_seconds: float = 0.0
+    """Seconds of those of them that need a warehouse."""
+    credits: float = 0.0
+    """Estimated credits."""
     full_read: str | None = None
     """Why everything was read (first run, another server, …); None for an incremental read."""
     events: tuple[str, ...] = ()
