@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pgsnow
@@ -59,17 +60,19 @@ def folder() -> Path:
     )
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Every page, as its path without `.md`."""
     root = folder()
-    return sorted(path.relative_to(root).as_posix().removesuffix(".md") for path in root.rglob("*.md"))
+    return tuple(sorted(path.relative_to(root).as_posix().removesuffix(".md") for path in root.rglob("*.md")))
 
 
 def text_of(page: str) -> str:
     return (folder() / f"{page}.md").read_text(encoding="utf-8")
 
 
-def listed() -> list[Listed]:
+@cache
+def listed() -> tuple[Listed, ...]:
     """The pages that the index lists, in its order."""
     found: list[Listed] = []
     group = ""
@@ -78,10 +81,11 @@ def listed() -> list[Listed]:
             group = heading[1]
         elif (entry := _ENTRY.match(line)) and not entry[2].startswith("../"):
             found.append(Listed(group, entry[2].removesuffix(".md"), entry[1], entry[3]))
-    return found
+    return tuple(found)
 
 
-def sections(page: str) -> list[Section]:
+@cache
+def sections(page: str) -> tuple[Section, ...]:
     """The sections of a page in order; the first one begins with the page's title."""
     lines = text_of(page).splitlines()
     starts = [*_headings(lines), (len(lines), 0, "")]
@@ -91,7 +95,7 @@ def sections(page: str) -> list[Section]:
         text = "\n".join(lines[start : starts[at + 1][0]]).strip()
         whole = "\n".join(lines[start:end]).strip()
         found.append(Section(page, _plain(title), anchor_of(title), text, whole))
-    return found
+    return tuple(found)
 
 
 def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+from collections.abc import Sequence
 
 from pgsnow.cli.commands.explain.pages import Section, listed, names, sections
 from pgsnow.model import errors
@@ -58,8 +59,12 @@ def _page(name: str) -> str | None:
     return None
 
 
-def _section(found: list[Section], anchor: str) -> str | None:
-    return next((section.whole for section in found if _key(section.anchor) == _key(anchor)), None)
+def _section(found: Sequence[Section], anchor: str) -> str | None:
+    """The section with this anchor, or the first one whose anchor begins so."""
+    wanted = _key(anchor)
+    same = [section for section in found if _key(section.anchor) == wanted]
+    begins = [section for section in found if wanted and _key(section.anchor).startswith(wanted)]
+    return next((section.whole for section in (*same, *begins)), None)
 
 
 def _term(topic: str) -> str | None:
