@@ -61,7 +61,7 @@ class WatermarkRow:
     """Scheduled runs leave the table alone until then; None: the next tick tries it."""
     paused: bool = False
     paused_by: str | None = None
-    """Who paused it; None if it was paused by a statement, or is not paused."""
+    """The person who paused it; None if it was paused by a statement, or is not paused."""
     paused_at: datetime | None = None
     paused_reason: str | None = None
     lease_age: float | None = None

@@ -11,7 +11,7 @@ from typing import Any
 from pgsnow.ledger.queries import Queries
 
 
-class Action(StrEnum):
+class RequestAction(StrEnum):
     """An action on a table, or on all tables. pause, resume and dismiss are done at once, the others by a worker."""
 
     RUN = "run"
@@ -27,7 +27,7 @@ class Action(StrEnum):
     """Close rejected rows without loading them. arguments: {"ids": [1, 2]}, or {} for all open ones of the table."""
 
 
-AT_ONCE = frozenset({Action.PAUSE, Action.RESUME, Action.DISMISS})
+AT_ONCE = frozenset({RequestAction.PAUSE, RequestAction.RESUME, RequestAction.DISMISS})
 
 
 class RequestState(StrEnum):
@@ -46,7 +46,7 @@ class Request:
     id: int
     source_table: str | None
     """None: all tables."""
-    action: Action
+    action: RequestAction
     arguments: Mapping[str, Any]
     requested_by: str
     requested_at: datetime
@@ -72,7 +72,7 @@ class Requests:
     _nothing: Sequence[Request] = field(default=(), repr=False)
 
     def add(
-        self, table: str | None, action: Action, arguments: Mapping[str, Any] | None = None, *, by: str
+        self, table: str | None, action: RequestAction, arguments: Mapping[str, Any] | None = None, *, by: str
     ) -> Request:
         """Ask for an action; pause, resume and dismiss are done when this returns.
 
