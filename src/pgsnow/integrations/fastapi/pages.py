@@ -28,7 +28,12 @@ def page_routes(web: Web) -> APIRouter:
 
     @router.get("/")
     def overview(
-        request: Request, q: str = "", state: str = "", sort: str = "worst", turned: bool = False, page: int = 1
+        request: Request,
+        q: str = "",
+        state: str = "",
+        sort: str = "worst",
+        turned: bool = False,
+        page: int = 1,
     ) -> Response:
         found = overview_of(web.config(), web.ledger(), web.now())
         tables = listed(found.tables, ListQuery(q, state, sort, turned, page))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from math import floor
+from datetime import timedelta
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -23,11 +21,10 @@ from pgsnow.integrations.fastapi.charts.scale import (
 from pgsnow.integrations.fastapi.charts.svg import clock, compact
 from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.status.run_detail import RunSummary
-from pgsnow.operations.status.table_detail import RowsPoint, Span, TableDetail
+from pgsnow.operations.status.series import RowsBar
+from pgsnow.operations.status.table_detail import TableDetail
 
 KINDS = ("inserted", "updated", "deleted", "rejected")
-WIDTHS = {Span.HOUR: 120.0, Span.DAY: 3600.0, Span.WEEK: 21600.0}
-"""Seconds that one bar stands for: some 30 bars, whatever the span."""
 
 
 class TableChart(NamedTuple):
@@ -39,7 +36,7 @@ class TableChart(NamedTuple):
 
 def lag_chart(detail: TableDetail) -> TableChart:
     """The lag over the span. The line has gaps where no run ended within the time after which a table is stuck."""
-    known = [(point.seconds, point.at) for point in detail.lag if point.seconds is not None]
+    known = [(point.seconds, point.at) for point in detail.series.lag if point.seconds is not None]
     if not known:
         return TableChart(Markup(""), "No run in this time.")
     worst, at = max(known)
@@ -47,7 +44,7 @@ def lag_chart(detail: TableDetail) -> TableChart:
     summary = f"{newest} after the newest run, at worst {approximate_duration(worst)} ({clock(at)})"
     drawn = line_chart(
         ChartText("lag", f"Lag of {detail.line.name}", summary),
-        [LinePoint(point.at, point.seconds) for point in detail.lag],
+        [LinePoint(point.at, point.seconds) for point in detail.series.lag],
         _span(detail),
         Axis(duration_ticks(worst), duration_label),
         gap_seconds=max(detail.line.behind_after, 1.0),
@@ -58,8 +55,8 @@ def lag_chart(detail: TableDetail) -> TableChart:
 
 def rows_chart(detail: TableDetail) -> TableChart:
     """Rows by operation over the span, as stacked bars of equal width."""
-    bars = bars_of(detail.rows, detail.span)
-    totals = row_totals(detail.rows)
+    bars = [_bar(bar) for bar in detail.series.rows]
+    totals = row_totals(detail.series.rows)
     changed = ", ".join(f"{totals[kind]:,} {kind}" for kind in KINDS if totals[kind])
     if not changed:
         return TableChart(Markup(""), "No rows changed in this time.")
@@ -75,25 +72,14 @@ def phases_chart(run: RunSummary) -> tuple[TableChart, list[PhasePart]]:
     return TableChart(phase_bar(ChartText("phases", "Phases of the run", summary), parts), summary), parts
 
 
-def bars_of(points: Sequence[RowsPoint], span: Span) -> list[StackedBar]:
-    """The points summed up in bars of the span's width, which begin at full multiples of it; oldest first."""
-    width = WIDTHS[span]
-    sums: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(KINDS, 0))
-    for point in points:
-        into = sums[floor(point.at.timestamp() / width)]
-        for kind in KINDS:
-            into[kind] += getattr(point.rows, kind)
-    return [_bar(number, width, sums[number], points[0].at) for number in sorted(sums)]
+def row_totals(bars: Sequence[RowsBar]) -> dict[str, int]:
+    """Rows of all bars by operation."""
+    return {kind: sum(getattr(bar.rows, kind) for bar in bars) for kind in KINDS}
 
 
-def row_totals(points: Sequence[RowsPoint]) -> dict[str, int]:
-    """Rows of all points by operation."""
-    return {kind: sum(getattr(point.rows, kind) for point in points) for kind in KINDS}
-
-
-def _bar(number: int, width: float, counts: dict[str, int], like: datetime) -> StackedBar:
-    start = datetime.fromtimestamp(number * width, like.tzinfo)
-    return StackedBar(start, start + timedelta(seconds=width), dict(counts))
+def _bar(bar: RowsBar) -> StackedBar:
+    counts = {kind: getattr(bar.rows, kind) for kind in KINDS}
+    return StackedBar(bar.at, bar.at + timedelta(seconds=bar.width), counts)
 
 
 def _span(detail: TableDetail) -> TimeSpan:
