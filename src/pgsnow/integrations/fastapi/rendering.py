@@ -29,7 +29,8 @@ def html_of(template: str, values: Mapping[str, Any]) -> str:
 
 def tag_of(html: str) -> str:
     """ETag of a page. It changes with its content, but not with the ages alone, which the browser counts itself."""
-    return f'"{hashlib.sha256(_AGE.sub(r"\1", html).encode()).hexdigest()[:20]}"'
+    without_ages = _AGE.sub(r"\1", html)
+    return f'"{hashlib.sha256(without_ages.encode()).hexdigest()[:20]}"'
 
 
 @cache
