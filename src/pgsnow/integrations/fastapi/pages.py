@@ -28,7 +28,12 @@ def page_routes(web: Web) -> APIRouter:
 
     @router.get("/")
     def overview(
-        request: Request, q: str = "", state: str = "", sort: str = "worst", turned: bool = False, page: int = 1
+        request: Request,
+        q: str = "",
+        state: str = "",
+        sort: str = "worst",
+        turned: bool = False,
+        page: int = 1,
     ) -> Response:
         found = overview_of(web.config(), web.ledger(), web.now())
         tables = listed(found.tables, ListQuery(q, state, sort, turned, page))
@@ -53,7 +58,7 @@ def _overview_values(overview: Overview, tables: TableList) -> dict[str, Any]:
 
     return {
         "overview": overview,
-        "tone": WORDS[overview.word],
+        "whole": WORDS[overview.word],
         "worst_lag_from": ago(overview.worst_lag_seconds),
         "lag_from": lambda table: ago(table.lag_seconds),
         "list": tables,
