@@ -29,7 +29,7 @@ SUMS = {
     if field.name not in ("runs", "phases")
 }
 """Field of Totals → column."""
-TUPLES = ("query_ids", "events")
+TUPLES = ("query_ids", "events", "statements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _place(before: Cursor | None) -> dict[str, Any]:
 
 
 def _run(row: Mapping[str, Any]) -> RunRow:
-    return RunRow(**{**row, **{name: tuple(row[name]) for name in TUPLES}})
+    return RunRow(**{**row, **{name: tuple(row[name] or ()) for name in TUPLES}})
 
 
 def _events(row: Mapping[str, Any]) -> list[EventRow]:

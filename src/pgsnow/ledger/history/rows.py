@@ -154,10 +154,11 @@ class RunRow:
     requested_by: str | None
     """schedule, command, or `request N`; None: a run of an earlier version."""
     statement_count: int
+    logins: int
     warehouse_seconds: float
     credits: float
-    statements: tuple[Mapping[str, Any], ...] = ()
-    """The run's statements in order: kind, query id, seconds, rows."""
+    statements: tuple[Mapping[str, Any], ...]
+    """The run's statements in order: kind, query_id, started_at, seconds, rows, warehouse, failed."""
 
     @property
     def cursor(self) -> Cursor:
