@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pgsnow.integrations.fastapi.addresses import run_address
-from pgsnow.ledger.requests.requests import RequestAction, Request, RequestState
+from pgsnow.ledger.requests.requests import Request, RequestAction, RequestState
 from pgsnow.model.sentences import counted
 
 SHOWN = timedelta(minutes=15)
@@ -77,7 +77,11 @@ def _title(request: Request) -> str:
     title = TITLES[request.action]
     if ids := request.arguments.get("ids"):
         return f"{title} {counted(len(ids), 'row')}" if len(ids) > 1 else f"{title} row {ids[0]}"
-    return f"{title} all rejected rows" if request.action in (RequestAction.REPLAY, RequestAction.DISMISS) else title
+    return (
+        f"{title} all rejected rows"
+        if request.action in (RequestAction.REPLAY, RequestAction.DISMISS)
+        else title
+    )
 
 
 def _text(request: Request) -> str:
