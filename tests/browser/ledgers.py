@@ -81,7 +81,9 @@ def write(ledger: Ledger, dsn: str, pasts: Mapping[str, Past], *, age: float = 0
     longest = max(len(past.runs) for past in pasts.values())
     for tick in range(longest, 0, -1):
         ending = {name: past for name, past in pasts.items() if len(past.runs) >= tick}
-        claims, refused = ledger.leases.claim(list(ending), run_id=f"{0x5eed00 + longest - tick:016x}", holder="web-1:7")
+        claims, refused = ledger.leases.claim(
+            list(ending), run_id=f"{0x5EED00 + longest - tick:016x}", holder="web-1:7"
+        )
         assert not refused
         reports = [_report(claim.table, claim.run_id, ending[claim.table], tick, age) for claim in claims]
         ledger.run_log.finish(list(zip(claims, reports, strict=True)))
@@ -92,7 +94,9 @@ def write(ledger: Ledger, dsn: str, pasts: Mapping[str, Past], *, age: float = 0
 def reject(ledger: Ledger, table: str, count: int) -> None:
     """Record rejected rows of a table."""
     [claim], _ = ledger.leases.claim([table], run_id="00000000005eed99", holder="web-1:7")
-    rows = [Rejected({"id": str(n)}, "value too long for VARCHAR(100)", "street", {"id": n}) for n in range(count)]
+    rows = [
+        Rejected({"id": str(n)}, "value too long for VARCHAR(100)", "street", {"id": n}) for n in range(count)
+    ]
     ledger.rejected_rows.add(claim, rows)
     ledger.leases.release([claim])
 
@@ -109,7 +113,15 @@ def _report(table: str, run_id: str, past: Past, tick: int, age: float) -> Table
     loads = status in (Status.OK, Status.PARTIAL)
     counts = dict(past.each) if loads else {}
     counts |= {"rows_read": sum(value for name, value in counts.items() if name.startswith("rows_"))}
-    phases = {"probe": 0.004, "connect": 0.31, "read": 0.2, "write": 0.05, "put": 0.4, "copy": 0.9, "merge": 0.5}
+    phases = {
+        "probe": 0.004,
+        "connect": 0.31,
+        "read": 0.2,
+        "write": 0.05,
+        "put": 0.4,
+        "copy": 0.9,
+        "merge": 0.5,
+    }
     failed = status is Status.ERROR
     return TableReport(
         table,

@@ -82,7 +82,12 @@ def _many(dsn: str) -> APIRouter:
     """A thousand tables; every hundredth fails."""
     ledger = ledger_at(dsn)
     names = [f"tenant_{n // 40:02}.table_{n:04}" for n in range(1000)]
-    kinds = {0: Past("oie", error="a column is missing", lag=4000), 1: Past("ooi"), 2: Past("ioo"), 3: Past("iii")}
+    kinds = {
+        0: Past("oie", error="a column is missing", lag=4000),
+        1: Past("ooi"),
+        2: Past("ioo"),
+        3: Past("iii"),
+    }
     write(ledger, dsn, {name: kinds[0 if n % 100 == 7 else n % 3 + 1] for n, name in enumerate(names)})
     ledger.close()
     return status_router(config_of(names), settings=settings_at(dsn))

@@ -27,7 +27,9 @@ def main(folder: Path, only: tuple[str, ...]) -> None:
         ):
             for state in only:
                 for scheme in ("light", "dark"):
-                    _shoot(browser, f"{address}/{state}/sync/", folder / f"{state}-{scheme}.png", scheme, 1280)
+                    _shoot(
+                        browser, f"{address}/{state}/sync/", folder / f"{state}-{scheme}.png", scheme, 1280
+                    )
                 _shoot(browser, f"{address}/{state}/sync/", folder / f"{state}-phone.png", "light", 360)
 
 

@@ -42,8 +42,8 @@ class ActionRefused(Exception):
 def page_router(web: Web) -> APIRouter:
     """A router for pages: with their headers, and pages for errors. It is not part of the API's document.
 
-    404 for PageNotFound, 403 for ActionRefused, 422 for parameters in a wrong form, 503 while the configuration is wrong
-    or the ledger cannot be read, 500 for an unexpected error.
+    404 for PageNotFound, 403 for ActionRefused, 422 for parameters in a wrong form, 503 while the configuration is
+    wrong or the ledger cannot be read, 500 for an unexpected error.
     """
 
     def answer_error(request: Request, error: Exception) -> Response:

@@ -58,7 +58,7 @@ def _overview_values(overview: Overview, tables: TableList) -> dict[str, Any]:
 
     return {
         "overview": overview,
-        "tone": WORDS[overview.word],
+        "whole": WORDS[overview.word],
         "worst_lag_from": ago(overview.worst_lag_seconds),
         "lag_from": lambda table: ago(table.lag_seconds),
         "list": tables,

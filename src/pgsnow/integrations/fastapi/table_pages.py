@@ -11,10 +11,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pgsnow.integrations.fastapi.action_forms import action_routes
 from pgsnow.integrations.fastapi.addresses import list_address, run_address, table_address
-from pgsnow.integrations.fastapi.asked import asked_actions, busy_actions, busy_rows
 from pgsnow.integrations.fastapi.charts.table_charts import lag_chart, phases_chart, row_totals, rows_chart
+from pgsnow.integrations.fastapi.forms.action_forms import action_routes
+from pgsnow.integrations.fastapi.forms.asked import asked_actions, busy_actions, busy_rows
 from pgsnow.integrations.fastapi.page import PageNotFound, page_of, page_router
 from pgsnow.integrations.fastapi.web import Web
 from pgsnow.integrations.fastapi.words import shown_run, shown_state

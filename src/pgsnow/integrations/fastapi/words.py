@@ -40,17 +40,17 @@ TONES: Mapping[str, str] = MappingProxyType(dict([*TABLE_STATES.values(), BEHIND
 WELL = (HealthState.SYNCED, HealthState.IDLE)
 """States in which a large lag is what matters most."""
 
-WORDS: Mapping[Word, str] = MappingProxyType(
+WORDS: Mapping[Word, Shown] = MappingProxyType(
     {
-        Word.FRESH: "good",
-        Word.BEHIND: "warn",
-        Word.FAILING: "bad",
-        Word.STOPPED: "bad",
-        Word.STARTING: "busy",
-        Word.EMPTY: "off",
+        Word.FRESH: Shown("fresh", "good"),
+        Word.BEHIND: Shown("behind", "warn"),
+        Word.FAILING: Shown("failing", "bad"),
+        Word.STOPPED: Shown("stopped", "bad"),
+        Word.STARTING: Shown("starting", "busy"),
+        Word.EMPTY: Shown("not started", "off"),
     }
 )
-"""Tone of the whole sync's word."""
+"""The whole sync's word."""
 
 RUN_STATES: Mapping[str, Shown] = MappingProxyType(
     {
