@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgsnow.ledger.errors import unless_missing
@@ -34,10 +33,11 @@ def rejected_page(
     limit: int = 50,
 ) -> RejectedPage:
     """Rejected rows with these properties (None: any). before: only rows with a smaller number."""
-    found: Sequence[ErrorRow] = unless_missing(
-        lambda: ledger.rejected_rows.page(table=table, state=state, before=before, limit=limit + 1), []
+    found = unless_missing(
+        lambda: ledger.rejected_rows.page(table=table, state=state, before=before, limit=limit + 1),
+        list[ErrorRow](),
     )
     rows = tuple(found[:limit])
     more = len(found) > limit
-    counts = unless_missing(lambda: ledger.rejected_rows.counts(table), [])
+    counts = unless_missing(lambda: ledger.rejected_rows.counts(table), list[RejectedCount]())
     return RejectedPage(rows, rows[-1].id if more else None, tuple(counts))
