@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from pgsnow import __version__
-from pgsnow.integrations.fastapi.api_models import (
+from pgsnow.integrations.fastapi.api.actions import add_actions
+from pgsnow.integrations.fastapi.api.models import (
     CertificatesOut,
     ErrorOut,
     ErrorsOut,
     EventsOut,
     ReasonOut,
+    RequestOut,
     RequestsOut,
     RowsOut,
     RunDetailOut,
@@ -24,8 +26,8 @@ from pgsnow.integrations.fastapi.api_models import (
     TableOut,
     TablesOut,
 )
+from pgsnow.integrations.fastapi.api.problem import RequestProblem, answer_problem, problem_responses
 from pgsnow.integrations.fastapi.guarded import guarded
-from pgsnow.integrations.fastapi.problem import PROBLEMS, RequestProblem, answer_problem
 from pgsnow.integrations.fastapi.security import API_HEADERS
 from pgsnow.integrations.fastapi.web import Web
 from pgsnow.ledger.history.rows import Cursor, EventRow
@@ -62,11 +64,14 @@ def api_routes(web: Web) -> APIRouter:
     router = APIRouter(
         prefix="/api/v1",
         route_class=guarded(answer_problem(web), API_HEADERS),
-        responses=PROBLEMS,
+        responses=problem_responses(404, 422, 500, 503),
     )
     _add_tables(router, web)
     _add_runs(router, web)
     _add_rows(router, web)
+    _add_requests(router, web)
+    if web.actions:
+        add_actions(router, web)
     return router
 
 
@@ -166,6 +171,8 @@ def _add_rows(router: APIRouter, web: Web) -> None:
             counts=tuple(ReasonOut.model_validate(count) for count in page.counts),
         )
 
+
+def _add_requests(router: APIRouter, web: Web) -> None:
     @router.get("/requests", response_model=RequestsOut)
     def requests(
         table: OfTable = None,
@@ -176,6 +183,14 @@ def _add_rows(router: APIRouter, web: Web) -> None:
         found = web.ledger().requests.listed(table=table, before=cursor, limit=limit + 1)
         more = str(found[limit - 1].id) if len(found) > limit else None
         return {"items": found[:limit], "next_cursor": more}
+
+    @router.get("/requests/{number}", response_model=RequestOut)
+    def request(number: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> Any:
+        """One action, and what became of it."""
+        found = web.ledger().requests.get(number)
+        if found is None:
+            raise RequestProblem(f"there is no request {number}")
+        return found
 
 
 _SUMMARY = (
