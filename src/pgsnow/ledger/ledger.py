@@ -9,10 +9,14 @@ from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.comparison.certificates import Certificates
 from pgsnow.ledger.comparison.sweeps import Sweeps
 from pgsnow.ledger.deferred_loads import DeferredLoads
+from pgsnow.ledger.history.checks import Checks
+from pgsnow.ledger.history.history import History
+from pgsnow.ledger.history.ticks import Ticks
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.migrate import migrate, missing_of_complete, recreate_missing
 from pgsnow.ledger.queries import Queries
 from pgsnow.ledger.rejected_rows import RejectedRowStore
+from pgsnow.ledger.requests.requests import Requests
 from pgsnow.ledger.run_log import RunLog
 from pgsnow.ledger.session import LedgerSession
 from pgsnow.postgres.connection import HasConninfo
@@ -48,6 +52,10 @@ class Ledger:
         self.certificates = Certificates(queries)
         self.rejected_rows = RejectedRowStore(queries)
         self.run_log = RunLog(queries)
+        self.history = History(queries)
+        self.ticks = Ticks(queries)
+        self.checks = Checks(queries)
+        self.requests = Requests(queries)
 
     def __repr__(self) -> str:
         return f"Ledger(schema={self._session.schema!r})"

@@ -691,7 +691,7 @@ with runs as (
         error, error_type, advice, last_watermark, fence
     from runs
     on conflict (run_id, source_table) do nothing
-    returning run_id, source_table
+    returning run_id, source_table, credits
 ), mine as (
     select w.source_table
     from {schema}.sync_watermarks w
@@ -726,7 +726,7 @@ from runs
 join logged on logged.source_table = runs.source_table and logged.run_id = runs.run_id
 join mine on mine.source_table = runs.source_table
 where w.source_table = runs.source_table and w.fence = runs.fence
-returning w.source_table;
+returning w.source_table, logged.credits;
 
 -- name: warehouses
 -- How long runs have kept each warehouse awake.
@@ -862,6 +862,26 @@ where (%(table)s::text is null or source_table = %(table)s)
     and (%(ids)s::bigint[] is null or id = any(%(ids)s))
 order by updated_at desc, id desc
 limit %(limit)s;
+
+-- name: rejected_page
+-- A page of rejected rows by number, largest first. A parameter that is NULL stands for any.
+select id, source_table, key, column_name as "column", reason, payload, run_id, state, occurrences, created_at, updated_at,
+    bad_columns, stale
+from {schema}.sync_errors
+where (%(table)s::text is null or source_table = %(table)s)
+    and (%(state)s::text is null or state = %(state)s)
+    and (%(before)s::bigint is null or id < %(before)s)
+order by id desc
+limit %(limit)s;
+
+-- name: rejected_counts
+-- Open rejected rows by table and reason.
+select source_table, reason, count(*) as rows, max(id) as newest_id, max(updated_at) as newest_at,
+    count(*) filter (where stale) as stale
+from {schema}.sync_errors
+where state = 'open' and (%(table)s::text is null or source_table = %(table)s)
+group by source_table, reason
+order by source_table, count(*) desc, reason;
 
 -- name: dismiss
 -- Marks open errors dismissed.

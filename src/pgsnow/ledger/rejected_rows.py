@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.queries import Queries, bounded, cut, storable
-from pgsnow.ledger.rows import ErrorRow
+from pgsnow.ledger.rows import ErrorRow, RejectedCount
 from pgsnow.model.batch import Rejected
 
 CHUNK = 500
@@ -112,6 +112,22 @@ class RejectedRowStore:
         wanted = None if ids is None else [*ids]
         rows = self.queries.execute("rejected_rows", table=table, state=state, ids=wanted, limit=limit)
         return [ErrorRow(**row) for row in rows]
+
+    def page(
+        self,
+        *,
+        table: str | None = None,
+        state: str | None = "open",
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[ErrorRow]:
+        """A page of errors by number, largest first. before: the number of the last one of the page before."""
+        rows = self.queries.execute("rejected_page", table=table, state=state, before=before, limit=limit)
+        return [ErrorRow(**row) for row in rows]
+
+    def counts(self, table: str | None = None) -> list[RejectedCount]:
+        """Open errors by table and reason, the most frequent reason of each table first."""
+        return [RejectedCount(**row) for row in self.queries.execute("rejected_counts", table=table)]
 
     def dismiss(self, ids: Sequence[int]) -> int:
         """Mark open errors 'dismissed'. Returns how many were open."""

@@ -59,6 +59,13 @@ class WatermarkRow:
     """Runs that ended with error since the last success."""
     next_attempt: datetime | None = None
     """Scheduled runs leave the table alone until then; None: the next tick tries it."""
+    paused: bool = False
+    paused_by: str | None = None
+    """The person who paused it; None if it was paused by a statement, or is not paused."""
+    paused_at: datetime | None = None
+    paused_reason: str | None = None
+    lease_age: float | None = None
+    """Seconds since the current lease was granted; None: no worker holds it."""
 
     @property
     def is_integer(self) -> bool:
@@ -87,3 +94,16 @@ class ErrorRow:
     the value. Empty if that is not known, or if something else is wrong too."""
     stale: bool | None = None
     """The target has an older version of the row; None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedCount:
+    """Open rejected rows of one table with one reason."""
+
+    source_table: str
+    reason: str
+    rows: int
+    newest_id: int
+    newest_at: datetime
+    stale: int
+    """Those of them of which the target has an older version."""

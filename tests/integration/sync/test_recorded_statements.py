@@ -26,8 +26,8 @@ def recorded(world: World, run: Callable[[World], TableReport] = tick) -> tuple[
 
 
 def test_every_statement_of_a_run_is_recorded_in_order(world: World) -> None:
-    """The record of a run is exactly what the server received: the creation of the target, each way of loading, deletes,
-    nothing for an idle run, and also what failed."""
+    """The record of a run is exactly what the server received: the creation of the target, each way of loading,
+    deletes, nothing for an idle run, and also what failed."""
     world.tables[0] |= {"load": "stage", "deletes": "hard"}
     world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
     first, received = recorded(world)
@@ -75,6 +75,7 @@ def test_every_statement_of_a_run_is_recorded_in_order(world: World) -> None:
         kinds, count, logins, seconds, credits = rows[report.run_id]
         assert kinds == ([sent.kind for sent in report.statements] or None)
         assert (count, logins, seconds) == (len(report.statements), report.logins, report.warehouse_seconds)
+        assert report.credits == credits
         assert (credits > 0) == bool(report.statements)
     # All of them within the same minute or so: the warehouse was resumed once, and is charged once.
     [[resumes, credits, awake]] = world.sql("select resumes, credits, awake_seconds from sync_warehouses")

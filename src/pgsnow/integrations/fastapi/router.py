@@ -23,6 +23,12 @@ from pgsnow.sync.runtime.log import log_unexpected
 try:
     from fastapi import APIRouter
     from fastapi.responses import JSONResponse
+
+    from pgsnow.integrations.fastapi.api import api_routes
+    from pgsnow.integrations.fastapi.metrics_route import metrics_routes
+    from pgsnow.integrations.fastapi.pages import page_routes
+    from pgsnow.integrations.fastapi.table_pages import table_page_routes
+    from pgsnow.integrations.fastapi.web import Web
 except ImportError:
     raise MissingExtra("fastapi", "fastapi") from None
 
@@ -39,6 +45,7 @@ def status_router(
     prefix: str = "/sync",
     dependencies: Sequence[Any] | None = None,
     strict: bool = False,
+    actions: bool = False,
 ) -> APIRouter:
     """Read-only router. It reads only the ledger, neither the source tables nor Snowflake, and shows no secret.
 
@@ -53,8 +60,14 @@ def status_router(
     request. ledger defaults to the one of the settings, which is closed with the application; a ledger that is passed
     stays open. dependencies are FastAPI's, for an application that protects the page by its own authentication.
     """
+    if actions and not dependencies:
+        raise ValueError(
+            "actions=True needs dependencies=[Depends(...)] that let only your operators in: the actions pause, resync"
+            " and repair tables"
+        )
     source = ConfigSource(config, settings, strict=strict)
     ledgers = OnePerProcess(partial(_open_ledger, source))
+    web = Web(source, lambda: ledger or ledgers.get(), bool(dependencies), actions)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -80,6 +93,8 @@ def status_router(
     def ready(strict: bool = False) -> JSONResponse:
         return answer(lambda: _ready(source.config(), ledger or ledgers.get(), strict=strict))
 
+    for routes in (api_routes, page_routes, table_page_routes, metrics_routes):
+        router.include_router(routes(web))
     return router
 
 

@@ -39,6 +39,8 @@ class HealthState(StrEnum):
     FAILED = "failed"
     STUCK = "stuck"
     """Nothing has run for longer than PATIENCE ticks; probably the schedule or the worker is not running."""
+    PAUSED = "paused"
+    """A person has paused it; no run reads it."""
     OFF = "off"
 
 

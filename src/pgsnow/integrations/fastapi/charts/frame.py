@@ -1,0 +1,89 @@
+"""Parts that the charts over time share: the outer element, grid lines with values, the time axis, and zones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from markupsafe import Markup
+
+from pgsnow.integrations.fastapi.charts.scale import TimeSpan, time_ticks
+from pgsnow.integrations.fastapi.charts.svg import element, joined, percent, plain
+
+HEIGHT = 168
+"""Pixels of a chart over time."""
+TOP, BOTTOM = 18, 22
+"""Pixels above and below the plot: the label of the highest line, and the time axis."""
+PLOT = HEIGHT - TOP - BOTTOM
+
+
+@dataclass(frozen=True, slots=True)
+class ChartText:
+    """The accessible name of a chart, its summary for those who do not see it, and the id of its element."""
+
+    id: str
+    title: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Values of the vertical axis, from 0 upward, and how one is written."""
+
+    ticks: Sequence[float]
+    label: Callable[[float], str]
+
+    def y(self, value: float) -> float:
+        """Pixels from the top of the chart."""
+        return TOP + PLOT * (1 - min(max(value / self.ticks[-1], 0.0), 1.0))
+
+
+def chart(text: ChartText, *parts: Markup, height: int = HEIGHT, class_: str = "chart") -> Markup:
+    """The SVG element: an image with a name and a description, as wide as its place."""
+    name, description = f"{text.id}-title", f"{text.id}-desc"
+    return element(
+        "svg",
+        element("title", text.title, id=name),
+        element("desc", text.summary, id=description),
+        *parts,
+        id=text.id,
+        class_=class_,
+        width="100%",
+        height=height,
+        role="img",
+        aria_labelledby=name,
+        aria_describedby=description,
+    )
+
+
+def grid(axis: Axis) -> Markup:
+    """A line across the plot for each value of the axis."""
+    places = [(plain(axis.y(value)), "grid" if value else "base") for value in axis.ticks]
+    return joined([element("line", x1="0", x2="100%", y1=y, y2=y, class_=look) for y, look in places])
+
+
+def labels(span: TimeSpan, axis: Axis) -> Markup:
+    """The value above each grid line, and moments below the plot; drawn last, so that no bar hides them."""
+    values = [
+        element("text", axis.label(value), x="0", y=plain(axis.y(value) - 4)) for value in axis.ticks if value
+    ]
+    return joined([*values, *(_moment(span, moment) for moment in time_ticks(span))])
+
+
+def zone(span: TimeSpan, start: datetime, end: datetime, tip: str, class_: str = "hit") -> Markup:
+    """A rectangle over the plot's whole height from start to end, with a tooltip."""
+    left, right = span.share(start), span.share(end)
+    place = element("rect", x=percent(left), width=percent(max(right - left, 0.001)), y=TOP, height=PLOT)
+    return element("g", element("title", tip), place, class_=class_)
+
+
+def _moment(span: TimeSpan, moment: datetime) -> Markup:
+    share = span.share(moment)
+    anchor = "start" if share < 0.05 else "end" if share > 0.95 else "middle"
+    utc = moment.astimezone(UTC)
+    label = f"{utc:%-d %b}" if utc.hour == utc.minute == 0 else f"{utc:%H:%M}"
+    mark = element(
+        "line", x1=percent(share), x2=percent(share), y1=TOP + PLOT, y2=TOP + PLOT + 4, class_="base"
+    )
+    return mark + element("text", label, x=percent(share), y=HEIGHT - 6, text_anchor=anchor)

@@ -1,0 +1,141 @@
+"""A value over time as a line, with gaps where nothing is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from markupsafe import Markup
+
+from pgsnow.integrations.fastapi.charts.frame import PLOT, TOP, Axis, ChartText, chart, grid, labels, zone
+from pgsnow.integrations.fastapi.charts.scale import TimeSpan
+from pgsnow.integrations.fastapi.charts.svg import clock, element, joined, plain
+
+POINTS = 160
+"""Points drawn at most: more than a phone has pixels for is only weight."""
+WIDTH = 1000
+"""Units of the line's own coordinates across the chart."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinePoint:
+    """A value at a moment; value None: it was not known then, and the line has a gap."""
+
+    at: datetime
+    value: float | None
+
+
+def line_chart(
+    text: ChartText,
+    points: Sequence[LinePoint],
+    span: TimeSpan,
+    axis: Axis,
+    *,
+    gap_seconds: float,
+    told: Callable[[float], str],
+) -> Markup:
+    """points: in order of time; those outside the span are left out. The line is interrupted where two points are
+    further apart than gap_seconds, and the chart says so there. told: how a tooltip writes a value."""
+    shown = thinned([point for point in points if span.start <= point.at <= span.end], span)
+    widest = max(gap_seconds, 2 * span.seconds / POINTS)
+    pieces = segments(shown, widest)
+    return chart(
+        text,
+        grid(axis),
+        _gaps(pieces, span, widest),
+        _lines(pieces, span, axis),
+        labels(span, axis),
+        *(_hit(span, before, point, after, told) for before, point, after in _neighbours(pieces)),
+    )
+
+
+def thinned(points: Sequence[LinePoint], span: TimeSpan) -> list[LinePoint]:
+    """At most POINTS of them: the highest of each part of the span, so that no peak is lost. A part in which nothing
+    was known keeps its gap."""
+    if len(points) <= POINTS:
+        return list(points)
+    highest: dict[int, LinePoint] = {}
+    for point in points:
+        place = min(int(span.share(point.at) * POINTS), POINTS - 1)
+        kept = highest.get(place)
+        if kept is None or kept.value is None or (point.value is not None and point.value > kept.value):
+            highest[place] = point
+    return [highest[place] for place in sorted(highest)]
+
+
+def segments(points: Sequence[LinePoint], gap_seconds: float) -> list[list[LinePoint]]:
+    """The points in pieces without a gap: a piece ends before an unknown value, and where the next point is further
+    away than gap_seconds."""
+    pieces: list[list[LinePoint]] = []
+    last: LinePoint | None = None
+    for point in points:
+        if point.value is not None:
+            near = last is not None and (point.at - last.at).total_seconds() <= gap_seconds
+            if near:
+                pieces[-1].append(point)
+            else:
+                pieces.append([point])
+        last = point if point.value is not None else None
+    return pieces
+
+
+def _lines(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan, axis: Axis) -> Markup:
+    """The line and the area below it, in coordinates of their own that are stretched to the chart's width."""
+    places = [[_place(point, span, axis) for point in piece] for piece in pieces]
+    line = "".join(f"M{'L'.join(piece)}" if len(piece) > 1 else f"M{piece[0]}h0" for piece in places)
+    bottom = TOP + PLOT
+    area = "".join(
+        f"M{piece[0].split()[0]} {bottom}L{'L'.join(piece)}L{piece[-1].split()[0]} {bottom}Z"
+        for piece in places
+        if len(piece) > 1
+    )
+    drawn = [element("path", d=d, class_=name) for d, name in ((area, "area"), (line, "line")) if d]
+    return element(
+        "svg",
+        *drawn,
+        width="100%",
+        height=TOP + PLOT + 1,
+        view_box=f"0 0 {WIDTH} {TOP + PLOT + 1}",
+        aspect="none",
+    )
+
+
+def _place(point: LinePoint, span: TimeSpan, axis: Axis) -> str:
+    return f"{plain(span.share(point.at) * WIDTH)} {plain(axis.y(point.value or 0.0))}"
+
+
+def _gaps(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan, widest: float) -> Markup:
+    """Shaded zones without data: before the first piece, between two, and after the last."""
+    edges = [span.start, *(moment for piece in pieces for moment in (piece[0].at, piece[-1].at)), span.end]
+    bare = [
+        zone(span, left, right, f"no run from {clock(left)} to {clock(right)}", "gap")
+        for left, right in zip(edges[::2], edges[1::2], strict=True)
+        if (right - left).total_seconds() > widest
+    ]
+    return joined(bare)
+
+
+def _neighbours(
+    pieces: Sequence[Sequence[LinePoint]],
+) -> list[tuple[datetime, LinePoint, datetime]]:
+    """Each point with the moments half-way to its neighbours in the same piece."""
+    return [
+        (_middle(piece, index - 1), point, _middle(piece, index))
+        for piece in pieces
+        for index, point in enumerate(piece)
+    ]
+
+
+def _middle(piece: Sequence[LinePoint], index: int) -> datetime:
+    """Half-way from the point with this index to the next; at the ends, the point itself."""
+    left, right = piece[max(index, 0)], piece[min(index + 1, len(piece) - 1)]
+    return left.at + (right.at - left.at) / 2
+
+
+def _hit(
+    span: TimeSpan, before: datetime, point: LinePoint, after: datetime, told: Callable[[float], str]
+) -> Markup:
+    least = timedelta(seconds=span.seconds / POINTS / 2)
+    left, right = min(before, point.at - least), max(after, point.at + least)
+    return zone(span, left, right, f"{clock(point.at)}: {told(point.value or 0.0)}")

@@ -1,0 +1,37 @@
+"""sync_checks: the latest result of `pgsnow check`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pgsnow.ledger.queries import Queries
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCheck:
+    """The latest result of `pgsnow check`."""
+
+    at: datetime
+    holder: str
+    """`host:pid` of the command."""
+    version: str
+    """Its version of pgsnow."""
+    results: tuple[dict[str, Any], ...]
+    """As `pgsnow check --output json` prints them, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Saves and returns the latest check."""
+
+    queries: Queries
+
+    def save(self, results: Sequence[dict[str, Any]], holder: str) -> None:
+        """Replace the saved result. results: without secrets."""
+
+    def latest(self) -> SavedCheck | None:
+        """The saved result; None: `pgsnow check` never ran with this ledger."""
+        return None

@@ -1,0 +1,1 @@
+"""Actions that a person has asked for, and that the workers carry out."""
