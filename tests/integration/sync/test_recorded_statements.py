@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -13,9 +14,9 @@ from tests.world import World
 MERGED = "update users set name = name || 'x', updated_at = now() where id <= 3"
 
 
-def tick(world: World) -> TableReport:
+def tick(world: World, *, confirm_deletes: bool = False) -> TableReport:
     with world.engine() as engine:
-        return engine.tick(["public.users"]).tables[0]
+        return engine.tick(["public.users"], confirm_deletes=confirm_deletes).tables[0]
 
 
 def recorded(world: World, run: Callable[[World], TableReport] = tick) -> tuple[TableReport, list[str]]:
@@ -43,7 +44,7 @@ def test_every_statement_of_a_run_is_recorded_in_order(world: World) -> None:
 
     world.tables[0] |= {"load": "insert"}
     world.sql(MERGED + "; delete from users where id = 20")
-    inserted, received = recorded(world)
+    inserted, received = recorded(world, partial(tick, confirm_deletes=True))
     assert [sent.kind for sent in inserted.statements] == received
     assert (inserted.rows_updated, inserted.rows_deleted) == (3, 1)
 
