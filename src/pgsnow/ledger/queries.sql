@@ -944,13 +944,14 @@ left join lateral (
 order by w.source_table;
 
 -- name: remembered
--- The checkpoint, the stored definition and the target of each table. All but the first as JSON of the row: an older
+-- The checkpoint, the stored definition and the target of each table, or of one. All but the first as JSON of the row: an older
 -- ledger has no such columns.
 select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema,
     to_jsonb(w) ->> 'target_created_on' as target_created_on, (to_jsonb(w) ->> 'target_rows')::bigint as target_rows,
     nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns, to_jsonb(w) ->> 'created_target' as created_target,
     nullif(to_jsonb(w) -> 'sweep', 'null') as sweep
-from {schema}.sync_watermarks w;
+from {schema}.sync_watermarks w
+where %(table)s::text is null or w.source_table = %(table)s;
 
 -- name: logs
 -- The newest runs.
@@ -970,6 +971,107 @@ delete from {schema}.sync_logs where ctid in (
     order by started_at
     limit %(limit)s
 );
+
+-- name: alerts
+-- Every alert, with the number by which a change of them is noticed; one row without an alert if there is none.
+select l.alerts_version as version, a.rule, a.source_table, a.cause, a.incident, a.state, a.since, a.opened_at, a.changed_at,
+    a.times, a.text, a.advice
+from (select alerts_version from {schema}.pgsnow_ledger order by id limit 1) l left join {schema}.sync_alerts a on true
+order by a.opened_at, a.rule, a.source_table;
+
+-- name: change_alerts
+-- Saves alerts, removes those that ended long ago, and queues messages, unless the alerts were changed by another process.
+with mine as (
+    update {schema}.pgsnow_ledger set alerts_version = alerts_version + 1
+    where alerts_version = %(version)s and id = (select min(id) from {schema}.pgsnow_ledger)
+    returning id
+), gone as (
+    delete from {schema}.sync_alerts a
+    using mine, jsonb_to_recordset(%(gone)s) as g(rule text, source_table text)
+    where a.rule = g.rule and a.source_table = g.source_table
+), saved as (
+    insert into {schema}.sync_alerts as a
+        (rule, source_table, cause, incident, state, since, opened_at, changed_at, times, text, advice)
+    select s.rule, s.source_table, s.cause, s.incident, s.state, s.since, s.opened_at, s.changed_at, s.times, s.text,
+        s.advice
+    from mine cross join jsonb_to_recordset(%(saved)s) as s(
+        rule text, source_table text, cause text, incident text, state text, since timestamptz, opened_at timestamptz,
+        changed_at timestamptz, times integer, text text, advice text
+    )
+    on conflict (rule, source_table) do update
+    set cause = excluded.cause, incident = excluded.incident, state = excluded.state, since = excluded.since,
+        opened_at = excluded.opened_at, changed_at = excluded.changed_at, times = excluded.times, text = excluded.text,
+        advice = excluded.advice
+), queued as (
+    insert into {schema}.sync_alert_messages (incident, receiver, message)
+    select m.value ->> 'incident', m.value ->> 'receiver', m.value -> 'message'
+    from mine cross join jsonb_array_elements(%(messages)s) with ordinality as m(value, at)
+    order by m.at
+)
+select count(*) as changed from mine;
+
+-- name: claim_messages
+-- Grants messages that are due and that no living process is sending, the earlier ones about an incident first.
+with due as (
+    select m.id from {schema}.sync_alert_messages m
+    where m.sent_at is null and m.receiver = any(%(receivers)s::text[]) and m.next_attempt_at <= clock_timestamp()
+        and (m.claimed_until is null or m.claimed_until <= clock_timestamp())
+        and m.created_at > clock_timestamp() - make_interval(secs => %(days)s * 86400)
+        and not exists (
+            select from {schema}.sync_alert_messages e
+            where e.incident = m.incident and e.receiver = m.receiver and e.sent_at is null and e.id < m.id
+                and e.created_at > clock_timestamp() - make_interval(secs => %(days)s * 86400)
+        )
+    order by m.id
+    limit %(limit)s
+    for update skip locked
+)
+update {schema}.sync_alert_messages m
+set attempts = m.attempts + 1, claimed_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+from due where m.id = due.id
+returning m.id, m.receiver, m.message, m.attempts, m.created_at;
+
+-- name: message_sent
+-- Records that a receiver has accepted a message, and deletes messages that are older than 30 days.
+with old as (
+    delete from {schema}.sync_alert_messages
+    where created_at < clock_timestamp() - interval '30 days' and id <> %(id)s
+)
+update {schema}.sync_alert_messages set sent_at = clock_timestamp(), claimed_until = null, error = null
+where id = %(id)s;
+
+-- name: message_failed
+-- Records a failed attempt, and when the next one is due.
+update {schema}.sync_alert_messages
+set error = %(error)s, claimed_until = null, next_attempt_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+where id = %(id)s and sent_at is null;
+
+-- name: waiting_messages
+-- Messages that no receiver has accepted, oldest first.
+select id, incident, receiver, message ->> 'title' as title, created_at, attempts, next_attempt_at,
+    created_at <= clock_timestamp() - make_interval(secs => %(days)s * 86400) as given_up, error
+from {schema}.sync_alert_messages where sent_at is null order by id limit 1000;
+
+-- name: table_troubles
+-- Facts about tables that are paused or whose last run failed; since: the first failed run after the last success.
+select w.source_table, w.paused, last.error_type, last.advice, first.started_at as since
+from {schema}.sync_watermarks w
+left join lateral (
+    select l.error_type, l.advice from {schema}.sync_logs l
+    where l.source_table = w.source_table and l.status = 'error'
+    order by l.started_at desc limit 1
+) last on w.last_status = 'error'
+left join lateral (
+    select l.started_at from {schema}.sync_logs l
+    where l.source_table = w.source_table and l.status = 'error'
+        and l.started_at >= coalesce(w.last_success, '-infinity')
+    order by l.started_at limit 1
+) first on w.last_status = 'error'
+where w.paused or w.last_status = 'error';
+
+-- name: last_run_of_all
+-- When a run of any table last began.
+select max(last_run) at time zone 'UTC' as at from {schema}.sync_watermarks;
 
 -- name: virtual_xids
 -- The last listing of a source's virtual transactions.
