@@ -69,6 +69,12 @@ class RunLog:
         """The newest sync_logs rows, newest first."""
         return self._queries.execute("logs", table=table, limit=limit).fetchall()
 
+    def last_tick_seconds(self) -> float | None:
+        """Duration of the newest tick, from the first start to the last end of its runs; None: there was none."""
+        row = self._queries.execute("last_tick_seconds").fetchone()
+        seconds: float | None = row and row["seconds"]
+        return seconds
+
     def warehouses(self) -> list[dict[str, Any]]:
         """How long runs have kept each warehouse awake, by name."""
         return self._queries.execute("warehouses").fetchall()

@@ -72,7 +72,8 @@ def _add_whole(
     ticks = unless_missing(ledger.ticks.seen, list[TickRow]())
     last_tick = max((tick.at for tick in ticks), default=None)
     last_run = max((line.last_run for line in lines if line.last_run), default=None)
-    word = verdict_of(lines, last_tick or last_run, interval, now).word
+    worst_first = sorted(lines, key=lambda line: line.severity)
+    word = verdict_of(worst_first, last_tick or last_run, interval, now).word
     for each in Word:
         page.add("pgsnow_sync_state", int(each is word), label("state", each))
     page.add("pgsnow_sync_interval_seconds", interval)
@@ -123,7 +124,9 @@ def _add_counters(page: Exposition, row: CounterRow) -> None:
         page.add("pgsnow_run_phase_seconds_total", seconds, f"{table},{label('phase', phase)}")
     page.add("pgsnow_rows_read_total", totals.rows_read, table)
     for operation in ("inserted", "updated", "deleted", "rejected"):
-        page.add("pgsnow_rows_total", getattr(totals, f"rows_{operation}"), f'{table},operation="{operation}"')
+        page.add(
+            "pgsnow_rows_total", getattr(totals, f"rows_{operation}"), f'{table},operation="{operation}"'
+        )
     page.add("pgsnow_uploaded_bytes_total", totals.bytes_staged, table)
     page.add("pgsnow_statements_total", totals.statements, table)
     page.add("pgsnow_warehouse_seconds_total", totals.warehouse_seconds, table)
