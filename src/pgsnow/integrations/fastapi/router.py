@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgsnow.integrations.config_source import ConfigSource, GivenConfig
+from pgsnow.integrations.notify.watch import watch_for_stop
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
@@ -67,7 +68,8 @@ def status_router(
     dependencies are FastAPI's, by which the application protects the router with its own authentication. Without any,
     a warning is logged, and neither query ids nor contents of rejected rows are shown. actions: the page has buttons
     to run, pause, resume and resync tables and to replay or dismiss rejected rows, and the API takes the same; raises
-    ValueError without dependencies.
+    ValueError without dependencies. With `alerts:` in the configuration, the process also watches whether any worker
+    runs ticks, which a stopped worker cannot tell itself.
     """
     if actions and not dependencies:
         raise ValueError(
@@ -86,7 +88,8 @@ def status_router(
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        yield
+        with watch_for_stop(web.config, web.ledger):
+            yield
         ledgers.close()
 
     def answer(make: Callable[[], tuple[int, dict[str, Any]]]) -> JSONResponse:
