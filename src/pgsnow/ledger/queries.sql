@@ -636,9 +636,12 @@ having count(*) > 0;
 -- name: record_runs
 -- Logs runs, and stores the outcome of those that still hold their lease. A run that is logged already is skipped, so
 -- that sending this twice counts nothing twice. With only_log, sync_watermarks does not change. A run with status 'locked'
--- has no outcome: status and error of the run before stay.
+-- has no outcome: status and error of the run before stay. A run that used the warehouse is charged for the seconds by
+-- which it lengthens the time that the warehouse is awake; of several runs in one call, the longest is.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
+        statements jsonb, statement_count integer, logins integer, warehouse_seconds float8, awake_from timestamptz,
+        awake_until timestamptz, awake_seconds float8,
         retry_seconds double precision, lasting_failures integer, failed_entry text,
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
         seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
@@ -647,13 +650,43 @@ with runs as (
         status text, full_read text, events text[], error text, error_type text, advice text, last_watermark text,
         fence bigint
     )
+), used as (
+    select min(r.awake_from) as since, max(r.awake_until) as until, sum(r.awake_seconds) as seconds,
+        (array_agg(r.source_table order by r.warehouse_seconds desc))[1] as charged_table
+    from runs r
+    where r.awake_seconds > 0 and not exists (
+        select from {schema}.sync_logs l where l.run_id = r.run_id and l.source_table = r.source_table
+    )
+    having count(*) > 0
+), awake as (
+    insert into {schema}.sync_warehouses as w (
+        warehouse, awake_from, awake_until, awake_seconds, credits, added_seconds
+    )
+    select %(warehouse)s, since, until, seconds, seconds * %(credits_per_second)s::float8, seconds from used
+    on conflict (warehouse) do update
+    set (awake_from, awake_until, resumes, awake_seconds, credits, added_seconds) = (
+        select case when apart then excluded.awake_from else least(w.awake_from, excluded.awake_from) end,
+            greatest(w.awake_until, excluded.awake_until), w.resumes + apart::int, w.awake_seconds + added,
+            w.credits + added * %(credits_per_second)s::float8, added
+        from (
+            select excluded.awake_from > w.awake_until as apart, least(excluded.added_seconds, case
+                when excluded.awake_from > w.awake_until then excluded.added_seconds
+                else extract(epoch from greatest(w.awake_from - excluded.awake_from, interval '0'))
+                    + extract(epoch from greatest(excluded.awake_until - w.awake_until, interval '0'))
+            end) as added
+        ) as longer
+    )
+    returning added_seconds * %(credits_per_second)s::float8 as credits
 ), logged as (
     insert into {schema}.sync_logs (
+        statements, statement_count, logins, warehouse_seconds, credits,
         run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
         rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     )
-    select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
+    select statements, coalesce(statement_count, 0), coalesce(logins, 0), coalesce(warehouse_seconds, 0),
+        coalesce((select credits from awake, used where charged_table = source_table), 0),
+        run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
         rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     from runs
@@ -694,6 +727,10 @@ join logged on logged.source_table = runs.source_table and logged.run_id = runs.
 join mine on mine.source_table = runs.source_table
 where w.source_table = runs.source_table and w.fence = runs.fence
 returning w.source_table;
+
+-- name: warehouses
+-- How long runs have kept each warehouse awake.
+select warehouse, awake_from, awake_until, resumes, awake_seconds, credits from {schema}.sync_warehouses order by 1;
 
 -- name: add_rejected_rows
 -- Adds rejected rows, or counts them up if their key is open already. ours: the lease was still ours; if not, nothing
@@ -907,19 +944,20 @@ left join lateral (
 order by w.source_table;
 
 -- name: remembered
--- The checkpoint, the stored definition and the target of each table. All but the first as JSON of the row: an older
+-- The checkpoint, the stored definition and the target of each table, or of one. All but the first as JSON of the row: an older
 -- ledger has no such columns.
 select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema,
     to_jsonb(w) ->> 'target_created_on' as target_created_on, (to_jsonb(w) ->> 'target_rows')::bigint as target_rows,
     nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns, to_jsonb(w) ->> 'created_target' as created_target,
     nullif(to_jsonb(w) -> 'sweep', 'null') as sweep
-from {schema}.sync_watermarks w;
+from {schema}.sync_watermarks w
+where %(table)s::text is null or w.source_table = %(table)s;
 
 -- name: logs
 -- The newest runs.
 select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
     rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
-    error, error_type, advice, last_watermark, fence
+    error, error_type, advice, last_watermark, fence, statements, statement_count, logins, warehouse_seconds, credits
 from {schema}.sync_logs
 where %(table)s::text is null or source_table = %(table)s
 order by started_at desc, run_id desc, source_table

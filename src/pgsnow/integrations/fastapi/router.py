@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgsnow.integrations.config_source import ConfigSource, GivenConfig
+from pgsnow.integrations.notify.watch import watch_for_stop
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
@@ -59,6 +60,8 @@ def status_router(
     strict: raises ConfigError here. settings default to the environment and `.env` (as for Celery), read at the first
     request. ledger defaults to the one of the settings, which is closed with the application; a ledger that is passed
     stays open. dependencies are FastAPI's, for an application that protects the page by its own authentication.
+
+    As long as the application runs, an alert is sent if no worker runs ticks (with `alerts:` in the configuration).
     """
     if actions and not dependencies:
         raise ValueError(
@@ -71,7 +74,8 @@ def status_router(
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        yield
+        with watch_for_stop(source.config, lambda: ledger or ledgers.get()):
+            yield
         ledgers.close()
 
     def answer(make: Callable[[], tuple[int, dict[str, Any]]]) -> JSONResponse:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from pgsnow.model.config.alerts import AlertsConfig, SecretText, SecretUrl
+from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.config.cross_checks import check_tables
 from pgsnow.model.config.defaults import MOVED, deprecations, table_defaults
 from pgsnow.model.config.field_types import FromOne, FromZero, Identifier, Positive
@@ -69,6 +70,8 @@ class SyncConfig(BaseModel):
     """Days that sync_logs rows are kept."""
     task_time_limit_seconds: FromOne = 21_600
     """Seconds after which Celery ends a tick that hangs."""
+    cost: CostConfig = CostConfig()
+    """Facts about the warehouse, for the estimates of costs."""
     alerts: AlertsConfig | None = None
     """When a message about the sync is sent, and to which receivers."""
     heartbeat_url: SecretUrl | None = None
@@ -141,7 +144,7 @@ class SyncConfig(BaseModel):
                     f"{name}: load: s3 needs a bucket — set S3_BUCKET, or write load: stage"
                     for name in lacking
                 ],
-                advice="What the S3_* variables mean: docs/settings.md.",
+                advice="What the S3_* variables mean: `pgsnow explain settings#a-bucket`.",
             )
 
     def to_data(self) -> dict[str, Any]:
