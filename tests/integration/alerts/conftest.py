@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgsnow.ledger.ledger import Ledger
-from tests.integration.alerts.receivers import Inbox, inbox
+from tests.inbox import Inbox, inbox
 from tests.world import MemoryWorld
 
 SECRET = "T000-s3cr3t"

@@ -15,7 +15,7 @@ from typing import Any
 @dataclass
 class Inbox:
     """What has arrived: the paths of GET requests, the headers and bodies of POST requests, in order. answers: the next
-    answers (status, headers), 200 if there is none. While `hold` is clear, no request is answered."""
+    answers to POST requests (status, headers), 200 if there is none. While `hold` is clear, no request is answered."""
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -41,16 +41,15 @@ def inbox() -> Iterator[Inbox]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             found.bodies.append(body)
             found.headers.append(dict(self.headers))
-            self._answer()
+            self._answer(*(found.answers.popleft() if found.answers else (200, {})))
 
         def do_GET(self) -> None:
             found.paths.append(self.path)
-            self._answer()
+            self._answer(200, {})
 
-        def _answer(self) -> None:
+        def _answer(self, status: int, headers: dict[str, str]) -> None:
             found.arrived.release()
             found.hold.wait()
-            status, headers = found.answers.popleft() if found.answers else (200, {})
             self.send_response(status)
             for name, value in {"Content-Length": "0", **headers}.items():
                 self.send_header(name, value)
