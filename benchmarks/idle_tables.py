@@ -102,8 +102,7 @@ def measure(count: int) -> dict[str, Any]:
 
 def last_number(stack: Stack) -> int:
     """Number of the newest statement since the emulator's start."""
-    kept = stack.snowflake.stats()["statements"]
-    return int(kept[-1]["number"]) if kept else 0
+    return stack.snowflake.noted()
 
 
 def idle_tick(engine: Engine) -> tuple[float, float]:

@@ -60,11 +60,9 @@ def main() -> None:
 
 
 def counted(stack: Stack, action: Callable[[], None]) -> tuple[list[str], int]:
-    before = stack.snowflake.stats()
+    before, logins = stack.snowflake.noted(), stack.snowflake.connections()
     action()
-    after = stack.snowflake.stats()
-    fresh = after["statements"][len(before["statements"]) :]
-    return [str(entry["text"]) for entry in fresh], after["logins"] - before["logins"]
+    return stack.snowflake.statements_since(before), stack.snowflake.connections() - logins
 
 
 def tick(engine: Engine, table: str) -> None:

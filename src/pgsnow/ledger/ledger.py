@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from pgsnow.ledger.alerts.store import AlertStore
 from pgsnow.ledger.backfills import Backfills
 from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.comparison.certificates import Certificates
@@ -52,6 +53,7 @@ class Ledger:
         self.certificates = Certificates(queries)
         self.rejected_rows = RejectedRowStore(queries)
         self.run_log = RunLog(queries)
+        self.alerts = AlertStore(queries)
         self.history = History(queries)
         self.ticks = Ticks(queries)
         self.checks = Checks(queries)

@@ -636,9 +636,12 @@ having count(*) > 0;
 -- name: record_runs
 -- Logs runs, and stores the outcome of those that still hold their lease. A run that is logged already is skipped, so
 -- that sending this twice counts nothing twice. With only_log, sync_watermarks does not change. A run with status 'locked'
--- has no outcome: status and error of the run before stay.
+-- has no outcome: status and error of the run before stay. A run that used the warehouse is charged for the seconds by
+-- which it lengthens the time that the warehouse is awake; of several runs in one call, the longest is.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
+        statements jsonb, statement_count integer, logins integer, warehouse_seconds float8, awake_from timestamptz,
+        awake_until timestamptz, awake_seconds float8,
         retry_seconds double precision, lasting_failures integer, failed_entry text,
         run_id text, source_table text, target_table text, started_at timestamptz, ended_at timestamptz,
         seconds double precision, phases jsonb, rows_read bigint, rows_rejected bigint, rows_dropped bigint,
@@ -647,13 +650,43 @@ with runs as (
         status text, full_read text, events text[], error text, error_type text, advice text, last_watermark text,
         fence bigint
     )
+), used as (
+    select min(r.awake_from) as since, max(r.awake_until) as until, sum(r.awake_seconds) as seconds,
+        (array_agg(r.source_table order by r.warehouse_seconds desc))[1] as charged_table
+    from runs r
+    where r.awake_seconds > 0 and not exists (
+        select from {schema}.sync_logs l where l.run_id = r.run_id and l.source_table = r.source_table
+    )
+    having count(*) > 0
+), awake as (
+    insert into {schema}.sync_warehouses as w (
+        warehouse, awake_from, awake_until, awake_seconds, credits, added_seconds
+    )
+    select %(warehouse)s, since, until, seconds, seconds * %(credits_per_second)s::float8, seconds from used
+    on conflict (warehouse) do update
+    set (awake_from, awake_until, resumes, awake_seconds, credits, added_seconds) = (
+        select case when apart then excluded.awake_from else least(w.awake_from, excluded.awake_from) end,
+            greatest(w.awake_until, excluded.awake_until), w.resumes + apart::int, w.awake_seconds + added,
+            w.credits + added * %(credits_per_second)s::float8, added
+        from (
+            select excluded.awake_from > w.awake_until as apart, least(excluded.added_seconds, case
+                when excluded.awake_from > w.awake_until then excluded.added_seconds
+                else extract(epoch from greatest(w.awake_from - excluded.awake_from, interval '0'))
+                    + extract(epoch from greatest(excluded.awake_until - w.awake_until, interval '0'))
+            end) as added
+        ) as longer
+    )
+    returning added_seconds * %(credits_per_second)s::float8 as credits
 ), logged as (
     insert into {schema}.sync_logs (
+        statements, statement_count, logins, warehouse_seconds, credits,
         run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
         rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     )
-    select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
+    select statements, coalesce(statement_count, 0), coalesce(logins, 0), coalesce(warehouse_seconds, 0),
+        coalesce((select credits from awake, used where charged_table = source_table), 0),
+        run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
         rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
         error, error_type, advice, last_watermark, fence
     from runs
@@ -694,6 +727,10 @@ join logged on logged.source_table = runs.source_table and logged.run_id = runs.
 join mine on mine.source_table = runs.source_table
 where w.source_table = runs.source_table and w.fence = runs.fence
 returning w.source_table;
+
+-- name: warehouses
+-- How long runs have kept each warehouse awake.
+select warehouse, awake_from, awake_until, resumes, awake_seconds, credits from {schema}.sync_warehouses order by 1;
 
 -- name: add_rejected_rows
 -- Adds rejected rows, or counts them up if their key is open already. ours: the lease was still ours; if not, nothing
@@ -919,7 +956,7 @@ from {schema}.sync_watermarks w;
 -- The newest runs.
 select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
     rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
-    error, error_type, advice, last_watermark, fence
+    error, error_type, advice, last_watermark, fence, statements, statement_count, logins, warehouse_seconds, credits
 from {schema}.sync_logs
 where %(table)s::text is null or source_table = %(table)s
 order by started_at desc, run_id desc, source_table
@@ -933,6 +970,107 @@ delete from {schema}.sync_logs where ctid in (
     order by started_at
     limit %(limit)s
 );
+
+-- name: alerts
+-- Every alert, with the number by which a change of them is noticed; one row without an alert if there is none.
+select l.alerts_version as version, a.rule, a.source_table, a.cause, a.incident, a.state, a.since, a.opened_at, a.changed_at,
+    a.times, a.text, a.advice
+from (select alerts_version from {schema}.pgsnow_ledger order by id limit 1) l left join {schema}.sync_alerts a on true
+order by a.opened_at, a.rule, a.source_table;
+
+-- name: change_alerts
+-- Saves alerts, removes those that ended long ago, and queues messages, unless the alerts were changed by another process.
+with mine as (
+    update {schema}.pgsnow_ledger set alerts_version = alerts_version + 1
+    where alerts_version = %(version)s and id = (select min(id) from {schema}.pgsnow_ledger)
+    returning id
+), gone as (
+    delete from {schema}.sync_alerts a
+    using mine, jsonb_to_recordset(%(gone)s) as g(rule text, source_table text)
+    where a.rule = g.rule and a.source_table = g.source_table
+), saved as (
+    insert into {schema}.sync_alerts as a
+        (rule, source_table, cause, incident, state, since, opened_at, changed_at, times, text, advice)
+    select s.rule, s.source_table, s.cause, s.incident, s.state, s.since, s.opened_at, s.changed_at, s.times, s.text,
+        s.advice
+    from mine cross join jsonb_to_recordset(%(saved)s) as s(
+        rule text, source_table text, cause text, incident text, state text, since timestamptz, opened_at timestamptz,
+        changed_at timestamptz, times integer, text text, advice text
+    )
+    on conflict (rule, source_table) do update
+    set cause = excluded.cause, incident = excluded.incident, state = excluded.state, since = excluded.since,
+        opened_at = excluded.opened_at, changed_at = excluded.changed_at, times = excluded.times, text = excluded.text,
+        advice = excluded.advice
+), queued as (
+    insert into {schema}.sync_alert_messages (incident, receiver, message)
+    select m.value ->> 'incident', m.value ->> 'receiver', m.value -> 'message'
+    from mine cross join jsonb_array_elements(%(messages)s) with ordinality as m(value, at)
+    order by m.at
+)
+select count(*) as changed from mine;
+
+-- name: claim_messages
+-- Grants messages that are due and that no living process is sending, the earlier ones about an incident first.
+with due as (
+    select m.id from {schema}.sync_alert_messages m
+    where m.sent_at is null and m.receiver = any(%(receivers)s::text[]) and m.next_attempt_at <= clock_timestamp()
+        and (m.claimed_until is null or m.claimed_until <= clock_timestamp())
+        and m.created_at > clock_timestamp() - make_interval(secs => %(days)s * 86400)
+        and not exists (
+            select from {schema}.sync_alert_messages e
+            where e.incident = m.incident and e.receiver = m.receiver and e.sent_at is null and e.id < m.id
+                and e.created_at > clock_timestamp() - make_interval(secs => %(days)s * 86400)
+        )
+    order by m.id
+    limit %(limit)s
+    for update skip locked
+)
+update {schema}.sync_alert_messages m
+set attempts = m.attempts + 1, claimed_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+from due where m.id = due.id
+returning m.id, m.receiver, m.message, m.attempts, m.created_at;
+
+-- name: message_sent
+-- Records that a receiver has accepted a message, and deletes messages that are older than 30 days.
+with old as (
+    delete from {schema}.sync_alert_messages
+    where created_at < clock_timestamp() - interval '30 days' and id <> %(id)s
+)
+update {schema}.sync_alert_messages set sent_at = clock_timestamp(), claimed_until = null, error = null
+where id = %(id)s;
+
+-- name: message_failed
+-- Records a failed attempt, and when the next one is due.
+update {schema}.sync_alert_messages
+set error = %(error)s, claimed_until = null, next_attempt_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+where id = %(id)s and sent_at is null;
+
+-- name: waiting_messages
+-- Messages that no receiver has accepted, oldest first.
+select id, incident, receiver, message ->> 'title' as title, created_at, attempts, next_attempt_at,
+    created_at <= clock_timestamp() - make_interval(secs => %(days)s * 86400) as given_up, error
+from {schema}.sync_alert_messages where sent_at is null order by id limit 1000;
+
+-- name: table_troubles
+-- Facts about tables that are paused or whose last run failed; since: the first failed run after the last success.
+select w.source_table, w.paused, last.error_type, last.advice, first.started_at as since
+from {schema}.sync_watermarks w
+left join lateral (
+    select l.error_type, l.advice from {schema}.sync_logs l
+    where l.source_table = w.source_table and l.status = 'error'
+    order by l.started_at desc limit 1
+) last on w.last_status = 'error'
+left join lateral (
+    select l.started_at from {schema}.sync_logs l
+    where l.source_table = w.source_table and l.status = 'error'
+        and l.started_at >= coalesce(w.last_success, '-infinity')
+    order by l.started_at limit 1
+) first on w.last_status = 'error'
+where w.paused or w.last_status = 'error';
+
+-- name: last_run_of_all
+-- When a run of any table last began.
+select max(last_run) at time zone 'UTC' as at from {schema}.sync_watermarks;
 
 -- name: virtual_xids
 -- The last listing of a source's virtual transactions.

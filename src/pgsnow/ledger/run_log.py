@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +13,12 @@ from psycopg.types.json import Jsonb
 from pgsnow.ledger.claim import Claim
 from pgsnow.ledger.queries import Queries, cut, storable
 from pgsnow.ledger.rows import WatermarkRow
+from pgsnow.model.config.cost import CREDITS_PER_HOUR, CostConfig
 from pgsnow.model.report import SUCCESS, TableReport
 
+NO_FACTS = CostConfig()
+MOST_STATEMENTS = 200
+"""Statements of one run that sync_logs keeps."""
 PURGE_EVERY = 3600.0
 """Seconds."""
 PURGE_AT_ONCE = 20_000
@@ -27,20 +32,27 @@ class RunLog:
         self._queries = queries
         self._purged_at: float | None = None
 
-    def finish(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+    def finish(
+        self,
+        runs: Sequence[tuple[Claim, TableReport]],
+        *,
+        cost: CostConfig = NO_FACTS,
+        warehouse: str = "",
+    ) -> None:
         """Record ended runs in one statement: last_run, last_status, last_error, rows_processed, and a
         sync_logs row each.
 
         A run that ends LOCKED, because others load the table, has no outcome: the status and error of the
-        previous run are kept. A run that lost its lease gets its sync_logs row and nothing else.
+        previous run are kept. A run that lost its lease gets its sync_logs row and nothing else. cost, warehouse: what
+        the credits of their statements are estimated with.
         """
         if runs:
-            self._queries.execute("record_runs", **_records(runs), only_log=False)
+            self._queries.execute("record_runs", **_records(runs, cost, warehouse), only_log=False)
 
     def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         """Write a sync_logs row each, and nothing else: for work that is no run, such as `pgsnow apply`."""
         if runs:
-            self._queries.execute("record_runs", **_records(runs), only_log=True)
+            self._queries.execute("record_runs", **_records(runs, NO_FACTS, ""), only_log=True)
 
     def try_again(self, claim: Claim) -> None:
         """Let the next tick try the table, however often it has failed. Raises LeaseLost."""
@@ -53,6 +65,10 @@ class RunLog:
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sync_logs rows, newest first."""
         return self._queries.execute("logs", table=table, limit=limit).fetchall()
+
+    def warehouses(self) -> list[dict[str, Any]]:
+        """How long runs have kept each warehouse awake, by name."""
+        return self._queries.execute("warehouses").fetchall()
 
     def purge(self, older_than_days: int) -> int:
         """Delete old sync_logs rows, at most once an hour per process. Returns how many."""
@@ -68,15 +84,31 @@ class RunLog:
                 return total
 
 
-def _records(runs: Sequence[tuple[Claim, TableReport]]) -> dict[str, Any]:
+def _records(runs: Sequence[tuple[Claim, TableReport]], cost: CostConfig, warehouse: str) -> dict[str, Any]:
     """Parameters of `record_runs`."""
-    rows = Jsonb([storable(_log_row(claim, report)) for claim, report in runs])
-    return {"runs": rows, "success": [status.value for status in SUCCESS]}
-
-
-def _log_row(claim: Claim, report: TableReport) -> dict[str, Any]:
-    """A row of sync_logs by column name. Long texts are cut."""
     return {
+        "runs": Jsonb([storable(_log_row(claim, report, cost)) for claim, report in runs]),
+        "success": [status.value for status in SUCCESS],
+        "warehouse": warehouse,
+        "credits_per_second": CREDITS_PER_HOUR[cost.warehouse_size] / 3600,
+    }
+
+
+def _log_row(claim: Claim, report: TableReport, cost: CostConfig) -> dict[str, Any]:
+    """A row of sync_logs by column name, and the use of the warehouse. Long texts and lists are cut."""
+    sent = report.statements
+    used = report.warehouse_use(cost.auto_suspend_seconds) if sent else None
+    kept = (
+        sent if len(sent) <= MOST_STATEMENTS else sent[: MOST_STATEMENTS // 2] + sent[-MOST_STATEMENTS // 2 :]
+    )
+    return {
+        "statements": [asdict(one) | {"started_at": one.started_at.isoformat()} for one in kept] or None,
+        "statement_count": len(sent),
+        "logins": report.logins,
+        "warehouse_seconds": round(sum(one.seconds for one in sent if one.warehouse), 6),
+        "awake_from": used and used.since.isoformat(),
+        "awake_until": used and used.until.isoformat(),
+        "awake_seconds": used and used.awake_seconds,
         "run_id": claim.run_id,
         "source_table": claim.table,
         "target_table": report.target,

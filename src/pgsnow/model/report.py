@@ -4,7 +4,7 @@ the status page are made from them."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +37,40 @@ FAILING = frozenset({Status.ERROR, Status.BACKING_OFF})
 """Tables that are not synced because of an error, whether this tick has tried them or not."""
 SKIPPED = frozenset({Status.LOCKED, Status.NOT_DUE, Status.PAUSED, Status.BACKING_OFF})
 """Tables that the tick has left alone."""
+SHORTEST_USE = timedelta(seconds=60)
+"""A warehouse is billed for a minute each time it is resumed, and by the second after that (Snowflake docs,
+"Understanding compute cost")."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentStatement:
+    """A statement that was sent to Snowflake.
+
+    kind: its first word, in capital letters. query_id: empty if Snowflake gave none. started_at: by the worker's clock.
+    seconds: until its whole result had arrived. rows: as Snowflake counts them, rows loaded for COPY; None if it failed
+    or counts none. warehouse: it needs a warehouse. failed: it ended with an error, or its answer was lost.
+    """
+
+    kind: str
+    query_id: str
+    started_at: datetime
+    seconds: float
+    rows: int | None
+    warehouse: bool
+    failed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseUse:
+    """Time for which a warehouse is billed: it is resumed at `since`, and suspended at `until`. awake_seconds: less
+    than between the two if it is suspended meanwhile."""
+
+    since: datetime
+    until: datetime
+    awake_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +101,10 @@ class TableReport:
     bytes_staged: int = 0
     load_units: int = 0
     query_ids: tuple[str, ...] = ()
-    statement_count: int = 0
-    """Statements sent to Snowflake."""
-    warehouse_seconds: float = 0.0
-    """Seconds of those of them that need a warehouse."""
-    credits: float = 0.0
-    """Estimated credits."""
+    statements: tuple[SentStatement, ...] = ()
+    """Everything that was sent to Snowflake, in order of the beginnings."""
+    logins: int = 0
+    """Logins to Snowflake."""
     full_read: str | None = None
     """Why everything was read (first run, another server, …); None for an incremental read."""
     events: tuple[str, ...] = ()
@@ -104,10 +136,37 @@ class TableReport:
     def rows_processed(self) -> int:
         return self.rows_inserted + self.rows_updated
 
+    @property
+    def statement_count(self) -> int:
+        """Number of statements that were sent to Snowflake, failed ones included."""
+        return len(self.statements)
+
+    @property
+    def warehouse_seconds(self) -> float:
+        """Seconds of the statements that need a warehouse."""
+        return round(sum(sent.seconds for sent in self.statements if sent.warehouse), 6)
+
+    def warehouse_use(self, suspend_seconds: float) -> WarehouseUse | None:
+        """How long the run alone kept a warehouse awake that is suspended after so many seconds without a statement;
+        None if it needed none."""
+        uses: list[tuple[datetime, datetime]] = []
+        for sent in self.statements:
+            if sent.warehouse:
+                since, until = (
+                    sent.started_at,
+                    sent.started_at + timedelta(seconds=sent.seconds + suspend_seconds),
+                )
+                if uses and since <= uses[-1][1]:
+                    since, until = uses[-1][0], max(uses.pop()[1], until)
+                uses.append((since, max(until, since + SHORTEST_USE)))
+        if not uses:
+            return None
+        awake = sum((until - since for since, until in uses), timedelta())
+        return WarehouseUse(uses[0][0], uses[-1][1], awake.total_seconds())
+
     def to_json(self) -> dict[str, Any]:
-        return {name: _plain(getattr(self, name)) for name in self.__slots__} | {
-            "rows_processed": self.rows_processed
-        }
+        derived = ("rows_processed", "statement_count", "warehouse_seconds")
+        return {name: _plain(getattr(self, name)) for name in (*self.__slots__, *derived)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,5 +229,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):
-        return list(value)
+        return [item.to_json() if isinstance(item, SentStatement) else item for item in value]
     return value.value if isinstance(value, StrEnum) else value

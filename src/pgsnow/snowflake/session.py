@@ -13,13 +13,16 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
 from typing import Any, Protocol
 
 from pgsnow.model.errors import TargetAccessDenied, TargetQueryFailed
+from pgsnow.model.report import SentStatement
 from pgsnow.snowflake.errors import SnowflakeErrorClass, class_of_error, translating
 from pgsnow.snowflake.redacted import Confidential
 
@@ -38,6 +41,16 @@ RETRY_SECONDS = 15
 """The connector repeats a failed request until this time after its start. A statement that changes rows may run for
 longer; it is asked for once more after that: see `connection_class`."""
 CHANGES_ROWS = re.compile(r"\s*(?:copy|merge|insert|delete|update)\b", re.IGNORECASE)
+FIRST_WORD = re.compile(r"\w+")
+COUNTS_ROWS = frozenset({"COPY", "MERGE", "INSERT", "DELETE", "UPDATE", "SELECT"})
+NEEDS_WAREHOUSE = re.compile(
+    r"\s*(?:copy|merge|insert|delete|update|with|"
+    # The number of a table's rows is metadata, and functions of the session need no table.
+    r"select(?!\s+count\(\*\)\s+from\s+(?:\"[^\"]*\"|[^\s\"])+\s*$|\s+(?:current_|system\$)))\b",
+    re.IGNORECASE,
+)
+"""Statements for which a warehouse is resumed. Files are put, listed and removed, and tables created and altered, by
+the cloud services alone (Snowflake docs, "Overview of warehouses")."""
 STATEMENT_SECONDS = 3_600
 """The server cancels a statement that runs longer."""
 QUEUED_SECONDS = 600
@@ -84,6 +97,8 @@ class Session:
     """
 
     _connection: Any = field(repr=False)
+    sent: list[SentStatement] = field(default_factory=list, repr=False)
+    """The statements that were sent; a run that uses the session sets a list of its own."""
 
     @property
     def number(self) -> int:
@@ -99,12 +114,11 @@ class Session:
                 f"{sql[:60]}…: this statement has {size} bytes, and Snowflake takes {LONGEST_SQL}",
                 advice="Sync fewer columns of the table (`columns: {include: …}`), or give them shorter names.",
             )
-        with translating(), contextlib.closing(self._connection.cursor()) as cursor:
-            cursor.execute(sql, params, timeout=CANCEL_SECONDS)
-            return _result(cursor)
+        return self._send(sql, lambda cursor: cursor.execute(sql, params, timeout=CANCEL_SECONDS))
 
     def stream(self, sql: str, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
-        """Execute one statement and fetch its result while it is iterated over, at most `size` rows at a time."""
+        """Execute one statement and fetch its result while it is iterated over, at most `size` rows at a time. It is
+        not noted in `sent`."""
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
             cursor.execute(sql, timeout=CANCEL_SECONDS)
             while rows := cursor.fetchmany(size):
@@ -113,9 +127,34 @@ class Session:
     def insert_rows(self, sql: str, rows: Sequence[Sequence[Bind]]) -> Result:
         """Execute one INSERT … VALUES (?, …) for all rows at once, as an array bind. All binds of a column must
         have one type. rowcount is the number of inserted rows."""
+        return self._send(sql, lambda cursor: cursor.executemany(sql, rows, timeout=CANCEL_SECONDS))
+
+    def _send(self, sql: str, send: Callable[[Any], object]) -> Result:
+        """The whole result of what `send` does with a cursor. The statement is noted in `sent`, also if it fails."""
+        kind = (FIRST_WORD.search(sql) or [""])[0].upper()
+        started_at, began, rows, failed = datetime.now(UTC), time.monotonic(), None, True
         with translating(), contextlib.closing(self._connection.cursor()) as cursor:
-            cursor.executemany(sql, rows, timeout=CANCEL_SECONDS)
-            return _result(cursor)
+            try:
+                send(cursor)
+                columns = tuple(column[0] for column in cursor.description or ())
+                found = [tuple(row) for row in cursor.fetchall()]
+                result = Result(found, columns, cursor.sfqid or "", cursor.rowcount)
+                # A COPY answers with a row for each file.
+                rows = sum(map(int, result.column("rows_loaded"))) if kind == "COPY" else cursor.rowcount
+                failed = False
+                return result
+            finally:
+                self.sent.append(
+                    SentStatement(
+                        kind,
+                        cursor.sfqid or "",
+                        started_at,
+                        round(time.monotonic() - began, 6),
+                        rows if kind in COUNTS_ROWS else None,
+                        NEEDS_WAREHOUSE.match(sql) is not None,
+                        failed,
+                    )
+                )
 
     def close(self) -> None:
         """Log out if the network permits. Never raises; may be called more than once."""
@@ -181,8 +220,16 @@ def connect(settings: ConnectSettings, *, query_tag: str) -> Session:
     """
     _quieten()
     arguments = connect_arguments(settings.connect_kwargs(), query_tag)
-    with translating(), _translating_bad_credentials():
-        return Session(connection_class()(**arguments))
+    with translating():
+        try:
+            return Session(connection_class()(**arguments))
+        # A missing or invalid key file. The cause is left out: it contains the secret.
+        except (FileNotFoundError, PermissionError) as error:
+            raise TargetAccessDenied(f"Snowflake: cannot read {error.filename}") from None
+        except (ValueError, TypeError) as error:
+            raise TargetAccessDenied(
+                f"Snowflake: the credentials cannot be used ({type(error).__name__})"
+            ) from None
 
 
 def connect_arguments(given: Mapping[str, Any], query_tag: str) -> dict[str, Any]:
@@ -226,32 +273,9 @@ def session_parameters(query_tag: str) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _translating_bad_credentials() -> Any:
-    """Translates errors about a missing or invalid key file, without their cause, which contains the secret."""
-    try:
-        yield
-    except (FileNotFoundError, PermissionError) as error:
-        raise TargetAccessDenied(f"Snowflake: cannot read {error.filename}") from None
-    except (ValueError, TypeError) as error:
-        raise TargetAccessDenied(
-            f"Snowflake: the credentials cannot be used ({type(error).__name__})"
-        ) from None
-
-
 def _quieten() -> None:
     """Sets a level for loggers for which the host has set none; the root logger is left to the host."""
     for name, level in QUIET.items():
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(level)
-
-
-def _result(cursor: Any) -> Result:
-    described = cursor.description or ()
-    return Result(
-        rows=[tuple(row) for row in cursor.fetchall()],
-        columns=tuple(column[0] for column in described),
-        query_id=cursor.sfqid or "",
-        rowcount=cursor.rowcount,
-    )

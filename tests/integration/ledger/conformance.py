@@ -723,6 +723,11 @@ class LedgerConformance:
             "advice": None,
             "last_watermark": None,
             "fence": claim.fence,
+            "statements": None,
+            "statement_count": 0,
+            "logins": 0,
+            "warehouse_seconds": 0,
+            "credits": 0,
         }
 
     def test_an_error_is_kept_until_the_next_success_and_does_not_count_as_one(self, ann: Ledger) -> None:

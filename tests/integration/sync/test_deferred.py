@@ -23,13 +23,12 @@ class Journal:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._logins = world.emulator.stats()["logins"]
-        self._before = max((s["number"] for s in world.emulator.stats()["statements"]), default=0)
+        self._logins = world.emulator.connections()
+        self._before = world.emulator.noted()
 
     @property
     def statements(self) -> list[str]:
-        told = self._world.emulator.stats()["statements"]
-        return [str(s["text"]) for s in told if s["number"] > self._before]
+        return self._world.emulator.statements_since(self._before)
 
     @property
     def needing_a_warehouse(self) -> list[str]:
@@ -37,7 +36,7 @@ class Journal:
 
     @property
     def logins(self) -> int:
-        return int(self._world.emulator.stats()["logins"] - self._logins)
+        return self._world.emulator.connections() - self._logins
 
 
 @pytest.fixture(params=["stage", "s3"])

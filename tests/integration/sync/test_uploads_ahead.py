@@ -129,7 +129,7 @@ def fail(error: Exception) -> None:
 def test_a_file_is_up_before_the_next_are_read_and_each_goes_up_once(users: World) -> None:
     up = OnceUp(users, 3)
     users.snowflake("SELECT 1")  # the test's own login
-    logins = users.emulator.stats()["logins"]
+    logins = users.emulator.connections()
     events: list[str] = []
 
     def observe(event: Event) -> None:
@@ -146,7 +146,7 @@ def test_a_file_is_up_before_the_next_are_read_and_each_goes_up_once(users: Worl
     )
     if users.settings.s3 is None:
         assert puts(users) == [f"part-{n:04d}.parquet" for n in range(PARTS)]
-        assert users.emulator.stats()["logins"] - logins == 1, "uploads use the run's own session"
+        assert users.emulator.connections() - logins == 1, "uploads use the run's own session"
     assert_good(users, report)
 
 
@@ -324,9 +324,9 @@ def test_what_is_inserted_is_never_uploaded(world: World, monkeypatch: pytest.Mo
 
 def test_a_run_without_rows_does_not_connect(staged: World) -> None:
     tick(staged)
-    logins = staged.emulator.stats()["logins"]
+    logins = staged.emulator.connections()
     assert tick(staged).status is Status.IDLE
-    assert staged.emulator.stats()["logins"] == logins
+    assert staged.emulator.connections() == logins
 
 
 def test_a_failure_after_the_uploads_is_tried_again_from_the_files(staged: World) -> None:

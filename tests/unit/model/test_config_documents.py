@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.config.sync_config import (
     ColumnsConfig,
     MaskRule,
@@ -27,6 +28,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", re.MULTILINE)
 SECTIONS: dict[str, type[BaseModel]] = {
     "The file": SyncConfig,
+    "Cost": CostConfig,
     "A table": TableConfig,
     "Columns": ColumnsConfig,
     "A transform": TransformConfig,

@@ -13,6 +13,7 @@ from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.progress import progress
 from pgsnow.cli.output.report import exit_code, show_report
 from pgsnow.cli.stopping import stopping
+from pgsnow.integrations.notify import is_wanted
 
 
 def run(
@@ -73,4 +74,8 @@ def run(
             confirm_deletes=confirm_deletes,
         )  # fmt: skip
     show_report(report, output)
+    if is_wanted(engine.config):
+        from pgsnow.integrations.notify.after_tick import send_after
+
+        send_after(engine.config, engine.settings, report, beat=not select)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

@@ -20,6 +20,8 @@ from pgsnow.embedded.stored import StoredServer
 ACCOUNT, USER, PASSWORD, WAREHOUSE = "pgsnow", "pgsnow", "pgsnow", "DEV_WH"
 DATABASE, SCHEMA = "ANALYTICS_DB", "PUBLIC"
 HTTP_SECONDS = 30.0
+NOTHING_AFTER = 2**62
+"""No statement has a larger number: the statements are left out of the answer."""
 
 
 class EmbeddedSnowflake(StoredServer):
@@ -48,28 +50,32 @@ class EmbeddedSnowflake(StoredServer):
             "SNOWFLAKE_PROTOCOL": "http",
         }
 
-    def stats(self) -> dict[str, Any]:
-        """`logins` so far, `sessions` open now, newest `statements` (number, text, session, seconds,
-        error)."""
-        return self._call("GET", "stats")
+    def stats(self, *, after: int = 0, containing: str = "") -> dict[str, Any]:
+        """`logins` so far, `sessions` open now, the number of the `last` statement (numbered from 1; 0: none), and the
+        newest `statements` (number, text, session, seconds, error): those with a larger number than `after` whose text
+        contains `containing` (in any case), in order of arrival. The oldest ones are dropped."""
+        query = urllib.parse.urlencode({"after": after, "containing": containing})
+        return self._call("GET", f"stats?{query}")
 
     def connections(self) -> int:
         """Logins since the server started."""
-        return int(self.stats()["logins"])
+        return int(self.stats(after=NOTHING_AFTER)["logins"])
+
+    def sessions(self) -> int:
+        """Sessions that are open now."""
+        return int(self.stats(after=NOTHING_AFTER)["sessions"])
 
     def statements(self, containing: str = "") -> list[str]:
         """The texts of the newest statements that contain `containing` (in any case), in order of arrival."""
-        texts = [str(entry["text"]) for entry in self.stats()["statements"]]
-        return [text for text in texts if containing.upper() in text.upper()]
+        return [str(entry["text"]) for entry in self.stats(containing=containing)["statements"]]
 
     def noted(self) -> int:
-        """The number of the newest statement. Statements are numbered from 1; the oldest are dropped."""
-        statements = self.stats()["statements"]
-        return int(statements[-1]["number"]) if statements else 0
+        """The number of the newest statement; 0: there was none."""
+        return int(self.stats(after=NOTHING_AFTER)["last"])
 
-    def statements_since(self, number: int) -> list[str]:
-        """The texts of the statements after the one with this number."""
-        return [str(entry["text"]) for entry in self.stats()["statements"] if entry["number"] > number]
+    def statements_since(self, number: int, containing: str = "") -> list[str]:
+        """The texts of the statements after the one with this number that contain `containing` (in any case)."""
+        return [str(entry["text"]) for entry in self.stats(after=number, containing=containing)["statements"]]
 
     def create_database(self, name: str) -> None:
         """Create a database with a schema PUBLIC, without a login. Does nothing if it exists."""
@@ -128,7 +134,7 @@ class EmbeddedSnowflake(StoredServer):
 
     def _ready(self) -> bool:
         try:
-            self._call("GET", "stats")
+            self.noted()
         except OSError:
             return False
         return True

@@ -38,8 +38,9 @@ def create_app(directory: Path, idle_seconds: float) -> Starlette:
 def _own_routes(
     store: StoredSnowflake, journal: Journal, buckets: Buckets, late: LateStatements, scripted: ScriptedErrors
 ) -> list[Route]:
-    def stats(_: Request) -> JSONResponse:
-        return JSONResponse(journal.report(len(fakesnow.server.sessions)))
+    def stats(request: Request) -> JSONResponse:
+        after, containing = request.query_params.get("after", 0), request.query_params.get("containing", "")
+        return JSONResponse(journal.report(len(fakesnow.server.sessions), int(after), containing))
 
     def create(request: Request) -> JSONResponse:
         store.create_database(request.path_params["name"])

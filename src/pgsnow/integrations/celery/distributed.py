@@ -43,6 +43,7 @@ def _add_tick_task(app: Celery, tasks: EngineTasks, messages: Messages, name: st
         found = tasks.run(self, "tick", lambda engine: engine.triage(tables, due_only=due_only, load=load))
         for table in found.busy:
             messages.table(table, requested=not due_only, load=load)
+        tasks.tick_ended(found.report, whole=due_only)
         return tasks.metrics(self, "tick", found.report)
 
     return sync_postgres_to_snowflake

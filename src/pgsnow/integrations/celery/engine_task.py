@@ -7,11 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import Retry, SoftTimeLimitExceeded
 from celery.utils.time import get_exponential_backoff_interval
 
 from pgsnow.integrations.celery.shutdown import SharedFlag, run_stoppable
 from pgsnow.integrations.config_source import ConfigSource
+from pgsnow.integrations.notify import is_wanted
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError, Unavailable, UnexpectedError
@@ -21,6 +22,7 @@ from pgsnow.model.unexpected import ADVICE, public_text
 from pgsnow.sync.runtime.log import log_unexpected, logger
 
 if TYPE_CHECKING:
+    from pgsnow.integrations.notify.after_tick import AfterTick
     from pgsnow.sync.engine import Engine
 
 Done = TypeVar("Done")
@@ -39,6 +41,7 @@ class EngineTasks:
         self.source = source
         self.flag = SharedFlag()
         self.engines = OnePerProcess(partial(_make_engine, source))
+        self._after = OnePerProcess(partial(_make_after_tick, source))
 
     @property
     def config(self) -> SyncConfig:
@@ -55,10 +58,30 @@ class EngineTasks:
             self.engines.close()  # a stopped engine stays stopped
             raise
         except PgsnowError as error:
-            raise after_failure(task, what, error) from None
+            raised = after_failure(task, what, error)
+            self._tick_failed(what, raised)
+            raise raised from None
         except Exception as error:
             log_unexpected(error, self.source.secrets())
+            self._tick_failed(what, error)
             raise UnexpectedError(public_text(error), advice=ADVICE) from None
+
+    def tick_ended(self, report: SyncReport, *, whole: bool) -> None:
+        """Begin to send alerts and the heartbeat, if they are configured; nothing waits for them. whole: the tick was
+        one of the schedule."""
+        if is_wanted(self.config):
+            self._after.get().tick_ended(self.engines.get().ledger, report, beat=whole)
+
+    def _tick_failed(self, what: str, raised: Exception) -> None:
+        """The same after a tick that ended with an error, unless it is retried."""
+        is_over = what == "tick" and not isinstance(raised, Retry)
+        if is_over and self.source.is_right and is_wanted(self.config):
+            self._after.get().tick_failed()
+
+    def close(self) -> None:
+        """Let what is being sent end, for some seconds at most, and close the connections of this process."""
+        self._after.close()
+        self.engines.close()
 
     def metrics(self, task: Any, what: str, report: SyncReport) -> dict[str, Any]:
         """The task's result. Raises Celery's Retry if tables failed and a retry may succeed for all of them."""
@@ -105,3 +128,9 @@ def _make_engine(source: ConfigSource) -> Engine:
     from pgsnow.sync.engine import Engine
 
     return Engine(source.config(), source.settings())
+
+
+def _make_after_tick(source: ConfigSource) -> AfterTick:
+    from pgsnow.integrations.notify.after_tick import AfterTick
+
+    return AfterTick(source.config())

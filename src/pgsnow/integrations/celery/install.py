@@ -86,6 +86,7 @@ def _add_single_task(app: Celery, tasks: EngineTasks, task_name: str) -> Any:
         (`load_every`) before they are due."""
         due_only = tables is None
         report = tasks.run(self, "tick", lambda engine: engine.tick(tables, due_only=due_only, load=load))
+        tasks.tick_ended(report, whole=due_only)
         return tasks.metrics(self, "tick", report)
 
     return sync_postgres_to_snowflake

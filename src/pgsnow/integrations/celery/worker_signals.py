@@ -35,7 +35,7 @@ def follow_worker(app: Celery, tasks: EngineTasks) -> None:
         tasks.flag.set()
 
     def close(**_: Any) -> None:
-        tasks.engines.close()
+        tasks.close()
 
     signals.celeryd_after_setup.connect(check, weak=False)
     signals.beat_init.connect(report_config, weak=False)

@@ -16,6 +16,7 @@ _WITHOUT_EFFECT = {
     *("load_every", "load_when_rows", "load_when_mb"),
     *("verify_every", "verify_budget_seconds", "verify_repair"),
     *("deletes", "sweep_every", "sweep_share", "max_delete_share"),
+    "alerts",
     *("real_values", "char_padding", "numeric_type"),
 }
 """Keys that affect neither the content of a row in the target nor which rows are read, or whose effect is stored with

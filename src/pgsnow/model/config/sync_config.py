@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from pgsnow.model.config.alerts import AlertsConfig, SecretText, SecretUrl
+from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.config.cross_checks import check_tables
 from pgsnow.model.config.defaults import MOVED, deprecations, table_defaults
 from pgsnow.model.config.field_types import FromOne, FromZero, Identifier, Positive
@@ -68,6 +70,18 @@ class SyncConfig(BaseModel):
     """Days that sync_logs rows are kept."""
     task_time_limit_seconds: FromOne = 21_600
     """Seconds after which Celery ends a tick that hangs."""
+    cost: CostConfig = CostConfig()
+    """Facts about the warehouse, for the estimates of costs."""
+    alerts: AlertsConfig | None = None
+    """When a message about the sync is sent, and to which receivers."""
+    heartbeat_url: SecretUrl | None = None
+    """Address that is requested at the end of each tick, for a service that gives an alarm when that stops."""
+    heartbeat_fail_url: SecretUrl | None = None
+    """Address that is requested instead after a tick that failed, or in which a table failed."""
+    openlineage_url: SecretUrl | None = None
+    """Address to which an OpenLineage event is posted when a table's run starts and ends."""
+    openlineage_api_key: SecretText | None = None
+    """Key that is sent with these events, as `Authorization: Bearer`."""
     tables: tuple[TableConfig, ...]
     """The tables to sync, one entry each."""
     _warnings: tuple[str, ...] = PrivateAttr(())
@@ -134,7 +148,8 @@ class SyncConfig(BaseModel):
             )
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data that parse_config reads back as an equal configuration. Salts are replaced by asterisks."""
+        """Plain data that parse_config reads back as an equal configuration. Salts, addresses and
+        keys are replaced by asterisks."""
         data: dict[str, Any] = escape(self.model_dump(mode="json"))
         return data
 

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from pgsnow.model.config.alerts import TableAlerts
 from pgsnow.model.config.field_types import (
     ColumnName,
     Duration,
@@ -254,6 +255,8 @@ class TableOptions(BaseModel):
     """An SQL condition on the source's rows; only rows that meet it are read."""
     queue: Text | None = None
     """With execution: distributed, the Celery queue of this table's tasks; null means Celery's default."""
+    alerts: TableAlerts | None = None
+    """Thresholds of this table's alerts, where they differ from those at the top of the file."""
     enabled: Switch = True
     """false excludes the table from ticks."""
 

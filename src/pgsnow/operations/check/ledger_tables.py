@@ -36,6 +36,7 @@ NEEDED = {
     "sync_horizon": _ROWS,
     "sync_backfills": (*_ROWS, "DELETE"),
     "sync_chunks": _ROWS,
+    "sync_warehouses": _ROWS,
 }
 """A table → the privileges that the statements of a run use. (Rows of sync_chunks are deleted by its foreign key, with
 the rights of the table's owner.)"""

@@ -69,11 +69,13 @@ class RunSession:
                 try:
                     with self.recorder.timed("connect"):
                         tag = f"pgsnow:{self.recorder.table}:{tick}"
+                        self.recorder.logins += 1
                         self.session = connect(self.settings, query_tag=tag)
                 except TargetLoginRefused as error:
                     self.refused.clear()
                     self.refused[tick] = error
                     raise
+            self.session.sent = self.recorder.statements
             try:
                 if self.unsettled:
                     self._settle(self.session)

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from pgsnow.model.batch import LoadBatch, LoadResult
+from pgsnow.model.report import SentStatement
 from pgsnow.sync.runtime.events import Event, Observer
 
 COUNTS = (
     "rows_read", "rows_rejected", "rows_dropped", "rows_inserted", "rows_updated", "rows_deleted", "bytes_staged",
-    "load_units", "ranges_compared", "sweep_seconds",
+    "load_units", "ranges_compared", "sweep_seconds", "logins",
 )  # fmt: skip
 
 
@@ -92,6 +93,8 @@ class Recorder:
         self.phases = self.clock.seconds
         self.events: list[str] = []
         self.query_ids: list[str] = []
+        self.statements: list[SentStatement] = []
+        self.logins = 0
         self.rows_read = 0
         self.rows_rejected = 0
         self.rows_dropped = 0
@@ -122,6 +125,7 @@ class Recorder:
             self.clock.spent(phase, seconds / threads)
         self.events.extend(event for event in part.events if event not in self.events)
         self.query_ids.extend(part.query_ids)
+        self.statements.extend(part.statements)
         self.cells_changed.update(part.cells_changed)
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(part, name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import attrgetter
 
 from pgsnow.ledger.claim import Refusal
 from pgsnow.model.backfill import ChunkCounts
@@ -61,6 +62,7 @@ def table_report(
         **{name: getattr(recorder, name) for name in COUNTS},
         cells_changed=dict(recorder.cells_changed),
         query_ids=tuple(recorder.query_ids),
+        statements=tuple(sorted(recorder.statements, key=attrgetter("started_at"))),
         full_read=recorder.full_read,
         events=(
             *recorder.events,

@@ -81,7 +81,8 @@ class TickOutcomes:
             self._heartbeat.forget(claim)
             self._reports[claim.table] = report
         try:
-            self._context.ledger.run_log.finish(runs)
+            cost, warehouse = self._context.config.cost, self._context.settings.snowflake.warehouse
+            self._context.ledger.run_log.finish(runs, cost=cost, warehouse=warehouse)
             self._context.ledger.leases.release([claim for claim, _ in runs])
         except PgsnowError as error:
             for claim, report in runs:

@@ -57,7 +57,16 @@ class Journal:
             noted.seconds = round(time.monotonic() - noted.started, 4)
             noted.error = error
 
-    def report(self, open_sessions: int) -> dict[str, Any]:
+    def report(self, open_sessions: int, after: int = 0, containing: str = "") -> dict[str, Any]:
+        """Counts, the number of the newest statement (`last`, 0: none), and the kept statements with a larger number
+        than `after` whose text contains `containing` (in any case), in order of arrival."""
+        wanted = containing.upper()
         with self._lock:
-            statements = [asdict(noted) for noted in self._statements]
-            return {"logins": self._logins, "sessions": open_sessions, "statements": statements}
+            newest = itertools.takewhile(lambda noted: noted.number > after, reversed(self._statements))
+            statements = [asdict(noted) for noted in newest if wanted in noted.text.upper()]
+            return {
+                "logins": self._logins,
+                "sessions": open_sessions,
+                "last": self._statements[-1].number if self._statements else 0,
+                "statements": statements[::-1],
+            }

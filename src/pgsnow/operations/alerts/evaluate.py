@@ -1,0 +1,73 @@
+"""Evaluates the alerts: compares what is wrong now with what was reported, and queues messages about the difference."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+
+from pgsnow.ledger.alerts.alert import AlertRule
+from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.config.alerts import AlertsConfig
+from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.operations.alerts.finding import Findings, findings_of, stopped_finding
+from pgsnow.operations.alerts.notices import notice_of
+from pgsnow.operations.alerts.transitions import next_alerts
+
+
+def evaluate_tick(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: str) -> None:
+    """After a tick: evaluate all rules. That a tick has run ends the alert that none does. Reads and writes only the
+    ledger; does nothing without `alerts:`.
+
+    Idempotent; of two processes that do this at the same time, one does nothing. Raises LedgerUnavailable,
+    LedgerAccessDenied."""
+    if config.alerts is not None:
+        rows, troubles = ledger.run_log.watermarks(), ledger.alerts.troubles()
+        found = findings_of(config, config.alerts, rows, troubles, now)
+        _evaluate(config, config.alerts, ledger, found, now, tuple(AlertRule), worker)
+
+
+def evaluate_stop(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: str) -> None:
+    """In a process that runs no ticks: find out whether any worker does. Otherwise as `evaluate_tick`."""
+    if config.alerts is None or (last := _last_tick(ledger)) is None:
+        return
+    seconds = config.alerts.seconds_without_tick(config.sync_interval_seconds)
+    found = stopped_finding(last, seconds, now)
+    _evaluate(
+        config,
+        config.alerts,
+        ledger,
+        Findings((found,) if found else ()),
+        now,
+        (AlertRule.STOPPED,),
+        worker,
+    )
+
+
+def _last_tick(ledger: Ledger) -> datetime | None:
+    """When a worker last ran a tick; None: never."""
+    ticks = [tick.at for tick in ledger.ticks.seen()]
+    last_run = ledger.alerts.last_run()
+    return max([*ticks, *([last_run] if last_run else [])], default=None)
+
+
+def _evaluate(
+    config: SyncConfig,
+    alerts: AlertsConfig,
+    ledger: Ledger,
+    found: Findings,
+    now: datetime,
+    scope: Collection[AlertRule],
+    worker: str,
+) -> None:
+    book = ledger.alerts.book()
+    changes = next_alerts(book.alerts, found, now, lambda: f"pgsnow-{uuid.uuid4().hex[:16]}", scope)
+    if not changes:
+        return
+    synced = {table.name for table in config.enabled}
+    notices = [
+        notice_of(change, now, worker=worker, page=alerts.page_url or "", synced=synced)
+        for change in changes.incidents
+    ]
+    messages = [(receiver.name, notice) for notice in notices for receiver in alerts.to]
+    ledger.alerts.change(book, changes.saved, changes.gone, messages)

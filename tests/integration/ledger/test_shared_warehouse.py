@@ -1,0 +1,51 @@
+"""Warehouse time that several runs share is counted once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pgsnow.model.config.cost import CostConfig
+from pgsnow.model.report import SentStatement
+from tests.integration.ledger.conformance import report, take
+from tests.integration.ledger.crew import PostgresCrew
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+COST = CostConfig.model_validate({"warehouse_size": "small", "auto_suspend_seconds": 60})
+PER_SECOND = 2 / 3600
+
+
+def log(crew: PostgresCrew, table: str, *statements: tuple[float, float], warehouse: str = "WH") -> float:
+    """The credits of a run with statements at these (second, seconds), recorded by another worker."""
+    worker = crew.worker()
+    claim = take(worker, table)
+    sent = tuple(
+        SentStatement("MERGE", "q", START + timedelta(seconds=at), seconds, 1, warehouse=True)
+        for at, seconds in statements
+    )
+    done = [(claim, report(claim, statements=sent))]
+    for _ in range(2):  # the second time as after a lost answer
+        worker.run_log.finish(done, cost=COST, warehouse=warehouse)
+    worker.leases.release([claim])
+    credits: float = worker.run_log.logs(table=table, limit=1)[0]["credits"]
+    return credits
+
+
+def test_a_run_is_charged_for_the_time_by_which_it_lengthens_the_warehouse(crew: PostgresCrew) -> None:
+    """Whichever worker a run is on: the sum over all runs is what the warehouse is billed for, and no second is in it
+    twice, not even if a record is sent again."""
+    assert log(crew, "first", (0, 10)) == pytest.approx(70 * PER_SECOND)
+    assert log(crew, "beside it", (2, 5)) == 0
+    assert log(crew, "a little longer", (5, 15)) == pytest.approx(10 * PER_SECOND)
+    assert log(crew, "began earlier", (-20, 30)) == pytest.approx(20 * PER_SECOND)
+    assert log(crew, "after the suspension", (500, 1)) == pytest.approx(61 * PER_SECOND)
+    assert log(crew, "another warehouse", (500, 1), warehouse="OTHER") == pytest.approx(61 * PER_SECOND)
+    assert log(crew, "with a pause", (600, 1), (900, 1)) == pytest.approx(122 * PER_SECOND)
+    assert log(crew, "none") == 0
+    found = crew.worker().run_log.warehouses()
+    assert [(row["warehouse"], row["resumes"], row["awake_seconds"]) for row in found] == [
+        ("OTHER", 1, 61),
+        ("WH", 3, 70 + 10 + 20 + 61 + 122),
+    ]
+    assert found[1]["credits"] == pytest.approx(283 * PER_SECOND)
