@@ -16,8 +16,8 @@
 
   const age = (seconds) => {
     const left = Math.max(0, Math.floor(seconds));
-    if (left < 60) return `${left} s`;
-    if (left < 3600) return `${Math.floor(left / 60)} min`;
+    if (left < 120) return `${left} s`;
+    if (left < 7200) return `${Math.floor(left / 60)} min`;
     return left < 172800 ? `${Math.floor(left / 3600)} h` : `${Math.floor(left / 86400)} d`;
   };
   const count = () => {

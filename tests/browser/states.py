@@ -1,0 +1,93 @@
+"""The states of a sync that the pages are designed for, each with a router over a ledger in that state."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from pgsnow.embedded.postgres import EmbeddedPostgres
+from pgsnow.integrations.fastapi.router import status_router
+from tests.browser.ledgers import SHOP, Past, begin, config_of, ledger_at, reject, write
+from tests.browser.served import settings_at
+from tests.servers import own_database
+
+WRONG = """
+tables:
+  - source: public.users
+    target: analytics.users
+    pk: id
+    watermark_colum: updated_at
+  - source: public.orders
+    target: analytics.orders
+    pk: id
+    mode: incremental
+"""
+NOWHERE = "postgresql://pgsnow:secret@127.0.0.1:1/ledger"
+
+
+@contextlib.contextmanager
+def all_states(postgres: EmbeddedPostgres, folder: Path) -> Iterator[dict[str, APIRouter]]:
+    """A router by the name of each state."""
+    (folder / "sync_config.yaml").write_text(WRONG)
+    with contextlib.ExitStack() as stack:
+        new = [stack.enter_context(own_database(postgres)) for _ in range(5)]
+        yield {
+            "/day": _busy_day(new[0]),
+            "/well": _well(new[1]),
+            "/stopped": _stopped(new[2]),
+            "/empty": _empty(new[3]),
+            "/many": _many(new[4]),
+            "/broken": status_router(config_of(list(SHOP)), settings=settings_at(NOWHERE)),
+            "/wrong": status_router(folder / "sync_config.yaml", settings=settings_at(new[3])),
+        }
+
+
+def _busy_day(dsn: str) -> APIRouter:
+    """Most tables are well; one fails, one is behind, one has rejected rows, one is being loaded, one is off."""
+    ledger = ledger_at(dsn)
+    write(ledger, dsn, SHOP)
+    reject(ledger, "public.addresses", 3)
+    begin(ledger, ["public.page_views"])
+    ledger.close()
+    config = config_of([*SHOP, "public.reviews", "legacy.audit_trail"], off=["legacy.audit_trail"])
+    return status_router(config, settings=settings_at(dsn))
+
+
+def _well(dsn: str) -> APIRouter:
+    ledger = ledger_at(dsn)
+    good = {name: Past(past.runs.replace("e", "o").replace("p", "o")) for name, past in SHOP.items()}
+    write(ledger, dsn, good)
+    ledger.close()
+    return status_router(config_of(list(good)), settings=settings_at(dsn))
+
+
+def _stopped(dsn: str) -> APIRouter:
+    """The worker was stopped three hours ago."""
+    ledger = ledger_at(dsn)
+    write(ledger, dsn, SHOP, age=3 * 3600)
+    ledger.close()
+    return status_router(config_of(list(SHOP)), settings=settings_at(dsn))
+
+
+def _empty(dsn: str) -> APIRouter:
+    """Nothing has run yet."""
+    ledger_at(dsn).close()
+    return status_router(config_of(list(SHOP)), settings=settings_at(dsn))
+
+
+def _many(dsn: str) -> APIRouter:
+    """A thousand tables; every hundredth fails."""
+    ledger = ledger_at(dsn)
+    names = [f"tenant_{n // 40:02}.table_{n:04}" for n in range(1000)]
+    kinds = {
+        0: Past("oie", error="a column is missing", lag=4000),
+        1: Past("ooi"),
+        2: Past("ioo"),
+        3: Past("iii"),
+    }
+    write(ledger, dsn, {name: kinds[0 if n % 100 == 7 else n % 3 + 1] for n, name in enumerate(names)})
+    ledger.close()
+    return status_router(config_of(names), settings=settings_at(dsn))
