@@ -10,11 +10,11 @@ import typer
 
 COMMANDS = (
     "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
-    "schema", "version",
+    "explain", "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
-FOLDERS = {"verify": "compare", "repair": "compare"}
+FOLDERS = {"verify": "compare", "repair": "compare", "explain": "explain"}
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 
 

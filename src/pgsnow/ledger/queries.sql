@@ -944,13 +944,14 @@ left join lateral (
 order by w.source_table;
 
 -- name: remembered
--- The checkpoint, the stored definition and the target of each table. All but the first as JSON of the row: an older
+-- The checkpoint, the stored definition and the target of each table, or of one. All but the first as JSON of the row: an older
 -- ledger has no such columns.
 select w.source_table, w.checkpoint, nullif(to_jsonb(w) -> 'source_schema', 'null') as source_schema,
     to_jsonb(w) ->> 'target_created_on' as target_created_on, (to_jsonb(w) ->> 'target_rows')::bigint as target_rows,
     nullif(to_jsonb(w) -> 'loaded_columns', 'null') as loaded_columns, to_jsonb(w) ->> 'created_target' as created_target,
     nullif(to_jsonb(w) -> 'sweep', 'null') as sweep
-from {schema}.sync_watermarks w;
+from {schema}.sync_watermarks w
+where %(table)s::text is null or w.source_table = %(table)s;
 
 -- name: logs
 -- The newest runs.

@@ -37,6 +37,7 @@ STATE_STYLES = {
     HealthState.FAILED: "bold red",
     HealthState.STUCK: "bold white on red",
     HealthState.NEVER: "dim",
+    HealthState.PAUSED: "dim",
     HealthState.OFF: "dim",
 }
 SHOWN_STATES = {HealthState.PARTIAL: "rows-rejected"}

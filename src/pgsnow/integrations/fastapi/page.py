@@ -36,11 +36,15 @@ class PageNotFound(Exception):
     """The configuration or the ledger has nothing of this name. The message is shown to the reader."""
 
 
+class ActionRefused(Exception):
+    """A form that is not taken. The message is shown to the reader."""
+
+
 def page_router(web: Web) -> APIRouter:
     """A router for pages: with their headers, and pages for errors. It is not part of the API's document.
 
-    404 for PageNotFound, 422 for parameters in a wrong form, 503 while the configuration is wrong or the ledger cannot
-    be read, 500 for an unexpected error.
+    404 for PageNotFound, 403 for ActionRefused, 422 for parameters in a wrong form, 503 while the configuration is
+    wrong or the ledger cannot be read, 500 for an unexpected error.
     """
 
     def answer_error(request: Request, error: Exception) -> Response:
@@ -86,6 +90,9 @@ def _problem(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status code, and title, text, list and advice for the problem's page, without secrets."""
     if isinstance(error, PageNotFound):
         return 404, {"code": 404, "title": "Not found", "text": str(error), "problems": (), "advice": ""}
+    if isinstance(error, ActionRefused):
+        advice = "Open the page again and use its buttons."
+        return 403, {"code": 403, "title": "Refused", "text": str(error), "problems": (), "advice": advice}
     if isinstance(error, RequestValidationError):
         problems = [f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()]
         text = "The address has a parameter in a wrong form."

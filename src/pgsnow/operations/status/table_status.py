@@ -92,7 +92,11 @@ def table_statuses(
     by_name = {row.source_table: row for row in rows}
     interval = config.sync_interval_seconds
     return [
-        TableStatus(table, row, health_of(row, interval=interval, now=now, enabled=table.enabled))
+        TableStatus(
+            table,
+            row,
+            health_of(row, interval=max(interval, table.every), now=now, enabled=table.enabled),
+        )
         for table in tables
         for row in [by_name.get(table.name)]
     ]

@@ -59,7 +59,7 @@ def chart(text: ChartText, *parts: Markup, height: int = HEIGHT, class_: str = "
 
 def grid(axis: Axis) -> Markup:
     """A line across the plot for each value of the axis."""
-    places = [(plain(axis.y(value)), "grid" if value else "base") for value in axis.ticks]
+    places = [(plain(axis.y(value)), "rule" if value else "base") for value in axis.ticks]
     return joined([element("line", x1="0", x2="100%", y1=y, y2=y, class_=look) for y, look in places])
 
 
