@@ -68,8 +68,9 @@ def status_router(
     dependencies are FastAPI's, by which the application protects the router with its own authentication. Without any,
     a warning is logged, and neither query ids nor contents of rejected rows are shown. actions: the page has buttons
     to run, pause, resume and resync tables and to replay or dismiss rejected rows, and the API takes the same; raises
-    ValueError without dependencies. With `alerts:` in the configuration, the process also watches whether any worker
-    runs ticks, which a stopped worker cannot tell itself.
+    ValueError without dependencies.
+
+    As long as the application runs, an alert is sent if no worker runs ticks (with `alerts:` in the configuration).
     """
     if actions and not dependencies:
         raise ValueError(

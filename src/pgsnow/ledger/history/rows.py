@@ -56,10 +56,13 @@ class RecentRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One table in the overview: its newest runs, newest first (at most 20), and its totals of the last 24 hours."""
+    """One table in the overview: its newest runs, and its totals of the last 24 hours."""
 
     source_table: str
-    recent: tuple[RecentRun, ...] = ()
+    newest: RecentRun | None = None
+    """The newest run."""
+    stored_runs: str = "[]"
+    """The newest runs as the ledger stores them, JSON."""
     day: Totals = field(default_factory=Totals)
     last_ok: datetime | None = None
     """When the last run that loaded rows (ok or partial) ended; None: there was none."""
