@@ -17,13 +17,14 @@ SOURCES := src backend tests conftest.py $(wildcard .ci/*.py benchmarks)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test suite check format stress bench lock clean
+.PHONY: help demo test suite check format docs stress bench lock clean
 
 help:
 	@echo "make demo    a real Postgres under live writes, synced into the Snowflake emulator, compared at the end"
 	@echo "make test    check, then the whole test suite, and the CPU minutes of both"
 	@echo "make check   linters, types, layers"
 	@echo "make format  format and sort imports"
+	@echo "make docs    the documentation as a site, in site/"
 	@echo "make stress  the long randomised runs against concurrent writers"
 	@echo "make bench   pgsnow and other tools measured, docs/benchmarks.md filled (PARTS=jobs for some)"
 	@echo "make lock    resolve the dependencies again into requirements.lock"
@@ -48,6 +49,10 @@ format: $(READY)
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --clean
+	@echo "Open site/index.html, or serve it: $(BIN)/python -m http.server --directory site"
+
 stress: $(READY)
 	$(BIN)/python -m pytest -n 0 -s -m stress --timeout 0 $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -n $(N) --hypothesis-profile thorough -k properties tests/unit
@@ -60,7 +65,7 @@ lock: $(READY)
 	$(BIN)/uv export --quiet --all-extras --all-groups --no-hashes --no-header --no-annotate --no-emit-project -o requirements.lock
 
 clean:
-	rm -rf $(READY) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(READY) dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -f $(VENV)/.pgsnow-made ]; then rm -rf $(VENV); fi
 

@@ -50,3 +50,6 @@ Verbose = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Show all details of every table, not only of tables with changes."),
 ]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="One line a row and nothing shortened, however narrow the terminal is.")
+]

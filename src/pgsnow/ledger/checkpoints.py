@@ -68,9 +68,10 @@ class Checkpoints:
 
     queries: Queries
 
-    def remembered(self) -> dict[str, Remembered]:
-        """The state of each table that has one, without claiming it: for commands that write nothing."""
-        rows = self.queries.execute("remembered")
+    def remembered(self, table: str | None = None) -> dict[str, Remembered]:
+        """The state of each table that has one, or of one table, without claiming it: for commands that write
+        nothing."""
+        rows = self.queries.execute("remembered", table=table)
         return {row["source_table"]: _remembered(row, self.queries.schema) for row in rows}
 
     def advance(

@@ -115,7 +115,7 @@ RULES = {
 _NO_ANSWER = Rule(LedgerUnavailable)
 _OTHER = Rule(
     LedgerQueryFailed,
-    "Compare {place} with docs/ledger.md: a column, index or type may have been changed by hand. If nothing"
+    "Compare {place} with `pgsnow explain ledger`: a column, index or type may have been changed by hand. If nothing"
     " differs, see the log of the ledger's server.",
 )
 

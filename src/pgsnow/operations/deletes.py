@@ -15,7 +15,7 @@ from pgsnow.model.plan import TablePlan
 WILL_CREATE = "pgsnow creates the target"
 HINT = (
     "`deletes: hard` deletes such rows in Snowflake, too, `deletes: soft` marks them, and `deletes: off` keeps them"
-    " without this hint (docs/deletes.md)."
+    " without this hint (`pgsnow explain deletes`)."
 )
 
 

@@ -46,7 +46,7 @@ def test_every_code_of_the_driver_has_a_retry_rule_and_advice() -> None:
         ("3F000", LedgerAccessDenied, False, "creates the ledger's tables in schema odd {schema}"),
         ("40P01", LedgerUnavailable, True, "the tables in schema odd {schema}"),  # deadlock
         ("42501", LedgerAccessDenied, False, "USAGE on schema odd {schema}"),
-        ("42703", LedgerQueryFailed, False, "the tables in schema odd {schema} with docs/ledger.md"),
+        ("42703", LedgerQueryFailed, False, "the tables in schema odd {schema} with `pgsnow explain ledger`"),
         ("42P01", LedgerAccessDenied, False, "the next run creates it again"),
         ("53100", LedgerUnavailable, True, "Free space on the disk"),
         ("53300", LedgerUnavailable, True, "connections"),

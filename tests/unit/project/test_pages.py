@@ -65,11 +65,16 @@ def _commands(page: Path) -> str:
 
 
 def _unknown(command: Any, words: list[str]) -> list[str]:
-    """Those words that are neither a command, nor an option of it, nor an option's value."""
+    """Those words that are neither a command, nor an option of it, nor an option's value, nor an argument."""
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     options = {name for parameter in command.params for name in parameter.opts}
-    return [word for word in words if word not in options and (word.startswith("--") or word == words[0])]
+    takes = any(parameter.param_type_name == "argument" for parameter in command.params)
+    return [
+        word
+        for word in words
+        if word not in options and (word.startswith("--") or (word == words[0] and not takes))
+    ]
 
 
 def test_the_readmes_table_list_is_a_valid_configuration() -> None:

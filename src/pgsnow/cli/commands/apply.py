@@ -10,7 +10,7 @@ from pgsnow.cli.commands.plan import show_plan
 from pgsnow.cli.consent import ask
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose, Yes
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose, Wide, Yes
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import exit_code, tell_error
 from pgsnow.cli.output.screen import say, stdout, table_of, write_records
@@ -31,12 +31,13 @@ def apply(
     verbose: Verbose = False,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """Show the plan, ask, then change the target tables in Snowflake. Loads no rows: the next run does."""
     quiet_log(debug=debug)
     invocation = Invocation(config, env_file, output)
-    previews = show_plan(invocation, select, verbose=verbose, data=output is Format.TABLE)
+    previews = show_plan(invocation, select, verbose=verbose, data=output is Format.TABLE, wide=wide)
     reports = _apply(invocation, [item for item in previews if item.pending], yes=yes)
     _show(reports, output)
     stopped = any(item.error for item in previews)

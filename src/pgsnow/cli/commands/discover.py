@@ -9,7 +9,8 @@ import typer
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import CONFIG_PLACES, Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Wide
+from pgsnow.cli.output.layout import Role
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import tell_error
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
@@ -27,14 +28,14 @@ MOST_NAMES = 8
 """Names that a line lists."""
 STATES = {"proposed": "green", "listed": "dim", "commented": "dim", "refused": "yellow"}
 COLUMNS = (
-    Shown("table"),
+    Shown("table", role=Role.NAME),
     Shown("state", STATES),
     Shown("mode"),
     Shown("rows", right=True),
     Shown("bytes", right=True),
-    Shown("pk"),
-    Shown("watermark"),
-    Shown("why"),
+    Shown("pk", role=Role.NAME),
+    Shown("watermark", role=Role.NAME),
+    Shown("why", role=Role.TEXT),
 )
 
 Schemas = Annotated[
@@ -87,6 +88,7 @@ def discover(
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """List the source's tables, each with a proposed entry or the reason why there is none."""
@@ -106,21 +108,21 @@ def discover(
     found = survey_and_propose(
         settings, choice, scan=profile, views=views, target_schema=target_schema, known=known
     )
-    show(found, known, output)
+    show(found, known, output, wide=wide)
     if write is not None:
         changed = write_table_list(write, found.proposals, env)
         say(f"{write}: written" if changed else f"{write}: nothing to add")
     raise typer.Exit(ExitCode.SOME_FAILED if found.failures else ExitCode.OK)
 
 
-def show(discovery: Discovery, known: Listed, output: Format) -> None:
+def show(discovery: Discovery, known: Listed, output: Format, *, wide: bool = False) -> None:
     """Write the proposals to stdout; to stderr what they cost, decisions about types, how to fix tables without
     one, and what was left out."""
     found = discovery.proposals
     states = [_state(proposal, known) for proposal in found]
     rows = [_row(proposal, state) for proposal, state in zip(found, states, strict=True)]
     records = [_record(proposal, state) for proposal, state in zip(found, states, strict=True)]
-    write_records(output, records, table_of(COLUMNS, rows), empty="no tables")
+    write_records(output, records, table_of(COLUMNS, rows, wide=wide), empty="no tables")
     if output is Format.TABLE:
         for proposal, state in zip(found, states, strict=True):
             _tell(proposal, state)

@@ -13,7 +13,8 @@ import typer
 
 from pgsnow.cli.consent import ask
 from pgsnow.cli.invocation import Invocation, or_nothing
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Wide, Yes
+from pgsnow.cli.output.layout import Role
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import exit_code, show_report
 from pgsnow.cli.output.screen import Shown, say, table_of, write_json, write_records
@@ -30,13 +31,13 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 MOST_ERRORS = 100_000
 COLUMNS = (
     Shown("id", right=True),
-    Shown("table"),
-    Shown("key"),
-    Shown("column"),
+    Shown("table", role=Role.NAME),
+    Shown("key", role=Role.NAME),
+    Shown("column", role=Role.NAME),
     Shown("state", {"open": "yellow", "replayed": "green", "dismissed": "dim"}),
-    Shown("times", right=True),
-    Shown("last seen"),
-    Shown("reason"),
+    Shown("times", right=True, role=Role.EXTRA),
+    Shown("last seen", role=Role.EXTRA),
+    Shown("reason", role=Role.TEXT),
 )
 
 
@@ -68,6 +69,7 @@ def list_errors(
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """List rejected rows, newest first."""
@@ -79,7 +81,7 @@ def list_errors(
         rows = or_nothing(lambda: ledger.rejected_rows.listed(table=name, state=wanted, limit=limit))
     finally:
         ledger.close()
-    shown = table_of(COLUMNS, [_row(row) for row in rows])
+    shown = table_of(COLUMNS, [_row(row) for row in rows], wide=wide)
     write_records(output, [asdict(row) for row in rows], shown, empty=f"no {state} errors")
     if output is Format.TABLE:
         for line in admitting_lines([row for row in rows if row.state == "open"]):
@@ -103,7 +105,8 @@ def show_error(
         ledger.close()
     record = asdict(row)
     if output is Format.TABLE:
-        fields = table_of((Shown("field"), Shown("value")), [(k, _value(v)) for k, v in record.items()])
+        values = [(k, _value(v)) for k, v in record.items()]
+        fields = table_of((Shown("field"), Shown("value")), values, wide=True)
         write_records(output, [record], fields)
     elif output is Format.JSON:
         write_json(record)
@@ -119,6 +122,7 @@ def replay_errors(
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """Read rejected rows from the source again, by key, and load them."""
@@ -131,7 +135,7 @@ def replay_errors(
             say("no open errors")
             return
         report = engine.replay([row.id for row in chosen])
-    show_report(report, output)
+    show_report(report, output, wide=wide)
     raise typer.Exit(exit_code(report.tables))
 
 
@@ -211,7 +215,7 @@ def _found(ledger: Ledger, ids: list[int]) -> list[ErrorRow]:
 def _row(row: ErrorRow) -> tuple[object, ...]:
     seen = row.updated_at.strftime("%Y-%m-%d %H:%M:%S")
     return (
-        row.id,
+        str(row.id),
         row.source_table,
         _value(row.key),
         row.column,

@@ -37,7 +37,7 @@ NOTES = {
     GrantPlace.LEDGER: ("In Postgres, in the ledger's database, as its owner or a superuser.",),
     GrantPlace.SNOWFLAKE: (
         "In Snowflake, as ACCOUNTADMIN. A service logs in with a key pair:",
-        "ALTER USER … SET RSA_PUBLIC_KEY = '…' (docs/going-live.md).",
+        "ALTER USER … SET RSA_PUBLIC_KEY = '…' (`pgsnow explain going-live#2-snowflake`).",
         "A target that exists already must belong to the role: GRANT OWNERSHIP … COPY CURRENT GRANTS.",
     ),
 }

@@ -8,7 +8,7 @@ import typer
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose, Wide
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.plan_text import show, tell
 
@@ -28,12 +28,17 @@ def plan(
     ),
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """Show the statements that `apply` would send and the rows that a run would read. Changes nothing."""
     quiet_log(debug=debug)
     previews = show_plan(
-        Invocation(config, env_file, output), select, full_refresh=full_refresh, verbose=verbose
+        Invocation(config, env_file, output),
+        select,
+        full_refresh=full_refresh,
+        verbose=verbose,
+        wide=wide,
     )
     raise typer.Exit(plan_code(previews, detailed=detailed_exitcode))
 
@@ -45,6 +50,7 @@ def show_plan(
     full_refresh: bool = False,
     verbose: bool = False,
     data: bool = True,
+    wide: bool = False,
 ) -> list[TablePreview]:
     """Make the plan and write it to stdout, with all details of tables that were selected by name. data:
     False for a command that writes other data to stdout; then errors and the summary alone are written, to
@@ -54,7 +60,7 @@ def show_plan(
     config, settings = invocation.load()
     previews = preview(config, settings, select, full_refresh=full_refresh)
     if data:
-        show(previews, invocation.output, verbose=verbose or bool(select))
+        show(previews, invocation.output, verbose=verbose or bool(select), wide=wide)
     tell(previews, invocation.output)
     return previews
 

@@ -7,7 +7,7 @@ import typer
 from pgsnow.cli.consent import ask
 from pgsnow.cli.exits import interrupted
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Wide, Yes
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.progress import progress
 from pgsnow.cli.output.report import exit_code, show_report
@@ -26,6 +26,7 @@ def resync(
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """Rebuild tables in a shadow table, then swap (asks first)."""
@@ -41,6 +42,7 @@ def resync(
         invocation.engine(observer) as engine,
         stopping(engine.stop) as stopped,
     ):
+        observer.expect(len(engine.config.select(tables)))
         report = engine.tick(tables, resync=not duplicates_only, duplicates_only=duplicates_only)
-    show_report(report, output)
+    show_report(report, output, wide=wide)
     raise typer.Exit(exit_code(report.tables) if stopped.signum is None else interrupted(stopped.signum))

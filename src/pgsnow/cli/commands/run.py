@@ -8,7 +8,7 @@ from pgsnow.cli.companions import without_companions
 from pgsnow.cli.consent import ask
 from pgsnow.cli.exits import interrupted
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Yes
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Wide, Yes
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.progress import progress
 from pgsnow.cli.output.report import exit_code, show_report
@@ -48,6 +48,7 @@ def run(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """Sync every enabled table once. Ctrl-C finishes the current load batch, then stops."""
@@ -57,7 +58,9 @@ def run(
     if dry_run:
         from pgsnow.cli.commands.plan import plan_code, show_plan
 
-        raise typer.Exit(plan_code(show_plan(invocation, select, full_refresh=full_refresh or reread)))
+        raise typer.Exit(
+            plan_code(show_plan(invocation, select, full_refresh=full_refresh or reread, wide=wide))
+        )
     if full_refresh or take_over:
         named = ", ".join(select) if select else "every table"
         what = f"read every row of {named} again, and delete target rows that the source no longer has"
@@ -69,11 +72,12 @@ def run(
         without_companions(engine.settings),
         stopping(engine.stop) as stopped,
     ):
+        observer.expect(len(engine.config.select(select or None)))
         report = engine.tick(
             select or None, full_refresh=full_refresh, reread=reread, load=load, take_over=take_over,
             confirm_deletes=confirm_deletes,
         )  # fmt: skip
-    show_report(report, output)
+    show_report(report, output, wide=wide)
     if is_wanted(engine.config):
         from pgsnow.integrations.notify.after_tick import send_after
 

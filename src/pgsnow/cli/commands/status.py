@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.text import Text
 
 from pgsnow.cli.invocation import Invocation, or_nothing
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Wide
+from pgsnow.cli.output.layout import Role, wrapped
 from pgsnow.cli.output.log import quiet_log
-from pgsnow.cli.output.report import write_totals
-from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
+from pgsnow.cli.output.report import totals, write_totals
+from pgsnow.cli.output.screen import Shown, ShownTable, say, stdout, table_of, write_records
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.sentences import counted
+from pgsnow.operations.status.summary import ALARMS
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.config.sync_config import SyncConfig, TableConfig
 
@@ -36,19 +37,23 @@ STATE_STYLES = {
     HealthState.FAILED: "bold red",
     HealthState.STUCK: "bold white on red",
     HealthState.NEVER: "dim",
+    HealthState.PAUSED: "dim",
     HealthState.OFF: "dim",
 }
 SHOWN_STATES = {HealthState.PARTIAL: "rows-rejected"}
 """Text of a state in the table where it differs from its value, which stays for programs."""
+SHOWN_ORDER = tuple(SHOWN_STATES.get(state, str(state)) for state in HealthState)
+"""Order of the states in the totals."""
+WORST_FIRST = tuple(dict.fromkeys((*ALARMS, HealthState.RUNNING, *HealthState)))
 COLUMNS = (
-    Shown("table"),
+    Shown("table", role=Role.NAME),
     Shown("state", {SHOWN_STATES.get(k, str(k)): v for k, v in STATE_STYLES.items()}),
     Shown("lag", right=True),
     Shown("last success", right=True),
     Shown("rows last run", right=True),
-    Shown("rejected", right=True),
-    Shown("lease"),
-    Shown("why"),
+    Shown("rejected", right=True, role=Role.EXTRA),
+    Shown("lease", role=Role.EXTRA),
+    Shown("why", role=Role.TEXT),
 )
 
 
@@ -59,6 +64,7 @@ def status(
     every: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="Interval of --watch."),
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """Show the state of each table. Reads only the ledger, neither the source tables nor Snowflake."""
@@ -67,9 +73,14 @@ def status(
     chosen = sync_config.select(select) if select else sync_config.tables
     try:
         if watch:
-            _watch(sync_config, chosen, ledger, output, every)
+            with _screen(output, wide=wide) as show:
+                while True:
+                    now = datetime.now(UTC)
+                    show(records_of(sync_config, chosen, ledger, now), now)
+                    time.sleep(every)
         else:
-            _write(output, records_of(sync_config, chosen, ledger, datetime.now(UTC)))
+            now = datetime.now(UTC)
+            _write(output, records_of(sync_config, chosen, ledger, now), now, wide=wide)
     finally:
         ledger.close()
 
@@ -82,7 +93,7 @@ def records_of(
     return [table.record() for table in table_statuses(config, tables, rows, now)]
 
 
-def _table(records: list[dict[str, Any]], now: datetime) -> Table:
+def _table(records: list[dict[str, Any]], now: datetime, *, wide: bool = False) -> ShownTable:
     return table_of(
         COLUMNS,
         [
@@ -98,34 +109,52 @@ def _table(records: list[dict[str, Any]], now: datetime) -> Table:
             )
             for r in records
         ],
+        wide=wide,
     )
 
 
 def _ago(moment: datetime | None, now: datetime) -> str | None:
     if moment is None:
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return f"{approximate_duration(max(0.0, (now - aware).total_seconds()))} ago"
+    return f"{approximate_duration(max(0.0, (now - _aware(moment)).total_seconds()))} ago"
 
 
-def _write(form: Format, records: list[dict[str, Any]]) -> None:
-    write_records(form, records, _table(records, datetime.now(UTC)), empty="the table list is empty")
-    if form is Format.TABLE:
-        states = [SHOWN_STATES.get(record["state"], record["state"]) for record in records]
-        write_totals(form, states, [SHOWN_STATES.get(state, str(state)) for state in HealthState])
-    partial = sum(record["lag_covers"] is not None for record in records)
-    if partial and form is Format.TABLE:
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _write(form: Format, records: list[dict[str, Any]], now: datetime, *, wide: bool) -> None:
+    """Write the states, notes about the lag and about comparisons, and the totals as the last line."""
+    write_records(form, records, _table(records, now, wide=wide), empty="the table list is empty")
+    if form is not Format.TABLE:
+        return
+    if partial := sum(record["lag_covers"] is not None for record in records):
         tables = counted(partial, "table")
         say(
             f"lag: that of {tables} counts only changes that move the watermark (`lag_covers` in --output json)"
         )
-    if form is Format.TABLE:
-        for record in records:
-            for certificate in record["certificates"]:
-                say(f"{record['table']}: {_compared(certificate)}")
-            if record["verify_progress"] is not None:
-                share = f"{record['verify_progress']:.0%}"
-                say(f"{record['table']}: {share} of it is compared in this round of verify_every")
+    for record in records:
+        for certificate in record["certificates"]:
+            say(f"{record['table']}: {_compared(certificate)}")
+        if record["verify_progress"] is not None:
+            share = f"{record['verify_progress']:.0%}"
+            say(f"{record['table']}: {share} of it is compared in this round of verify_every")
+    write_totals(form, _shown_states(records), SHOWN_ORDER, _extremes(records, now))
+
+
+def _shown_states(records: Sequence[dict[str, Any]]) -> list[str]:
+    return [SHOWN_STATES.get(record["state"], record["state"]) for record in records]
+
+
+def _extremes(records: Sequence[dict[str, Any]], now: datetime) -> Iterator[str]:
+    """The worst lag with its table, and the last success."""
+    lagging = [record for record in records if record["lag_seconds"] is not None]
+    if worst := max(lagging, key=lambda record: record["lag_seconds"], default=None):
+        named = f" ({worst['table']})" if len(records) > 1 else ""
+        yield f"worst lag {approximate_duration(worst['lag_seconds'])}{named}"
+    successes = [record["last_success"] for record in records if record["last_success"]]
+    if successes:
+        yield f"last success {_ago(max(successes, key=_aware), now)}"
 
 
 def _compared(certificate: dict[str, Any]) -> str:
@@ -143,24 +172,38 @@ def _compared(certificate: dict[str, Any]) -> str:
     )
 
 
-def _watch(
-    config: SyncConfig, tables: tuple[TableConfig, ...], ledger: Ledger, form: Format, every: float
-) -> None:
-    with _screen(form) as show:
-        while True:
-            now = datetime.now(UTC)
-            show(records_of(config, tables, ledger, now))
-            time.sleep(every)
-
-
 @contextmanager
-def _screen(form: Format) -> Iterator[Any]:
-    """A function that shows records: redraws a table on a terminal, else writes the records each time."""
+def _screen(form: Format, *, wide: bool) -> Iterator[Callable[[list[dict[str, Any]], datetime], None]]:
+    """A function that shows records: redraws a terminal, else writes the records each time."""
     console = stdout()
     if form is not Format.TABLE or not console.is_terminal:
-        yield lambda records: _write(form, records)
+        yield lambda records, now: _write(form, records, now, wide=wide)
         return
-    from rich.live import Live
+    from pgsnow.cli.output.watch import redrawn
 
-    with Live(console=console, auto_refresh=False) as live:
-        yield lambda records: live.update(_table(records, datetime.now(UTC)), refresh=True)
+    with redrawn(console) as show:
+        yield lambda records, now: show(frame_of(records, now, console.width, console.height - 1))
+
+
+def frame_of(records: Sequence[dict[str, Any]], now: datetime, width: int, height: int) -> list[Text]:
+    """The lines of one screen: the totals, and the tables that need attention first. Tables for which there is no
+    room are counted by state."""
+    ranked = sorted(records, key=_rank)
+    title = " · ".join(
+        (f"{now:%H:%M:%S} UTC", totals(_shown_states(records), SHOWN_ORDER), *_extremes(records, now))
+    )
+    head = [Text(line) for line in wrapped(title, width)]
+    room = max(2, height - len(head) - 1)
+    for count in range(min(len(ranked), room), -1, -1):
+        lines = _table(ranked[:count], now).lines(width)
+        rest = ranked[count:]
+        if rest:
+            lines.append(Text(f"… and {totals(_shown_states(rest), SHOWN_ORDER)}", style="dim"))
+        if len(lines) <= room or count <= 1:
+            return [*head, Text(), *lines]
+    return head
+
+
+def _rank(record: dict[str, Any]) -> tuple[int, float]:
+    """Sorts by what needs attention: the state, then the lag."""
+    return WORST_FIRST.index(record["state"]), -(record["lag_seconds"] or 0.0)

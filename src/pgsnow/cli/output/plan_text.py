@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.text import Text
 
 from pgsnow.cli.options import Format
+from pgsnow.cli.output.layout import Role
 from pgsnow.cli.output.report import tell_error
-from pgsnow.cli.output.screen import Shown, say, stdout, table_of, write_records
+from pgsnow.cli.output.screen import Shown, say, show_text, stdout, table_of, write_records
 from pgsnow.cli.output.sizes import bytes_text, rows_text
 from pgsnow.model.sentences import counted
 from pgsnow.operations.plan.result import Action, TablePreview, mark_of, summary
@@ -19,22 +20,22 @@ selected."""
 MARKS = {Action.CREATE: "+", Action.CHANGE: "~", Action.UNCHANGED: "=", Action.ERROR: "!"}
 STYLES = {"+": "green", "~": "yellow", "-": "red", "!": "bold red", "=": "dim"}
 COLUMNS = (
-    Shown("table"),
+    Shown("table", role=Role.NAME),
     Shown("", STYLES),
-    Shown("target"),
+    Shown("target", role=Role.EXTRA),
     Shown("needs"),
-    Shown("next run reads"),
+    Shown("next run reads", role=Role.TEXT),
     Shown("mode"),
     Shown("rows", right=True),
     Shown("size", right=True),
 )
 
 
-def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool) -> None:
+def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool, wide: bool = False) -> None:
     """Write the plan to stdout: as JSON with every detail, or as a table and the details of tables with
     changes."""
     rows = [_row(item) for item in previews]
-    write_records(form, [item.to_json() for item in previews], table_of(COLUMNS, rows))
+    write_records(form, [item.to_json() for item in previews], table_of(COLUMNS, rows, wide=wide))
     if form is not Format.TABLE:
         return
     detailed = [item for item in previews if verbose or _has_news(item)]
@@ -42,7 +43,8 @@ def show(previews: Sequence[TablePreview], form: Format, *, verbose: bool) -> No
     for item in shown:
         _print(item, verbose=verbose)
     for warning, names in _warnings(previews).items():
-        stdout().print(Text(f"\n! {', '.join(names)}: {warning}", style="yellow"), soft_wrap=True)
+        stdout().print()
+        show_text(f"! {', '.join(names)}: {warning}", style="yellow")
     if len(detailed) > len(shown):
         more = counted(len(detailed) - len(shown), "more table")
         say(f"… and {more}: --verbose or --select TABLE shows their details")
@@ -54,7 +56,8 @@ def tell(previews: Sequence[TablePreview], form: Format) -> None:
         if item.error:
             tell_error(item.table, item.error, item.advice)
     if form is Format.TABLE:
-        stdout().print(f"\n{summary(previews)}", soft_wrap=True)
+        stdout().print()
+        show_text(summary(previews))
     else:
         say(summary(previews))
 

@@ -15,10 +15,12 @@ from pgsnow.model.sentences import counted
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup, escape
 except ImportError:
     raise MissingExtra("jinja2", "fastapi") from None
 
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
+_QUOTED = re.compile(r"`([^`]+)`")
 _AGE = re.compile(r"(<time [^>]*data-age[^>]*>)[^<]*")
 
 
@@ -28,8 +30,10 @@ def html_of(template: str, values: Mapping[str, Any]) -> str:
 
 
 def tag_of(html: str) -> str:
-    """ETag of a page. It changes with its content, but not with the ages alone, which the browser counts itself."""
-    return f'"{hashlib.sha256(_AGE.sub(r"\1", html).encode()).hexdigest()[:20]}"'
+    """Weak ETag of a page. It changes with the content of its <main>, but not with ages alone, which the browser counts
+    itself."""
+    content = _AGE.sub(r"\1", html.partition("<main")[2])
+    return f'W/"{hashlib.sha256(content.encode()).hexdigest()[:20]}"'
 
 
 @cache
@@ -81,7 +85,9 @@ def duration(seconds: float | None) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.2f} s"
-    return age(seconds) if seconds < 60 or seconds >= 86400 else _two_units(round(seconds))
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return age(seconds) if seconds >= 86400 else _two_units(round(seconds))
 
 
 def age(seconds: float | None) -> str:
@@ -89,9 +95,9 @@ def age(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     left = max(0, int(seconds))
-    if left < 60:
+    if left < 120:
         return f"{left} s"
-    if left < 3600:
+    if left < 7200:
         return f"{left // 60} min"
     return f"{left // 3600} h" if left < 172800 else f"{left // 86400} d"
 
@@ -109,6 +115,11 @@ def utc(at: datetime) -> datetime:
 def iso(at: datetime) -> str:
     """The moment to the second, for the attribute `datetime`."""
     return f"{utc(at):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def prose(text: str) -> Markup:
+    """A message with its `quoted` parts as code. Everything in it is escaped."""
+    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _two_units(seconds: int) -> str:
@@ -136,6 +147,7 @@ def _environment() -> Environment:
         "iso": iso,
         "utc": utc,
         "counted": counted,
+        "prose": prose,
     }
     made.globals |= {"version_of": version_of}
     return made

@@ -144,7 +144,7 @@ class SyncConfig(BaseModel):
                     f"{name}: load: s3 needs a bucket — set S3_BUCKET, or write load: stage"
                     for name in lacking
                 ],
-                advice="What the S3_* variables mean: docs/settings.md.",
+                advice="What the S3_* variables mean: `pgsnow explain settings#a-bucket`.",
             )
 
     def to_data(self) -> dict[str, Any]:

@@ -134,5 +134,5 @@ class Environment:
         """Raises ConfigError if there are problems."""
         if self.problems:
             raise ConfigError(
-                self.problems, advice="Set these in the environment or in .env; see docs/settings.md."
+                self.problems, advice="Set these in the environment or in .env: `pgsnow explain settings`."
             )

@@ -26,7 +26,7 @@ def check_bucket(session: Session, settings: Settings) -> Iterator[CheckResult]:
     except PgsnowError as error:
         yield failed(NAME, str(error), error.advice)
     for text in settings.s3.warnings:
-        yield warning(NAME, text, "See docs/going-live.md, “a bucket of your own”.")
+        yield warning(NAME, text, "See `pgsnow explain going-live#7-a-bucket`.")
 
 
 def _written(session: Session, settings: S3Settings, staging: S3Stage, folder: str) -> Iterator[CheckResult]:

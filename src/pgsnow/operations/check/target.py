@@ -22,7 +22,7 @@ def check_account(session: Session, settings: SnowflakeSettings) -> Iterator[Che
     """Check the warehouse and the database, after a login that worked."""
     yield ok("snowflake", settings.display)
     for found in settings.warnings:
-        yield warning("snowflake login", found, "See docs/going-live.md, “a key pair”.")
+        yield warning("snowflake login", found, "See `pgsnow explain going-live#2-snowflake`.")
     if settings.warehouse:
         yield _warehouse(session, fold_target(settings.warehouse))
     yield _database(session, fold_target(settings.database))

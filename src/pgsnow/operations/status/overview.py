@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 
+from pgsnow.ledger.errors import unless_missing
+from pgsnow.ledger.history.rows import HistoryRow
+from pgsnow.ledger.history.ticks import TickRow
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.ledger.requests.requests import Request
+from pgsnow.ledger.rows import WatermarkRow
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.model.duration import approximate_duration
-from pgsnow.operations.status.overview_table import OverviewTable, RowCounts, StripRun, backfill_of
-from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
-from pgsnow.operations.status.table_status import TableStatus, table_statuses
+from pgsnow.operations.status.overview_table import OverviewTable, RowCounts, table_line
+from pgsnow.operations.status.table_state import HealthState
+from pgsnow.operations.status.table_status import table_statuses
+from pgsnow.operations.status.verdict import Verdict, Word, verdict_of
 
-STRIP = 20
-"""Runs of a table that its line shows."""
-
-
-class Word(StrEnum):
-    """State of the whole sync in one word."""
-
-    FRESH = "fresh"
-    """Every table is loaded up to a moment ago."""
-    BEHIND = "behind"
-    """Nothing failed, but a table's lag is larger than its schedule explains, or rows are missing or differ."""
-    FAILING = "failing"
-    """A table stopped with an error."""
-    STOPPED = "stopped"
-    """No worker has run a tick for several intervals."""
-    STARTING = "starting"
-    """Tables are configured, and some were never loaded; nothing failed."""
-    EMPTY = "empty"
-    """No run was ever recorded."""
+__all__ = ["DayCost", "Overview", "Word", "overview_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class DayCost:
     """Statements sent to Snowflake in the last 24 hours. warehouse_seconds: of those that need a warehouse. credits:
-    estimated. Each is None if it is not recorded."""
+    estimated. Each is None if no run is recorded."""
 
     statements: int | None = None
     warehouse_seconds: float | None = None
@@ -51,9 +37,10 @@ class Overview:
     """The whole sync at `now`.
 
     reason: one sentence that explains the word, and names the table concerned. advice: the next step, "" if none is
-    needed. worst_lag_seconds, worst_lag_table: None if no lag is known. last_tick: when a worker last ran a tick.
-    next_tick: when the next one is expected; None: unknown, or overdue. interval_seconds: between two ticks.
-    day_rows: rows of 24 hours, all tables together. counts: tables by state. tables: worst first.
+    needed. worst_lag_seconds, worst_lag_table: of the tables that are neither paused nor disabled; None if no lag is
+    known. last_tick: when a worker last began a tick. next_tick: when the next one is expected; None: unknown, or
+    overdue. interval_seconds: between two ticks. day_rows: rows of 24 hours, all tables together. counts: tables by
+    state. tables: worst first. requests: actions that have not ended yet.
     """
 
     now: datetime
@@ -70,102 +57,52 @@ class Overview:
     day_rows: RowCounts
     counts: Mapping[HealthState, int]
     tables: tuple[OverviewTable, ...]
+    requests: tuple[Request, ...] = ()
 
 
 def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
-    """The state of all configured tables, from the ledger alone. Raises LedgerUnavailable, LedgerAccessDenied."""
-    statuses = table_statuses(config, config.tables, ledger.run_log.watermarks(), now)
-    strips = _strips(ledger)
-    tables = tuple(
-        sorted((_table(config, one, strips.get(one.config.name, ())) for one in statuses), key=_severity)
+    """The state of all configured tables, from the ledger alone; before the first run too, when it has no tables yet.
+    Raises LedgerUnavailable, LedgerAccessDenied."""
+    history = {row.source_table: row for row in unless_missing(ledger.history.overview, list[HistoryRow]())}
+    statuses = table_statuses(
+        config, config.tables, unless_missing(ledger.run_log.watermarks, list[WatermarkRow]()), now
     )
-    last_tick = max((table.last_run for table in tables if table.last_run), default=None)
-    word, reason, advice = _judged(tables, last_tick, config.sync_interval_seconds, now)
-    lags = [(table.lag_seconds, table.name) for table in tables if table.lag_seconds is not None]
-    worst = max(lags, default=(None, None))
+    lines = (table_line(config, one, history.get(one.config.name)) for one in statuses)
+    tables = tuple(sorted(lines, key=lambda table: table.severity))
+    last_tick = _last_tick(ledger, tables)
+    verdict = verdict_of(tables, last_tick, config.sync_interval_seconds, now)
+    worst = max(
+        (
+            (table.lag_seconds, table.name)
+            for table in tables
+            if table.lag_seconds is not None and table.counts
+        ),
+        default=(None, None),
+    )
     return Overview(
         now=now,
-        word=word,
-        reason=reason,
-        advice=advice,
+        word=verdict.word,
+        reason=verdict.reason,
+        advice=_advice(ledger, verdict),
         worst_lag_seconds=worst[0],
         worst_lag_table=worst[1],
         last_success=max((table.last_success for table in tables if table.last_success), default=None),
         last_tick=last_tick,
         next_tick=_next_tick(last_tick, config.sync_interval_seconds, now),
         interval_seconds=config.sync_interval_seconds,
-        day=DayCost(),
-        day_rows=RowCounts(),
+        day=_cost(history.values()),
+        day_rows=_sum(table.day_rows for table in tables),
         counts=Counter(table.state for table in tables),
         tables=tables,
+        requests=tuple(unless_missing(ledger.requests.open, list[Request]())),
     )
 
 
-def _severity(table: OverviewTable) -> tuple[int, float, str]:
-    return table.severity
-
-
-def _strips(ledger: Ledger) -> dict[str, tuple[StripRun, ...]]:
-    found: dict[str, list[StripRun]] = {}
-    for run in ledger.run_log.logs(limit=1000):
-        rows = run["rows_inserted"] + run["rows_updated"] + run["rows_deleted"]
-        strip = found.setdefault(run["source_table"], [])
-        strip.append(StripRun(run["run_id"], run["status"], run["started_at"], run["seconds"], rows))
-    return {table: tuple(reversed(strip[:STRIP])) for table, strip in found.items()}
-
-
-def _table(config: SyncConfig, status: TableStatus, strip: tuple[StripRun, ...]) -> OverviewTable:
-    row, table, lag = status.row, status.config, status.lag
-    after = PATIENCE * max(config.sync_interval_seconds, table.every) + table.load_every + GRACE_SECONDS
-    failed = status.health.state is HealthState.FAILED
-    return OverviewTable(
-        name=table.name,
-        target=(row and row.target_table) or table.target,
-        state=status.health.state,
-        why=status.why,
-        advice="",
-        mode=str(table.mode),
-        read_mode=row.read_mode if row else None,
-        lag_seconds=lag.seconds,
-        lag_covers=lag.covers,
-        behind=table.enabled and lag.seconds is not None and lag.seconds > after,
-        behind_after=after,
-        last_run=_utc(row.last_run if row else None),
-        last_success=_utc(row.last_success if row else None),
-        next_attempt=_utc(row.next_attempt if row else None),
-        last_rows=RowCounts(updated=row.rows_processed if row else 0),
-        day_rows=RowCounts(),
-        strip=strip,
-        last_error=row.last_error.splitlines()[0] if failed and row and row.last_error else None,
-        consecutive_failures=row.consecutive_failures if row else 0,
-        open_rejected=row.open_errors if row else 0,
-        differences=0,
-        staged_rows=row.staged_rows if row else 0,
-        pause=None,
-        backfill=backfill_of(status),
-    )
-
-
-def _judged(
-    tables: Sequence[OverviewTable], last_tick: datetime | None, interval: float, now: datetime
-) -> tuple[Word, str, str]:
-    """The word, its reason, and the next step."""
-    if last_tick is None:
-        return Word.EMPTY, "No run is recorded yet.", "Start a worker and its schedule, or `pgsnow run`."
-    silent = (now - last_tick).total_seconds()
-    if silent > PATIENCE * interval + GRACE_SECONDS:
-        reason = f"No worker has run a tick for {approximate_duration(silent)}."
-        return Word.STOPPED, reason, "Start the worker and the schedule (Celery worker and beat)."
-    worst = tables[0]
-    if worst.state is HealthState.FAILED:
-        return Word.FAILING, f"{worst.name}: {worst.last_error}", worst.advice
-    if any(table.behind for table in tables):
-        table = max((table for table in tables if table.behind), key=lambda one: one.lag_seconds or 0)
-        lag = approximate_duration(table.lag_seconds or 0)
-        return Word.BEHIND, f"{table.name} is {lag} behind.", table.advice
-    if worst.state is HealthState.NEVER:
-        return Word.STARTING, f"{worst.name} has not run yet.", ""
-    return Word.FRESH, f"All {len(tables)} tables are up to date.", ""
+def _last_tick(ledger: Ledger, tables: Sequence[OverviewTable]) -> datetime | None:
+    """The newest tick of a worker; in a ledger without ticks, of an earlier version, the newest run."""
+    if ticks := unless_missing(ledger.ticks.seen, list[TickRow]()):
+        return ticks[0].at
+    return max((table.last_run for table in tables if table.last_run), default=None)
 
 
 def _next_tick(last: datetime | None, interval: float, now: datetime) -> datetime | None:
@@ -173,5 +110,27 @@ def _next_tick(last: datetime | None, interval: float, now: datetime) -> datetim
     return due if due is not None and due > now else None
 
 
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+def _advice(ledger: Ledger, verdict: Verdict) -> str:
+    """The advice of the failed table's error, as its run has recorded it, else the verdict's own."""
+    if verdict.word is not Word.FAILING or verdict.table is None:
+        return verdict.advice
+    failed = ledger.history.runs(table=verdict.table, status="error", limit=1)
+    return next((run.advice for run in failed if run.advice), verdict.advice)
+
+
+def _cost(rows: Iterable[HistoryRow]) -> DayCost:
+    days = [row.day for row in rows]
+    if not days:
+        return DayCost()
+    return DayCost(
+        sum(day.statements for day in days),
+        sum(day.warehouse_seconds for day in days),
+        sum(day.credits for day in days),
+    )
+
+
+def _sum(counts: Iterable[RowCounts]) -> RowCounts:
+    total = RowCounts()
+    for one in counts:
+        total = total.plus(one)
+    return total

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pgsnow.operations.status.table_state import HealthState
+from pgsnow.model.comparison.certificate import Verification
+from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
 
 if TYPE_CHECKING:
+    from pgsnow.ledger.history.rows import HistoryRow
+    from pgsnow.ledger.rows import WatermarkRow
+    from pgsnow.model.config.sync_config import SyncConfig
     from pgsnow.operations.status.table_status import TableStatus
 
 SEVERITY = (
@@ -25,6 +29,8 @@ SEVERITY = (
     HealthState.OFF,
 )
 """States, worst first: the order of the overview's tables."""
+STRIP = 20
+"""Runs of a table that its line shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,15 @@ class RowCounts:
     def total(self) -> int:
         """Rows that changed in the target, without rejected ones."""
         return self.inserted + self.updated + self.deleted
+
+    def plus(self, other: RowCounts) -> RowCounts:
+        """Both together."""
+        return RowCounts(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.deleted + other.deleted,
+            self.rejected + other.rejected,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +113,11 @@ class OverviewTable:
     """A table's line.
 
     state: in one word; why: its reason in a sentence ("" if there is nothing to say); advice: the next step, "" if none
-    is needed. behind: its lag is larger than `behind_after` seconds. mode: how changed rows are found, as configured.
-    read_mode: how the last run found them. lag_seconds: None if unknown. last_rows, day_rows: rows of the last run that
-    loaded any, and of 24 hours. strip: the last runs, at most 20, oldest first. last_error: the first line of the error
-    of a failed table. next_attempt: when scheduled runs try a failed table again; None: at the next tick.
+    is needed. behind: no run has seen it for longer than its schedule explains, or its lag is larger than
+    `behind_after` seconds. mode: how changed rows are found, as configured. read_mode: how the last run found them.
+    lag_seconds: None if unknown. last_rows, day_rows: rows of the last run, and of 24 hours. strip: the last runs, at
+    most 20, oldest first. last_error: the first line of the error of a failed table. next_attempt: when scheduled runs
+    try a failed table again; None: at the next tick. verified_at: end of the newest comparison with the source.
     """
 
     name: str
@@ -128,6 +144,12 @@ class OverviewTable:
     staged_rows: int
     pause: Pause | None
     backfill: BackfillProgress | None
+    verified_at: datetime | None = None
+
+    @property
+    def counts(self) -> bool:
+        """True if its state counts for the word of the whole: it is neither paused nor disabled."""
+        return self.state not in (HealthState.PAUSED, HealthState.OFF)
 
     @property
     def severity(self) -> tuple[int, float, str]:
@@ -136,6 +158,42 @@ class OverviewTable:
         if self.behind:
             place = min(place, SEVERITY.index(HealthState.PARTIAL))
         return place, -(self.lag_seconds or 0.0), self.name
+
+
+def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | None) -> OverviewTable:
+    """The line of a table. history: None if it never ran."""
+    row, table, lag, state = status.row, status.config, status.lag, status.health.state
+    late_after = _behind_after(config, status)
+    late = lag.seconds is not None and lag.seconds > late_after
+    verification = Verification.from_json(row.verification if row else None)
+    newest = verification.newest
+    return OverviewTable(
+        name=table.name,
+        target=(row and row.target_table) or table.target,
+        state=state,
+        why=status.why,
+        advice=_advice(table.name, state),
+        mode=str(table.mode),
+        read_mode=row.read_mode if row else None,
+        lag_seconds=lag.seconds,
+        lag_covers=lag.covers,
+        behind=state not in (HealthState.PAUSED, HealthState.OFF) and (late or state is HealthState.STUCK),
+        behind_after=late_after,
+        last_run=_utc(row.last_run if row else None),
+        last_success=_utc(row.last_success if row else None),
+        next_attempt=_utc(row.next_attempt if row else None),
+        last_rows=_last_rows(row, history),
+        day_rows=_day_rows(history),
+        strip=_strip(history),
+        last_error=_first_line(row) if state is HealthState.FAILED else None,
+        consecutive_failures=row.consecutive_failures if row else 0,
+        open_rejected=row.open_errors if row else 0,
+        differences=verification.differences.total if verification.differences else 0,
+        staged_rows=row.staged_rows if row else 0,
+        pause=Pause(row.paused_by, row.paused_at, row.paused_reason) if row and row.paused else None,
+        backfill=backfill_of(status),
+        verified_at=datetime.fromisoformat(newest.ended_at) if newest else None,
+    )
 
 
 def backfill_of(status: TableStatus) -> BackfillProgress | None:
@@ -150,3 +208,58 @@ def backfill_of(status: TableStatus) -> BackfillProgress | None:
         row.chunk_bytes or 0,
         row.backfill_seconds or 0.0,
     )
+
+
+def _behind_after(config: SyncConfig, status: TableStatus) -> float:
+    """The lag, in seconds, above which a table is behind: what its schedule, its deferred loads and, where only an
+    audit finds updates, its audits explain."""
+    table = status.config
+    waits = PATIENCE * max(config.sync_interval_seconds, table.every) + table.load_every + GRACE_SECONDS
+    return waits + (table.audit_every if status.lag.why else 0.0)
+
+
+def _advice(name: str, state: HealthState) -> str:
+    """The next step for a table in this state, "" if none is needed."""
+    match state:
+        case HealthState.FAILED:
+            return f"Fix the cause; `pgsnow run --select {name}` then tries it at once."
+        case HealthState.DIFFERENT:
+            return f"`pgsnow repair {name}` corrects them."
+        case HealthState.STUCK:
+            return f"`pgsnow logs {name}` shows its runs; does a worker take tasks of its queue?"
+        case HealthState.UNVERIFIED:
+            return f"`pgsnow verify --select {name}` compares it with its source."
+        case HealthState.PARTIAL:
+            return f"`pgsnow errors list --table {name}` shows the rows; fix the cause, then replay them."
+        case HealthState.PAUSED:
+            return f"`pgsnow resume {name}` continues it."
+    return ""
+
+
+def _last_rows(row: WatermarkRow | None, history: HistoryRow | None) -> RowCounts:
+    if history is None or not history.recent:
+        return RowCounts(updated=row.rows_processed if row else 0)
+    run = history.recent[0]
+    return RowCounts(run.rows_inserted, run.rows_updated, run.rows_deleted)
+
+
+def _day_rows(history: HistoryRow | None) -> RowCounts:
+    if history is None:
+        return RowCounts()
+    day = history.day
+    return RowCounts(day.rows_inserted, day.rows_updated, day.rows_deleted, day.rows_rejected)
+
+
+def _strip(history: HistoryRow | None) -> tuple[StripRun, ...]:
+    runs = history.recent[:STRIP] if history else ()
+    return tuple(
+        StripRun(run.run_id, run.status, run.started_at, run.seconds, run.rows) for run in reversed(runs)
+    )
+
+
+def _first_line(row: WatermarkRow | None) -> str:
+    return row.last_error.splitlines()[0] if row and row.last_error else ""
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.ledger import Ledger
-from pgsnow.ledger.rows import ErrorRow
+from pgsnow.ledger.rows import ErrorRow, RejectedCount
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedPage:
-    """rows: newest first. next_before: id for the next page, None: this is the last one. open_by_table: open rows of
-    all tables. open_by_reason: of the table asked for, or of all."""
+    """rows: by number, largest first. next_before: `before` of the next page, None: this is the last one. counts: open
+    rows by table and reason, of the table asked for, or of all."""
 
     rows: tuple[ErrorRow, ...]
     next_before: int | None
-    open_by_table: Mapping[str, int]
-    open_by_reason: Mapping[str, int]
+    counts: tuple[RejectedCount, ...]
+
+    @property
+    def open_rows(self) -> int:
+        """Open rejected rows of the table asked for, or of all."""
+        return sum(count.rows for count in self.counts)
 
 
 def rejected_page(
@@ -28,8 +32,12 @@ def rejected_page(
     before: int | None = None,
     limit: int = 50,
 ) -> RejectedPage:
-    """Rejected rows with these properties (None: any), newest first. before: only ids below it."""
-    found = ledger.rejected_rows.listed(table=table, state=state, limit=1000)
-    left = [row for row in sorted(found, key=lambda row: -row.id) if before is None or row.id < before]
-    rows = tuple(left[:limit])
-    return RejectedPage(rows, rows[-1].id if len(left) > limit else None, {}, {})
+    """Rejected rows with these properties (None: any). before: only rows with a smaller number."""
+    found = unless_missing(
+        lambda: ledger.rejected_rows.page(table=table, state=state, before=before, limit=limit + 1),
+        list[ErrorRow](),
+    )
+    rows = tuple(found[:limit])
+    more = len(found) > limit
+    counts = unless_missing(lambda: ledger.rejected_rows.counts(table), list[RejectedCount]())
+    return RejectedPage(rows, rows[-1].id if more else None, tuple(counts))

@@ -1,116 +1,64 @@
-"""Everything the ledger knows about one table: its line of the overview, its history, columns, position, entry."""
+"""Everything that the ledger knows about one table: its line of the overview, its history, columns, position, entry."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import yaml
 
+from pgsnow.ledger.errors import unless_missing
+from pgsnow.ledger.history.rows import EventRow
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.ledger.requests.requests import Request
+from pgsnow.ledger.rows import RejectedCount
 from pgsnow.model.comparison.certificate import Certificate, Verification
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.operations.status.overview import Overview, overview_of
-from pgsnow.operations.status.overview_table import OverviewTable, RowCounts
+from pgsnow.operations.status.columns import ColumnLine, column_lines
+from pgsnow.operations.status.overview_table import OverviewTable, table_line
 from pgsnow.operations.status.run_detail import RunSummary, run_summary
+from pgsnow.operations.status.series import Span, TableSeries, series_of
+from pgsnow.operations.status.table_status import table_statuses
 
 if TYPE_CHECKING:
+    from pgsnow.ledger.checkpoints import Remembered
+    from pgsnow.ledger.rows import WatermarkRow
     from pgsnow.model.config.sync_config import TableConfig
+
+__all__ = ["Span", "TableDetail", "entry_text", "table_detail"]
 
 RUNS = 20
 EVENTS = 20
-
-
-class Span(StrEnum):
-    """The time that the charts show, up to now."""
-
-    HOUR = "1h"
-    DAY = "24h"
-    WEEK = "7d"
-
-    @property
-    def length(self) -> timedelta:
-        return {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}[self.value]
-
-
-@dataclass(frozen=True, slots=True)
-class LagPoint:
-    """A table's lag after a run, or the worst of an hour. seconds: None if no run ended there: a gap in the line."""
-
-    at: datetime
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class RowsPoint:
-    """Rows of one bar of the chart. at: its start; width: its length in seconds. failed: runs that ended with error."""
-
-    at: datetime
-    width: float
-    rows: RowCounts
-    runs: int = 0
-    failed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TableEvent:
-    """An event of a run: a schema change, a full read and why, an audit, a search for deletes. kind: `full read`,
-    `schema`, `deletes`, `audit` or `event`."""
-
-    at: datetime
-    table: str
-    run_id: str
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnLine:
-    """A column of the source, and where its values are in the target.
-
-    target: None if it is not loaded. note: what is not exact about the mapping, or why it is not loaded; "" if exact.
-    """
-
-    source: str
-    source_type: str
-    target: str | None
-    target_type: str
-    is_key: bool
-    not_null: bool
-    note: str = ""
-
-    @property
-    def exact(self) -> bool:
-        """True if the target holds every value exactly as the source does."""
-        return self.target is not None and not self.note
+REQUESTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class TableDetail:
     """One table at `now`.
 
-    line: as in the overview. lag, rows: series over `span`, oldest first. runs, events: newest first, the first of
-    them. columns: empty before the first run. entry: this table's YAML, secrets masked. checkpoint: name → value, as
-    text, in the order to show. certificates: newest first. rejected: open rejected rows by reason, most first.
+    line: as in the overview. series: over `span`. last_run: the newest run that did more than find nothing; None: there
+    was none. runs, events, requests: newest first, the first of them. columns: empty before the first run. entry: this
+    table's YAML, secrets masked. checkpoint: name → value, as text, in the order to show. certificates: newest first.
+    verify_share: the part of the table that verify_every has compared in this round, None if there is none. rejected:
+    open rejected rows by reason, most first.
     """
 
     now: datetime
     span: Span
     line: OverviewTable
-    lag: tuple[LagPoint, ...]
-    rows: tuple[RowsPoint, ...]
+    series: TableSeries
     last_run: RunSummary | None
     runs: tuple[RunSummary, ...]
-    events: tuple[TableEvent, ...]
+    events: tuple[EventRow, ...]
+    requests: tuple[Request, ...]
     columns: tuple[ColumnLine, ...]
     entry: str
     checkpoint: Mapping[str, str]
     certificates: tuple[Certificate, ...]
     verify_share: float | None
-    rejected: Mapping[str, int]
+    rejected: tuple[RejectedCount, ...]
 
 
 def table_detail(
@@ -118,43 +66,77 @@ def table_detail(
 ) -> TableDetail:
     """The table with this name (or source, or target). Raises ConfigError if none is configured under it,
     LedgerUnavailable, LedgerAccessDenied."""
-    [table] = config.select([name])[:1]
-    line = _line(overview_of(config, ledger, now), table.name)
-    logs = ledger.run_log.logs(table=table.name, limit=RUNS)
-    runs = tuple(run_summary(log) for log in logs)
-    watermarks = {row.source_table: row for row in ledger.run_log.watermarks()}
-    row = watermarks.get(table.name)
-    verification = Verification.from_json(row.verification if row else None)
+    table = config.select([name])[0]
+    [status] = table_statuses(config, [table], unless_missing(ledger.run_log.watermarks, []), now)
+    if status.row is None:
+        return _before_the_first_run(config, table, now, span)
+    history = {row.source_table: row for row in ledger.history.overview()}
+    line = table_line(config, status, history.get(table.name))
+    remembered = ledger.checkpoints.remembered(table.name).get(table.name)
+    verification = Verification.from_json(status.row.verification)
+    runs = tuple(map(run_summary, ledger.history.runs(table=table.name, limit=RUNS)))
     return TableDetail(
         now=now,
         span=span,
         line=line,
-        lag=(),
-        rows=tuple(RowsPoint(run.started_at, run.seconds, run.rows, 1) for run in reversed(runs)),
-        last_run=next(iter(runs), None),
+        series=series_of(ledger, table.name, line.lag_seconds, now, span),
+        last_run=next(map(run_summary, ledger.history.runs(table=table.name, idle=False, limit=1)), None),
         runs=runs,
-        events=tuple(
-            TableEvent(run.started_at, table.name, run.run_id, "event", text)
-            for run in runs
-            for text in run.events
-        )[:EVENTS],
-        columns=(),
+        events=tuple(ledger.history.events(table=table.name, limit=EVENTS)[:EVENTS]),
+        requests=tuple(ledger.requests.listed(table=table.name, limit=REQUESTS)),
+        columns=column_lines(table, remembered.definition) if remembered and remembered.definition else (),
         entry=entry_text(table),
-        checkpoint={"watermark": row.last_watermark} if row and row.last_watermark else {},
+        checkpoint=dict(_checkpoint(status.row, remembered)),
         certificates=tuple(
             sorted(verification.certificates.values(), key=lambda one: one.ended_at, reverse=True)
         ),
         verify_share=verification.round.share if verification.round else None,
-        rejected={},
+        rejected=tuple(ledger.rejected_rows.counts(table.name)),
     )
 
 
 def entry_text(table: TableConfig) -> str:
-    """The table's entry as YAML, with the keys that differ from the defaults. Secrets are masked."""
+    """The table's entry as YAML: the keys that it or `defaults:` sets. Secrets are masked."""
     data = table.model_dump(mode="json", exclude_unset=True)
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
     return text
 
 
-def _line(overview: Overview, name: str) -> OverviewTable:
-    return next(table for table in overview.tables if table.name == name)
+def _before_the_first_run(config: SyncConfig, table: TableConfig, now: datetime, span: Span) -> TableDetail:
+    [status] = table_statuses(config, [table], [], now)
+    return TableDetail(
+        now=now,
+        span=span,
+        line=table_line(config, status, None),
+        series=TableSeries((), ()),
+        last_run=None,
+        runs=(),
+        events=(),
+        requests=(),
+        columns=(),
+        entry=entry_text(table),
+        checkpoint={},
+        certificates=(),
+        verify_share=None,
+        rejected=(),
+    )
+
+
+def _checkpoint(row: WatermarkRow, remembered: Remembered | None) -> Iterator[tuple[str, str]]:
+    """Names and values of what the ledger stores as the table's position."""
+    if remembered is not None and remembered.unreadable is not None:
+        yield "unreadable", str(remembered.unreadable)
+    if row.last_watermark:
+        yield "watermark", row.last_watermark
+    found = remembered.checkpoint if remembered else None
+    if found is None:
+        return
+    yield "read mode", str(found.mode)
+    yield "read up to transaction", str(found.x)
+    if found.seen:
+        yield "later transactions read", str(len(found.seen))
+    if found.audited_at:
+        yield "last audit", found.audited_at
+    if found.cursor:
+        yield "last row read", ", ".join(found.cursor)
+    yield "source server", f"{found.identity.system_identifier}, timeline {found.identity.timeline}"

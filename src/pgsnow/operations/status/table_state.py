@@ -58,6 +58,13 @@ def health_of(
     """The state of a table with this row (None: it never ran). interval: seconds between two ticks."""
     if not enabled:
         return TableHealth(HealthState.OFF, "enabled: false in the table list")
+    if row is not None and row.paused:
+        return TableHealth(HealthState.PAUSED, _pause(row))
+    return _health_of_active(row, interval, now)
+
+
+def _health_of_active(row: WatermarkRow | None, interval: float, now: datetime) -> TableHealth:
+    """The state of a table that ticks sync."""
     if row is None or row.last_run is None:
         running = row is not None and row.lease_holder
         return (
@@ -91,6 +98,13 @@ def health_of(
         return TableHealth(HealthState.PARTIAL, f"{rows} rejected{_stale(row)}: pgsnow errors list")
     state = HealthState.IDLE if row.last_status == Status.IDLE else HealthState.SYNCED
     return TableHealth(state, _staged(row))
+
+
+def _pause(row: WatermarkRow) -> str:
+    """Who paused the table, since when, for which reason, as far as that is recorded."""
+    by = f" by {row.paused_by}" if row.paused_by else ""
+    at = f" since {row.paused_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if row.paused_at else ""
+    return f"paused{by}{at}{f': {row.paused_reason}' if row.paused_reason else ''}"
 
 
 def _failure(row: WatermarkRow, now: datetime) -> str:

@@ -10,7 +10,8 @@ import typer
 
 from pgsnow.cli.exits import ExitCode, interrupted
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Yes
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Wide, Yes
+from pgsnow.cli.output.layout import Role
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import tell_error, write_totals
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
@@ -33,12 +34,12 @@ RESULTS = {
 }
 KINDS = ("missing", "changed", "ghost", "duplicate")
 COLUMNS = (
-    Shown("table"),
-    Shown("target"),
+    Shown("table", role=Role.NAME),
+    Shown("target", role=Role.EXTRA),
     Shown("result", RESULTS),
     Shown("source rows", right=True),
     Shown("target rows", right=True),
-    *(Shown(kind, right=True) for kind in KINDS),
+    *(Shown(kind, right=True, role=Role.EXTRA) for kind in KINDS),
     Shown("left", right=True),
 )
 HELD = ("locked", "paused", "not-due")
@@ -57,6 +58,7 @@ def repair(
     config: ConfigFile = None,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """Compare tables, show what differs, and load exactly those rows again (asks first)."""
@@ -73,6 +75,7 @@ def repair(
             ghosts=delete_ghosts,
             confirm_deletes=confirm_deletes,
             yes=yes,
+            wide=wide,
         )
     raise typer.Exit(code if stopped.signum is None else interrupted(stopped.signum))
 
@@ -86,6 +89,7 @@ def repair_with(
     ghosts: bool = False,
     confirm_deletes: bool = False,
     yes: bool,
+    wide: bool = False,
 ) -> ExitCode:
     """Compare the tables, show the differences, repair them with `yes` or after a typed yes, and show what is left.
     Without a terminal and without `yes`, they are only shown. Returns the exit code."""
@@ -97,7 +101,7 @@ def repair_with(
     asks = wanted and not yes
     has_terminal = sys.stdin.isatty() and sys.stderr.isatty()
     if asks and (output is Format.TABLE or not has_terminal):
-        _write(output, repairs)
+        _write(output, repairs, wide=wide)
     for one in repairs:
         _tell(one)
     if asks and not has_terminal:
@@ -107,7 +111,7 @@ def repair_with(
         say("cancelled, nothing was changed")
         return ExitCode.SOME_FAILED
     repair_tables(engine, repairs, content=content, ghosts=ghosts, confirm_deletes=confirm_deletes)
-    _write(output, repairs)
+    _write(output, repairs, wide=wide)
     for one in repairs:
         for event in one.events:
             say(f"{one.table}: {event}")
@@ -159,7 +163,7 @@ def _result(one: TableRepair) -> str:
     return "equal" if one.left is None else "repaired"
 
 
-def _write(output: Format, repairs: Sequence[TableRepair]) -> None:
+def _write(output: Format, repairs: Sequence[TableRepair], *, wide: bool) -> None:
     rows = [
         (
             one.table,
@@ -172,7 +176,7 @@ def _write(output: Format, repairs: Sequence[TableRepair]) -> None:
         )
         for one in repairs
     ]
-    write_records(output, [record_of(one) for one in repairs], table_of(COLUMNS, rows))
+    write_records(output, [record_of(one) for one in repairs], table_of(COLUMNS, rows, wide=wide))
     write_totals(output, [_result(one) for one in repairs], RESULTS)
 
 

@@ -9,21 +9,22 @@ import typer
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.invocation import Invocation
-from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Yes
+from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Wide, Yes
+from pgsnow.cli.output.layout import Role
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import tell_error, write_totals
 from pgsnow.cli.output.screen import Shown, say, table_of, write_records
 from pgsnow.model.sentences import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pgsnow.operations.verify.verdict import Difference, Verdict
 
 RESULTS = {"equal": "green", "different": "bold red", "failed": "bold red"}
 COLUMNS = (
-    Shown("table"),
-    Shown("target"),
+    Shown("table", role=Role.NAME),
+    Shown("target", role=Role.EXTRA),
     Shown("result", RESULTS),
     Shown("source rows", right=True),
     Shown("target rows", right=True),
@@ -46,6 +47,7 @@ def verify(
     yes: Yes = False,
     env_file: EnvFile = None,
     output: Output = Format.TABLE,
+    wide: Wide = False,
     debug: Debug = False,
 ) -> None:
     """Compare source and target: keys, and contents row by row. Changes nothing without --repair. Exit code 4 if they
@@ -61,7 +63,7 @@ def verify(
                 "--repair compares all ranges: leave --sample out", param_hint="--sample"
             )
         with Invocation(config, env_file, output).engine() as engine:
-            code = repair_with(engine, select, output, content=not keys, yes=yes)
+            code = repair_with(engine, select, output, content=not keys, yes=yes, wide=wide)
         raise typer.Exit(code)
     from pgsnow.operations.verify.verify import Scope
     from pgsnow.operations.verify.verify import verify as compare
@@ -69,11 +71,24 @@ def verify(
     scope = Scope(content=not keys, sample=_percent(sample))
     with Invocation(config, env_file, output).engine() as engine:
         verdicts = compare(engine, select, scope)
-    write_records(output, [record_of(v) for v in verdicts], table_of(COLUMNS, [_row(v) for v in verdicts]))
-    write_totals(output, [_result(verdict) for verdict in verdicts], RESULTS)
+    shown = table_of(COLUMNS, [_row(v) for v in verdicts], wide=wide)
+    write_records(output, [record_of(v) for v in verdicts], shown)
     for verdict in verdicts:
         _explain(verdict)
+    write_totals(output, [_result(verdict) for verdict in verdicts], RESULTS, _row_totals(verdicts))
     raise typer.Exit(verify_code(verdicts))
+
+
+def _row_totals(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Rows and differences of all tables that were compared."""
+    compared = [verdict for verdict in verdicts if verdict.error is None]
+    if not compared:
+        return
+    differences = sum(verdict.difference_count for verdict in compared)
+    rows = sum(verdict.source_rows for verdict in compared)
+    yield f"{counted(differences, 'difference')} in {rows:,} {'row' if rows == 1 else 'rows'}"
+    if waiting := sum(verdict.in_flight for verdict in compared):
+        yield f"{waiting:,} in flight"
 
 
 def _percent(text: str | None) -> float | None:

@@ -1,0 +1,158 @@
+"""One word for the whole sync, with the sentence that explains it and the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pgsnow.model.duration import approximate_duration
+from pgsnow.model.sentences import counted, without_name
+from pgsnow.operations.status.overview_table import OverviewTable
+from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
+
+NAMES = 2
+"""Tables that a sentence names before it counts the others."""
+
+
+class Word(StrEnum):
+    """State of the whole sync in one word."""
+
+    FRESH = "fresh"
+    """Every table is loaded up to a moment ago."""
+    BEHIND = "behind"
+    """A table's lag is larger than its schedule explains, or rows of it are missing."""
+    FAILING = "failing"
+    """A table stopped with an error, or is known to differ from its source."""
+    STOPPED = "stopped"
+    """No worker has begun a tick for several intervals."""
+    STARTING = "starting"
+    """A table was not loaded completely yet, and nothing failed."""
+    EMPTY = "empty"
+    """No worker has ever run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """reason: a sentence. advice: the next step, or "". table: the one that the reason names first."""
+
+    word: Word
+    reason: str
+    advice: str = ""
+    table: str | None = None
+
+
+def verdict_of(
+    tables: Sequence[OverviewTable], last_tick: datetime | None, interval: float, now: datetime
+) -> Verdict:
+    """tables: worst first. last_tick: when a worker last began one; None: never. interval: seconds between two."""
+    if last_tick is None:
+        reason = f"No worker has run yet; {counted(len(tables), 'table')} {_is(len(tables))} configured."
+        return Verdict(Word.EMPTY, reason, "Start the worker and the schedule, or run `pgsnow run`.")
+    silent = (now - last_tick).total_seconds()
+    if silent > PATIENCE * interval + GRACE_SECONDS:
+        reason = f"No worker has run for {approximate_duration(silent)}, so nothing is synced."
+        return Verdict(
+            Word.STOPPED, reason, "Start the worker and the schedule (with Celery: worker and beat)."
+        )
+    counting = [table for table in tables if table.counts]
+    if not counting:
+        return Verdict(
+            Word.BEHIND, "All tables are paused or disabled, so nothing is synced.", "Resume a table."
+        )
+    return (
+        _failing(counting)
+        or _different(counting)
+        or _incomplete(counting)
+        or _behind(counting)
+        or _starting(counting)
+        or _fresh(tables, counting)
+    )
+
+
+def _failing(tables: Sequence[OverviewTable]) -> Verdict | None:
+    failed = [table for table in tables if table.state is HealthState.FAILED]
+    if not failed:
+        return None
+    worst = failed[0]
+    error = without_name(worst.name, worst.last_error or "no reason is recorded")
+    reason = f"{_names(failed)} {_has(len(failed))} stopped: {error}{'' if error.endswith('.') else '.'}"
+    return Verdict(Word.FAILING, reason, worst.advice, worst.name)
+
+
+def _different(tables: Sequence[OverviewTable]) -> Verdict | None:
+    found = [table for table in tables if table.state is HealthState.DIFFERENT]
+    if not found:
+        return None
+    rows = counted(sum(table.differences for table in found), "row")
+    reason = f"A comparison found {rows} in {_names(found)} that differ from the source."
+    return Verdict(Word.FAILING, reason, found[0].advice, found[0].name)
+
+
+def _incomplete(tables: Sequence[OverviewTable]) -> Verdict | None:
+    """Tables that are loaded, but whose target lacks rows, or has rows that the source has lost."""
+    if found := [table for table in tables if table.state is HealthState.UNVERIFIED]:
+        reason = f"{found[0].name} may hold rows that its source has lost: {found[0].why}."
+        return Verdict(Word.BEHIND, reason, found[0].advice, found[0].name)
+    found = [table for table in tables if table.state is HealthState.PARTIAL]
+    if not found:
+        return None
+    rows = sum(table.open_rejected for table in found)
+    reason = (
+        f"{counted(rows, 'row')} of {_names(found)} {'was' if rows == 1 else 'were'} rejected, and"
+        f" {_is(rows)} not in Snowflake as the source has {'it' if rows == 1 else 'them'}."
+    )
+    return Verdict(Word.BEHIND, reason, found[0].advice, found[0].name)
+
+
+def _behind(tables: Sequence[OverviewTable]) -> Verdict | None:
+    found = sorted((table for table in tables if table.behind), key=lambda one: -(one.lag_seconds or 0.0))
+    if not found:
+        return None
+    worst = found[0]
+    why = f": {worst.why}" if worst.why else ""
+    if worst.lag_seconds is None:
+        return Verdict(Word.BEHIND, f"{worst.name} is not synced{why}.", worst.advice, worst.name)
+    others = f", and {counted(len(found) - 1, 'more table')} {_is(len(found) - 1)} late" if found[1:] else ""
+    reason = f"{worst.name} is {approximate_duration(worst.lag_seconds)} behind{others}{why}."
+    return Verdict(Word.BEHIND, reason, worst.advice, worst.name)
+
+
+def _starting(tables: Sequence[OverviewTable]) -> Verdict | None:
+    """Tables of which no run has ended well yet."""
+    found = [table for table in tables if table.last_success is None]
+    if not found:
+        return None
+    first, many = found[0], len(found)
+    loading = next((table for table in found if table.state is HealthState.RUNNING), None)
+    if loading is not None:
+        reason = f"{loading.name} is loaded for the first time{f': {loading.why}' if loading.why else ''}."
+        return Verdict(Word.STARTING, reason, table=loading.name)
+    reason = f"{_names(found)} {_has(many)} not run yet."
+    return Verdict(Word.STARTING, reason, "The next tick loads them.", first.name)
+
+
+def _fresh(tables: Sequence[OverviewTable], counting: Sequence[OverviewTable]) -> Verdict:
+    lag = max((table.lag_seconds for table in counting if table.lag_seconds is not None), default=None)
+    which = f"All {len(counting)} tables are" if len(counting) > 1 else f"{counting[0].name} is"
+    state = "up to date" if lag is None else f"loaded up to {approximate_duration(lag)} ago"
+    paused = sum(table.state is HealthState.PAUSED for table in tables)
+    left = f"; {counted(paused, 'other')} {_is(paused)} paused" if paused else ""
+    return Verdict(Word.FRESH, f"{which} {state}{left}.")
+
+
+def _names(tables: Sequence[OverviewTable]) -> str:
+    """The first tables by name; the others are counted."""
+    names = [table.name for table in tables]
+    if len(names) <= NAMES:
+        return " and ".join(names)
+    return f"{names[0]} and {len(names) - 1} more tables"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"

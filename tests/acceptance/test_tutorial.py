@@ -1,0 +1,68 @@
+"""docs/tutorial.md runs as it is written: a reader who copies every block gets what the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.acceptance.cli_user import Done, seen
+from tests.forked import run_forked
+from tests.unit.project.markdown import ROOT
+
+PAGE = ROOT / "docs/tutorial.md"
+LEFT_OUT = ("mkdir", "python3 -m venv", "pip install")
+"""What makes the reader's environment; the tests have one."""
+
+
+def steps() -> list[tuple[str, str]]:
+    """The page's blocks in order: language and text."""
+    return re.findall(r"^```(sh|python|yaml|)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def reader(folder: Path, line: str) -> Done:
+    """Run one line of the page in the reader's folder."""
+    environment = {
+        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ
+    }
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    program, *arguments = line.split()
+    if program == "pgsnow":
+        running = run_forked("pgsnow", arguments, env=environment, cwd=folder)
+        return seen(Done(running.wait(), *running.output()))
+    command = [sys.executable if program == "python" else program, *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_every_block_of_the_tutorial_does_what_the_page_says(tmp_path: Path) -> None:
+    """From nothing to a synced table: the proposed list is the one that is shown, the analyst sees the orders that are
+    shown, the late row arrives, the deleted one leaves, and both sides are equal at the end."""
+    said: dict[str, list[str]] = {}
+    try:
+        for language, text in steps():
+            if language == "python":
+                [name] = re.findall(r"\A# (\w+\.py)$", text, re.MULTILINE)
+                (tmp_path / name).write_text(text)
+            elif language == "yaml":
+                assert entry_of(text) in entry_of((tmp_path / "sync_config.yaml").read_text())
+            elif language == "":
+                assert said["python look.py"][-1] == text
+            else:
+                for line in (line for line in text.splitlines() if not line.startswith(LEFT_OUT)):
+                    done = reader(tmp_path, line)
+                    assert done.code == 0, f"{line}: {done.err}"
+                    said.setdefault(line, []).append(done.out)
+    finally:
+        reader(tmp_path, "pgsnow dev down")
+        shutil.rmtree(tmp_path / ".pgsnow", ignore_errors=True)
+    assert "'late'" in said["python look.py"][-1]
+    assert [" idle " in out for out in said["pgsnow run"][:2]] == [False, True]
+
+
+def entry_of(text: str) -> str:
+    """A table list without comments and blanks at the ends of lines."""
+    return "\n".join(line for line in text.splitlines() if "#" not in line)
