@@ -1112,7 +1112,7 @@ left join (
         sum(seconds)::float8 as seconds, sum(statement_count)::bigint as statement_count,
         sum(warehouse_seconds)::float8 as warehouse_seconds, sum(credits)::float8 as credits
     from {schema}.sync_hours
-    where hour > clock_timestamp() - interval '24 hours' and (%(table)s::text is null or source_table = %(table)s)
+    where hour > now() - interval '24 hours' and (%(table)s::text is null or source_table = %(table)s)
     group by source_table
 ) d on d.source_table = c.source_table
 where %(table)s::text is null or c.source_table = %(table)s
