@@ -1063,7 +1063,7 @@ left join lateral (
     select count(*), count(*) filter (where c.state = 'done') as done, sum(c.rows)::bigint as rows,
         sum(c.bytes)::bigint as bytes, extract(epoch from clock_timestamp() - min(b.began_at))::float8 as seconds
     from {schema}.sync_chunks c join {schema}.sync_backfills b on b.id = c.backfill
-    where c.backfill = w.backfill
+    where c.backfill = w.backfill and w.backfill is not null
 ) chunks on w.backfill is not null
 where %(table)s::text is null or w.source_table = %(table)s
 order by w.source_table;
