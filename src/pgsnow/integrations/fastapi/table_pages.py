@@ -27,6 +27,7 @@ from pgsnow.operations.status.rejected import rejected_page
 from pgsnow.operations.status.run_detail import run_detail, run_summary
 from pgsnow.operations.status.setup import Setup, setup_of
 from pgsnow.operations.status.table_detail import Span, TableDetail, table_detail
+from pgsnow.operations.status.table_state import HealthState
 
 PAGE = 50
 """Entries of a list that one page shows."""
@@ -84,6 +85,7 @@ def _table_values(detail: TableDetail) -> dict[str, Any]:
         "detail": detail,
         "line": line,
         "shown": shown_state(line),
+        "advice": _advice(detail),
         "lag_from": None if line.lag_seconds is None else detail.now - timedelta(seconds=line.lag_seconds),
         "lag": lag_chart(detail),
         "row_bars": rows_chart(detail),
@@ -179,6 +181,12 @@ def _setup_values(setup: Setup) -> dict[str, Any]:
         "levels": LEVELS,
         "checks": sorted(setup.checks, key=lambda check: WORST_FIRST.index(check.level)),
     }
+
+
+def _advice(detail: TableDetail) -> str:
+    """The next step: of a failed table what its error advises, and how it is tried again."""
+    failed = detail.last_run if detail.line.state is HealthState.FAILED else None
+    return " ".join(text for text in ((failed and failed.advice) or "", detail.line.advice) if text)
 
 
 def _certified_at(certificate: Certificate) -> datetime:
