@@ -838,7 +838,12 @@ from runs
 join logged on logged.source_table = runs.source_table and logged.run_id = runs.run_id
 join mine on mine.source_table = runs.source_table
 where w.source_table = runs.source_table and w.fence = runs.fence
-returning w.source_table;
+returning w.source_table, logged.credits;
+
+-- name: last_tick_seconds
+-- Duration of the newest tick: from the first start to the last end of the runs that share its id.
+select extract(epoch from max(ended_at) - min(started_at))::float8 as seconds from {schema}.sync_logs
+where run_id = (select run_id from {schema}.sync_logs order by started_at desc, run_id desc limit 1);
 
 -- name: warehouses
 -- How long runs have kept each warehouse awake.

@@ -3,10 +3,10 @@ actions, and protects them by its own dependencies."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from pgsnow.integrations.fastapi.api.models import RequestOut
@@ -16,39 +16,57 @@ from pgsnow.integrations.fastapi.security import is_from_this_site
 from pgsnow.integrations.fastapi.web import Web
 from pgsnow.ledger.requests.requests import RequestAction
 
-OF_ROWS = (RequestAction.REPLAY, RequestAction.DISMISS)
 MOST_ROWS = 1000
+TableName = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=500)]
+"""Name of a table of the configuration."""
 
 
-class ActionIn(BaseModel):
-    """An action to carry out. Asking again for one that has not ended yet changes nothing: it is answered with the
-    same request."""
-
+class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    table: Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=500)] | None = None
-    """Name of a table of the configuration; null: all tables, for `run`."""
-    action: RequestAction
-    ids: tuple[Annotated[int, Field(ge=1, le=2**63 - 1)], ...] = Field((), max_length=MOST_ROWS)
-    """For replay and dismiss: the rejected rows; empty: all open ones of the table."""
-    reason: Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=200)] = ""
-    """For pause: why, for others to read."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.table is None and self.action is not RequestAction.RUN:
-            raise ValueError(f"the action {self.action} needs a table")
-        if self.ids and self.action not in OF_ROWS:
-            raise ValueError(f"the action {self.action} takes no ids")
-        if self.reason and self.action is not RequestAction.PAUSE:
-            raise ValueError(f"the action {self.action} takes no reason")
-        return self
 
     def arguments(self) -> dict[str, Any]:
         """As Requests.add takes them."""
-        return ({"ids": sorted(set(self.ids))} if self.ids else {}) | (
-            {"reason": self.reason} if self.reason else {}
-        )
+        return {}
+
+
+class RunBody(_Body):
+    """Sync a table now, or all of them (null)."""
+
+    action: Literal["run"]
+    table: TableName | None = None
+
+
+class TableBody(_Body):
+    """Rebuild the content of a target, or continue a paused table."""
+
+    action: Literal["resync", "resume"]
+    table: TableName
+
+
+class PauseBody(_Body):
+    """Grant no run this table from now on. reason: for others to read."""
+
+    action: Literal["pause"]
+    table: TableName
+    reason: Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=200)] = ""
+
+    def arguments(self) -> dict[str, Any]:
+        return {"reason": self.reason} if self.reason else {}
+
+
+class RowsBody(_Body):
+    """Read rejected rows again, or close them without loading them. ids: empty for all open ones of the table."""
+
+    action: Literal["replay", "dismiss"]
+    table: TableName
+    ids: tuple[Annotated[int, Field(ge=1, le=2**63 - 1)], ...] = Field((), max_length=MOST_ROWS)
+
+    def arguments(self) -> dict[str, Any]:
+        return {"ids": sorted(set(self.ids))} if self.ids else {}
+
+
+ActionBody = Annotated[RunBody | TableBody | PauseBody | RowsBody, Field(discriminator="action")]
+"""An action to carry out, by its name."""
 
 
 def add_actions(router: APIRouter, web: Web) -> None:
@@ -61,16 +79,15 @@ def add_actions(router: APIRouter, web: Web) -> None:
         responses={200: {"model": RequestOut, "description": "Done"}, **problem_responses(403)},
         dependencies=[Depends(_from_this_site)],
     )
-    def ask(action: ActionIn, request: Request, response: Response) -> Any:
-        """Ask for an action: 202 if the next tick of a worker carries it out, 200 if it is done."""
-        known = {table.name for table in web.config().tables}
-        if (
-            action.table is not None
-            and action.table not in known
-            and action.action is not RequestAction.DISMISS
-        ):
+    def ask(action: ActionBody, request: Request, response: Response) -> Any:
+        """Ask for an action: 202 if the next tick of a worker carries it out, 200 if it is done. Asking again for one
+        that has not ended changes nothing, and is answered with the same request."""
+        known = {None, *(table.name for table in web.config().tables)}
+        if action.table not in known and action.action != "dismiss":
             raise RequestProblem(f"no table {action.table!r} is configured", "GET tables lists all of them.")
-        asked = web.ledger().requests.add(action.table, action.action, action.arguments(), by=_asker(request))
+        asked = web.ledger().requests.add(
+            action.table, RequestAction(action.action), action.arguments(), by=_asker(request)
+        )
         response.status_code = 200 if asked.finished_at else 202
         response.headers["Location"] = f"{web.root(request)}/api/v1/requests/{asked.id}"
         return asked

@@ -50,6 +50,16 @@ After = Annotated[
 ]
 
 
+AfterRun = Annotated[
+    str | None,
+    Query(
+        pattern=r"^\d{1,11}\.\d{6}~[^~\x00]+~[^\x00]+$",
+        max_length=2000,
+        description="`next_cursor` of the page before.",
+    ),
+]
+
+
 class RejectedState(StrEnum):
     """State of rejected rows that are listed."""
 
@@ -125,12 +135,13 @@ def _add_runs(router: APIRouter, web: Web) -> None:
     def runs(
         table: OfTable = None,
         status: Annotated[str | None, Query(pattern=STORABLE, description="How they ended.")] = None,
+        idle: Annotated[bool, Query(description="Also runs that found nothing new.")] = True,
         limit: Limit = 50,
-        cursor: After = None,
+        cursor: AfterRun = None,
     ) -> Any:
         """Runs, newest first."""
         found = web.ledger().history.runs(
-            table=table, status=status, before=_position(cursor), limit=limit + 1
+            table=table, status=status, idle=idle, before=_position(cursor), limit=limit + 1
         )
         items = tuple(RunOut.model_validate(run_summary(run)) for run in found[:limit])
         more = found[limit - 1].cursor.to_text() if len(found) > limit else None
@@ -147,7 +158,7 @@ def _add_runs(router: APIRouter, web: Web) -> None:
         return _shown(found, protected=web.protected)
 
     @router.get("/events", response_model=EventsOut)
-    def events(table: OfTable = None, limit: Limit = 50, cursor: After = None) -> Any:
+    def events(table: OfTable = None, limit: Limit = 50, cursor: AfterRun = None) -> Any:
         """Events of runs, newest first."""
         found = web.ledger().history.events(table=table, before=_position(cursor), limit=limit + 1)
         items, more = _whole_runs(found, limit)
@@ -209,20 +220,16 @@ def _detail(web: Web, name: str, span: Span) -> TableDetail:
 
 
 def _position(cursor: str | None) -> Cursor | None:
-    try:
-        return None if cursor is None else Cursor.from_text(cursor)
-    except ValueError:
-        raise RequestProblem("cursor: is not the `next_cursor` of a page", status=422) from None
+    return None if cursor is None else Cursor.from_text(cursor)
 
 
 def _whole_runs(found: list[EventRow], limit: int) -> tuple[list[EventRow], str | None]:
     """The events of the first `limit` runs, and the cursor of the next page."""
-    runs = list(dict.fromkeys((event.at, event.run_id, event.source_table) for event in found))
+    runs = list(dict.fromkeys(event.cursor for event in found))
     if len(runs) <= limit:
         return found, None
     kept = set(runs[:limit])
-    items = [event for event in found if (event.at, event.run_id, event.source_table) in kept]
-    return items, Cursor(*runs[limit - 1]).to_text()
+    return [event for event in found if event.cursor in kept], runs[limit - 1].to_text()
 
 
 def _shown(found: RunDetail, *, protected: bool) -> RunDetailOut:
