@@ -154,7 +154,7 @@ def test_run_now_is_shown_until_a_worker_has_done_it(page: Page, site: str, worl
     expect(page.get_by_role("button", name="Run now")).to_be_visible()
     asked.get_by_role("link", name="run").click()
     expect(page.locator("h1")).to_have_text("Run of public.orders")
-    expect(page.locator("#live")).to_contain_text("updated 1")
+    expect(page.locator(".tiles")).to_contain_text("Started byrequest")
 
 
 def test_a_table_is_paused_with_a_reason_and_resumed(page: Page, site: str, world: MemoryWorld) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,6 +29,9 @@ from pgsnow.operations.status.setup import Setup, setup_of
 from pgsnow.operations.status.table_detail import Span, TableDetail, table_detail
 from pgsnow.operations.status.table_state import HealthState
 
+Text = Annotated[str, Query(pattern=r"^[^\x00]*$", max_length=1000)]
+PathText = Annotated[str, Path(pattern=r"^[^\x00]*$")]
+Number = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 PAGE = 50
 """Entries of a list that one page shows."""
 RESULTS = (("", "all"), ("ok", "ok"), ("idle", "idle"), ("partial", "partial"), ("error", "error"))
@@ -56,16 +59,16 @@ def table_page_routes(web: Web) -> APIRouter:
         return page_of(web, request, "table.html", **_table_values(detail))
 
     @router.get("/runs")
-    def runs(request: Request, table: str = "", status: str = "", before: str = "") -> Response:
+    def runs(request: Request, table: Text = "", status: Text = "", before: Text = "") -> Response:
         return page_of(web, request, "runs.html", **_runs_values(web, table, status, before))
 
     @router.get("/runs/{run_id}/{table:path}")
-    def run(request: Request, run_id: str, table: str) -> Response:
+    def run(request: Request, run_id: PathText, table: PathText) -> Response:
         return page_of(web, request, "run.html", **_run_values(web, run_id, table))
 
     @router.get("/rejected")
     def rejected(
-        request: Request, table: str = "", state: str = "open", before: int | None = None
+        request: Request, table: Text = "", state: Text = "open", before: Number = None
     ) -> Response:
         return page_of(web, request, "rejected.html", **_rejected_values(web, table, state, before))
 
