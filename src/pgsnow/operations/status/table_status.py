@@ -43,7 +43,9 @@ class TableStatus:
         config = self.config
         stay = config.where is not None or config.on_detach is OnDetach.KEEP
         off = stay if config.deletes is None else config.deletes is Deletes.OFF
-        return None if self.row is None or off or config.mode in WHOLE_MODES else self.row.deletes_pending_since
+        return (
+            None if self.row is None or off or config.mode in WHOLE_MODES else self.row.deletes_pending_since
+        )
 
     @property
     def _pending(self) -> str:
