@@ -9,12 +9,16 @@ from importlib import import_module
 import typer
 
 COMMANDS = (
-    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "grafana",
+    "alert-rules", "demo",
     "explain", "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
-FOLDERS = {"verify": "compare", "repair": "compare", "explain": "explain"}
+FOLDERS = {
+    "verify": "compare", "repair": "compare", "explain": "explain", "grafana": "monitoring",
+    "alert-rules": "monitoring",
+}  # fmt: skip
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 
 
@@ -44,11 +48,12 @@ def app_with(names: Sequence[str]) -> typer.Typer:
     )
     app.callback()(_options)
     for name in names:
-        module = import_module(".".join(filter(None, ["pgsnow.cli.commands", FOLDERS.get(name), name])))
+        own = name.replace("-", "_")
+        module = import_module(".".join(filter(None, ["pgsnow.cli.commands", FOLDERS.get(name), own])))
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(getattr(module, name))
+            app.command(name)(getattr(module, own))
     return app
 
 
