@@ -9,14 +9,13 @@ from importlib import import_module
 import typer
 
 COMMANDS = (
-    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "grafana",
-    "alert-rules", "demo",
-    "explain", "schema", "version",
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
+    "serve", "grafana", "alert-rules", "explain", "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "dev")
-"""Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
+"""Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands, with _ for -."""
 FOLDERS = {
-    "verify": "compare", "repair": "compare", "explain": "explain", "grafana": "monitoring",
+    "verify": "compare", "repair": "compare", "serve": "web", "explain": "explain", "grafana": "monitoring",
     "alert-rules": "monitoring",
 }  # fmt: skip
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""

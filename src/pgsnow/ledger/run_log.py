@@ -147,4 +147,5 @@ def _log_row(claim: Claim, report: TableReport, cost: CostConfig) -> dict[str, A
         "retry_seconds": report.retry_seconds,
         "lasting_failures": report.lasting_failures,
         "failed_entry": report.failed_entry,
+        "requested_by": claim.asked_by,
     }
