@@ -12,11 +12,11 @@ COMMANDS = (
     "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
     "serve", "grafana", "alert-rules", "explain", "schema", "version",
 )  # fmt: skip
-GROUPS = ("errors", "dev")
+GROUPS = ("errors", "alerts", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands, with _ for -."""
 FOLDERS = {
-    "verify": "compare", "repair": "compare", "serve": "web", "explain": "explain", "grafana": "monitoring",
-    "alert-rules": "monitoring",
+    "verify": "compare", "repair": "compare", "serve": "web", "alerts": "monitoring", "grafana": "monitoring",
+    "alert-rules": "monitoring", "explain": "explain",
 }  # fmt: skip
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 

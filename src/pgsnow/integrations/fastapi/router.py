@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgsnow.integrations.config_source import ConfigSource, GivenConfig
+from pgsnow.integrations.notify.watch import watch_for_stop
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
@@ -68,6 +69,8 @@ def status_router(
     a warning is logged, and neither query ids nor contents of rejected rows are shown. actions: the page has buttons
     to run, pause, resume and resync tables and to replay or dismiss rejected rows, and the API takes the same; raises
     ValueError without dependencies.
+
+    As long as the application runs, an alert is sent if no worker runs ticks (with `alerts:` in the configuration).
     """
     if actions and not dependencies:
         raise ValueError(
@@ -86,7 +89,8 @@ def status_router(
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        yield
+        with watch_for_stop(source.config, lambda: ledger or ledgers.get()):
+            yield
         ledgers.close()
 
     def answer(make: Callable[[], tuple[int, dict[str, Any]]]) -> JSONResponse:

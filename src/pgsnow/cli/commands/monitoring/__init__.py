@@ -1,1 +1,1 @@
-"""Commands for monitoring systems."""
+"""Commands that help to watch the sync from outside: alerts, dashboards, alert rules."""
