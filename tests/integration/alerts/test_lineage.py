@@ -47,7 +47,7 @@ def assert_valid(event: dict[str, Any]) -> None:
     assert event["eventType"] in {"START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER"}
     assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
     uuid.UUID(event["run"]["runId"])
-    assert event["producer"].startswith("https://")
+    assert event["producer"].startswith("urn:pgsnow:")
     assert event["schemaURL"].endswith("#/$defs/RunEvent")
     assert {"namespace", "name"} <= event["job"].keys()
     facets = {**event["run"]["facets"], **event["job"]["facets"]}

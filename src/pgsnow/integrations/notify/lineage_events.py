@@ -17,7 +17,7 @@ from pgsnow.model.evolution.source_definition import ColumnDefinition, SourceDef
 from pgsnow.model.report import Status, TableReport
 from pgsnow.model.settings.settings import Settings
 
-PRODUCER = f"https://pypi.org/project/pgsnow/{__version__}"
+PRODUCER = f"urn:pgsnow:{__version__}"
 """URI that names what made an event."""
 EVENT_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _FACETS = {
