@@ -9,12 +9,16 @@ from importlib import import_module
 import typer
 
 COMMANDS = (
-    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
-    "explain", "schema", "version",
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "logs", "pause", "resume",
+    "verify", "repair", "doctor", "demo", "explain", "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
-FOLDERS = {"verify": "compare", "repair": "compare", "explain": "explain"}
+FOLDERS = {
+    **dict.fromkeys(("verify", "repair"), "compare"),
+    **dict.fromkeys(("logs", "pause", "resume", "doctor"), "daily"),
+    "explain": "explain",
+}
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 
 

@@ -78,13 +78,13 @@ def write_totals(form: Format, states: Sequence[str], order: Iterable[str], more
     """Write the totals to stdout, below a table for people. more: further parts of the line."""
     if form is Format.TABLE and states:
         stdout().print()
-        show_text(" · ".join([totals(states, order), *more]))
+        show_text(" · ".join([totals(states, order, noun), *more]))
 
 
-def totals(states: Sequence[str], order: Iterable[str]) -> str:
+def totals(states: Sequence[str], order: Iterable[str], noun: str = "table") -> str:
     """The number of tables in all and in each state, in this order: `3 tables: 2 ok, 1 error`."""
     counts = ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
-    return f"{counted(len(states), 'table')}{': ' if counts else ''}{counts}"
+    return f"{counted(len(states), noun)}{': ' if counts else ''}{counts}"
 
 
 def _row_totals(tables: Sequence[TableReport]) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""What a bug report needs, without secrets and without values of rows."""
