@@ -74,7 +74,14 @@ def _has_a_row(table: TableReport, report: SyncReport, *, wide: bool) -> bool:
     return table.status not in (Status.IDLE, Status.NOT_DUE, Status.STOPPED) or bool(table.events)
 
 
-def write_totals(form: Format, states: Sequence[str], order: Iterable[str], more: Iterable[str] = ()) -> None:
+def write_totals(
+    form: Format,
+    states: Sequence[str],
+    order: Iterable[str],
+    more: Iterable[str] = (),
+    *,
+    noun: str = "table",
+) -> None:
     """Write the totals to stdout, below a table for people. more: further parts of the line."""
     if form is Format.TABLE and states:
         stdout().print()
@@ -125,6 +132,8 @@ def _row(table: TableReport) -> tuple[object, ...]:
 
 
 def _note(table: TableReport) -> str:
+    if table.status is Status.STOPPED:
+        return ""  # the summary says how it goes on
     if table.error:
         return table.error.splitlines()[0]
     notes = [f"full read: {table.full_read}"] if table.full_read else []
