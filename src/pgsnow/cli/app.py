@@ -10,13 +10,15 @@ import typer
 
 COMMANDS = (
     "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "logs", "pause", "resume",
-    "verify", "repair", "doctor", "demo", "explain", "schema", "version",
+    "verify", "repair", "doctor", "demo", "serve", "explain", "schema", "version",
 )  # fmt: skip
-GROUPS = ("errors", "dev")
+GROUPS = ("errors", "alerts", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
 FOLDERS = {
     **dict.fromkeys(("verify", "repair"), "compare"),
     **dict.fromkeys(("logs", "pause", "resume", "doctor"), "daily"),
+    "serve": "web",
+    "alerts": "monitoring",
     "explain": "explain",
 }
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""

@@ -664,8 +664,8 @@ with runs as (
 ), placed as (
     select distinct on (w.source_table) w.source_table as placed_table,
         case when isfinite(w.applied_until) then w.applied_until end as placed_until,
-        greatest(0, extract(epoch from clock_timestamp() - case when isfinite(known.since) then known.since end))::float8 as lag_after,
-        greatest(0, extract(epoch from clock_timestamp() - case when isfinite(c.applied_until) then c.applied_until end))::float8 as lag_before
+        case when isfinite(known.since) then greatest(0, extract(epoch from clock_timestamp() - known.since)) end::float8 as lag_after,
+        case when isfinite(c.applied_until) then greatest(0, extract(epoch from clock_timestamp() - c.applied_until)) end::float8 as lag_before
     from runs
     join {schema}.sync_watermarks w on w.source_table = runs.source_table and w.fence = runs.fence
     left join {schema}.sync_counters c on c.source_table = runs.source_table
@@ -838,7 +838,12 @@ from runs
 join logged on logged.source_table = runs.source_table and logged.run_id = runs.run_id
 join mine on mine.source_table = runs.source_table
 where w.source_table = runs.source_table and w.fence = runs.fence
-returning w.source_table;
+returning w.source_table, logged.credits;
+
+-- name: last_tick_seconds
+-- Duration of the newest tick: from the first start to the last end of the runs that share its id.
+select extract(epoch from max(ended_at) - min(started_at))::float8 as seconds from {schema}.sync_logs
+where run_id = (select run_id from {schema}.sync_logs order by started_at desc, run_id desc limit 1);
 
 -- name: warehouses
 -- How long runs have kept each warehouse awake.
