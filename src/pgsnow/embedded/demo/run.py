@@ -105,7 +105,7 @@ def _run(
 
 
 def _missed(stage: DemoStage) -> Mapping[str, Missed] | None:
-    """What the usual query has wrong now; None if it could not be measured."""
+    """Rows that the usual query has wrong now; None if it could not be measured."""
     try:
         missed = stage.usual.missed()
     except psycopg.Error as error:

@@ -1,1 +1,1 @@
-"""What a bug report needs, without secrets and without values of rows."""
+"""The content of a bug report, without secrets and without values of rows."""

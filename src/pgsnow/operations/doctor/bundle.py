@@ -50,7 +50,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What is looked at: the table list's file, every variable, and what could be loaded from both."""
+    """The subject of a report: the table list's file, every variable, and what could be loaded from both."""
 
     file: Path | None
     variables: Mapping[str, str]
