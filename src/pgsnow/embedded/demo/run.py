@@ -139,13 +139,9 @@ def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
     end = time.monotonic() + seconds
     began_at = datetime.now(UTC)  # the ledger is on this machine: one clock
     first_tick: float | None = None
-    page_is_new = True
     while (left := end - time.monotonic()) > 0:
         stage.workers.check()
         stage.writers.check()
-        if page_is_new and (line := _page_line(stage.page)):
-            stage.screen.say(line)
-            page_is_new = False
         if first_tick is None and _has_ticked(stage, began_at):
             first_tick = time.monotonic() - up_at
         tick = "" if first_tick is None else f", first tick after {first_tick:.1f} s"
@@ -157,13 +153,6 @@ def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
 def _has_ticked(stage: DemoStage, since: datetime) -> bool:
     """True once a run has ended that began later; an earlier demo in the same folder has left others."""
     return any(log["started_at"] > since for log in stage.ledger.run_log.logs(limit=1))
-
-
-def _page_line(page: PageServer) -> str | None:
-    """Where the page is, or why there is none; None: it is starting."""
-    if page.ended:
-        return f"no status page: {page.last_words()}"
-    return f"status page: {page.url}" if page.answers else None
 
 
 def _settle(stage: DemoStage) -> None:
@@ -207,6 +196,8 @@ def _not_run_since(stage: DemoStage, moment: datetime) -> set[str]:
 
 
 def _show(stage: DemoStage, title: str) -> None:
+    if line := stage.page.news():
+        stage.screen.say(line)
     stage.screen.show(rows_of(stage.config, stage.ledger, count_rows(stage.conn)), title)
 
 
