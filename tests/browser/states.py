@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from fastapi import APIRouter
 
@@ -29,23 +30,19 @@ NOWHERE = "postgresql://pgsnow:secret@127.0.0.1:1/ledger"
 
 
 @contextlib.contextmanager
-def all_states(postgres: EmbeddedPostgres, folder: Path) -> Iterator[dict[str, APIRouter]]:
-    """A router by the name of each state."""
+def routers_in(
+    postgres: EmbeddedPostgres, folder: Path, *names: str, template: str = "template1"
+) -> Iterator[dict[str, APIRouter]]:
+    """A router by the name of each of these states. template: a database to copy, which may have a ledger already."""
     (folder / "sync_config.yaml").write_text(WRONG)
     with contextlib.ExitStack() as stack:
-        new = [stack.enter_context(own_database(postgres)) for _ in range(5)]
         yield {
-            "/day": _busy_day(new[0]),
-            "/well": _well(new[1]),
-            "/stopped": _stopped(new[2]),
-            "/empty": _empty(new[3]),
-            "/many": _many(new[4]),
-            "/broken": status_router(config_of(list(SHOP)), settings=settings_at(NOWHERE)),
-            "/wrong": status_router(folder / "sync_config.yaml", settings=settings_at(new[3])),
+            name: STATES[name](stack.enter_context(own_database(postgres, template)), folder)
+            for name in names
         }
 
 
-def _busy_day(dsn: str) -> APIRouter:
+def _busy_day(dsn: str, _folder: Path) -> APIRouter:
     """Most tables are well; one fails, one is behind, one has rejected rows, one is being loaded, one is off."""
     ledger = ledger_at(dsn)
     write(ledger, dsn, SHOP)
@@ -56,7 +53,7 @@ def _busy_day(dsn: str) -> APIRouter:
     return status_router(config, settings=settings_at(dsn))
 
 
-def _well(dsn: str) -> APIRouter:
+def _well(dsn: str, _folder: Path) -> APIRouter:
     ledger = ledger_at(dsn)
     good = {name: Past(past.runs.replace("e", "o").replace("p", "o")) for name, past in SHOP.items()}
     write(ledger, dsn, good)
@@ -64,7 +61,7 @@ def _well(dsn: str) -> APIRouter:
     return status_router(config_of(list(good)), settings=settings_at(dsn))
 
 
-def _stopped(dsn: str) -> APIRouter:
+def _stopped(dsn: str, _folder: Path) -> APIRouter:
     """The worker was stopped three hours ago."""
     ledger = ledger_at(dsn)
     write(ledger, dsn, SHOP, age=3 * 3600)
@@ -72,13 +69,13 @@ def _stopped(dsn: str) -> APIRouter:
     return status_router(config_of(list(SHOP)), settings=settings_at(dsn))
 
 
-def _empty(dsn: str) -> APIRouter:
+def _empty(dsn: str, _folder: Path) -> APIRouter:
     """Nothing has run yet."""
     ledger_at(dsn).close()
     return status_router(config_of(list(SHOP)), settings=settings_at(dsn))
 
 
-def _many(dsn: str) -> APIRouter:
+def _many(dsn: str, _folder: Path) -> APIRouter:
     """A thousand tables; every hundredth fails."""
     ledger = ledger_at(dsn)
     names = [f"tenant_{n // 40:02}.table_{n:04}" for n in range(1000)]
@@ -91,3 +88,27 @@ def _many(dsn: str) -> APIRouter:
     write(ledger, dsn, {name: kinds[0 if n % 100 == 7 else n % 3 + 1] for n, name in enumerate(names)})
     ledger.close()
     return status_router(config_of(names), settings=settings_at(dsn))
+
+
+def _broken(_dsn: str, _folder: Path) -> APIRouter:
+    """Nothing listens where the ledger should be."""
+    return status_router(config_of(list(SHOP)), settings=settings_at(NOWHERE))
+
+
+def _wrong(dsn: str, folder: Path) -> APIRouter:
+    """The configuration has mistakes."""
+    return status_router(folder / "sync_config.yaml", settings=settings_at(dsn))
+
+
+STATES: Mapping[str, Callable[[str, Path], APIRouter]] = MappingProxyType(
+    {
+        "day": _busy_day,
+        "well": _well,
+        "stopped": _stopped,
+        "empty": _empty,
+        "many": _many,
+        "broken": _broken,
+        "wrong": _wrong,
+    }
+)
+"""Makers of routers over an empty database: by its DSN, and a folder with a wrong sync_config.yaml."""

@@ -10,9 +10,7 @@ from playwright.sync_api import Browser
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from tests.browser.served import chromium, served
-from tests.browser.states import all_states
-
-SHOTS = ("day", "well", "stopped", "empty", "many", "broken", "wrong")
+from tests.browser.states import STATES, routers_in
 
 
 def main(folder: Path, only: tuple[str, ...]) -> None:
@@ -21,8 +19,8 @@ def main(folder: Path, only: tuple[str, ...]) -> None:
         Path(room).chmod(0o711)
         with (
             EmbeddedPostgres(Path(room) / "postgres") as postgres,
-            all_states(postgres, Path(room)) as routers,
-            served(routers) as address,
+            routers_in(postgres, Path(room), *only) as routers,
+            served({f"/{name}": router for name, router in routers.items()}) as address,
             chromium() as browser,
         ):
             for state in only:
@@ -46,4 +44,4 @@ def _shoot(browser: Browser, address: str, file: Path, scheme: str, width: int) 
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), tuple(sys.argv[2:]) or SHOTS)
+    main(Path(sys.argv[1]), tuple(sys.argv[2:]) or tuple(STATES))

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pgsnow.integrations.fastapi.charts.strip import run_strip
-from pgsnow.integrations.fastapi.page import PageNotFound, page_of, page_router
+from pgsnow.integrations.fastapi.page import PageNotFound, content_of, page_of, page_router
 from pgsnow.integrations.fastapi.rendering import MEDIA_TYPES, static_files
 from pgsnow.integrations.fastapi.table_list import ListQuery, TableList, listed
 from pgsnow.integrations.fastapi.web import Web
@@ -40,12 +40,11 @@ def page_routes(web: Web) -> APIRouter:
         return page_of(web, request, "overview.html", **_overview_values(found, tables))
 
     @router.get("/static/{name}")
-    def static(name: str) -> Response:
+    def static(request: Request, name: str) -> Response:
         if (content := static_files().get(name)) is None:
             raise PageNotFound(f"There is no file {name}.")
-        return Response(
-            content, 200, {"Cache-Control": KEEP}, media_type=MEDIA_TYPES[PurePosixPath(name).suffix]
-        )
+        media_type = MEDIA_TYPES[PurePosixPath(name).suffix]
+        return content_of(request, content, media_type, {"Cache-Control": KEEP})
 
     return router
 

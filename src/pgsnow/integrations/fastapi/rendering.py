@@ -30,9 +30,10 @@ def html_of(template: str, values: Mapping[str, Any]) -> str:
 
 
 def tag_of(html: str) -> str:
-    """ETag of a page. It changes with its content, but not with the ages alone, which the browser counts itself."""
-    without_ages = _AGE.sub(r"\1", html)
-    return f'"{hashlib.sha256(without_ages.encode()).hexdigest()[:20]}"'
+    """Weak ETag of a page. It changes with the content of its <main>, but not with ages alone, which the browser counts
+    itself."""
+    content = _AGE.sub(r"\1", html.partition("<main")[2])
+    return f'W/"{hashlib.sha256(content.encode()).hexdigest()[:20]}"'
 
 
 @cache

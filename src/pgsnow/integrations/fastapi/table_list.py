@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from pgsnow.integrations.fastapi.words import shown_state
 from pgsnow.operations.status.overview_table import OverviewTable
 
-PAGE = 100
-"""Tables on one page of the list. More would make the browser slow, and each refresh large."""
+PAGE = 50
+"""Tables on one page of the list. With more, a refresh takes longer, and the page outweighs its style and scripts."""
 ORDERS: Mapping[str, Callable[[OverviewTable], Any]] = MappingProxyType(
     {
         "worst": lambda table: table.severity,

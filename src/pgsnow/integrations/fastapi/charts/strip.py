@@ -43,7 +43,6 @@ def run_strip(statuses: Sequence[str]) -> Markup:
         height=HEIGHT,
         view_box=f"0 0 {width} {HEIGHT}",
         role="img",
-        aria_label=strip_text(newest),
     )
 
 

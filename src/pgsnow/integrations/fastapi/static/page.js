@@ -2,7 +2,8 @@
 (() => {
   "use strict";
   const EVERY = 5000;
-  const offset = Date.parse(document.body.dataset.now) - Date.now();
+  const apart = Date.parse(document.body.dataset.now) - Date.now();
+  const offset = Math.abs(apart) < 3000 ? 0 : apart; // less is the time that the page took to get here
   const notice = document.getElementById("contact");
   const asOf = document.getElementById("as-of");
   let tag = null;
@@ -10,7 +11,7 @@
 
   Idiomorph.defaults.ignoreActiveValue = true;
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
-    !(name === "open" && node.nodeName === "DETAILS");
+    !(name === "open" && node.nodeName === "DETAILS") && !(name === "title" && node.nodeName === "TIME");
   Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) =>
     !(old.nodeName === "DETAILS" && old.open && old.dataset.keep !== undefined);
 
@@ -27,6 +28,8 @@
       const text =
         form === "in" ? (passed < 0 ? `in ${age(-passed)}` : "due now") : age(passed) + (form === "ago" ? " ago" : "");
       if (time.textContent !== text) time.textContent = text;
+      const title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC, ${new Date(time.dateTime).toLocaleString()} here`;
+      if (time.title !== title) time.title = title;
     }
   };
   const reached = () => {
