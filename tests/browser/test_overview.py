@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Response, Route, expect
+from playwright.sync_api import Page, Response, Route, expect
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.integrations.fastapi.rendering import age
