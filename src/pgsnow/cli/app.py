@@ -10,11 +10,13 @@ import typer
 
 COMMANDS = (
     "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
-    "explain", "schema", "version",
+    "serve", "explain", "schema", "version",
 )  # fmt: skip
-GROUPS = ("errors", "dev")
+GROUPS = ("errors", "alerts", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
-FOLDERS = {"verify": "compare", "repair": "compare", "explain": "explain"}
+FOLDERS = {
+    "verify": "compare", "repair": "compare", "serve": "web", "alerts": "monitoring", "explain": "explain",
+}  # fmt: skip
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 
 

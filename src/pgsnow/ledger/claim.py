@@ -79,6 +79,10 @@ class Claim:
     """Name of the target, if pgsnow has created it."""
     reset_to: str | None = None
     """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
+    asked_by: str | None = None
+    """What started the run: schedule, command, or `request N`."""
+    has_requests: bool = False
+    """There are requests that have not ended, of any table (see pgsnow.ledger.requests)."""
     unreadable: PgsnowError | None = None
     """Why the table's row cannot be read. Then its other fields are empty, and no run may rely on them."""
 
@@ -112,3 +116,5 @@ class Refusal:
     """When the next attempt at a table that is backing off is due."""
     error: str | None = None
     """The error of that table's last run."""
+    has_requests: bool = False
+    """As in Claim."""

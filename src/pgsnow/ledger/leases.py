@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from pgsnow import __version__
 from pgsnow.ledger.checkpoints import as_time
 from pgsnow.ledger.chunk_leases import ChunkLeases
 from pgsnow.ledger.claim import FENCES_PER_CLAIM, Claim, Refusal
@@ -60,6 +61,8 @@ class Leases:
         min_age: float | Mapping[str, float] = 0.0,
         entries: Mapping[str, str] = NO_ENTRIES,
         early: float = 0.0,
+        asked_by: str = "command",
+        interval: float = 0.0,
     ) -> tuple[list[Claim], list[Refusal]]:
         """Claim those tables that no run holds. One round trip, or three if a table has no row yet.
 
@@ -68,7 +71,8 @@ class Leases:
         is refused as 'not due' (a second beat, a repeated message, a table with a longer interval), unless a
         backfill of it is under way. entries: by table, the hash of its configuration; a table that has failed several
         times with the same one is refused as 'backing off' until `early` seconds before its next attempt. A table
-        without a hash is tried at once.
+        without a hash is tried at once. asked_by: schedule, command or `request N`; it goes into the run log. interval:
+        seconds between two ticks, if this is one over all tables: it is noted for `Ticks.seen`; 0: it is none.
         """
         names = list(dict.fromkeys(tables))
         if not names:
@@ -77,10 +81,11 @@ class Leases:
         wanted = {
             name: {"min_age": age, "entry": entries.get(name), "early": early} for name, age in ages.items()
         }
-        found = self._session.run(lambda connection: self._claim_all(connection, wanted, run_id, holder))
-        claims = [
-            _claim(found[n], run_id, holder, self._schema) for n in names if found[n]["fence"] is not None
-        ]
+        tick = {
+            "run_id": run_id, "holder": holder, "asked_by": asked_by, "interval": interval, "version": __version__,
+        }  # fmt: skip
+        found = self._session.run(lambda connection: self._claim_all(connection, wanted, tick))
+        claims = [_claim(found[n], tick, self._schema) for n in names if found[n]["fence"] is not None]
         self._session.process.claims.update({(claim.table, claim.chunk): claim for claim in claims})
         return claims, [_refusal(found[name]) for name in names if found[name]["fence"] is None]
 
@@ -113,19 +118,17 @@ class Leases:
             granted.clear()
 
     def _claim_all(
-        self, connection: LedgerConnection, wanted: Mapping[str, Row], run_id: str, holder: str
+        self, connection: LedgerConnection, wanted: Mapping[str, Row], tick: Row
     ) -> dict[str, Row]:
         """Grants and refusals by table, after adding a row for each table that has none."""
-        found = self._try(connection, wanted, run_id, holder)
+        found = self._try(connection, wanted, tick)
         missing = {name: terms for name, terms in wanted.items() if name not in found}
         if missing:
             connection.execute(statement("add_tables", self._schema), {"names": list(missing)})
-            found |= self._try(connection, missing, run_id, holder)
+            found |= self._try(connection, missing, tick)
         return found
 
-    def _try(
-        self, connection: LedgerConnection, wanted: Mapping[str, Row], run_id: str, holder: str
-    ) -> dict[str, Row]:
+    def _try(self, connection: LedgerConnection, wanted: Mapping[str, Row], tick: Row) -> dict[str, Row]:
         asked = [
             {
                 "name": name,
@@ -137,8 +140,7 @@ class Leases:
         ]
         params = {
             "wanted": Jsonb(asked),
-            "run_id": run_id,
-            "holder": holder,
+            **tick,
             "lease_seconds": self._lease_seconds,
             "reserved": FENCES_PER_CLAIM,
             "has_own_session": connection.has_own_session,
@@ -194,9 +196,11 @@ class Leases:
         )
 
 
-def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
+def _claim(row: Row, tick: Row, schema: str) -> Claim:
     granted = Claim(
-        row["source_table"], run_id, holder, row["fence"], None,
+        row["source_table"], tick["run_id"], tick["holder"], row["fence"], None,
+        asked_by=tick["asked_by"],
+        has_requests=row["has_requests"],
         granted_at=row["granted_at"],
         lasting_failures=row["lasting_failures"],
         failed_entry=row["failed_entry"],
@@ -264,7 +268,15 @@ def _claim(row: Row, run_id: str, holder: str, schema: str) -> Claim:
 def _refusal(row: Row) -> Refusal:
     if row["refusal"] == BACKING_OFF:
         until, error = row["next_attempt_at"], row["last_error"]
-        return Refusal(row["source_table"], BACKING_OFF, until=until, error=error)
+        return Refusal(
+            row["source_table"], BACKING_OFF, until=until, error=error, has_requests=row["has_requests"]
+        )
     if row["refusal"]:
-        return Refusal(row["source_table"], row["refusal"])
-    return Refusal(row["source_table"], LOCKED, row["lease_holder"], row["lease_since"])
+        return Refusal(row["source_table"], row["refusal"], has_requests=row["has_requests"])
+    return Refusal(
+        row["source_table"],
+        LOCKED,
+        row["lease_holder"],
+        row["lease_since"],
+        has_requests=row["has_requests"],
+    )

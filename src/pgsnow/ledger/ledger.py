@@ -57,7 +57,7 @@ class Ledger:
         self.history = History(queries)
         self.ticks = Ticks(queries)
         self.checks = Checks(queries)
-        self.requests = Requests(queries)
+        self.requests = Requests(queries, lease_seconds)
 
     def __repr__(self) -> str:
         return f"Ledger(schema={self._session.schema!r})"

@@ -10,7 +10,7 @@
 -- session of our own (has_own_session) a lock is taken for the transaction alone: it proves the same, and stays with no
 -- session that a pooler lends to others. The `reserved` fences directly below the granted one are granted to no other
 -- run: the chunks of a backfill use them. A fence that cannot grow was edited by hand; then the clock's is granted.
--- written_watermark: what pgsnow wrote into watermark_text.
+-- written_watermark: what pgsnow wrote into watermark_text. A tick over all tables is noted (interval > 0).
 with me as (
     select pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as session
 ), wanted as (
@@ -65,6 +65,13 @@ with me as (
         and tried.refusal is null
         and (tried.free or (tried.foreign_session and tried.has_lock))
     returning w.source_table, w.fence, w.sweep
+), noted as (
+    insert into {schema}.sync_ticks (holder, at, interval_seconds, version, asked_by)
+    select %(holder)s::text, clock_timestamp(), %(interval)s::float8, %(version)s::text, %(asked_by)s::text
+    where %(interval)s::float8 > 0
+    on conflict (holder) do update
+    set at = excluded.at, interval_seconds = excluded.interval_seconds, version = excluded.version,
+        asked_by = excluded.asked_by
 )
 select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s as has_lock, tried.refusal, tried.lease_holder, tried.lease_since,
     tried.checkpoint, tried.open_batches, tried.target_columns, tried.target_created_on, tried.target_rows,
@@ -76,7 +83,8 @@ select tried.source_table, granted.fence, tried.has_lock and %(has_own_session)s
     extract(epoch from clock_timestamp() - tried.last_success)::float8 as idle_seconds,
     exists (
         select from {schema}.sync_errors e where e.source_table = tried.source_table and e.state = 'open'
-    ) as has_open_errors
+    ) as has_open_errors,
+    exists (select from {schema}.sync_requests where state in ('open', 'taken')) as has_requests
 from tried left join granted on granted.source_table = tried.source_table
 order by tried.source_table;
 
@@ -636,8 +644,11 @@ having count(*) > 0;
 -- name: record_runs
 -- Logs runs, and stores the outcome of those that still hold their lease. A run that is logged already is skipped, so
 -- that sending this twice counts nothing twice. With only_log, sync_watermarks does not change. A run with status 'locked'
--- has no outcome: status and error of the run before stay. A run that used the warehouse is charged for the seconds by
--- which it lengthens the time that the warehouse is awake; of several runs in one call, the longest is.
+-- has no outcome: status and error of the run before stay. What was logged just now, and only that, is added to the
+-- totals of its hour, to the counters and to the newest runs of its table; not with only_log. A run that used the
+-- warehouse is charged for the seconds by which it lengthens the time that the warehouse is awake; of several runs in
+-- one call, the longest is. Every such statement locks rows in one order of the tables: sync_warehouses, sync_watermarks,
+-- sync_counters, sync_hours, each by source_table.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
         statements jsonb, statement_count integer, logins integer, warehouse_seconds float8, awake_from timestamptz,
@@ -648,8 +659,21 @@ with runs as (
         rows_inserted bigint, rows_updated bigint, rows_deleted bigint, ranges_compared integer, sweep_seconds float8,
         bytes_staged bigint, load_units integer, query_ids text[],
         status text, full_read text, events text[], error text, error_type text, advice text, last_watermark text,
-        fence bigint
+        fence bigint, requested_by text
     )
+), placed as (
+    select distinct on (w.source_table) w.source_table as placed_table,
+        case when isfinite(w.applied_until) then w.applied_until end as placed_until,
+        case when isfinite(known.since) then greatest(0, extract(epoch from clock_timestamp() - known.since)) end::float8 as lag_after,
+        case when isfinite(c.applied_until) then greatest(0, extract(epoch from clock_timestamp() - c.applied_until)) end::float8 as lag_before
+    from runs
+    join {schema}.sync_watermarks w on w.source_table = runs.source_table and w.fence = runs.fence
+    left join {schema}.sync_counters c on c.source_table = runs.source_table
+    cross join lateral (
+        select coalesce(w.applied_until, case when runs.status = any(%(success)s::text[]) then w.lease_since
+            else w.last_success end) as since
+    ) known
+    where not %(only_log)s
 ), used as (
     select min(r.awake_from) as since, max(r.awake_until) as until, sum(r.awake_seconds) as seconds,
         (array_agg(r.source_table order by r.warehouse_seconds desc))[1] as charged_table
@@ -682,16 +706,104 @@ with runs as (
         statements, statement_count, logins, warehouse_seconds, credits,
         run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
         rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
-        error, error_type, advice, last_watermark, fence
+        error, error_type, advice, last_watermark, fence,
+        requested_by, applied_until, lag_seconds
     )
     select statements, coalesce(statement_count, 0), coalesce(logins, 0), coalesce(warehouse_seconds, 0),
         coalesce((select credits from awake, used where charged_table = source_table), 0),
         run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
         rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
-        error, error_type, advice, last_watermark, fence
-    from runs
+        error, error_type, advice, last_watermark, fence,
+        requested_by, placed_until, lag_after
+    from runs left join placed on placed_table = source_table
     on conflict (run_id, source_table) do nothing
-    returning run_id, source_table
+    returning run_id, source_table, status, started_at, ended_at, seconds, phases, rows_read, rows_inserted, rows_updated,
+        rows_deleted, rows_rejected, bytes_staged, statement_count, warehouse_seconds, credits, applied_until, lag_seconds
+), sums as (
+    select source_table,
+        date_trunc('hour', least(max(ended_at), clock_timestamp()) at time zone 'UTC') at time zone 'UTC' as hour,
+        count(*) filter (where status = 'ok') as runs_ok, count(*) filter (where status = 'idle') as runs_idle,
+        count(*) filter (where status = 'partial') as runs_partial,
+        count(*) filter (where status = 'error') as runs_error,
+        count(*) filter (where status = 'stopped') as runs_stopped,
+        count(*) filter (where status = 'locked') as runs_locked, sum(rows_read) as rows_read,
+        sum(rows_inserted) as rows_inserted, sum(rows_updated) as rows_updated, sum(rows_deleted) as rows_deleted,
+        sum(rows_rejected) as rows_rejected, sum(bytes_staged) as bytes_staged, sum(seconds) as seconds,
+        sum(statement_count) as statement_count, sum(warehouse_seconds) as warehouse_seconds, sum(credits) as credits,
+        max(lag_seconds) as lag_after, max(applied_until) as applied_until,
+        max(ended_at) filter (where status in ('ok', 'partial')) as last_loaded,
+        jsonb_agg(jsonb_build_array(run_id, status, round(extract(epoch from started_at)::numeric, 3), round(seconds::numeric, 3),
+            rows_inserted, rows_updated, rows_deleted) order by started_at desc) as recent
+    from logged where not %(only_log)s
+    group by source_table
+), timed as (
+    select source_table, jsonb_object_agg(key, total) as phases
+    from (
+        select source_table, key, sum(value::float8) as total
+        from logged, jsonb_each_text(case when jsonb_typeof(phases) = 'object' then phases end)
+        group by source_table, key
+    ) by_phase
+    group by source_table
+), counters as (
+    insert into {schema}.sync_counters as c (
+        source_table,
+        runs_ok, runs_idle, runs_partial, runs_error, runs_stopped, runs_locked, rows_read, rows_inserted,
+        rows_updated, rows_deleted, rows_rejected, bytes_staged, seconds, statement_count, warehouse_seconds, credits,
+        phases, recent, last_loaded, applied_until
+    )
+    select source_table,
+        runs_ok, runs_idle, runs_partial, runs_error, runs_stopped, runs_locked, rows_read, rows_inserted,
+        rows_updated, rows_deleted, rows_rejected, bytes_staged, seconds, statement_count, warehouse_seconds, credits,
+        coalesce(phases, jsonb_build_object()), recent, last_loaded, applied_until
+    from sums left join timed using (source_table)
+    order by source_table
+    on conflict (source_table) do update set
+        runs_ok = c.runs_ok + excluded.runs_ok, runs_idle = c.runs_idle + excluded.runs_idle,
+        runs_partial = c.runs_partial + excluded.runs_partial, runs_error = c.runs_error + excluded.runs_error,
+        runs_stopped = c.runs_stopped + excluded.runs_stopped, runs_locked = c.runs_locked + excluded.runs_locked,
+        rows_read = c.rows_read + excluded.rows_read, rows_inserted = c.rows_inserted + excluded.rows_inserted,
+        rows_updated = c.rows_updated + excluded.rows_updated, rows_deleted = c.rows_deleted + excluded.rows_deleted,
+        rows_rejected = c.rows_rejected + excluded.rows_rejected,
+        bytes_staged = c.bytes_staged + excluded.bytes_staged, seconds = c.seconds + excluded.seconds,
+        statement_count = c.statement_count + excluded.statement_count,
+        warehouse_seconds = c.warehouse_seconds + excluded.warehouse_seconds, credits = c.credits + excluded.credits,
+        phases = case when jsonb_typeof(c.phases) = 'object' then c.phases else jsonb_build_object() end || (
+            select coalesce(jsonb_object_agg(key, value::float8 + case when jsonb_typeof(c.phases -> key) = 'number'
+                then (c.phases ->> key)::float8 else 0 end), jsonb_build_object())
+            from jsonb_each_text(excluded.phases)
+        ),
+        recent = excluded.recent || case when jsonb_typeof(c.recent) = 'array' then c.recent - 19 else '[]' end,
+        last_loaded = greatest(c.last_loaded, excluded.last_loaded),
+        applied_until = coalesce(excluded.applied_until, c.applied_until)
+), hours as (
+    insert into {schema}.sync_hours as h (
+        source_table, hour,
+        runs_ok, runs_idle, runs_partial, runs_error, runs_stopped, runs_locked, rows_read, rows_inserted,
+        rows_updated, rows_deleted, rows_rejected, bytes_staged, seconds, statement_count, warehouse_seconds, credits,
+        phases, worst_lag
+    )
+    select source_table, hour,
+        runs_ok, runs_idle, runs_partial, runs_error, runs_stopped, runs_locked, rows_read, rows_inserted,
+        rows_updated, rows_deleted, rows_rejected, bytes_staged, seconds, statement_count, warehouse_seconds, credits,
+        coalesce(phases, jsonb_build_object()), greatest(sums.lag_after, lag_before)
+    from sums left join timed using (source_table) left join placed on placed_table = source_table
+    order by source_table
+    on conflict (source_table, hour) do update set
+        runs_ok = h.runs_ok + excluded.runs_ok, runs_idle = h.runs_idle + excluded.runs_idle,
+        runs_partial = h.runs_partial + excluded.runs_partial, runs_error = h.runs_error + excluded.runs_error,
+        runs_stopped = h.runs_stopped + excluded.runs_stopped, runs_locked = h.runs_locked + excluded.runs_locked,
+        rows_read = h.rows_read + excluded.rows_read, rows_inserted = h.rows_inserted + excluded.rows_inserted,
+        rows_updated = h.rows_updated + excluded.rows_updated, rows_deleted = h.rows_deleted + excluded.rows_deleted,
+        rows_rejected = h.rows_rejected + excluded.rows_rejected,
+        bytes_staged = h.bytes_staged + excluded.bytes_staged, seconds = h.seconds + excluded.seconds,
+        statement_count = h.statement_count + excluded.statement_count,
+        warehouse_seconds = h.warehouse_seconds + excluded.warehouse_seconds, credits = h.credits + excluded.credits,
+        phases = case when jsonb_typeof(h.phases) = 'object' then h.phases else jsonb_build_object() end || (
+            select coalesce(jsonb_object_agg(key, value::float8 + case when jsonb_typeof(h.phases -> key) = 'number'
+                then (h.phases ->> key)::float8 else 0 end), jsonb_build_object())
+            from jsonb_each_text(excluded.phases)
+        ),
+        worst_lag = greatest(h.worst_lag, excluded.worst_lag)
 ), mine as (
     select w.source_table
     from {schema}.sync_watermarks w
@@ -726,7 +838,12 @@ from runs
 join logged on logged.source_table = runs.source_table and logged.run_id = runs.run_id
 join mine on mine.source_table = runs.source_table
 where w.source_table = runs.source_table and w.fence = runs.fence
-returning w.source_table;
+returning w.source_table, logged.credits;
+
+-- name: last_tick_seconds
+-- Duration of the newest tick: from the first start to the last end of the runs that share its id.
+select extract(epoch from max(ended_at) - min(started_at))::float8 as seconds from {schema}.sync_logs
+where run_id = (select run_id from {schema}.sync_logs order by started_at desc, run_id desc limit 1);
 
 -- name: warehouses
 -- How long runs have kept each warehouse awake.
@@ -911,7 +1028,12 @@ select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_waterma
     sweep.swept_at, sweep.pending_since as deletes_pending_since,
     case when sweep.pending_since is not null then w.sweep ->> 'pending_why' end as deletes_pending_why,
     w.unverified, w.verification, w.consecutive_failures,
-    case when w.next_attempt_at > clock_timestamp() then w.next_attempt_at end as next_attempt
+    case when w.next_attempt_at > clock_timestamp() then w.next_attempt_at end as next_attempt,
+    w.paused, case when w.paused then w.paused_by end as paused_by, case when w.paused then w.paused_at end as paused_at,
+    case when w.paused then w.paused_reason end as paused_reason,
+    case when w.lease_expires > clock_timestamp() then
+        greatest(0, extract(epoch from clock_timestamp() - w.lease_since))::float8
+    end as lease_age
 from {schema}.sync_watermarks w
 cross join lateral (
     select to_timestamp(max(value) filter (where key = 'swept_at')) as swept_at,
@@ -963,8 +1085,277 @@ where %(table)s::text is null or source_table = %(table)s
 order by started_at desc, run_id desc, source_table
 limit %(limit)s;
 
+-- name: history_overview
+-- Each table's newest runs, and its totals of the last 24 hours, which begin with a whole hour.
+select c.source_table, c.recent, c.last_loaded,
+    coalesce(d.runs_ok, 0) as runs_ok, coalesce(d.runs_idle, 0) as runs_idle,
+    coalesce(d.runs_partial, 0) as runs_partial, coalesce(d.runs_error, 0) as runs_error,
+    coalesce(d.runs_stopped, 0) as runs_stopped, coalesce(d.runs_locked, 0) as runs_locked,
+    coalesce(d.rows_read, 0) as rows_read, coalesce(d.rows_inserted, 0) as rows_inserted,
+    coalesce(d.rows_updated, 0) as rows_updated, coalesce(d.rows_deleted, 0) as rows_deleted,
+    coalesce(d.rows_rejected, 0) as rows_rejected, coalesce(d.bytes_staged, 0) as bytes_staged,
+    coalesce(d.seconds, 0) as seconds, coalesce(d.statement_count, 0) as statement_count,
+    coalesce(d.warehouse_seconds, 0) as warehouse_seconds, coalesce(d.credits, 0) as credits
+from {schema}.sync_counters c
+left join (
+    select source_table,
+        sum(runs_ok)::bigint as runs_ok, sum(runs_idle)::bigint as runs_idle,
+        sum(runs_partial)::bigint as runs_partial, sum(runs_error)::bigint as runs_error,
+        sum(runs_stopped)::bigint as runs_stopped, sum(runs_locked)::bigint as runs_locked,
+        sum(rows_read)::bigint as rows_read, sum(rows_inserted)::bigint as rows_inserted,
+        sum(rows_updated)::bigint as rows_updated, sum(rows_deleted)::bigint as rows_deleted,
+        sum(rows_rejected)::bigint as rows_rejected, sum(bytes_staged)::bigint as bytes_staged,
+        sum(seconds)::float8 as seconds, sum(statement_count)::bigint as statement_count,
+        sum(warehouse_seconds)::float8 as warehouse_seconds, sum(credits)::float8 as credits
+    from {schema}.sync_hours
+    where hour > clock_timestamp() - interval '24 hours'
+    group by source_table
+) d on d.source_table = c.source_table
+order by c.source_table;
+
+-- name: history_hours
+-- Totals by hour, oldest first. A table that is NULL stands for all, whose hours are added up.
+select %(table)s::text as source_table, hour,
+    sum(runs_ok)::bigint as runs_ok, sum(runs_idle)::bigint as runs_idle,
+    sum(runs_partial)::bigint as runs_partial, sum(runs_error)::bigint as runs_error,
+    sum(runs_stopped)::bigint as runs_stopped, sum(runs_locked)::bigint as runs_locked,
+    sum(rows_read)::bigint as rows_read, sum(rows_inserted)::bigint as rows_inserted,
+    sum(rows_updated)::bigint as rows_updated, sum(rows_deleted)::bigint as rows_deleted,
+    sum(rows_rejected)::bigint as rows_rejected, sum(bytes_staged)::bigint as bytes_staged,
+    sum(seconds)::float8 as seconds, sum(statement_count)::bigint as statement_count,
+    sum(warehouse_seconds)::float8 as warehouse_seconds, sum(credits)::float8 as credits,
+    max(worst_lag) as worst_lag
+from {schema}.sync_hours
+where hour > %(since)s::timestamptz - interval '1 hour' and (%(table)s::text is null or source_table = %(table)s)
+group by hour
+order by hour;
+
+-- name: history_lags
+-- The lag at the end of each run of one table, newest first. lag_before: counted from what the run before had loaded.
+select ended_at as at, lag_seconds,
+    case when lag_seconds is not null then greatest(lag_seconds, extract(epoch from ended_at - lag(
+        case when isfinite(applied_until) then applied_until end
+    ) over (order by started_at, run_id)))::float8 end as lag_before,
+    status, rows_inserted, rows_updated, rows_deleted, seconds
+from {schema}.sync_logs
+where source_table = %(table)s and started_at >= %(since)s and status <> 'applied'
+order by started_at desc, run_id desc
+limit %(limit)s;
+
+-- name: history_runs
+-- A page of runs, newest first. A parameter that is NULL stands for any; without idle, runs that found nothing new are
+-- left out. after_*: the last run of the page before.
+select run_id, source_table, target_table, started_at, ended_at, seconds, status, phases, rows_read, rows_rejected,
+    rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units,
+    query_ids, full_read, events, error, error_type, advice, last_watermark, fence, applied_until, lag_seconds,
+    requested_by, statement_count, logins, warehouse_seconds, credits, statements
+from {schema}.sync_logs
+where (%(table)s::text is null or source_table = %(table)s)
+    and (%(status)s::text is null or status = %(status)s)
+    and (%(idle)s or status <> 'idle')
+    and (%(started_at)s::timestamptz is null
+        or (started_at, run_id, source_table) < (%(started_at)s::timestamptz, %(run_id)s::text, %(after_table)s::text))
+order by started_at desc, run_id desc, source_table desc
+limit %(limit)s;
+
+-- name: history_run
+-- One run.
+select run_id, source_table, target_table, started_at, ended_at, seconds, status, phases, rows_read, rows_rejected,
+    rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units,
+    query_ids, full_read, events, error, error_type, advice, last_watermark, fence, applied_until, lag_seconds,
+    requested_by, statement_count, logins, warehouse_seconds, credits, statements
+from {schema}.sync_logs where run_id = %(run_id)s and source_table = %(table)s;
+
+-- name: history_events
+-- A page of runs that have events or have read everything, newest first; parameters as in history_runs.
+select run_id, source_table, started_at, status, full_read, events
+from {schema}.sync_logs
+where (cardinality(events) > 0 or full_read is not null)
+    and (%(table)s::text is null or source_table = %(table)s)
+    and (%(started_at)s::timestamptz is null
+        or (started_at, run_id, source_table) < (%(started_at)s::timestamptz, %(run_id)s::text, %(after_table)s::text))
+order by started_at desc, run_id desc, source_table desc
+limit %(limit)s;
+
+-- name: counters
+-- Totals since counting began.
+select c.source_table, c.since, c.phases,
+    c.runs_ok, c.runs_idle, c.runs_partial, c.runs_error, c.runs_stopped, c.runs_locked, c.rows_read, c.rows_inserted,
+    c.rows_updated, c.rows_deleted, c.rows_rejected, c.bytes_staged, c.seconds, c.statement_count,
+    c.warehouse_seconds, c.credits
+from {schema}.sync_counters c order by c.source_table;
+
+-- name: add_request
+-- Adds a request, unless the same one has not ended; then that one is returned. No row: it has ended meanwhile.
+with made as (
+    insert into {schema}.sync_requests (source_table, action, arguments, requested_by)
+    values (%(table)s, %(action)s, %(arguments)s, %(by)s)
+    on conflict (coalesce(source_table, ''), action, hashtextextended(arguments::text, 0))
+        where state in ('open', 'taken') do nothing
+    returning id, source_table, action, arguments, requested_by, requested_at, state, taken_by, taken_at, attempts, finished_at,
+    run_id, status, error
+)
+select * from made
+union all
+select id, source_table, action, arguments, requested_by, requested_at, state, taken_by, taken_at, attempts, finished_at,
+    run_id, status, error
+from {schema}.sync_requests
+where not exists (select from made) and state in ('open', 'taken')
+    and coalesce(source_table, '') = coalesce(%(table)s::text, '') and action = %(action)s
+    and hashtextextended(arguments::text, 0) = hashtextextended(%(arguments)s::jsonb::text, 0)
+limit 1;
+
+-- name: pause_tables
+-- Pauses a table, or all that ever ran, and notes who did. A table that is paused already keeps what is noted of it.
+with changed as (
+    insert into {schema}.sync_watermarks as w (source_table, paused, paused_by, paused_at, paused_reason)
+    select name, true, %(by)s, clock_timestamp(), %(reason)s::text
+    from (
+        select %(table)s::text as name where %(table)s::text is not null
+        union all select source_table from {schema}.sync_watermarks where %(table)s::text is null
+    ) names
+    order by name
+    on conflict (source_table) do update
+    set paused = true, paused_by = excluded.paused_by, paused_at = excluded.paused_at, paused_reason = excluded.paused_reason
+    where not w.paused
+    returning 1
+)
+insert into {schema}.sync_requests (source_table, action, arguments, requested_by, state, finished_at, status)
+select %(table)s, 'pause', %(arguments)s, %(by)s, 'done', clock_timestamp(),
+    case when count(*) > 0 then 'paused' else 'was paused already' end
+from changed
+returning id, source_table, action, arguments, requested_by, requested_at, state, taken_by, taken_at, attempts, finished_at,
+    run_id, status, error;
+
+-- name: resume_tables
+-- Ends the pause of a table, or of all.
+with mine as (
+    select source_table from {schema}.sync_watermarks
+    where paused and (%(table)s::text is null or source_table = %(table)s)
+    order by source_table for update
+), changed as (
+    update {schema}.sync_watermarks w set paused = false, paused_by = null, paused_at = null, paused_reason = null
+    from mine where w.source_table = mine.source_table
+    returning 1
+)
+insert into {schema}.sync_requests (source_table, action, arguments, requested_by, state, finished_at, status)
+select %(table)s, 'resume', %(arguments)s, %(by)s, 'done', clock_timestamp(),
+    case when count(*) > 0 then 'resumed' else 'was not paused' end
+from changed
+returning id, source_table, action, arguments, requested_by, requested_at, state, taken_by, taken_at, attempts, finished_at,
+    run_id, status, error;
+
+-- name: dismiss_by_request
+-- Dismisses open rejected rows: those with these numbers, or all (NULL), of one table or of all (NULL).
+with changed as (
+    update {schema}.sync_errors set state = 'dismissed', updated_at = clock_timestamp()
+    where state = 'open' and (%(table)s::text is null or source_table = %(table)s)
+        and (%(ids)s::bigint[] is null or id = any(%(ids)s))
+    returning 1
+)
+insert into {schema}.sync_requests (source_table, action, arguments, requested_by, state, finished_at, status)
+select %(table)s, 'dismiss', %(arguments)s, %(by)s, 'done', clock_timestamp(),
+    count(*) || case when count(*) = 1 then ' row dismissed' else ' rows dismissed' end
+from changed
+returning id, source_table, action, arguments, requested_by, requested_at, state, taken_by, taken_at, attempts, finished_at,
+    run_id, status, error;
+
+-- name: requests
+-- A page of requests, newest first. A parameter that is NULL stands for any.
+select id, source_table, action, arguments, requested_by, requested_at, state, taken_by, taken_at, attempts, finished_at,
+    run_id, status, error
+from {schema}.sync_requests
+where (%(table)s::text is null or source_table = %(table)s)
+    and (%(id)s::bigint is null or id = %(id)s)
+    and (%(before)s::bigint is null or id < %(before)s)
+order by id desc
+limit %(limit)s;
+
+-- name: open_requests
+-- Requests that have not ended, oldest first.
+select id, source_table, action, arguments, requested_by, requested_at, state, taken_by, taken_at, attempts, finished_at,
+    run_id, status, error
+from {schema}.sync_requests where state in ('open', 'taken') order by id;
+
+-- name: take_request
+-- Gives the oldest request that no living worker has to this one; `only`: that request alone. A worker is alive while
+-- the advisory lock of its session exists; without one (behind a pooler), for some time after it took the request, and
+-- while it holds a lease of the table. `tables`: those of the worker's configuration. A request for another table is left
+-- to the workers that have it, unless no row of the ledger is that table's, or nobody has taken it for an hour.
+with living as materialized (
+    select (classid::bigint << 32) | objid::bigint as key from pg_locks
+    where locktype = 'advisory' and objsubid = 1 and granted
+        and database = (select oid from pg_database where datname = current_database())
+), picked as (
+    select r.id, hashtextextended(%(schema)s || '/request/' || r.id, 0) as key
+    from {schema}.sync_requests r
+    where r.id <> all(%(skip)s::bigint[]) and (%(only)s::bigint is null or r.id = %(only)s)
+        and (r.state = 'open' or r.state = 'taken' and case
+            when r.taken_session is not null then
+                hashtextextended(%(schema)s || '/request/' || r.id, 0) not in (select key from living)
+            else r.taken_at < clock_timestamp() - make_interval(secs => %(lease_seconds)s) and not exists (
+                select from {schema}.sync_watermarks w
+                where w.lease_holder = r.taken_by and w.lease_expires > clock_timestamp()
+                    and (r.source_table is null or r.source_table = w.source_table)
+            )
+        end)
+        and (r.source_table is null or r.source_table = any(%(tables)s::text[])
+            or r.requested_at < clock_timestamp() - interval '1 hour'
+            or not exists (select from {schema}.sync_watermarks w where w.source_table = r.source_table))
+    order by r.id
+    limit 1
+    for update of r skip locked
+), tried as materialized (
+    select id, case when %(has_own_session)s then pg_try_advisory_lock(key) else false end as has_lock from picked
+)
+update {schema}.sync_requests r
+set state = 'taken', attempts = r.attempts + 1, taken_by = %(holder)s, taken_at = clock_timestamp(),
+    taken_session = case when tried.has_lock then
+        pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint
+    end
+from tried
+where r.id = tried.id
+returning r.id, r.source_table, r.action, r.arguments, r.requested_by, r.requested_at, r.state, r.taken_by, r.taken_at,
+    r.attempts, r.finished_at, r.run_id, r.status, r.error;
+
+-- name: finish_request
+-- Ends a request, or opens it again; one that has ended already stays as it is. The lock of this session is dropped.
+with ended as (
+    select id, taken_session = pg_backend_pid() || '@' || extract(epoch from pg_postmaster_start_time())::bigint as locked
+    from {schema}.sync_requests where id = %(id)s and state in ('open', 'taken') for update
+), changed as (
+    update {schema}.sync_requests r
+    set state = %(state)s, finished_at = case when %(state)s <> 'open' then clock_timestamp() end, run_id = %(run_id)s,
+        status = %(status)s, error = %(error)s, taken_session = null
+    from ended where r.id = ended.id
+)
+select case when locked then pg_advisory_unlock(hashtextextended(%(schema)s || '/request/' || id, 0)) end from ended;
+
+-- name: ticks
+-- The newest tick of each process, newest first.
+select holder, at, interval_seconds, version, asked_by,
+    greatest(0, extract(epoch from clock_timestamp() - at))::float8 as age_seconds
+from {schema}.sync_ticks order by at desc, holder;
+
+-- name: save_check
+-- Replaces the saved result of pgsnow check.
+insert into {schema}.sync_checks (id, holder, version, results) values (1, %(holder)s, %(version)s, %(results)s)
+on conflict (id) do update
+set at = clock_timestamp(), holder = excluded.holder, version = excluded.version, results = excluded.results;
+
+-- name: latest_check
+-- The saved result of pgsnow check.
+select at, holder, version, results from {schema}.sync_checks where id = 1;
+
 -- name: purge_logs
--- Deletes the oldest runs, a bounded number per statement.
+-- Deletes the oldest runs, a bounded number per statement; and old hours, ticks and requests, which are few.
+with hours as (
+    delete from {schema}.sync_hours where hour < clock_timestamp() - interval '35 days'
+), ticks as (
+    delete from {schema}.sync_ticks where at < clock_timestamp() - interval '7 days'
+), requests as (
+    delete from {schema}.sync_requests where finished_at < clock_timestamp() - interval '35 days'
+)
 delete from {schema}.sync_logs where ctid in (
     select ctid from {schema}.sync_logs
     where started_at < clock_timestamp() - make_interval(days => %(days)s)

@@ -38,16 +38,19 @@ class RunLog:
         *,
         cost: CostConfig = NO_FACTS,
         warehouse: str = "",
-    ) -> None:
+    ) -> dict[str, float]:
         """Record ended runs in one statement: last_run, last_status, last_error, rows_processed, and a
         sync_logs row each.
 
         A run that ends LOCKED, because others load the table, has no outcome: the status and error of the
         previous run are kept. A run that lost its lease gets its sync_logs row and nothing else. cost, warehouse: what
-        the credits of their statements are estimated with.
+        the credits of their statements are estimated with. Returns the credits by table, of runs that still hold their
+        lease.
         """
-        if runs:
-            self._queries.execute("record_runs", **_records(runs, cost, warehouse), only_log=False)
+        if not runs:
+            return {}
+        rows = self._queries.execute("record_runs", **_records(runs, cost, warehouse), only_log=False)
+        return {row["source_table"]: row["credits"] for row in rows}
 
     def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
         """Write a sync_logs row each, and nothing else: for work that is no run, such as `pgsnow apply`."""
@@ -65,6 +68,12 @@ class RunLog:
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sync_logs rows, newest first."""
         return self._queries.execute("logs", table=table, limit=limit).fetchall()
+
+    def last_tick_seconds(self) -> float | None:
+        """Duration of the newest tick, from the first start to the last end of its runs; None: there was none."""
+        row = self._queries.execute("last_tick_seconds").fetchone()
+        seconds: float | None = row and row["seconds"]
+        return seconds
 
     def warehouses(self) -> list[dict[str, Any]]:
         """How long runs have kept each warehouse awake, by name."""
@@ -103,9 +112,9 @@ def _log_row(claim: Claim, report: TableReport, cost: CostConfig) -> dict[str, A
     )
     return {
         "statements": [asdict(one) | {"started_at": one.started_at.isoformat()} for one in kept] or None,
-        "statement_count": len(sent),
+        "statement_count": report.statement_count,
         "logins": report.logins,
-        "warehouse_seconds": round(sum(one.seconds for one in sent if one.warehouse), 6),
+        "warehouse_seconds": report.warehouse_seconds,
         "awake_from": used and used.since.isoformat(),
         "awake_until": used and used.until.isoformat(),
         "awake_seconds": used and used.awake_seconds,
@@ -138,4 +147,5 @@ def _log_row(claim: Claim, report: TableReport, cost: CostConfig) -> dict[str, A
         "retry_seconds": report.retry_seconds,
         "lasting_failures": report.lasting_failures,
         "failed_entry": report.failed_entry,
+        "requested_by": claim.asked_by,
     }

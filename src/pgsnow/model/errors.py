@@ -264,7 +264,8 @@ class StagingAccessDenied(AccessDenied):
     """The bucket's store denied access to the keys."""
 
     default_advice = (
-        "Check S3_ACCESS_KEY and S3_SECRET (or this machine's role), and the policy: `pgsnow explain going-live#7-a-bucket`."
+        "Check S3_ACCESS_KEY and S3_SECRET (or this machine's role), and the policy"
+        " (`pgsnow explain going-live#7-a-bucket`)."
     )
 
 

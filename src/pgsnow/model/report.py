@@ -103,8 +103,14 @@ class TableReport:
     query_ids: tuple[str, ...] = ()
     statements: tuple[SentStatement, ...] = ()
     """Everything that was sent to Snowflake, in order of the beginnings."""
+    statement_count: int = 0
+    """Statements sent to Snowflake, failed ones included."""
     logins: int = 0
     """Logins to Snowflake."""
+    warehouse_seconds: float = 0.0
+    """Seconds of the statements that need a warehouse."""
+    credits: float = 0.0
+    """Estimated credits; known once the ledger has recorded the run."""
     full_read: str | None = None
     """Why everything was read (first run, another server, …); None for an incremental read."""
     events: tuple[str, ...] = ()
@@ -136,16 +142,6 @@ class TableReport:
     def rows_processed(self) -> int:
         return self.rows_inserted + self.rows_updated
 
-    @property
-    def statement_count(self) -> int:
-        """Number of statements that were sent to Snowflake, failed ones included."""
-        return len(self.statements)
-
-    @property
-    def warehouse_seconds(self) -> float:
-        """Seconds of the statements that need a warehouse."""
-        return round(sum(sent.seconds for sent in self.statements if sent.warehouse), 6)
-
     def warehouse_use(self, suspend_seconds: float) -> WarehouseUse | None:
         """How long the run alone kept a warehouse awake that is suspended after so many seconds without a statement;
         None if it needed none."""
@@ -165,8 +161,9 @@ class TableReport:
         return WarehouseUse(uses[0][0], uses[-1][1], awake.total_seconds())
 
     def to_json(self) -> dict[str, Any]:
-        derived = ("rows_processed", "statement_count", "warehouse_seconds")
-        return {name: _plain(getattr(self, name)) for name in (*self.__slots__, *derived)}
+        return {name: _plain(getattr(self, name)) for name in self.__slots__} | {
+            "rows_processed": self.rows_processed
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -13,9 +14,9 @@ from tests.world import World
 MERGED = "update users set name = name || 'x', updated_at = now() where id <= 3"
 
 
-def tick(world: World) -> TableReport:
+def tick(world: World, *, confirm_deletes: bool = False) -> TableReport:
     with world.engine() as engine:
-        return engine.tick(["public.users"]).tables[0]
+        return engine.tick(["public.users"], confirm_deletes=confirm_deletes).tables[0]
 
 
 def recorded(world: World, run: Callable[[World], TableReport] = tick) -> tuple[TableReport, list[str]]:
@@ -26,8 +27,8 @@ def recorded(world: World, run: Callable[[World], TableReport] = tick) -> tuple[
 
 
 def test_every_statement_of_a_run_is_recorded_in_order(world: World) -> None:
-    """The record of a run is exactly what the server received: the creation of the target, each way of loading, deletes,
-    nothing for an idle run, and also what failed."""
+    """The record of a run is exactly what the server received: the creation of the target, each way of loading,
+    deletes, nothing for an idle run, and also what failed."""
     world.tables[0] |= {"load": "stage", "deletes": "hard"}
     world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
     first, received = recorded(world)
@@ -43,7 +44,7 @@ def test_every_statement_of_a_run_is_recorded_in_order(world: World) -> None:
 
     world.tables[0] |= {"load": "insert"}
     world.sql(MERGED + "; delete from users where id = 20")
-    inserted, received = recorded(world)
+    inserted, received = recorded(world, partial(tick, confirm_deletes=True))
     assert [sent.kind for sent in inserted.statements] == received
     assert (inserted.rows_updated, inserted.rows_deleted) == (3, 1)
 
@@ -75,6 +76,7 @@ def test_every_statement_of_a_run_is_recorded_in_order(world: World) -> None:
         kinds, count, logins, seconds, credits = rows[report.run_id]
         assert kinds == ([sent.kind for sent in report.statements] or None)
         assert (count, logins, seconds) == (len(report.statements), report.logins, report.warehouse_seconds)
+        assert report.credits == credits
         assert (credits > 0) == bool(report.statements)
     # All of them within the same minute or so: the warehouse was resumed once, and is charged once.
     [[resumes, credits, awake]] = world.sql("select resumes, credits, awake_seconds from sync_warehouses")

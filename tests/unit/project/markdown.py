@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -18,7 +19,8 @@ def pages() -> list[Path]:
 
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of one language, in order."""
-    return [text for kind, text in _BLOCK.findall(page.read_text()) if kind == language]
+    found = _BLOCK.findall(page.read_text())
+    return [textwrap.dedent(text) if indent else text for indent, kind, text in found if kind == language]
 
 
 def links(page: Path) -> list[str]:

@@ -11,6 +11,7 @@ from pgsnow.cli.options import Debug
 from pgsnow.cli.output.log import quiet_log
 
 WORKER_APP = "pgsnow.cli.demo_app"
+PAGE = ("-m", "pgsnow", "serve")
 
 
 def demo(
@@ -24,4 +25,4 @@ def demo(
     quiet_log(debug=debug)
     from pgsnow.embedded.demo.run import run_demo
 
-    raise typer.Exit(run_demo(seconds=seconds, keep=keep, worker_app=WORKER_APP))
+    raise typer.Exit(run_demo(seconds=seconds, keep=keep, worker_app=WORKER_APP, page_command=PAGE))

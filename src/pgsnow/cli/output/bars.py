@@ -31,7 +31,7 @@ STEPS = {
 }
 MOST_BUSY = 8
 """Tables in view at once; further ones are counted."""
-BAR = 12
+BAR = 8
 """Characters of a backfill's bar."""
 REDRAWS_A_SECOND = 8
 
@@ -101,7 +101,8 @@ class RunProgress:
     def _table_lines(self, shown: list[BusyTable], width: int, now: float) -> Iterator[Text]:
         if not shown:
             return
-        tails = [_tail(table, now) for table in shown]
+        digits = max(len(f"{table.rows:,}") for table in shown)
+        tails = [_tail(table, digits, now) for table in shown]
         room = max(8, width - 4 - max(map(len, tails)))
         names = [shortened(table.name, room) for table in shown]
         column = max(map(len, names))
@@ -109,12 +110,12 @@ class RunProgress:
             yield Text.assemble("  ", (f"{name:<{column}}", "cyan"), f"  {tail}")
 
 
-def _tail(table: BusyTable, now: float) -> str:
-    bar = ""
-    if table.of:
-        filled = BAR * table.done // table.of
-        bar = f"  {'━' * filled}{'╌' * (BAR - filled)} chunk {table.done} of {table.of}"
-    return f"{table.rows:>11,} rows  {table.step:<9}  {clock_text(now - table.began):>6}{bar}"
+def _tail(table: BusyTable, digits: int, now: float) -> str:
+    text = f"{table.rows:>{digits},} rows  {table.step:<9}  {clock_text(now - table.began):>5}"
+    if not table.of:
+        return text
+    filled = BAR * table.done // table.of
+    return f"{text}  {'━' * filled}{'╌' * (BAR - filled)} {table.done} of {table.of} chunks"
 
 
 class _Drawing:

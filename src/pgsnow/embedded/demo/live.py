@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -82,9 +83,11 @@ def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> li
 
 
 def table_of(rows: list[DemoRow], title: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    """A table that fits 80 columns."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("table", "state", "lag", "rows", "inserted", "updated", "deleted", "runs", "last run"):
-        table.add_column(heading, justify="left" if heading in ("table", "state") else "right")
+        is_text = heading in ("table", "state")
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.table,
@@ -101,20 +104,36 @@ def table_of(rows: list[DemoRow], title: str) -> Table:
 
 
 class Screen(Protocol):
-    """Shows the rows; may be called at any rate."""
+    """Shows the state of the demo."""
 
-    def __call__(self, rows: list[DemoRow], title: str) -> None:
-        """Show these rows."""
+    def show(self, rows: list[DemoRow], title: str) -> None:
+        """Show these rows; may be called at any rate."""
+
+    def say(self, text: str) -> None:
+        """Show a line that stays."""
 
 
 @contextmanager
 def screen() -> Iterator[Screen]:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         yield DemoLines()
         return
     with Live(console=console, auto_refresh=False) as live:
-        yield lambda rows, title: live.update(table_of(rows, title), refresh=True)
+        yield RedrawnTable(live)
+
+
+@dataclass(frozen=True, slots=True)
+class RedrawnTable:
+    """Redraws a table; lines that stay are written above it."""
+
+    live: Live
+
+    def show(self, rows: list[DemoRow], title: str) -> None:
+        self.live.update(table_of(rows, title), refresh=True)
+
+    def say(self, text: str) -> None:
+        self.live.console.print(text, soft_wrap=True)
 
 
 class DemoLines:
@@ -123,7 +142,11 @@ class DemoLines:
     def __init__(self) -> None:
         self._next = 0.0
 
-    def __call__(self, rows: list[DemoRow], title: str) -> None:
+    def say(self, text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+    def show(self, rows: list[DemoRow], title: str) -> None:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LINE_SECONDS

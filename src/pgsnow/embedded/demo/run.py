@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -19,8 +19,11 @@ import psycopg
 
 from pgsnow.config.load import load_config
 from pgsnow.embedded.demo.live import Screen, rows_of, screen
+from pgsnow.embedded.demo.next_steps import next_steps
+from pgsnow.embedded.demo.page import PageServer
 from pgsnow.embedded.demo.source import count_rows, create_source
-from pgsnow.embedded.demo.verdict import give_verdict
+from pgsnow.embedded.demo.usual_query import Missed, UsualQuery
+from pgsnow.embedded.demo.verdict import give_verdict, usual_query_lines
 from pgsnow.embedded.demo.workers import Workers
 from pgsnow.embedded.demo.writers import APPLICATION, PAUSE_SECONDS, Writers
 from pgsnow.embedded.stack import Stack
@@ -58,25 +61,32 @@ class DemoStage:
     ledger: Ledger
     conn: psycopg.Connection[tuple[int]]
     writers: Writers
+    usual: UsualQuery
     workers: Workers
+    page: PageServer
     screen: Screen
 
 
-def run_demo(*, seconds: float, keep: Path | None, worker_app: str) -> int:
+def run_demo(*, seconds: float, keep: Path | None, worker_app: str, page_command: Sequence[str]) -> int:
     """Servers, tables, worker, beat and writers for `seconds` seconds, then the comparison.
 
-    worker_app: module of a Celery application that reads CELERY_BROKER_URL and PGSNOW_CONFIG. Returns the
-    exit code: 0 equal, 4 not, 130 or 143 after a signal. No process and (without keep) no file is left.
+    worker_app: module of a Celery application that reads CELERY_BROKER_URL and PGSNOW_CONFIG. page_command: arguments
+    of Python that serve the status page of PGSNOW_CONFIG; `--port N` is added. Returns the exit code: 0 equal, 4 not,
+    130 or 143 after a signal. No process and (without keep) no file is left.
     """
     try:
         with _interruptible() as interruption, _folder(keep) as folder:
-            return _run(seconds, folder, keep is not None, worker_app, interruption)
+            code = _run(seconds, folder, worker_app, page_command, interruption)
+        _say(next_steps(keep))
+        return code
     except Interrupted as end:
         _say("interrupted: everything is stopped")
         return 128 + end.signum
 
 
-def _run(seconds: float, folder: Path, kept: bool, worker_app: str, interruption: Interruption) -> int:
+def _run(
+    seconds: float, folder: Path, worker_app: str, page_command: Sequence[str], interruption: Interruption
+) -> int:
     _say("starting Postgres, the Snowflake emulator and a broker …")
     began = time.monotonic()
     with Stack(folder, broker=True) as stack:
@@ -86,30 +96,50 @@ def _run(seconds: float, folder: Path, kept: bool, worker_app: str, interruption
         config_file = folder / "sync_config.yaml"
         config_file.write_bytes(files(__package__).joinpath("sync_config.yaml").read_bytes())
         env = {**stack.env(), "PGSNOW_CONFIG": str(config_file)}
-        with Workers(worker_app, env, folder) as workers:
-            settings, config = Settings.from_env(env), load_config(config_file)
+        settings, config = Settings.from_env(env), load_config(config_file)
+        with Workers(worker_app, env, folder) as workers, PageServer(page_command, env, folder) as page:
             dsn = settings.source.conninfo()
             create_source(dsn)
-            with _stage(config, settings, workers, dsn) as stage:
+            with _stage(config, settings, workers, page, dsn) as stage:
                 interruption.check()
                 _show_live(stage, seconds, up_at)
                 _settle(stage)
-        equal = give_verdict(config, settings)
-        if kept:
-            _say(_how_to_look(folder))
+                missed = _missed(stage)
+            served = page.url if page.answers else None
+        equal = give_verdict(config, settings, missed)
+        if missed is not None:
+            _say("\n".join(usual_query_lines(missed, seconds, config.sync_interval_seconds)))
+        if served:
+            _say(f"status page: it was at {served} while the demo ran")
         return 0 if equal else 4
 
 
+def _missed(stage: DemoStage) -> Mapping[str, Missed] | None:
+    """What the usual query has wrong now; None if it could not be measured."""
+    try:
+        missed = stage.usual.missed()
+    except psycopg.Error as error:
+        stage.usual.error = error
+    if stage.usual.error is None:
+        return missed
+    _say(f"the usual query was not measured: {type(stage.usual.error).__name__}")
+    return None
+
+
 @contextlib.contextmanager
-def _stage(config: SyncConfig, settings: Settings, workers: Workers, dsn: str) -> Iterator[DemoStage]:
+def _stage(
+    config: SyncConfig, settings: Settings, workers: Workers, page: PageServer, dsn: str
+) -> Iterator[DemoStage]:
     ledger = Ledger(settings.ledger, config.ledger_schema)
-    writers = Writers(dsn)
+    writers, usual = Writers(dsn), UsualQuery(dsn, config.tables, config.sync_interval_seconds)
     try:
         ledger.migrate()
+        usual.start()
         writers.start()
         with psycopg.connect(dsn, autocommit=True) as conn, screen() as shown:
-            yield DemoStage(config, settings, ledger, conn, writers, workers, shown)
+            yield DemoStage(config, settings, ledger, conn, writers, usual, workers, page, shown)
     finally:
+        usual.stop()
         with contextlib.suppress(Exception):  # its failure was raised by _settle, or a signal goes before it
             writers.stop()
         ledger.close()
@@ -118,15 +148,26 @@ def _stage(config: SyncConfig, settings: Settings, workers: Workers, dsn: str) -
 def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
     end = time.monotonic() + seconds
     first_tick: float | None = None
+    page_is_new = True
     while (left := end - time.monotonic()) > 0:
         stage.workers.check()
         stage.writers.check()
+        if page_is_new and (line := _page_line(stage.page)):
+            stage.screen.say(line)
+            page_is_new = False
         if first_tick is None and stage.ledger.run_log.logs(limit=1):
             first_tick = time.monotonic() - up_at
         tick = "" if first_tick is None else f", first tick after {first_tick:.1f} s"
         title = f"writing for {left:.0f} s more, {stage.writers.transactions} transactions{tick}"
         _show(stage, title)
         time.sleep(min(REFRESH_SECONDS, left))
+
+
+def _page_line(page: PageServer) -> str | None:
+    """Where the page is, or why there is none; None: it is starting."""
+    if page.ended:
+        return f"no status page: {page.last_words()}"
+    return f"status page: {page.url}" if page.answers else None
 
 
 def _settle(stage: DemoStage) -> None:
@@ -170,7 +211,7 @@ def _not_run_since(stage: DemoStage, moment: datetime) -> set[str]:
 
 
 def _show(stage: DemoStage, title: str) -> None:
-    stage.screen(rows_of(stage.config, stage.ledger, count_rows(stage.conn)), title)
+    stage.screen.show(rows_of(stage.config, stage.ledger, count_rows(stage.conn)), title)
 
 
 @contextlib.contextmanager
@@ -224,10 +265,6 @@ def _interruptible() -> Iterator[Interruption]:
         sys.unraisablehook = sys.__unraisablehook__
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _how_to_look(folder: Path) -> str:
-    return files(__package__).joinpath("how_to_look.txt").read_text().replace("DIR", str(folder))
 
 
 def _say(text: str) -> None:

@@ -13,18 +13,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgsnow.integrations.config_source import ConfigSource, GivenConfig
+from pgsnow.integrations.notify.watch import watch_for_stop
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError
 from pgsnow.model.settings.settings import Settings
 from pgsnow.model.unexpected import public_advice, public_text
 from pgsnow.operations.status.summary import ALARMS, status_of
-from pgsnow.sync.runtime.log import log_unexpected
+from pgsnow.sync.runtime.log import log_unexpected, logger
 
 try:
     from fastapi import APIRouter
     from fastapi.responses import JSONResponse
 
-    from pgsnow.integrations.fastapi.api import api_routes
+    from pgsnow.integrations.fastapi.api.routes import api_routes
     from pgsnow.integrations.fastapi.metrics_route import metrics_routes
     from pgsnow.integrations.fastapi.pages import page_routes
     from pgsnow.integrations.fastapi.table_pages import table_page_routes
@@ -47,23 +48,40 @@ def status_router(
     strict: bool = False,
     actions: bool = False,
 ) -> APIRouter:
-    """Read-only router. It reads only the ledger, neither the source tables nor Snowflake, and shows no secret.
+    """The status page, a JSON API and metrics. They read only the ledger, neither the source tables nor Snowflake, and
+    show no secret.
 
+    GET {prefix}/        the page (see docs/status-page.md)
+    GET {prefix}/api/v1/ the JSON API, described by the application's OpenAPI document
+    GET {prefix}/metrics metrics for Prometheus
     GET {prefix}/status  200 with the document of `status_of`; 503 with `error` and `advice` if the ledger cannot be
                          read, 500 for an unexpected error. The status of a failed table is 200, too: the document's
                          `state` shows the failure.
     GET {prefix}/ready   200 if the ledger answers, else 503 or 500 with `error` and `advice`. With `?strict=true`
                          also 503 if the document's `state` is not `ok`, with the states of the tables concerned.
 
-    config is read here. If it is wrong, both answer 503 with `error` and `problems` until the file is right;
+    config is read here. If it is wrong, everything answers 503 with the problems until the file is right;
     strict: raises ConfigError here. settings default to the environment and `.env` (as for Celery), read at the first
     request. ledger defaults to the one of the settings, which is closed with the application; a ledger that is passed
-    stays open. dependencies are FastAPI's, for an application that protects the page by its own authentication.
+    stays open.
+
+    dependencies are FastAPI's, by which the application protects the router with its own authentication. Without any,
+    a warning is logged, and neither query ids nor contents of rejected rows are shown. actions: the page has buttons
+    to run, pause, resume and resync tables and to replay or dismiss rejected rows, and the API takes the same; raises
+    ValueError without dependencies.
+
+    As long as the application runs, an alert is sent if no worker runs ticks (with `alerts:` in the configuration).
     """
     if actions and not dependencies:
         raise ValueError(
             "actions=True needs dependencies=[Depends(...)] that let only your operators in: the actions pause, resync"
             " and repair tables"
+        )
+    if not dependencies:
+        logger().warning(
+            "the status page is open to everyone who can reach it, and hides query ids and rejected rows: pass"
+            " dependencies=[Depends(...)] to status_router",
+            prefix=prefix,
         )
     source = ConfigSource(config, settings, strict=strict)
     ledgers = OnePerProcess(partial(_open_ledger, source))
@@ -71,7 +89,8 @@ def status_router(
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        yield
+        with watch_for_stop(source.config, lambda: ledger or ledgers.get()):
+            yield
         ledgers.close()
 
     def answer(make: Callable[[], tuple[int, dict[str, Any]]]) -> JSONResponse:
@@ -87,7 +106,7 @@ def status_router(
 
     @router.get("/status")
     def status() -> JSONResponse:
-        return answer(lambda: (200, status_of(source.config(), ledger or ledgers.get(), datetime.now(UTC))))
+        return answer(lambda: (200, _status(web)))
 
     @router.get("/ready")
     def ready(strict: bool = False) -> JSONResponse:
@@ -96,6 +115,13 @@ def status_router(
     for routes in (api_routes, page_routes, table_page_routes, metrics_routes):
         router.include_router(routes(web))
     return router
+
+
+def _status(web: Web) -> dict[str, Any]:
+    document = status_of(web.config(), web.ledger(), web.now())
+    if not web.protected:
+        document["runs"] = [run | {"query_ids": []} for run in document["runs"]]
+    return document
 
 
 def _open_ledger(source: ConfigSource) -> Ledger:

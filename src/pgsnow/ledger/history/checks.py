@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pgsnow.ledger.queries import Queries
+from psycopg.types.json import Jsonb
+
+from pgsnow import __version__
+from pgsnow.ledger.queries import Queries, storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,12 @@ class Checks:
 
     def save(self, results: Sequence[dict[str, Any]], holder: str) -> None:
         """Replace the saved result. results: without secrets."""
+        stored = Jsonb([storable(result) for result in results])
+        self.queries.execute("save_check", holder=holder, version=__version__, results=stored)
 
     def latest(self) -> SavedCheck | None:
         """The saved result; None: `pgsnow check` never ran with this ledger."""
-        return None
+        row = self.queries.execute("latest_check").fetchone()
+        if row is None or not isinstance(row["results"], list):
+            return None
+        return SavedCheck(row["at"], row["holder"], row["version"], tuple(row["results"]))

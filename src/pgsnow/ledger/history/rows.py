@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Self
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Totals:
     seconds: float = 0.0
     """Sum of the runs' durations."""
     phases: Mapping[str, float] = field(default_factory=dict)
-    """Phase → seconds. Empty in the totals of `History.overview`, which does not read them."""
+    """Phase → seconds. Only counters have them."""
     statements: int = 0
     """Statements sent to Snowflake."""
     warehouse_seconds: float = 0.0
@@ -37,19 +37,21 @@ class Totals:
         return self.rows_inserted + self.rows_updated + self.rows_deleted
 
 
-@dataclass(frozen=True, slots=True)
-class RecentRun:
+class RecentRun(NamedTuple):
     """One of the newest runs of a table, in short."""
 
     run_id: str
     status: str
     started_at: datetime
     seconds: float
-    rows: int
-    """Rows inserted, updated and deleted."""
     rows_inserted: int = 0
     rows_updated: int = 0
     rows_deleted: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows inserted, updated and deleted."""
+        return self.rows_inserted + self.rows_updated + self.rows_deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,10 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True)
 class HourRow:
-    """Runs of one table that ended within one hour (UTC)."""
+    """Runs of one table, or of all, that ended within one hour (UTC). Its totals have no phases."""
 
-    source_table: str
+    source_table: str | None
+    """None: all tables."""
     hour: datetime
     """Begin of the hour."""
     totals: Totals
@@ -107,8 +110,6 @@ class Cursor:
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The inverse of `to_text`. Raises ValueError."""
-        from datetime import UTC
-
         seconds, run_id, table = text.split("~", 2)
         try:
             return cls(datetime.fromtimestamp(float(seconds), UTC), run_id, table)
@@ -153,10 +154,11 @@ class RunRow:
     requested_by: str | None
     """schedule, command, or `request N`; None: a run of an earlier version."""
     statement_count: int
+    logins: int
     warehouse_seconds: float
     credits: float
-    statements: tuple[Mapping[str, Any], ...] = ()
-    """The run's statements in order: kind, query id, seconds, rows."""
+    statements: tuple[Mapping[str, Any], ...]
+    """The run's statements in order: kind, query_id, started_at, seconds, rows, warehouse, failed."""
 
     @property
     def cursor(self) -> Cursor:
@@ -177,6 +179,11 @@ class EventRow:
     """How the run ended."""
     is_full_read: bool = False
     """True if the text is the reason why everything was read."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """The position of its run in a list of runs."""
+        return Cursor(self.at, self.run_id, self.source_table)
 
 
 @dataclass(frozen=True, slots=True)

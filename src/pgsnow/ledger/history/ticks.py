@@ -35,4 +35,4 @@ class Ticks:
 
     def seen(self) -> list[TickRow]:
         """The newest tick of each worker process of the last week, newest first."""
-        return []
+        return [TickRow(**row) for row in self.queries.execute("ticks")]

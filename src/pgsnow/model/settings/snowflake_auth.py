@@ -79,7 +79,8 @@ def _chosen(env: Environment) -> AuthMethod | None:
         env.add_problem(
             "SNOWFLAKE_PRIVATE_KEY_FILE",
             "is not set, and there are no other credentials",
-            "name the private key file of a key pair, or set SNOWFLAKE_PAT, or another method: `pgsnow explain settings#snowflake`",
+            "name the private key file of a key pair, or set SNOWFLAKE_PAT, or use another method"
+            " (`pgsnow explain settings#snowflake`)",
         )
         return None
     if named.lower().startswith("https://"):

@@ -60,7 +60,9 @@ def run_checks(
             f"{len(config.tables)} table{'s' * (len(config.tables) != 1)}, {len(config.enabled)} enabled",
         )
     ]
-    results.extend(warning("configuration", text, "See `pgsnow explain configuration`.") for text in config.warnings)
+    results.extend(
+        warning("configuration", text, "See `pgsnow explain configuration`.") for text in config.warnings
+    )
     with (
         closing(Source(settings.source)) as source,
         CommandSessions(source, settings.snowflake, "pgsnow:check") as sessions,

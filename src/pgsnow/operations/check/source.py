@@ -84,8 +84,8 @@ def check_copy(source: Source) -> CheckResult:
         return warning(
             "copy",
             detail,
-            "Nothing is lost; reading takes more CPU time. Install the tested versions (`pgsnow explain settings#postgres`), or set"
-            " POSTGRES_COPY=libpq to accept it.",
+            "Nothing is lost; reading takes more CPU time. Install the tested versions"
+            " (`pgsnow explain settings#postgres`), or set POSTGRES_COPY=libpq to accept it.",
         )
     return ok("copy", detail)
 

@@ -80,7 +80,7 @@ def table_detail(
         span=span,
         line=line,
         series=series_of(ledger, table.name, line.lag_seconds, now, span),
-        last_run=next((run for run in runs if run.status != "idle"), None),
+        last_run=next(map(run_summary, ledger.history.runs(table=table.name, idle=False, limit=1)), None),
         runs=runs,
         events=tuple(ledger.history.events(table=table.name, limit=EVENTS)[:EVENTS]),
         requests=tuple(ledger.requests.listed(table=table.name, limit=REQUESTS)),

@@ -37,13 +37,19 @@ class TableStatus:
         return "; ".join(text for text in (self.health.why, shown, self._pending) if text)
 
     @property
-    def _pending(self) -> str:
-        """A sentence about deletes of the source that nothing has searched for yet; "" if there are none."""
-        since = self.row.deletes_pending_since if self.row else None
+    def deletes_pending_since(self) -> datetime | None:
+        """Since when the source may have deleted rows that nothing has searched for yet; None: it has none, or deleted
+        rows stay."""
         config = self.config
         stay = config.where is not None or config.on_detach is OnDetach.KEEP
         off = stay if config.deletes is None else config.deletes is Deletes.OFF
-        if self.row is None or since is None or off or config.mode in WHOLE_MODES:
+        return None if self.row is None or off or config.mode in WHOLE_MODES else self.row.deletes_pending_since
+
+    @property
+    def _pending(self) -> str:
+        """A sentence about deletes of the source that nothing has searched for yet; "" if there are none."""
+        since = self.deletes_pending_since
+        if self.row is None or since is None:
             return ""
         return f"deletes pending since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {self.row.deletes_pending_why}"
 

@@ -63,6 +63,8 @@ def table_report(
         cells_changed=dict(recorder.cells_changed),
         query_ids=tuple(recorder.query_ids),
         statements=tuple(sorted(recorder.statements, key=attrgetter("started_at"))),
+        statement_count=len(recorder.statements),
+        warehouse_seconds=round(sum(sent.seconds for sent in recorder.statements if sent.warehouse), 6),
         full_read=recorder.full_read,
         events=(
             *recorder.events,

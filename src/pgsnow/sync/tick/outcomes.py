@@ -82,7 +82,10 @@ class TickOutcomes:
             self._reports[claim.table] = report
         try:
             cost, warehouse = self._context.config.cost, self._context.settings.snowflake.warehouse
-            self._context.ledger.run_log.finish(runs, cost=cost, warehouse=warehouse)
+            credits = self._context.ledger.run_log.finish(runs, cost=cost, warehouse=warehouse)
+            for claim, report in runs:
+                if spent := credits.get(claim.table):
+                    self._reports[claim.table] = replace(report, credits=spent)
             self._context.ledger.leases.release([claim for claim, _ in runs])
         except PgsnowError as error:
             for claim, report in runs:

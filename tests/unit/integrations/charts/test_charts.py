@@ -100,7 +100,7 @@ def test_times_without_runs_are_shaded_and_named() -> None:
 
 
 def test_a_single_point_is_drawn_as_a_dot() -> None:
-    path = next(node for node in parsed(line([5.0])).iter("path") if node.get("class") == "line")
+    path = next(node for node in parsed(line([5.0])).iter("path") if node.get("fill") == "none")
     assert re.fullmatch(r"M1000 [\d.]+h0", path.get("d") or "")
 
 

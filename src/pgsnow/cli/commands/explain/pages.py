@@ -40,7 +40,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PageEntry:
     """A line of the index: a page, its title, what it is about, and the group that it belongs to."""
 
     group: str
@@ -72,15 +72,15 @@ def text_of(page: str) -> str:
 
 
 @cache
-def listed() -> tuple[Listed, ...]:
+def listed() -> tuple[PageEntry, ...]:
     """The pages that the index lists, in its order."""
-    found: list[Listed] = []
+    found: list[PageEntry] = []
     group = ""
     for line in text_of("index").splitlines():
         if heading := _GROUP.match(line):
             group = heading[1]
         elif (entry := _ENTRY.match(line)) and not entry[2].startswith("../"):
-            found.append(Listed(group, entry[2].removesuffix(".md"), entry[1], entry[3]))
+            found.append(PageEntry(group, entry[2].removesuffix(".md"), entry[1], entry[3]))
     return tuple(found)
 
 

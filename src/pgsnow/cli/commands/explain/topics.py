@@ -105,7 +105,7 @@ def _rows(topic: str) -> list[str]:
 
 
 def _names_in(row: str) -> set[str]:
-    """What the first cell of a table's row names as code."""
+    """Names that are marked as code in the first cell of a row of a table."""
     if not row.startswith("| "):
         return set()
     return {_key(name) for name in _CODE.findall(re.split(r"(?<!\\)\|", row)[1])}

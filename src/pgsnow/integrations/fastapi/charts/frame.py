@@ -59,8 +59,8 @@ def chart(text: ChartText, *parts: Markup, height: int = HEIGHT, class_: str = "
 
 def grid(axis: Axis) -> Markup:
     """A line across the plot for each value of the axis."""
-    places = [(plain(axis.y(value)), "rule" if value else "base") for value in axis.ticks]
-    return joined([element("line", x1="0", x2="100%", y1=y, y2=y, class_=look) for y, look in places])
+    places = [(axis.y(value), 0.2 if value else 0.45) for value in axis.ticks]
+    return joined([_rule("0", "100%", y, y, opacity) for y, opacity in places])
 
 
 def labels(span: TimeSpan, axis: Axis) -> Markup:
@@ -71,11 +71,28 @@ def labels(span: TimeSpan, axis: Axis) -> Markup:
     return joined([*values, *(_moment(span, moment) for moment in time_ticks(span))])
 
 
-def zone(span: TimeSpan, start: datetime, end: datetime, tip: str, class_: str = "hit") -> Markup:
-    """A rectangle over the plot's whole height from start to end, with a tooltip."""
+def zone(
+    span: TimeSpan, start: datetime, end: datetime, tip: str, class_: str = "hit", opacity: float = 0.0
+) -> Markup:
+    """A rectangle over the plot's whole height from start to end, with a tooltip. Without opacity it is only seen under
+    the pointer."""
     left, right = span.share(start), span.share(end)
-    place = element("rect", x=percent(left), width=percent(max(right - left, 0.001)), y=TOP, height=PLOT)
+    place = element(
+        "rect",
+        x=percent(left),
+        width=percent(max(right - left, 0.001)),
+        y=TOP,
+        height=PLOT,
+        fill_opacity=opacity,
+    )
     return element("g", element("title", tip), place, class_=class_)
+
+
+def _rule(x1: str, x2: str, y1: float, y2: float, opacity: float) -> Markup:
+    """A thin line in the colour of the labels."""
+    return element(
+        "line", x1=x1, x2=x2, y1=plain(y1), y2=plain(y2), stroke="currentColor", stroke_opacity=opacity
+    )
 
 
 def _moment(span: TimeSpan, moment: datetime) -> Markup:
@@ -83,7 +100,5 @@ def _moment(span: TimeSpan, moment: datetime) -> Markup:
     anchor = "start" if share < 0.05 else "end" if share > 0.95 else "middle"
     utc = moment.astimezone(UTC)
     label = f"{utc:%-d %b}" if utc.hour == utc.minute == 0 else f"{utc:%H:%M}"
-    mark = element(
-        "line", x1=percent(share), x2=percent(share), y1=TOP + PLOT, y2=TOP + PLOT + 4, class_="base"
-    )
+    mark = _rule(percent(share), percent(share), TOP + PLOT, TOP + PLOT + 4, 0.45)
     return mark + element("text", label, x=percent(share), y=HEIGHT - 6, text_anchor=anchor)

@@ -90,10 +90,22 @@ def _lines(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan, axis: Axis) ->
         for piece in places
         if len(piece) > 1
     )
-    drawn = [element("path", d=d, class_=name) for d, name in ((area, "area"), (line, "line")) if d]
+    shade = element("path", d=area, fill="currentColor", fill_opacity=0.12)
+    stroke = element(
+        "path",
+        d=line,
+        fill="none",
+        stroke="currentColor",
+        stroke_width=1.8,
+        stroke_linecap="round",
+        stroke_linejoin="round",
+        vector_effect="non-scaling-stroke",
+    )
     return element(
         "svg",
-        *drawn,
+        shade,
+        stroke,
+        class_="trace",
         width="100%",
         height=TOP + PLOT + 1,
         view_box=f"0 0 {WIDTH} {TOP + PLOT + 1}",
@@ -109,7 +121,7 @@ def _gaps(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan, widest: float) 
     """Shaded zones without data: before the first piece, between two, and after the last."""
     edges = [span.start, *(moment for piece in pieces for moment in (piece[0].at, piece[-1].at)), span.end]
     bare = [
-        zone(span, left, right, f"no run from {clock(left)} to {clock(right)}", "gap")
+        zone(span, left, right, f"no run from {clock(left)} to {clock(right)}", "gap", 0.12)
         for left, right in zip(edges[::2], edges[1::2], strict=True)
         if (right - left).total_seconds() > widest
     ]

@@ -41,7 +41,7 @@ def lag_chart(detail: TableDetail) -> TableChart:
         return TableChart(Markup(""), "No run in this time.")
     worst, at = max(known)
     newest = approximate_duration(known[-1][0])
-    summary = f"{newest} after the newest run, at worst {approximate_duration(worst)} ({clock(at)})"
+    summary = f"Now {newest}, at worst {approximate_duration(worst)} ({clock(at)})."
     drawn = line_chart(
         ChartText("lag", f"Lag of {detail.line.name}", summary),
         [LinePoint(point.at, point.seconds) for point in detail.series.lag],

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pgsnow.integrations.fastapi.api_models import ProblemOut
+from pgsnow.integrations.fastapi.api.models import ProblemOut
 from pgsnow.integrations.fastapi.guarded import AnswerError
 from pgsnow.integrations.fastapi.web import Web
 from pgsnow.model.errors import ConfigError, PgsnowError
@@ -23,14 +23,12 @@ TITLES = {
     500: "Unexpected error",
     503: "The ledger or the configuration cannot be read",
 }
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {
-        "description": TITLES[code],
-        "content": {MEDIA_TYPE: {"schema": ProblemOut.model_json_schema()}},
-    }
-    for code in (404, 422, 500, 503)
-}
-"""`responses` of a route: every code that it may answer with besides 2xx."""
+
+
+def problem_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that may answer with these codes."""
+    content = {MEDIA_TYPE: {"schema": ProblemOut.model_json_schema()}}
+    return {code: {"description": TITLES[code], "content": content} for code in codes}
 
 
 class RequestProblem(Exception):

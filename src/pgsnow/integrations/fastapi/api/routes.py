@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from pgsnow import __version__
-from pgsnow.integrations.fastapi.api_models import (
+from pgsnow.integrations.fastapi.api.actions import add_actions
+from pgsnow.integrations.fastapi.api.models import (
     CertificatesOut,
     ErrorOut,
     ErrorsOut,
     EventsOut,
     ReasonOut,
+    RequestOut,
     RequestsOut,
     RowsOut,
     RunDetailOut,
@@ -24,8 +26,8 @@ from pgsnow.integrations.fastapi.api_models import (
     TableOut,
     TablesOut,
 )
+from pgsnow.integrations.fastapi.api.problem import RequestProblem, answer_problem, problem_responses
 from pgsnow.integrations.fastapi.guarded import guarded
-from pgsnow.integrations.fastapi.problem import PROBLEMS, RequestProblem, answer_problem
 from pgsnow.integrations.fastapi.security import API_HEADERS
 from pgsnow.integrations.fastapi.web import Web
 from pgsnow.ledger.history.rows import Cursor, EventRow
@@ -48,6 +50,16 @@ After = Annotated[
 ]
 
 
+AfterRun = Annotated[
+    str | None,
+    Query(
+        pattern=r"^\d{1,11}\.\d{6}~[^~\x00]+~[^\x00]+$",
+        max_length=2000,
+        description="`next_cursor` of the page before.",
+    ),
+]
+
+
 class RejectedState(StrEnum):
     """State of rejected rows that are listed."""
 
@@ -62,11 +74,14 @@ def api_routes(web: Web) -> APIRouter:
     router = APIRouter(
         prefix="/api/v1",
         route_class=guarded(answer_problem(web), API_HEADERS),
-        responses=PROBLEMS,
+        responses=problem_responses(404, 422, 500, 503),
     )
     _add_tables(router, web)
     _add_runs(router, web)
     _add_rows(router, web)
+    _add_requests(router, web)
+    if web.actions:
+        add_actions(router, web)
     return router
 
 
@@ -120,12 +135,13 @@ def _add_runs(router: APIRouter, web: Web) -> None:
     def runs(
         table: OfTable = None,
         status: Annotated[str | None, Query(pattern=STORABLE, description="How they ended.")] = None,
+        idle: Annotated[bool, Query(description="Also runs that found nothing new.")] = True,
         limit: Limit = 50,
-        cursor: After = None,
+        cursor: AfterRun = None,
     ) -> Any:
         """Runs, newest first."""
         found = web.ledger().history.runs(
-            table=table, status=status, before=_position(cursor), limit=limit + 1
+            table=table, status=status, idle=idle, before=_position(cursor), limit=limit + 1
         )
         items = tuple(RunOut.model_validate(run_summary(run)) for run in found[:limit])
         more = found[limit - 1].cursor.to_text() if len(found) > limit else None
@@ -142,7 +158,7 @@ def _add_runs(router: APIRouter, web: Web) -> None:
         return _shown(found, protected=web.protected)
 
     @router.get("/events", response_model=EventsOut)
-    def events(table: OfTable = None, limit: Limit = 50, cursor: After = None) -> Any:
+    def events(table: OfTable = None, limit: Limit = 50, cursor: AfterRun = None) -> Any:
         """Events of runs, newest first."""
         found = web.ledger().history.events(table=table, before=_position(cursor), limit=limit + 1)
         items, more = _whole_runs(found, limit)
@@ -166,6 +182,8 @@ def _add_rows(router: APIRouter, web: Web) -> None:
             counts=tuple(ReasonOut.model_validate(count) for count in page.counts),
         )
 
+
+def _add_requests(router: APIRouter, web: Web) -> None:
     @router.get("/requests", response_model=RequestsOut)
     def requests(
         table: OfTable = None,
@@ -176,6 +194,14 @@ def _add_rows(router: APIRouter, web: Web) -> None:
         found = web.ledger().requests.listed(table=table, before=cursor, limit=limit + 1)
         more = str(found[limit - 1].id) if len(found) > limit else None
         return {"items": found[:limit], "next_cursor": more}
+
+    @router.get("/requests/{number}", response_model=RequestOut)
+    def request(number: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> Any:
+        """One action, and what became of it."""
+        found = web.ledger().requests.get(number)
+        if found is None:
+            raise RequestProblem(f"there is no request {number}")
+        return found
 
 
 _SUMMARY = (
@@ -194,20 +220,16 @@ def _detail(web: Web, name: str, span: Span) -> TableDetail:
 
 
 def _position(cursor: str | None) -> Cursor | None:
-    try:
-        return None if cursor is None else Cursor.from_text(cursor)
-    except ValueError:
-        raise RequestProblem("cursor: is not the `next_cursor` of a page", status=422) from None
+    return None if cursor is None else Cursor.from_text(cursor)
 
 
 def _whole_runs(found: list[EventRow], limit: int) -> tuple[list[EventRow], str | None]:
     """The events of the first `limit` runs, and the cursor of the next page."""
-    runs = list(dict.fromkeys((event.at, event.run_id, event.source_table) for event in found))
+    runs = list(dict.fromkeys(event.cursor for event in found))
     if len(runs) <= limit:
         return found, None
     kept = set(runs[:limit])
-    items = [event for event in found if (event.at, event.run_id, event.source_table) in kept]
-    return items, Cursor(*runs[limit - 1]).to_text()
+    return [event for event in found if event.cursor in kept], runs[limit - 1].to_text()
 
 
 def _shown(found: RunDetail, *, protected: bool) -> RunDetailOut:

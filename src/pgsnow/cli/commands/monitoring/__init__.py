@@ -1,0 +1,1 @@
+"""Commands that help to watch the sync from outside: alerts, dashboards, alert rules."""
