@@ -1079,10 +1079,10 @@ from {schema}.sync_watermarks w
 where %(table)s::text is null or w.source_table = %(table)s;
 
 -- name: logs
--- The newest runs.
+-- The newest runs, without their statements.
 select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
     rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
-    error, error_type, advice, last_watermark, fence, statements, statement_count, logins, warehouse_seconds, credits
+    error, error_type, advice, last_watermark, fence, statement_count, logins, warehouse_seconds, credits
 from {schema}.sync_logs
 where %(table)s::text is null or source_table = %(table)s
 order by started_at desc, run_id desc, source_table
