@@ -9,15 +9,18 @@ from importlib import import_module
 import typer
 
 COMMANDS = (
-    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
-    "serve", "grafana", "alert-rules", "explain", "schema", "version",
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "logs", "pause", "resume",
+    "verify", "repair", "doctor", "demo", "serve", "grafana", "alert-rules", "explain", "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "alerts", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands, with _ for -."""
 FOLDERS = {
-    "verify": "compare", "repair": "compare", "serve": "web", "alerts": "monitoring", "grafana": "monitoring",
-    "alert-rules": "monitoring", "explain": "explain",
-}  # fmt: skip
+    **dict.fromkeys(("verify", "repair"), "compare"),
+    **dict.fromkeys(("logs", "pause", "resume", "doctor"), "daily"),
+    **dict.fromkeys(("alerts", "grafana", "alert-rules"), "monitoring"),
+    "serve": "web",
+    "explain": "explain",
+}
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 
 

@@ -61,9 +61,9 @@ class RunLog:
         """Let the next tick try the table, however often it has failed. Raises LeaseLost."""
         self._queries.fenced("try_again", claim)
 
-    def watermarks(self) -> list[WatermarkRow]:
-        """All tables, by name."""
-        return [WatermarkRow(**row) for row in self._queries.execute("watermarks")]
+    def watermarks(self, table: str | None = None) -> list[WatermarkRow]:
+        """All tables, by name, or one of them."""
+        return [WatermarkRow(**row) for row in self._queries.execute("watermarks", table=table)]
 
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sync_logs rows, newest first, without their statements."""
