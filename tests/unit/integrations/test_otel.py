@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from opentelemetry import metrics, trace
@@ -98,8 +99,8 @@ def test_the_metrics_of_a_tick_are_those_of_its_runs(monkeypatch: pytest.MonkeyP
         otel._instruments.cache_clear()
     data = reader.get_metrics_data()
     assert data is not None
-    points = {
-        (metric.name, *sorted(dict(point.attributes or {}).values())): point
+    points: dict[tuple[str, ...], Any] = {
+        (metric.name, *sorted(map(str, (point.attributes or {}).values()))): point
         for resource in data.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
