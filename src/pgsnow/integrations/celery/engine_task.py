@@ -16,7 +16,7 @@ from pgsnow.integrations.config_source import ConfigSource
 from pgsnow.integrations.notify import is_wanted
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.model.errors import ConfigError, PgsnowError, Unavailable, UnexpectedError
+from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError, Unavailable, UnexpectedError
 from pgsnow.model.report import SyncReport
 from pgsnow.model.sentences import with_name
 from pgsnow.model.unexpected import ADVICE, public_text
@@ -69,7 +69,11 @@ class EngineTasks:
 
     def tick_ended(self, report: SyncReport, *, whole: bool) -> None:
         """Begin to send alerts and the heartbeat, if they are configured; nothing waits for them. whole: the tick was
-        one of the schedule."""
+        one of the schedule. With the extra `otel`, the tick is recorded as a trace."""
+        with suppress(MissingExtra):
+            from pgsnow.integrations.otel import record
+
+            record(report)
         if is_wanted(self.config):
             self._after.get().tick_ended(self.engines.get().ledger, report, beat=whole)
 
