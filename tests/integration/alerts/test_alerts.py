@@ -218,7 +218,7 @@ def test_a_receiver_that_never_answers_delays_nothing(synced: MemoryWorld, recei
     """The next ticks run and end while the message and the heartbeat still wait for an answer."""
     synced.options["heartbeat_url"] = f"{receiver.url}/{SECRET}/ping"
     receiver.hold.clear()
-    after = AfterTick(synced.config)
+    after = AfterTick(synced.config, synced.settings)
     synced.sql("update sync_watermarks set unverified = 'restored'")
     with synced.engine() as engine:
         for number in range(3):
@@ -239,7 +239,7 @@ def test_a_heartbeat_is_sent_at_each_tick_and_another_one_after_a_failed_tick(
     synced: MemoryWorld, receiver: Inbox
 ) -> None:
     synced.options |= {"heartbeat_url": f"{receiver.url}/ok", "heartbeat_fail_url": f"{receiver.url}/fail"}
-    after = AfterTick(synced.config)
+    after = AfterTick(synced.config, synced.settings)
     with synced.engine() as engine:
         after.tick_ended(engine.ledger, engine.tick())
         after.close()
@@ -289,7 +289,7 @@ def test_no_address_is_in_the_log_the_ledger_or_an_error(
     synced.options["heartbeat_url"] = f"http://127.0.0.1:1/{SECRET}"
     synced.sql("update sync_watermarks set unverified = 'restored'")
     with synced.engine() as engine:
-        after = AfterTick(engine.config)
+        after = AfterTick(engine.config, engine.settings)
         after.tick_ended(ledger, engine.tick())
         after.close()
     stored = synced.sql("select receiver, message, error from sync_alert_messages")

@@ -10,7 +10,7 @@ from pgsnow.ledger.alerts.alert import AlertRule
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.alerts import AlertsConfig
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.operations.alerts.finding import Findings, findings_of, stopped_finding
+from pgsnow.operations.alerts.finding import AlertFindings, findings_of, stopped_finding
 from pgsnow.operations.alerts.notices import notice_of
 from pgsnow.operations.alerts.transitions import next_alerts
 
@@ -37,7 +37,7 @@ def evaluate_stop(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: 
         config,
         config.alerts,
         ledger,
-        Findings((found,) if found else ()),
+        AlertFindings((found,) if found else ()),
         now,
         (AlertRule.STOPPED,),
         worker,
@@ -55,7 +55,7 @@ def _evaluate(
     config: SyncConfig,
     alerts: AlertsConfig,
     ledger: Ledger,
-    found: Findings,
+    found: AlertFindings,
     now: datetime,
     scope: Collection[AlertRule],
     worker: str,
