@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pgsnow.ledger.history.rows import (
@@ -29,6 +29,8 @@ SUMS = {
     if field.name not in ("runs", "phases")
 }
 """Field of Totals → column."""
+LAST_MOMENT = 253_402_300_799
+"""End of the year 9999, in seconds since 1970."""
 TUPLES = ("query_ids", "events", "statements")
 
 
@@ -104,11 +106,10 @@ def _totals(row: Mapping[str, Any], phases: Any = None) -> Totals:
 
 def _recent(stored: Any) -> tuple[RecentRun, ...]:
     """The newest runs as they are stored; nothing if they were edited and cannot be read."""
-    with suppress(TypeError, ValueError, OverflowError, OSError):
-        return tuple(
-            RecentRun(run_id, status, datetime.fromtimestamp(at, UTC), seconds, *rows)
-            for run_id, status, at, seconds, *rows in stored
-        )
+    with suppress(TypeError):
+        runs = tuple(map(RecentRun._make, stored))
+        if all([abs(run.start) < LAST_MOMENT for run in runs]):
+            return runs
     return ()
 
 

@@ -42,11 +42,16 @@ class RecentRun(NamedTuple):
 
     run_id: str
     status: str
-    started_at: datetime
+    start: float
+    """When it started: seconds since 1970."""
     seconds: float
     rows_inserted: int = 0
     rows_updated: int = 0
     rows_deleted: int = 0
+
+    @property
+    def started_at(self) -> datetime:
+        return datetime.fromtimestamp(self.start, UTC)
 
     @property
     def rows(self) -> int:
