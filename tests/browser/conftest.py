@@ -39,8 +39,8 @@ def page(_tab: Page) -> Iterator[Page]:
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        # the browser's own note of an answer that is an error
-        if not message.text.startswith("Failed to load resource"):
+        # the browser's and htmx's own notes of a request that failed
+        if not message.text.startswith(("Failed to load resource", "htmx:")):
             complaints.append(message.text)
 
     def note_error(error: Error) -> None:

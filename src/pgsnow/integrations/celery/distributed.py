@@ -82,6 +82,7 @@ def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None
                 )  # this worker shuts down; another one takes over
             for _ in range(missing_workers(done, tasks.config.table(table).max_parallel_chunks)):
                 messages.chunk(table)
+        tasks.runs_ended(report)
         return tasks.metrics(self, "table", report)
 
 

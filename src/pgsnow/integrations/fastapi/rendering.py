@@ -22,6 +22,7 @@ except ImportError:
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
 _QUOTED = re.compile(r"`([^`]+)`")
 _AGE = re.compile(r"(<time [^>]*data-age[^>]*>)[^<]*")
+_LAG = re.compile(r':\d\dZ" data-age="plain"')
 
 
 def html_of(template: str, values: Mapping[str, Any]) -> str:
@@ -31,8 +32,8 @@ def html_of(template: str, values: Mapping[str, Any]) -> str:
 
 def tag_of(html: str) -> str:
     """Weak ETag of a page. It changes with the content of its <main>, but not with ages alone, which the browser counts
-    itself."""
-    content = _AGE.sub(r"\1", html.partition("<main")[2])
+    itself. The moment from which a lag counts is compared to the minute: it is computed, and varies by milliseconds."""
+    content = _LAG.sub("", _AGE.sub(r"\1", html.partition("<main")[2]))
     return f'W/"{hashlib.sha256(content.encode()).hexdigest()[:20]}"'
 
 

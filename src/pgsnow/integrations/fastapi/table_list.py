@@ -17,13 +17,13 @@ ORDERS: Mapping[str, Callable[[OverviewTable], Any]] = MappingProxyType(
     {
         "worst": lambda table: table.severity,
         "table": lambda table: table.name.casefold(),
-        "lag": lambda table: -1.0 if table.lag_seconds is None else table.lag_seconds,
+        "lag": lambda table: -1.0 if table.lag_seconds is None else table.lag_seconds // 10,
         "success": lambda table: table.last_success.timestamp() if table.last_success else 0.0,
         "rows": lambda table: table.last_rows.total,
         "day": lambda table: table.day_rows.total,
     }
 )
-"""Sort keys by name."""
+"""Sort keys by name. Lags that differ by less than ten seconds are equal, so that rows do not jump."""
 LARGEST_FIRST = ("lag", "rows", "day")
 """Orders in which the largest value comes first, unless the reader turns them."""
 

@@ -161,11 +161,12 @@ class OverviewTable:
 
     @property
     def severity(self) -> tuple[int, float, str]:
-        """Sorts the worst table first: by state, then by lag."""
+        """Sorts the worst table first: by state, and tables that are behind by their lag. Lags of the others differ by
+        milliseconds, by which their order would change all the time."""
         place = SEVERITY.index(self.state)
         if self.behind:
             place = min(place, SEVERITY.index(HealthState.PARTIAL))
-        return place, -(self.lag_seconds or 0.0), self.name
+        return place, -(self.lag_seconds or 0.0) // 60 if self.behind else 0.0, self.name
 
 
 def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | None) -> OverviewTable:

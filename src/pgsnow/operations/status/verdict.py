@@ -134,12 +134,11 @@ def _starting(tables: Sequence[OverviewTable]) -> Verdict | None:
 
 
 def _fresh(tables: Sequence[OverviewTable], counting: Sequence[OverviewTable]) -> Verdict:
-    lag = max((table.lag_seconds for table in counting if table.lag_seconds is not None), default=None)
+    """Without the lag: this sentence is read aloud when it changes, so it changes only with the state."""
     which = f"All {len(counting)} tables are" if len(counting) > 1 else f"{counting[0].name} is"
-    state = "up to date" if lag is None else f"loaded up to {approximate_duration(lag)} ago"
     paused = sum(table.state is HealthState.PAUSED for table in tables)
     left = f"; {counted(paused, 'other')} {_is(paused)} paused" if paused else ""
-    return Verdict(Word.FRESH, f"{which} {state}{left}.")
+    return Verdict(Word.FRESH, f"{which} up to date{left}.")
 
 
 def _names(tables: Sequence[OverviewTable]) -> str:
