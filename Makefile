@@ -6,7 +6,7 @@ VENV ?= .venv
 N ?= 3
 MARKS ?= not stress
 PYTEST_ARGS ?=
-DEMO_ARGS ?= --for 60
+DEMO_ARGS ?= --for 60 --keep .pgsnow
 PARTS ?=
 
 BIN := $(VENV)/bin
@@ -65,7 +65,7 @@ lock: $(READY)
 	$(BIN)/uv export --quiet --all-extras --all-groups --no-hashes --no-header --no-annotate --no-emit-project -o requirements.lock
 
 clean:
-	rm -rf $(READY) dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(READY) .pgsnow dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -f $(VENV)/.pgsnow-made ]; then rm -rf $(VENV); fi
 

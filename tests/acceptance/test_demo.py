@@ -150,13 +150,15 @@ def test_the_demo_ends_equal_leaves_no_process_and_what_it_keeps_can_be_looked_a
     demo = start("--for", "10", "--keep", str(folder))
     demo.says("transactions")
     kinds = " ".join(demo.descendants())
-    for part in ("postgres", "pgsnow.embedded.snowflake", "valkey", "worker", "beat"):
+    for part in ("postgres", "pgsnow.embedded.snowflake", "valkey", "worker", "beat", "serve"):
         assert part in kinds, kinds
     done = demo.end()
     assert done.code == 0, done.out
     assert "public.users" in done.out
     assert "public.checkins" in done.out
     assert "verdict: EQUAL" in done.out
+    assert "the usual query" in done.out
+    assert done.out.splitlines()[-1].endswith(f"serve --config {folder}/sync_config.yaml")
     assert demo.descendants() == []
     assert list(demo.temporary.glob("pgsnow-demo-*")) == []
     assert f"pgsnow dev up --dir {folder} --detach" in done.out

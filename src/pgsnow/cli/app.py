@@ -9,14 +9,18 @@ from importlib import import_module
 import typer
 
 COMMANDS = (
-    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "verify", "repair", "demo",
-    "serve", "explain", "schema", "version",
+    "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "logs", "pause", "resume",
+    "verify", "repair", "doctor", "demo", "serve", "grafana", "alert-rules", "explain", "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "alerts", "dev")
-"""Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands."""
+"""Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands, with _ for -."""
 FOLDERS = {
-    "verify": "compare", "repair": "compare", "serve": "web", "alerts": "monitoring", "explain": "explain",
-}  # fmt: skip
+    **dict.fromkeys(("verify", "repair"), "compare"),
+    **dict.fromkeys(("logs", "pause", "resume", "doctor"), "daily"),
+    **dict.fromkeys(("alerts", "grafana", "alert-rules"), "monitoring"),
+    "serve": "web",
+    "explain": "explain",
+}
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""
 
 
@@ -46,11 +50,12 @@ def app_with(names: Sequence[str]) -> typer.Typer:
     )
     app.callback()(_options)
     for name in names:
-        module = import_module(".".join(filter(None, ["pgsnow.cli.commands", FOLDERS.get(name), name])))
+        own = name.replace("-", "_")
+        module = import_module(".".join(filter(None, ["pgsnow.cli.commands", FOLDERS.get(name), own])))
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(getattr(module, name))
+            app.command(name)(getattr(module, own))
     return app
 
 

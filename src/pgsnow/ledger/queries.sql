@@ -1007,7 +1007,7 @@ where id = any(%(ids)s::bigint[]) and state = 'open'
 returning id;
 
 -- name: watermarks
--- All tables. Lag counts from the newest commit known to be applied, or else from the last success.
+-- All tables, or one. Lag counts from the newest commit known to be applied, or else from the last success.
 select w.source_table, w.target_table, coalesce(w.watermark_text, w.last_watermark::text) as last_watermark,
     w.last_run at time zone 'UTC' as last_run, w.last_success, w.last_status, w.last_error,
     coalesce(w.rows_processed, 0) as rows_processed, w.read_mode,
@@ -1055,14 +1055,17 @@ cross join lateral (
 left join (
     select source_table, count(*) as open_errors, count(*) filter (where stale) as stale_rows,
         (array_agg(reason order by updated_at desc) filter (where stale))[1] as stale_reason
-    from {schema}.sync_errors where state = 'open' group by source_table
+    from {schema}.sync_errors
+    where state = 'open' and (%(table)s::text is null or source_table = %(table)s)
+    group by source_table
 ) e on e.source_table = w.source_table
 left join lateral (
     select count(*), count(*) filter (where c.state = 'done') as done, sum(c.rows)::bigint as rows,
         sum(c.bytes)::bigint as bytes, extract(epoch from clock_timestamp() - min(b.began_at))::float8 as seconds
     from {schema}.sync_chunks c join {schema}.sync_backfills b on b.id = c.backfill
-    where c.backfill = w.backfill
+    where c.backfill = w.backfill and w.backfill is not null
 ) chunks on w.backfill is not null
+where %(table)s::text is null or w.source_table = %(table)s
 order by w.source_table;
 
 -- name: remembered
@@ -1076,18 +1079,19 @@ from {schema}.sync_watermarks w
 where %(table)s::text is null or w.source_table = %(table)s;
 
 -- name: logs
--- The newest runs.
+-- The newest runs, without their statements.
 select run_id, source_table, target_table, started_at, ended_at, seconds, phases, rows_read, rows_rejected,
     rows_dropped, rows_inserted, rows_updated, rows_deleted, ranges_compared, sweep_seconds, bytes_staged, load_units, query_ids, status, full_read, events,
-    error, error_type, advice, last_watermark, fence, statements, statement_count, logins, warehouse_seconds, credits
+    error, error_type, advice, last_watermark, fence, statement_count, logins, warehouse_seconds, credits
 from {schema}.sync_logs
 where %(table)s::text is null or source_table = %(table)s
 order by started_at desc, run_id desc, source_table
 limit %(limit)s;
 
 -- name: history_overview
--- Each table's newest runs, and its totals of the last 24 hours, which begin with a whole hour.
-select c.source_table, c.recent, c.last_loaded,
+-- Each table's newest runs as text, and its totals of the last 24 hours, which begin with a whole hour; of one table, or
+-- of all (NULL).
+select c.source_table, c.recent::text as recent, c.recent ->> 0 as newest, c.last_loaded,
     coalesce(d.runs_ok, 0) as runs_ok, coalesce(d.runs_idle, 0) as runs_idle,
     coalesce(d.runs_partial, 0) as runs_partial, coalesce(d.runs_error, 0) as runs_error,
     coalesce(d.runs_stopped, 0) as runs_stopped, coalesce(d.runs_locked, 0) as runs_locked,
@@ -1108,9 +1112,10 @@ left join (
         sum(seconds)::float8 as seconds, sum(statement_count)::bigint as statement_count,
         sum(warehouse_seconds)::float8 as warehouse_seconds, sum(credits)::float8 as credits
     from {schema}.sync_hours
-    where hour > clock_timestamp() - interval '24 hours'
+    where hour > now() - interval '24 hours' and (%(table)s::text is null or source_table = %(table)s)
     group by source_table
 ) d on d.source_table = c.source_table
+where %(table)s::text is null or c.source_table = %(table)s
 order by c.source_table;
 
 -- name: history_hours
@@ -1460,9 +1465,13 @@ left join lateral (
 ) first on w.last_status = 'error'
 where w.paused or w.last_status = 'error';
 
--- name: last_run_of_all
--- When a run of any table last began.
-select max(last_run) at time zone 'UTC' as at from {schema}.sync_watermarks;
+-- name: signs_of_life
+-- Seconds since a run of any table last began, and whether a worker holds a table or a chunk now.
+select greatest(0, extract(epoch from clock_timestamp() - max(last_run) at time zone 'UTC'))::float8 as seconds_since_run,
+    coalesce(bool_or(lease_expires > clock_timestamp()), false) or exists (
+        select from {schema}.sync_chunks where state = 'open' and lease_expires > clock_timestamp()
+    ) as is_working
+from {schema}.sync_watermarks;
 
 -- name: virtual_xids
 -- The last listing of a source's virtual transactions.

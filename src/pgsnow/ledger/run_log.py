@@ -61,18 +61,18 @@ class RunLog:
         """Let the next tick try the table, however often it has failed. Raises LeaseLost."""
         self._queries.fenced("try_again", claim)
 
-    def watermarks(self) -> list[WatermarkRow]:
-        """All tables, by name."""
-        return [WatermarkRow(**row) for row in self._queries.execute("watermarks")]
+    def watermarks(self, table: str | None = None) -> list[WatermarkRow]:
+        """All tables, by name, or one of them."""
+        return [WatermarkRow(**row) for row in self._queries.execute("watermarks", table=table)]
 
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
-        """The newest sync_logs rows, newest first."""
+        """The newest sync_logs rows, newest first, without their statements."""
         return self._queries.execute("logs", table=table, limit=limit).fetchall()
 
     def last_tick_seconds(self) -> float | None:
         """Duration of the newest tick, from the first start to the last end of its runs; None: there was none."""
-        row = self._queries.execute("last_tick_seconds").fetchone()
-        seconds: float | None = row and row["seconds"]
+        [row] = self._queries.execute("last_tick_seconds")
+        seconds: float | None = row["seconds"]
         return seconds
 
     def warehouses(self) -> list[dict[str, Any]]:

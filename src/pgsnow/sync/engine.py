@@ -97,6 +97,7 @@ class Engine:
         take_over: bool = False,
         confirm_deletes: bool = False,
         requested: bool | None = None,
+        asked_by: str | None = None,
     ) -> SyncReport:
         """Sync these tables (all enabled ones by default) up to what Postgres has committed when this is called.
 
@@ -109,7 +110,11 @@ class Engine:
         their chunks to calls of `take_chunk`. confirm_deletes: search for deleted rows now, and delete them whatever
         their number. requested: also try tables whose next attempt is not due after several
         failures; by default those that are named (without due_only), and all if everything is to be read again or
-        staged rows are to be loaded.
+        staged rows are to be loaded. asked_by: schedule, command or `request N`, for the run log; by default the first
+        if due_only, otherwise the second.
+
+        A tick over all tables without other options also carries out the actions that people have asked for (see
+        pgsnow.ledger.requests), after its own runs; their runs have reports of their own.
 
         Idempotent: the next tick continues where an interrupted one stopped. A table that fails is in the report, and
         the other tables continue. Raises ConfigError for an unknown table, and LedgerUnavailable or LedgerAccessDenied
@@ -124,8 +129,17 @@ class Engine:
         if requested is None:
             requested = (tables is not None and not due_only) or options.refresh or duplicates_only or load
             requested |= confirm_deletes
-        with self._claim(chosen, due_only=due_only, requested=requested, options=options) as tick:
+        with self._claim(
+            chosen,
+            due_only=due_only,
+            requested=requested,
+            options=options,
+            every=tables is None,
+            asked_by=asked_by,
+        ) as tick:
             report = tick.run()
+        if tick.has_requests and tables is None and asked_by is None and not options.refresh:
+            self.carry_out_requests(leave_chunks=leave_chunks)
         if take_over:
             report = self._with_second_run(report)
         self.ledger.run_log.purge(self.config.log_retention_days)
@@ -155,13 +169,30 @@ class Engine:
         `tick`."""
         chosen, requested = self.config.select(tables), (tables is not None and not due_only) or load
         with self._claim(
-            chosen, due_only=due_only, requested=requested, options=RunOptions(load=load)
+            chosen,
+            due_only=due_only,
+            requested=requested,
+            options=RunOptions(load=load),
+            every=tables is None,
         ) as tick:
             report, changed = tick.triage()
         self.ledger.run_log.purge(self.config.log_retention_days)
-        found = Triage(report, smallest_first(changed))
+        waiting = self.ledger.requests.open() if tick.has_requests and tables is None else []
+        found = Triage(report, smallest_first(changed), tuple(request.id for request in waiting))
         log_triage(found)
         return found
+
+    def carry_out_requests(self, only: int | None = None, *, leave_chunks: bool = False) -> list[SyncReport]:
+        """Carry out the actions that people have asked for and that no living worker has taken, or this one alone, each
+        exactly once, and record how each ended. Returns the reports of their runs. leave_chunks: as for `tick`.
+
+        A request whose table another run has stays open for the next tick. Raises LedgerUnavailable and
+        LedgerAccessDenied; other errors end the request that met them as failed.
+        """
+        from pgsnow.sync.tick.requests import carry_out  # rare
+
+        self._prepare()
+        return carry_out(self, holder(), only=only, leave_chunks=leave_chunks)
 
     def take_chunk(self, table: str | None = None) -> ChunkReport | None:
         """Claim one unclaimed chunk of a backfill (of this table, or of any), load it, and report it. None: there is
@@ -186,7 +217,7 @@ class Engine:
             for claim in tick.claims:
                 tick.outcomes.fail(claim, error)
 
-    def replay(self, error_ids: Sequence[int]) -> SyncReport:
+    def replay(self, error_ids: Sequence[int], *, asked_by: str | None = None) -> SyncReport:
         """Read the rows of these open `sync_errors` entries from the source again, by key, and load them.
 
         Entries whose rows were loaded, or no longer exist in the source, are closed; entries whose rows are rejected
@@ -196,7 +227,7 @@ class Engine:
         self._prepare()
         rows = self.ledger.rejected_rows.listed(ids=error_ids, limit=max(len(error_ids), 1))
         names = sorted({row.source_table for row in rows})
-        with self._claim([self.config.table(name) for name in names]) as tick:
+        with self._claim([self.config.table(name) for name in names], asked_by=asked_by) as tick:
             report = tick.replay(rows)
         log_report(report)
         return report
@@ -247,8 +278,11 @@ class Engine:
         due_only: bool = False,
         requested: bool = True,
         options: RunOptions = NO_OPTIONS,
+        every: bool = False,
+        asked_by: str | None = None,
     ) -> AbstractContextManager[Tick]:
-        """Claim the tables that are free; due_only, requested: as for `tick`. A beat may come slightly early."""
+        """Claim the tables that are free; due_only, requested, asked_by: as for `tick`. every: these are all tables, so
+        the claim notes a tick. A beat may come slightly early."""
         self._prepare()
         run_id, names = uuid.uuid4().hex[:16], [table.name for table in tables]
         interval = self.config.sync_interval_seconds
@@ -261,6 +295,8 @@ class Engine:
             min_age=ages,
             entries={} if requested else self._context.entries,
             early=early,
+            asked_by=asked_by or ("schedule" if due_only else "command"),
+            interval=interval if every and asked_by is None else 0.0,
         )
         return open_tick(self._context, run_id, claims, refusals, options)
 

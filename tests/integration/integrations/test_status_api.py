@@ -268,6 +268,8 @@ def test_a_wrong_action_is_refused_with_the_reason(ledger: Ledger) -> None:
             body
         )
         assert answer.json()["detail"]
+    no_text = client.post(f"{API}/requests", content=b"\xff", headers={"Content-Type": "application/json"})
+    assert (no_text.status_code, no_text.json()["detail"]) == (422, "body: is not JSON in UTF-8")
     assert ledger.requests.listed() == []
 
 

@@ -723,7 +723,6 @@ class LedgerConformance:
             "advice": None,
             "last_watermark": None,
             "fence": claim.fence,
-            "statements": None,
             "statement_count": 0,
             "logins": 0,
             "warehouse_seconds": 0,

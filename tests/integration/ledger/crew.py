@@ -28,11 +28,11 @@ class PostgresCrew:
     def __init__(self, dsn: str, schema: str) -> None:
         self.dsn = dsn
         self.schema = schema
-        self._workers: list[Ledger] = []
+        self.workers: list[Ledger] = []
 
     def worker(self, lease_seconds: float = LEASE_SECONDS) -> Ledger:
         worker = Ledger(Dsn(self.dsn), self.schema, lease_seconds=lease_seconds)
-        self._workers.append(worker)
+        self.workers.append(worker)
         return worker
 
     def kill(self, worker: Ledger) -> None:
@@ -60,7 +60,7 @@ class PostgresCrew:
             return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.close()
 
     def _set(self, table: str, change: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from pgsnow.model.config.alerts import AlertsConfig, Receiver, TableAlerts
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
@@ -17,7 +18,11 @@ from pgsnow.model.errors import ConfigError
 SECRET = "T000-B000-s3cr3t"
 TABLE = {"source": "public.users", "target": "users", "watermark_column": "updated_at"}
 PAGE = (Path(__file__).parents[3] / "docs/alerts.md").read_text()
-SECTIONS = {"Thresholds": AlertsConfig, "Receivers": Receiver, "Thresholds of a table": TableAlerts}
+SECTIONS: dict[str, type[BaseModel]] = {
+    "Thresholds": AlertsConfig,
+    "Receivers": Receiver,
+    "Thresholds of a table": TableAlerts,
+}
 
 
 def parsed(table: dict[str, Any] | None = None, **top: Any) -> SyncConfig:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgsnow.ledger.alerts.alert import Alert, AlertRule, NoticeKind
-from pgsnow.operations.alerts.finding import Finding, Findings
+from pgsnow.operations.alerts.finding import AlertFindings, Finding
 from pgsnow.operations.alerts.transitions import (
     FIRST_HOLD,
     FORGET,
@@ -47,7 +47,10 @@ class Ledger:
         """One tick; the changes that it reports: their kinds and tables."""
         self.now += after
         changes = next_alerts(
-            list(self.alerts.values()), Findings(findings, unknown), self.now, lambda: f"i{next(self._ids)}"
+            list(self.alerts.values()),
+            AlertFindings(findings, unknown),
+            self.now,
+            lambda: f"i{next(self._ids)}",
         )
         self.alerts |= {alert.key: alert for alert in changes.saved}
         for alert in changes.gone:
@@ -143,7 +146,7 @@ def test_rules_that_were_not_evaluated_keep_their_alerts() -> None:
     """The web process looks for stopped workers alone, and must not report that a failing table has recovered."""
     ledger = Ledger()
     ledger.see(failing("a"))
-    changes = next_alerts(list(ledger.alerts.values()), Findings(()), NOON, str, [AlertRule.STOPPED])
+    changes = next_alerts(list(ledger.alerts.values()), AlertFindings(()), NOON, str, [AlertRule.STOPPED])
     assert not changes
 
 

@@ -24,6 +24,8 @@ VARIABLES = {
     "PGSNOW_HASH_SALT": "salt",
     "SLACK_URL": "https://hooks.example.com/T0",
     "PAGERDUTY_KEY": "0" * 32,
+    "WEBHOOK_URL": "https://hooks.example.com/T1",
+    "HEARTBEAT_URL": "https://beats.example.com/T2",
 }
 """Variables that blocks use for their secrets."""
 FOR_POSTGRES = {

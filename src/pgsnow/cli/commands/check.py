@@ -27,10 +27,13 @@ def check(
 ) -> None:
     """Check connections, privileges and tables, and show how to fix problems. Changes nothing."""
     from pgsnow.operations.check.check import Level, run_checks
+    from pgsnow.operations.check.save import save_results
 
     quiet_log(debug=debug)
     sync_config, settings = Invocation(config, env_file, output).load()
     results = run_checks(sync_config, settings, select)
+    if not select:
+        save_results(sync_config, settings, results)
     shown = [result for result in results if result.level is Level.FAILED or not failures]
     rows = [(f.name, f.level, without_name(f.name, f.detail)) for f in shown]
     write_records(output, [f.to_json() for f in shown], table_of(COLUMNS, rows, wide=wide))

@@ -74,17 +74,24 @@ def _has_a_row(table: TableReport, report: SyncReport, *, wide: bool) -> bool:
     return table.status not in (Status.IDLE, Status.NOT_DUE, Status.STOPPED) or bool(table.events)
 
 
-def write_totals(form: Format, states: Sequence[str], order: Iterable[str], more: Iterable[str] = ()) -> None:
+def write_totals(
+    form: Format,
+    states: Sequence[str],
+    order: Iterable[str],
+    more: Iterable[str] = (),
+    *,
+    noun: str = "table",
+) -> None:
     """Write the totals to stdout, below a table for people. more: further parts of the line."""
     if form is Format.TABLE and states:
         stdout().print()
-        show_text(" · ".join([totals(states, order), *more]))
+        show_text(" · ".join([totals(states, order, noun), *more]))
 
 
-def totals(states: Sequence[str], order: Iterable[str]) -> str:
+def totals(states: Sequence[str], order: Iterable[str], noun: str = "table") -> str:
     """The number of tables in all and in each state, in this order: `3 tables: 2 ok, 1 error`."""
     counts = ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
-    return f"{counted(len(states), 'table')}{': ' if counts else ''}{counts}"
+    return f"{counted(len(states), noun)}{': ' if counts else ''}{counts}"
 
 
 def _row_totals(tables: Sequence[TableReport]) -> Iterator[str]:
@@ -125,6 +132,8 @@ def _row(table: TableReport) -> tuple[object, ...]:
 
 
 def _note(table: TableReport) -> str:
+    if table.status is Status.STOPPED:
+        return ""  # the summary says how it goes on
     if table.error:
         return table.error.splitlines()[0]
     notes = [f"full read: {table.full_read}"] if table.full_read else []

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -84,8 +83,8 @@ def rows_of(config: SyncConfig, ledger: Ledger, counts: Mapping[str, int]) -> li
 
 def table_of(rows: list[DemoRow], title: str) -> Table:
     """A table that fits 80 columns."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("table", "state", "lag", "rows", "inserted", "updated", "deleted", "runs", "last run"):
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("table", "state", "lag", "rows", "inserted", "updated", "deleted", "last run"):
         is_text = heading in ("table", "state")
         table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
     for row in rows:
@@ -97,8 +96,7 @@ def table_of(rows: list[DemoRow], title: str) -> Table:
             f"{row.inserted:,}",
             f"{row.updated:,}",
             f"{row.deleted:,}",
-            str(row.runs),
-            "–" if row.seconds_ago is None else f"{approximate_duration(max(0.0, row.seconds_ago))} ago",
+            "–" if row.seconds_ago is None else approximate_duration(max(0.0, row.seconds_ago)),
         )
     return table
 

@@ -28,6 +28,7 @@ class PageServer:
         self._log = folder / "page.log"
         self._port = free_port()
         self._child: Child | None = None
+        self._is_announced = False
 
     @property
     def url(self) -> str:
@@ -38,13 +39,19 @@ class PageServer:
         """True once the page can be opened."""
         return self._child is not None and self._child.running and accepts(self._port)
 
-    @property
-    def ended(self) -> bool:
-        return self._child is not None and not self._child.running
+    def news(self) -> str | None:
+        """Where the page is, or why there is none, once; None: it is still starting, or this was said."""
+        if self._is_announced or self._child is None:
+            return None
+        self._is_announced = not self._child.running or self.answers
+        if not self._is_announced:
+            return None
+        return f"status page: {self.url}" if self._child.running else f"no status page: {self._reason()}"
 
-    def last_words(self) -> str:
-        """The last line of its log."""
-        return self._child.last_words(1) if self._child else ""
+    def _reason(self) -> str:
+        """The error in its log, without the usage of the command around it."""
+        lines = self._child.last_words().splitlines() if self._child else []
+        return next((line for line in lines if line.startswith("error")), lines[-1] if lines else "it ended")
 
     def __enter__(self) -> Self:
         argv = [sys.executable, *self._command, "--port", str(self._port)]

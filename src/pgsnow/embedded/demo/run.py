@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -13,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from types import FrameType
 
 import psycopg
 
 from pgsnow.config.load import load_config
+from pgsnow.embedded.demo.interruption import Interrupted, Interruption, interruptible
 from pgsnow.embedded.demo.live import Screen, rows_of, screen
 from pgsnow.embedded.demo.next_steps import next_steps
 from pgsnow.embedded.demo.page import PageServer
@@ -37,19 +36,10 @@ SETTLE_SECONDS = 120.0
 """Seconds that the last ticks may take without any progress."""
 LONGEST_SETTLING = 900.0
 """Seconds that the last ticks may take in all, on any machine."""
-INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class NotSettled(PgsnowError):
     """The last ticks did not bring every table up to date."""
-
-
-class Interrupted(BaseException):
-    """SIGINT or SIGTERM: unwinds the stack so that every process is ended. `signum` says which."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +65,7 @@ def run_demo(*, seconds: float, keep: Path | None, worker_app: str, page_command
     130 or 143 after a signal. No process and (without keep) no file is left.
     """
     try:
-        with _interruptible() as interruption, _folder(keep) as folder:
+        with interruptible() as interruption, _folder(keep) as folder:
             code = _run(seconds, folder, worker_app, page_command, interruption)
         _say(next_steps(keep))
         return code
@@ -115,7 +105,7 @@ def _run(
 
 
 def _missed(stage: DemoStage) -> Mapping[str, Missed] | None:
-    """What the usual query has wrong now; None if it could not be measured."""
+    """Rows that the usual query has wrong now; None if it could not be measured."""
     try:
         missed = stage.usual.missed()
     except psycopg.Error as error:
@@ -147,15 +137,12 @@ def _stage(
 
 def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
     end = time.monotonic() + seconds
+    began_at = datetime.now(UTC)  # the ledger is on this machine: one clock
     first_tick: float | None = None
-    page_is_new = True
     while (left := end - time.monotonic()) > 0:
         stage.workers.check()
         stage.writers.check()
-        if page_is_new and (line := _page_line(stage.page)):
-            stage.screen.say(line)
-            page_is_new = False
-        if first_tick is None and stage.ledger.run_log.logs(limit=1):
+        if first_tick is None and _has_ticked(stage, began_at):
             first_tick = time.monotonic() - up_at
         tick = "" if first_tick is None else f", first tick after {first_tick:.1f} s"
         title = f"writing for {left:.0f} s more, {stage.writers.transactions} transactions{tick}"
@@ -163,11 +150,9 @@ def _show_live(stage: DemoStage, seconds: float, up_at: float) -> None:
         time.sleep(min(REFRESH_SECONDS, left))
 
 
-def _page_line(page: PageServer) -> str | None:
-    """Where the page is, or why there is none; None: it is starting."""
-    if page.ended:
-        return f"no status page: {page.last_words()}"
-    return f"status page: {page.url}" if page.answers else None
+def _has_ticked(stage: DemoStage, since: datetime) -> bool:
+    """True once a run has ended that began later; an earlier demo in the same folder has left others."""
+    return any(log["started_at"] > since for log in stage.ledger.run_log.logs(limit=1))
 
 
 def _settle(stage: DemoStage) -> None:
@@ -211,6 +196,8 @@ def _not_run_since(stage: DemoStage, moment: datetime) -> set[str]:
 
 
 def _show(stage: DemoStage, title: str) -> None:
+    if line := stage.page.news():
+        stage.screen.say(line)
     stage.screen.show(rows_of(stage.config, stage.ledger, count_rows(stage.conn)), title)
 
 
@@ -226,45 +213,6 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-class Interruption:
-    """Signal handler that raises Interrupted. Python drops the exception in some places (a callback at a
-    fork), so `check` raises it again."""
-
-    def __init__(self) -> None:
-        self.signum: int | None = None
-
-    def received(self, number: int, _frame: FrameType | None) -> None:
-        for each in INTERRUPTING:
-            signal.signal(each, signal.SIG_IGN)
-        self.signum = number
-        raise Interrupted(number)
-
-    def dropped(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Print no message for a dropped Interrupted, which `check` raises again."""
-        if unraisable.exc_type is not Interrupted:
-            sys.__unraisablehook__(unraisable)
-
-    def check(self) -> None:
-        if self.signum is not None:
-            raise Interrupted(self.signum)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Interruption]:
-    """Let signals raise Interrupted, once: a second signal must not interrupt the shutdown of the servers."""
-    before = {number: signal.getsignal(number) for number in INTERRUPTING}
-    interruption = Interruption()
-    for number in INTERRUPTING:
-        signal.signal(number, interruption.received)
-    sys.unraisablehook = interruption.dropped
-    try:
-        yield interruption
-    finally:
-        sys.unraisablehook = sys.__unraisablehook__
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(text: str) -> None:

@@ -43,6 +43,8 @@ def _add_tick_task(app: Celery, tasks: EngineTasks, messages: Messages, name: st
         found = tasks.run(self, "tick", lambda engine: engine.triage(tables, due_only=due_only, load=load))
         for table in found.busy:
             messages.table(table, requested=not due_only, load=load)
+        for number in found.requests:
+            messages.request(number)
         tasks.tick_ended(found.report, whole=due_only)
         return tasks.metrics(self, "tick", found.report)
 
@@ -53,9 +55,20 @@ def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None
     @app.task(  # type: ignore[misc, untyped-decorator, unused-ignore]
         name=messages.table_task, **task_options(tasks.source)
     )
-    def sync_table(self: Any, table: str, requested: bool = False, load: bool = False) -> dict[str, Any]:
+    def sync_table(
+        self: Any, table: str, requested: bool = False, load: bool = False, request: int | None = None
+    ) -> dict[str, Any]:
         """Sync one table, or begin its backfill and send messages for its chunks. Does nothing if another worker holds
-        the table's lease, or if the table is no longer due, unless a person requested it."""
+        the table's lease, or if the table is no longer due, unless a person requested it. request: carry out this
+        request instead, unless another worker has taken it."""
+        if request is not None:
+            asked = tasks.run(
+                self, "request", lambda engine: engine.carry_out_requests(request, leave_chunks=True)
+            )
+            for done in (done for report in asked for done in report.tables):
+                for _ in range(missing_workers(done, tasks.config.table(done.table).max_parallel_chunks)):
+                    messages.chunk(done.table)
+            return asked[0].metrics() if asked else {}
         logger(table).info("table taken", worker=self.request.hostname)
         report = tasks.run(
             self,
@@ -69,6 +82,7 @@ def _add_table_task(app: Celery, tasks: EngineTasks, messages: Messages) -> None
                 )  # this worker shuts down; another one takes over
             for _ in range(missing_workers(done, tasks.config.table(table).max_parallel_chunks)):
                 messages.chunk(table)
+        tasks.runs_ended(report)
         return tasks.metrics(self, "table", report)
 
 

@@ -4,6 +4,7 @@ for which a retry may succeed."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,7 @@ from pgsnow.integrations.config_source import ConfigSource
 from pgsnow.integrations.notify import is_wanted
 from pgsnow.integrations.per_process import OnePerProcess
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.model.errors import PgsnowError, Unavailable, UnexpectedError
+from pgsnow.model.errors import ConfigError, MissingExtra, PgsnowError, Unavailable, UnexpectedError
 from pgsnow.model.report import SyncReport
 from pgsnow.model.sentences import with_name
 from pgsnow.model.unexpected import ADVICE, public_text
@@ -40,8 +41,8 @@ class EngineTasks:
     def __init__(self, source: ConfigSource) -> None:
         self.source = source
         self.flag = SharedFlag()
-        self.engines = OnePerProcess(partial(_make_engine, source))
         self._after = OnePerProcess(partial(_make_after_tick, source))
+        self.engines = OnePerProcess(self._make_engine)
 
     @property
     def config(self) -> SyncConfig:
@@ -68,15 +69,33 @@ class EngineTasks:
 
     def tick_ended(self, report: SyncReport, *, whole: bool) -> None:
         """Begin to send alerts and the heartbeat, if they are configured; nothing waits for them. whole: the tick was
-        one of the schedule."""
+        one of the schedule. With the extra `otel`, the tick is recorded as a trace."""
+        with suppress(MissingExtra):
+            from pgsnow.integrations.otel import record
+
+            record(report)
         if is_wanted(self.config):
             self._after.get().tick_ended(self.engines.get().ledger, report, beat=whole)
+
+    def runs_ended(self, report: SyncReport) -> None:
+        """The same for a table's task: its lineage."""
+        if self.config.openlineage_url is not None:
+            self._after.get().runs_ended(self.engines.get().ledger, report)
+
+    def _make_engine(self) -> Engine:
+        from pgsnow.sync.engine import Engine
+
+        config, settings = self.config, self.source.settings()
+        return Engine(
+            config, settings, observer=self._after.get().observer if config.openlineage_url else None
+        )
 
     def _tick_failed(self, what: str, raised: Exception) -> None:
         """The same after a tick that ended with an error, unless it is retried."""
         is_over = what == "tick" and not isinstance(raised, Retry)
         if is_over and self.source.is_right and is_wanted(self.config):
-            self._after.get().tick_failed()
+            with suppress(ConfigError):  # of the settings: the task raises it
+                self._after.get().tick_failed()
 
     def close(self) -> None:
         """Let what is being sent end, for some seconds at most, and close the connections of this process."""
@@ -124,13 +143,8 @@ def task_options(source: ConfigSource) -> dict[str, Any]:
     }
 
 
-def _make_engine(source: ConfigSource) -> Engine:
-    from pgsnow.sync.engine import Engine
-
-    return Engine(source.config(), source.settings())
-
-
 def _make_after_tick(source: ConfigSource) -> AfterTick:
     from pgsnow.integrations.notify.after_tick import AfterTick
 
-    return AfterTick(source.config())
+    config = source.config()
+    return AfterTick(config, source.settings() if config.openlineage_url else None)

@@ -36,6 +36,16 @@ class Messages:
         expires = None if requested else self.source.config().sync_interval_seconds
         self._send(self.table_task, name, self.table_queue, expires, **asked)
 
+    def request(self, number: int) -> None:
+        """Send a message for an action that a person has asked for (see pgsnow.ledger.requests). It expires at the next
+        tick, which sends another one."""
+        queue = {"queue": self.table_queue} if self.table_queue else {}
+        self.app.tasks[self.table_task].apply_async(
+            kwargs={"table": "", "request": number},
+            expires=self.source.config().sync_interval_seconds,
+            **queue,
+        )
+
     def chunk(self, name: str, expires: str | None = None) -> None:
         """Send a message for one chunk of this table's backfill. expires: when the message of the previous
         chunk expires, which this one keeps. So messages that no worker took between two ticks have expired

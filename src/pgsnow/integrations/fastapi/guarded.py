@@ -10,10 +10,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from typing import Any
 
-from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +21,9 @@ LOCAL_PATH = "_pgsnow_local_path"
 """Attribute of a route's function: its path below the prefix of the status router."""
 AnswerError = Callable[[Request, Exception], Response]
 """Makes the answer to an error: a PgsnowError, a RequestValidationError, or an unexpected one."""
+
+UNREADABLE_BODY = "There was an error parsing the body"
+"""FastAPI's own answer, as an HTTPException, to a body whose bytes are no text."""
 
 
 class RouteFailed(Exception):
@@ -48,6 +51,11 @@ def guarded(answer_error: AnswerError, headers: Mapping[str, str]) -> type[APIRo
                     response = await run_in_threadpool(answer_error, request, failed.error)
                 except RequestValidationError as error:
                     response = await run_in_threadpool(answer_error, request, error)
+                except HTTPException as error:
+                    if error.detail != UNREADABLE_BODY:
+                        raise  # of a dependency
+                    wrong = RequestValidationError([{"loc": ("body",), "msg": "is not JSON in UTF-8"}])
+                    response = await run_in_threadpool(answer_error, request, wrong)
                 for name, value in headers.items():
                     response.headers.setdefault(name, value)
                 return response

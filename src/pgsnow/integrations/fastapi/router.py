@@ -89,7 +89,7 @@ def status_router(
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        with watch_for_stop(source.config, lambda: ledger or ledgers.get()):
+        with watch_for_stop(web.config, web.ledger):
             yield
         ledgers.close()
 

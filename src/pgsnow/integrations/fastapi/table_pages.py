@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +27,11 @@ from pgsnow.operations.status.rejected import rejected_page
 from pgsnow.operations.status.run_detail import run_detail, run_summary
 from pgsnow.operations.status.setup import Setup, setup_of
 from pgsnow.operations.status.table_detail import Span, TableDetail, table_detail
+from pgsnow.operations.status.table_state import HealthState
 
+Text = Annotated[str, Query(pattern=r"^[^\x00]*$", max_length=1000)]
+PathText = Annotated[str, Path(pattern=r"^[^\x00]*$")]
+Number = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 PAGE = 50
 """Entries of a list that one page shows."""
 RESULTS = (("", "all"), ("ok", "ok"), ("idle", "idle"), ("partial", "partial"), ("error", "error"))
@@ -55,16 +59,16 @@ def table_page_routes(web: Web) -> APIRouter:
         return page_of(web, request, "table.html", **_table_values(detail))
 
     @router.get("/runs")
-    def runs(request: Request, table: str = "", status: str = "", before: str = "") -> Response:
+    def runs(request: Request, table: Text = "", status: Text = "", before: Text = "") -> Response:
         return page_of(web, request, "runs.html", **_runs_values(web, table, status, before))
 
     @router.get("/runs/{run_id}/{table:path}")
-    def run(request: Request, run_id: str, table: str) -> Response:
+    def run(request: Request, run_id: PathText, table: PathText) -> Response:
         return page_of(web, request, "run.html", **_run_values(web, run_id, table))
 
     @router.get("/rejected")
     def rejected(
-        request: Request, table: str = "", state: str = "open", before: int | None = None
+        request: Request, table: Text = "", state: Text = "open", before: Number = None
     ) -> Response:
         return page_of(web, request, "rejected.html", **_rejected_values(web, table, state, before))
 
@@ -84,6 +88,7 @@ def _table_values(detail: TableDetail) -> dict[str, Any]:
         "detail": detail,
         "line": line,
         "shown": shown_state(line),
+        "advice": _advice(detail),
         "lag_from": None if line.lag_seconds is None else detail.now - timedelta(seconds=line.lag_seconds),
         "lag": lag_chart(detail),
         "row_bars": rows_chart(detail),
@@ -179,6 +184,12 @@ def _setup_values(setup: Setup) -> dict[str, Any]:
         "levels": LEVELS,
         "checks": sorted(setup.checks, key=lambda check: WORST_FIRST.index(check.level)),
     }
+
+
+def _advice(detail: TableDetail) -> str:
+    """The next step: of a failed table what its error advises, and how it is tried again."""
+    failed = detail.last_run if detail.line.state is HealthState.FAILED else None
+    return " ".join(text for text in ((failed and failed.advice) or "", detail.line.advice) if text)
 
 
 def _certified_at(certificate: Certificate) -> datetime:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
@@ -17,6 +18,10 @@ from pgsnow.model.settings.settings import Settings
 from pgsnow.model.unexpected import public_text
 from pgsnow.sync.runtime.log import logger
 
+if TYPE_CHECKING:
+    from pgsnow.integrations.notify.lineage import LineageSender
+    from pgsnow.sync.runtime.events import Observer
+
 END_SECONDS = 10.0
 """The longest time that the end of a process waits for what is being sent. The next tick sends the rest."""
 
@@ -24,10 +29,17 @@ END_SECONDS = 10.0
 class AfterTick:
     """Sends alerts, the heartbeat and lineage events after each tick of one process. Thread-safe."""
 
-    def __init__(self, config: SyncConfig) -> None:
+    def __init__(self, config: SyncConfig, settings: Settings | None) -> None:
+        """settings: needed for lineage alone."""
         self._config = config
+        self._lineage = _lineage(config, settings)
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Thread] = {}
+
+    @property
+    def observer(self) -> Observer | None:
+        """The engine's observer that reports beginnings of runs as lineage; None without `openlineage_url`."""
+        return None if self._lineage is None else self._lineage.observe
 
     def tick_ended(self, ledger: Ledger, report: SyncReport, *, beat: bool = True) -> None:
         """Begin to send what this tick gives reason for, and return at once. If the messages of an earlier tick are
@@ -36,6 +48,12 @@ class AfterTick:
             self._heartbeat(failed=bool(report.failures))
         if self._config.alerts is not None:
             self._start("alerts", partial(send_alerts, self._config, ledger))
+        self.runs_ended(ledger, report)
+
+    def runs_ended(self, ledger: Ledger, report: SyncReport) -> None:
+        """As `tick_ended`, for a report that is a part of a tick: lineage alone."""
+        if self._lineage is not None:
+            self._lineage.runs_ended(ledger, report)
 
     def tick_failed(self) -> None:
         """As `tick_ended`, for a tick that ended with an error, such as an unreachable ledger, so that nothing can be
@@ -47,6 +65,8 @@ class AfterTick:
         deadline = time.monotonic() + END_SECONDS
         for thread in self._threads():
             thread.join(max(0.0, deadline - time.monotonic()))
+        if self._lineage is not None:
+            self._lineage.close(max(0.0, deadline - time.monotonic()))
 
     def _heartbeat(self, *, failed: bool) -> None:
         """Without `heartbeat_fail_url` a tick in which a table failed is a tick like any other: the sync runs."""
@@ -70,6 +90,14 @@ class AfterTick:
             thread.start()
 
 
+def _lineage(config: SyncConfig, settings: Settings | None) -> LineageSender | None:
+    if config.openlineage_url is None or settings is None:
+        return None
+    from pgsnow.integrations.notify.lineage import LineageSender
+
+    return LineageSender(config, settings)
+
+
 def send_alerts(config: SyncConfig, ledger: Ledger) -> None:
     """Evaluate the alerts after a tick, and send the messages that are due. Raises LedgerUnavailable,
     LedgerAccessDenied."""
@@ -84,7 +112,7 @@ def send_alerts(config: SyncConfig, ledger: Ledger) -> None:
 def send_after(config: SyncConfig, settings: Settings, report: SyncReport, *, beat: bool) -> None:
     """As `AfterTick.tick_ended`, for a process that ends with its tick: waits, END_SECONDS at most."""
     ledger = Ledger(settings.ledger, config.ledger_schema)
-    after = AfterTick(config)
+    after = AfterTick(config, settings)
     after.tick_ended(ledger, report, beat=beat)
     after.close()
     ledger.close()

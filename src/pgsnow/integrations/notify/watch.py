@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.config.sync_config import SyncConfig
 
+UNDEFINED_TABLE = "42P01"
 SHORTEST_PAUSE = 5.0
 UNCONFIGURED_PAUSE = 120.0
 """Seconds until the configuration is looked at again, as long as it is wrong or has no alerts."""
@@ -59,12 +60,17 @@ def _pause(config: Callable[[], SyncConfig]) -> float:
 
 
 def look_for_stop(config: SyncConfig, ledger: Callable[[], Ledger]) -> None:
-    """Evaluate whether ticks run, and send the messages that are due. Raises LedgerUnavailable, LedgerAccessDenied."""
+    """Evaluate whether ticks run, and send the messages that are due. Does nothing before the first run, which creates
+    the ledger. Raises LedgerUnavailable, LedgerAccessDenied."""
     if config.alerts is None:
         return
     from pgsnow.integrations.notify.after_tick import this_process
     from pgsnow.integrations.notify.deliver import deliver_due
     from pgsnow.operations.alerts.evaluate import evaluate_stop
 
-    evaluate_stop(config, ledger(), datetime.now(UTC), worker=this_process())
-    deliver_due(config.alerts, ledger().alerts)
+    try:
+        evaluate_stop(config, ledger(), datetime.now(UTC), worker=this_process())
+        deliver_due(config.alerts, ledger().alerts)
+    except PgsnowError as error:
+        if error.code != UNDEFINED_TABLE:
+            raise

@@ -87,7 +87,7 @@ def _add_whole(
 
 
 def _add_table(page: Exposition, status: TableStatus, line: OverviewTable, now: datetime) -> None:
-    """What is known of a table now. A table that is paused or disabled is not expected to be fresh, so it has no
+    """Gauges of one table. A table that is paused or disabled is not expected to be fresh, so it has no
     limit."""
     table = label("table", line.name)
     target = f"{table},{label('target', line.target)},{label('mode', line.mode)}"
@@ -115,7 +115,7 @@ def _add_table(page: Exposition, status: TableStatus, line: OverviewTable, now: 
 
 
 def _add_counters(page: Exposition, row: CounterRow) -> None:
-    """What was counted of a table since its first run."""
+    """Totals of one table since its first run."""
     table, totals = label("table", row.source_table), row.totals
     for status, count in sorted(totals.runs.items()):
         page.add("pgsnow_runs_total", count, f"{table},{label('status', status)}")

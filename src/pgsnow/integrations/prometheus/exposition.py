@@ -16,7 +16,7 @@ def label(name: str, value: object) -> str:
 
 
 class Exposition:
-    """Samples by metric. The text has the metrics in the order of their definitions, without those that lack samples."""
+    """Samples by metric. The text has the metrics in the order of their definitions, if they have samples."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[str]] = defaultdict(list)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pgsnow.ledger.history.rows import (
@@ -15,9 +14,9 @@ from pgsnow.ledger.history.rows import (
     HistoryRow,
     HourRow,
     LagPoint,
-    RecentRun,
     RunRow,
     Totals,
+    recent_runs,
 )
 from pgsnow.ledger.queries import Queries
 
@@ -38,11 +37,17 @@ class History:
 
     queries: Queries
 
-    def overview(self) -> list[HistoryRow]:
-        """One row for each table that ever ran, by name."""
+    def overview(self, table: str | None = None) -> list[HistoryRow]:
+        """One row for each table that ever ran, by name, or for one table."""
         return [
-            HistoryRow(row["source_table"], _recent(row["recent"]), _totals(row), row["last_loaded"])
-            for row in self.queries.execute("history_overview")
+            HistoryRow(
+                row["source_table"],
+                row["recent"],
+                next(iter(recent_runs(f"[{row['newest']}]")), None),
+                _totals(row),
+                row["last_loaded"],
+            )
+            for row in self.queries.execute("history_overview", table=table)
         ]
 
     def hours(self, table: str | None, since: datetime) -> list[HourRow]:
@@ -100,16 +105,6 @@ def _totals(row: Mapping[str, Any], phases: Any = None) -> Totals:
     runs = {status: row[f"runs_{status}"] for status in STATUSES if row[f"runs_{status}"]}
     sums = {name: row[column] for name, column in SUMS.items()}
     return Totals(runs=runs, phases=phases if isinstance(phases, dict) else {}, **sums)
-
-
-def _recent(stored: Any) -> tuple[RecentRun, ...]:
-    """The newest runs as they are stored; nothing if they were edited and cannot be read."""
-    with suppress(TypeError, ValueError, OverflowError, OSError):
-        return tuple(
-            RecentRun(run_id, status, datetime.fromtimestamp(at, UTC), seconds, *rows)
-            for run_id, status, at, seconds, *rows in stored
-        )
-    return ()
 
 
 def _place(before: Cursor | None) -> dict[str, Any]:

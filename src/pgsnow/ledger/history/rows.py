@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
@@ -56,13 +58,31 @@ class RecentRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One table in the overview: its newest runs, newest first (at most 20), and its totals of the last 24 hours."""
+    """One table in the overview: its newest runs, and its totals of the last 24 hours."""
 
     source_table: str
-    recent: tuple[RecentRun, ...] = ()
+    stored_runs: str = "[]"
+    """The newest runs as the ledger stores them: JSON."""
+    newest: RecentRun | None = None
+    """The newest run."""
     day: Totals = field(default_factory=Totals)
     last_ok: datetime | None = None
     """When the last run that loaded rows (ok or partial) ended; None: there was none."""
+
+    @property
+    def recent(self) -> tuple[RecentRun, ...]:
+        """The newest runs, newest first, at most 20. Read from JSON at each call: a page shows those of few tables."""
+        return recent_runs(self.stored_runs)
+
+
+def recent_runs(stored: str) -> tuple[RecentRun, ...]:
+    """The runs of this JSON; none if it was edited and cannot be read."""
+    with suppress(TypeError, ValueError, OverflowError, OSError):
+        return tuple(
+            RecentRun(run_id, status, datetime.fromtimestamp(at, UTC), seconds, *rows)
+            for run_id, status, at, seconds, *rows in json.loads(stored)
+        )
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

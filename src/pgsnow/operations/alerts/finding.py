@@ -47,7 +47,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class AlertFindings:
     """All findings, and the keys about which nothing can be said now: their alerts stay as they are."""
 
     found: tuple[Finding, ...]
@@ -60,7 +60,7 @@ def findings_of(
     rows: Sequence[WatermarkRow],
     troubles: Sequence[TableTrouble],
     now: datetime,
-) -> Findings:
+) -> AlertFindings:
     """Everything that is wrong with the enabled tables. rows: of the ledger. A paused table has no findings."""
     by_name = {row.source_table: row for row in rows}
     facts = {trouble.source_table: trouble for trouble in troubles}
@@ -85,19 +85,18 @@ def findings_of(
         else:
             others += late
         found += others
-    return Findings(tuple(found), frozenset(unknown - {finding.key for finding in found}))
+    return AlertFindings(tuple(found), frozenset(unknown - {finding.key for finding in found}))
 
 
-def stopped_finding(last_tick: datetime, seconds: float, now: datetime) -> Finding | None:
-    """The finding that no worker has run a tick for longer than these seconds; None: one has."""
-    silent = (now - last_tick).total_seconds()
+def stopped_finding(silent: float, seconds: float, now: datetime) -> Finding | None:
+    """The finding that no worker has run a tick for longer than `seconds`; None: one has. silent: for how long."""
     if seconds <= 0 or silent <= seconds:
         return None
     return Finding(
         AlertRule.STOPPED,
         "",
         "stopped",
-        last_tick,
+        now - timedelta(seconds=silent),
         f"no worker has run a tick for {approximate_duration(silent)}",
         "Start the worker and the schedule (for Celery: `celery worker` and `celery beat`, or `pgsnow run` by cron),"
         " and look at their logs. Nothing is lost: the next tick goes on from the checkpoints.",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pgsnow.ledger.alerts.alert import Alert, AlertRule, AlertState, NoticeKind
-from pgsnow.operations.alerts.finding import Finding, Findings
+from pgsnow.operations.alerts.finding import AlertFindings, Finding
 
 FIRST_HOLD = timedelta(minutes=10)
 """How long a trouble that came back for the first time must have ended until its end is reported; doubled each time."""
@@ -56,7 +56,7 @@ def hold(times: int) -> timedelta:
 
 def next_alerts(
     alerts: Sequence[Alert],
-    findings: Findings,
+    findings: AlertFindings,
     now: datetime,
     new_incident: Callable[[], str],
     scope: Collection[AlertRule] = tuple(AlertRule),

@@ -1,7 +1,7 @@
 """Runs all checks: Postgres, the tables, the ledger, Snowflake, the bucket and the broker.
 
 Writes nothing, except a small file in Snowflake's stage, or in the bucket of tables with `load: s3`, and a folder for
-part files, which are deleted afterwards.
+part files, which are deleted afterwards. (The command saves the results in the ledger, if there is one: see save.py.)
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -115,9 +115,9 @@ class OverviewTable:
     state: in one word; why: its reason in a sentence ("" if there is nothing to say); advice: the next step, "" if none
     is needed. behind: no run has seen it for longer than its schedule explains, or its lag is larger than
     `behind_after` seconds. mode: how changed rows are found, as configured. read_mode: how the last run found them.
-    lag_seconds: None if unknown. last_rows, day_rows: rows of the last run, and of 24 hours. strip: the last runs, at
-    most 20, oldest first. last_error: the first line of the error of a failed table. next_attempt: when scheduled runs
-    try a failed table again; None: at the next tick. verified_at: end of the newest comparison with the source.
+    lag_seconds: None if unknown. last_rows, day_rows: rows of the last run, and of 24 hours. last_error: the first line
+    of the error of a failed table. next_attempt: when scheduled runs try a failed table again; None: at the next tick.
+    verified_at: end of the newest comparison with the source. history: as the ledger has it.
     """
 
     name: str
@@ -136,7 +136,6 @@ class OverviewTable:
     next_attempt: datetime | None
     last_rows: RowCounts
     day_rows: RowCounts
-    strip: tuple[StripRun, ...]
     last_error: str | None
     consecutive_failures: int
     open_rejected: int
@@ -145,6 +144,15 @@ class OverviewTable:
     pause: Pause | None
     backfill: BackfillProgress | None
     verified_at: datetime | None = None
+    history: HistoryRow | None = field(default=None, repr=False)
+
+    @property
+    def strip(self) -> tuple[StripRun, ...]:
+        """The last runs, at most 20, oldest first. Computed at each call: a page shows those of few tables."""
+        runs = self.history.recent[:STRIP] if self.history else ()
+        return tuple(
+            StripRun(run.run_id, run.status, run.started_at, run.seconds, run.rows) for run in reversed(runs)
+        )
 
     @property
     def counts(self) -> bool:
@@ -185,7 +193,6 @@ def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | No
         next_attempt=_utc(row.next_attempt if row else None),
         last_rows=_last_rows(row, history),
         day_rows=_day_rows(history),
-        strip=_strip(history),
         last_error=_first_line(row) if state is HealthState.FAILED else None,
         consecutive_failures=row.consecutive_failures if row else 0,
         open_rejected=row.open_errors if row else 0,
@@ -194,6 +201,7 @@ def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | No
         pause=Pause(row.paused_by, row.paused_at, row.paused_reason) if row and row.paused else None,
         backfill=backfill_of(status),
         verified_at=datetime.fromisoformat(newest.ended_at) if newest else None,
+        history=history,
     )
 
 
@@ -238,9 +246,9 @@ def _advice(name: str, state: HealthState) -> str:
 
 
 def _last_rows(row: WatermarkRow | None, history: HistoryRow | None) -> RowCounts:
-    if history is None or not history.recent:
+    run = history.newest if history else None
+    if run is None:
         return RowCounts(updated=row.rows_processed if row else 0)
-    run = history.recent[0]
     return RowCounts(run.rows_inserted, run.rows_updated, run.rows_deleted)
 
 
@@ -249,13 +257,6 @@ def _day_rows(history: HistoryRow | None) -> RowCounts:
         return RowCounts()
     day = history.day
     return RowCounts(day.rows_inserted, day.rows_updated, day.rows_deleted, day.rows_rejected)
-
-
-def _strip(history: HistoryRow | None) -> tuple[StripRun, ...]:
-    runs = history.recent[:STRIP] if history else ()
-    return tuple(
-        StripRun(run.run_id, run.status, run.started_at, run.seconds, run.rows) for run in reversed(runs)
-    )
 
 
 def _first_line(row: WatermarkRow | None) -> str:

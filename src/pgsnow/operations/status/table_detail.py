@@ -13,7 +13,7 @@ from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.history.rows import EventRow
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.requests.requests import Request
-from pgsnow.ledger.rows import RejectedCount
+from pgsnow.ledger.rows import RejectedCount, WatermarkRow
 from pgsnow.model.comparison.certificate import Certificate, Verification
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.operations.status.columns import ColumnLine, column_lines
@@ -24,7 +24,6 @@ from pgsnow.operations.status.table_status import table_statuses
 
 if TYPE_CHECKING:
     from pgsnow.ledger.checkpoints import Remembered
-    from pgsnow.ledger.rows import WatermarkRow
     from pgsnow.model.config.sync_config import TableConfig
 
 __all__ = ["Span", "TableDetail", "entry_text", "table_detail"]
@@ -67,11 +66,10 @@ def table_detail(
     """The table with this name (or source, or target). Raises ConfigError if none is configured under it,
     LedgerUnavailable, LedgerAccessDenied."""
     table = config.select([name])[0]
-    [status] = table_statuses(config, [table], unless_missing(ledger.run_log.watermarks, []), now)
+    [status] = table_statuses(config, [table], _row_of(ledger, table.name), now)
     if status.row is None:
         return _before_the_first_run(config, table, now, span)
-    history = {row.source_table: row for row in ledger.history.overview()}
-    line = table_line(config, status, history.get(table.name))
+    line = table_line(config, status, next(iter(ledger.history.overview(table.name)), None))
     remembered = ledger.checkpoints.remembered(table.name).get(table.name)
     verification = Verification.from_json(status.row.verification)
     runs = tuple(map(run_summary, ledger.history.runs(table=table.name, limit=RUNS)))
@@ -93,6 +91,11 @@ def table_detail(
         verify_share=verification.round.share if verification.round else None,
         rejected=tuple(ledger.rejected_rows.counts(table.name)),
     )
+
+
+def _row_of(ledger: Ledger, table: str) -> list[WatermarkRow]:
+    """The table's row, in a list; an empty one if there is none."""
+    return unless_missing(lambda: ledger.run_log.watermarks(table), list[WatermarkRow]())
 
 
 def entry_text(table: TableConfig) -> str:

@@ -20,15 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """Status of one table. row: None if it never ran."""
+    """Status of one table. row: None if it never ran. lag: lag_of(config, row)."""
 
     config: TableConfig
     row: WatermarkRow | None
     health: TableHealth
-
-    @property
-    def lag(self) -> Lag:
-        return lag_of(self.config, self.row)
+    lag: Lag
 
     @property
     def why(self) -> str:
@@ -43,7 +40,9 @@ class TableStatus:
         config = self.config
         stay = config.where is not None or config.on_detach is OnDetach.KEEP
         off = stay if config.deletes is None else config.deletes is Deletes.OFF
-        return None if self.row is None or off or config.mode in WHOLE_MODES else self.row.deletes_pending_since
+        return (
+            None if self.row is None or off or config.mode in WHOLE_MODES else self.row.deletes_pending_since
+        )
 
     @property
     def _pending(self) -> str:
@@ -102,6 +101,7 @@ def table_statuses(
             table,
             row,
             health_of(row, interval=max(interval, table.every), now=now, enabled=table.enabled),
+            lag_of(table, row),
         )
         for table in tables
         for row in [by_name.get(table.name)]

@@ -21,7 +21,7 @@ _REFUSED = {
 }
 """Reason of a refusal → status and error_type of the report."""
 _ADVICE = {
-    Status.PAUSED: "To resume it: update sync_watermarks set paused = false where source_table = '{}'",
+    Status.PAUSED: "`pgsnow resume {}` ends the pause.",
     Status.BACKING_OFF: "Once the cause is fixed, `pgsnow run --select {}` tries it at once.",
 }
 

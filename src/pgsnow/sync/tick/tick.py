@@ -57,7 +57,9 @@ def open_tick(
         inspector = Inspector(
             context, connections, outcomes.recorders, options.take_over, options.confirm_deletes
         )
-        yield Tick(context, run_id, claims, options, connections, pool, outcomes, inspector)
+        first = claims[0] if claims else refusals[0] if refusals else None
+        has_requests = first is not None and first.has_requests
+        yield Tick(context, run_id, claims, options, connections, pool, outcomes, inspector, has_requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Tick:
     pool: ThreadPoolExecutor
     outcomes: TickOutcomes
     inspector: Inspector
+    has_requests: bool = False
+    """A person's requests wait for a worker (see pgsnow.ledger.requests)."""
     began: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -13,10 +13,11 @@ from pgsnow.sync.table.inspect import Inspection
 @dataclass(frozen=True, slots=True)
 class Triage:
     """report: the completed tables (idle, held, not due, failed). busy: the names of the tables that must be
-    synced, in the recommended order."""
+    synced, in the recommended order. requests: the numbers of a person's requests that have not ended."""
 
     report: SyncReport
     busy: tuple[str, ...]
+    requests: tuple[int, ...] = ()
 
 
 def smallest_first(inspections: Iterable[Inspection]) -> tuple[str, ...]:

@@ -30,11 +30,15 @@ OPEN = (
     Shown("state", {"open": "yellow", "clearing": "green"}),
     Shown("reason"),
 )
-WAITING = (Shown("receiver"), Shown("attempts", right=True), Shown("next attempt"), Shown("problem"), Shown("message"))
+WAITING = (
+    Shown("receiver"),
+    Shown("attempts", right=True),
+    Shown("next attempt"),
+    Shown("problem"),
+    Shown("message"),
+)
 RESULTS = (Shown("receiver"), Shown("kind"), Shown("result", {"accepted": "green", "failed": "bold red"}))
-To = Annotated[
-    list[str] | None, typer.Option("--to", metavar="NAME", help="Only this receiver. Repeatable.")
-]
+To = Annotated[list[str] | None, typer.Option("--to", metavar="NAME", help="Only this receiver. Repeatable.")]
 
 
 @app.command("list")
@@ -80,7 +84,12 @@ def test_alerts(
         )
     answers = [(receiver, _post(alerts, receiver)) for receiver in _chosen(alerts, to)]
     records = [
-        {"receiver": receiver.name, "kind": receiver.kind.value, "accepted": a.ok, "problem": a.problem or None}
+        {
+            "receiver": receiver.name,
+            "kind": receiver.kind.value,
+            "accepted": a.ok,
+            "problem": a.problem or None,
+        }
         for receiver, a in answers
     ]
     rows = [
@@ -96,7 +105,9 @@ def test_alerts(
 def _chosen(alerts: AlertsConfig, names: list[str] | None) -> list[Receiver]:
     known = [receiver.name for receiver in alerts.to]
     if missing := sorted(set(names or ()) - set(known)):
-        raise ConfigError(f"no receiver has the name {missing[0]!r}", advice=f"Receivers: {', '.join(known)}.")
+        raise ConfigError(
+            f"no receiver has the name {missing[0]!r}", advice=f"Receivers: {', '.join(known)}."
+        )
     return [receiver for receiver in alerts.to if not names or receiver.name in names]
 
 

@@ -45,7 +45,7 @@ def serve(
 ) -> None:
     """Serve the status page on this machine, until Ctrl-C. Reads only the ledger, never Snowflake."""
     quiet_log(debug=debug)
-    place = _place(Invocation(config, env_file))
+    place = _place(config, env_file)
     token = _token(Invocation(place, env_file), token_env)
     if token is None and host not in LOOPBACK:
         raise ConfigError(
@@ -65,14 +65,20 @@ def serve(
         _run(application, listener)
 
 
-def _place(invocation: Invocation) -> Path:
-    """The table list; if there is none here, that of the demo's data."""
-    try:
+def _place(config: Path | None, env_file: Path | None) -> Path:
+    """The table list; if none is named and there is none here, or none with settings, that of the demo's data."""
+    invocation, kept = Invocation(config, env_file), KEPT / TABLE_LIST
+    if config is not None or not kept.is_file():
         return invocation.path()
+    from pgsnow.config.load import env_beside, load_settings
+
+    try:
+        place = invocation.path()
+        load_settings(env_file=env_file or env_beside(place))
     except ConfigError:
-        if (KEPT / TABLE_LIST).is_file():
-            return KEPT / TABLE_LIST
-        raise
+        say(f"no table list with connection settings here: these are the data of the demo, in {KEPT}")
+        return kept
+    return place
 
 
 def _token(invocation: Invocation, name: str | None) -> Secret | None:

@@ -118,11 +118,12 @@ def _place(point: LinePoint, span: TimeSpan, axis: Axis) -> str:
 
 
 def _gaps(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan, widest: float) -> Markup:
-    """Shaded zones without data: before the first piece, between two, and after the last."""
-    edges = [span.start, *(moment for piece in pieces for moment in (piece[0].at, piece[-1].at)), span.end]
+    """Shaded zones without data: between two pieces, and after the last. What was before the first is not known."""
+    bounds = [moment for piece in pieces for moment in (piece[0].at, piece[-1].at)]
+    edges = [*bounds[1:], span.end]
     bare = [
         zone(span, left, right, f"no run from {clock(left)} to {clock(right)}", "gap", 0.12)
-        for left, right in zip(edges[::2], edges[1::2], strict=True)
+        for left, right in zip(edges[::2], edges[1::2], strict=False)
         if (right - left).total_seconds() > widest
     ]
     return joined(bare)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -25,6 +26,8 @@ from pgsnow.operations.status.series import RowsBar
 from pgsnow.operations.status.table_detail import TableDetail
 
 KINDS = ("inserted", "updated", "deleted", "rejected")
+STEPS = 120
+"""Parts of the span in which its end moves: 30 s of an hour, 12 min of a day."""
 
 
 class TableChart(NamedTuple):
@@ -35,16 +38,18 @@ class TableChart(NamedTuple):
 
 
 def lag_chart(detail: TableDetail) -> TableChart:
-    """The lag over the span. The line has gaps where no run ended within the time after which a table is stuck."""
-    known = [(point.seconds, point.at) for point in detail.series.lag if point.seconds is not None]
+    """The lag over the span. The line has gaps where no run ended within the time after which a table is stuck, and
+    ends with the newest run: the page shows the lag of now beside it."""
+    points = [LinePoint(point.at, point.seconds) for point in detail.series.lag if point.at < detail.now]
+    known = [(point.value, point.at) for point in points if point.value is not None]
     if not known:
         return TableChart(Markup(""), "No run in this time.")
     worst, at = max(known)
-    newest = approximate_duration(known[-1][0])
-    summary = f"Now {newest}, at worst {approximate_duration(worst)} ({clock(at)})."
+    newest, highest_lag = approximate_duration(known[-1][0]), approximate_duration(worst)
+    summary = f"{newest} after the newest run, at worst {highest_lag} ({clock(at)})."
     drawn = line_chart(
         ChartText("lag", f"Lag of {detail.line.name}", summary),
-        [LinePoint(point.at, point.seconds) for point in detail.series.lag],
+        points,
         _span(detail),
         Axis(duration_ticks(worst), duration_label),
         gap_seconds=max(detail.line.behind_after, 1.0),
@@ -83,4 +88,8 @@ def _bar(bar: RowsBar) -> StackedBar:
 
 
 def _span(detail: TableDetail) -> TimeSpan:
-    return TimeSpan(detail.now - detail.span.length, detail.now)
+    """The span up to the next full step, so that a chart without new data stays the same for a while, and the page's
+    tag with it."""
+    step = detail.span.length.total_seconds() / STEPS
+    end = datetime.fromtimestamp(ceil(detail.now.timestamp() / step) * step, detail.now.tzinfo)
+    return TimeSpan(end - detail.span.length, end)

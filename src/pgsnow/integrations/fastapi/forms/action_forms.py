@@ -50,11 +50,13 @@ def action_routes(web: Web) -> APIRouter:
 
 def _asked(fields: Mapping[str, str], ids: list[str]) -> tuple[RequestAction, dict[str, Any]]:
     """The action with its arguments. Raises ActionRefused for fields that no form of these pages has."""
-    if fields.get("action") not in {*RequestAction} or not all(number.isdecimal() for number in ids):
-        raise ActionRefused("The form has a field in a wrong form.")
+    known = fields.get("action") in {*RequestAction}
+    storable = all(number.isdecimal() and len(number) < 19 for number in ids)
+    if not known or not storable or "\0" in fields.get("table", "") + fields.get("reason", ""):
+        raise ActionRefused("The form has a field that no form of this page has.")
     action = RequestAction(fields["action"])
     if action in (RequestAction.REPLAY, RequestAction.DISMISS) and ids:
-        return action, {"ids": sorted(map(int, ids))}
+        return action, {"ids": sorted({*map(int, ids)})}
     reason = fields.get("reason", "").strip()[:REASON]
     return action, {"reason": reason} if action is RequestAction.PAUSE and reason else {}
 

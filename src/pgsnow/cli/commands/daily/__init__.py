@@ -1,0 +1,1 @@
+"""Commands for every day: the history of runs, pauses, and a report for a bug."""
