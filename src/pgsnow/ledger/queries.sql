@@ -1465,9 +1465,13 @@ left join lateral (
 ) first on w.last_status = 'error'
 where w.paused or w.last_status = 'error';
 
--- name: last_run_of_all
--- When a run of any table last began.
-select max(last_run) at time zone 'UTC' as at from {schema}.sync_watermarks;
+-- name: signs_of_life
+-- Seconds since a run of any table last began, and whether a worker holds a table or a chunk now.
+select greatest(0, extract(epoch from clock_timestamp() - max(last_run) at time zone 'UTC'))::float8 as seconds_since_run,
+    coalesce(bool_or(lease_expires > clock_timestamp()), false) or exists (
+        select from {schema}.sync_chunks where state = 'open' and lease_expires > clock_timestamp()
+    ) as is_working
+from {schema}.sync_watermarks;
 
 -- name: virtual_xids
 -- The last listing of a source's virtual transactions.

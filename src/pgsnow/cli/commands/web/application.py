@@ -6,13 +6,18 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI
-from starlette.responses import PlainTextResponse, RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from pgsnow.integrations.fastapi.router import status_router
-from pgsnow.integrations.fastapi.security import TokenRequired
+from pgsnow.model.errors import MissingExtra
 from pgsnow.model.settings.secret import Secret
+
+try:
+    from fastapi import Depends, FastAPI
+    from starlette.responses import PlainTextResponse, RedirectResponse
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from pgsnow.integrations.fastapi.router import status_router
+    from pgsnow.integrations.fastapi.security import TokenRequired
+except ImportError:
+    raise MissingExtra("fastapi", "serve") from None
 
 PREFIX = "/sync"
 
