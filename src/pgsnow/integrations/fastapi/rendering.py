@@ -60,6 +60,11 @@ def number(count: float | None) -> str:
     return f"{count:,.0f}"
 
 
+def amount(count: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `12,345 rows`, `1.25 M rows`."""
+    return f"{number(count)} {counted(count, noun, plural).partition(' ')[2]}"
+
+
 def decimal(amount: float | None) -> str:
     """An amount such as credits with at most three digits after the point: `0.025`, `1.2`, `14`."""
     if amount is None:
@@ -147,7 +152,7 @@ def _environment() -> Environment:
         "moment": moment,
         "iso": iso,
         "utc": utc,
-        "counted": counted,
+        "counted": amount,
         "prose": prose,
     }
     made.globals |= {"version_of": version_of}

@@ -56,7 +56,7 @@ def table_page_routes(web: Web) -> APIRouter:
         if name not in {table.name for table in web.config().tables}:
             raise PageNotFound(f"No table of the configuration has the name {name}.")
         detail = table_detail(web.config(), web.ledger(), name, web.now(), span)
-        return page_of(web, request, "table.html", **_table_values(detail))
+        return page_of(web, request, "table.html", **table_values(detail))
 
     @router.get("/runs")
     def runs(request: Request, table: Text = "", status: Text = "", before: Text = "") -> Response:
@@ -79,7 +79,8 @@ def table_page_routes(web: Web) -> APIRouter:
     return router
 
 
-def _table_values(detail: TableDetail) -> dict[str, Any]:
+def table_values(detail: TableDetail) -> dict[str, Any]:
+    """Values of table.html, without those that all pages share."""
     line, last = detail.line, detail.last_run
     phases, parts = phases_chart(last) if last else (None, [])
     return COMMON | {
