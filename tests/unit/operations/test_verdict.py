@@ -55,7 +55,7 @@ def verdict(*tables: OverviewTable, ago: float | None = 40.0) -> Verdict:
 def test_nothing_changed_and_stopped_are_different_words() -> None:
     """Tables without changes are fresh as long as workers tick, and never once they do not."""
     assert verdict(table("a"), table("b")).word is Word.FRESH
-    assert verdict(table("a"), table("b")).reason == "All 2 tables are loaded up to 40 s ago."
+    assert verdict(table("a"), table("b")).reason == "All 2 tables are up to date."
     silent = verdict(table("a"), table("b"), ago=3600)
     assert silent.word is Word.STOPPED
     assert "60 min" in silent.reason
@@ -100,7 +100,7 @@ def test_a_paused_table_does_not_change_the_word() -> None:
     found = verdict(table("public.users"), paused)
     assert (found.word, found.reason) == (
         Word.FRESH,
-        "public.users is loaded up to 40 s ago; 1 other is paused.",
+        "public.users is up to date; 1 other is paused.",
     )
     assert verdict(paused).word is Word.BEHIND
 
