@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pgsnow.integrations.fastapi.rendering import html_of
-from pgsnow.integrations.fastapi.table_pages import table_values
+from pgsnow.integrations.fastapi.table_pages import run_values, table_values
+from pgsnow.ledger.history.rows import Cursor
 from pgsnow.model.comparison.certificate import Certificate, ComparisonMethod
 from pgsnow.model.config.sync_config import parse_config
 from pgsnow.operations.status.columns import ColumnLine
-from pgsnow.operations.status.overview_table import BackfillProgress, Pause, table_line
+from pgsnow.operations.status.overview_table import BackfillProgress, Pause, RowCounts, table_line
+from pgsnow.operations.status.run_detail import Phase, RunDetail, RunStatement, RunSummary
 from pgsnow.operations.status.series import Span, TableSeries
 from pgsnow.operations.status.table_detail import TableDetail
 from pgsnow.operations.status.table_status import table_statuses
@@ -59,12 +61,13 @@ def test_a_certificate_says_what_was_compared_and_what_was_found() -> None:
 
 
 def test_columns_say_what_is_not_exact() -> None:
-    exact = ColumnLine("id", "bigint", "ID", "NUMBER(38,0)", True, True, True, "")
+    exact = ColumnLine("id", "bigint", "ID", "NUMBER(38,0)", True, True, True, "`NaN` overflows.")
     cut = ColumnLine("at", "timestamp", "AT", "TIMESTAMP_NTZ(6)", False, False, False, "infinity is rejected")
     left = ColumnLine("geo", "geometry", None, "", False, False, False, "excluded by the configuration")
     html = page(columns=(exact, cut, left))
     assert "2 columns not exact" in html
     assert "infinity is rejected" in html
+    assert "<code>NaN</code> overflows" in html
     assert "</i>not loaded" in html
 
 
@@ -85,3 +88,33 @@ def test_nothing_that_people_write_becomes_markup() -> None:
     )
     assert "<script>alert" not in html
     assert html.count("&lt;script&gt;alert") >= 8
+
+
+def run_page(*, protected: bool) -> str:
+    """The page of a run with two statements."""
+    run = RunSummary(
+        "5eed", "public.users", "A.USERS", "error", NOW, NOW, 2.0, RowCounts(), 0, 0, 0, None, (), "no <grant>",
+        "SnowflakeAccessDenied", "GRANT `USAGE`", (Phase("copy", 1.5, 0.75),), (), 2, 1.4, 0.0004,
+        None, "schedule", Cursor(NOW, "5eed", "public.users"),
+    )  # fmt: skip
+    statements = (
+        RunStatement("PUT", None, 0.2, None),
+        RunStatement("COPY", "01b2-secret" if protected else None, 1.25, 12_000),
+    )
+    common = {"base": "../../", "now": NOW, "protected": protected, "actions": False}
+    return html_of("run.html", common | run_values(RunDetail(run, statements, None)))
+
+
+def test_a_run_shows_its_statements_in_order_and_its_error_with_the_advice() -> None:
+    html = run_page(protected=True)
+    assert html.index("<code>PUT</code>") < html.index("<code>COPY</code>")
+    for text in (
+        "01b2-secret",
+        "1.25 s",
+        "12,000",
+        "no &lt;grant&gt;",
+        "GRANT <code>USAGE</code>",
+        "copy <b>1.50 s",
+    ):
+        assert text in html, text
+    assert "secret" not in run_page(protected=False)
