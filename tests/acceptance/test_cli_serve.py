@@ -28,7 +28,7 @@ from tests.progress import wait_until
 TOKEN = "a-long-random-token"
 
 
-def test_one_command_shows_the_data_of_the_demo(tmp_path: Path, snowflake_env: dict[str, str]) -> None:
+def test_one_command_shows_the_data_of_the_demo(tmp_path: Path) -> None:
     """After `make demo` nothing runs any more: `pgsnow serve` starts the Postgres of its data, shows the page, and
     leaves nothing behind after Ctrl-C."""
     tmp_path.chmod(0o711)  # as root, Postgres runs as another user, who must pass through
@@ -43,7 +43,7 @@ def test_one_command_shows_the_data_of_the_demo(tmp_path: Path, snowflake_env: d
         ledger.migrate()
         ledger.close()
         Ports(server.port, None).save(kept)
-        write_env_file(kept / ".env", {"POSTGRES_DSN": server.dsn("app"), **snowflake_env})
+        write_env_file(kept / ".env", {"POSTGRES_DSN": server.dsn("app")})
         postgres = server.port
     table_list = files("pgsnow.embedded.demo").joinpath("sync_config.yaml").read_bytes()
     (kept / "sync_config.yaml").write_bytes(table_list)
@@ -87,7 +87,7 @@ def test_a_name_that_leads_here_does_not_open_the_page(user: User) -> None:
     user.save()
 
     def client(host: str, token: Secret | None) -> TestClient:
-        application = application_of(user.config, None, token, LOOPBACK, actions=token is not None)
+        application = application_of(user.config, token, LOOPBACK, actions=token is not None)
         return TestClient(application, base_url=f"http://{host}")
 
     for host, code in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,8 +58,10 @@ def serve(
             "--actions: anybody on this machine could pause and resync tables",
             advice="Set a variable to a long random token, and name it with --token-env NAME.",
         )
+    if env_file is not None:
+        _extend_environment(env_file)
     with _kept_postgres(place), _listening(host, port) as listener:
-        application = _application(place, env_file, token, actions=actions)
+        application = _application(place, token, actions=actions)
         say(f"status page: http://{_shown(host)}:{listener.getsockname()[1]}/sync/ (Ctrl-C stops it)")
         if token is None:
             say("read-only, without query ids and contents of rejected rows: --token-env NAME shows them")
@@ -70,11 +73,11 @@ def _place(config: Path | None, env_file: Path | None) -> Path:
     invocation, kept = Invocation(config, env_file), KEPT / TABLE_LIST
     if config is not None or not kept.is_file():
         return invocation.path()
-    from pgsnow.config.load import env_beside, load_settings
+    from pgsnow.config.load import env_beside, load_ledger
 
     try:
         place = invocation.path()
-        load_settings(env_file=env_file or env_beside(place))
+        load_ledger(env_file=env_file or env_beside(place))
     except ConfigError:
         say(f"no table list with connection settings here: these are the data of the demo, in {KEPT}")
         return kept
@@ -131,14 +134,22 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _application(table_list: Path, env_file: Path | None, token: Secret | None, *, actions: bool) -> Any:
+def _extend_environment(env_file: Path) -> None:
+    """Add the file's variables to this process's environment, where the router looks; it overrides the file."""
+    from pgsnow.config.load import variables
+
+    for name, value in variables(env_file=env_file).items():
+        os.environ.setdefault(name, value)
+
+
+def _application(table_list: Path, token: Secret | None, *, actions: bool) -> Any:
     try:
         import uvicorn  # noqa: F401
     except ImportError:
         raise MissingExtra("uvicorn", "serve") from None
     from pgsnow.cli.commands.web.application import application_of
 
-    return application_of(table_list, env_file, token, LOOPBACK, actions=actions)
+    return application_of(table_list, token, LOOPBACK, actions=actions)
 
 
 def _run(application: Any, listener: socket.socket) -> None:
