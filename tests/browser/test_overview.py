@@ -89,7 +89,7 @@ def test_every_link_of_the_overview_leads_somewhere(page: Page, address: str) ->
     overview = f"{address}/day/sync/"
     page.goto(overview)
     links = page.locator("header a, .chip, thead a, tbody tr:first-child a")
-    assert links.count() == 5 + 8 + 6 + 1
+    assert links.count() == 5 + 9 + 6 + 1
     for place in range(links.count()):
         name = links.nth(place).inner_text()
         links.nth(place).click()
