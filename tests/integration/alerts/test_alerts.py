@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.integrations.notify.after_tick import AfterTick, send_alerts
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.report import SyncReport
+from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.operations.alerts.evaluate import evaluate_tick
+from tests.encoded import encoded_database
 from tests.inbox import SECRET, Inbox
 from tests.progress import CEILING
 from tests.world import MemoryWorld
@@ -271,3 +275,22 @@ def test_without_alerts_nothing_of_them_is_read(memory_world: MemoryWorld, ledge
     send_alerts(memory_world.config, ledger)
     evaluate_tick(memory_world.config, ledger, NOW + timedelta(days=1), worker="w")
     assert memory_world.sql("select count(*) from sync_alerts") == [(0,)]
+
+
+def test_a_ledger_in_another_encoding_keeps_names_as_they_are(
+    postgres: EmbeddedPostgres, receiver: Inbox
+) -> None:
+    """A table's name that the ledger's database cannot store arrives unchanged."""
+    with encoded_database(postgres, "LATIN1") as dsn:
+        ledger = Ledger(PostgresSettings.from_dsn(dsn))
+        ledger.migrate()
+        table = {"source": 'public."☺"', "target": "a.smile", "watermark_column": "u"}
+        alerts = {"to": [{"url": receiver.url, "name": "hook ☺"}]}
+        config = parse_config({"tables": [table], "alerts": alerts}, file="c", env={})
+        [claim], _ = ledger.leases.claim([config.tables[0].name], run_id="r", holder="h")
+        ledger.checkpoints.doubt(claim, "restored ☺")
+        ledger.leases.release([claim])
+        send_alerts(config, ledger)
+        send_alerts(config, ledger)
+        ledger.close()
+    assert receiver.titles == ['public."☺" may differ from its source: restored ☺']
