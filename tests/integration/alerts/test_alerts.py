@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -258,6 +260,25 @@ def test_no_address_is_in_the_log_the_ledger_or_an_error(
     lines = [str(record.msg) for record in caplog.records if record.name.startswith("pgsnow")]
     assert sum("not delivered" in line for line in lines) == 5
     assert SECRET.lower() not in f"{stored} {lines}".lower()
+
+
+def test_credentials_are_those_of_the_configuration_alone(
+    synced: MemoryWorld, ledger: Ledger, receiver: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user and a password in the address, or headers; nothing from a .netrc file of this account."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netrc password netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    synced.options["alerts"] = {
+        "to": [
+            {"url": receiver.url, "name": "plain"},
+            {"url": receiver.url.replace("//", "//ann:pw@"), "name": "user"},
+            {"url": receiver.url, "name": "header", "headers": {"Authorization": "Bearer k"}},
+        ]
+    }
+    synced.sql("update sync_watermarks set unverified = 'restored'")
+    send_alerts(synced.config, ledger)
+    sent = [headers.get("Authorization") for headers in receiver.headers]
+    assert sent == [None, f"Basic {b64encode(b'ann:pw').decode()}", "Bearer k"]
 
 
 def test_a_redirect_is_not_followed(synced: MemoryWorld, ledger: Ledger, receiver: Inbox) -> None:
