@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from tests.acceptance.cli_user import Done, seen
 from tests.forked import run_forked
+from tests.progress import wait_until
 from tests.unit.project.markdown import ROOT
 
 PAGE = ROOT / "docs/tutorial.md"
@@ -23,18 +28,42 @@ def steps() -> list[tuple[str, str]]:
     return re.findall(r"^```(sh|python|yaml|)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
+def environment() -> dict[str, str]:
+    """The reader's: no settings, and the programs of this environment first."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+    return {**kept, "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}"}
+
+
+def served(folder: Path) -> Done:
+    """Run `pgsnow serve`, on a port that is free here, until its page shows the table; then press Ctrl-C."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = run_forked("pgsnow", ["serve", "--port", str(port)], env=environment(), cwd=folder)
+    try:
+        wait_until(lambda: "public.orders" in page_at(port), "the page shows the table")
+    finally:
+        os.kill(running.pid, signal.SIGINT)
+        code = running.wait()
+    return seen(Done(code, *running.output()))
+
+
+def page_at(port: int) -> str:
+    """The page, or nothing as long as nobody listens there."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/sync/") as answer:
+            return str(answer.read().decode())
+    except urllib.error.URLError:
+        return ""
+
+
 def reader(folder: Path, line: str) -> Done:
     """Run one line of the page in the reader's folder."""
-    environment = {
-        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ
-    }
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     program, *arguments = line.split()
     if program == "pgsnow":
-        running = run_forked("pgsnow", arguments, env=environment, cwd=folder)
+        running = run_forked("pgsnow", arguments, env=environment(), cwd=folder)
         return seen(Done(running.wait(), *running.output()))
     command = [sys.executable if program == "python" else program, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -53,7 +82,7 @@ def test_every_block_of_the_tutorial_does_what_the_page_says(tmp_path: Path) -> 
                 assert said["python look.py"][-1] == text
             else:
                 for line in (line for line in text.splitlines() if not line.startswith(LEFT_OUT)):
-                    done = reader(tmp_path, line)
+                    done = served(tmp_path) if line == "pgsnow serve" else reader(tmp_path, line)
                     assert done.code == 0, f"{line}: {done.err}"
                     said.setdefault(line, []).append(done.out)
     finally:

@@ -68,7 +68,7 @@ def list_alerts(
 
 
 @app.command("test")
-def test_alerts(
+def try_receivers(
     to: To = None,
     config: ConfigFile = None,
     output: Output = Format.TABLE,
@@ -80,7 +80,8 @@ def test_alerts(
     if alerts is None:
         raise ConfigError(
             "sync_config.yaml has no `alerts:`",
-            advice="Name receivers, such as `alerts: {to: [{kind: slack, url: ${SLACK_URL}}]}`: docs/alerts.md.",
+            advice="Name receivers, such as `alerts: {to: [{kind: slack, url: ${SLACK_URL}}]}`"
+            " (`pgsnow explain alerts`).",
         )
     answers = [(receiver, _post(alerts, receiver)) for receiver in _chosen(alerts, to)]
     records = [

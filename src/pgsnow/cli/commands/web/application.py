@@ -6,25 +6,24 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI
-from starlette.responses import PlainTextResponse, RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from pgsnow.config.load import load_settings
-from pgsnow.integrations.fastapi.router import status_router
-from pgsnow.integrations.fastapi.security import TokenRequired
+from pgsnow.model.errors import MissingExtra
 from pgsnow.model.settings.secret import Secret
+
+try:
+    from fastapi import Depends, FastAPI
+    from starlette.responses import PlainTextResponse, RedirectResponse
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from pgsnow.integrations.fastapi.router import status_router
+    from pgsnow.integrations.fastapi.security import TokenRequired
+except ImportError:
+    raise MissingExtra("fastapi", "serve") from None
 
 PREFIX = "/sync"
 
 
 def application_of(
-    table_list: Path,
-    env_file: Path | None,
-    token: Secret | None,
-    hosts: Collection[str],
-    *,
-    actions: bool,
+    table_list: Path, token: Secret | None, hosts: Collection[str], *, actions: bool
 ) -> FastAPI:
     """The application. token: asked for; None: everybody who can connect may read, but only with a Host header of
     `hosts`, so that no page of another site can read it through a name that leads here (DNS rebinding)."""
@@ -32,7 +31,6 @@ def application_of(
     application.include_router(
         status_router(
             table_list,
-            settings=load_settings(env_file=env_file) if env_file else None,
             prefix=PREFIX,
             dependencies=[Depends(TokenRequired(token))] if token else None,
             actions=actions,
