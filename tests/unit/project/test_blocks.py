@@ -30,7 +30,17 @@ VARIABLES = {
     "HEARTBEAT_URL": "https://beats.example.com/T2",
 }
 """Variables that blocks use for their secrets."""
-OF_OTHERS = {"groups", "scrape_configs", "rule_files", "route", "services", "sources", "models"}
+OF_OTHERS = {
+    "groups",
+    "inhibit_rules",
+    "receivers",
+    "scrape_configs",
+    "rule_files",
+    "route",
+    "services",
+    "sources",
+    "models",
+}
 """Keys at the top of files of Prometheus, Docker Compose and dbt."""
 FOR_POSTGRES = {
     "evolution.md",
@@ -79,6 +89,7 @@ def test_every_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """In a folder with the readme's sync_config.yaml, and with the application of the page's first lines."""
     (tmp_path / "sync_config.yaml").write_text(blocks(ROOT / "README.md", "yaml")[0])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POSTGRES_DSN", "postgresql://pgsnow@db.internal/app")
     for page, block in each("python"):
         exec(compile(block, page, "exec"), {"app": Celery("shop", broker="memory://"), "engine": Idle()})
 
