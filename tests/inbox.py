@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
+from tests.world import MemoryWorld
+
+SECRET = "T000-s3cr3t"
+"""Part of the address of every receiver."""
+
 
 @dataclass
 class Inbox:
@@ -69,3 +76,16 @@ def inbox() -> Iterator[Inbox]:
         found.hold.set()
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Inbox]:
+    with inbox() as found:
+        yield found
+
+
+@pytest.fixture
+def alerted(memory_world: MemoryWorld, receiver: Inbox) -> MemoryWorld:
+    """A world whose alerts go to the receiver."""
+    memory_world.options["alerts"] = {"to": [{"url": f"{receiver.url}/{SECRET}"}]}
+    return memory_world

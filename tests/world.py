@@ -246,8 +246,8 @@ class MemoryWorld(World):
         )
 
 
-@pytest.fixture(scope="session")
-def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
+@contextmanager
+def world_database(postgres: EmbeddedPostgres) -> Iterator[str]:
     """The name of a database with users and a ledger that nobody has used yet, to make others from."""
     with own_database(postgres) as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -257,6 +257,12 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
         ledger.migrate()
         ledger.close()
         yield dsn.rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
+    with world_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,9 @@ import pytest
 
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from tests.acceptance.cli_user import SECRET, User
-from tests.inbox import Inbox, inbox
+from tests.inbox import Inbox
 from tests.servers import own_database
 from tests.world import NO_SNOWFLAKE
-
-
-@pytest.fixture
-def receiver() -> Iterator[Inbox]:
-    with inbox() as found:
-        yield found
 
 
 @pytest.fixture

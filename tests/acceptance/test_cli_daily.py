@@ -128,7 +128,7 @@ def test_a_bug_report_has_what_is_needed_and_neither_secrets_nor_rows(person: Us
     )  # fmt: skip
     done = person.here("doctor", "--no-check", "--write", "report.zip", SLACK_TOKEN="xoxb-" + SECRET)
     assert done.code == 0, done.err
-    assert "7 files" in done.out.splitlines()[-1]
+    assert "8 files" in done.out.splitlines()[-1]
     file = person.folder / "report.zip"
     assert file.stat().st_mode & 0o077 == 0
     with zipfile.ZipFile(file) as archive:

@@ -15,6 +15,7 @@ import sys
 from pgsnow.cli.entry import run
 code = run(["run", "--quiet", "--output", "jsonl"])
 heavy = {"pyarrow", "numpy", "pandas", "snowflake", "boto3", "botocore", "celery", "structlog", "pygments"}
+heavy |= {"requests", "jinja2", "fastapi", "pgsnow.integrations.notify.after_tick", "pgsnow.operations.alerts"}
 heavy |= {"pgsnow.cli.commands.apply", "pgsnow.cli.commands.status", "pgsnow.sync.table.context", "pgsnow.embedded"}
 print(*sorted(heavy & set(sys.modules)), file=sys.stderr)
 sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,19 +13,19 @@ import psycopg
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.batch import Rejected
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
-from pgsnow.model.report import Status, TableReport
+from pgsnow.model.report import SentStatement, Status, TableReport
 from pgsnow.model.settings.settings import PostgresSettings
 
 INTERVAL = 120
 LOADED: Mapping[str, Any] = {"rows_inserted": 12, "rows_updated": 30, "bytes_staged": 18_000, "load_units": 1}
-NO_GRANT = "permission denied for table invoices: GRANT SELECT ON public.invoices TO pgsnow"
+NO_GRANT = "permission denied for table invoices"
+GRANT = "Run `GRANT SELECT ON public.invoices TO pgsnow` in Postgres; the next tick tries again."
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
     """What a table did. runs: letters of its newest runs, oldest first: o ok, i idle, p partial, e error. ago: seconds
-    since the last of them. lag: seconds by which the target is behind. each: counts of a run that loads, of the last
-    one `last`."""
+    since the last of them. lag: seconds by which the target is behind. each: counts of a run that loads."""
 
     runs: str = "iioiiioiioiiiiioioii"
     ago: float = 40
@@ -32,6 +33,8 @@ class Past:
     each: Mapping[str, Any] = field(default_factory=lambda: LOADED)
     error: str = ""
     advice: str = ""
+    wave: float = 0.0
+    """How much the counts vary: 0 not at all, 0.9 from a tenth to nearly twice as much."""
 
 
 SHOP: Mapping[str, Past] = {
@@ -39,7 +42,7 @@ SHOP: Mapping[str, Past] = {
     "public.orders": Past("oooooooooooooooooooo", each={"rows_inserted": 184, "rows_updated": 2310}),
     "public.order_items": Past("oooooooooooooooooooo", each={"rows_inserted": 611, "rows_updated": 44}),
     "public.payments": Past("ooiooiooooooiooiooio", each={"rows_inserted": 173}),
-    "public.invoices": Past("ooooiooooooooooeeeee", lag=640, error=NO_GRANT, advice="Grant it."),
+    "public.invoices": Past("ooooiooooooooooeeeee", lag=640, error=NO_GRANT, advice=GRANT),
     "public.products": Past("iiiiiiiiiioiiiiiiiii"),
     "public.categories": Past("iiiiiiiiiiiiiiiiiiii"),
     "public.addresses": Past("oioioiooiooppppppppp", each={"rows_updated": 7}),
@@ -101,18 +104,40 @@ def reject(ledger: Ledger, table: str, count: int) -> None:
     ledger.leases.release([claim])
 
 
-def begin(ledger: Ledger, tables: Sequence[str]) -> None:
-    """Give the leases of these tables to a worker that is still at work."""
-    _, refused = ledger.leases.claim(list(tables), run_id="00000000005eedaa", holder="worker-2:41")
-    assert not refused
+def begin(dsn: str, table: str) -> None:
+    """Give the lease of this table to a worker that is still at work."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "update sync_watermarks set lease_holder = 'worker-2:41', lease_expires = now() + interval '1 hour'"
+            " where source_table = %s",
+            [table],
+        )
+
+
+def _sent(started: datetime, rows: int, number: int) -> tuple[SentStatement, ...]:
+    """The statements of a run that loads a batch."""
+    kinds = (("PUT", 0.4, None), ("COPY", 0.9, rows), ("MERGE", 0.5, rows), ("DROP", 0.1, None))
+    return tuple(
+        SentStatement(
+            kind,
+            f"01bd{number:04x}-0000-{place:04x}-0000-00010005e0de",
+            started + timedelta(seconds=0.6 + 0.45 * place),
+            seconds,
+            count,
+            kind in ("COPY", "MERGE"),
+        )
+        for place, (kind, seconds, count) in enumerate(kinds)
+    )
 
 
 def _report(table: str, run_id: str, past: Past, tick: int, age: float) -> TableReport:
     status = STATUS[past.runs[-tick]]
     started = datetime.now(UTC) - timedelta(seconds=past.ago + age + (tick - 1) * INTERVAL + 2.4)
     loads = status in (Status.OK, Status.PARTIAL)
-    counts = dict(past.each) if loads else {}
-    counts |= {"rows_read": sum(value for name, value in counts.items() if name.startswith("rows_"))}
+    wave = 1 + past.wave * math.sin(tick / 57) * math.sin(tick * tick / 7)
+    counts = {name: round(value * wave) for name, value in past.each.items()} if loads else {}
+    rows = sum(value for name, value in counts.items() if name.startswith("rows_"))
+    sent = _sent(started, rows, tick) if loads else ()
     phases = {
         "probe": 0.004,
         "connect": 0.31,
@@ -131,6 +156,10 @@ def _report(table: str, run_id: str, past: Past, tick: int, age: float) -> Table
         started,
         seconds=2.4 if loads else 0.02,
         phases=phases if loads else {"probe": 0.01},
+        rows_read=rows,
+        statements=sent,
+        statement_count=len(sent),
+        query_ids=tuple(one.query_id for one in sent),
         rows_rejected=3 if status is Status.PARTIAL else 0,
         error=past.error if failed else None,
         error_type="SourcePermissionDenied" if failed else None,

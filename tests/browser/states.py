@@ -14,6 +14,7 @@ from pgsnow.integrations.fastapi.router import status_router
 from tests.browser.ledgers import SHOP, Past, begin, config_of, ledger_at, reject, write
 from tests.browser.served import settings_at
 from tests.servers import own_database
+from tests.world import MemoryWorld
 
 WRONG = """
 tables:
@@ -47,8 +48,8 @@ def _busy_day(dsn: str, _folder: Path) -> APIRouter:
     ledger = ledger_at(dsn)
     write(ledger, dsn, SHOP)
     reject(ledger, "public.addresses", 3)
-    begin(ledger, ["public.page_views"])
     ledger.close()
+    begin(dsn, "public.page_views")
     config = config_of([*SHOP, "public.reviews", "legacy.audit_trail"], off=["legacy.audit_trail"])
     return status_router(config, settings=settings_at(dsn))
 
@@ -100,6 +101,32 @@ def _wrong(dsn: str, folder: Path) -> APIRouter:
     return status_router(folder / "sync_config.yaml", settings=settings_at(dsn))
 
 
+def _story(dsn: str, folder: Path) -> APIRouter:
+    """A table of a real sync with a day of runs, a short failure among them. dsn: of a copy of `world_template`."""
+    world = MemoryWorld(dsn, folder)
+    world.sql(
+        "insert into users (id, name, balance) select n, 'user ' || n, n from generate_series(1, 900) n"
+    )
+    with world.engine() as engine:
+        engine.tick()
+    world.sql(
+        "update sync_logs set (started_at, ended_at) = (started_at - '1 day'::interval, ended_at - '1 day'::interval)"
+    )
+    ledger = ledger_at(dsn)
+    runs = "ooioooiooooi" * 60
+    day = Past(runs[:500] + "e" * 14 + runs[514:], each={"rows_inserted": 90, "rows_updated": 210}, wave=0.9)
+    write(ledger, dsn, {"public.users": day})
+    world.sql(
+        "update sync_logs r set applied_until = good, lag_seconds = extract(epoch from ended_at - good)"
+        " from (select run_id, max(ended_at - interval '2 seconds') filter (where status <> 'error')"
+        " over (order by started_at) as good from sync_logs) loaded where loaded.run_id = r.run_id"
+    )
+    ledger.close()
+    router = status_router(world.config, settings=world.settings)
+    world.close()
+    return router
+
+
 STATES: Mapping[str, Callable[[str, Path], APIRouter]] = MappingProxyType(
     {
         "day": _busy_day,
@@ -109,6 +136,7 @@ STATES: Mapping[str, Callable[[str, Path], APIRouter]] = MappingProxyType(
         "many": _many,
         "broken": _broken,
         "wrong": _wrong,
+        "story": _story,
     }
 )
 """Makers of routers over an empty database: by its DSN, and a folder with a wrong sync_config.yaml."""

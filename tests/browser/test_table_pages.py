@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
+from urllib.parse import urljoin
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import Depends
 from playwright.sync_api import Browser, Page, expect
@@ -16,6 +19,7 @@ from tests.browser.served import served
 from tests.browser.synced import synced_world, tick
 from tests.world import MemoryWorld
 
+LINK = re.compile(r'<a\b[^>]* href="([^"]*)"')
 USERS, ORDERS, GONE, NEW = (f"tables/public.{name}" for name in ("users", "orders", "gone", "unread"))
 
 
@@ -61,44 +65,39 @@ def a_run(world: MemoryWorld, table: str, status: str) -> str:
 
 
 def test_everybody_can_use_every_page(page: Page, site: str, world: MemoryWorld) -> None:
-    """axe finds nothing to complain about in light, in dark and on a phone, with every question of the actions open;
-    nothing is wider than 360 pixels."""
-    paths = [
-        USERS,
-        GONE,
-        NEW,
-        "runs",
-        a_run(world, "public.gone", "error"),
-        "rejected?table=public.users",
-        "setup",
-    ]
-    for place, path in enumerate(paths):
-        phone = place % 2 == 0
+    """axe finds nothing to complain about, on a phone in dark or on a desk in light, with every question of the actions
+    open; nothing is wider than 360 pixels."""
+    error = a_run(world, "public.gone", "error")
+    for phone, path in (
+        (True, USERS),
+        (False, error),
+        (True, "rejected?table=public.users"),
+        (False, "setup"),
+    ):
         page.set_viewport_size({"width": 360 if phone else 1280, "height": 800})
         page.emulate_media(color_scheme="dark" if phone else "light")
         page.goto(f"{site}/team/sync/{path}")
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
         results = Axe().run(page)
         assert results.violations_count == 0, results.generate_report()
-        if phone:
-            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= (360 if phone else 1280), path
 
 
-def test_every_link_of_every_page_leads_somewhere(page: Page, site: str, world: MemoryWorld) -> None:
+def test_every_link_of_every_page_leads_somewhere(site: str) -> None:
     """Each address that a page links to answers with a page, below the prefix of the router."""
     root = f"{site}/team/sync/"
-    seen, left = set[str](), [USERS, GONE, "setup", "rejected", "runs", a_run(world, "public.users", "ok")]
-    addresses = [root + path for path in left]
-    while addresses:
-        address = addresses.pop()
-        seen.add(address)
-        answer = page.goto(address)
-        assert answer is not None
-        assert answer.status == 200, address
-        found = page.evaluate("[...document.querySelectorAll('#live a')].map((one) => one.href)")
-        assert all(link.startswith(root) for link in found)
-        addresses += {link.partition("#")[0] for link in found} - seen - {*addresses}
-    assert len(seen) > 15
+    seen, left = set[str](), {root}
+    with requests.Session() as session:
+        while left:
+            address = left.pop()
+            seen.add(address)
+            answer = session.get(address, timeout=60)
+            assert answer.status_code == 200, address
+            found = {urljoin(address, unescape(link)) for link in LINK.findall(answer.text)}
+            assert all(link.startswith(root) for link in found), address
+            left |= {link for link in found if "sort=" not in link and "state=" not in link} - seen
+    assert {root + path for path in (USERS, GONE, NEW, "runs", "rejected", "setup")} <= seen
+    assert sum("/runs/" in address for address in seen) >= 5
 
 
 def test_a_table_shows_its_history_over_an_hour_a_day_and_a_week(page: Page, site: str) -> None:
@@ -147,7 +146,6 @@ def test_run_now_is_shown_until_a_worker_has_done_it(page: Page, site: str, worl
     asked = page.get_by_role("list", name="Requested actions")
     expect(asked).to_contain_text("waiting Run")
     expect(page.get_by_role("button", name="Run now")).to_have_count(0)
-    world.sql('update orders set total = 7, updated_at = now() where "order no" = 5')
     tick(world)
     refreshed(page)
     expect(asked).to_contain_text("done Run")

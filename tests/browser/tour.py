@@ -11,6 +11,13 @@ from playwright.sync_api import Browser
 from pgsnow.embedded.postgres import EmbeddedPostgres
 from tests.browser.served import chromium, served
 from tests.browser.states import STATES, routers_in
+from tests.world import world_database
+
+PAGES = {
+    "day": ("", "tables/public.invoices", "runs", "rejected", "setup"),
+    "story": ("tables/public.users",),
+}
+"""The pages of a state, if they are others than the overview."""
 
 
 def main(folder: Path, only: tuple[str, ...]) -> None:
@@ -19,16 +26,17 @@ def main(folder: Path, only: tuple[str, ...]) -> None:
         Path(room).chmod(0o711)
         with (
             EmbeddedPostgres(Path(room) / "postgres") as postgres,
-            routers_in(postgres, Path(room), *only) as routers,
+            world_database(postgres) as template,
+            routers_in(postgres, Path(room), *only, template=template) as routers,
             served({f"/{name}": router for name, router in routers.items()}) as address,
             chromium() as browser,
         ):
             for state in only:
-                for scheme in ("light", "dark"):
-                    _shoot(
-                        browser, f"{address}/{state}/sync/", folder / f"{state}-{scheme}.png", scheme, 1280
-                    )
-                _shoot(browser, f"{address}/{state}/sync/", folder / f"{state}-phone.png", "light", 360)
+                for path in PAGES.get(state, ("",)):
+                    name = "-".join(filter(None, [state, path.replace("/", "-").partition("?")[0]]))
+                    for scheme, width in (("light", 1366), ("dark", 1366), ("light", 360)):
+                        file = folder / f"{name}-{'phone' if width == 360 else scheme}.png"
+                        _shoot(browser, f"{address}/{state}/sync/{path}", file, scheme, width)
 
 
 def _shoot(browser: Browser, address: str, file: Path, scheme: str, width: int) -> None:

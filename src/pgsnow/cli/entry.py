@@ -25,15 +25,26 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit as end:
         return _code(end)
     except PgsnowError as error:
-        print(message_of(error), file=sys.stderr)  # noqa: T201 - stderr is where messages go
+        _tell(message_of(error))
         return error.exit_code
     except BrokenPipeError:
         _mute_stdout()
         return ExitCode.SOME_FAILED
     except Exception as error:
-        print(_unexpected(error, argv), file=sys.stderr)  # noqa: T201
+        _tell(_unexpected(error, argv))
         return ExitCode.UNUSABLE
     return ExitCode.OK
+
+
+def _tell(message: str) -> None:
+    """Write to stderr: wrapped at blanks on a terminal, as it is in a pipe."""
+    if not sys.stderr.isatty():
+        print(message, file=sys.stderr)  # noqa: T201 - stderr is where messages go
+        return
+    from pgsnow.cli.output.screen import say
+
+    for line in message.splitlines():
+        say(line)
 
 
 def message_of(error: PgsnowError) -> str:

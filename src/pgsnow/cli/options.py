@@ -24,7 +24,7 @@ ConfigFile = Annotated[
         "-c",
         envvar="PGSNOW_CONFIG",
         metavar="FILE",
-        help="Table list. Default: ./sync_config.yaml, then ./backend/worker/sync_config.yaml.",
+        help="Table list. Default: sync_config.yaml here, else in backend/worker.",
     ),
 ]
 EnvFile = Annotated[

@@ -14,7 +14,7 @@ from pgsnow.config.yaml_lines import YamlProblem, YamlText, read_yaml
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.environment import Environment
-from pgsnow.model.settings.postgres import PostgresSettings, source_from
+from pgsnow.model.settings.postgres import PostgresSettings, ledger_from, source_from
 from pgsnow.model.settings.settings import Settings
 
 _SINGLE_QUOTED = re.compile(r"[^=]*=[^\S\r\n]*'")
@@ -90,6 +90,15 @@ def load_source(env: Mapping[str, str] | None = None, env_file: Path | None = No
     source = source_from(read)
     read.finish()
     return source
+
+
+def load_ledger(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> PostgresSettings:
+    """The ledger's settings only, for processes that use neither the source nor Snowflake; read like load_settings.
+    Raises ConfigError."""
+    read = Environment(variables(env, env_file))
+    ledger = ledger_from(read) or source_from(read)
+    read.finish()
+    return ledger
 
 
 def variables(env: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, str]:

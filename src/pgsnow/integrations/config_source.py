@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pgsnow.config.load import env_beside, load_config, load_settings, top_level, variables
+from pgsnow.config.load import env_beside, load_config, load_ledger, load_settings, top_level, variables
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import ConfigError
 from pgsnow.model.settings.redaction import secrets_in
 from pgsnow.model.settings.secret import Secret
-from pgsnow.model.settings.settings import Settings
+from pgsnow.model.settings.settings import PostgresSettings, Settings
 from pgsnow.sync.runtime.log import logger
 
 GivenConfig = SyncConfig | str | os.PathLike[str] | Callable[[], SyncConfig]
@@ -66,6 +66,11 @@ class ConfigSource:
     def settings(self) -> Settings:
         """The connection settings. Raises ConfigError with everything that is missing or wrong."""
         return self._settings or load_settings(env_file=env_beside(self._path))
+
+    def ledger_settings(self) -> PostgresSettings:
+        """The connection settings of the ledger alone: a process that only shows it needs no other. Raises ConfigError
+        with everything that is missing or wrong about them."""
+        return self._settings.ledger if self._settings else load_ledger(env_file=env_beside(self._path))
 
     def secrets(self) -> tuple[Secret, ...]:
         """The secrets to mask in logs: those of the settings, or of the variables that settings are read from."""

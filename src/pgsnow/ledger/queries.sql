@@ -780,13 +780,13 @@ with runs as (
         source_table, hour,
         runs_ok, runs_idle, runs_partial, runs_error, runs_stopped, runs_locked, rows_read, rows_inserted,
         rows_updated, rows_deleted, rows_rejected, bytes_staged, seconds, statement_count, warehouse_seconds, credits,
-        phases, worst_lag
+        worst_lag
     )
     select source_table, hour,
         runs_ok, runs_idle, runs_partial, runs_error, runs_stopped, runs_locked, rows_read, rows_inserted,
         rows_updated, rows_deleted, rows_rejected, bytes_staged, seconds, statement_count, warehouse_seconds, credits,
-        coalesce(phases, jsonb_build_object()), greatest(sums.lag_after, lag_before)
-    from sums left join timed using (source_table) left join placed on placed_table = source_table
+        greatest(sums.lag_after, lag_before)
+    from sums left join placed on placed_table = source_table
     order by source_table
     on conflict (source_table, hour) do update set
         runs_ok = h.runs_ok + excluded.runs_ok, runs_idle = h.runs_idle + excluded.runs_idle,
@@ -798,11 +798,6 @@ with runs as (
         bytes_staged = h.bytes_staged + excluded.bytes_staged, seconds = h.seconds + excluded.seconds,
         statement_count = h.statement_count + excluded.statement_count,
         warehouse_seconds = h.warehouse_seconds + excluded.warehouse_seconds, credits = h.credits + excluded.credits,
-        phases = case when jsonb_typeof(h.phases) = 'object' then h.phases else jsonb_build_object() end || (
-            select coalesce(jsonb_object_agg(key, value::float8 + case when jsonb_typeof(h.phases -> key) = 'number'
-                then (h.phases ->> key)::float8 else 0 end), jsonb_build_object())
-            from jsonb_each_text(excluded.phases)
-        ),
         worst_lag = greatest(h.worst_lag, excluded.worst_lag)
 ), mine as (
     select w.source_table
@@ -1063,7 +1058,7 @@ left join lateral (
     select count(*), count(*) filter (where c.state = 'done') as done, sum(c.rows)::bigint as rows,
         sum(c.bytes)::bigint as bytes, extract(epoch from clock_timestamp() - min(b.began_at))::float8 as seconds
     from {schema}.sync_chunks c join {schema}.sync_backfills b on b.id = c.backfill
-    where c.backfill = w.backfill
+    where c.backfill = w.backfill and w.backfill is not null
 ) chunks on w.backfill is not null
 where %(table)s::text is null or w.source_table = %(table)s
 order by w.source_table;
@@ -1355,15 +1350,15 @@ select at, holder, version, results from {schema}.sync_checks where id = 1;
 -- name: purge_logs
 -- Deletes the oldest runs, a bounded number per statement; and old hours, ticks and requests, which are few.
 with hours as (
-    delete from {schema}.sync_hours where hour < clock_timestamp() - interval '35 days'
+    delete from {schema}.sync_hours where hour < now() - interval '35 days'
 ), ticks as (
-    delete from {schema}.sync_ticks where at < clock_timestamp() - interval '7 days'
+    delete from {schema}.sync_ticks where at < now() - interval '7 days'
 ), requests as (
-    delete from {schema}.sync_requests where finished_at < clock_timestamp() - interval '35 days'
+    delete from {schema}.sync_requests where finished_at < now() - interval '35 days'
 )
 delete from {schema}.sync_logs where ctid in (
     select ctid from {schema}.sync_logs
-    where started_at < clock_timestamp() - make_interval(days => %(days)s)
+    where started_at < now() - make_interval(days => %(days)s)
     order by started_at
     limit %(limit)s
 );
@@ -1465,9 +1460,13 @@ left join lateral (
 ) first on w.last_status = 'error'
 where w.paused or w.last_status = 'error';
 
--- name: last_run_of_all
--- When a run of any table last began.
-select max(last_run) at time zone 'UTC' as at from {schema}.sync_watermarks;
+-- name: signs_of_life
+-- Seconds since a run of any table last began, and whether a worker holds a table or a chunk now.
+select greatest(0, extract(epoch from clock_timestamp() - max(last_run) at time zone 'UTC'))::float8 as seconds_since_run,
+    coalesce(bool_or(lease_expires > clock_timestamp()), false) or exists (
+        select from {schema}.sync_chunks where state = 'open' and lease_expires > clock_timestamp()
+    ) as is_working
+from {schema}.sync_watermarks;
 
 -- name: virtual_xids
 -- The last listing of a source's virtual transactions.

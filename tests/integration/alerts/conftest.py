@@ -5,24 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgsnow.ledger.ledger import Ledger
-from tests.inbox import Inbox, inbox
 from tests.world import MemoryWorld
-
-SECRET = "T000-s3cr3t"
-"""Part of the address of every receiver."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Inbox]:
-    with inbox() as found:
-        yield found
-
-
-@pytest.fixture
-def alerted(memory_world: MemoryWorld, receiver: Inbox) -> MemoryWorld:
-    """A world whose alerts go to the receiver."""
-    memory_world.options["alerts"] = {"to": [{"url": f"{receiver.url}/{SECRET}"}]}
-    return memory_world
 
 
 @pytest.fixture

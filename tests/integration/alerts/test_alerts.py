@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 
 from pgsnow.integrations.notify.after_tick import AfterTick, send_alerts
-from pgsnow.integrations.notify.watch import look_for_stop
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.report import SyncReport
 from pgsnow.operations.alerts.evaluate import evaluate_tick
-from tests.inbox import Inbox
-from tests.integration.alerts.conftest import SECRET
+from tests.inbox import SECRET, Inbox
 from tests.progress import CEILING
 from tests.world import MemoryWorld
 
@@ -214,27 +212,6 @@ def test_a_message_of_a_worker_that_died_while_sending_is_sent_by_another_one(
     assert len(receiver.bodies) == 1
 
 
-def test_a_receiver_that_never_answers_delays_nothing(synced: MemoryWorld, receiver: Inbox) -> None:
-    """The next ticks run and end while the message and the heartbeat still wait for an answer."""
-    synced.options["heartbeat_url"] = f"{receiver.url}/{SECRET}/ping"
-    receiver.hold.clear()
-    after = AfterTick(synced.config, synced.settings)
-    synced.sql("update sync_watermarks set unverified = 'restored'")
-    with synced.engine() as engine:
-        for number in range(3):
-            synced.sql(f"insert into users values ({number}, 'a', 1, null)")
-            report = engine.tick()
-            after.tick_ended(engine.ledger, report)
-            assert [table.status for table in report.tables] == ["ok"]
-        assert receiver.arrived.acquire(timeout=CEILING)
-        assert receiver.arrived.acquire(timeout=CEILING)
-        receiver.hold.set()
-        after.close()
-    synced.assert_equal()
-    assert receiver.paths == [f"/{SECRET}/ping"]
-    assert len(receiver.bodies) == 1
-
-
 def test_a_heartbeat_is_sent_at_each_tick_and_another_one_after_a_failed_tick(
     synced: MemoryWorld, receiver: Inbox
 ) -> None:
@@ -250,27 +227,6 @@ def test_a_heartbeat_is_sent_at_each_tick_and_another_one_after_a_failed_tick(
     after.tick_failed()
     after.close()
     assert receiver.paths == ["/ok", "/fail", "/fail"]
-
-
-def test_a_stopped_worker_is_reported_by_other_processes_and_its_return_by_itself(
-    synced: MemoryWorld, ledger: Ledger, receiver: Inbox
-) -> None:
-    """Two web processes look; one message arrives. A tick that runs again is its end."""
-    look_for_stop(synced.config, lambda: ledger)
-    assert receiver.bodies == []
-    synced.sql("update sync_watermarks set last_run = last_run - interval '10 minutes'")
-    with_ticks = synced.sql("select to_regclass('sync_ticks') is not null")[0][0]
-    if with_ticks:
-        synced.sql("update sync_ticks set at = at - interval '10 minutes'")
-    look_for_stop(synced.config, lambda: ledger)
-    other = Ledger(synced.settings.ledger, "public")
-    look_for_stop(synced.config, lambda: other)
-    other.close()
-    [raised] = receiver.bodies
-    assert raised["title"].startswith("The sync has stopped: no worker has run a tick for 10 min")
-    assert (raised["severity"], raised["tables"]) == ("critical", [])
-    tick(synced)
-    assert receiver.titles[1:] == ["Recovered: ticks run again"]
 
 
 def test_no_address_is_in_the_log_the_ledger_or_an_error(

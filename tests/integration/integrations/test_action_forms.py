@@ -116,7 +116,7 @@ def test_a_form_of_another_site_is_refused(
     ],
 )
 def test_fields_that_no_form_has_ask_for_nothing(
-    client: TestClient, ledger: Ledger, fields: dict[str, str], code: int
+    client: TestClient, ledger: Ledger, fields: dict[str, Any], code: int
 ) -> None:
     answer = send(client, **fields)
     assert answer.status_code == code

@@ -168,6 +168,18 @@ def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, tm
     assert "POSTGRES_DSN" in answer.json()["error"]
 
 
+def test_a_web_process_needs_no_credentials_of_snowflake(
+    ledger: Ledger, database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """It reads the ledger alone; what it does not need is not asked for, and cannot leak from it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEDGER_DSN", database)
+    app = FastAPI()
+    app.include_router(status_router(config_of("users")))
+    with TestClient(app) as client:
+        assert client.get("/sync/status").status_code == 200
+
+
 def test_it_writes_nothing(ledger: Ledger, database: str) -> None:
     """A role that may only read the ledger's tables is enough."""
     ran(ledger, "users", Status.OK)

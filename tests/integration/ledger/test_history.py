@@ -231,7 +231,6 @@ def test_counters_that_were_edited_by_hand_stop_no_run(crew: PostgresCrew) -> No
     worker = crew.worker()
     finish(worker, "t", "r1", phases={"read": 1.0})
     crew.sql("update sync_counters set recent = '{\"a\": 1}', phases = '[1]', applied_until = 'infinity'")
-    crew.sql('update sync_hours set phases = \'{"read": "x"}\'')
     crew.sql("update sync_watermarks set applied_until = '-infinity'")
     assert worker.history.overview()[0].recent == ()
     finish(worker, "t", "r2", phases={"read": 2.0})

@@ -64,7 +64,8 @@ def scrape(app: FastAPI, path: str = "/data/sync/metrics") -> str:
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert answer.headers["cache-control"] == "no-store"
-    return answer.text
+    text: str = answer.text
+    return text
 
 
 def tick(world: MemoryWorld) -> None:

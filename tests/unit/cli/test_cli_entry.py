@@ -10,7 +10,7 @@ import typer
 
 from pgsnow import __version__
 from pgsnow.cli import entry
-from pgsnow.cli.app import app_of
+from pgsnow.cli.app import COMMANDS, GROUPS, app_of
 from pgsnow.model.errors import (
     ConfigError,
     LeaseHeld,
@@ -124,3 +124,16 @@ def test_the_version_is_shown(argv: list[str], capsys: pytest.CaptureFixture[str
     """Both ways that people try."""
     assert entry.run(argv) == 0
     assert capsys.readouterr().out == f"pgsnow {__version__}\n"
+
+
+def test_help_fits_80_columns_without_cutting_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option's name or a file's path that is cut cannot be typed."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    for name in (*COMMANDS, *GROUPS):
+        assert entry.run([name, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert "…" not in shown, shown
+        assert max(map(len, shown.splitlines())) <= 80

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from pgsnow.cli.commands import check, discover, errors, status
+from pgsnow.cli.commands import check, discover, errors
 from pgsnow.cli.commands.compare import repair, verify
-from pgsnow.cli.output import plan_text, report
+from pgsnow.cli.output import plan_text, report, status_text
 from pgsnow.cli.output.bars import RunProgress
 from pgsnow.cli.output.screen import Shown, table_of
 from pgsnow.sync.runtime.events import Event
@@ -131,10 +131,12 @@ def test_a_commands_table(name: str, width: str) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_status(width: str) -> None:
     """The states with their reasons below them; --watch shows what needs attention first."""
-    lines = [line.plain for line in status._table(STATUS, NOW).lines(WIDTHS[width])]
+    lines = [line.plain for line in status_text.states_table(STATUS, NOW).lines(WIDTHS[width])]
     compare(f"status-{width}", lines)
-    wide = status._table(STATUS, NOW, wide=True).lines(80)
-    assert [line.plain for line in wide] == [line.plain for line in status._table(STATUS, NOW).lines(None)]
+    wide = status_text.states_table(STATUS, NOW, wide=True).lines(80)
+    assert [line.plain for line in wide] == [
+        line.plain for line in status_text.states_table(STATUS, NOW).lines(None)
+    ]
 
 
 def plain(lines: Sequence[Text]) -> list[str]:
@@ -145,9 +147,15 @@ def plain(lines: Sequence[Text]) -> list[str]:
 def test_watch_of_many_tables(width: int) -> None:
     """A screen of 1,000 tables: as many as there is room for, the worst first, the others counted."""
     many = [replace_name(STATUS[1], f"public.partition_{n:04}") for n in range(995)]
-    lines = plain(status.frame_of([*many, *STATUS], NOW, width, 24))
+    lines = plain(status_text.frame_of(view([*many, *STATUS]), width, 24))
     assert len(lines) <= 24
     compare(f"watch-{width}", lines)
+
+
+def view(records: list[dict[str, Any]]) -> status_text.StatusView:
+    reason = "public.orders stopped: there is no column updated_at any more."
+    advice = "Correct watermark_column, then `pgsnow run --select public.orders`."
+    return status_text.StatusView(records, NOW, "failing", reason, advice)
 
 
 def replace_name(row: dict[str, Any], name: str) -> dict[str, Any]:
@@ -176,6 +184,6 @@ def test_a_small_terminal_shows_what_it_has_room_for() -> None:
     for number in range(12):
         progress(Event(f"public.t{number}", "r", "started"))
     assert len(progress.lines(40, 6, 1.0)) <= 5
-    assert len(status.frame_of(STATUS, NOW, 80, 10)) <= 10
+    assert len(status_text.frame_of(view(STATUS), 80, 10)) <= 10
     unchanged = replace(progress._busy["public.t1"])
     assert unchanged.step == "reading"

@@ -16,6 +16,8 @@ UNFENCED = {
     "claim": "it grants the fence",
     "add_tables": "it adds rows that nobody can have claimed",
     "verified": "it names the doubt that it removes",
+    "pause_tables": "a person pauses a table whoever has it; the run in progress goes on",
+    "resume_tables": "a person ends the pause, which no run relies on",
     "record_certificate": "commands compare without a claim, and no run relies on what they record",
 }
 

@@ -11,7 +11,8 @@ from pgsnow.operations.check.ledger_tables import NEEDED
 USES = {
     "SELECT": r"(?:from|join)\s+\{{schema\}}\.{table}\b",
     "INSERT": r"insert\s+into\s+\{{schema\}}\.{table}\b",
-    "UPDATE": r"(?:update\s+\{{schema\}}\.{table}\b|insert\s+into\s+\{{schema\}}\.{table}\b[^;]*do\s+update\b)",
+    "UPDATE": r"update\s+\{{schema\}}\.{table}\b"
+    r"|insert\s+into\s+\{{schema\}}\.{table}\b(?:(?!insert\s+into)[^;])*do\s+update\b",
     "DELETE": r"delete\s+from\s+\{{schema\}}\.{table}\b",
 }
 

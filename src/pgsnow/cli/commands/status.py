@@ -3,58 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.text import Text
 
 from pgsnow.cli.invocation import Invocation, or_nothing
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Wide
-from pgsnow.cli.output.layout import Role, wrapped
 from pgsnow.cli.output.log import quiet_log
-from pgsnow.cli.output.report import totals, write_totals
-from pgsnow.cli.output.screen import Shown, ShownTable, say, stdout, table_of, write_records
-from pgsnow.model.duration import approximate_duration
-from pgsnow.model.sentences import counted
-from pgsnow.operations.status.summary import ALARMS
-from pgsnow.operations.status.table_state import HealthState
+from pgsnow.cli.output.screen import stdout
+from pgsnow.cli.output.status_text import StatusView, frame_of, write_status
+from pgsnow.operations.status.overview import overview_of
 from pgsnow.operations.status.table_status import table_statuses
 
 if TYPE_CHECKING:
     from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.config.sync_config import SyncConfig, TableConfig
-
-STATE_STYLES = {
-    HealthState.SYNCED: "green",
-    HealthState.IDLE: "dim green",
-    HealthState.RUNNING: "cyan",
-    HealthState.PARTIAL: "yellow",
-    HealthState.UNVERIFIED: "bold yellow",
-    HealthState.DIFFERENT: "bold red",
-    HealthState.FAILED: "bold red",
-    HealthState.STUCK: "bold white on red",
-    HealthState.NEVER: "dim",
-    HealthState.PAUSED: "dim",
-    HealthState.OFF: "dim",
-}
-SHOWN_STATES = {HealthState.PARTIAL: "rows-rejected"}
-"""Text of a state in the table where it differs from its value, which stays for programs."""
-SHOWN_ORDER = tuple(SHOWN_STATES.get(state, str(state)) for state in HealthState)
-"""Order of the states in the totals."""
-WORST_FIRST = tuple(dict.fromkeys((*ALARMS, HealthState.RUNNING, *HealthState)))
-COLUMNS = (
-    Shown("table", role=Role.NAME),
-    Shown("state", {SHOWN_STATES.get(k, str(k)): v for k, v in STATE_STYLES.items()}),
-    Shown("lag", right=True),
-    Shown("last success", right=True),
-    Shown("rows last run", right=True),
-    Shown("rejected", right=True, role=Role.EXTRA),
-    Shown("lease", role=Role.EXTRA),
-    Shown("why", role=Role.TEXT),
-)
 
 
 def status(
@@ -71,16 +37,23 @@ def status(
     quiet_log(debug=debug)
     sync_config, ledger = Invocation(config, env_file, output).ledger()
     chosen = sync_config.select(select) if select else sync_config.tables
+
+    def view() -> StatusView:
+        now = datetime.now(UTC)
+        records = records_of(sync_config, chosen, ledger, now)
+        if select or output is not Format.TABLE:
+            return StatusView(records, now)
+        whole = overview_of(sync_config, ledger, now)
+        return StatusView(records, now, str(whole.word), whole.reason, whole.advice)
+
     try:
         if watch:
             with _screen(output, wide=wide) as show:
                 while True:
-                    now = datetime.now(UTC)
-                    show(records_of(sync_config, chosen, ledger, now), now)
+                    show(view())
                     time.sleep(every)
         else:
-            now = datetime.now(UTC)
-            _write(output, records_of(sync_config, chosen, ledger, now), now, wide=wide)
+            write_status(output, view(), wide=wide)
     finally:
         ledger.close()
 
@@ -93,117 +66,14 @@ def records_of(
     return [table.record() for table in table_statuses(config, tables, rows, now)]
 
 
-def _table(records: list[dict[str, Any]], now: datetime, *, wide: bool = False) -> ShownTable:
-    return table_of(
-        COLUMNS,
-        [
-            (
-                r["table"],
-                SHOWN_STATES.get(r["state"], r["state"]),
-                None if r["lag_seconds"] is None else approximate_duration(r["lag_seconds"]),
-                _ago(r["last_success"], now),
-                r["rows_processed"],
-                r["open_errors"],
-                r["lease_holder"],
-                r["why"],
-            )
-            for r in records
-        ],
-        wide=wide,
-    )
-
-
-def _ago(moment: datetime | None, now: datetime) -> str | None:
-    if moment is None:
-        return None
-    return f"{approximate_duration(max(0.0, (now - _aware(moment)).total_seconds()))} ago"
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _write(form: Format, records: list[dict[str, Any]], now: datetime, *, wide: bool) -> None:
-    """Write the states, notes about the lag and about comparisons, and the totals as the last line."""
-    write_records(form, records, _table(records, now, wide=wide), empty="the table list is empty")
-    if form is not Format.TABLE:
-        return
-    if partial := sum(record["lag_covers"] is not None for record in records):
-        tables = counted(partial, "table")
-        say(
-            f"lag: that of {tables} counts only changes that move the watermark (`lag_covers` in --output json)"
-        )
-    for record in records:
-        for certificate in record["certificates"]:
-            say(f"{record['table']}: {_compared(certificate)}")
-        if record["verify_progress"] is not None:
-            share = f"{record['verify_progress']:.0%}"
-            say(f"{record['table']}: {share} of it is compared in this round of verify_every")
-    write_totals(form, _shown_states(records), SHOWN_ORDER, _extremes(records, now))
-
-
-def _shown_states(records: Sequence[dict[str, Any]]) -> list[str]:
-    return [SHOWN_STATES.get(record["state"], record["state"]) for record in records]
-
-
-def _extremes(records: Sequence[dict[str, Any]], now: datetime) -> Iterator[str]:
-    """The worst lag with its table, and the last success."""
-    lagging = [record for record in records if record["lag_seconds"] is not None]
-    if worst := max(lagging, key=lambda record: record["lag_seconds"], default=None):
-        named = f" ({worst['table']})" if len(records) > 1 else ""
-        yield f"worst lag {approximate_duration(worst['lag_seconds'])}{named}"
-    successes = [record["last_success"] for record in records if record["last_success"]]
-    if successes:
-        yield f"last success {_ago(max(successes, key=_aware), now)}"
-
-
-def _compared(certificate: dict[str, Any]) -> str:
-    """A certificate in one line."""
-    what = {"keys": "keys", "content": "keys and contents", "sample": "a sample of the rows"}
-    at = datetime.fromisoformat(certificate["ended_at"]).astimezone(UTC)
-    found = [
-        f"{counted(certificate[name], 'row')} {name}" for name in ("repaired", "kept") if certificate[name]
-    ]
-    return (
-        f"{what[certificate['method']]} compared {at:%Y-%m-%d %H:%M} UTC by {certificate['by']}"
-        + (f", up to transaction {certificate['snapshot']}" if certificate["snapshot"] else "")
-        + f": {counted(certificate['rows'], 'row')} in {counted(certificate['ranges'], 'range')},"
-        f" {counted(certificate['differences'], 'difference')}{''.join(f', {text}' for text in found)}"
-    )
-
-
 @contextmanager
-def _screen(form: Format, *, wide: bool) -> Iterator[Callable[[list[dict[str, Any]], datetime], None]]:
+def _screen(form: Format, *, wide: bool) -> Iterator[Callable[[StatusView], None]]:
     """A function that shows records: redraws a terminal, else writes the records each time."""
     console = stdout()
     if form is not Format.TABLE or not console.is_terminal:
-        yield lambda records, now: _write(form, records, now, wide=wide)
+        yield lambda view: write_status(form, view, wide=wide)
         return
     from pgsnow.cli.output.watch import redrawn
 
     with redrawn(console) as show:
-        yield lambda records, now: show(frame_of(records, now, console.width, console.height - 1))
-
-
-def frame_of(records: Sequence[dict[str, Any]], now: datetime, width: int, height: int) -> list[Text]:
-    """The lines of one screen: the totals, and the tables that need attention first. Tables for which there is no
-    room are counted by state."""
-    ranked = sorted(records, key=_rank)
-    title = " · ".join(
-        (f"{now:%H:%M:%S} UTC", totals(_shown_states(records), SHOWN_ORDER), *_extremes(records, now))
-    )
-    head = [Text(line) for line in wrapped(title, width)]
-    room = max(2, height - len(head) - 1)
-    for count in range(min(len(ranked), room), -1, -1):
-        lines = _table(ranked[:count], now).lines(width)
-        rest = ranked[count:]
-        if rest:
-            lines.append(Text(f"… and {totals(_shown_states(rest), SHOWN_ORDER)}", style="dim"))
-        if len(lines) <= room or count <= 1:
-            return [*head, Text(), *lines]
-    return head
-
-
-def _rank(record: dict[str, Any]) -> tuple[int, float]:
-    """Sorts by what needs attention: the state, then the lag."""
-    return WORST_FIRST.index(record["state"]), -(record["lag_seconds"] or 0.0)
+        yield lambda view: show(frame_of(view, console.width, console.height - 1))

@@ -60,10 +60,14 @@ Pieces = list[tuple[str, str]]
 
 
 def table_lines(
-    head: Sequence[ShownCell], rows: Sequence[Sequence[ShownCell]], width: int | None
+    head: Sequence[ShownCell],
+    rows: Sequence[Sequence[ShownCell]],
+    width: int | None,
+    *,
+    has_heading: bool = True,
 ) -> list[Pieces]:
     """The lines of a table: headings, then one or two lines a row. width: of the terminal; None: no limit, one line
-    a row."""
+    a row. has_heading: False leaves the headings out, and the columns have the same widths."""
     widths = _natural(head, rows, whole_headings=True)
     headings: list[Sequence[str]] = [[cell.text] for cell in head]
     if width is None or _total(widths) <= width:
@@ -73,7 +77,7 @@ def table_lines(
         widths = _natural(head, rows, whole_headings=False)
         order = _first_line(head, widths, width)
         _shorten_names(head, widths, order, width)
-    lines = list(_head_lines(head, headings, widths, order))
+    lines = list(_head_lines(head, headings, widths, order)) if has_heading else []
     below = [at for at in range(len(head)) if at not in order]
     for row in rows:
         lines.append(_line([row[at] for at in order], [widths[at] for at in order]))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
 from pgsnow.cli.options import Format
-from pgsnow.cli.output.layout import Role
+from pgsnow.cli.output.layout import Role, wrapped
 from pgsnow.cli.output.report import tell_error
 from pgsnow.cli.output.screen import Shown, say, show_text, stdout, table_of, write_records
 from pgsnow.cli.output.sizes import bytes_text, rows_text
@@ -87,7 +88,10 @@ def _print(item: TablePreview, *, verbose: bool) -> None:
     console = stdout()
     console.print(f"\n-- {item.table} → {item.target}", soft_wrap=True)
     for mark, line in _lines(item, verbose=verbose):
-        console.print(Text(line, style=STYLES.get(mark, "")), soft_wrap=True)
+        # A statement stays one line, so that a copy of it is exact.
+        is_comment = line.startswith("-- ") and sys.stdout.isatty()
+        for part in wrapped(line, console.width, "", "--   ") if is_comment else [line]:
+            console.print(Text(part, style=STYLES.get(mark, "")), soft_wrap=True)
 
 
 def _lines(item: TablePreview, *, verbose: bool) -> Iterator[tuple[str, str]]:

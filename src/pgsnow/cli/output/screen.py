@@ -36,11 +36,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """Rows for people. wide: one line a row and nothing shortened, whatever the terminal's width."""
+    """Rows for people. wide: one line a row and nothing shortened, whatever the terminal's width. has_heading: False
+    for rows that continue a table."""
 
     columns: Sequence[Shown]
     rows: Sequence[Sequence[object]]
     wide: bool = False
+    has_heading: bool = True
 
     def lines(self, width: int | None) -> list[Text]:
         """One styled text a line. width: of the terminal; None: no limit."""
@@ -49,7 +51,7 @@ class ShownTable:
             [_cell(column, value) for column, value in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
-        lines = table_lines(head, rows, None if self.wide else width)
+        lines = table_lines(head, rows, None if self.wide else width, has_heading=self.has_heading)
         return [Text.assemble(*pieces, no_wrap=True) for pieces in lines]
 
 

@@ -78,7 +78,7 @@ class EngineTasks:
             self._after.get().tick_ended(self.engines.get().ledger, report, beat=whole)
 
     def runs_ended(self, report: SyncReport) -> None:
-        """The same for a table's task: its lineage."""
+        """Begin to send the lineage of a table's task, as `tick_ended` does for a tick."""
         if self.config.openlineage_url is not None:
             self._after.get().runs_ended(self.engines.get().ledger, report)
 
@@ -91,7 +91,7 @@ class EngineTasks:
         )
 
     def _tick_failed(self, what: str, raised: Exception) -> None:
-        """The same after a tick that ended with an error, unless it is retried."""
+        """Request the heartbeat for failures after a tick that ended with an error, unless it is retried."""
         is_over = what == "tick" and not isinstance(raised, Retry)
         if is_over and self.source.is_right and is_wanted(self.config):
             with suppress(ConfigError):  # of the settings: the task raises it

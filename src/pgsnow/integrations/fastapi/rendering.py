@@ -60,6 +60,16 @@ def number(count: float | None) -> str:
     return f"{count:,.0f}"
 
 
+def compact(count: float) -> str:
+    """A count in at most five characters: `9,999`, `12.2k`, `962k`, `1.28M`."""
+    if abs(count) < 10_000:
+        return f"{count:,.0f}"
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= size * 0.9995:
+            return f"{count / size:.0f}{unit}" if abs(count) >= 99.95 * size else f"{count / size:.3g}{unit}"
+    return f"{count:,.0f}"
+
+
 def decimal(amount: float | None) -> str:
     """An amount such as credits with at most three digits after the point: `0.025`, `1.2`, `14`."""
     if amount is None:
@@ -140,6 +150,7 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "number": number,
+        "compact": compact,
         "decimal": decimal,
         "bytes": size,
         "duration": duration,

@@ -62,8 +62,8 @@ def status_router(
 
     config is read here. If it is wrong, everything answers 503 with the problems until the file is right;
     strict: raises ConfigError here. settings default to the environment and `.env` (as for Celery), read at the first
-    request. ledger defaults to the one of the settings, which is closed with the application; a ledger that is passed
-    stays open.
+    request; those of Snowflake are not needed. ledger defaults to the one of the settings, which is closed with the
+    application; a ledger that is passed stays open.
 
     dependencies are FastAPI's, by which the application protects the router with its own authentication. Without any,
     a warning is logged, and neither query ids nor contents of rejected rows are shown. actions: the page has buttons
@@ -127,7 +127,7 @@ def _status(web: Web) -> dict[str, Any]:
 def _open_ledger(source: ConfigSource) -> Ledger:
     from pgsnow.ledger.ledger import Ledger
 
-    return Ledger(source.settings().ledger, source.config().ledger_schema)
+    return Ledger(source.ledger_settings(), source.config().ledger_schema)
 
 
 def _ready(config: SyncConfig, ledger: Ledger, *, strict: bool) -> tuple[int, dict[str, Any]]:

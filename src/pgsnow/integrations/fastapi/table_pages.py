@@ -67,9 +67,7 @@ def table_page_routes(web: Web) -> APIRouter:
         return page_of(web, request, "run.html", **_run_values(web, run_id, table))
 
     @router.get("/rejected")
-    def rejected(
-        request: Request, table: Text = "", state: Text = "open", before: Number = None
-    ) -> Response:
+    def rejected(request: Request, table: Text = "", state: Text = "open", before: Number = None) -> Response:
         return page_of(web, request, "rejected.html", **_rejected_values(web, table, state, before))
 
     @router.get("/setup")

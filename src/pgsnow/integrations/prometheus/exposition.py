@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 
 from pgsnow.integrations.prometheus.definitions import METRICS
 
@@ -10,6 +11,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
+@lru_cache(maxsize=10_000)
 def label(name: str, value: object) -> str:
     """`name="value"`, with the value escaped. A character that UTF-8 lacks is replaced."""
     return f'{name}="{str(value).encode("utf-8", "replace").decode().translate(_ESCAPED)}"'
@@ -24,8 +26,8 @@ class Exposition:
     def add(self, name: str, value: float | None, labels: str = "") -> None:
         """One sample; none if the value is not known. labels: from `label`, joined by commas, each combination once."""
         if value is not None:
-            shown = f"{name}{{{labels}}}" if labels else name
-            self._lines[name].append(f"{shown} {_number(value)}\n")
+            number = value if isinstance(value, int) else round(value, 6)
+            self._lines[name].append(f"{name}{{{labels}}} {number}\n" if labels else f"{name} {number}\n")
 
     def text(self) -> str:
         """The exposition. Raises KeyError for a metric that is not defined."""
@@ -37,7 +39,3 @@ class Exposition:
         if self._lines:
             raise KeyError(*self._lines)
         return "".join(parts)
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else repr(round(value, 6))

@@ -87,11 +87,10 @@ class AlertStore:
         """Facts about the tables that are paused or whose last run failed."""
         return [TableTrouble(**row) for row in self.queries.execute("table_troubles")]
 
-    def last_run(self) -> datetime | None:
-        """When a run of any table last began; None: never. A version without sync_ticks leaves no other sign."""
-        row = self.queries.execute("last_run_of_all").fetchone()
-        found: datetime | None = row["at"] if row else None
-        return found
+    def signs_of_life(self) -> tuple[float | None, bool]:
+        """Seconds since a run of any table began (None: none ever did), and True if a worker holds a table now."""
+        [row] = self.queries.execute("signs_of_life").fetchall()
+        return row["seconds_since_run"], row["is_working"]
 
 
 def _row(alert: Alert) -> dict[str, Any]:

@@ -30,7 +30,6 @@ create table if not exists sync_hours (
     rows_rejected bigint not null default 0,
     bytes_staged bigint not null default 0,
     seconds double precision not null default 0,
-    phases jsonb not null default '{}',
     statement_count bigint not null default 0,
     warehouse_seconds double precision not null default 0,
     credits double precision not null default 0,
@@ -136,7 +135,6 @@ comment on column sync_hours.rows_deleted is 'Rows deleted in Snowflake, or mark
 comment on column sync_hours.rows_rejected is 'Rows rejected.';
 comment on column sync_hours.bytes_staged is 'Bytes of the Parquet files uploaded to the stage.';
 comment on column sync_hours.seconds is 'Sum of the durations of the runs.';
-comment on column sync_hours.phases is 'Seconds per phase.';
 comment on column sync_hours.statement_count is 'Statements that were sent to Snowflake.';
 comment on column sync_hours.warehouse_seconds is 'Seconds of those of them that need a warehouse.';
 comment on column sync_hours.credits is 'Estimated credits.';

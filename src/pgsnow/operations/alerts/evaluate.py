@@ -29,10 +29,10 @@ def evaluate_tick(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: 
 
 def evaluate_stop(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: str) -> None:
     """In a process that runs no ticks: find out whether any worker does. Otherwise as `evaluate_tick`."""
-    if config.alerts is None or (last := _last_tick(ledger)) is None:
+    if config.alerts is None or (silent := _seconds_without_tick(ledger)) is None:
         return
     seconds = config.alerts.seconds_without_tick(config.sync_interval_seconds)
-    found = stopped_finding(last, seconds, now)
+    found = stopped_finding(silent, seconds, now)
     _evaluate(
         config,
         config.alerts,
@@ -44,11 +44,14 @@ def evaluate_stop(config: SyncConfig, ledger: Ledger, now: datetime, *, worker: 
     )
 
 
-def _last_tick(ledger: Ledger) -> datetime | None:
-    """When a worker last ran a tick; None: never."""
-    ticks = [tick.at for tick in ledger.ticks.seen()]
-    last_run = ledger.alerts.last_run()
-    return max([*ticks, *([last_run] if last_run else [])], default=None)
+def _seconds_without_tick(ledger: Ledger) -> float | None:
+    """Seconds since a worker began a tick; None: none ever did. A worker that is loading a table may have no time for
+    ticks: that counts as one. A version that notes no ticks leaves runs alone."""
+    since_run, is_working = ledger.alerts.signs_of_life()
+    if is_working:
+        return 0.0
+    ticks = ledger.ticks.seen()
+    return ticks[0].age_seconds if ticks else since_run
 
 
 def _evaluate(

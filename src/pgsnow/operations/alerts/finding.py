@@ -88,16 +88,15 @@ def findings_of(
     return AlertFindings(tuple(found), frozenset(unknown - {finding.key for finding in found}))
 
 
-def stopped_finding(last_tick: datetime, seconds: float, now: datetime) -> Finding | None:
-    """The finding that no worker has run a tick for longer than these seconds; None: one has."""
-    silent = (now - last_tick).total_seconds()
+def stopped_finding(silent: float, seconds: float, now: datetime) -> Finding | None:
+    """The finding that no worker has run a tick for longer than `seconds`; None: one has. silent: for how long."""
     if seconds <= 0 or silent <= seconds:
         return None
     return Finding(
         AlertRule.STOPPED,
         "",
         "stopped",
-        last_tick,
+        now - timedelta(seconds=silent),
         f"no worker has run a tick for {approximate_duration(silent)}",
         "Start the worker and the schedule (for Celery: `celery worker` and `celery beat`, or `pgsnow run` by cron),"
         " and look at their logs. Nothing is lost: the next tick goes on from the checkpoints.",

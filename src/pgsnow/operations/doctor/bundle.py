@@ -80,13 +80,15 @@ def bundle(patient: Patient, now: datetime, *, checks: bool = True, runs: int = 
     yield part("sync_config.yaml", lambda: _table_list(patient.file, secrets))
     yield part("variables.json", lambda: _names_of(patient.variables))
     if checks:
-        yield part("check.json", lambda: _checks(patient))
+        yield part("check.json", lambda: _without_values(_checks(patient)))
     try:
         config, settings = patient.load()
     except PgsnowError:
         return  # the part about the table list or the checks says why
     ledger = Ledger(settings.ledger, config.ledger_schema)
     try:
+        if not checks:
+            yield part("check.json", lambda: _saved_check(ledger))
         yield part("status.json", lambda: _status(config, ledger, now))
         yield part("runs.json", lambda: _runs(ledger, runs))
         yield part("rejected.json", lambda: _rejected(ledger))
@@ -133,16 +135,17 @@ def _names_of(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _checks(patient: Patient) -> list[dict[str, Any]]:
+    """The results of all checks, which connect to both sides."""
     from pgsnow.operations.check.check import run_checks
 
     config, settings = patient.load()
-    return [
-        {
-            name: without_values(value) if isinstance(value, str) else value
-            for name, value in one.to_json().items()
-        }
-        for one in run_checks(config, settings)
-    ]
+    return [one.to_json() for one in run_checks(config, settings)]
+
+
+def _saved_check(ledger: Ledger) -> Any:
+    """The result of the last `pgsnow check`; None: there was none."""
+    saved = ledger.checks.latest()
+    return None if saved is None else _without_values(asdict(saved))
 
 
 def _status(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, Any]:
@@ -160,17 +163,17 @@ def _status(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, Any]
 def _without_data(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record; of fields that hold values of rows only whether they are empty."""
     return {
-        name: (VALUE if value else value) if name in _DATA else _texts_without_values(value)
+        name: (VALUE if value else value) if name in _DATA else _without_values(value)
         for name, value in record.items()
     }
 
 
-def _texts_without_values(value: Any) -> Any:
+def _without_values(value: Any) -> Any:
     if isinstance(value, str):
         return without_values(value)
     if isinstance(value, Mapping):
-        return {key: _texts_without_values(item) for key, item in value.items()}
-    return [_texts_without_values(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: _without_values(item) for key, item in value.items()}
+    return [_without_values(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _runs(ledger: Ledger, limit: int) -> dict[str, Any]:
@@ -197,7 +200,7 @@ def _rejected(ledger: Ledger) -> list[dict[str, Any]]:
 def _workers(ledger: Ledger) -> dict[str, Any]:
     return {
         "ticks": [asdict(tick) for tick in ledger.ticks.seen()],
-        "requests": [_texts_without_values(asdict(request)) for request in ledger.requests.listed()],
+        "requests": [_without_values(asdict(request)) for request in ledger.requests.listed()],
     }
 
 

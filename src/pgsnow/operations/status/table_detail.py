@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -68,7 +68,10 @@ def table_detail(
     table = config.select([name])[0]
     [status] = table_statuses(config, [table], _row_of(ledger, table.name), now)
     if status.row is None:
-        return _before_the_first_run(config, table, now, span)
+        asked: Sequence[Request] = unless_missing(
+            lambda: ledger.requests.listed(table=table.name, limit=REQUESTS), []
+        )
+        return _before_the_first_run(config, table, now, span, tuple(asked))
     line = table_line(config, status, next(iter(ledger.history.overview(table.name)), None))
     remembered = ledger.checkpoints.remembered(table.name).get(table.name)
     verification = Verification.from_json(status.row.verification)
@@ -105,7 +108,9 @@ def entry_text(table: TableConfig) -> str:
     return text
 
 
-def _before_the_first_run(config: SyncConfig, table: TableConfig, now: datetime, span: Span) -> TableDetail:
+def _before_the_first_run(
+    config: SyncConfig, table: TableConfig, now: datetime, span: Span, requests: tuple[Request, ...]
+) -> TableDetail:
     [status] = table_statuses(config, [table], [], now)
     return TableDetail(
         now=now,
@@ -115,7 +120,7 @@ def _before_the_first_run(config: SyncConfig, table: TableConfig, now: datetime,
         last_run=None,
         runs=(),
         events=(),
-        requests=(),
+        requests=requests,
         columns=(),
         entry=entry_text(table),
         checkpoint={},

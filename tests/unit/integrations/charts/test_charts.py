@@ -158,7 +158,7 @@ def test_a_strip_has_one_bar_per_run(statuses: list[str]) -> None:
     root = parsed(run_strip(statuses))
     paths = [node.get("d") or "" for node in root.iter("path")]
     assert sum(path.count("M") for path in paths) == min(len(statuses), BARS)
-    assert root.get("aria-label") == strip_text(statuses[-BARS:])
+    assert root.findtext("title") == strip_text(statuses[-BARS:])
 
 
 def test_a_failure_is_the_tallest_bar_and_no_change_the_lowest() -> None:

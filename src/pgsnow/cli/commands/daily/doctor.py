@@ -50,7 +50,8 @@ def doctor(
         ),
     ] = None,
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="Connect only to the ledger: leave out `pgsnow check`.")
+        bool,
+        typer.Option("--no-check", help="Connect only to the ledger; the last saved check is in the file."),
     ] = False,
     runs: Annotated[
         int, typer.Option("--runs", min=1, metavar="N", help="Newest runs, and failed runs.")

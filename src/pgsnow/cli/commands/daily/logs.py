@@ -16,7 +16,7 @@ from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Wide
 from pgsnow.cli.output.layout import Role
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import STATUS_STYLES, write_totals
-from pgsnow.cli.output.screen import Shown, ShownTable, table_of, write_records
+from pgsnow.cli.output.screen import Shown, ShownTable, write_records
 from pgsnow.model.report import Status
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ def new_runs(
 
 def _write(runs: Sequence[RunRow], output: Format, *, wide: bool, is_first: bool = True) -> None:
     empty = "no runs" if is_first else ""
-    write_records(output, [record_of(run) for run in runs], runs_table(runs, wide=wide), empty=empty)
+    shown = runs_table(runs, wide=wide, has_heading=is_first)
+    write_records(output, [record_of(run) for run in runs], shown, empty=empty)
 
 
 def record_of(run: RunRow) -> dict[str, Any]:
@@ -171,7 +172,7 @@ def record_of(run: RunRow) -> dict[str, Any]:
     return record
 
 
-def runs_table(runs: Sequence[RunRow], *, wide: bool = False) -> ShownTable:
+def runs_table(runs: Sequence[RunRow], *, wide: bool = False, has_heading: bool = True) -> ShownTable:
     rows = [
         (
             f"{_utc(run.started_at):%Y-%m-%d %H:%M:%S}",
@@ -188,7 +189,7 @@ def runs_table(runs: Sequence[RunRow], *, wide: bool = False) -> ShownTable:
         )
         for run in runs
     ]
-    return table_of(COLUMNS, rows, wide=wide)
+    return ShownTable(COLUMNS, rows, wide, has_heading)
 
 
 def _note(run: RunRow) -> str:

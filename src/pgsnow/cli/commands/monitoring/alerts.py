@@ -68,7 +68,7 @@ def list_alerts(
 
 
 @app.command("test")
-def test_alerts(
+def try_receivers(
     to: To = None,
     config: ConfigFile = None,
     output: Output = Format.TABLE,

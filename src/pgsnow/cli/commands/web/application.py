@@ -6,7 +6,6 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pgsnow.config.load import load_settings
 from pgsnow.model.errors import MissingExtra
 from pgsnow.model.settings.secret import Secret
 
@@ -24,12 +23,7 @@ PREFIX = "/sync"
 
 
 def application_of(
-    table_list: Path,
-    env_file: Path | None,
-    token: Secret | None,
-    hosts: Collection[str],
-    *,
-    actions: bool,
+    table_list: Path, token: Secret | None, hosts: Collection[str], *, actions: bool
 ) -> FastAPI:
     """The application. token: asked for; None: everybody who can connect may read, but only with a Host header of
     `hosts`, so that no page of another site can read it through a name that leads here (DNS rebinding)."""
@@ -37,7 +31,6 @@ def application_of(
     application.include_router(
         status_router(
             table_list,
-            settings=load_settings(env_file=env_file) if env_file else None,
             prefix=PREFIX,
             dependencies=[Depends(TokenRequired(token))] if token else None,
             actions=actions,

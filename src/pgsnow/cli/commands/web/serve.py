@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def serve(
 ) -> None:
     """Serve the status page on this machine, until Ctrl-C. Reads only the ledger, never Snowflake."""
     quiet_log(debug=debug)
-    place = _place(Invocation(config, env_file))
+    place = _place(config, env_file)
     token = _token(Invocation(place, env_file), token_env)
     if token is None and host not in LOOPBACK:
         raise ConfigError(
@@ -57,22 +58,30 @@ def serve(
             "--actions: anybody on this machine could pause and resync tables",
             advice="Set a variable to a long random token, and name it with --token-env NAME.",
         )
+    if env_file is not None:
+        _extend_environment(env_file)
     with _kept_postgres(place), _listening(host, port) as listener:
-        application = _application(place, env_file, token, actions=actions)
+        application = _application(place, token, actions=actions)
         say(f"status page: http://{_shown(host)}:{listener.getsockname()[1]}/sync/ (Ctrl-C stops it)")
         if token is None:
             say("read-only, without query ids and contents of rejected rows: --token-env NAME shows them")
         _run(application, listener)
 
 
-def _place(invocation: Invocation) -> Path:
-    """The table list; if there is none here, that of the demo's data."""
-    try:
+def _place(config: Path | None, env_file: Path | None) -> Path:
+    """The table list; if none is named and there is none here, or none with settings, that of the demo's data."""
+    invocation, kept = Invocation(config, env_file), KEPT / TABLE_LIST
+    if config is not None or not kept.is_file():
         return invocation.path()
+    from pgsnow.config.load import env_beside, load_ledger
+
+    try:
+        place = invocation.path()
+        load_ledger(env_file=env_file or env_beside(place))
     except ConfigError:
-        if (KEPT / TABLE_LIST).is_file():
-            return KEPT / TABLE_LIST
-        raise
+        say(f"no table list with connection settings here: these are the data of the demo, in {KEPT}")
+        return kept
+    return place
 
 
 def _token(invocation: Invocation, name: str | None) -> Secret | None:
@@ -125,14 +134,22 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _application(table_list: Path, env_file: Path | None, token: Secret | None, *, actions: bool) -> Any:
+def _extend_environment(env_file: Path) -> None:
+    """Add the file's variables to this process's environment, where the router looks; it overrides the file."""
+    from pgsnow.config.load import variables
+
+    for name, value in variables(env_file=env_file).items():
+        os.environ.setdefault(name, value)
+
+
+def _application(table_list: Path, token: Secret | None, *, actions: bool) -> Any:
     try:
         import uvicorn  # noqa: F401
     except ImportError:
         raise MissingExtra("uvicorn", "serve") from None
     from pgsnow.cli.commands.web.application import application_of
 
-    return application_of(table_list, env_file, token, LOOPBACK, actions=actions)
+    return application_of(table_list, token, LOOPBACK, actions=actions)
 
 
 def _run(application: Any, listener: socket.socket) -> None:

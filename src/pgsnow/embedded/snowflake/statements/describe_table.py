@@ -9,24 +9,25 @@ import fakesnow.transforms
 from sqlglot import exp
 
 from pgsnow.embedded.snowflake.statements.collations import Collations
+from pgsnow.embedded.snowflake.statements.table_columns import quoted
 
 INFORMATION_SCHEMA = "_FS_INFORMATION_SCHEMA"
 COLUMNS = """
-column_name AS "name",
-    CASE WHEN data_type LIKE 'DECIMAL%' THEN 'NUMBER(' || numeric_precision || ',' || numeric_scale || ')'
-         WHEN data_type = 'BIGINT' THEN 'NUMBER(38,0)'
-         WHEN data_type = 'VARCHAR' THEN
+name,
+    CASE WHEN type LIKE 'DECIMAL%' THEN replace(type, 'DECIMAL', 'NUMBER')
+         WHEN type = 'BIGINT' THEN 'NUMBER(38,0)'
+         WHEN type = 'VARCHAR' THEN
             'VARCHAR(' || coalesce(ext_character_maximum_length, 16777216) || ')' || {collation}
-         WHEN data_type = 'DOUBLE' THEN 'FLOAT'
-         WHEN data_type = 'BLOB' THEN 'BINARY(8388608)'
-         WHEN data_type = 'TIME' THEN 'TIME(9)'
-         WHEN data_type = 'TIMESTAMP' THEN 'TIMESTAMP_NTZ(9)'
-         WHEN data_type = 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMP_TZ(9)'
-         WHEN data_type = 'JSON' THEN 'VARIANT'
-         ELSE data_type END AS "type",
+         WHEN type = 'DOUBLE' THEN 'FLOAT'
+         WHEN type = 'BLOB' THEN 'BINARY(8388608)'
+         WHEN type = 'TIME' THEN 'TIME(9)'
+         WHEN type = 'TIMESTAMP' THEN 'TIMESTAMP_NTZ(9)'
+         WHEN type = 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMP_TZ(9)'
+         WHEN type = 'JSON' THEN 'VARIANT'
+         ELSE type END AS "type",
     'COLUMN' AS "kind",
-    CASE WHEN is_nullable THEN 'Y' ELSE 'N' END AS "null?",
-    column_default AS "default",
+    CASE WHEN "notnull" THEN 'N' ELSE 'Y' END AS "null?",
+    dflt_value AS "default",
     'N' AS "primary key",
     'N' AS "unique key",
     NULL::VARCHAR AS "check",
@@ -34,18 +35,18 @@ column_name AS "name",
     NULL::VARCHAR AS "comment",
     NULL::VARCHAR AS "policy name",
     NULL::JSON AS "privacy domain"
-FROM duckdb_columns()
+FROM pragma_table_info({full_name})
 LEFT JOIN _fs_global._fs_information_schema._fs_columns_ext
-    ON ext_table_catalog = database_name AND ext_table_schema = schema_name
-    AND ext_table_name = table_name AND ext_column_name = column_name
-WHERE database_name = {catalog} AND schema_name = {schema} AND table_name = {table}
-ORDER BY column_index
+    ON ext_table_catalog = {catalog} AND ext_table_schema = {schema} AND ext_table_name = {table}
+    AND ext_column_name = name
+ORDER BY cid
 """
+"""Not from duckdb_columns(), which looks at the columns of all tables and views of all databases."""
 COLLATION = """CASE WHEN EXISTS (
     SELECT 1 FROM duckdb_tables() AS t
     WHERE t.database_name = {catalog} AND t.schema_name = {schema} AND t.table_name = {table}
-        AND (contains(t.sql, column_name || ' VARCHAR COLLATE NOCASE')
-            OR contains(t.sql, '"' || column_name || '" VARCHAR COLLATE NOCASE'))
+        AND (contains(t.sql, name || ' VARCHAR COLLATE NOCASE')
+            OR contains(t.sql, '"' || name || '" VARCHAR COLLATE NOCASE'))
 ) THEN ' COLLATE ''en-ci''' ELSE '' END"""
 """All collations that ignore case are one in DuckDB."""
 
@@ -64,7 +65,8 @@ def _of_one_table(stock: Callable[..., Any], collations: Collations) -> Callable
         catalog, within = table.catalog or database, table.db or schema
         if within == INFORMATION_SCHEMA:
             return stock(node, database, schema)
-        names = {"catalog": catalog, "schema": within, "table": table.name}
+        full_name = ".".join(map(quoted, (catalog, within, table.name)))
+        names = {"catalog": catalog, "schema": within, "table": table.name, "full_name": full_name}
         literals = {part: exp.Literal.string(name).sql("duckdb") for part, name in names.items()}
         shown = COLLATION.format(**literals) if collations.used else "''"  # looking it up takes time
         columns = COLUMNS.format(collation=shown, **literals)
