@@ -55,7 +55,7 @@ def line(row: WatermarkRow = ROW, history: HistoryRow | None = None, **keys: Any
         (3 * 3600.0 + 31, {"every": "1h"}, True),
     ],
 )
-def test_a_lag_that_the_schedule_explains_is_no_alarm(lag: float, keys: dict[str, str], behind: bool) -> None:
+def test_a_lag_that_the_schedule_explains_is_no_alarm(lag: float, keys: dict[str, Any], behind: bool) -> None:
     """Three intervals and half a minute, its own interval where it has one, and the time that its loads may wait."""
     assert line(replace(ROW, lag_seconds=lag), **keys).behind is behind
 
