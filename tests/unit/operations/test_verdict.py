@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pgsnow.operations.status.overview_table import OverviewTable, RowCounts
 from pgsnow.operations.status.table_state import HealthState
-from pgsnow.operations.status.verdict import Verdict, Word, verdict_of
+from pgsnow.operations.status.verdict import SyncVerdict, Word, verdict_of
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 INTERVAL = 120.0
@@ -47,7 +47,7 @@ def table(name: str, state: HealthState = HealthState.IDLE, **fields: Any) -> Ov
     return replace(TABLE, name=name, state=state, **fields)
 
 
-def verdict(*tables: OverviewTable, ago: float | None = 40.0) -> Verdict:
+def verdict(*tables: OverviewTable, ago: float | None = 40.0) -> SyncVerdict:
     last = None if ago is None else NOW - timedelta(seconds=ago)
     return verdict_of(sorted(tables, key=lambda one: one.severity), last, INTERVAL, NOW)
 
