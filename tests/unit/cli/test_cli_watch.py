@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,8 +12,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
+from pgsnow.cli.commands import status
+from pgsnow.cli.output.status_text import StatusView
 from pgsnow.cli.output.watch import Frames, redrawn
+from pgsnow.model.errors import LedgerAccessDenied, LedgerUnavailable, PgsnowError
 
+NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 WIDTH, HEIGHT = 30, 8
 SCREENS = st.lists(st.lists(st.text("ab ", max_size=WIDTH), max_size=12), min_size=1, max_size=6)
 
@@ -77,3 +82,30 @@ def test_the_terminal_is_as_before_afterwards_and_the_last_screen_stays(
     out = capsys.readouterr().out
     assert out.startswith("\x1b[?1049h\x1b[?25l")
     assert out.partition("\x1b[?25h\x1b[?1049l")[2] == "one\ntwo\n"
+
+
+def test_a_ledger_that_is_away_for_a_while_does_not_end_the_watching() -> None:
+    """A person who watches a restart of the server sees the last states with the error, then the new ones."""
+    answers: list[StatusView | PgsnowError] = [
+        StatusView([{"table": "a"}], NOW, "fresh", "All is well."),
+        LedgerUnavailable("the ledger does not answer"),
+        StatusView([{"table": "b"}], NOW, "fresh", "All is well."),
+        LedgerAccessDenied("no privilege"),
+    ]
+
+    def look() -> StatusView:
+        answer = answers.pop(0)
+        if isinstance(answer, PgsnowError):
+            raise answer
+        return answer
+
+    views = status._views(look, is_redrawn=True)
+    first, away, back = next(views), next(views), next(views)
+    assert (first.word, away.word, back.word) == ("fresh", "unknown", "fresh")
+    assert away.records == first.records
+    assert "does not answer" in away.reason
+    with pytest.raises(LedgerAccessDenied):
+        next(views)
+    answers[:] = [LedgerUnavailable("the ledger does not answer")]
+    with pytest.raises(LedgerUnavailable):
+        next(status._views(look, is_redrawn=True))

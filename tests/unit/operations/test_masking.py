@@ -14,7 +14,9 @@ from pgsnow.model.settings.secret import Secret
 from pgsnow.operations.doctor.masking import masked, masked_table_list, without_values
 
 SECRET = "s3cr3t-value-0815"
-KEYS = st.sampled_from(["url", "routing_key", "headers", "heartbeat_url", "openlineage_url", "token", "password"])
+KEYS = st.sampled_from(
+    ["url", "routing_key", "headers", "heartbeat_url", "openlineage_url", "token", "password"]
+)
 PLAIN = st.sampled_from(["source", "target", "tables", "pk", "to", "alerts", "defaults"])
 TREES = st.recursive(
     st.one_of(
