@@ -10,7 +10,7 @@ import typer
 
 COMMANDS = (
     "init", "discover", "grants", "check", "plan", "apply", "run", "resync", "status", "logs", "pause", "resume",
-    "verify", "repair", "doctor", "demo", "serve", "grafana", "alert-rules", "explain", "schema", "version",
+    "verify", "repair", "doctor", "demo", "serve", "grafana", "alert-rules", "dbt", "explain", "schema", "version",
 )  # fmt: skip
 GROUPS = ("errors", "alerts", "dev")
 """Commands with subcommands. The name of a command is the name of its module in pgsnow.cli.commands, with _ for -."""
@@ -19,6 +19,7 @@ FOLDERS = {
     **dict.fromkeys(("logs", "pause", "resume", "doctor"), "daily"),
     **dict.fromkeys(("alerts", "grafana", "alert-rules"), "monitoring"),
     "serve": "web",
+    "dbt": "analytics",
     "explain": "explain",
 }
 """The package in pgsnow.cli.commands that has a command's module, if it is not directly in there."""

@@ -57,7 +57,7 @@ class TokenRequired:
     """
 
     def __init__(self, token: Secret | str) -> None:
-        """Raises ValueError for an empty token, which would let everybody in."""
+        """Raises ValueError for an empty token, which would let everyone in."""
         self._token = token if isinstance(token, Secret) else Secret(token)
         if not self._token.reveal().strip():
             raise ValueError("the token is empty: set it to a long random text")

@@ -41,7 +41,7 @@ def preview(
     """
     config.check_targets(database=settings.snowflake.database, schema=settings.snowflake.schema)
     config.check_staging(bucket=settings.s3 is not None)
-    found = _in_source(config, settings, config.select(names or None), full=full_refresh)
+    found = in_source(config, settings, config.select(names or None), full=full_refresh)
     with CommandSessions(Source(settings.source), settings.snowflake, QUERY_TAG) as sessions:
         inspector = TargetInspector(sessions.session(), found[0].owners if found else None)
         target = TargetPreview(
@@ -50,9 +50,10 @@ def preview(
         return [target.complete(each) for each in found]
 
 
-def _in_source(
+def in_source(
     config: SyncConfig, settings: Settings, tables: Sequence[TableConfig], *, full: bool
 ) -> list[Found]:
+    """Each table as far as Postgres and the ledger know it. Errors: those of `preview`, except Snowflake's."""
     ledger, source = Ledger(settings.ledger, config.ledger_schema), Source(settings.source)
     with closing(ledger), closing(source), CommandSessions(source, settings.snowflake, QUERY_TAG) as sessions:
         known: dict[str, Remembered] = unless_missing(ledger.checkpoints.remembered, {})

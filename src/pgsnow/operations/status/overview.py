@@ -17,7 +17,7 @@ from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.operations.status.overview_table import OverviewTable, RowCounts, table_line
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses
-from pgsnow.operations.status.verdict import Verdict, Word, verdict_of
+from pgsnow.operations.status.verdict import SyncVerdict, Word, verdict_of
 
 __all__ = ["DayCost", "Overview", "Word", "overview_of"]
 
@@ -110,7 +110,7 @@ def _next_tick(last: datetime | None, interval: float, now: datetime) -> datetim
     return due if due is not None and due > now else None
 
 
-def _advice(ledger: Ledger, verdict: Verdict) -> str:
+def _advice(ledger: Ledger, verdict: SyncVerdict) -> str:
     """The advice of the failed table's error, as its run has recorded it, else the verdict's own."""
     if verdict.word is not Word.FAILING or verdict.table is None:
         return verdict.advice

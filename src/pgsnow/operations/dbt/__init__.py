@@ -1,0 +1,1 @@
+"""Sources for dbt, from the table list and both catalogs."""
