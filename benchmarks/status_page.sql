@@ -28,9 +28,9 @@ cross join lateral (select now() - interval '20 s' - (tick * interval '2 min') a
 cross join named;
 
 insert into sync_hours (source_table, hour, runs_ok, runs_idle, rows_read, rows_inserted, rows_updated, bytes_staged, seconds,
-    phases, statement_count, warehouse_seconds, credits, worst_lag)
+    statement_count, warehouse_seconds, credits, worst_lag)
 select name, date_trunc('hour', now()) - hour * interval '1 hour', 10, 20, 900, 300, 600, 200000, 60,
-    '{"probe": 3, "connect": 4, "read": 5, "copy": 4, "merge": 6}', 60, 30, 0.01, 130
+    60, 30, 0.01, 130
 from generate_series(0, 35 * 24 - 1) hour cross join named;
 
 insert into sync_counters (source_table, runs_ok, runs_idle, runs_error, rows_read, rows_inserted, rows_updated, bytes_staged,

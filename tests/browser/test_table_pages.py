@@ -100,6 +100,21 @@ def test_every_link_of_every_page_leads_somewhere(site: str) -> None:
     assert sum("/runs/" in address for address in seen) >= 5
 
 
+def test_a_page_without_news_is_not_sent_again(site: str, world: MemoryWorld) -> None:
+    """A refresh is answered with 304 while nothing has changed, although time passes. (The lag's moment is known to the
+    millisecond and shown to the second, so one answer in many differs.)"""
+    with requests.Session() as session:
+        for path in (USERS, a_run(world, "public.users", "ok"), "runs", "rejected", "setup"):
+            codes: list[int] = []
+            tag = ""
+            while len(codes) < 4:
+                answer = session.get(f"{site}/team/sync/{path}", headers={"If-None-Match": tag}, timeout=60)
+                codes.append(answer.status_code)
+                tag = answer.headers["ETag"]
+            assert codes[0] == 200
+            assert 304 in codes, path
+
+
 def test_a_table_shows_its_history_over_an_hour_a_day_and_a_week(page: Page, site: str) -> None:
     """The charts follow the button, the address keeps the choice, and what is pointed at says its numbers."""
     page.goto(f"{site}/team/sync/{USERS}")

@@ -1380,7 +1380,7 @@ delete from {schema}.sync_logs where ctid in (
 -- name: alerts
 -- Every alert, with the number by which a change of them is noticed; one row without an alert if there is none.
 select l.alerts_version as version, a.rule, a.source_table, a.cause, a.incident, a.state, a.since, a.opened_at, a.changed_at,
-    a.times, a.text, a.advice
+    a.times, a.level, a.text, a.advice
 from (select alerts_version from {schema}.pgsnow_ledger order by id limit 1) l left join {schema}.sync_alerts a on true
 order by a.opened_at, a.rule, a.source_table;
 
@@ -1396,16 +1396,16 @@ with mine as (
     where a.rule = g.rule and a.source_table = g.source_table
 ), saved as (
     insert into {schema}.sync_alerts as a
-        (rule, source_table, cause, incident, state, since, opened_at, changed_at, times, text, advice)
-    select s.rule, s.source_table, s.cause, s.incident, s.state, s.since, s.opened_at, s.changed_at, s.times, s.text,
+        (rule, source_table, cause, incident, state, since, opened_at, changed_at, times, level, text, advice)
+    select s.rule, s.source_table, s.cause, s.incident, s.state, s.since, s.opened_at, s.changed_at, s.times, s.level, s.text,
         s.advice
     from mine cross join jsonb_to_recordset(%(saved)s) as s(
         rule text, source_table text, cause text, incident text, state text, since timestamptz, opened_at timestamptz,
-        changed_at timestamptz, times integer, text text, advice text
+        changed_at timestamptz, times integer, level integer, text text, advice text
     )
     on conflict (rule, source_table) do update
     set cause = excluded.cause, incident = excluded.incident, state = excluded.state, since = excluded.since,
-        opened_at = excluded.opened_at, changed_at = excluded.changed_at, times = excluded.times, text = excluded.text,
+        opened_at = excluded.opened_at, changed_at = excluded.changed_at, times = excluded.times, level = excluded.level, text = excluded.text,
         advice = excluded.advice
 ), queued as (
     insert into {schema}.sync_alert_messages (incident, receiver, message)

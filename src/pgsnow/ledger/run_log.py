@@ -52,10 +52,12 @@ class RunLog:
         rows = self._queries.execute("record_runs", **_records(runs, cost, warehouse), only_log=False)
         return {row["source_table"]: row["credits"] for row in rows}
 
-    def note(self, runs: Sequence[tuple[Claim, TableReport]]) -> None:
+    def note(
+        self, runs: Sequence[tuple[Claim, TableReport]], *, cost: CostConfig = NO_FACTS, warehouse: str = ""
+    ) -> None:
         """Write a sync_logs row each, and nothing else: for work that is no run, such as `pgsnow apply`."""
         if runs:
-            self._queries.execute("record_runs", **_records(runs, NO_FACTS, ""), only_log=True)
+            self._queries.execute("record_runs", **_records(runs, cost, warehouse), only_log=True)
 
     def try_again(self, claim: Claim) -> None:
         """Let the next tick try the table, however often it has failed. Raises LeaseLost."""

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pgsnow.embedded.postgres import EmbeddedPostgres
 from pgsnow.integrations.notify.after_tick import AfterTick, send_alerts
 from pgsnow.ledger.ledger import Ledger
+from pgsnow.model.config.sync_config import parse_config
 from pgsnow.model.report import SyncReport
+from pgsnow.model.settings.settings import PostgresSettings
 from pgsnow.operations.alerts.evaluate import evaluate_tick
+from tests.encoded import encoded_database
 from tests.inbox import SECRET, Inbox
 from tests.progress import CEILING
 from tests.world import MemoryWorld
@@ -256,6 +262,25 @@ def test_no_address_is_in_the_log_the_ledger_or_an_error(
     assert SECRET.lower() not in f"{stored} {lines}".lower()
 
 
+def test_credentials_are_those_of_the_configuration_alone(
+    synced: MemoryWorld, ledger: Ledger, receiver: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user and a password in the address, or headers; nothing from a .netrc file of this account."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netrc password netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    synced.options["alerts"] = {
+        "to": [
+            {"url": receiver.url, "name": "plain"},
+            {"url": receiver.url.replace("//", "//ann:pw@"), "name": "user"},
+            {"url": receiver.url, "name": "header", "headers": {"Authorization": "Bearer k"}},
+        ]
+    }
+    synced.sql("update sync_watermarks set unverified = 'restored'")
+    send_alerts(synced.config, ledger)
+    sent = [headers.get("Authorization") for headers in receiver.headers]
+    assert sent == [None, f"Basic {b64encode(b'ann:pw').decode()}", "Bearer k"]
+
+
 def test_a_redirect_is_not_followed(synced: MemoryWorld, ledger: Ledger, receiver: Inbox) -> None:
     """It could lead to a machine inside of the network, or hand the message to someone else."""
     receiver.answers.append((302, {"Location": f"{receiver.url}/elsewhere"}))
@@ -271,3 +296,22 @@ def test_without_alerts_nothing_of_them_is_read(memory_world: MemoryWorld, ledge
     send_alerts(memory_world.config, ledger)
     evaluate_tick(memory_world.config, ledger, NOW + timedelta(days=1), worker="w")
     assert memory_world.sql("select count(*) from sync_alerts") == [(0,)]
+
+
+def test_a_ledger_in_another_encoding_keeps_names_as_they_are(
+    postgres: EmbeddedPostgres, receiver: Inbox
+) -> None:
+    """A table's name that the ledger's database cannot store arrives unchanged."""
+    with encoded_database(postgres, "LATIN1") as dsn:
+        ledger = Ledger(PostgresSettings.from_dsn(dsn))
+        ledger.migrate()
+        table = {"source": 'public."☺"', "target": "a.smile", "watermark_column": "u"}
+        alerts = {"to": [{"url": receiver.url, "name": "hook ☺"}]}
+        config = parse_config({"tables": [table], "alerts": alerts}, file="c", env={})
+        [claim], _ = ledger.leases.claim([config.tables[0].name], run_id="r", holder="h")
+        ledger.checkpoints.doubt(claim, "restored ☺")
+        ledger.leases.release([claim])
+        send_alerts(config, ledger)
+        send_alerts(config, ledger)
+        ledger.close()
+    assert receiver.titles == ['public."☺" may differ from its source: restored ☺']

@@ -56,6 +56,12 @@ def test_others_may_load_the_chunks_of_a_backfill_that_a_tick_has_begun(large: M
     assert sum(report.rows for report in taken) == ROWS
     assert min(report.left for report in taken) == 0
     assert set(chunks(large)) == {("done", 1)}
+    rows = "select sum(rows_inserted), count(*), min(status) from sync_logs where status <> 'locked'"
+    assert large.sql(rows) == [(ROWS, len(taken), "ok")], "each chunk is logged by the worker that loads it"
+    assert large.sql("select rows_inserted, runs_ok from sync_counters") == [(ROWS, len(taken))]
+    assert large.sql("select last_status from sync_watermarks") == [(None,)], (
+        "the table itself has not run yet"
+    )
     large.sql("update users set name = 'changed', updated_at = now() where id = 3")
     with large.engine() as engine:
         assert engine.take_chunk() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -140,6 +141,18 @@ def test_a_table_that_flaps_is_reported_ever_less_often() -> None:
         Counter(c.kind for c in ledger.reported)[RAISED]
         == Counter(c.kind for c in ledger.reported)[RECOVERED]
     )
+
+
+def test_a_trouble_that_becomes_ten_times_as_bad_is_reported_again() -> None:
+    """One rejected row was reported; a thousand more are news, each order of magnitude once, and fewer are none."""
+    ledger = Ledger()
+    reported = [
+        ledger.see(replace(failing("a"), level=level, text=f"{10**level} rows"))
+        for level in (0, 0, 2, 1, 2, 3)
+    ]
+    assert reported == [[(RAISED, ["a"])], [], [(UPDATED, ["a"])], [], [], [(UPDATED, ["a"])]]
+    assert [change.alerts[0].text for change in ledger.reported] == ["1 rows", "100 rows", "1000 rows"]
+    assert ledger.see() == [(RECOVERED, ["a"])]
 
 
 def test_rules_that_were_not_evaluated_keep_their_alerts() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pgsnow.operations.status.overview_table import OverviewTable, RowCounts
 from pgsnow.operations.status.table_state import HealthState
-from pgsnow.operations.status.verdict import Verdict, Word, verdict_of
+from pgsnow.operations.status.verdict import SyncVerdict, Word, verdict_of
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 INTERVAL = 120.0
@@ -47,7 +47,7 @@ def table(name: str, state: HealthState = HealthState.IDLE, **fields: Any) -> Ov
     return replace(TABLE, name=name, state=state, **fields)
 
 
-def verdict(*tables: OverviewTable, ago: float | None = 40.0) -> Verdict:
+def verdict(*tables: OverviewTable, ago: float | None = 40.0) -> SyncVerdict:
     last = None if ago is None else NOW - timedelta(seconds=ago)
     return verdict_of(sorted(tables, key=lambda one: one.severity), last, INTERVAL, NOW)
 
@@ -55,7 +55,7 @@ def verdict(*tables: OverviewTable, ago: float | None = 40.0) -> Verdict:
 def test_nothing_changed_and_stopped_are_different_words() -> None:
     """Tables without changes are fresh as long as workers tick, and never once they do not."""
     assert verdict(table("a"), table("b")).word is Word.FRESH
-    assert verdict(table("a"), table("b")).reason == "All 2 tables are loaded up to 40 s ago."
+    assert verdict(table("a"), table("b")).reason == "All 2 tables are up to date."
     silent = verdict(table("a"), table("b"), ago=3600)
     assert silent.word is Word.STOPPED
     assert "60 min" in silent.reason
@@ -100,7 +100,7 @@ def test_a_paused_table_does_not_change_the_word() -> None:
     found = verdict(table("public.users"), paused)
     assert (found.word, found.reason) == (
         Word.FRESH,
-        "public.users is loaded up to 40 s ago; 1 other is paused.",
+        "public.users is up to date; 1 other is paused.",
     )
     assert verdict(paused).word is Word.BEHIND
 

@@ -74,8 +74,11 @@ class EngineTasks:
             from pgsnow.integrations.otel import record
 
             record(report)
-        if is_wanted(self.config):
-            self._after.get().tick_ended(self.engines.get().ledger, report, beat=whole)
+        try:
+            if is_wanted(self.config):
+                self._after.get().tick_ended(self.engines.get().ledger, report, beat=whole)
+        except Exception as error:  # of any kind: the sync itself has ended well
+            log_unexpected(error, self.source.secrets())
 
     def runs_ended(self, report: SyncReport) -> None:
         """Begin to send the lineage of a table's task, as `tick_ended` does for a tick."""

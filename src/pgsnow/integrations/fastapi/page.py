@@ -1,4 +1,4 @@
-"""What all pages have in common. A page is a route of a `page_router` that answers with `page_of`:
+"""Answers that are pages. A page is a route of a `page_router` that answers with `page_of`:
 
     router = page_router(web)
 

@@ -60,6 +60,11 @@ def number(count: float | None) -> str:
     return f"{count:,.0f}"
 
 
+def amount(count: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `12,345 rows`, `1.25 M rows`."""
+    return f"{number(count)} {counted(count, noun, plural).partition(' ')[2]}"
+
+
 def compact(count: float) -> str:
     """A count in at most five characters: `9,999`, `12.2k`, `962k`, `1.28M`."""
     if abs(count) < 10_000:
@@ -158,7 +163,7 @@ def _environment() -> Environment:
         "moment": moment,
         "iso": iso,
         "utc": utc,
-        "counted": counted,
+        "counted": amount,
         "prose": prose,
     }
     made.globals |= {"version_of": version_of}

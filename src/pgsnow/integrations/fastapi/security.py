@@ -16,7 +16,11 @@ from starlette.requests import Request
 from pgsnow.model.settings.secret import Secret
 
 API_HEADERS: Mapping[str, str] = MappingProxyType(
-    {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+    }
 )
 PAGE_HEADERS: Mapping[str, str] = MappingProxyType(
     {
@@ -57,7 +61,7 @@ class TokenRequired:
     """
 
     def __init__(self, token: Secret | str) -> None:
-        """Raises ValueError for an empty token, which would let everybody in."""
+        """Raises ValueError for an empty token, which would let everyone in."""
         self._token = token if isinstance(token, Secret) else Secret(token)
         if not self._token.reveal().strip():
             raise ValueError("the token is empty: set it to a long random text")

@@ -24,7 +24,7 @@ from pgsnow.model.comparison.certificate import Certificate
 from pgsnow.model.sentences import counted
 from pgsnow.operations.check.result import Level
 from pgsnow.operations.status.rejected import rejected_page
-from pgsnow.operations.status.run_detail import run_detail, run_summary
+from pgsnow.operations.status.run_detail import RunDetail, run_detail, run_summary
 from pgsnow.operations.status.setup import Setup, setup_of
 from pgsnow.operations.status.table_detail import Span, TableDetail, table_detail
 from pgsnow.operations.status.table_state import HealthState
@@ -56,7 +56,7 @@ def table_page_routes(web: Web) -> APIRouter:
         if name not in {table.name for table in web.config().tables}:
             raise PageNotFound(f"No table of the configuration has the name {name}.")
         detail = table_detail(web.config(), web.ledger(), name, web.now(), span)
-        return page_of(web, request, "table.html", **_table_values(detail))
+        return page_of(web, request, "table.html", **table_values(detail))
 
     @router.get("/runs")
     def runs(request: Request, table: Text = "", status: Text = "", before: Text = "") -> Response:
@@ -64,7 +64,10 @@ def table_page_routes(web: Web) -> APIRouter:
 
     @router.get("/runs/{run_id}/{table:path}")
     def run(request: Request, run_id: PathText, table: PathText) -> Response:
-        return page_of(web, request, "run.html", **_run_values(web, run_id, table))
+        detail = run_detail(web.ledger(), run_id, table)
+        if detail is None:
+            raise PageNotFound(f"No run {run_id} of {table} is kept in the ledger.")
+        return page_of(web, request, "run.html", **run_values(detail))
 
     @router.get("/rejected")
     def rejected(request: Request, table: Text = "", state: Text = "open", before: Number = None) -> Response:
@@ -79,7 +82,8 @@ def table_page_routes(web: Web) -> APIRouter:
     return router
 
 
-def _table_values(detail: TableDetail) -> dict[str, Any]:
+def table_values(detail: TableDetail) -> dict[str, Any]:
+    """Values of table.html, without those that all pages share."""
     line, last = detail.line, detail.last_run
     phases, parts = phases_chart(last) if last else (None, [])
     return COMMON | {
@@ -125,10 +129,8 @@ def _runs_values(web: Web, table: str, status: str, before: str) -> dict[str, An
     }
 
 
-def _run_values(web: Web, run_id: str, table: str) -> dict[str, Any]:
-    detail = run_detail(web.ledger(), run_id, table)
-    if detail is None:
-        raise PageNotFound(f"No run {run_id} of {table} is kept in the ledger.")
+def run_values(detail: RunDetail) -> dict[str, Any]:
+    """Values of run.html, without those that all pages share."""
     phases, parts = phases_chart(detail.run)
     return COMMON | {
         "detail": detail,
@@ -136,7 +138,7 @@ def _run_values(web: Web, run_id: str, table: str) -> dict[str, Any]:
         "shown": shown_run(detail.run.status),
         "phases": phases,
         "phase_parts": parts,
-        "runs_address": list_address("runs", table=table),
+        "runs_address": list_address("runs", table=detail.run.table),
     }
 
 

@@ -12,62 +12,62 @@ from pgsnow.operations.status.overview_table import OverviewTable
 from pgsnow.operations.status.table_state import HealthState
 
 
-class Shown(NamedTuple):
+class StateWord(NamedTuple):
     """A state as a word and a tone: good, calm, busy, warn, bad or off."""
 
     word: str
     tone: str
 
 
-TABLE_STATES: Mapping[HealthState, Shown] = MappingProxyType(
+TABLE_STATES: Mapping[HealthState, StateWord] = MappingProxyType(
     {
-        HealthState.FAILED: Shown("failed", "bad"),
-        HealthState.STUCK: Shown("stuck", "bad"),
-        HealthState.DIFFERENT: Shown("different", "bad"),
-        HealthState.UNVERIFIED: Shown("unverified", "warn"),
-        HealthState.PARTIAL: Shown("rows rejected", "warn"),
-        HealthState.RUNNING: Shown("running", "busy"),
-        HealthState.SYNCED: Shown("synced", "good"),
-        HealthState.IDLE: Shown("no changes", "calm"),
-        HealthState.NEVER: Shown("not run yet", "off"),
-        HealthState.PAUSED: Shown("paused", "off"),
-        HealthState.OFF: Shown("off", "off"),
+        HealthState.FAILED: StateWord("failed", "bad"),
+        HealthState.STUCK: StateWord("stuck", "bad"),
+        HealthState.DIFFERENT: StateWord("different", "bad"),
+        HealthState.UNVERIFIED: StateWord("unverified", "warn"),
+        HealthState.PARTIAL: StateWord("rows rejected", "warn"),
+        HealthState.RUNNING: StateWord("running", "busy"),
+        HealthState.SYNCED: StateWord("synced", "good"),
+        HealthState.IDLE: StateWord("no changes", "calm"),
+        HealthState.NEVER: StateWord("not run yet", "off"),
+        HealthState.PAUSED: StateWord("paused", "off"),
+        HealthState.OFF: StateWord("off", "off"),
     }
 )
-BEHIND = Shown("behind", "warn")
+BEHIND = StateWord("behind", "warn")
 TONES: Mapping[str, str] = MappingProxyType(dict([*TABLE_STATES.values(), BEHIND]))
 """Tone of a table's state by its word."""
 WELL = (HealthState.SYNCED, HealthState.IDLE)
 """States in which a large lag is what matters most."""
 
-WORDS: Mapping[Word, Shown] = MappingProxyType(
+WORDS: Mapping[Word, StateWord] = MappingProxyType(
     {
-        Word.FRESH: Shown("fresh", "good"),
-        Word.BEHIND: Shown("behind", "warn"),
-        Word.FAILING: Shown("failing", "bad"),
-        Word.STOPPED: Shown("stopped", "bad"),
-        Word.STARTING: Shown("starting", "busy"),
-        Word.EMPTY: Shown("not started", "off"),
+        Word.FRESH: StateWord("fresh", "good"),
+        Word.BEHIND: StateWord("behind", "warn"),
+        Word.FAILING: StateWord("failing", "bad"),
+        Word.STOPPED: StateWord("stopped", "bad"),
+        Word.STARTING: StateWord("starting", "busy"),
+        Word.EMPTY: StateWord("not started", "off"),
     }
 )
 """The whole sync's word."""
 
-RUN_STATES: Mapping[str, Shown] = MappingProxyType(
+RUN_STATES: Mapping[str, StateWord] = MappingProxyType(
     {
-        Status.OK: Shown("ok", "good"),
-        Status.IDLE: Shown("idle", "calm"),
-        Status.PARTIAL: Shown("partial", "warn"),
-        Status.ERROR: Shown("error", "bad"),
-        Status.BACKING_OFF: Shown("backing off", "bad"),
+        Status.OK: StateWord("ok", "good"),
+        Status.IDLE: StateWord("idle", "calm"),
+        Status.PARTIAL: StateWord("partial", "warn"),
+        Status.ERROR: StateWord("error", "bad"),
+        Status.BACKING_OFF: StateWord("backing off", "bad"),
     }
 )
 
 
-def shown_state(table: OverviewTable) -> Shown:
+def shown_state(table: OverviewTable) -> StateWord:
     """A table's state. One that is well except for its lag is `behind`."""
     return BEHIND if table.behind and table.state in WELL else TABLE_STATES[table.state]
 
 
-def shown_run(status: str) -> Shown:
+def shown_run(status: str) -> StateWord:
     """How a run ended. One that left the table alone has the tone `off`."""
-    return RUN_STATES.get(status) or Shown(status.replace("-", " "), "off")
+    return RUN_STATES.get(status) or StateWord(status.replace("-", " "), "off")

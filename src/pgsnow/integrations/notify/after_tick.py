@@ -86,8 +86,12 @@ class AfterTick:
             if before is not None and before.is_alive():
                 return
             thread = threading.Thread(target=_guarded, args=(what, work), name=f"pgsnow-{what}", daemon=True)
-            self._busy[what] = thread
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the process has as many threads as it may have
+                logger().warning(f"{what} not begun: no further thread can be started")
+            else:
+                self._busy[what] = thread
 
 
 def _lineage(config: SyncConfig, settings: Settings | None) -> LineageSender | None:

@@ -98,14 +98,17 @@ class LineageSender:
             )
 
     def _put(self, work: Callable[[], None]) -> None:
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="pgsnow-lineage", daemon=True)
-                self._thread.start()
         try:
             self._waiting.put_nowait(work)
+            with self._lock:
+                if self._thread is None or not self._thread.is_alive():
+                    thread = threading.Thread(target=self._work, name="pgsnow-lineage", daemon=True)
+                    thread.start()
+                    self._thread = thread
         except queue.Full:
             logger().warning("lineage event dropped: too many are waiting for openlineage_url to answer")
+        except RuntimeError:  # the process has as many threads as it may have
+            logger().warning("lineage event waits: no further thread can be started")
 
     def _work(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -61,7 +61,7 @@ def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer
         sent["Content-Type"] = "application/json"
     try:
         with requests.Session() as session:
-            session.auth = _as_it_is  # otherwise a .netrc file would add credentials
+            session.auth = _credentials_in(url)
             method = "GET" if body is None else "POST"
             answer = session.request(
                 method, url, data=body, headers=sent, timeout=(WAIT, WAIT), allow_redirects=False, stream=True
@@ -71,8 +71,13 @@ def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer
         return Answer(_problem(error))
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+def _credentials_in(url: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Adds the user and password of the address, if it has any, and none of a .netrc file."""
+    from requests.auth import HTTPBasicAuth
+    from requests.utils import get_auth_from_url
+
+    user, password = get_auth_from_url(url)
+    return HTTPBasicAuth(user, password) if user or password else lambda request: request
 
 
 def _answer(answer: requests.Response) -> Answer:

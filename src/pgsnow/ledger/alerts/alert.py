@@ -41,6 +41,7 @@ class Alert:
 
     cause: alerts of one rule with the same cause belong to one incident, while it lasts. since: since when it is wrong.
     opened_at: when that was noticed. changed_at: when `state` got its value. times: how often it was noticed lately.
+    level: how bad it was when it was last reported, in powers of ten.
     """
 
     rule: AlertRule
@@ -54,6 +55,7 @@ class Alert:
     times: int = 1
     text: str = ""
     advice: str = ""
+    level: int = 0
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Alert:
@@ -79,7 +81,7 @@ class NoticeKind(StrEnum):
 
     RAISED = "raised"
     UPDATED = "updated"
-    """More tables have the same cause."""
+    """More tables have the same cause, or it has become much worse."""
     RECOVERED = "recovered"
     TEST = "test"
 

@@ -68,7 +68,7 @@ class AlertStore:
             "claim_messages",
             receivers=list(receivers), limit=limit, seconds=CLAIM_SECONDS, days=GIVE_UP_DAYS,
         )  # fmt: skip
-        return [AlertMessage(**row) for row in rows]
+        return sorted((AlertMessage(**row) for row in rows), key=lambda message: message.id)
 
     def sent(self, message: AlertMessage) -> None:
         """Record that the receiver has accepted it."""

@@ -18,6 +18,7 @@ create table if not exists sync_warehouses (
 );
 
 -- Descriptions, shown by \d+ in psql and in docs/ledger.md.
+comment on table sync_logs is 'One row for each run of each table, kept for `log_retention_days`. A worker that loads a chunk of a backfill for another worker''s run adds one, too.';
 comment on column sync_logs.statements is 'The statements that the run sent to Snowflake, in order: kind, query_id, started_at, seconds, rows, warehouse (it needs one), failed. At most 200: the first and the last ones. NULL: none, or a run of an older version.';
 comment on column sync_logs.statement_count is 'Number of statements that the run sent to Snowflake, failed ones included.';
 comment on column sync_logs.logins is 'Number of logins to Snowflake.';

@@ -9,6 +9,7 @@ create table if not exists sync_alerts (
     opened_at timestamptz not null,
     changed_at timestamptz not null,
     times integer not null default 1,
+    level integer not null default 0,
     text text not null default '',
     advice text not null default '',
     primary key (rule, source_table)
@@ -45,6 +46,7 @@ comment on column sync_alerts.since is 'Since when it has been wrong.';
 comment on column sync_alerts.opened_at is 'When it was noticed.';
 comment on column sync_alerts.changed_at is 'When state got its present value.';
 comment on column sync_alerts.times is 'How often it was noticed lately: the more often, the later its end is reported.';
+comment on column sync_alerts.level is 'How bad it was when it was last reported, in powers of ten; a higher one is reported again.';
 comment on column sync_alerts.text is 'The reason, as it was when it was noticed.';
 comment on column sync_alerts.advice is 'How to fix it.';
 comment on table sync_alert_messages is 'Messages about alerts, kept for 30 days.';

@@ -30,7 +30,8 @@ class Finding:
     """One thing that is wrong with one table ('' is the sync as a whole).
 
     cause: findings of one rule with the same cause are one message; its part before ':' is the kind of the cause.
-    shared: the cause lies outside of the table, so that further tables are no news.
+    shared: the cause lies outside of the table, so that further tables are no news. level: how bad it is, in powers of
+    ten; a higher one is reported again.
     """
 
     rule: AlertRule
@@ -40,6 +41,7 @@ class Finding:
     text: str
     advice: str = ""
     shared: bool = False
+    level: int = 0
 
     @property
     def key(self) -> tuple[AlertRule, str]:
@@ -138,6 +140,7 @@ def _late(table: TableConfig, row: WatermarkRow, limits: TableAlerts, now: datet
         now - timedelta(seconds=lag.seconds),
         f"{approximate_duration(lag.seconds)} behind; {approximate_duration(allowed)} is accepted",
         f"See what its runs are doing: `pgsnow status --select {table.name}`. A long load is shown with its progress.",
+        level=_digits(lag.seconds / allowed),
     )
 
 
@@ -151,6 +154,7 @@ def _rejected(row: WatermarkRow, limits: TableAlerts) -> Iterator[Finding]:
             f"{counted(row.open_errors, 'row')} rejected"
             + (f", of {row.stale_rows} of them Snowflake keeps an older version" if row.stale_rows else ""),
             f"`pgsnow errors list --table {row.source_table}` shows the reasons, and how to load the rows.",
+            level=_digits(row.open_errors),
         )
 
 
@@ -167,6 +171,7 @@ def _different(row: WatermarkRow, limits: TableAlerts) -> Iterator[Finding]:
             _moment(found.since),
             f"{counted(found.total, 'row')} {'differs' if found.total == 1 else 'differ'} ({found.text})",
             f"`pgsnow repair {row.source_table}` loads exactly these rows again.",
+            level=_digits(found.total),
         )
     elif row.unverified:
         yield Finding(
@@ -177,6 +182,11 @@ def _different(row: WatermarkRow, limits: TableAlerts) -> Iterator[Finding]:
             row.unverified[:LONGEST_TEXT],
             f"`pgsnow verify --select {row.source_table}` compares it; `pgsnow repair {row.source_table}` repairs it.",
         )
+
+
+def _digits(size: float) -> int:
+    """The number's order of magnitude: 0 below 10, 1 below 100, …"""
+    return len(str(int(size))) - 1
 
 
 def _line(row: WatermarkRow, error: str) -> str:

@@ -52,7 +52,7 @@ def notice_of(
         incident=change.incident,
         kind=change.kind,
         rule=change.rule,
-        title=_over(change.rule, alerts) if over else _title(change.kind, change.rule, alerts),
+        title=_over(change.rule, alerts) if over else _title(change, alerts),
         since=_utc(alerts[0].since),
         at=_utc(now),
         advice="" if over else next((alert.advice for alert in alerts if alert.advice), ""),
@@ -72,15 +72,17 @@ def trial_notice(now: datetime, *, worker: str, page: str) -> Notice:
     )  # fmt: skip
 
 
-def _title(kind: NoticeKind, rule: AlertRule, alerts: Sequence[Alert]) -> str:
-    first = alerts[0]
+def _title(change: IncidentChange, alerts: Sequence[Alert]) -> str:
+    first, rule = alerts[0], change.rule
     if rule is AlertRule.STOPPED:
         return f"The sync has stopped: {first.text}"
     if len(alerts) == 1:
         title = _ONE[rule].format(table=first.table, text=first.text)
     else:
         title = _MANY[rule].format(count=counted(len(alerts), "table"), text=first.text)
-    return f"Also: {title}" if kind is NoticeKind.UPDATED else title
+    if change.kind is not NoticeKind.UPDATED:
+        return title
+    return f"{'Worse' if change.is_worse else 'Also'}: {title}"
 
 
 def _over(rule: AlertRule, alerts: Sequence[Alert]) -> str:

@@ -1,9 +1,9 @@
 """From what is wrong now and the alerts so far: the next alerts, and the incidents that changed. Pure.
 
 An incident is everything with one cause, from its first alert to the end of its last one. It is reported when it
-begins and when it has ended, and in between only if more tables get the same trouble later. An alert that comes back
-soon after its end is reported again, but from then on its end is believed later and later, so that what goes on and off
-is reported a few times and not at each tick.
+begins and when it has ended, and in between only if more tables get the same trouble later, or if it has become ten
+times as bad. An alert that comes back soon after its end is reported again, but from then on its end is believed later
+and later, so that what goes on and off is reported a few times and not at each tick.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ ACTIVE = (AlertState.OPEN, AlertState.CLEARING)
 
 @dataclass(frozen=True, slots=True)
 class IncidentChange:
-    """A change to report. alerts: those that are new, or, at its end, all that were in it."""
+    """A change to report. alerts: those that are new or worse, or, at its end, all that were in it."""
 
     kind: NoticeKind
     rule: AlertRule
     incident: str
     alerts: tuple[Alert, ...]
+    is_worse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,14 @@ def next_alerts(
     for finding in found.values():
         known = before.get(finding.key)
         if known is not None and known.is_active and not _is_other_cause(known, finding, now):
-            after[finding.key] = replace(known, state=AlertState.OPEN, changed_at=known.opened_at)
+            after[finding.key] = _continued(known, finding)
         else:
             opened = _opened(finding, known, now, _incident_for(finding, after, new_incident))
             after[finding.key] = opened
             added.append((finding, opened))
     saved = tuple(alert for key, alert in after.items() if before.get(key) != alert)
-    return AlertChanges(saved, tuple(gone), (*_ends(before, after), *_beginnings(before, added, now)))
+    news = (*_ends(before, after), *_beginnings(before, added, now), *_worse(before, after))
+    return AlertChanges(saved, tuple(gone), news)
 
 
 def _ended(alert: Alert, now: datetime) -> Alert | None:
@@ -93,6 +95,12 @@ def _ended(alert: Alert, now: datetime) -> Alert | None:
     if now - since >= hold(alert.times):
         return replace(alert, state=AlertState.CLOSED, changed_at=now)
     return replace(alert, state=AlertState.CLEARING, changed_at=since)
+
+
+def _continued(alert: Alert, finding: Finding) -> Alert:
+    """The alert of a finding that was reported already. It has the text of the last report."""
+    alert = replace(alert, state=AlertState.OPEN, changed_at=alert.opened_at)
+    return replace(alert, level=finding.level, text=finding.text) if finding.level > alert.level else alert
 
 
 def _is_other_cause(alert: Alert, finding: Finding, now: datetime) -> bool:
@@ -108,7 +116,7 @@ def _opened(finding: Finding, known: Alert | None, now: datetime, incident: str)
     times = 1 if known is None else known.times + 1
     return Alert(
         finding.rule, finding.table, finding.cause, incident, AlertState.OPEN, finding.since, now, now, times,
-        finding.text, finding.advice,
+        finding.text, finding.advice, finding.level,
     )  # fmt: skip
 
 
@@ -153,3 +161,21 @@ def _beginnings(
             yield IncidentChange(NoticeKind.RAISED, alerts[0].rule, incident, alerts)
         elif now - began[incident] > JOIN and not members[0][0].shared:
             yield IncidentChange(NoticeKind.UPDATED, alerts[0].rule, incident, alerts)
+
+
+def _worse(
+    before: dict[tuple[AlertRule, str], Alert], after: dict[tuple[AlertRule, str], Alert]
+) -> Iterable[IncidentChange]:
+    """Incidents of which alerts are ten times as bad as when they were last reported."""
+    worse: dict[str, list[Alert]] = {}
+    for key, alert in after.items():
+        known = before.get(key)
+        if (
+            known is not None
+            and known.is_active
+            and known.incident == alert.incident
+            and alert.level > known.level
+        ):
+            worse.setdefault(alert.incident, []).append(alert)
+    for incident, alerts in worse.items():
+        yield IncidentChange(NoticeKind.UPDATED, alerts[0].rule, incident, tuple(alerts), is_worse=True)

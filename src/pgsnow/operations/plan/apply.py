@@ -95,7 +95,8 @@ class _Application:
             if not isinstance(error, PgsnowError):
                 log_unexpected(error, self._settings.secrets(), claim.table, claim.run_id)
             report = failure_report(progress, error)
-        self._ledger.run_log.note([(claim, report)])
+        cost, warehouse = self._config.cost, self._settings.snowflake.warehouse
+        self._ledger.run_log.note([(claim, report)], cost=cost, warehouse=warehouse)
         self._ledger.leases.release([claim])
         return report
 

@@ -17,7 +17,7 @@ from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.operations.status.overview_table import OverviewTable, RowCounts, table_line
 from pgsnow.operations.status.table_state import HealthState
 from pgsnow.operations.status.table_status import table_statuses
-from pgsnow.operations.status.verdict import Verdict, Word, verdict_of
+from pgsnow.operations.status.verdict import SyncVerdict, Word, verdict_of
 
 __all__ = ["DayCost", "Overview", "Word", "overview_of"]
 
@@ -99,10 +99,10 @@ def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
 
 
 def _last_tick(ledger: Ledger, tables: Sequence[OverviewTable]) -> datetime | None:
-    """The newest tick of a worker; in a ledger without ticks, of an earlier version, the newest run."""
-    if ticks := unless_missing(ledger.ticks.seen, list[TickRow]()):
-        return ticks[0].at
-    return max((table.last_run for table in tables if table.last_run), default=None)
+    """The newest tick of a worker. A run proves one, too: workers of an earlier version note no ticks."""
+    moments = [tick.at for tick in unless_missing(ledger.ticks.seen, list[TickRow]())[:1]]
+    moments += [table.last_run for table in tables if table.last_run]
+    return max(moments, default=None)
 
 
 def _next_tick(last: datetime | None, interval: float, now: datetime) -> datetime | None:
@@ -110,7 +110,7 @@ def _next_tick(last: datetime | None, interval: float, now: datetime) -> datetim
     return due if due is not None and due > now else None
 
 
-def _advice(ledger: Ledger, verdict: Verdict) -> str:
+def _advice(ledger: Ledger, verdict: SyncVerdict) -> str:
     """The advice of the failed table's error, as its run has recorded it, else the verdict's own."""
     if verdict.word is not Word.FAILING or verdict.table is None:
         return verdict.advice

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from pgsnow.ledger.errors import unless_missing
 from pgsnow.ledger.history.rows import EventRow
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.ledger.requests.requests import Request
-from pgsnow.ledger.rows import RejectedCount, WatermarkRow
+from pgsnow.ledger.rows import RejectedCount
 from pgsnow.model.comparison.certificate import Certificate, Verification
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.operations.status.columns import ColumnLine, column_lines
@@ -24,6 +24,7 @@ from pgsnow.operations.status.table_status import table_statuses
 
 if TYPE_CHECKING:
     from pgsnow.ledger.checkpoints import Remembered
+    from pgsnow.ledger.rows import WatermarkRow
     from pgsnow.model.config.sync_config import TableConfig
 
 __all__ = ["Span", "TableDetail", "entry_text", "table_detail"]
@@ -65,16 +66,20 @@ def table_detail(
 ) -> TableDetail:
     """The table with this name (or source, or target). Raises ConfigError if none is configured under it,
     LedgerUnavailable, LedgerAccessDenied."""
-    table = config.select([name])[0]
-    [status] = table_statuses(config, [table], _row_of(ledger, table.name), now)
-    if status.row is None:
-        asked: Sequence[Request] = unless_missing(
-            lambda: ledger.requests.listed(table=table.name, limit=REQUESTS), []
-        )
-        return _before_the_first_run(config, table, now, span, tuple(asked))
+    named = next((one for one in config.tables if one.name == name), None)
+    table = named or config.select([name])[0]
+    empty = _before_the_first_run(config, table, now, span)
+    return unless_missing(lambda: _recorded(config, table, ledger, now, span), empty)
+
+
+def _recorded(
+    config: SyncConfig, table: TableConfig, ledger: Ledger, now: datetime, span: Span
+) -> TableDetail:
+    """The table as the ledger has it."""
+    [status] = table_statuses(config, [table], ledger.run_log.watermarks(table.name), now)
     line = table_line(config, status, next(iter(ledger.history.overview(table.name)), None))
     remembered = ledger.checkpoints.remembered(table.name).get(table.name)
-    verification = Verification.from_json(status.row.verification)
+    verification = Verification.from_json(status.row.verification if status.row else None)
     runs = tuple(map(run_summary, ledger.history.runs(table=table.name, limit=RUNS)))
     return TableDetail(
         now=now,
@@ -96,11 +101,6 @@ def table_detail(
     )
 
 
-def _row_of(ledger: Ledger, table: str) -> list[WatermarkRow]:
-    """The table's row, in a list; an empty one if there is none."""
-    return unless_missing(lambda: ledger.run_log.watermarks(table), list[WatermarkRow]())
-
-
 def entry_text(table: TableConfig) -> str:
     """The table's entry as YAML: the keys that it or `defaults:` sets. Secrets are masked."""
     data = table.model_dump(mode="json", exclude_unset=True)
@@ -108,9 +108,8 @@ def entry_text(table: TableConfig) -> str:
     return text
 
 
-def _before_the_first_run(
-    config: SyncConfig, table: TableConfig, now: datetime, span: Span, requests: tuple[Request, ...]
-) -> TableDetail:
+def _before_the_first_run(config: SyncConfig, table: TableConfig, now: datetime, span: Span) -> TableDetail:
+    """The table in a ledger that has no tables yet."""
     [status] = table_statuses(config, [table], [], now)
     return TableDetail(
         now=now,
@@ -120,7 +119,7 @@ def _before_the_first_run(
         last_run=None,
         runs=(),
         events=(),
-        requests=requests,
+        requests=(),
         columns=(),
         entry=entry_text(table),
         checkpoint={},
@@ -130,11 +129,11 @@ def _before_the_first_run(
     )
 
 
-def _checkpoint(row: WatermarkRow, remembered: Remembered | None) -> Iterator[tuple[str, str]]:
+def _checkpoint(row: WatermarkRow | None, remembered: Remembered | None) -> Iterator[tuple[str, str]]:
     """Names and values of what the ledger stores as the table's position."""
     if remembered is not None and remembered.unreadable is not None:
         yield "unreadable", str(remembered.unreadable)
-    if row.last_watermark:
+    if row and row.last_watermark:
         yield "watermark", row.last_watermark
     found = remembered.checkpoint if remembered else None
     if found is None:

@@ -101,7 +101,7 @@ def _health_of_active(row: WatermarkRow | None, interval: float, now: datetime) 
 
 
 def _pause(row: WatermarkRow) -> str:
-    """Who paused the table, since when, for which reason, as far as that is recorded."""
+    """The person who paused the table, since when, for which reason, as far as that is recorded."""
     by = f" by {row.paused_by}" if row.paused_by else ""
     at = f" since {row.paused_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if row.paused_at else ""
     return f"paused{by}{at}{f': {row.paused_reason}' if row.paused_reason else ''}"

@@ -34,7 +34,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SyncVerdict:
     """reason: a sentence. advice: the next step, or "". table: the one that the reason names first."""
 
     word: Word
@@ -45,20 +45,20 @@ class Verdict:
 
 def verdict_of(
     tables: Sequence[OverviewTable], last_tick: datetime | None, interval: float, now: datetime
-) -> Verdict:
+) -> SyncVerdict:
     """tables: worst first. last_tick: when a worker last began one; None: never. interval: seconds between two."""
     if last_tick is None:
         reason = f"No worker has run yet; {counted(len(tables), 'table')} {_is(len(tables))} configured."
-        return Verdict(Word.EMPTY, reason, "Start the worker and the schedule, or run `pgsnow run`.")
+        return SyncVerdict(Word.EMPTY, reason, "Start the worker and the schedule, or run `pgsnow run`.")
     silent = (now - last_tick).total_seconds()
     if silent > PATIENCE * interval + GRACE_SECONDS:
         reason = f"No worker has run for {approximate_duration(silent)}, so nothing is synced."
-        return Verdict(
+        return SyncVerdict(
             Word.STOPPED, reason, "Start the worker and the schedule (with Celery: worker and beat)."
         )
     counting = [table for table in tables if table.counts]
     if not counting:
-        return Verdict(
+        return SyncVerdict(
             Word.BEHIND, "All tables are paused or disabled, so nothing is synced.", "Resume a table."
         )
     return (
@@ -71,30 +71,30 @@ def verdict_of(
     )
 
 
-def _failing(tables: Sequence[OverviewTable]) -> Verdict | None:
+def _failing(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
     failed = [table for table in tables if table.state is HealthState.FAILED]
     if not failed:
         return None
     worst = failed[0]
     error = without_name(worst.name, worst.last_error or "no reason is recorded")
     reason = f"{_names(failed)} {_has(len(failed))} stopped: {error}{'' if error.endswith('.') else '.'}"
-    return Verdict(Word.FAILING, reason, worst.advice, worst.name)
+    return SyncVerdict(Word.FAILING, reason, worst.advice, worst.name)
 
 
-def _different(tables: Sequence[OverviewTable]) -> Verdict | None:
+def _different(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
     found = [table for table in tables if table.state is HealthState.DIFFERENT]
     if not found:
         return None
     rows = counted(sum(table.differences for table in found), "row")
     reason = f"A comparison found {rows} in {_names(found)} that differ from the source."
-    return Verdict(Word.FAILING, reason, found[0].advice, found[0].name)
+    return SyncVerdict(Word.FAILING, reason, found[0].advice, found[0].name)
 
 
-def _incomplete(tables: Sequence[OverviewTable]) -> Verdict | None:
+def _incomplete(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
     """Tables that are loaded, but whose target lacks rows, or has rows that the source has lost."""
     if found := [table for table in tables if table.state is HealthState.UNVERIFIED]:
         reason = f"{found[0].name} may hold rows that its source has lost: {found[0].why}."
-        return Verdict(Word.BEHIND, reason, found[0].advice, found[0].name)
+        return SyncVerdict(Word.BEHIND, reason, found[0].advice, found[0].name)
     found = [table for table in tables if table.state is HealthState.PARTIAL]
     if not found:
         return None
@@ -103,23 +103,23 @@ def _incomplete(tables: Sequence[OverviewTable]) -> Verdict | None:
         f"{counted(rows, 'row')} of {_names(found)} {'was' if rows == 1 else 'were'} rejected, and"
         f" {_is(rows)} not in Snowflake as the source has {'it' if rows == 1 else 'them'}."
     )
-    return Verdict(Word.BEHIND, reason, found[0].advice, found[0].name)
+    return SyncVerdict(Word.BEHIND, reason, found[0].advice, found[0].name)
 
 
-def _behind(tables: Sequence[OverviewTable]) -> Verdict | None:
+def _behind(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
     found = sorted((table for table in tables if table.behind), key=lambda one: -(one.lag_seconds or 0.0))
     if not found:
         return None
     worst = found[0]
     why = f": {worst.why}" if worst.why else ""
     if worst.lag_seconds is None:
-        return Verdict(Word.BEHIND, f"{worst.name} is not synced{why}.", worst.advice, worst.name)
+        return SyncVerdict(Word.BEHIND, f"{worst.name} is not synced{why}.", worst.advice, worst.name)
     others = f", and {counted(len(found) - 1, 'more table')} {_is(len(found) - 1)} late" if found[1:] else ""
     reason = f"{worst.name} is {approximate_duration(worst.lag_seconds)} behind{others}{why}."
-    return Verdict(Word.BEHIND, reason, worst.advice, worst.name)
+    return SyncVerdict(Word.BEHIND, reason, worst.advice, worst.name)
 
 
-def _starting(tables: Sequence[OverviewTable]) -> Verdict | None:
+def _starting(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
     """Tables of which no run has ended well yet."""
     found = [table for table in tables if table.last_success is None]
     if not found:
@@ -128,17 +128,17 @@ def _starting(tables: Sequence[OverviewTable]) -> Verdict | None:
     loading = next((table for table in found if table.state is HealthState.RUNNING), None)
     if loading is not None:
         reason = f"{loading.name} is loaded for the first time{f': {loading.why}' if loading.why else ''}."
-        return Verdict(Word.STARTING, reason, table=loading.name)
+        return SyncVerdict(Word.STARTING, reason, table=loading.name)
     reason = f"{_names(found)} {_has(many)} not run yet."
-    return Verdict(Word.STARTING, reason, "The next tick loads them.", first.name)
+    return SyncVerdict(Word.STARTING, reason, "The next tick loads them.", first.name)
 
 
-def _fresh(tables: Sequence[OverviewTable], counting: Sequence[OverviewTable]) -> Verdict:
+def _fresh(tables: Sequence[OverviewTable], counting: Sequence[OverviewTable]) -> SyncVerdict:
     """Without the lag: this sentence is read aloud when it changes, so it changes only with the state."""
     which = f"All {len(counting)} tables are" if len(counting) > 1 else f"{counting[0].name} is"
     paused = sum(table.state is HealthState.PAUSED for table in tables)
     left = f"; {counted(paused, 'other')} {_is(paused)} paused" if paused else ""
-    return Verdict(Word.FRESH, f"{which} up to date{left}.")
+    return SyncVerdict(Word.FRESH, f"{which} up to date{left}.")
 
 
 def _names(tables: Sequence[OverviewTable]) -> str:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psycopg
 
 from pgsnow.ledger.claim import ChunkClaim, Claim
 from pgsnow.model.backfill import Chunk, layout_of
 from pgsnow.model.config.sync_config import TableConfig
-from pgsnow.model.errors import SchemaMoved
+from pgsnow.model.errors import PgsnowError, SchemaMoved
 from pgsnow.model.report import ChunkReport
 from pgsnow.postgres.catalog.describe import fingerprints
 from pgsnow.sync.runtime.context import EngineContext
 from pgsnow.sync.runtime.log import logger
 from pgsnow.sync.runtime.planner import Prepared
 from pgsnow.sync.runtime.recorder import Recorder
+from pgsnow.sync.runtime.report import failure_report, table_report
 from pgsnow.sync.table.throttle import RateMeter, Throttle
 
 
@@ -33,10 +35,14 @@ def claim_and_load_chunk(
     taken = engine.ledger.backfills.claim_chunk(wanted, run_id=new_run_id(), holder=holder)
     if taken is None:
         return None
+    work = _Taken(engine, taken)
     try:
         with engine.source.connect() as conn:
-            return _Taken(engine, taken).load(conn)
-    except Exception:
+            report = work.load(conn)
+        work.log()
+        return report
+    except Exception as error:
+        work.log(error)
         engine.planner.forget(taken.claim.table)
         raise
     finally:
@@ -70,6 +76,19 @@ class _Taken:
         if self._report is None:
             raise RuntimeError(f"{self._taken.claim.table}: a chunk was loaded and not recorded")
         return self._report
+
+    def log(self, error: Exception | None = None) -> None:
+        """Add the attempt to sync_logs and to the totals of the table; its own row of the ledger is that of the run
+        that has begun the backfill. A ledger that does not answer has said so already, or will."""
+        claim, recorder = self._taken.claim, self._recorder
+        recorder.events.append(f"chunk {self._taken.chunk.number + 1} of a backfill")
+        report = failure_report(recorder, error) if error else table_report(recorder, backfilled=True)
+        with suppress(PgsnowError):
+            self._engine.ledger.run_log.finish(
+                [(claim, report)],
+                cost=self._engine.config.cost,
+                warehouse=self._engine.settings.snowflake.warehouse,
+            )
 
     def _planned(self, conn: psycopg.Connection) -> Prepared:
         claim = self._taken.claim

@@ -25,7 +25,7 @@ PREFIX = "/sync"
 def application_of(
     table_list: Path, token: Secret | None, hosts: Collection[str], *, actions: bool
 ) -> FastAPI:
-    """The application. token: asked for; None: everybody who can connect may read, but only with a Host header of
+    """The application. token: asked for; None: everyone who can connect may read, but only with a Host header of
     `hosts`, so that no page of another site can read it through a name that leads here (DNS rebinding)."""
     application = FastAPI(title="pgsnow", docs_url=None, redoc_url=None)
     application.include_router(

@@ -55,7 +55,7 @@ def serve(
         )
     if token is None and actions:
         raise ConfigError(
-            "--actions: anybody on this machine could pause and resync tables",
+            "--actions: anyone on this machine could pause and resync tables",
             advice="Set a variable to a long random token, and name it with --token-env NAME.",
         )
     if env_file is not None:

@@ -59,7 +59,7 @@ class SummaryOut(ApiModel):
     """Tables by state."""
     open_requests: int
     version: str
-    """Of pgsnow in the web process."""
+    """pgsnow's version in the web process."""
 
 
 class RecentRunOut(ApiModel):
@@ -73,7 +73,7 @@ class RecentRunOut(ApiModel):
 
 
 class PauseOut(ApiModel):
-    """Who paused a table, since when, for which reason; all null if it was paused by SQL."""
+    """The person who paused a table, since when, for which reason; all null if it was paused by SQL."""
 
     by: str | None
     at: datetime | None

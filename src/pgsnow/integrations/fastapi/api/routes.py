@@ -115,7 +115,7 @@ def _add_tables(router: APIRouter, web: Web) -> None:
 
     @router.get("/tables/{name:path}/certificate", response_model=CertificatesOut)
     def certificate(name: Name) -> Any:
-        """What comparisons of a table with its target have found."""
+        """Results of comparisons of a table with its target."""
         found = _detail(web, name, Span.HOUR)
         return {
             "table": found.line.name,

@@ -12,8 +12,6 @@
   Idiomorph.defaults.ignoreActiveValue = true;
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
     !(name === "open" && node.nodeName === "DETAILS") && !(name === "title" && node.nodeName === "TIME");
-  Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) =>
-    !(old.nodeName === "DETAILS" && old.open && old.dataset.keep !== undefined);
 
   const age = (seconds) => {
     const left = Math.max(0, Math.floor(seconds));
@@ -44,7 +42,8 @@
   };
   const refresh = () => {
     count();
-    if (!document.hidden) htmx.trigger("#live", "refresh");
+    // A refresh would end a request that is under way, such as an action or a filter.
+    if (!document.hidden && !document.querySelector(".htmx-request")) htmx.trigger("#live", "refresh");
   };
 
   document.addEventListener("htmx:configRequest", (event) => {

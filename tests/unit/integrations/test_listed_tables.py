@@ -34,7 +34,6 @@ PLAIN = OverviewTable(
     next_attempt=None,
     last_rows=RowCounts(),
     day_rows=RowCounts(),
-    strip=(),
     last_error=None,
     consecutive_failures=0,
     open_rejected=0,
