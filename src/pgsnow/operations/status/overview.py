@@ -99,10 +99,10 @@ def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
 
 
 def _last_tick(ledger: Ledger, tables: Sequence[OverviewTable]) -> datetime | None:
-    """The newest tick of a worker; in a ledger without ticks, of an earlier version, the newest run."""
-    if ticks := unless_missing(ledger.ticks.seen, list[TickRow]()):
-        return ticks[0].at
-    return max((table.last_run for table in tables if table.last_run), default=None)
+    """The newest tick of a worker. A run proves one, too: workers of an earlier version note no ticks."""
+    moments = [tick.at for tick in unless_missing(ledger.ticks.seen, list[TickRow]())[:1]]
+    moments += [table.last_run for table in tables if table.last_run]
+    return max(moments, default=None)
 
 
 def _next_tick(last: datetime | None, interval: float, now: datetime) -> datetime | None:

@@ -12,7 +12,7 @@ from pgsnow.integrations.fastapi.charts.frame import PLOT, TOP, Axis, ChartText,
 from pgsnow.integrations.fastapi.charts.scale import TimeSpan
 from pgsnow.integrations.fastapi.charts.svg import clock, element, joined, plain
 
-POINTS = 160
+POINTS = 120
 """Points drawn at most: more than a phone has pixels for is only weight."""
 WIDTH = 1000
 """Units of the line's own coordinates across the chart."""
@@ -37,29 +37,31 @@ def line_chart(
 ) -> Markup:
     """points: in order of time; those outside the span are left out. The line is interrupted where two points are
     further apart than gap_seconds, and the chart says so there. told: how a tooltip writes a value."""
-    shown = thinned([point for point in points if span.start <= point.at <= span.end], span)
-    widest = max(gap_seconds, 2 * span.seconds / POINTS)
-    pieces = segments(shown, widest)
+    whole = segments([point for point in points if span.start <= point.at <= span.end], gap_seconds)
+    pieces = thinned(whole, span)
     return chart(
         text,
         grid(axis),
-        _gaps(pieces, span, widest),
+        _gaps(whole, span, gap_seconds),
         _lines(pieces, span, axis),
         labels(span, axis),
         *(_hit(span, before, point, after, told) for before, point, after in _neighbours(pieces)),
     )
 
 
-def thinned(points: Sequence[LinePoint], span: TimeSpan) -> list[LinePoint]:
-    """At most POINTS of them: the highest of each part of the span, so that no peak is lost. A part in which nothing
-    was known keeps its gap."""
-    if len(points) <= POINTS:
-        return list(points)
+def thinned(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan) -> list[list[LinePoint]]:
+    """The pieces as they are if they have at most POINTS points together. Otherwise each with its highest point of each
+    of POINTS parts of the span: no peak is lost, and no gap."""
+    if sum(map(len, pieces)) <= POINTS:
+        return [list(piece) for piece in pieces]
+    return [_peaks(piece, span) for piece in pieces]
+
+
+def _peaks(piece: Sequence[LinePoint], span: TimeSpan) -> list[LinePoint]:
     highest: dict[int, LinePoint] = {}
-    for point in points:
+    for point in piece:
         place = min(int(span.share(point.at) * POINTS), POINTS - 1)
-        kept = highest.get(place)
-        if kept is None or kept.value is None or (point.value is not None and point.value > kept.value):
+        if place not in highest or (point.value or 0.0) > (highest[place].value or 0.0):
             highest[place] = point
     return [highest[place] for place in sorted(highest)]
 
