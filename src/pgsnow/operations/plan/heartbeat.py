@@ -1,4 +1,4 @@
-"""What `heartbeat_every` costs."""
+"""Cost of the heartbeats between loads (`heartbeat_every`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.duration import format_duration
 
 SHORTEST_SECONDS = 60
-"""What is paid for at least when a warehouse is resumed (Snowflake docs, "Warehouse credit usage")."""
+"""Seconds that are paid for at least when a warehouse is resumed (Snowflake docs, "Warehouse credit usage")."""
 DAY = 86_400
 
 
