@@ -30,8 +30,8 @@ LARGEST_FIRST = ("lag", "rows", "day")
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a reader has chosen. text: part of a table's or target's name. state: a word of `shown_state`, or "" for
-    all. sort: a name in ORDERS. turned: in the other direction. page: from 1."""
+    """Choice of a reader, from the address. text: part of a table's or target's name. state: a word of `shown_state`,
+    or "" for all. sort: a name in ORDERS. turned: in the other direction. page: from 1."""
 
     text: str = ""
     state: str = ""

@@ -49,7 +49,7 @@ def line(values: Sequence[float | None], minutes: float = 2, gap: float = 400) -
         for index, value in enumerate(values)
     ]
     axis = Axis(duration_ticks(max((v for v in values if v is not None), default=0)), duration_label)
-    return line_chart(TEXT, points, DAY, axis, gap_seconds=gap, told=lambda value: f"{value:.0f} s")
+    return line_chart(TEXT, points, DAY, axis, now=NOON, gap_seconds=gap, told=lambda value: f"{value:.0f} s")
 
 
 def tips(root: ElementTree.Element, class_: str = "hit") -> list[str]:

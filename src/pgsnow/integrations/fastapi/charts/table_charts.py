@@ -26,7 +26,7 @@ from pgsnow.operations.status.series import RowsBar, Span
 from pgsnow.operations.status.table_detail import TableDetail
 
 KINDS = ("inserted", "updated", "deleted", "rejected")
-HOURLY = 7200.0
+HOURLY = 5400.0
 """Points of a week stand for an hour each: two of them that are further apart, in seconds, are no neighbours."""
 STEPS = 120
 """Parts of the span in which its end moves: 30 s of an hour, 12 min of a day."""
@@ -54,6 +54,7 @@ def lag_chart(detail: TableDetail) -> TableChart:
         points,
         _span(detail),
         Axis(duration_ticks(worst), duration_label),
+        now=detail.now,
         gap_seconds=max(detail.line.behind_after, HOURLY if detail.span is Span.WEEK else 1.0),
         told=approximate_duration,
     )
