@@ -1,4 +1,4 @@
-"""Cost of the heartbeats between loads (`heartbeat_every`)."""
+"""Cost of `heartbeat_every`, for the plan."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def heartbeat_cost(config: SyncConfig) -> str | None:
     awake = min(every, max(SHORTEST_SECONDS, config.cost.auto_suspend_seconds))
     times = DAY / every
     credits = times * awake / 3600 * CREDITS_PER_HOUR[config.cost.warehouse_size]
-    price = config.cost.price_of(credits)
-    costs = f"{credits:.2f} credits" + (f" ({price:.2f})" if price is not None else "")
+    price = config.cost.credit_price
+    costs = f"{credits:.2f} credits" + (f" ({credits * price:.2f})" if price is not None else "")
     return (
         f"heartbeat_every: {format_duration(config.heartbeat_every)} resumes the warehouse up to {times:.0f} times a"
         f" day if nothing else does, about {costs}; a heartbeat with a load costs a login and one statement more"
