@@ -138,12 +138,14 @@ class Backend:
             client.send_task("worker.sync.sync_postgres_to_snowflake")
 
     def runs(self) -> list[Run]:
-        """Each run in sync_logs, oldest first."""
+        """Each run in sync_logs, oldest first, without the chunks that other workers loaded for it."""
         if not self.world.sql("select to_regclass('sync_logs') is not null")[0][0]:
             return []
         found = self.world.sql(
             "select source_table, status, fence / 1e6, extract(epoch from started_at)::float8,"
-            " extract(epoch from ended_at)::float8, error from sync_logs order by started_at"
+            " extract(epoch from ended_at)::float8, error from sync_logs"
+            " where not exists (select from unnest(events) e where e like 'chunk % of a backfill')"
+            " order by started_at"
         )
         return [Run(*row) for row in found]
 

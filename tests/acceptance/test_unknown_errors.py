@@ -17,8 +17,8 @@ from fastapi.testclient import TestClient
 
 from pgsnow.cli.invocation import Invocation
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
-from pgsnow.integrations.celery import TASK_NAME, engine_task, install
-from pgsnow.integrations.config_source import ConfigSource
+from pgsnow.integrations.celery import TASK_NAME, install
+from pgsnow.integrations.celery.engine_task import EngineTasks
 from pgsnow.integrations.fastapi import status_router
 from pgsnow.ledger.run_log import RunLog
 from pgsnow.sync.engine import Engine
@@ -158,10 +158,10 @@ def test_the_task_s_result_and_log_show_neither(
 ) -> None:
     leak = Leak(leaky.env["POSTGRES_DSN"])
 
-    def engine(source: ConfigSource) -> Engine:
-        return Engine(source.config(), source.settings(), observer=leak.at_start)
+    def engine(tasks: EngineTasks) -> Engine:
+        return Engine(tasks.config, tasks.source.settings(), observer=leak.at_start)
 
-    monkeypatch.setattr(engine_task, "_make_engine", engine)
+    monkeypatch.setattr(EngineTasks, "_make_engine", engine)
     if whole:
         monkeypatch.setattr(Engine, "tick", leak)
     log = logged(level)

@@ -31,10 +31,10 @@ def world(memory_world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> MemoryW
     memory too."""
     make = Engine.__init__
 
-    def in_memory(self: Engine, config: Any, settings: Any) -> None:
+    def in_memory(self: Engine, config: Any, settings: Any, **options: Any) -> None:
         from pgsnow.testing.destination import memory_destination
 
-        make(self, config, settings, destination=memory_destination(memory_world.warehouse))
+        make(self, config, settings, destination=memory_destination(memory_world.warehouse), **options)
 
     memory_world.tables[0]["every"] = "1d"
     memory_world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 10) g")

@@ -228,11 +228,12 @@ LEDGER = {
     "all rights": ("grant all on all tables in schema public to {role}", True),
     "rows only": ("grant select, insert, update, delete on all tables in schema public to {role}", True),
     "what is used": (
-        "grant select on pgsnow_migrations, pgsnow_ledger to {role};"
-        " grant select, insert, update on sync_watermarks, sync_errors, sync_horizon, sync_chunks to {role};"
-        " grant select, insert, update on sync_warehouses to {role};"
+        "grant select on pgsnow_migrations to {role}; grant select, update on pgsnow_ledger to {role};"
+        " grant select, insert, update on sync_watermarks, sync_errors, sync_horizon, sync_chunks, sync_warehouses,"
+        " sync_counters, sync_checks, sync_heartbeats to {role};"
         " grant select, insert, delete on sync_logs to {role};"
-        " grant select, insert, update, delete on sync_backfills to {role}",
+        " grant select, insert, update, delete on sync_backfills, sync_hours, sync_requests, sync_ticks, sync_alerts,"
+        " sync_alert_messages to {role}",
         True,
     ),
     "nothing": ("select", False),
