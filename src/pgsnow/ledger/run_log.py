@@ -65,7 +65,7 @@ class RunLog:
 
     def watermarks(self, table: str | None = None) -> list[WatermarkRow]:
         """All tables, by name, or one of them."""
-        return [WatermarkRow(**row) for row in self._queries.execute("watermarks", table=table)]
+        return [WatermarkRow(**row) for row in self._queries.execute("watermarks", table=table).fetchall()]
 
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sync_logs rows, newest first, without their statements."""

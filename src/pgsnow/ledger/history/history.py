@@ -21,7 +21,9 @@ from pgsnow.ledger.history.rows import (
 from pgsnow.ledger.queries import Queries
 
 STATUSES = ("ok", "idle", "partial", "error", "stopped", "locked")
-"""Statuses that are counted, each in a column `runs_…`."""
+"""Statuses that are counted."""
+RUNS = tuple((status, f"runs_{status}") for status in STATUSES)
+"""Status, and the column with the number of its runs."""
 SUMS = {
     field.name: "statement_count" if field.name == "statements" else field.name
     for field in fields(Totals)
@@ -102,7 +104,7 @@ class History:
 
 
 def _totals(row: Mapping[str, Any], phases: Any = None) -> Totals:
-    runs = {status: row[f"runs_{status}"] for status in STATUSES if row[f"runs_{status}"]}
+    runs = {status: row[column] for status, column in RUNS if row[column]}
     sums = {name: row[column] for name, column in SUMS.items()}
     return Totals(runs=runs, phases=phases if isinstance(phases, dict) else {}, **sums)
 
