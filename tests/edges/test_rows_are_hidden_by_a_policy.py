@@ -18,7 +18,7 @@ from pgsnow.model.report import Status, TableReport
 from pgsnow.operations.check.result import CheckResult, Level
 from pgsnow.operations.check.tables import check_table
 from pgsnow.operations.discover.discover import Choice, discover
-from pgsnow.operations.plan.preview import _in_source
+from pgsnow.operations.plan.preview import in_source
 from pgsnow.postgres.connection import Source
 from tests.edges.reader import reading_role
 from tests.world import USERS_TABLE, MemoryWorld
@@ -46,7 +46,7 @@ def check(world: MemoryWorld) -> CheckResult:
 
 def all_advice(world: MemoryWorld) -> set[str | None]:
     """The advice of check, plan, run and discover."""
-    [seen] = _in_source(world.config, world.settings, world.config.tables, full=False)
+    [seen] = in_source(world.config, world.settings, world.config.tables, full=False)
     [proposal] = discover(world.settings.source, Choice(include=("users",)))
     return {check(world).fix, seen.preview.advice, tick(world).advice, proposal.fix}
 

@@ -80,7 +80,7 @@ class Claim:
     reset_to: str | None = None
     """The watermark that a person has written in place of pgsnow's, '' for NULL; None: nobody has."""
     asked_by: str | None = None
-    """What started the run: schedule, command, or `request N`."""
+    """Origin of the run: schedule, command, or `request N`."""
     has_requests: bool = False
     """There are requests that have not ended, of any table (see pgsnow.ledger.requests)."""
     unreadable: PgsnowError | None = None

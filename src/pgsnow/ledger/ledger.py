@@ -11,6 +11,7 @@ from pgsnow.ledger.comparison.certificates import Certificates
 from pgsnow.ledger.comparison.sweeps import Sweeps
 from pgsnow.ledger.deferred_loads import DeferredLoads
 from pgsnow.ledger.history.checks import Checks
+from pgsnow.ledger.history.heartbeats import Heartbeats
 from pgsnow.ledger.history.history import History
 from pgsnow.ledger.history.ticks import Ticks
 from pgsnow.ledger.leases import Leases
@@ -57,6 +58,7 @@ class Ledger:
         self.history = History(queries)
         self.ticks = Ticks(queries)
         self.checks = Checks(queries)
+        self.heartbeats = Heartbeats(queries)
         self.requests = Requests(queries, lease_seconds)
 
     def __repr__(self) -> str:

@@ -1337,6 +1337,20 @@ select holder, at, interval_seconds, version, asked_by,
     greatest(0, extract(epoch from clock_timestamp() - at))::float8 as age_seconds
 from {schema}.sync_ticks order by at desc, holder;
 
+-- name: take_heartbeats
+-- Notes target schemas as written now: all of `loaded`, and those of `others` that are due; returns them.
+insert into {schema}.sync_heartbeats as h (target_schema, written_at)
+select name, clock_timestamp()
+from unnest(%(loaded)s::text[] || %(others)s::text[]) as name
+left join {schema}.sync_heartbeats before on before.target_schema = name
+where name = any(%(loaded)s::text[]) or before.written_at is null
+    or before.written_at <= clock_timestamp() - make_interval(secs => %(every)s)
+order by name
+on conflict (target_schema) do update set written_at = excluded.written_at
+where h.target_schema = any(%(loaded)s::text[])
+    or h.written_at <= clock_timestamp() - make_interval(secs => %(every)s)
+returning h.target_schema;
+
 -- name: save_check
 -- Replaces the saved result of pgsnow check.
 insert into {schema}.sync_checks (id, holder, version, results) values (1, %(holder)s, %(version)s, %(results)s)

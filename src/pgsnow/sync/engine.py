@@ -138,6 +138,10 @@ class Engine:
             asked_by=asked_by,
         ) as tick:
             report = tick.run()
+        if self.config.heartbeat_table:
+            from pgsnow.sync.tick.freshness import write_freshness  # rare
+
+            write_freshness(self._context, report)
         if tick.has_requests and tables is None and asked_by is None and not options.refresh:
             self.carry_out_requests(leave_chunks=leave_chunks)
         if take_over:
@@ -176,6 +180,10 @@ class Engine:
             every=tables is None,
         ) as tick:
             report, changed = tick.triage()
+        if self.config.heartbeat_table:
+            from pgsnow.sync.tick.freshness import write_freshness  # rare
+
+            write_freshness(self._context, report)
         self.ledger.run_log.purge(self.config.log_retention_days)
         waiting = self.ledger.requests.open() if tick.has_requests and tables is None else []
         found = Triage(report, smallest_first(changed), tuple(request.id for request in waiting))

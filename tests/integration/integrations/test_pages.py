@@ -65,10 +65,10 @@ def test_a_thousand_tables_come_in_pages(client: TestClient) -> None:
     """Fifty at a time, worst first; the filter searches all of them, and a page too far is the last one."""
     first = client.get("/many/sync/").text
     assert first.count("<tr id=") == 50
-    assert "1–50 of 1000 tables" in first
+    assert "1–50 of 1,000 tables" in first
     assert 'rel="next" href="./?page=2"' in first
     assert first.count("</i>failed</span>") == 10
-    assert "951–1,000 of 1000 tables" in client.get("/many/sync/?page=99").text
+    assert "951–1,000 of 1,000 tables" in client.get("/many/sync/?page=99").text
     assert client.get("/many/sync/?q=TABLE_0999").text.count("<tr id=") == 1
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 import schemathesis
 from fastapi import Depends, FastAPI
@@ -125,6 +126,17 @@ def test_the_summary_says_in_one_word_whether_the_data_can_be_trusted(ledger: Le
     assert found["advice"] == "Grant it."
     assert (found["tables"], found["states"]) == (3, {"failed": 1, "rows-refused": 1, "never-run": 1})
     assert found["rows_24h"]["inserted"] == 9
+
+
+def test_workers_that_are_silent_are_told_from_tables_without_changes(ledger: Ledger, database: str) -> None:
+    """Once no worker begins a tick, the word is `stopped`, whatever the tables' last runs say."""
+    client = protected(ledger)
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("UPDATE sync_watermarks SET last_run = last_run - interval '1 hour'")
+        conn.execute("UPDATE sync_ticks SET at = at - interval '1 hour'")
+    found = client.get(f"{API}/summary").json()
+    assert (found["word"], found["next_tick"]) == ("stopped", None)
+    assert "worker" in found["advice"]
 
 
 def test_every_list_is_paged_without_a_gap(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -49,3 +50,18 @@ def test_a_run_is_charged_for_the_time_by_which_it_lengthens_the_warehouse(crew:
         ("WH", 3, 70 + 10 + 20 + 61 + 122),
     ]
     assert found[1]["credits"] == pytest.approx(283 * PER_SECOND)
+
+
+def test_workers_that_record_at_the_same_time_share_one_sum(crew: PostgresCrew) -> None:
+    """However records interleave, the credits of all runs are those of the warehouse, and none waits forever."""
+    tables = [f"t{number}" for number in range(12)]
+
+    def one(number: int) -> float:
+        return log(crew, tables[number], (number * 7 % 40, 5), (number * 7 % 40 + 3, 20))
+
+    with ThreadPoolExecutor(4) as pool:
+        credits = sum(pool.map(one, range(len(tables))))
+    [found] = crew.worker().run_log.warehouses()
+    assert found["credits"] == pytest.approx(credits)
+    assert found["resumes"] == 1
+    assert found["awake_seconds"] == pytest.approx(37 + 3 + 20 + 60)

@@ -193,7 +193,9 @@ def test_a_ledger_that_hangs_is_asked_once_and_answered_for_in_time(silent_serve
             assert samples(client.get("/metrics").text)["pgsnow_ledger_up", ""] == 0
         assert len(opened) == 1
         silent_server.accept()[0].close()
-        wait_until(lambda: client.get("/metrics").text and len(opened) == 2, "the first reading has not ended")
+        wait_until(
+            lambda: client.get("/metrics").text and len(opened) == 2, "the first reading has not ended"
+        )
 
 
 def config_of(*tables: str) -> SyncConfig:

@@ -124,7 +124,7 @@ def test_a_stopped_run_ends_with_a_summary(capsys: pytest.CaptureFixture[str]) -
     show_report(report(*(table(Status.OK) for _ in range(12)), *stopped), Format.TABLE)
     shown = capsys.readouterr()
     assert shown.err.splitlines() == [
-        "stopped: 12 of 81 tables are done. Nothing is lost: the next run goes on from the checkpoints",
+        "stopped: 12 of 81 tables had ended. Nothing is lost: the next run goes on from the checkpoints",
         "  → pgsnow run",
     ]
     assert shown.out.splitlines()[-1].startswith("81 tables: 12 ok, 69 stopped")

@@ -6,7 +6,9 @@ After a wanted change: `WRITE_SNAPSHOTS=yes pytest tests/unit/cli/test_cli_snaps
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +19,11 @@ from rich.text import Text
 
 from pgsnow.cli.commands import check, discover, errors
 from pgsnow.cli.commands.compare import repair, verify
+from pgsnow.cli.options import Format
 from pgsnow.cli.output import plan_text, report, status_text
 from pgsnow.cli.output.bars import RunProgress
 from pgsnow.cli.output.screen import Shown, table_of
+from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.sync.runtime.events import Event
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -187,3 +191,57 @@ def test_a_small_terminal_shows_what_it_has_room_for() -> None:
     assert len(status_text.frame_of(view(STATUS), 80, 10)) <= 10
     unchanged = replace(progress._busy["public.t1"])
     assert unchanged.step == "reading"
+
+
+def run_report() -> SyncReport:
+    def table(name: str, status: Status, **facts: Any) -> TableReport:
+        return TableReport(name, f"SHOP.{name.upper()}", "run1", status, NOW, **facts)
+
+    dead = (
+        'connection to server at "db.internal", port 5432 failed: Connection refused; is the server running?'
+    )
+    fix = "Check POSTGRES_DSN, and that the server accepts connections from this machine."
+    return SyncReport(
+        "run1", NOW, 83.4,
+        (
+            table("public.users", Status.OK, rows_read=1234, rows_inserted=1000, rows_updated=234, seconds=1.4,
+                  full_read="first run", events=("created the target",)),
+            table(LONG, Status.IDLE),
+            table("public.tags", Status.PARTIAL, rows_read=12_345, rows_updated=12_333, rows_rejected=12, seconds=7.2),
+            *(table(f"public.orders_{n}", Status.ERROR, error=f"public.orders_{n}: {dead}", advice=fix,
+                    retry_seconds=240.0) for n in range(5)),
+            table("public.events", Status.STOPPED, error="stopped between two pages"),
+        ),
+    )  # fmt: skip
+
+
+def show_run(wide: bool) -> None:
+    report.show_report(run_report(), Format.TABLE, wide=wide)
+
+
+def show_status(wide: bool) -> None:
+    status_text.write_status(Format.TABLE, view(STATUS), wide=wide)
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, "wide"])
+@pytest.mark.parametrize("show", [show_run, show_status])
+def test_all_that_a_person_sees(
+    show: Callable[[bool], None],
+    width: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both streams of a command: nothing is wider than the terminal, and the last line has the totals."""
+    if width != "pipe":
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "80" if width == "wide" else width)
+    show(width == "wide")
+    shown = capsys.readouterr()
+    out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() for text in (shown.out, shown.err))
+    if width in ("80", "120"):
+        assert max(map(len, (*out, *err))) <= int(width)
+    assert out[-1].endswith(("1:23", " 12 s ago"))
+    compare(f"whole-{show.__name__}-{width}", ["stdout:", *out, "", "stderr:", *err])

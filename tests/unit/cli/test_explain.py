@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,18 +24,21 @@ OTHERS = [p for p in SOURCE.rglob("*") if p.suffix in {".txt", ".html", ".json"}
 
 def messages(module: Path) -> Iterator[str]:
     """The texts of a module that a person may see: its strings, but no docstrings."""
-    tree = ast.parse(module.read_text())
+    if not re.search(r"docs/|pgsnow explain", source := module.read_text()):
+        return
+    tree = ast.parse(source)
     documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
             yield node.value
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    for module in SOURCE.rglob("*.py"):
-        if module.name != "type_page.py":
-            yield from ((module.name, text) for text in messages(module))
-    yield from ((file.name, file.read_text()) for file in OTHERS)
+@functools.cache
+def texts() -> list[tuple[str, str]]:
+    """File and text of everything that a person may see."""
+    modules = [module for module in SOURCE.rglob("*.py") if module.name != "type_page.py"]
+    found = [(module.name, text) for module in modules for text in messages(module)]
+    return [*found, *((file.name, file.read_text()) for file in OTHERS)]
 
 
 def test_no_message_sends_a_person_to_a_file_that_only_a_checkout_has() -> None:

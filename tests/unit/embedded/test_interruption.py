@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pgsnow.embedded.demo.run import Interrupted, Interruption, _interruptible
+from pgsnow.embedded.demo.interruption import Interrupted, Interruption, interruptible
 
 
 class Dropping:
@@ -19,7 +19,7 @@ class Dropping:
 
 
 def test_a_signal_that_python_drops_is_raised_at_the_next_check(capfd: pytest.CaptureFixture[str]) -> None:
-    with _interruptible() as interruption:
+    with interruptible() as interruption:
         Dropping()
         with pytest.raises(Interrupted) as raised:
             interruption.check()

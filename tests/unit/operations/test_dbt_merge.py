@@ -167,3 +167,22 @@ def test_a_merge_is_idempotent_and_loses_nothing(
         for one in each["columns"]:
             assert columns[one["name"]]["data_type"] == one["data_type"]
             assert set(one["data_tests"]) <= set(columns[one["name"]]["data_tests"])
+
+
+def test_plan_says_what_heartbeats_between_loads_cost() -> None:
+    """Nobody turns on a key that wakes a warehouse all day without having seen the price."""
+    from pgsnow.model.config.sync_config import parse_config
+    from pgsnow.operations.plan.heartbeat import heartbeat_cost
+
+    def cost(**keys: Any) -> str:
+        entry = {"source": "public.t", "target": "s.t", "mode": "full"}
+        return heartbeat_cost(parse_config({**keys, "tables": [entry]}, file="c.yaml", env={})) or ""
+
+    assert cost(heartbeat_table=True) == cost(heartbeat_every="1h") == ""
+    assert "up to 24 times a day" in cost(heartbeat_table=True, heartbeat_every="1h")
+    assert "about 0.40 credits;" in cost(heartbeat_table=True, heartbeat_every="1h")
+    dear = {"warehouse_size": "small", "auto_suspend_seconds": 600, "credit_price": 3}
+    assert "about 8.00 credits (24.00);" in cost(heartbeat_table=True, heartbeat_every="1h", cost=dear)
+    assert "about 24.00 credits;" in cost(
+        heartbeat_table=True, heartbeat_every="1s", cost={"auto_suspend_seconds": 600}
+    )

@@ -11,6 +11,7 @@ from pgsnow.cli.invocation import Invocation
 from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Select, Verbose, Wide
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.plan_text import show, tell
+from pgsnow.cli.output.screen import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +56,7 @@ def show_plan(
     """Make the plan and write it to stdout, with all details of tables that were selected by name. data:
     False for a command that writes other data to stdout; then errors and the summary alone are written, to
     stderr."""
+    from pgsnow.operations.plan.heartbeat import heartbeat_cost
     from pgsnow.operations.plan.preview import preview
 
     config, settings = invocation.load()
@@ -62,6 +64,8 @@ def show_plan(
     if data:
         show(previews, invocation.output, verbose=verbose or bool(select), wide=wide)
     tell(previews, invocation.output)
+    if note := heartbeat_cost(config):
+        say(note)
     return previews
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from pgsnow.cli.options import ConfigFile, Debug, EnvFile, Format, Output, Selec
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.screen import stdout
 from pgsnow.cli.output.status_text import StatusView, frame_of, write_status
+from pgsnow.model.errors import PgsnowError
 from pgsnow.operations.status.overview import overview_of
 from pgsnow.operations.status.table_status import table_statuses
 
@@ -49,13 +51,33 @@ def status(
     try:
         if watch:
             with _screen(output, wide=wide) as show:
-                while True:
-                    show(view())
+                for seen in _views(view, is_redrawn=_is_redrawn(output)):
+                    show(seen)
                     time.sleep(every)
         else:
             write_status(output, view(), wide=wide)
     finally:
         ledger.close()
+
+
+def _views(view: Callable[[], StatusView], *, is_redrawn: bool) -> Iterator[StatusView]:
+    """One view after the other. While the ledger does not answer for a while, a screen keeps the last states and says
+    so; without a screen the error is raised, and so it is at the first look."""
+    seen: StatusView | None = None
+    while True:
+        try:
+            seen = view()
+        except PgsnowError as error:
+            if seen is None or not (is_redrawn and error.transient):
+                raise
+            reason = f"{error} (the states below are from {seen.now:%H:%M:%S})"
+            yield replace(seen, word="unknown", reason=reason, advice=error.advice)
+        else:
+            yield seen
+
+
+def _is_redrawn(form: Format) -> bool:
+    return form is Format.TABLE and stdout().is_terminal
 
 
 def records_of(
@@ -70,7 +92,7 @@ def records_of(
 def _screen(form: Format, *, wide: bool) -> Iterator[Callable[[StatusView], None]]:
     """A function that shows records: redraws a terminal, else writes the records each time."""
     console = stdout()
-    if form is not Format.TABLE or not console.is_terminal:
+    if not _is_redrawn(form):
         yield lambda view: write_status(form, view, wide=wide)
         return
     from pgsnow.cli.output.watch import redrawn

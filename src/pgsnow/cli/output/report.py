@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pgsnow.cli.exits import ExitCode
 from pgsnow.cli.options import Format
@@ -58,7 +59,8 @@ def show_report(report: SyncReport, form: Format, *, wide: bool = False) -> None
         write_records(form, [table.to_json() for table in report.tables], table_of((), ()))
     else:
         shown = [table for table in report.tables if _has_a_row(table, report, wide=wide)]
-        show_table(table_of(COLUMNS, [_row(table) for table in shown], wide=wide))
+        told_once = _shared_errors(shown) if sys.stdout.isatty() and not wide else set()
+        show_table(table_of(COLUMNS, [_row(table, told_once) for table in shown], wide=wide))
         if left_out := len(report.tables) - len(shown):
             show_text(f"… and {counted(left_out, 'table')} without changes or stopped (--wide shows them)")
     _explain(report.tables)
@@ -117,7 +119,17 @@ def exit_code(tables: Sequence[TableReport]) -> ExitCode:
     return ExitCode.HELD if states & SKIPPED else ExitCode.OK
 
 
-def _row(table: TableReport) -> tuple[object, ...]:
+def _shared_errors(tables: Sequence[TableReport]) -> set[str]:
+    """Errors that several of the tables have; below the table they are shown once."""
+    counts = Counter(_error(table) for table in tables if table.status in FAILING)
+    return {error for error, count in counts.items() if count > 1}
+
+
+def _error(table: TableReport) -> str:
+    return without_name(table.table, table.error or "")
+
+
+def _row(table: TableReport, told_once: Collection[str]) -> tuple[object, ...]:
     return (
         table.table,
         table.status,
@@ -127,7 +139,7 @@ def _row(table: TableReport) -> tuple[object, ...]:
         table.rows_deleted,
         table.rows_rejected,
         f"{table.seconds:.1f}",
-        _note(table),
+        None if _error(table) in told_once else _note(table),
     )
 
 
@@ -135,7 +147,7 @@ def _note(table: TableReport) -> str:
     if table.status is Status.STOPPED:
         return ""  # the summary says how it goes on
     if table.error:
-        return table.error.splitlines()[0]
+        return next(iter(_error(table).splitlines()), "")
     notes = [f"full read: {table.full_read}"] if table.full_read else []
     return "; ".join([*notes, *(event for event in table.events if event != table.full_read)])
 
@@ -145,8 +157,8 @@ def _explain(tables: Sequence[TableReport]) -> None:
     failed: dict[tuple[str, str], list[TableReport]] = {}
     for table in tables:
         if table.status in FAILING:
-            error, advice = without_name(table.table, table.error or ""), table.advice or ""
-            failed.setdefault((error, advice.replace(table.table, "TABLE")), []).append(table)
+            advice = (table.advice or "").replace(table.table, "TABLE")
+            failed.setdefault((_error(table), advice), []).append(table)
     for alike in failed.values():
         _tell_failure(alike)
     for table in tables:
@@ -155,7 +167,7 @@ def _explain(tables: Sequence[TableReport]) -> None:
             say(f"  → pgsnow errors list --table {table.table}")
     if stopped := sum(table.status is Status.STOPPED for table in tables):
         say(
-            f"stopped: {len(tables) - stopped} of {counted(len(tables), 'table')} are done. Nothing is lost:"
+            f"stopped: {len(tables) - stopped} of {counted(len(tables), 'table')} had ended. Nothing is lost:"
             " the next run goes on from the checkpoints"
         )
         say("  → pgsnow run")
@@ -164,9 +176,7 @@ def _explain(tables: Sequence[TableReport]) -> None:
 def _tell_failure(alike: Sequence[TableReport]) -> None:
     """One error of one or several tables, and when scheduled runs try again."""
     first = alike[0]
-    tell_error(
-        _names([table.table for table in alike]), without_name(first.table, first.error or ""), first.advice
-    )
+    tell_error(_names([table.table for table in alike]), _error(first), first.advice)
     waits = [table.retry_seconds for table in alike if table.retry_seconds is not None]
     if waits:
         left = approximate_duration(min(waits))

@@ -56,6 +56,7 @@ WORD_STYLES = {
     "empty": "bold",
     "failing": "bold red",
     "stopped": "bold white on red",
+    "unknown": "bold white on red",
 }
 
 

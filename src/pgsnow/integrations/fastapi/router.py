@@ -28,6 +28,7 @@ try:
     from pgsnow.integrations.fastapi.api.routes import api_routes
     from pgsnow.integrations.fastapi.metrics_route import metrics_routes
     from pgsnow.integrations.fastapi.pages import page_routes
+    from pgsnow.integrations.fastapi.security import API_HEADERS
     from pgsnow.integrations.fastapi.table_pages import table_page_routes
     from pgsnow.integrations.fastapi.web import Web
 except ImportError:
@@ -141,7 +142,7 @@ def _ready(config: SyncConfig, ledger: Ledger, *, strict: bool) -> tuple[int, di
 
 
 def _response(code: int, document: dict[str, Any]) -> JSONResponse:
-    return JSONResponse(document, code, headers={"Cache-Control": "no-store"})
+    return JSONResponse(document, code, headers=dict(API_HEADERS))
 
 
 def _unknown(error: Exception) -> dict[str, Any]:

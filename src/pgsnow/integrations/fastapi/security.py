@@ -16,7 +16,11 @@ from starlette.requests import Request
 from pgsnow.model.settings.secret import Secret
 
 API_HEADERS: Mapping[str, str] = MappingProxyType(
-    {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+    }
 )
 PAGE_HEADERS: Mapping[str, str] = MappingProxyType(
     {

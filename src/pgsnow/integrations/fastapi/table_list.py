@@ -30,8 +30,11 @@ LARGEST_FIRST = ("lag", "rows", "day")
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a reader has chosen. text: part of a table's or target's name. state: a word of `shown_state`, or "" for
-    all. sort: a name in ORDERS. turned: in the other direction. page: from 1."""
+    """Filter, order and page that a reader has chosen.
+
+    text: part of a table's or target's name. state: a word of `shown_state`, or "" for all. sort: a name in ORDERS.
+    turned: in the other direction. page: from 1.
+    """
 
     text: str = ""
     state: str = ""

@@ -28,7 +28,7 @@ class AlertBook:
 
 @dataclass(frozen=True, slots=True)
 class AlertStore:
-    """What was reported and what is to be sent. Each write is one statement."""
+    """Store of reported changes and of messages to be sent. Each write is one statement."""
 
     queries: Queries
 

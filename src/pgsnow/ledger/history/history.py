@@ -47,7 +47,7 @@ class History:
                 _totals(row),
                 row["last_loaded"],
             )
-            for row in self.queries.execute("history_overview", table=table)
+            for row in self.queries.execute("history_overview", table=table).fetchall()
         ]
 
     def hours(self, table: str | None, since: datetime) -> list[HourRow]:
@@ -97,7 +97,7 @@ class History:
         """The counters of every table that ever ran, by name."""
         return [
             CounterRow(row["source_table"], _totals(row, row["phases"]), row["since"])
-            for row in self.queries.execute("counters")
+            for row in self.queries.execute("counters").fetchall()
         ]
 
 

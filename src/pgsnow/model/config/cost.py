@@ -48,3 +48,7 @@ class CostConfig(BaseModel):
     """Its `AUTO_SUSPEND`: seconds without a statement after which it is suspended."""
     credit_price: Positive | None = None
     """Price of a credit, in your currency; without it, costs are shown in credits alone."""
+
+    def price_of(self, credits: float) -> float | None:
+        """Price of these credits; None if `credit_price` is not set."""
+        return None if self.credit_price is None else credits * self.credit_price

@@ -15,7 +15,7 @@ from pgsnow.model.config.alerts import AlertsConfig, SecretText, SecretUrl
 from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.config.cross_checks import check_tables
 from pgsnow.model.config.defaults import MOVED, deprecations, table_defaults
-from pgsnow.model.config.field_types import FromOne, FromZero, Identifier, Positive
+from pgsnow.model.config.field_types import Duration, FromOne, FromZero, Identifier, Positive, Switch
 from pgsnow.model.config.interpolation import Path, escape, expand
 from pgsnow.model.config.json_schema import schema_of
 from pgsnow.model.config.options import Execution, ExecutionChoice
@@ -78,6 +78,11 @@ class SyncConfig(BaseModel):
     """Address that is requested at the end of each tick, for a service that gives an alarm when that stops."""
     heartbeat_fail_url: SecretUrl | None = None
     """Address that is requested instead after a tick that failed, or in which a table failed."""
+    heartbeat_table: Switch = False
+    """Keep a table _PGSNOW_HEARTBEAT beside the targets that says up to when each of them is equal to its source; it is
+    written with the loads of a tick."""
+    heartbeat_every: Duration = 0.0
+    """With heartbeat_table: between loads, write it at most this often, which wakes the warehouse; 0 means never."""
     openlineage_url: SecretUrl | None = None
     """Address to which an OpenLineage event is posted when a table's run starts and ends."""
     openlineage_api_key: SecretText | None = None

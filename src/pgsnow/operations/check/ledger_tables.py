@@ -29,7 +29,7 @@ order by c.relname
 _ROWS = ("SELECT", "INSERT", "UPDATE")
 NEEDED = {
     "pgsnow_migrations": ("SELECT",),
-    "pgsnow_ledger": ("SELECT",),
+    "pgsnow_ledger": ("SELECT", "UPDATE"),
     "sync_watermarks": _ROWS,
     "sync_errors": _ROWS,
     "sync_logs": ("SELECT", "INSERT", "DELETE"),
@@ -38,6 +38,9 @@ NEEDED = {
     "sync_requests": (*_ROWS, "DELETE"),
     "sync_ticks": (*_ROWS, "DELETE"),
     "sync_checks": _ROWS,
+    "sync_heartbeats": _ROWS,
+    "sync_alerts": (*_ROWS, "DELETE"),
+    "sync_alert_messages": (*_ROWS, "DELETE"),
     "sync_horizon": _ROWS,
     "sync_backfills": (*_ROWS, "DELETE"),
     "sync_chunks": _ROWS,

@@ -5,9 +5,11 @@ https://docs.getdbt.com/reference/source-properties
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from pgsnow.model.config.options import Deletes
@@ -20,9 +22,12 @@ from pgsnow.model.metadata_columns import (
     SYNCED_AT_COLUMN,
 )
 from pgsnow.model.plan import TablePlan
+from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.postgres.catalog.comments import TableComments
+from pgsnow.snowflake.sql.heartbeat import read_heartbeat
 
+NO_FRESHNESS: Mapping[str, float] = MappingProxyType({})
 _PLAIN = re.compile(r"[A-Z_][A-Z0-9_$]*\Z")
 _RESERVED = """
 ACCOUNT ALL ALTER AND ANY AS BETWEEN BY CASE CAST CHECK COLUMN CONNECT CONNECTION CONSTRAINT CREATE CROSS
@@ -51,8 +56,11 @@ class SyncedTable:
     comments: TableComments
 
 
-def sources_of(tables: Iterable[SyncedTable]) -> dict[str, Any]:
-    """The content of sources.yml. Sources and tables are in the order of the table list."""
+def sources_of(
+    tables: Iterable[SyncedTable], *, warn_after: Mapping[str, float] = NO_FRESHNESS
+) -> dict[str, Any]:
+    """The content of sources.yml. Sources and tables are in the order of the table list. warn_after: by table, the age
+    in seconds from which dbt warns; those tables are in the heartbeat table of their schema."""
     schemas: dict[tuple[str, str], list[SyncedTable]] = {}
     for table in tables:
         target = table.plan.target
@@ -61,12 +69,20 @@ def sources_of(tables: Iterable[SyncedTable]) -> dict[str, Any]:
     return {
         "version": 2,
         "sources": [
-            _source(*place, found, unique=len(shared) == len(schemas)) for place, found in schemas.items()
+            _source(*place, found, warn_after, unique=len(shared) == len(schemas))
+            for place, found in schemas.items()
         ],
     }
 
 
-def _source(database: str, schema: str, tables: Sequence[SyncedTable], *, unique: bool) -> dict[str, Any]:
+def _source(
+    database: str,
+    schema: str,
+    tables: Sequence[SyncedTable],
+    warn_after: Mapping[str, float],
+    *,
+    unique: bool,
+) -> dict[str, Any]:
     """unique: no other database has a schema of this name."""
     quoting = {
         what: True for what, name in (("database", database), ("schema", schema)) if not _is_plain(name)
@@ -77,11 +93,11 @@ def _source(database: str, schema: str, tables: Sequence[SyncedTable], *, unique
         "database": _shown(database),
         "schema": _shown(schema),
         **({"quoting": quoting} if quoting else {}),
-        "tables": [_table(table) for table in tables],
+        "tables": [_table(table, warn_after.get(table.plan.config.name)) for table in tables],
     }
 
 
-def _table(table: SyncedTable) -> dict[str, Any]:
+def _table(table: SyncedTable, warn_after: float | None) -> dict[str, Any]:
     plan = table.plan
     name = plan.target.table
     quoted = {} if _is_plain(name) else {"identifier": name, "quoting": {"identifier": True}}
@@ -89,6 +105,7 @@ def _table(table: SyncedTable) -> dict[str, Any]:
         "name": _shown(name),
         **quoted,
         "description": _table_description(table),
+        **({} if warn_after is None else {"config": _freshness(table.plan.target, warn_after)}),
         "columns": [
             *(_column(table, field) for field in plan.output),
             *(
@@ -96,6 +113,19 @@ def _table(table: SyncedTable) -> dict[str, Any]:
                 for name, kind in plan.metadata_columns
             ),
         ],
+    }
+
+
+def _freshness(target: TargetName, warn_after: float) -> dict[str, Any]:
+    """dbt's freshness by the heartbeat table: an error after six times the age of a warning. `loaded_at_query` needs
+    dbt 1.10: https://docs.getdbt.com/reference/resource-properties/freshness"""
+    minutes = max(1, math.ceil(warn_after / 60))
+    return {
+        "freshness": {
+            "warn_after": {"count": minutes, "period": "minute"},
+            "error_after": {"count": 6 * minutes, "period": "minute"},
+        },
+        "loaded_at_query": read_heartbeat(target),
     }
 
 

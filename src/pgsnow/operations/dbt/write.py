@@ -14,6 +14,10 @@ from pgsnow.operations.plan.preview import in_source
 from pgsnow.postgres.catalog.comments import NO_COMMENTS, comments_of
 from pgsnow.postgres.connection import Source
 
+PATIENCE = 5
+QUIET_SECONDS = 86_400.0
+"""How long a whole schema may have no load, if nothing is written between loads."""
+
 
 def dbt_sources(
     config: SyncConfig, settings: Settings, names: Sequence[str] | None = None
@@ -32,4 +36,17 @@ def dbt_sources(
         comments = comments_of(sessions.postgres(), [plan.source.oid for plan in plans]) if plans else {}
     tables = [SyncedTable(plan, comments.get(plan.source.oid, NO_COMMENTS)) for plan in plans]
     errors = {each.preview.table: each.preview.error or "" for each in found if each.drift is None}
-    return sources_of(tables), errors
+    return sources_of(tables, warn_after=_warn_after(config, tables)), errors
+
+
+def _warn_after(config: SyncConfig, tables: Sequence[SyncedTable]) -> dict[str, float]:
+    """By table, the age of its heartbeat that is unusual: five of its intervals after what may lie between two writes.
+    Without `heartbeat_every` a quiet table's heartbeat is only written when another table of its schema is loaded."""
+    if not config.heartbeat_table:
+        return {}
+    between = config.heartbeat_every or QUIET_SECONDS
+    return {
+        one.plan.config.name: between + one.plan.config.load_every
+        + PATIENCE * max(one.plan.config.every, config.sync_interval_seconds)
+        for one in tables
+    }  # fmt: skip

@@ -83,7 +83,7 @@ def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
         now=now,
         word=verdict.word,
         reason=verdict.reason,
-        advice=_advice(ledger, verdict),
+        advice=_advice(ledger, verdict, tables),
         worst_lag_seconds=worst[0],
         worst_lag_table=worst[1],
         last_success=max((table.last_success for table in tables if table.last_success), default=None),
@@ -91,7 +91,7 @@ def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
         next_tick=_next_tick(last_tick, config.sync_interval_seconds, now),
         interval_seconds=config.sync_interval_seconds,
         day=_cost(history.values()),
-        day_rows=_sum(table.day_rows for table in tables),
+        day_rows=_sum([table.day_rows for table in tables]),
         counts=Counter(table.state for table in tables),
         tables=tables,
         requests=tuple(unless_missing(ledger.requests.open, list[Request]())),
@@ -99,10 +99,10 @@ def overview_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Overview:
 
 
 def _last_tick(ledger: Ledger, tables: Sequence[OverviewTable]) -> datetime | None:
-    """The newest tick of a worker; in a ledger without ticks, of an earlier version, the newest run."""
-    if ticks := unless_missing(ledger.ticks.seen, list[TickRow]()):
-        return ticks[0].at
-    return max((table.last_run for table in tables if table.last_run), default=None)
+    """The newest tick of a worker. A run proves one, too: workers of an earlier version note no ticks."""
+    moments = [tick.at for tick in unless_missing(ledger.ticks.seen, list[TickRow]())[:1]]
+    moments += [table.last_run for table in tables if table.last_run]
+    return max(moments, default=None)
 
 
 def _next_tick(last: datetime | None, interval: float, now: datetime) -> datetime | None:
@@ -110,12 +110,14 @@ def _next_tick(last: datetime | None, interval: float, now: datetime) -> datetim
     return due if due is not None and due > now else None
 
 
-def _advice(ledger: Ledger, verdict: SyncVerdict) -> str:
+def _advice(ledger: Ledger, verdict: SyncVerdict, tables: Sequence[OverviewTable]) -> str:
     """The advice of the failed table's error, as its run has recorded it, else the verdict's own."""
-    if verdict.word is not Word.FAILING or verdict.table is None:
+    table = next((table for table in tables if table.name == verdict.table), None)
+    if table is None or table.state is not HealthState.FAILED:
         return verdict.advice
-    failed = ledger.history.runs(table=verdict.table, status="error", limit=1)
-    return next((run.advice for run in failed if run.advice), verdict.advice)
+    failed = [run.run_id for run in table.strip if run.status == "error"]
+    run = ledger.history.run(failed[-1], table.name) if failed else None
+    return (run.advice if run else None) or verdict.advice
 
 
 def _cost(rows: Iterable[HistoryRow]) -> DayCost:
@@ -129,8 +131,10 @@ def _cost(rows: Iterable[HistoryRow]) -> DayCost:
     )
 
 
-def _sum(counts: Iterable[RowCounts]) -> RowCounts:
-    total = RowCounts()
-    for one in counts:
-        total = total.plus(one)
-    return total
+def _sum(counts: Sequence[RowCounts]) -> RowCounts:
+    return RowCounts(
+        sum(one.inserted for one in counts),
+        sum(one.updated for one in counts),
+        sum(one.deleted for one in counts),
+        sum(one.rejected for one in counts),
+    )

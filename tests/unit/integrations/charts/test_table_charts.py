@@ -47,10 +47,12 @@ def test_a_chart_stays_the_same_until_something_new_is_known() -> None:
 
 
 def test_a_stopped_worker_is_a_gap_up_to_now() -> None:
-    """Nothing changed is a line that goes on; a stopped worker is a line that ends."""
+    """Nothing changed is a line that goes on; a stopped worker is a line that ends. That a day's chart ends a little
+    after now is no gap."""
     later = NOW + timedelta(minutes=40)
-    assert "no run from" not in drawn(lag_chart(detail(at_now(14, NOW))))
-    assert "no run from 10 Mar 11:59 to 10 Mar 12:4" in drawn(lag_chart(detail(at_now(2400, later), later)))
+    assert "no run" not in drawn(lag_chart(detail(at_now(14, NOW))))
+    assert "no run" not in drawn(lag_chart(detail(at_now(14, NOW), span=Span.DAY)))
+    assert "no run since 10 Mar 11:59" in drawn(lag_chart(detail(at_now(2400, later), later)))
 
 
 def test_the_summaries_say_what_the_charts_show() -> None:

@@ -104,6 +104,8 @@ def repair_with(
         _write(output, repairs, wide=wide)
     for one in repairs:
         _tell(one)
+    if asks and (output is Format.TABLE or not has_terminal):
+        _write_totals(output, repairs)
     if asks and not has_terminal:
         say("nothing was changed: add --yes to repair these rows")
         return repair_code(repairs)
@@ -117,6 +119,7 @@ def repair_with(
             say(f"{one.table}: {event}")
         if one.status is not None and one.error is not None:
             tell_error(one.table, one.error, one.advice)
+    _write_totals(output, repairs)
     return repair_code(repairs)
 
 
@@ -177,7 +180,14 @@ def _write(output: Format, repairs: Sequence[TableRepair], *, wide: bool) -> Non
         for one in repairs
     ]
     write_records(output, [record_of(one) for one in repairs], table_of(COLUMNS, rows, wide=wide))
-    write_totals(output, [_result(one) for one in repairs], RESULTS)
+
+
+def _write_totals(output: Format, repairs: Sequence[TableRepair]) -> None:
+    rows = sum(sum(one.counts.values()) for one in repairs)
+    left = [sum(one.left.values()) for one in repairs if one.left is not None]
+    found = f"differed, {sum(left):,} of them left" if left else "differ" if rows > 1 else "differs"
+    more = [f"{counted(rows, 'row')} {found}"] if rows else []
+    write_totals(output, [_result(one) for one in repairs], RESULTS, more)
 
 
 def _tell(one: TableRepair) -> None:

@@ -175,7 +175,7 @@ def record_of(run: RunRow) -> dict[str, Any]:
 def runs_table(runs: Sequence[RunRow], *, wide: bool = False, has_heading: bool = True) -> ShownTable:
     rows = [
         (
-            f"{_utc(run.started_at):%Y-%m-%d %H:%M:%S}",
+            f"{_utc(run.started_at):%m-%d %H:%M:%S}",
             run.source_table,
             run.status,
             run.rows_inserted,

@@ -7,6 +7,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from pgsnow.cli.commands.explain.pages import Section, listed, names, sections
 from pgsnow.model import errors
@@ -94,21 +95,27 @@ def error_classes() -> list[type[errors.PgsnowError]]:
 
 def _rows(topic: str) -> list[str]:
     """The rows of tables whose first cell is about the topic, each table with its header and the section's topic."""
-    wanted = _key(topic)
     found = []
-    for entry in listed():
-        for section in sections(entry.page):
-            if rows := [row for row in section.text.splitlines() if wanted in _names_in(row)]:
-                header = _header(section.text.splitlines(), rows[0])
-                found.append("\n".join([f"### {section.title} ({section.topic})", "", *header, *rows]))
+    for section, rows in _tables().get(_key(topic), {}).items():
+        header = _header(section.text.splitlines(), rows[0])
+        found.append("\n".join([f"### {section.title} ({section.topic})", "", *header, *rows]))
     return found
 
 
-def _names_in(row: str) -> set[str]:
+@cache
+def _tables() -> dict[str, dict[Section, list[str]]]:
+    """Each name that the first cell of a row has as code -> the sections with such rows."""
+    found: dict[str, dict[Section, list[str]]] = {}
+    for section in (section for entry in listed() for section in sections(entry.page)):
+        for row in section.text.splitlines():
+            for name in dict.fromkeys(map(_key, _names_in(row))):
+                found.setdefault(name, {}).setdefault(section, []).append(row)
+    return found
+
+
+def _names_in(row: str) -> list[str]:
     """Names that are marked as code in the first cell of a row of a table."""
-    if not row.startswith("| "):
-        return set()
-    return {_key(name) for name in _CODE.findall(re.split(r"(?<!\\)\|", row)[1])}
+    return _CODE.findall(re.split(r"(?<!\\)\|", row)[1]) if row.startswith("| ") else []
 
 
 def _header(lines: list[str], row: str) -> list[str]:
@@ -128,19 +135,9 @@ def _titled(topic: str) -> str | None:
 
 def _topics() -> dict[str, str]:
     """Every name that can be asked for, in the form in which names are compared."""
+    every = [section for entry in listed() for section in sections(entry.page)]
     found = [page for page in names() if not page.startswith("decisions/")]
     found += [error.__name__ for error in error_classes()]
-    for entry in listed():
-        for section in sections(entry.page):
-            found.append(section.title)
-            found += [
-                name
-                for row in section.text.splitlines()
-                for name in _CODE.findall(row)
-                if _is_first(row, name)
-            ]
+    found += [section.title for section in every]
+    found += [name for section in every for row in section.text.splitlines() for name in _names_in(row)]
     return {_key(name): name for name in found}
-
-
-def _is_first(row: str, name: str) -> bool:
-    return _key(name) in _names_in(row)

@@ -27,8 +27,15 @@ TITLES = {
 
 def problem_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route that may answer with these codes."""
-    content = {MEDIA_TYPE: {"schema": ProblemOut.model_json_schema()}}
-    return {code: {"description": TITLES[code], "content": content} for code in codes}
+    problem = {MEDIA_TYPE: {"schema": ProblemOut.model_json_schema()}}
+    found: dict[int | str, dict[str, Any]] = {
+        code: {"description": TITLES[code], "content": problem} for code in codes
+    }
+    if (
+        404 in found
+    ):  # an address that is no route's, such as one with a line break, is answered by the application
+        found[404]["content"] = problem | {"application/json": {"schema": {"type": "object"}}}
+    return found
 
 
 class RequestProblem(Exception):

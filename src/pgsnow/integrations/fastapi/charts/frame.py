@@ -11,10 +11,10 @@ from markupsafe import Markup
 from pgsnow.integrations.fastapi.charts.scale import TimeSpan, time_ticks
 from pgsnow.integrations.fastapi.charts.svg import element, joined, percent, plain
 
-HEIGHT = 168
+HEIGHT = 160
 """Pixels of a chart over time."""
-TOP, BOTTOM = 18, 22
-"""Pixels above and below the plot: the label of the highest line, and the time axis."""
+TOP, BOTTOM = 8, 22
+"""Pixels above and below the plot: half a label of the highest line, and the time axis."""
 PLOT = HEIGHT - TOP - BOTTOM
 
 
@@ -39,8 +39,9 @@ class Axis:
         return TOP + PLOT * (1 - min(max(value / self.ticks[-1], 0.0), 1.0))
 
 
-def chart(text: ChartText, *parts: Markup, height: int = HEIGHT, class_: str = "chart") -> Markup:
-    """The SVG element: an image with a name and a description, as wide as its place."""
+def chart(text: ChartText, *parts: Markup, height: int = HEIGHT, class_: str = "chart timed") -> Markup:
+    """The SVG element: an image with a name and a description, as wide as its place. Charts over time have a margin for
+    the values of their axis."""
     name, description = f"{text.id}-title", f"{text.id}-desc"
     return element(
         "svg",
@@ -64,9 +65,10 @@ def grid(axis: Axis) -> Markup:
 
 
 def labels(span: TimeSpan, axis: Axis) -> Markup:
-    """The value above each grid line, and moments below the plot; drawn last, so that no bar hides them."""
+    """The value left of each grid line, in the margin of the class `timed`, and moments below the plot."""
     values = [
-        element("text", axis.label(value), x="0", y=plain(axis.y(value) - 4)) for value in axis.ticks if value
+        element("text", axis.label(value), x=-8, y=plain(axis.y(value) + 4), text_anchor="end")
+        for value in axis.ticks
     ]
     return joined([*values, *(_moment(span, moment) for moment in time_ticks(span))])
 
@@ -97,7 +99,7 @@ def _rule(x1: str, x2: str, y1: float, y2: float, opacity: float) -> Markup:
 
 def _moment(span: TimeSpan, moment: datetime) -> Markup:
     share = span.share(moment)
-    anchor = "start" if share < 0.05 else "end" if share > 0.95 else "middle"
+    anchor = "end" if share > 0.95 else "middle"
     utc = moment.astimezone(UTC)
     label = f"{utc:%-d %b}" if utc.hour == utc.minute == 0 else f"{utc:%H:%M}"
     mark = _rule(percent(share), percent(share), TOP + PLOT, TOP + PLOT + 4, 0.45)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -12,8 +13,10 @@ from pgsnow.integrations.fastapi.charts.frame import PLOT, TOP, Axis, ChartText,
 from pgsnow.integrations.fastapi.charts.scale import TimeSpan
 from pgsnow.integrations.fastapi.charts.svg import clock, element, joined, plain
 
-POINTS = 160
+POINTS = 120
 """Points drawn at most: more than a phone has pixels for is only weight."""
+SHADE = 0.12
+"""Opacity of a gap, and of the area below the line."""
 WIDTH = 1000
 """Units of the line's own coordinates across the chart."""
 
@@ -32,34 +35,38 @@ def line_chart(
     span: TimeSpan,
     axis: Axis,
     *,
+    now: datetime,
     gap_seconds: float,
     told: Callable[[float], str],
 ) -> Markup:
-    """points: in order of time; those outside the span are left out. The line is interrupted where two points are
-    further apart than gap_seconds, and the chart says so there. told: how a tooltip writes a value."""
-    shown = thinned([point for point in points if span.start <= point.at <= span.end], span)
-    widest = max(gap_seconds, 2 * span.seconds / POINTS)
-    pieces = segments(shown, widest)
+    """points: in order of time; those outside the span are left out. The line is interrupted where two points, or the
+    last one and now, are further apart than gap_seconds, and the chart says so there. told: how a tooltip writes a
+    value."""
+    whole = segments([point for point in points if span.start <= point.at <= span.end], gap_seconds)
+    pieces = thinned(whole, span)
     return chart(
         text,
         grid(axis),
-        _gaps(pieces, span, widest),
+        _gaps(whole, span, now, gap_seconds),
         _lines(pieces, span, axis),
         labels(span, axis),
         *(_hit(span, before, point, after, told) for before, point, after in _neighbours(pieces)),
     )
 
 
-def thinned(points: Sequence[LinePoint], span: TimeSpan) -> list[LinePoint]:
-    """At most POINTS of them: the highest of each part of the span, so that no peak is lost. A part in which nothing
-    was known keeps its gap."""
-    if len(points) <= POINTS:
-        return list(points)
+def thinned(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan) -> list[list[LinePoint]]:
+    """The pieces as they are if they have at most POINTS points together. Otherwise each with its highest point of each
+    of POINTS parts of the span: no peak is lost, and no gap."""
+    if sum(map(len, pieces)) <= POINTS:
+        return [list(piece) for piece in pieces]
+    return [_peaks(piece, span) for piece in pieces]
+
+
+def _peaks(piece: Sequence[LinePoint], span: TimeSpan) -> list[LinePoint]:
     highest: dict[int, LinePoint] = {}
-    for point in points:
+    for point in piece:
         place = min(int(span.share(point.at) * POINTS), POINTS - 1)
-        kept = highest.get(place)
-        if kept is None or kept.value is None or (point.value is not None and point.value > kept.value):
+        if place not in highest or (point.value or 0.0) > (highest[place].value or 0.0):
             highest[place] = point
     return [highest[place] for place in sorted(highest)]
 
@@ -90,7 +97,7 @@ def _lines(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan, axis: Axis) ->
         for piece in places
         if len(piece) > 1
     )
-    shade = element("path", d=area, fill="currentColor", fill_opacity=0.12)
+    shade = element("path", d=area, fill="currentColor", fill_opacity=SHADE)
     stroke = element(
         "path",
         d=line,
@@ -117,15 +124,15 @@ def _place(point: LinePoint, span: TimeSpan, axis: Axis) -> str:
     return f"{plain(span.share(point.at) * WIDTH)} {plain(axis.y(point.value or 0.0))}"
 
 
-def _gaps(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan, widest: float) -> Markup:
+def _gaps(pieces: Sequence[Sequence[LinePoint]], span: TimeSpan, now: datetime, widest: float) -> Markup:
     """Shaded zones without data: between two pieces, and after the last. What was before the first is not known."""
-    bounds = [moment for piece in pieces for moment in (piece[0].at, piece[-1].at)]
-    edges = [*bounds[1:], span.end]
     bare = [
-        zone(span, left, right, f"no run from {clock(left)} to {clock(right)}", "gap", 0.12)
-        for left, right in zip(edges[::2], edges[1::2], strict=False)
+        zone(span, left, right, f"no run from {clock(left)} to {clock(right)}", "gap", SHADE)
+        for left, right in ((a[-1].at, b[0].at) for a, b in pairwise(pieces))
         if (right - left).total_seconds() > widest
     ]
+    if pieces and (now - (last := pieces[-1][-1].at)).total_seconds() > widest:
+        bare.append(zone(span, last, span.end, f"no run since {clock(last)}", "gap", SHADE))
     return joined(bare)
 
 

@@ -22,10 +22,12 @@ from pgsnow.integrations.fastapi.charts.scale import (
 from pgsnow.integrations.fastapi.charts.svg import clock, compact
 from pgsnow.model.duration import approximate_duration
 from pgsnow.operations.status.run_detail import RunSummary
-from pgsnow.operations.status.series import RowsBar
+from pgsnow.operations.status.series import RowsBar, Span
 from pgsnow.operations.status.table_detail import TableDetail
 
 KINDS = ("inserted", "updated", "deleted", "rejected")
+HOURLY = 5400.0
+"""Points of a week stand for an hour each: two of them that are further apart, in seconds, are no neighbours."""
 STEPS = 120
 """Parts of the span in which its end moves: 30 s of an hour, 12 min of a day."""
 
@@ -52,7 +54,8 @@ def lag_chart(detail: TableDetail) -> TableChart:
         points,
         _span(detail),
         Axis(duration_ticks(worst), duration_label),
-        gap_seconds=max(detail.line.behind_after, 1.0),
+        now=detail.now,
+        gap_seconds=max(detail.line.behind_after, HOURLY if detail.span is Span.WEEK else 1.0),
         told=approximate_duration,
     )
     return TableChart(drawn, summary)
