@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import psycopg
@@ -92,6 +92,8 @@ def postgres(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Embe
         request.getfixturevalue("_launched_emulator")
     with EmbeddedPostgres(servers_dir / "postgres", config=POSTGRES_CONFIG) as server:
         yield server
+        if admin := _admins.pop(server.dsn(), None):
+            admin.close()
 
 
 @pytest.fixture(scope="session")
@@ -150,16 +152,34 @@ def own_database(postgres: EmbeddedPostgres, template: str = "template1") -> Ite
     """
     name = f"t_{secrets.token_hex(6)}"
     make = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-    with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
-        if admin.info.server_version >= 180_000:  # a third of the CPU time
-            admin.execute("SET file_copy_method = clone")
-        admin.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
+    _admin(postgres).execute(make.format(sql.Identifier(name), sql.Identifier(template)))
     yield postgres.dsn(name)
-    with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
-        prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
-        if forgotten := admin.execute(prepared, [name]).fetchall():
-            _roll_back_prepared(postgres.dsn(name), [gid for (gid,) in forgotten])
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    admin = _admin(postgres)
+    prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
+    if forgotten := admin.execute(prepared, [name]).fetchall():
+        _roll_back_prepared(postgres.dsn(name), [gid for (gid,) in forgotten])
+    admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _admin(postgres: EmbeddedPostgres) -> psycopg.Connection[Any]:
+    """The session that makes and drops databases, which stays open: two a test were a third of what a database
+    costs. There is a new one after the server ended it."""
+    dsn = postgres.dsn()
+    admin = _admins.get(dsn)
+    if admin is not None:
+        try:
+            admin.execute("SELECT 1")
+            return admin
+        except psycopg.OperationalError:
+            admin.close()
+    admin = _admins[dsn] = psycopg.connect(dsn, autocommit=True)
+    if admin.info.server_version >= 180_000:  # a third of the CPU time
+        admin.execute("SET file_copy_method = clone")
+    return admin
+
+
+_admins: dict[str, psycopg.Connection[Any]] = {}
+"""The open sessions of `_admin`, by DSN."""
 
 
 def _roll_back_prepared(dsn: str, gids: Sequence[str]) -> None:

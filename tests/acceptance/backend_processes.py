@@ -15,12 +15,13 @@ from typing import Any, Self
 
 from celery import Celery
 
+from pgsnow.model.errors import TargetMissing
 from tests.progress import CEILING, wait_until
 from tests.world import World
 
 BACKEND = Path(__file__).parents[2] / "backend"
 FROM_OUTSIDE = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.5
 """Between two looks at the target: each takes time from the workers that are watched."""
 
 
@@ -158,10 +159,10 @@ class Backend:
 
     def target_count(self, table: str = "USERS") -> int:
         """Rows in the target; 0 while it is not there yet."""
-        tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'ANALYTICS'"
-        if not self.world.snowflake(f"{tables} AND table_name = '{table}'")[0][0]:
+        try:
+            return int(self.world.snowflake(f'SELECT count(*) FROM "ANALYTICS"."{table}"')[0][0])
+        except TargetMissing:
             return 0
-        return int(self.world.snowflake(f'SELECT count(*) FROM "ANALYTICS"."{table}"')[0][0])
 
     def _start(self, args: list[str], name: str) -> Process:
         (self.world.folder / "sync_config.yaml").write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -31,7 +32,9 @@ PLACES = [
 ]
 
 
+@functools.cache
 def asked(package: str, cwd: Any, **env: str) -> dict[str, Any]:
+    """What a process of its own says of the application, asked once of each."""
     ran = subprocess.run(
         [sys.executable, "-c", ASK.format(package=package)],
         cwd=cwd, env={"PATH": os.environ["PATH"], **env}, capture_output=True, text=True,

@@ -11,7 +11,7 @@ from pgsnow.model.report import Status, TableReport
 from pgsnow.snowflake.session import Session, connect
 from tests.integration.sync.test_backfill import SMALL
 from tests.integration.sync.test_tick import SOME
-from tests.world import World
+from tests.world import MemoryWorld, World
 
 LOGIN = 1.5
 """Seconds that a login takes here: more than all the rest of `transform`."""
@@ -46,8 +46,8 @@ def test_chunks_that_are_loaded_side_by_side_count_for_their_share(world: World)
     assert {"connect", "read", "transform", "write"} <= first_load(world).phases.keys()
 
 
-def test_an_idle_run_has_planned_and_probed(world: World) -> None:
-    with world.engine() as engine:
+def test_an_idle_run_has_planned_and_probed(memory_world: MemoryWorld) -> None:
+    with memory_world.engine() as engine:
         engine.tick()
         report = engine.tick().tables[0]
     assert report.status is Status.IDLE

@@ -46,9 +46,9 @@ def staged(world: World) -> World:
     return filled(world, "stage")
 
 
-def filled(world: World, load: str) -> World:
+def filled(world: World, load: str, parts: int = PARTS) -> World:
     world.tables[0]["load"] = load
-    world.sql(SOME.format(1, PARTS * ROWS))
+    world.sql(SOME.format(1, parts * ROWS))
     return world
 
 
@@ -153,16 +153,16 @@ def test_a_file_is_up_before_the_next_are_read_and_each_goes_up_once(users: Worl
 WAYS: dict[str, dict[str, object]] = {
     "whole": {"mode": "full", "watermark_column": None},
     "append": {"mode": "append", "pk": None, "watermark_column": None},
-    "units": {"max_rows_per_load": 150},
+    "units": {"max_rows_per_load": 100},
     "keyset": {"late_rows": "off"},
-    "chunks": {"max_mb_per_chunk": 0.02, "load": "s3"},
+    "chunks": {"max_mb_per_chunk": 0.01, "load": "s3"},
 }
 
 
 def test_every_way_of_loading_takes_files_that_are_up_already(world: World, s3_env: dict[str, str]) -> None:
     """Whole contents, several units, a merge, chunks; and then a merge of what changed. Chunks through a bucket: the
     other ways take its files as they take those of the stage."""
-    users = filled(world, "stage")
+    users = filled(world, "stage", parts=4)
     users.through(s3_env)
     for name in WAYS:
         users.sql(f"create table {name} (like users including all)")

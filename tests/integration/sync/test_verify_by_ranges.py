@@ -113,7 +113,35 @@ def test_rows_that_changed_after_the_last_read_are_in_flight_and_no_difference(l
     assert again["public.plain"].counts == {"value": 1}
 
 
-def test_rows_deleted_after_the_last_search_for_them_are_in_flight(loaded: World) -> None:
+def test_samples_and_tables_that_fail_and_rows_deleted_after_the_last_search_for_them(loaded: World) -> None:
+    """Three stories of tables that were loaded once."""
+    a_sample_compares_a_part_and_says_so(loaded)
+    a_table_that_fails_does_not_hide_the_others(loaded)
+    rows_deleted_after_the_last_search_for_them_are_in_flight(loaded)
+
+
+def a_sample_compares_a_part_and_says_so(loaded: World) -> None:
+    """A sample counts the rows of the compared ranges alone, and ends no doubt about the target."""
+    loaded.sql("update sync_watermarks set unverified = 'a doubt'")
+    found = compared(loaded, Scope(sample=50))
+    assert {each.sample for each in found.values()} == {50}
+    assert all(each.equal and each.was_unverified is None for each in found.values())
+    assert loaded.sql("select count(*) from sync_watermarks where unverified is not null") == [(4,)]
+
+
+def a_table_that_fails_does_not_hide_the_others(loaded: World) -> None:
+    """The table that cannot be read has its error; the others are compared."""
+    with psycopg.connect(loaded.env["POSTGRES_DSN"], autocommit=True) as other:
+        other.execute("alter table docs rename column document to documents")
+        other.execute("alter table bag rename to gone")
+    with loaded.engine() as engine:
+        verdicts = {verdict.table: verdict for verdict in verify(engine)}
+    assert verdicts["public.bag"].error is not None
+    assert verdicts["public.plain"].equal
+    assert verdicts["public.hidden"].equal
+
+
+def rows_deleted_after_the_last_search_for_them_are_in_flight(loaded: World) -> None:
     """While a search for deleted rows is due because the source's counters have moved, rows that only the target has
     are in flight. After that search, a row that is still there is a difference."""
     loaded.tables = loaded.tables[:1]
@@ -127,24 +155,3 @@ def test_rows_deleted_after_the_last_search_for_them_are_in_flight(loaded: World
         loaded.snowflake("INSERT INTO PUBLIC.PLAIN (ID) VALUES (12)")
         (verdict,) = verify(engine)
         assert (verdict.counts, verdict.in_flight) == ({"ghost": 1}, 0)
-
-
-def test_a_sample_compares_a_part_and_says_so(loaded: World) -> None:
-    """A sample counts the rows of the compared ranges alone, and ends no doubt about the target."""
-    loaded.sql("update sync_watermarks set unverified = 'a doubt'")
-    found = compared(loaded, Scope(sample=50))
-    assert {each.sample for each in found.values()} == {50}
-    assert all(each.equal and each.was_unverified is None for each in found.values())
-    assert loaded.sql("select count(*) from sync_watermarks where unverified is not null") == [(4,)]
-
-
-def test_a_table_that_fails_does_not_hide_the_others(loaded: World) -> None:
-    """The table that cannot be read has its error; the others are compared."""
-    with psycopg.connect(loaded.env["POSTGRES_DSN"], autocommit=True) as other:
-        other.execute("alter table docs rename column document to documents")
-        other.execute("alter table bag rename to gone")
-    with loaded.engine() as engine:
-        verdicts = {verdict.table: verdict for verdict in verify(engine)}
-    assert verdicts["public.bag"].error is not None
-    assert verdicts["public.plain"].equal
-    assert verdicts["public.hidden"].equal
