@@ -648,7 +648,8 @@ having count(*) > 0;
 -- totals of its hour, to the counters and to the newest runs of its table; not with only_log. A run that used the
 -- warehouse is charged for the seconds by which it lengthens the time that the warehouse is awake; of several runs in
 -- one call, the longest is. Every such statement locks rows in one order of the tables: sync_warehouses, sync_watermarks,
--- sync_counters, sync_hours, each by source_table.
+-- sync_counters, sync_hours, each by source_table. However it is planned: `mine` begins when `logged`, which needs `awake`,
+-- has ended.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
         statements jsonb, statement_count integer, logins integer, warehouse_seconds float8, awake_from timestamptz,
@@ -803,7 +804,7 @@ with runs as (
     select w.source_table
     from {schema}.sync_watermarks w
     join runs on runs.source_table = w.source_table and runs.fence = w.fence
-    where not %(only_log)s
+    where not %(only_log)s and (select count(*) from logged) > 0
     order by w.source_table
     for update of w
 )
