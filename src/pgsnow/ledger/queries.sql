@@ -1363,13 +1363,15 @@ set at = clock_timestamp(), holder = excluded.holder, version = excluded.version
 select at, holder, version, results from {schema}.sync_checks where id = 1;
 
 -- name: purge_logs
--- Deletes the oldest runs, a bounded number per statement; and old hours, ticks and requests, which are few.
+-- Deletes the oldest runs, a bounded number per statement; and old hours, ticks, requests and messages, which are few.
 with hours as (
     delete from {schema}.sync_hours where hour < now() - interval '35 days'
 ), ticks as (
     delete from {schema}.sync_ticks where at < now() - interval '7 days'
 ), requests as (
     delete from {schema}.sync_requests where finished_at < now() - interval '35 days'
+), messages as (
+    delete from {schema}.sync_alert_messages where created_at < now() - interval '30 days'
 )
 delete from {schema}.sync_logs where ctid in (
     select ctid from {schema}.sync_logs
