@@ -20,6 +20,7 @@ from kombu import Message
 
 from pgsnow.integrations.celery.install import TASK_NAME, install
 from pgsnow.ledger.requests.requests import Request, RequestAction, RequestState
+from pgsnow.model.errors import LedgerUnavailable
 from pgsnow.model.report import Status
 from pgsnow.sync.engine import Engine
 from tests.progress import wait_until
@@ -107,6 +108,31 @@ def test_a_request_for_a_table_that_is_not_free_waits_and_one_that_fails_says_wh
         failed = ended(engine, failing)
         assert (failed.state, failed.status) == (RequestState.FAILED, "error")
         assert "updated_at" in (failed.error or "")
+
+
+def test_a_request_that_met_a_busy_ledger_is_carried_out_by_the_next_tick_of_the_same_worker(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock timeout of the ledger ends the tick, but not the worker's session, by which others see that it lives: the
+    request must not stay with it until that process ends."""
+    with world.engine() as engine:
+        asked = engine.ledger.requests.add(NAME, RequestAction.RUN, by="ann")
+        claim = type(engine.ledger.leases).claim
+
+        def busy(leases: Any, *given: Any, **named: Any) -> Any:
+            if named["asked_by"].startswith("request"):
+                raise LedgerUnavailable("ledger: lock timeout")
+            return claim(leases, *given, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(engine.ledger.leases), "claim", busy)
+            with pytest.raises(LedgerUnavailable):
+                engine.tick(due_only=True)
+        waiting = ended(engine, asked)
+        assert (waiting.state, waiting.error) == (RequestState.OPEN, "ledger: lock timeout")
+        engine.tick(due_only=True)
+        assert ended(engine, asked).status == "ok"
+    world.assert_equal()
 
 
 def test_requests_that_nobody_can_carry_out_end_with_the_reason(world: MemoryWorld) -> None:

@@ -648,7 +648,8 @@ having count(*) > 0;
 -- totals of its hour, to the counters and to the newest runs of its table; not with only_log. A run that used the
 -- warehouse is charged for the seconds by which it lengthens the time that the warehouse is awake; of several runs in
 -- one call, the longest is. Every such statement locks rows in one order of the tables: sync_warehouses, sync_watermarks,
--- sync_counters, sync_hours, each by source_table.
+-- sync_counters, sync_hours, each by source_table. However it is planned: `mine` begins when `logged`, which needs `awake`,
+-- has ended.
 with runs as (
     select * from jsonb_to_recordset(%(runs)s) as r(
         statements jsonb, statement_count integer, logins integer, warehouse_seconds float8, awake_from timestamptz,
@@ -803,7 +804,7 @@ with runs as (
     select w.source_table
     from {schema}.sync_watermarks w
     join runs on runs.source_table = w.source_table and runs.fence = w.fence
-    where not %(only_log)s
+    where not %(only_log)s and (select count(*) from logged) > 0
     order by w.source_table
     for update of w
 )
@@ -1362,13 +1363,15 @@ set at = clock_timestamp(), holder = excluded.holder, version = excluded.version
 select at, holder, version, results from {schema}.sync_checks where id = 1;
 
 -- name: purge_logs
--- Deletes the oldest runs, a bounded number per statement; and old hours, ticks and requests, which are few.
+-- Deletes the oldest runs, a bounded number per statement; and old hours, ticks, requests and messages, which are few.
 with hours as (
     delete from {schema}.sync_hours where hour < now() - interval '35 days'
 ), ticks as (
     delete from {schema}.sync_ticks where at < now() - interval '7 days'
 ), requests as (
     delete from {schema}.sync_requests where finished_at < now() - interval '35 days'
+), messages as (
+    delete from {schema}.sync_alert_messages where created_at < now() - interval '30 days'
 )
 delete from {schema}.sync_logs where ctid in (
     select ctid from {schema}.sync_logs

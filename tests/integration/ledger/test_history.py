@@ -245,3 +245,15 @@ def test_counters_that_were_edited_by_hand_stop_no_run(crew: PostgresCrew) -> No
 def test_every_status_of_the_log_has_a_counter() -> None:
     """A new status that is recorded must be counted, too."""
     assert set(STATUSES) == {status.value for status in LOGGED}
+
+
+def test_messages_that_no_receiver_accepts_go_after_30_days(crew: PostgresCrew) -> None:
+    """A receiver that is gone for good accepts none, and old messages must not wait for one that is accepted."""
+    crew.sql(
+        "insert into sync_alert_messages (incident, receiver, message, created_at)"
+        " select 'i', 'gone', '{}', now() - age from unnest(array['29 days', '31 days']::interval[]) as age"
+    )
+    worker = crew.worker()
+    worker.migrate()
+    worker.run_log.purge(7)
+    assert crew.sql("select count(*) from sync_alert_messages") == [(1,)]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from pgsnow.model.config.cost import CostConfig
 from pgsnow.model.report import SentStatement
 from tests.integration.ledger.conformance import report, take
 from tests.integration.ledger.crew import PostgresCrew
+from tests.progress import wait_until
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 COST = CostConfig.model_validate({"warehouse_size": "small", "auto_suspend_seconds": 60})
@@ -65,3 +68,30 @@ def test_workers_that_record_at_the_same_time_share_one_sum(crew: PostgresCrew) 
     assert found["credits"] == pytest.approx(credits)
     assert found["resumes"] == 1
     assert found["awake_seconds"] == pytest.approx(37 + 3 + 20 + 60)
+
+
+@pytest.mark.parametrize("setting", ["enable_hashjoin", "enable_mergejoin"])
+def test_a_record_locks_the_warehouse_before_its_table_however_it_is_planned(
+    crew: PostgresCrew, setting: str
+) -> None:
+    """The planner joins in an order of its own. A record that waited for the warehouse with its table locked could
+    deadlock with a tick that locks all tables, by which a run that has loaded everything would end as failed."""
+    log(crew, "t", (0, 10))
+    [(database,)] = crew.sql("select current_database()")
+    crew.sql(f"alter database {database} set enable_hashjoin = off")
+    crew.sql(f"alter database {database} set {setting} = off")
+    schema = sql.Identifier(crew.schema)
+    waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(crew.dsn) as other:
+        worker = crew.worker()
+        claim = take(worker, "t")
+        other.execute(sql.SQL("select from {}.sync_watermarks for update").format(schema))
+        sent = SentStatement("MERGE", "q", START, 20, 1, warehouse=True)
+        done = pool.submit(
+            worker.run_log.finish, [(claim, report(claim, statements=(sent,)))], cost=COST, warehouse="WH"
+        )
+        wait_until(lambda: bool(crew.sql(waiting)), "the record waits for the table")
+        free = crew.sql("select 1 from sync_warehouses for update skip locked")
+        other.rollback()
+        assert done.result() == {"t": pytest.approx(10 * PER_SECOND)}
+    assert free == []

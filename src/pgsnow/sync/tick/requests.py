@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from pgsnow.ledger.ledger import Ledger
@@ -52,14 +53,17 @@ def carry_out(engine: Acts, holder: str, *, only: int | None, leave_chunks: bool
         )
         try:
             report = _act(engine, request, leave_chunks)
-        except (LedgerUnavailable, LedgerAccessDenied):
-            raise  # a later tick takes it again
+            _record(engine, request, report)
+        except (LedgerUnavailable, LedgerAccessDenied) as error:
+            # The session may live on, and its lock would keep the request from every worker, this one included.
+            with suppress(PgsnowError):
+                requests.put_back(request, public_text(error))
+            raise
         except Exception as error:
             if not isinstance(error, PgsnowError):
                 log_unexpected(error, engine.settings.secrets(), request.source_table)
             requests.finish(request, status=Status.ERROR, error=public_text(error))
             continue
-        _record(engine, request, report)
         if report is not None:
             reports.append(report)
     return reports
