@@ -30,9 +30,11 @@ from pgsnow.sync.tick.tick import Tick, open_tick
 from pgsnow.sync.tick.triage import Triage, log_triage, smallest_first
 
 if TYPE_CHECKING:
+    from pgsnow.ledger.requests.requests import Request
     from pgsnow.sync.table.comparison.repair import RepairOrder
 
 NO_OPTIONS = RunOptions()
+LEFT_TO_THE_NEXT = "requests and old rows of the ledger wait for the next tick"
 DUE_SHARE = 0.8
 """A table is due once this share of its interval has passed. Beats drift, and a repeated beat must change nothing."""
 
@@ -142,11 +144,14 @@ class Engine:
             from pgsnow.sync.tick.freshness import write_freshness  # rare
 
             write_freshness(self._context, report)
-        if tick.has_requests and tables is None and asked_by is None and not options.refresh:
-            self.carry_out_requests(leave_chunks=leave_chunks)
         if take_over:
             report = self._with_second_run(report)
-        self.ledger.run_log.purge(self.config.log_retention_days)
+        try:
+            if tick.has_requests and tables is None and asked_by is None and not options.refresh:
+                self.carry_out_requests(leave_chunks=leave_chunks)
+            self.ledger.run_log.purge(self.config.log_retention_days)
+        except PgsnowError as error:  # the tick's own runs are recorded, and their report must not be lost
+            logger().warning(LEFT_TO_THE_NEXT, error=str(error), advice=error.advice)
         log_report(report)
         return report
 
@@ -184,8 +189,13 @@ class Engine:
             from pgsnow.sync.tick.freshness import write_freshness  # rare
 
             write_freshness(self._context, report)
-        self.ledger.run_log.purge(self.config.log_retention_days)
-        waiting = self.ledger.requests.open() if tick.has_requests and tables is None else []
+        waiting: list[Request] = []
+        try:
+            if tick.has_requests and tables is None:
+                waiting = self.ledger.requests.open()
+            self.ledger.run_log.purge(self.config.log_retention_days)
+        except PgsnowError as error:  # the tables that were inspected must be handed out
+            logger().warning(LEFT_TO_THE_NEXT, error=str(error), advice=error.advice)
         found = Triage(report, smallest_first(changed), tuple(request.id for request in waiting))
         log_triage(found)
         return found
