@@ -112,3 +112,5 @@ def test_the_worst_table_comes_first() -> None:
     late, later, well = (line(replace(ROW, lag_seconds=lag)) for lag in (500.0, 900.0, 20.0))
     assert sorted([well, late, failed, later], key=lambda one: one.severity) == [failed, later, late, well]
     assert failed.last_error == "no grant"
+    long = line(replace(ROW, last_status="error", last_error="x" * 4000))
+    assert len(long.last_error or "") < 400

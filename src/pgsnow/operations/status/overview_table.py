@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgsnow.model.comparison.certificate import Verification
+from pgsnow.model.sentences import first_line
 from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | No
         next_attempt=_utc(row.next_attempt if row else None),
         last_rows=_last_rows(row, history),
         day_rows=_day_rows(history),
-        last_error=_first_line(row) if state is HealthState.FAILED else None,
+        last_error=first_line(row and row.last_error) if state is HealthState.FAILED else None,
         consecutive_failures=row.consecutive_failures if row else 0,
         open_rejected=row.open_errors if row else 0,
         differences=verification.differences.total if verification.differences else 0,
@@ -257,10 +258,6 @@ def _day_rows(history: HistoryRow | None) -> RowCounts:
         return RowCounts()
     day = history.day
     return RowCounts(day.rows_inserted, day.rows_updated, day.rows_deleted, day.rows_rejected)
-
-
-def _first_line(row: WatermarkRow | None) -> str:
-    return row.last_error.splitlines()[0] if row and row.last_error else ""
 
 
 def _utc(moment: datetime | None) -> datetime | None:

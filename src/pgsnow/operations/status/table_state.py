@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.report import Status
-from pgsnow.model.sentences import counted
+from pgsnow.model.sentences import counted, first_line
 
 if TYPE_CHECKING:
     from pgsnow.ledger.rows import WatermarkRow
@@ -109,7 +109,7 @@ def _pause(row: WatermarkRow) -> str:
 
 def _failure(row: WatermarkRow, now: datetime) -> str:
     """The error; after several failures also their number and the time until scheduled runs try again."""
-    error = row.last_error.splitlines()[0] if row.last_error else ""
+    error = first_line(row.last_error)
     if row.next_attempt is None:
         return error
     left = approximate_duration(max(0.0, (_aware(row.next_attempt) - _aware(now)).total_seconds()))
