@@ -194,7 +194,7 @@ def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | No
         next_attempt=_utc(row.next_attempt if row else None),
         last_rows=_last_rows(row, history),
         day_rows=_day_rows(history),
-        last_error=first_line(row and row.last_error) if state is HealthState.FAILED else None,
+        last_error=first_line(row.last_error) if row and state is HealthState.FAILED else None,
         consecutive_failures=row.consecutive_failures if row else 0,
         open_rejected=row.open_errors if row else 0,
         differences=verification.differences.total if verification.differences else 0,
