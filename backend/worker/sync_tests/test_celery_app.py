@@ -34,7 +34,7 @@ PLACES = [
 
 @functools.cache
 def asked(package: str, cwd: Any, **env: str) -> dict[str, Any]:
-    """What a process of its own says of the application, asked once of each."""
+    """Answers of a process of its own about the application; each question is asked once."""
     ran = subprocess.run(
         [sys.executable, "-c", ASK.format(package=package)],
         cwd=cwd, env={"PATH": os.environ["PATH"], **env}, capture_output=True, text=True,
