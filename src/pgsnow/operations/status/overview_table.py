@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -230,6 +231,7 @@ def _behind_after(config: SyncConfig, status: TableStatus) -> float:
 
 def _advice(name: str, state: HealthState) -> str:
     """The next step for a table in this state, "" if none is needed."""
+    name = shlex.quote(name)
     match state:
         case HealthState.FAILED:
             return f"Fix the cause; `pgsnow run --select {name}` then tries it at once."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -89,7 +90,7 @@ def _health_of_active(row: WatermarkRow | None, interval: float, now: datetime) 
         return TableHealth(
             HealthState.DIFFERENT,
             f"{counted(found.total, 'row')} {'differ' if found.total > 1 else 'differs'} ({found.text}{keys}):"
-            f" pgsnow repair {row.source_table}",
+            f" pgsnow repair {shlex.quote(row.source_table)}",
         )
     if row.unverified:
         return TableHealth(HealthState.UNVERIFIED, row.unverified)
@@ -115,7 +116,7 @@ def _failure(row: WatermarkRow, now: datetime) -> str:
     left = approximate_duration(max(0.0, (_aware(row.next_attempt) - _aware(now)).total_seconds()))
     return (
         f"{error} (failed {row.consecutive_failures} times in a row: next attempt in {left};"
-        f" at once with pgsnow run --select {row.source_table})"
+        f" at once with pgsnow run --select {shlex.quote(row.source_table)})"
     )
 
 
