@@ -23,3 +23,20 @@ def test_the_file_is_written_then_unchanged_and_a_new_column_is_a_difference_for
     assert (changed.code, file.read_text()) == (4, text)
     assert f"pgsnow dbt {file}" in changed.err
     assert "added_later" in user.here("dbt", "-").out
+
+
+def test_a_place_that_is_no_file_of_sources_is_named_and_left_alone(user: User) -> None:
+    """A folder, a file that is no text, and a place where no folder can be made."""
+    user.save()
+    binary = user.folder / "image.yml"
+    binary.write_bytes(b"\xff\xfe")
+    for place, problem in (
+        (user.folder, "cannot be read"),
+        (binary, "is not text in UTF-8"),
+        ("/proc/none/sources.yml", "cannot be written"),
+    ):
+        done = user.here("dbt", str(place))
+        assert done.code == 2
+        assert problem in done.err
+        assert "unexpected" not in done.err
+    assert binary.read_bytes() == b"\xff\xfe"

@@ -151,6 +151,28 @@ def test_a_ledger_that_is_away_is_a_503_with_the_reason_and_no_secret() -> None:
             assert "hunter2" not in answer.text
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(5, "every 5 s"), (90, "every 1 min 30 s")])
+def test_the_interval_is_shown_as_a_person_writes_it(
+    ledger: Ledger, database: str, seconds: int, text: str
+) -> None:
+    ran(ledger, "users", Status.IDLE)
+    with client_of(config_of("users", sync_interval_seconds=seconds), database) as client:
+        assert text in client.get("/sync/").text
+
+
+def test_a_service_that_watches_by_head_gets_the_same_code(ledger: Ledger, database: str) -> None:
+    """Many ask that way, and would report a site as down that answers 405."""
+    dsn = "postgresql://app@127.0.0.1:1/app?connect_timeout=2"
+    with client_of(config_of("users"), dsn) as client:
+        assert client.head("/sync/ready").status_code == 503
+    ran(ledger, "users", Status.IDLE)
+    with client_of(config_of("users"), database) as client:
+        for path in ("/sync/", "/sync/ready", "/sync/status", "/sync/runs", "/sync/static/style.css"):
+            assert client.head(path).status_code == client.get(path).status_code == 200, path
+        described = client.get("/openapi.json").json()["paths"]
+    assert not any("head" in methods for methods in described.values())
+
+
 def test_before_the_first_run_it_says_how_the_ledger_is_made(database: str) -> None:
     with client_of(config_of("users"), database) as client:
         answer = client.get("/sync/status")

@@ -245,3 +245,17 @@ def test_all_that_a_person_sees(
         assert max(map(len, (*out, *err))) <= int(width)
     assert out[-1].endswith(("1:23", " 12 s ago"))
     compare(f"whole-{show.__name__}-{width}", ["stdout:", *out, "", "stderr:", *err])
+
+
+def test_a_run_that_does_not_know_its_tables_yet_counts_none() -> None:
+    """The connections take a moment, in which there is nothing to count."""
+    assert [str(line) for line in RunProgress(0, began=0.0).lines(80, 24, 3.0)] == ["starting · 0:03"]
+
+
+def test_the_advice_below_the_word_is_indented_in_a_narrow_terminal_too() -> None:
+    view = status_text.StatusView([], NOW, "stopped", "No worker runs.", "Start the worker and the schedule.")
+    assert [str(line) for line in view.headline(24)] == [
+        "stopped: No worker runs.",
+        "  → Start the worker and",
+        "    the schedule.",
+    ]

@@ -92,6 +92,8 @@ def test_a_table_is_not_stuck_before_its_patience_is_over(interval: float, share
 def test_the_first_line_of_an_error_says_why() -> None:
     row = replace(ROW, last_status="error", last_error="no such column\nmore")
     assert health_of(row, interval=120, now=NOW).why == "no such column"
+    long = replace(row, last_error="x" * 4000)
+    assert len(health_of(long, interval=120, now=NOW).why) < 400
 
 
 def test_a_table_that_is_switched_off_says_so() -> None:

@@ -118,3 +118,7 @@ def test_a_run_shows_its_statements_in_order_and_its_error_with_the_advice() -> 
     ):
         assert text in html, text
     assert "secret" not in run_page(protected=False)
+
+
+def test_the_command_that_compares_a_table_is_one_that_exists() -> None:
+    assert "<code>pgsnow verify --select public.users</code>" in page()

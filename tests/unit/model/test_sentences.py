@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgsnow.model.sentences import counted, were, with_name, without_name
+from pgsnow.model.sentences import LONGEST_LINE, counted, first_line, were, with_name, without_name
 
 NAMES = st.sampled_from(["public.t", "t", 'public."T"', "a: b"])
 
@@ -29,3 +29,11 @@ def test_a_table_is_named_once_before_its_error(table: str, other: str, error: s
 @pytest.mark.parametrize("error", ["public.tt: x", "public.t:x", "x public.t: y"])
 def test_only_the_name_itself_is_taken_for_it(error: str) -> None:
     assert with_name("public.t", error) == f"public.t: {error}"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(None, ""), ("", ""), ("denied\nby a", "denied"), ("x" * 4000, "x" * LONGEST_LINE + "…")],
+)
+def test_a_long_error_does_not_flood_a_list_of_tables(error: str | None, line: str) -> None:
+    assert first_line(error) == line

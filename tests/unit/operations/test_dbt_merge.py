@@ -116,7 +116,28 @@ def test_each_way_of_writing_is_completed(text: str) -> None:
     assert merged(after, made, file="s.yml") == after
 
 
-@pytest.mark.parametrize("text", ["[1, 2]\n", "a: [\n", "sources: text\n", "sources: {a: 1}\n"])
+def test_a_file_of_windows_stays_one() -> None:
+    """Git would show every line as changed."""
+    after = merged(WRITTEN.replace("\n", "\r\n"), source(USERS), file="s.yml")
+    assert after.replace("\r\n", "\n") == merged(WRITTEN, source(USERS), file="s.yml")
+    assert after.count("\n") == after.count("\r\n")
+    assert merged(after, source(USERS), file="s.yml") == after
+
+
+def test_an_empty_list_is_filled_with_one_entry_a_line() -> None:
+    """Nobody can edit thousand columns in one line."""
+    after = merged("version: 2\nsources: []\n", source(USERS), file="s.yml")
+    assert after.startswith("version: 2\nsources:\n  - name: analytics\n")
+    assert max(map(len, after.splitlines())) < 60
+    inside = merged(
+        "sources:\n  - name: analytics\n    tables: []  # none yet\n", source(USERS), file="s.yml"
+    )
+    assert "# none yet" in inside
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2]\n", "a: [\n", "sources: text\n", "sources: {a: 1}\n", "day: 2024-13-01\nsources: []\n"]
+)
 def test_a_file_that_is_none_of_sources_is_refused(text: str) -> None:
     """The command overwrites no other file that a person names by mistake."""
     with pytest.raises(ConfigError, match=r"s\.yml"):

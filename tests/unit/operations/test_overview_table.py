@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -112,3 +114,13 @@ def test_the_worst_table_comes_first() -> None:
     late, later, well = (line(replace(ROW, lag_seconds=lag)) for lag in (500.0, 900.0, 20.0))
     assert sorted([well, late, failed, later], key=lambda one: one.severity) == [failed, later, late, well]
     assert failed.last_error == "no grant"
+    long = line(replace(ROW, last_status="error", last_error="x" * 4000))
+    assert len(long.last_error or "") < 400
+
+
+@pytest.mark.parametrize("name", ['public."Users"', 'public."a b"', 'public."o\'b"'])
+def test_the_command_of_an_advice_can_be_pasted_into_a_shell(name: str) -> None:
+    """A shell takes quotes away: the name needs its own."""
+    row = replace(ROW, source_table=name, last_status="error", last_error="no grant")
+    [command] = re.findall("`([^`]+)`", line(row, source=name).advice)
+    assert shlex.split(command)[-1] == name

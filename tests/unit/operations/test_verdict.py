@@ -88,6 +88,19 @@ def test_the_reason_names_the_table_and_what_is_wrong(worst: OverviewTable, word
     assert found.table == "public.bad"
 
 
+def test_a_table_that_no_run_has_seen_is_named_before_milder_troubles() -> None:
+    """The list shows it first, too: a rejected row of another table must not hide that this one stands still."""
+    stuck = table("public.stuck", HealthState.STUCK, behind=True, lag_seconds=600.0)
+    late = table("public.late", HealthState.SYNCED, behind=True, lag_seconds=7200.0)
+    restored = table("public.restored", HealthState.UNVERIFIED, why="restored")
+    rejected = table("public.rejected", HealthState.PARTIAL, open_rejected=1)
+    found = [restored, rejected, late, stuck]
+    assert verdict(*found).reason.startswith("public.stuck is 10 min behind, and 1 more table is late")
+    assert verdict(*found[:3]).table == "public.restored"
+    assert verdict(*found[1:3]).table == "public.late"
+    assert verdict(rejected).table == "public.rejected"
+
+
 def test_many_failed_tables_are_one_sentence() -> None:
     """Twenty tables behind one dead connection do not fill the page: the first is named, the others are counted."""
     failed = [table(f"public.t{n:02}", HealthState.FAILED, last_error="no route to host") for n in range(20)]

@@ -87,7 +87,7 @@ class RunProgress:
             done = len(self._done)
         total = max(self.total, done + len(busy))
         parts = [
-            f"{done} of {total}",
+            f"{done} of {total}" if total else "starting",
             *([f"{len(busy)} loading"] if busy else []),
             clock_text(now - self.began),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -164,7 +165,7 @@ def _explain(tables: Sequence[TableReport]) -> None:
     for table in tables:
         if table.rows_rejected and table.status not in FAILING:
             say(f"{table.table}: {rows_rejected(table.rows_rejected)}")
-            say(f"  → pgsnow errors list --table {table.table}")
+            say(f"  → pgsnow errors list --table {shlex.quote(table.table)}")
     if stopped := sum(table.status is Status.STOPPED for table in tables):
         say(
             f"stopped: {len(tables) - stopped} of {counted(len(tables), 'table')} had ended. Nothing is lost:"

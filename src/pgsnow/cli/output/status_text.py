@@ -75,9 +75,11 @@ class StatusView:
         """`failing: public.orders stopped …`, then the next step."""
         if not self.word:
             return []
-        texts = [f"{self.word}: {self.reason}", *([f"  → {self.advice}"] if self.advice else [])]
+        texts = [(f"{self.word}: {self.reason}", "")] + [(self.advice, "  → ")] * bool(self.advice)
         lines = [
-            Text(line) for text in texts for line in (wrapped(text, width, "", "  ") if width else [text])
+            Text(line)
+            for text, begin in texts
+            for line in (wrapped(text, width, begin, " " * len(begin) or "  ") if width else [begin + text])
         ]
         lines[0].stylize(WORD_STYLES.get(self.word, "bold"), 0, len(self.word))
         return lines

@@ -35,10 +35,13 @@ class RouteFailed(Exception):
 
 
 def guarded(answer_error: AnswerError, headers: Mapping[str, str]) -> type[APIRoute]:
-    """The `route_class` of an APIRouter whose answers have these headers, unless a route sets them itself."""
+    """The `route_class` of an APIRouter whose answers have these headers, unless a route sets them itself. A GET that
+    no schema describes answers HEAD, too: services that watch a page ask that way."""
 
     class GuardedRoute(APIRoute):
         def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+            if options.get("include_in_schema") is False and "GET" in (options.get("methods") or ()):
+                options["methods"] = {"GET", "HEAD"}
             super().__init__(path, _marking(endpoint, path), **options)
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

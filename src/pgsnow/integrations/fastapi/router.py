@@ -105,10 +105,12 @@ def status_router(
 
     router = APIRouter(prefix=prefix, tags=["sync"], dependencies=list(dependencies or ()), lifespan=lifespan)
 
+    @router.head("/status", include_in_schema=False)
     @router.get("/status")
     def status() -> JSONResponse:
         return answer(lambda: (200, _status(web)))
 
+    @router.head("/ready", include_in_schema=False)
     @router.get("/ready")
     def ready(strict: bool = False) -> JSONResponse:
         return answer(lambda: _ready(source.config(), ledger or ledgers.get(), strict=strict))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
@@ -102,6 +103,7 @@ def table_values(detail: TableDetail) -> dict[str, Any]:
         "certified_at": _certified_at,
         "requests": asked_actions(detail.requests, detail.now),
         "busy": busy_actions(detail.requests),
+        "quoted_name": shlex.quote(line.name),
         "runs_address": list_address("runs", table=line.name),
         "rejected_address": list_address("rejected", table=line.name),
         "commands": _commands(line.name, paused=line.pause is not None, rejected=line.open_rejected > 0),
@@ -198,7 +200,7 @@ def _certified_at(certificate: Certificate) -> datetime:
 
 def _commands(name: str, *, paused: bool, rejected: bool) -> list[str]:
     """Commands for this table, as they are typed in a terminal."""
-    quoted = name if name.replace(".", "").replace("_", "").isalnum() else f"'{name}'"
+    quoted = shlex.quote(name)
     lines = [
         f"pgsnow run --select {quoted}      # sync it now",
         f"pgsnow verify --select {quoted}   # compare it with the target",

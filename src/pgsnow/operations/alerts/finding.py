@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -139,7 +140,8 @@ def _late(table: TableConfig, row: WatermarkRow, limits: TableAlerts, now: datet
         "lag",
         now - timedelta(seconds=lag.seconds),
         f"{approximate_duration(lag.seconds)} behind; {approximate_duration(allowed)} is accepted",
-        f"See what its runs are doing: `pgsnow status --select {table.name}`. A long load is shown with its progress.",
+        f"See what its runs are doing: `pgsnow status --select {shlex.quote(table.name)}`."
+        " A long load is shown with its progress.",
         level=_digits(lag.seconds / allowed),
     )
 
@@ -153,7 +155,8 @@ def _rejected(row: WatermarkRow, limits: TableAlerts) -> Iterator[Finding]:
             datetime.now(UTC),
             f"{counted(row.open_errors, 'row')} rejected"
             + (f", of {row.stale_rows} of them Snowflake keeps an older version" if row.stale_rows else ""),
-            f"`pgsnow errors list --table {row.source_table}` shows the reasons, and how to load the rows.",
+            f"`pgsnow errors list --table {shlex.quote(row.source_table)}` shows the reasons,"
+            " and how to load the rows.",
             level=_digits(row.open_errors),
         )
 
@@ -170,7 +173,7 @@ def _different(row: WatermarkRow, limits: TableAlerts) -> Iterator[Finding]:
             "differences",
             _moment(found.since),
             f"{counted(found.total, 'row')} {'differs' if found.total == 1 else 'differ'} ({found.text})",
-            f"`pgsnow repair {row.source_table}` loads exactly these rows again.",
+            f"`pgsnow repair {shlex.quote(row.source_table)}` loads exactly these rows again.",
             level=_digits(found.total),
         )
     elif row.unverified:
@@ -180,7 +183,8 @@ def _different(row: WatermarkRow, limits: TableAlerts) -> Iterator[Finding]:
             "unverified",
             datetime.now(UTC),
             row.unverified[:LONGEST_TEXT],
-            f"`pgsnow verify --select {row.source_table}` compares it; `pgsnow repair {row.source_table}` repairs it.",
+            f"`pgsnow verify --select {shlex.quote(row.source_table)}` compares it;"
+            f" `pgsnow repair {shlex.quote(row.source_table)}` repairs it.",
         )
 
 

@@ -24,9 +24,12 @@ WIDTH = 110
 
 
 def merged(text: str, made: Mapping[str, Any], *, file: str) -> str:
-    """The text with everything of `made` in it. An empty text becomes a new file. Idempotent.
+    """The text with everything of `made` in it. An empty text becomes a new file. Idempotent. A text whose lines end as
+    on Windows keeps that.
 
     Raises ConfigError if the text is no sources.yml, or if it is written so that nothing can be inserted."""
+    if 0 < text.count("\n") == text.count("\r\n"):
+        return merged(text.replace("\r\n", "\n"), made, file=file).replace("\n", "\r\n")
     if not text.strip():
         return HEADER + _block(made)
     if not text.endswith("\n"):
@@ -34,7 +37,7 @@ def merged(text: str, made: Mapping[str, Any], *, file: str) -> str:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         before = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise ConfigError(f"{file}: is not valid YAML: {error}") from None
     if root is None:  # only comments
         return text + _block(made)
@@ -81,7 +84,7 @@ class _Edits:
             present = there.get(name)
             if present is None:
                 missing[name] = value
-            elif value and _is_empty(present):
+            elif value and (_is_empty(present) or self._has_room_below(node, present)):
                 self._replace(present, value, node.start_mark.column)
             elif key in LISTS and isinstance(present, yaml.SequenceNode):
                 self._named(present, value)
@@ -131,7 +134,15 @@ class _Edits:
             new = f" {_flow(value)}" if node.start_mark.index == node.end_mark.index else _flow(value)
         else:
             new = "\n" + _indented(_block(value), column + 2).rstrip("\n")
-        self.found.append((node.start_mark.index, node.end_mark.index, new))
+        start = (
+            len(self.text[: node.start_mark.index].rstrip(" ")) if new[0] == "\n" else node.start_mark.index
+        )
+        self.found.append((start, node.end_mark.index, new))
+
+    def _has_room_below(self, parent: yaml.MappingNode, node: yaml.Node) -> bool:
+        """True for `[]` or `{}` at the end of its line: what belongs into it can be written one entry a line."""
+        is_empty = isinstance(node, yaml.CollectionNode) and not node.value and not parent.flow_style
+        return is_empty and self.text[node.end_mark.index :].partition("\n")[0].strip() == ""
 
     def _before_end(self, node: yaml.Node, new: str) -> None:
         end = node.end_mark.index - 1

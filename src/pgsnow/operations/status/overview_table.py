@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgsnow.model.comparison.certificate import Verification
+from pgsnow.model.sentences import first_line
 from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
 
 if TYPE_CHECKING:
@@ -193,7 +195,7 @@ def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | No
         next_attempt=_utc(row.next_attempt if row else None),
         last_rows=_last_rows(row, history),
         day_rows=_day_rows(history),
-        last_error=_first_line(row) if state is HealthState.FAILED else None,
+        last_error=first_line(row.last_error) if row and state is HealthState.FAILED else None,
         consecutive_failures=row.consecutive_failures if row else 0,
         open_rejected=row.open_errors if row else 0,
         differences=verification.differences.total if verification.differences else 0,
@@ -229,6 +231,7 @@ def _behind_after(config: SyncConfig, status: TableStatus) -> float:
 
 def _advice(name: str, state: HealthState) -> str:
     """The next step for a table in this state, "" if none is needed."""
+    name = shlex.quote(name)
     match state:
         case HealthState.FAILED:
             return f"Fix the cause; `pgsnow run --select {name}` then tries it at once."
@@ -257,10 +260,6 @@ def _day_rows(history: HistoryRow | None) -> RowCounts:
         return RowCounts()
     day = history.day
     return RowCounts(day.rows_inserted, day.rows_updated, day.rows_deleted, day.rows_rejected)
-
-
-def _first_line(row: WatermarkRow | None) -> str:
-    return row.last_error.splitlines()[0] if row and row.last_error else ""
 
 
 def _utc(moment: datetime | None) -> datetime | None:

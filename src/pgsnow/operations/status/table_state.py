@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.duration import approximate_duration
 from pgsnow.model.report import Status
-from pgsnow.model.sentences import counted
+from pgsnow.model.sentences import counted, first_line
 
 if TYPE_CHECKING:
     from pgsnow.ledger.rows import WatermarkRow
@@ -89,7 +90,7 @@ def _health_of_active(row: WatermarkRow | None, interval: float, now: datetime) 
         return TableHealth(
             HealthState.DIFFERENT,
             f"{counted(found.total, 'row')} {'differ' if found.total > 1 else 'differs'} ({found.text}{keys}):"
-            f" pgsnow repair {row.source_table}",
+            f" pgsnow repair {shlex.quote(row.source_table)}",
         )
     if row.unverified:
         return TableHealth(HealthState.UNVERIFIED, row.unverified)
@@ -109,13 +110,13 @@ def _pause(row: WatermarkRow) -> str:
 
 def _failure(row: WatermarkRow, now: datetime) -> str:
     """The error; after several failures also their number and the time until scheduled runs try again."""
-    error = row.last_error.splitlines()[0] if row.last_error else ""
+    error = first_line(row.last_error)
     if row.next_attempt is None:
         return error
     left = approximate_duration(max(0.0, (_aware(row.next_attempt) - _aware(now)).total_seconds()))
     return (
         f"{error} (failed {row.consecutive_failures} times in a row: next attempt in {left};"
-        f" at once with pgsnow run --select {row.source_table})"
+        f" at once with pgsnow run --select {shlex.quote(row.source_table)})"
     )
 
 

@@ -64,8 +64,10 @@ def verdict_of(
     return (
         _failing(counting)
         or _different(counting)
-        or _incomplete(counting)
+        or (_behind(counting) if any(table.state is HealthState.STUCK for table in counting) else None)
+        or _unverified(counting)
         or _behind(counting)
+        or _rejected(counting)
         or _starting(counting)
         or _fresh(tables, counting)
     )
@@ -90,11 +92,16 @@ def _different(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
     return SyncVerdict(Word.FAILING, reason, found[0].advice, found[0].name)
 
 
-def _incomplete(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
-    """Tables that are loaded, but whose target lacks rows, or has rows that the source has lost."""
-    if found := [table for table in tables if table.state is HealthState.UNVERIFIED]:
-        reason = f"{found[0].name} may hold rows that its source has lost: {found[0].why}."
-        return SyncVerdict(Word.BEHIND, reason, found[0].advice, found[0].name)
+def _unverified(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
+    found = [table for table in tables if table.state is HealthState.UNVERIFIED]
+    if not found:
+        return None
+    reason = f"{found[0].name} may hold rows that its source has lost: {found[0].why}."
+    return SyncVerdict(Word.BEHIND, reason, found[0].advice, found[0].name)
+
+
+def _rejected(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
+    """Tables that are loaded, but whose target lacks rows."""
     found = [table for table in tables if table.state is HealthState.PARTIAL]
     if not found:
         return None
@@ -107,7 +114,11 @@ def _incomplete(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
 
 
 def _behind(tables: Sequence[OverviewTable]) -> SyncVerdict | None:
-    found = sorted((table for table in tables if table.behind), key=lambda one: -(one.lag_seconds or 0.0))
+    """Tables that are late; first those that no run has seen."""
+    found = sorted(
+        (table for table in tables if table.behind),
+        key=lambda one: (one.state is not HealthState.STUCK, -(one.lag_seconds or 0.0)),
+    )
     if not found:
         return None
     worst = found[0]
