@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class WatermarkRow:
-    """One table's row of sync_watermarks, with what is counted for it in the other tables."""
+class WatermarkRow(NamedTuple):
+    """One table's row of sync_watermarks, with what is counted for it in the other tables. A named tuple, because the
+    status page makes one for each of a thousand tables: as a frozen dataclass that is a sixth of its time."""
 
     source_table: str
     target_table: str | None

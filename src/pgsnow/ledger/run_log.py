@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -21,6 +22,7 @@ MOST_STATEMENTS = 200
 """Statements of one run that sync_logs keeps."""
 PURGE_EVERY = 3600.0
 """Seconds."""
+COLUMNS = itemgetter(*WatermarkRow._fields)
 PURGE_AT_ONCE = 20_000
 """Rows per statement, well within the statement timeout."""
 
@@ -65,7 +67,8 @@ class RunLog:
 
     def watermarks(self, table: str | None = None) -> list[WatermarkRow]:
         """All tables, by name, or one of them."""
-        return [WatermarkRow(**row) for row in self._queries.execute("watermarks", table=table).fetchall()]
+        rows = self._queries.execute("watermarks", table=table).fetchall()
+        return [WatermarkRow._make(COLUMNS(row)) for row in rows]
 
     def logs(self, *, table: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sync_logs rows, newest first, without their statements."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,24 +33,24 @@ FOUND = {"differences": {"counts": {"missing": 2, "ghost": 1}, "since": NOW.isof
     ("row", "state"),
     [
         (None, HealthState.NEVER),
-        (replace(ROW, last_run=None, last_status=None), HealthState.NEVER),
-        (replace(ROW, last_run=None, last_status=None, lease_holder="host:1"), HealthState.RUNNING),
+        (ROW._replace(last_run=None, last_status=None), HealthState.NEVER),
+        (ROW._replace(last_run=None, last_status=None, lease_holder="host:1"), HealthState.RUNNING),
         (ROW, HealthState.SYNCED),
-        (replace(ROW, last_status="idle"), HealthState.IDLE),
-        (replace(ROW, lease_holder="host:1"), HealthState.RUNNING),
-        (replace(ROW, last_status="partial", open_errors=2), HealthState.PARTIAL),
-        (replace(ROW, last_status="idle", open_errors=2), HealthState.PARTIAL),
-        (replace(ROW, last_status="error", last_error="no such column\nmore"), HealthState.FAILED),
-        (replace(ROW, last_status="held", chunks=12, chunks_done=5), HealthState.RUNNING),
-        (replace(ROW, last_status="ok", chunks=12, chunks_done=12), HealthState.RUNNING),
-        (replace(ROW, last_status="error", last_error="x", chunks=12, chunks_done=5), HealthState.FAILED),
-        (replace(ROW, last_status="held", last_run=LONG_AGO, chunks=12, chunks_done=5), HealthState.STUCK),
-        (replace(ROW, verification=FOUND, unverified="restored"), HealthState.DIFFERENT),
-        (replace(ROW, verification={"differences": "damaged"}), HealthState.SYNCED),
-        (replace(ROW, last_run=LONG_AGO), HealthState.STUCK),
-        (replace(ROW, last_run=LONG_AGO, last_status="idle"), HealthState.STUCK),
-        (replace(ROW, last_run=LONG_AGO, last_status="error", last_error="x"), HealthState.FAILED),
-        (replace(ROW, last_run=LONG_AGO, lease_holder="host:1"), HealthState.RUNNING),
+        (ROW._replace(last_status="idle"), HealthState.IDLE),
+        (ROW._replace(lease_holder="host:1"), HealthState.RUNNING),
+        (ROW._replace(last_status="partial", open_errors=2), HealthState.PARTIAL),
+        (ROW._replace(last_status="idle", open_errors=2), HealthState.PARTIAL),
+        (ROW._replace(last_status="error", last_error="no such column\nmore"), HealthState.FAILED),
+        (ROW._replace(last_status="held", chunks=12, chunks_done=5), HealthState.RUNNING),
+        (ROW._replace(last_status="ok", chunks=12, chunks_done=12), HealthState.RUNNING),
+        (ROW._replace(last_status="error", last_error="x", chunks=12, chunks_done=5), HealthState.FAILED),
+        (ROW._replace(last_status="held", last_run=LONG_AGO, chunks=12, chunks_done=5), HealthState.STUCK),
+        (ROW._replace(verification=FOUND, unverified="restored"), HealthState.DIFFERENT),
+        (ROW._replace(verification={"differences": "damaged"}), HealthState.SYNCED),
+        (ROW._replace(last_run=LONG_AGO), HealthState.STUCK),
+        (ROW._replace(last_run=LONG_AGO, last_status="idle"), HealthState.STUCK),
+        (ROW._replace(last_run=LONG_AGO, last_status="error", last_error="x"), HealthState.FAILED),
+        (ROW._replace(last_run=LONG_AGO, lease_holder="host:1"), HealthState.RUNNING),
     ],
 )
 def test_each_situation_has_a_word_of_its_own(row: WatermarkRow | None, state: HealthState) -> None:
@@ -59,24 +58,24 @@ def test_each_situation_has_a_word_of_its_own(row: WatermarkRow | None, state: H
 
 
 def test_a_backfill_under_way_tells_how_far_it_is() -> None:
-    running = replace(ROW, lease_holder="host:1", chunks=12, chunks_done=5)
+    running = ROW._replace(lease_holder="host:1", chunks=12, chunks_done=5)
     assert health_of(running, interval=120, now=NOW).why == "backfill: 5 of 12 chunks are loaded"
-    timed = replace(running, chunk_rows=12345, chunk_bytes=100 * 1024 * 1024, backfill_seconds=50.0)
+    timed = running._replace(chunk_rows=12345, chunk_bytes=100 * 1024 * 1024, backfill_seconds=50.0)
     assert health_of(timed, interval=120, now=NOW).why == (
         "backfill: 5 of 12 chunks are loaded, 12,345 rows, 2.0 MB/s, 70 s left"
     )
 
 
 def test_rows_that_wait_to_be_loaded_are_told() -> None:
-    waiting = replace(ROW, staged_rows=12, staged_bytes=4000, lag_seconds=500.0, read_lag_seconds=30.0)
+    waiting = ROW._replace(staged_rows=12, staged_bytes=4000, lag_seconds=500.0, read_lag_seconds=30.0)
     told = "12 rows staged, not loaded yet; read lag 30 s"
     assert health_of(waiting, interval=120, now=NOW).why == told
 
 
 def test_no_changes_and_stuck_look_different() -> None:
     """Both have nothing to load and no error; only one of them needs a person."""
-    idle = health_of(replace(ROW, last_status="idle"), interval=120, now=NOW)
-    stuck = health_of(replace(ROW, last_status="idle", last_run=LONG_AGO), interval=120, now=NOW)
+    idle = health_of(ROW._replace(last_status="idle"), interval=120, now=NOW)
+    stuck = health_of(ROW._replace(last_status="idle", last_run=LONG_AGO), interval=120, now=NOW)
     assert (idle.state, idle.why) == (HealthState.IDLE, "")
     assert stuck.state is HealthState.STUCK
     assert "3.0 h" in stuck.why
@@ -85,14 +84,14 @@ def test_no_changes_and_stuck_look_different() -> None:
 @given(interval=st.floats(1, 86_400), share=st.floats(0, 0.99))
 def test_a_table_is_not_stuck_before_its_patience_is_over(interval: float, share: float) -> None:
     silent = timedelta(seconds=(PATIENCE * interval + GRACE_SECONDS) * share)
-    row = replace(ROW, last_status="idle", last_run=NOW - silent)
+    row = ROW._replace(last_status="idle", last_run=NOW - silent)
     assert health_of(row, interval=interval, now=NOW).state is HealthState.IDLE
 
 
 def test_the_first_line_of_an_error_says_why() -> None:
-    row = replace(ROW, last_status="error", last_error="no such column\nmore")
+    row = ROW._replace(last_status="error", last_error="no such column\nmore")
     assert health_of(row, interval=120, now=NOW).why == "no such column"
-    long = replace(row, last_error="x" * 4000)
+    long = row._replace(last_error="x" * 4000)
     assert len(health_of(long, interval=120, now=NOW).why) < 400
 
 
@@ -108,5 +107,5 @@ def test_a_duration_fits_a_cell(seconds: float, text: str) -> None:
 
 
 def test_differences_that_are_not_repaired_are_named_with_the_command_that_repairs_them() -> None:
-    health = health_of(replace(ROW, verification=FOUND), interval=120, now=NOW)
+    health = health_of(ROW._replace(verification=FOUND), interval=120, now=NOW)
     assert health.why == "3 rows differ (2 missing, 1 ghost: 7, 8, …): pgsnow repair public.users"

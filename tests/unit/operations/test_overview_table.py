@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -59,21 +58,20 @@ def line(row: WatermarkRow = ROW, history: HistoryRow | None = None, **keys: Any
 )
 def test_a_lag_that_the_schedule_explains_is_no_alarm(lag: float, keys: dict[str, Any], behind: bool) -> None:
     """Three intervals and half a minute, its own interval where it has one, and the time that its loads may wait."""
-    assert line(replace(ROW, lag_seconds=lag), **keys).behind is behind
+    assert line(ROW._replace(lag_seconds=lag), **keys).behind is behind
 
 
 def test_a_table_with_a_long_interval_is_not_stuck_between_two_runs() -> None:
     """A table that runs every hour is quiet for most of it."""
-    quiet = replace(ROW, last_run=NOW - timedelta(minutes=50))
+    quiet = ROW._replace(last_run=NOW - timedelta(minutes=50))
     assert line(quiet).state is HealthState.STUCK
     assert line(quiet, every="1h").state is HealthState.IDLE
-    assert line(replace(quiet, last_run=NOW - timedelta(hours=4)), every="1h").state is HealthState.STUCK
+    assert line(quiet._replace(last_run=NOW - timedelta(hours=4)), every="1h").state is HealthState.STUCK
 
 
 def test_a_paused_table_says_by_whom_and_is_not_stuck() -> None:
     """No run reads it, on purpose, whatever its lag is."""
-    paused = replace(
-        ROW,
+    paused = ROW._replace(
         paused=True,
         paused_by="ann",
         paused_at=NOW,
@@ -89,7 +87,7 @@ def test_a_paused_table_says_by_whom_and_is_not_stuck() -> None:
 def test_a_backfill_says_how_long_it_still_takes() -> None:
     """At the rate since it began, over all workers; nothing is promised before the first chunk."""
     found = line(
-        replace(ROW, chunks=10, chunks_done=4, chunk_rows=800, chunk_bytes=4000, backfill_seconds=80.0)
+        ROW._replace(chunks=10, chunks_done=4, chunk_rows=800, chunk_bytes=4000, backfill_seconds=80.0)
     )
     progress = found.backfill
     assert progress is not None
@@ -110,17 +108,17 @@ def test_the_last_runs_are_shown_oldest_first() -> None:
 
 def test_the_worst_table_comes_first() -> None:
     """Failed before late before well; of equal ones the later."""
-    failed = line(replace(ROW, last_status="error", last_error="no grant\nmore", lag_seconds=10.0))
-    late, later, well = (line(replace(ROW, lag_seconds=lag)) for lag in (500.0, 900.0, 20.0))
+    failed = line(ROW._replace(last_status="error", last_error="no grant\nmore", lag_seconds=10.0))
+    late, later, well = (line(ROW._replace(lag_seconds=lag)) for lag in (500.0, 900.0, 20.0))
     assert sorted([well, late, failed, later], key=lambda one: one.severity) == [failed, later, late, well]
     assert failed.last_error == "no grant"
-    long = line(replace(ROW, last_status="error", last_error="x" * 4000))
+    long = line(ROW._replace(last_status="error", last_error="x" * 4000))
     assert len(long.last_error or "") < 400
 
 
 @pytest.mark.parametrize("name", ['public."Users"', 'public."a b"', 'public."o\'b"'])
 def test_the_command_of_an_advice_can_be_pasted_into_a_shell(name: str) -> None:
     """A shell takes quotes away: the name needs its own."""
-    row = replace(ROW, source_table=name, last_status="error", last_error="no grant")
+    row = ROW._replace(source_table=name, last_status="error", last_error="no grant")
     [command] = re.findall("`([^`]+)`", line(row, source=name).advice)
     assert shlex.split(command)[-1] == name

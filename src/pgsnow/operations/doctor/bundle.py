@@ -153,7 +153,7 @@ def _status(config: SyncConfig, ledger: Ledger, now: datetime) -> dict[str, Any]
     tables = []
     for status in table_statuses(config, config.tables, rows, now):
         record = _without_data(status.record())
-        row = {} if status.row is None else _without_data(asdict(status.row))
+        row = {} if status.row is None else _without_data(status.row._asdict())
         error = record.get("last_error")
         tables.append({**row, **record, "last_error": error and without_values(error)})
     unlisted = {row.source_table for row in rows} - {table.name for table in config.tables}
