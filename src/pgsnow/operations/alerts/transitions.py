@@ -22,7 +22,6 @@ FORGET = timedelta(hours=2)
 """A trouble that comes back later than this counts as a new one."""
 JOIN = timedelta(minutes=10)
 """Tables that get the same trouble so soon after its beginning are no news: several runs had the same cause."""
-ACTIVE = (AlertState.OPEN, AlertState.CLEARING)
 
 
 @dataclass(frozen=True, slots=True)

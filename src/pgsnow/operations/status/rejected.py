@@ -18,11 +18,6 @@ class RejectedPage:
     next_before: int | None
     counts: tuple[RejectedCount, ...]
 
-    @property
-    def open_rows(self) -> int:
-        """Open rejected rows of the table asked for, or of all."""
-        return sum(count.rows for count in self.counts)
-
 
 def rejected_page(
     ledger: Ledger,
