@@ -48,7 +48,8 @@ class ListQuery:
         asked = replace(self, **({"page": 1} | changes))
         given = {"q": asked.text, "state": asked.state, "sort": asked.sort if asked.sort != "worst" else ""}
         given |= {"turned": "1" * asked.turned, "page": str(asked.page) if asked.page > 1 else ""}
-        return "?" + urlencode({name: value for name, value in given.items() if value})
+        query = urlencode({name: value for name, value in given.items() if value})
+        return f"?{query}" if query else ""
 
     def sorted_by(self, order: str) -> str:
         """The address behind a column's heading: sorts by it, or turns the order if it is sorted by it already."""
