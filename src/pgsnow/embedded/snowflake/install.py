@@ -19,7 +19,7 @@ from pgsnow.embedded.snowflake.statements import (
     transactions,
     tree_walks,
 )
-from pgsnow.embedded.snowflake.values import bindings, columns, texts, timestamps
+from pgsnow.embedded.snowflake.values import bindings, columns, divisions, texts, timestamps
 
 
 def install(
@@ -52,6 +52,7 @@ def _values() -> None:
     texts.write_by_format()
     texts.read_hexadecimal()
     texts.join_in_one_step()
+    divisions.refuse_division_by_zero()
 
 
 def _statements() -> None:
