@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import late, retries, scripted_errors, sessions
+from pgsnow.embedded.snowflake.sessions import expiry, late, retries, scripted_errors, sessions, sharing
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -104,6 +104,7 @@ def _whole_statements() -> None:
     hidden.refuse_hidden_objects()
     errors.answer_failures_as_errors()
     transactions.wait_for_locks()
+    sharing.run_statements_of_one_session_side_by_side()
 
 
 def _requests(
@@ -122,3 +123,4 @@ def _requests(
     sessions.end_forgotten_transactions(idle_seconds)
     sessions.forget_old_results()
     retries.answer_repeated_requests_once(delayed)
+    expiry.answer_expired_sessions()  # outermost: the client sends the same request again

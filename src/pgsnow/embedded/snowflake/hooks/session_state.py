@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 LOCK_SECONDS = 10.0
@@ -12,17 +13,22 @@ LOCK_TIMEOUT."""
 
 @dataclass
 class SessionState:
-    """The login's number, user, role and warehouse, and the state of the transaction."""
+    """The login's number, user, role, warehouse and query tag, and the state of the transaction."""
 
     number: int = 0
     user: str | None = None
     role: str | None = None
     warehouse: str | None = None
+    tag: str = ""
     lock_seconds: float = LOCK_SECONDS
     open: bool = False
     """True between BEGIN and COMMIT or ROLLBACK."""
     lost: bool = False
     """True while an explicit transaction is open that DuckDB has aborted."""
+    expired: str | None = None
+    """What has expired, see sessions/expiry.py; None: nothing."""
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the statement that uses the session's connection of DuckDB."""
 
 
 def state_of(session: Any) -> SessionState:
