@@ -1,42 +1,15 @@
-"""Sessions that several threads share, that expire, and whose statements have query tags."""
+"""Sessions that expire, and whose statements have query tags."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from pgsnow.embedded.snowflake import EmbeddedSnowflake
 from tests.integration.embedded.clients import attempt, connect, rows, run
-
-THREADS, ROUNDS = 6, 12
-
-
-def from_several_threads(env: Mapping[str, str]) -> list[bool]:
-    """Whether each thread got the answers to its own statements, which change one table each, in one session."""
-    with contextlib.closing(connect(env)) as connection:
-
-        def work(number: int) -> bool:
-            table = f'"{env["SNOWFLAKE_DATABASE"]}"."PUBLIC"."T{number}"'
-            run(connection, f"CREATE TABLE {table} (I NUMBER(38,0))")
-            for one in range(ROUNDS):
-                merge = f"MERGE INTO {table} AS t USING (SELECT {one} AS I) AS s ON t.I = s.I"
-                merged = run(connection, f"{merge} WHEN NOT MATCHED THEN INSERT (I) VALUES (s.I)")
-                found = rows(connection, f"SELECT {number}, COUNT(*), CURRENT_SCHEMA() FROM T{number}")
-                if merged != [(1,)] or found != [(number, one + 1, "PUBLIC")]:
-                    return False
-            return True
-
-        with ThreadPoolExecutor(THREADS) as pool:
-            return list(pool.map(work, range(THREADS)))
-
-
-def test_threads_that_share_a_session_get_their_own_results(snowflake_env: Mapping[str, str]) -> None:
-    """Statements of one session may run at the same time, as in Snowflake."""
-    assert from_several_threads(snowflake_env) == [True] * THREADS
 
 
 def test_the_journal_has_the_query_tag_of_each_statement(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import expiry, late, retries, scripted_errors, sessions, sharing
+from pgsnow.embedded.snowflake.sessions import expiry, lanes, late, retries, scripted_errors, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -104,7 +104,6 @@ def _whole_statements() -> None:
     hidden.refuse_hidden_objects()
     errors.answer_failures_as_errors()
     transactions.wait_for_locks()
-    sharing.run_statements_of_one_session_side_by_side()
 
 
 def _requests(
@@ -113,6 +112,7 @@ def _requests(
     delayed: late.LateStatements,
     scripted: scripted_errors.ScriptedErrors,
 ) -> None:
+    lanes.run_side_by_side()
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 LOCK_SECONDS = 10.0
@@ -27,8 +26,6 @@ class SessionState:
     """True while an explicit transaction is open that DuckDB has aborted."""
     expired: str | None = None
     """What has expired, see sessions/expiry.py; None: nothing."""
-    busy: threading.Lock = field(default_factory=threading.Lock)
-    """Held by the statement that uses the session's connection of DuckDB."""
 
 
 def state_of(session: Any) -> SessionState:
