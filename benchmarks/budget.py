@@ -1,4 +1,4 @@
-"""Days under a budget, simulated: `python -m benchmarks.budget` prints a table of what was spent and how late rows were.
+"""Days under a budget, simulated: `python -m benchmarks.budget` prints what was spent and how late rows were.
 
 The decisions are those of pgsnow.model.budget.plan, the code that a tick uses; arrivals, loads and the bill are
 simulated. What the planner knows of the arrivals is the history of an average day, which may be wrong.
@@ -152,7 +152,9 @@ class _Run:
                 self.known[name] = arrivals_of(hours, self.setup.interval)
             count = arrived[name][1] if name in arrived else 0
             before = hours.get(hour, HourOfDay())
-            hours[hour] = HourOfDay(before.busy + (count > 0), before.runs + 1, before.rows + count * rows[name])
+            hours[hour] = HourOfDay(
+                before.busy + (count > 0), before.runs + 1, before.rows + count * rows[name]
+            )
 
     def _account(self, clock: float) -> Account:
         setup, day = self.setup, int(clock // DAY)
@@ -210,7 +212,7 @@ class _Run:
             return
         works = [t.load.fixed + t.load.per_row * self.queues[t.name].rows for t in chosen]
         seconds = max(max(works), sum(works) / 4) * self.random.uniform(0.8, 1.25)
-        self._bill(plan, clock, seconds)
+        self._bill(clock, seconds)
         for table in chosen:
             queue = self.queues[table.name]
             lag = at - (queue.oldest or at)
@@ -223,7 +225,7 @@ class _Run:
             self.outcome.loaded += round(queue.rows)
             self.queues[table.name] = _Queue()
 
-    def _bill(self, plan: BudgetPlan, clock: float, seconds: float) -> None:
+    def _bill(self, clock: float, seconds: float) -> None:
         warehouse, out, day = self.setup.warehouse, self.outcome, int(clock // DAY)
         asleep = not 0 <= self.awake_until - clock <= DAY
         until = clock + (warehouse.awake_seconds(seconds) if asleep else seconds + warehouse.idle_seconds)
@@ -255,7 +257,9 @@ def scenarios() -> dict[str, Simulation]:
     high = [SimulatedTable("payments", OFFICE, priority=2, max_lag=600)]
     batch = [SimulatedTable("ledger_entries", NIGHTLY, rows=500, priority=0)]
     tables = [*low, *normal, *high, *batch]
-    blind = [SimulatedTable(t.name, t.busy, t.rows, t.priority, t.every, t.max_lag, known=None) for t in tables]
+    blind = [
+        SimulatedTable(t.name, t.busy, t.rows, t.priority, t.every, t.max_lag, known=None) for t in tables
+    ]
     burst = [(300, 420, 20.0)]
     return {
         "no budget": Simulation(tables, None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.budget import START, Outcome, SimulatedTable, Simulation, simulate
+from benchmarks.budget import Outcome, SimulatedTable, Simulation, simulate
 from pgsnow.model.cost.forecast import DAY, HOURS, LoadTime
 
 TICK = 600.0
@@ -32,7 +32,11 @@ def _tables(draw: st.DrawFn, number: int) -> SimulatedTable:
 def _days(draw: st.DrawFn, *, steady_clock: bool) -> Simulation:
     tick = st.integers(0, TICKS)
     span = st.tuples(tick, st.integers(0, 30)).map(lambda found: (found[0], found[0] + found[1]))
-    jumps = {} if steady_clock else draw(st.dictionaries(tick, st.sampled_from([-5400.0, -60.0, 3600.0]), max_size=2))
+    jumps = (
+        {}
+        if steady_clock
+        else draw(st.dictionaries(tick, st.sampled_from([-5400.0, -60.0, 3600.0]), max_size=2))
+    )
     tables = [draw(_tables(number)) for number in range(draw(st.integers(1, 5)))]
     bursts = draw(st.lists(span, max_size=2))
     return Simulation(

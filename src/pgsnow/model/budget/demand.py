@@ -20,9 +20,9 @@ class Demand:
     """One table: what its loads cost, and what waits.
 
     priority: the higher, the later it is slowed. every: seconds between two loads as configured, at least a tick.
-    period: seconds between two reads. max_lag: None: a day. arrivals: None: not known. load: the time
-    of one load. waiting_since: when the first of the changes that wait was read; None: nothing waits. waiting_rows: their
-    number.
+    period: seconds between two reads. max_lag: None: a day. arrivals: None: not known. load: the time of one load.
+    waiting_since: when the first of the changes that wait was read; None: nothing waits. waiting_rows: their number.
+    staged: what waits is known; if not, it waits in the source, and perhaps there is nothing.
     """
 
     table: str
@@ -34,6 +34,7 @@ class Demand:
     load: LoadTime = TYPICAL
     waiting_since: float | None = None
     waiting_rows: float = 0.0
+    staged: bool = True
 
     @property
     def load_seconds(self) -> float:

@@ -15,7 +15,7 @@ WHOLE_WEIGHT = 10
 
 @dataclass(frozen=True, slots=True)
 class HourOfDay:
-    """Runs that ended in one hour of the day, of all days together. busy: those that had changes. rows: that they read."""
+    """Runs that ended in one hour of the day, of all days together. busy: those with changes. rows: that they read."""
 
     busy: float = 0.0
     runs: float = 0.0

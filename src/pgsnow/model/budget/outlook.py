@@ -1,4 +1,4 @@
-"""What the rest of a day costs if tables are loaded less often: expected values, for groups of tables that are alike."""
+"""What the rest of a day costs if tables are loaded less often: expected values, by groups of tables that are alike."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ class Outlook:
         marks = [account.now, *(hour * 3600.0 for hour in full), account.midnight]
         quiet = [*account.quiet, *([0.0] * len(marks))]
         self._hours = [
-            (int(since % DAY // 3600), to - since, quiet[at]) for at, (since, to) in enumerate(pairwise(marks))
+            (int(since % DAY // 3600), to - since, quiet[at])
+            for at, (since, to) in enumerate(pairwise(marks))
         ]
         self._forced = _by_cadence((group.longest, group) for group in groups if group.forced)
 

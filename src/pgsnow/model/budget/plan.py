@@ -1,5 +1,5 @@
-"""Decides which tables are slowed, and which load in this tick. A tick and the simulation (`python -m
-benchmarks.budget`) call the same function. docs/decisions/55-a-budget-that-is-kept.md says why it decides as it does."""
+"""Decides which tables are slowed, and which load in this tick. docs/decisions/55-a-budget-that-is-kept.md says why it
+decides as it does. A tick and the simulation (`python -m benchmarks.budget`) call the same function."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def steps_of(outlook: Outlook, left: float) -> dict[int, int]:
 def _steps_at(pressure: int, priorities: Sequence[int]) -> dict[int, int]:
     """The steps at one level of need. priorities: the lowest first."""
     return {
-        priority: min(STEPS, max(0, pressure - STEPS_BETWEEN * rank)) for rank, priority in enumerate(priorities)
+        priority: min(STEPS, max(0, pressure - STEPS_BETWEEN * rank))
+        for rank, priority in enumerate(priorities)
     }
 
 
@@ -86,7 +87,7 @@ def _hold(account: Account, demands: Sequence[Demand], reserve: float) -> tuple[
     if account.credits_of(smallest) + reserve <= account.left:
         return None
     kept = f" and {reserve:.2f} are kept for tables with max_lag" if reserve >= 0.005 else ""
-    return account.midnight, f"{account.spent:.2f} of today's {account.limit:g} credits are spent{kept}"
+    return account.midnight, f"{account.spent:.2f} of today's credits ({account.limit:g}) are spent{kept}"
 
 
 def _paces(
@@ -120,19 +121,20 @@ def _paces(
 def _short(account: Account, demand: Demand) -> str:
     usual = format_duration(demand.every)
     return (
-        f"{account.spent:.2f} of today's {account.limit:g} credits are spent, and the rest would not last with"
+        f"{account.spent:.2f} of today's credits ({account.limit:g}) are spent, and the rest would not last with"
         f" loads every {usual}"
     )
 
 
 @dataclass(slots=True)
 class _Wake:
-    """The loads of one tick. longest, total: seconds of their work."""
+    """The loads of one tick. longest, total: seconds of their work. is_certain: it is known that there is one."""
 
     account: Account
     tables: list[str]
     longest: float = 0.0
     total: float = 0.0
+    is_certain: bool = False
 
     def with_(self, demand: Demand) -> float:
         """Its credits if this table is loaded too."""
@@ -140,6 +142,7 @@ class _Wake:
 
     def add(self, demand: Demand) -> None:
         self.tables.append(demand.table)
+        self.is_certain |= demand.staged
         self.longest, self.total = max(self.longest, demand.load_seconds), self.total + demand.load_seconds
 
     def _credits(self, longest: float, total: float) -> float:
@@ -170,7 +173,7 @@ def _loads(
                 wake.add(demand)
         elif is_due or account.now - since >= JOINS_AT * cadence:
             joining.append(demand)
-    if wake.tables:
+    if wake.is_certain:
         for demand in joining:
             if wake.with_(demand) <= left:
                 wake.add(demand)
@@ -191,13 +194,13 @@ def _conflict(
     needed = account.spent + next_one if is_guess else max(least, account.spent + next_one)
     if needed <= account.limit * TOLERANCE:
         return None
+    limit = f"{account.limit:g} credit{'s' * (account.limit != 1)}"
     if account.spent > account.limit:
-        begin = f"the budget of {account.limit:g} credits is used up, {account.spent:.2f} are spent today"
+        begin = f"the budget of {limit} is used up, {account.spent:.2f} are spent today"
     else:
-        begin = f"the budget of {account.limit:g} credits a day will not last, {needed:.2f} are needed today"
+        begin = f"the budget of {limit} a day will not last, {needed:.2f} are needed today"
     if not strict:
         return f"{begin}, although every table is loaded as rarely as possible"
     named = ", ".join(f"{d.table} ({format_duration(d.max_lag or DAY)})" for d in strict[:MOST_NAMES])
     more = f" and {len(strict) - MOST_NAMES} more" if len(strict) > MOST_NAMES else ""
     return f"{begin}, to keep the max_lag of {named}{more}"
-
