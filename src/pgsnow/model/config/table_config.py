@@ -206,6 +206,10 @@ class TableOptions(BaseModel):
     """With `budget:`, which tables wait longer first when the credits would not last: those of low priority."""
     max_lag: Duration | None = None
     """With `budget:`, the longest lag that waiting may cause, whatever it costs; null: a day."""
+    transient: Switch | None = None
+    """Create a new target without Fail-safe; null means with mode full. An existing target is never changed."""
+    cluster_by: Names = ()
+    """Columns of the source by whose columns in Snowflake the target is clustered."""
     max_rows_per_load: FromOne = 1_000_000
     """Maximum number of rows that one COPY and one MERGE apply."""
     max_mb_per_chunk: Positive = 512.0

@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgsnow.model.config.cost import CREDITS_PER_HOUR, CostConfig, WarehouseSize
+from pgsnow.model.report import SHORTEST_USE
 
-SHORTEST_USE_SECONDS = 60.0
-"""A warehouse is billed for a minute each time it is resumed, and by the second after that."""
-SUSPEND_LAG_SECONDS = 15.0
+SUSPEND_LAG_SECONDS = float(CostConfig().suspend_lag_seconds)
 """Mean time from the end of AUTO_SUSPEND until the suspension: Snowflake looks about every 30 seconds."""
 
 
 def awake_seconds(seconds: float, auto_suspend: float, suspend_lag: float = SUSPEND_LAG_SECONDS) -> float:
     """Seconds that are billed if a suspended warehouse works once for so many seconds."""
-    return max(SHORTEST_USE_SECONDS, seconds + auto_suspend + suspend_lag)
+    return max(SHORTEST_USE.total_seconds(), seconds + auto_suspend + suspend_lag)
 
 
 def credits_of_wake(
@@ -39,7 +38,7 @@ class Warehouse:
     @classmethod
     def from_config(cls, cost: CostConfig) -> Warehouse:
         """The warehouse that the `cost:` section describes."""
-        return cls(cost.warehouse_size, cost.auto_suspend_seconds)
+        return cls(cost.warehouse_size, cost.auto_suspend_seconds, cost.suspend_lag_seconds)
 
     @property
     def idle_seconds(self) -> float:
