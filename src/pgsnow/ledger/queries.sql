@@ -1422,24 +1422,6 @@ select extract(epoch from clock_timestamp())::float8 as now,
 from (select (clock_timestamp() at time zone 'UTC')::date as day) today
 left join {schema}.sync_budget b using (day);
 
--- name: budget_hours
--- When changes of each table have arrived in the last days, by hour of the day (UTC).
-select source_table, extract(hour from hour at time zone 'UTC')::integer as hour,
-    sum(runs_ok + runs_partial)::float8 as busy, sum(runs_ok + runs_partial + runs_idle)::float8 as runs,
-    sum(rows_read)::float8 as rows
-from {schema}.sync_hours where hour > clock_timestamp() - make_interval(days => %(days)s) and source_table = any(%(tables)s::text[])
-group by 1, 2;
-
--- name: budget_loads
--- How long loads of each table have taken in the last days: a short one, the sum of all, and their rows.
-select source_table, count(*)::float8 as loads, sum(warehouse_seconds)::float8 as seconds,
-    (percentile_disc(0.25) within group (order by warehouse_seconds))::float8 as short,
-    sum(rows_inserted + rows_updated + rows_deleted)::float8 as rows
-from {schema}.sync_logs
-where warehouse_seconds > 0 and started_at > clock_timestamp() - make_interval(days => %(days)s)
-    and source_table = any(%(tables)s::text[]) and full_read is null
-group by 1;
-
 -- name: save_budget
 -- Keeps the plan of the day, and forgets days that are long past. What was spent before the day is kept as it is; habits
 -- that are NULL are kept, too.

@@ -1,1 +1,1 @@
-"""What loads may cost in a day, and what was decided so that it suffices."""
+"""Each day's credits for loads, and the tables that are slowed so that they suffice."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -20,8 +20,10 @@ HABITS_SECONDS = 3600.0
 HABIT_DAYS = 7
 """Days of runs that habits are computed from."""
 LOAD_DAYS = 2
-"""Days of runs that the durations of loads are computed from."""
+"""Days of runs from which the durations of loads are computed."""
 KEPT_DAYS = 100
+SHORTEST_LOAD = 0.2
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a table has not loaded. staged_at: of its oldest staged batch; None: nothing is staged. rows: staged.
+    """Changes of a table that are not loaded. staged_at: of its oldest staged batch; None: nothing is staged. rows: staged.
     last_success: start of its last run that succeeded. Moments are seconds since 1970."""
 
     staged_at: float | None = None
@@ -95,16 +97,16 @@ class BudgetStore:
             _habits(row["habits"]),
         )
 
-    def habits(self, tables: Sequence[str]) -> dict[str, Habits]:
-        """The habits of these tables in the last days; tables without a run are missing."""
+    def habits(self, now: float) -> dict[str, Habits]:
+        """The habits of every table in the whole hours of the last days; tables without a run are missing."""
+        until = datetime.fromtimestamp(now, UTC)
         hours: dict[str, dict[int, HourOfDay]] = {}
-        for row in self.queries.execute("budget_hours", tables=[*tables], days=HABIT_DAYS):
-            found = HourOfDay(row["busy"], row["runs"], row["rows"])
-            hours.setdefault(row["source_table"], {})[row["hour"]] = found
-        loads = {
-            row["source_table"]: _load_time(row)
-            for row in self.queries.execute("budget_loads", tables=[*tables], days=LOAD_DAYS)
-        }
+        since = until - timedelta(days=HABIT_DAYS)
+        for row in self.queries.execute("arrivals", since=since, until=until):
+            busy, idle, rows = (float(row[name]) for name in ("busy", "idle", "rows_read"))
+            hours.setdefault(row["source_table"], {})[row["hour_of_day"]] = HourOfDay(busy, busy + idle, rows)
+        recent = self.queries.execute("load_times", since=until - timedelta(days=LOAD_DAYS))
+        loads = {row["source_table"]: _load_time(row) for row in recent if row["loads"]}
         return {table: Habits(hours.get(table, {}), loads.get(table, TYPICAL)) for table in {*hours, *loads}}
 
     def save(
@@ -150,9 +152,9 @@ def _waiting(found: Any) -> Waiting:
 
 
 def _load_time(row: Mapping[str, Any]) -> LoadTime:
-    """The time of a load, and of each of its rows: what loads took in all beyond a short one each."""
-    beyond = max(0.0, row["seconds"] - row["loads"] * row["short"])
-    return LoadTime(row["short"], beyond / row["rows"] if row["rows"] else TYPICAL.per_row)
+    """The time of a load without its rows, each of which is assumed to take as long as with any table."""
+    fixed = (float(row["warehouse_seconds"]) - TYPICAL.per_row * float(row["rows"])) / float(row["loads"])
+    return LoadTime(max(SHORTEST_LOAD, fixed), TYPICAL.per_row)
 
 
 def _stored(found: Habits) -> list[Any]:

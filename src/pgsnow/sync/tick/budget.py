@@ -67,7 +67,7 @@ def day_plan(context: EngineContext, *, record: bool) -> BudgetPlan:
     config, store = context.config, context.ledger.budget
     names = [table.name for table in config.enabled]
     facts = store.facts(names, context.settings.snowflake.warehouse)
-    new = store.habits(names) if facts.habits is None else None
+    new = store.habits(facts.now) if facts.habits is None else None
     account = account_of(config, facts)
     plan = plan_day(account, demands_of(config, facts, new if facts.habits is None else facts.habits))
     if record:
