@@ -160,7 +160,10 @@ class SnowflakeDestination:
     ) -> None:
         self.session: RunSession = RunSession(engine.sessions, recorder, engine.stop)
         notes = engine.notes.setdefault(str(plan.target), TargetNotes())
-        self.target = Target(plan, table, self.session, recorder, notes=notes)
+        shares = table.claim.chunk is None and engine.busy.get(recorder.run_id, 0) > 1
+        self.target = Target(
+            plan, table, self.session, recorder, notes=notes, looks=engine.looks if shares else None
+        )
         self.batches = OpenBatches(
             table,
             recorder,
