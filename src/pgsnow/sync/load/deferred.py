@@ -59,6 +59,11 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
     result = load.session.do(lambda session: load.run(session, steps))
     load.recorder.load_units += 1
     load.recorder.applied(result)
+    load.batches.inherit([batch.batch for batch in batches])
+    for batch, stage in found:
+        load.batches.has_no_table(batch.batch)
+        if not load.session.failed:
+            load.batches.loaded(batch.batch, batch.size, location=stage.location(batch.layout.target))
     load.check_counts(result, sum(batch.rows for batch in batches))
 
 

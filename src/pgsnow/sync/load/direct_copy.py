@@ -109,6 +109,8 @@ class DirectCopyLoader:
             load.batches.begin(batch.batch)
             return None
         self._copied = True
+        if not load.session.failed:
+            load.batches.loaded(batch.batch, batch.size)
         load.table.add_rows(None if load.session.failed else batch.rows)
         load.recorder.loaded(batch, result)
         return Loaded(batch.rows)
