@@ -1125,9 +1125,9 @@ order by started_at desc, run_id desc, source_table
 limit %(limit)s;
 
 -- name: history_overview
--- Each table's newest runs as text, and its totals of the last 24 hours, which begin with a whole hour; of one table, or
+-- Each table's newest run as text, and its totals of the last 24 hours, which begin with a whole hour; of one table, or
 -- of all (NULL).
-select c.source_table, c.recent::text as recent, c.recent ->> 0 as newest, c.last_loaded,
+select c.source_table, c.recent ->> 0 as newest, c.last_loaded,
     coalesce(d.runs_ok, 0) as runs_ok, coalesce(d.runs_idle, 0) as runs_idle,
     coalesce(d.runs_partial, 0) as runs_partial, coalesce(d.runs_error, 0) as runs_error,
     coalesce(d.runs_stopped, 0) as runs_stopped, coalesce(d.runs_locked, 0) as runs_locked,
@@ -1153,6 +1153,12 @@ left join (
 ) d on d.source_table = c.source_table
 where %(table)s::text is null or c.source_table = %(table)s
 order by c.source_table;
+
+-- name: history_recent
+-- The newest runs of these tables, or of all (NULL), as text.
+select source_table, recent::text as recent
+from {schema}.sync_counters
+where %(tables)s::text[] is null or source_table = any(%(tables)s::text[]);
 
 -- name: history_hours
 -- Totals by hour, oldest first. A table that is NULL stands for all, whose hours are added up.

@@ -11,11 +11,12 @@ import select
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime as Moment
 from typing import Any, Protocol, cast
 
 import psycopg
 from psycopg import pq
-from psycopg.abc import AdaptContext
+from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import Row, TupleRow
@@ -92,15 +93,26 @@ class _AsSetLocally(Loader):
         super().__init__(oid)
 
 
+class _MomentLoader(_AsSetLocally, datetime.TimestamptzLoader):
+    """Reads the ISO form of a moment with Python's own parser, which takes a tenth of the time. What Python cannot hold
+    is left to psycopg, which says so."""
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return Moment.fromisoformat(bytes(data).decode())
+        except ValueError:
+            return super().load(data)
+
+
 ADAPTERS = AdaptersMap(psycopg.adapters)
 """For connections with local settings: moments come in UTC."""
 for _name, _loader in {
     "date": datetime.DateLoader,
     "timestamp": datetime.TimestampLoader,
-    "timestamptz": datetime.TimestamptzLoader,
     "interval": datetime.IntervalLoader,
 }.items():
     ADAPTERS.register_loader(_name, type(f"Local{_loader.__name__}", (_AsSetLocally, _loader), {}))
+ADAPTERS.register_loader("timestamptz", _MomentLoader)
 
 
 class LocalConnection(psycopg.Connection[Row]):

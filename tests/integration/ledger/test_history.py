@@ -99,9 +99,11 @@ def test_the_overview_has_the_newest_twenty_runs_and_the_last_day(crew: Postgres
         status = Status.ERROR if number == 24 else Status.OK
         finish(worker, "t", f"r{number}", status, rows_inserted=2, rows_updated=1, started_at=NOW)
     [row] = worker.history.overview()
-    assert [run.run_id for run in row.recent] == [f"r{number}" for number in range(24, 4, -1)]
-    assert len(row.recent) == RECENT
-    assert (row.recent[0].status, row.recent[0].rows, row.recent[1].rows_updated) == ("error", 3, 1)
+    recent = worker.history.recent(["t", "unknown"])["t"]
+    assert [run.run_id for run in recent] == [f"r{number}" for number in range(24, 4, -1)]
+    assert len(recent) == RECENT
+    assert (recent[0].status, recent[0].rows, recent[1].rows_updated) == ("error", 3, 1)
+    assert row.newest == recent[0]
     assert row.day.runs == {"ok": 24, "error": 1}
     assert (row.day.rows, row.day.rows_inserted) == (75, 50)
     assert row.last_ok is not None
@@ -216,8 +218,9 @@ def test_a_ledger_of_an_earlier_version_keeps_its_history(database: str) -> None
     worker = crew.worker()
     worker.migrate()
     [row] = worker.history.overview()
-    assert [run.run_id for run in row.recent[:3]] == ["r1", "r2", "r4"]
-    assert (len(row.recent), row.day.runs, row.day.rows) == (RECENT, {"ok": 29}, 58)
+    recent = worker.history.recent()["t"]
+    assert [run.run_id for run in recent[:3]] == ["r1", "r2", "r4"]
+    assert (len(recent), row.day.runs, row.day.rows) == (RECENT, {"ok": 29}, 58)
     crew.sql("drop table sync_checks")
     assert worker.checks.latest() is None
     assert worker.history.counters()[0].totals.runs == {"ok": 29}
@@ -232,14 +235,14 @@ def test_counters_that_were_edited_by_hand_stop_no_run(crew: PostgresCrew) -> No
     finish(worker, "t", "r1", phases={"read": 1.0})
     crew.sql("update sync_counters set recent = '{\"a\": 1}', phases = '[1]', applied_until = 'infinity'")
     crew.sql("update sync_watermarks set applied_until = '-infinity'")
-    assert worker.history.overview()[0].recent == ()
+    assert worker.history.overview()[0].newest is None
+    assert worker.history.recent() == {"t": ()}
     finish(worker, "t", "r2", phases={"read": 2.0})
-    [row] = worker.history.overview()
-    assert [run.run_id for run in row.recent] == ["r2"]
+    assert [run.run_id for run in worker.history.recent()["t"]] == ["r2"]
     [counted] = worker.history.counters()
     assert counted.totals.phases == {"read": 2.0}
     crew.sql('update sync_counters set recent = \'[["r", "ok", "x", 1]]\'')
-    assert worker.history.overview()[0].recent == ()
+    assert worker.history.overview()[0].newest is None
 
 
 def test_every_status_of_the_log_has_a_counter() -> None:

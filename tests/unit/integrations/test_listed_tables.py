@@ -32,7 +32,7 @@ PLAIN = OverviewTable(
     last_run=NOON,
     last_success=NOON,
     next_attempt=None,
-    last_rows=RowCounts(),
+    rows_processed=0,
     day_rows=RowCounts(),
     last_error=None,
     consecutive_failures=0,
@@ -51,7 +51,7 @@ TABLES = st.lists(
         behind=st.booleans(),
         lag_seconds=st.none() | st.floats(0, 1e6),
         last_success=st.none() | st.integers(0, 9).map(lambda hours: NOON - timedelta(hours=hours)),
-        last_rows=st.builds(RowCounts, inserted=st.integers(0, 3)),
+        rows_processed=st.integers(0, 3),
     ),
     max_size=3 * PAGE,
 )

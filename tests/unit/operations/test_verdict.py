@@ -31,7 +31,7 @@ TABLE = OverviewTable(
     last_run=NOW - timedelta(seconds=40),
     last_success=NOW - timedelta(seconds=40),
     next_attempt=None,
-    last_rows=RowCounts(),
+    rows_processed=0,
     day_rows=RowCounts(),
     last_error=None,
     consecutive_failures=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
 from pgsnow.embedded.snowflake.sessions import late, retries, scripted_errors, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
-from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
+from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
     collations,
     describe_table,
@@ -37,6 +37,7 @@ def install(
     _statements()
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
+    staged_rows.select_from_stages(stores)
     _whole_statements()
     _requests(journal, idle_seconds, delayed, scripted)
 
@@ -74,6 +75,8 @@ def _statements() -> None:
     stages.remove_staged_files()
     stages.drop_stages()
     stages.create_stages_one_at_a_time()
+    file_formats.create_formats_in_schemas()
+    file_formats.show_and_drop_formats()
     gaps.answer_who_and_where()
     gaps.accept_settings_without_effect()
     gaps.honour_lock_timeout()

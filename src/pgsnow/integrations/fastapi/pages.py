@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +18,7 @@ from pgsnow.integrations.fastapi.table_list import ListQuery, TableList, listed
 from pgsnow.integrations.fastapi.web import Web
 from pgsnow.integrations.fastapi.words import TONES, WORDS, shown_state
 from pgsnow.operations.status.overview import Overview, overview_of
+from pgsnow.operations.status.overview_table import with_strips
 
 KEEP = "public, max-age=31536000, immutable"
 """Addresses of static files contain a hash of their content."""
@@ -37,6 +39,7 @@ def page_routes(web: Web) -> APIRouter:
     ) -> Response:
         found = overview_of(web.config(), web.ledger(), web.now())
         tables = listed(found.tables, ListQuery(q, state, sort, turned, page))
+        tables = replace(tables, tables=tuple(with_strips(web.ledger(), tables.tables)))
         return page_of(web, request, "overview.html", **_overview_values(found, tables))
 
     @router.get("/static/{name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from pgsnow.ledger.history.rows import (
     HistoryRow,
     HourRow,
     LagPoint,
+    RecentRun,
     RunRow,
     Totals,
     recent_runs,
@@ -44,13 +45,17 @@ class History:
         return [
             HistoryRow(
                 row["source_table"],
-                row["recent"],
-                next(iter(recent_runs(f"[{row['newest']}]")), None),
+                row["newest"],
                 _totals(row),
                 row["last_loaded"],
             )
             for row in self.queries.execute("history_overview", table=table).fetchall()
         ]
+
+    def recent(self, tables: Sequence[str] | None = None) -> dict[str, tuple[RecentRun, ...]]:
+        """The newest runs of these tables, or of all that ever ran, newest first, at most 20 of each."""
+        rows = self.queries.execute("history_recent", tables=None if tables is None else list(tables))
+        return {row["source_table"]: recent_runs(row["recent"]) for row in rows}
 
     def hours(self, table: str | None, since: datetime) -> list[HourRow]:
         """Totals by hour, of one table or of all together (None), from the hour of `since` on, oldest first. An hour

@@ -58,21 +58,19 @@ class RecentRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One table in the overview: its newest runs, and its totals of the last 24 hours."""
+    """One table in the overview: its newest run, and its totals of the last 24 hours."""
 
     source_table: str
-    stored_runs: str = "[]"
-    """The newest runs as the ledger stores them: JSON."""
-    newest: RecentRun | None = None
-    """The newest run."""
+    stored_run: str | None = None
+    """The newest run as the ledger stores it: JSON."""
     day: Totals = field(default_factory=Totals)
     last_ok: datetime | None = None
     """When the last run that loaded rows (ok or partial) ended; None: there was none."""
 
     @property
-    def recent(self) -> tuple[RecentRun, ...]:
-        """The newest runs, newest first, at most 20. Read from JSON at each call: a page shows those of few tables."""
-        return recent_runs(self.stored_runs)
+    def newest(self) -> RecentRun | None:
+        """The newest run. Read from JSON at each call: a page shows those of few tables."""
+        return next(iter(recent_runs(f"[{self.stored_run or ''}]")), None)
 
 
 def recent_runs(stored: str) -> tuple[RecentRun, ...]:

@@ -115,9 +115,8 @@ def _advice(ledger: Ledger, verdict: SyncVerdict, tables: Sequence[OverviewTable
     table = next((table for table in tables if table.name == verdict.table), None)
     if table is None or table.state is not HealthState.FAILED:
         return verdict.advice
-    failed = [run.run_id for run in table.strip if run.status == "error"]
-    run = ledger.history.run(failed[-1], table.name) if failed else None
-    return (run.advice if run else None) or verdict.advice
+    failed = ledger.history.runs(table=table.name, status="error", limit=1)
+    return (failed[0].advice if failed else None) or verdict.advice
 
 
 def _cost(rows: Iterable[HistoryRow]) -> DayCost:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pgsnow.ledger.errors import unless_missing
+from pgsnow.ledger.history.rows import RecentRun
 from pgsnow.model.comparison.certificate import Verification
 from pgsnow.model.sentences import first_line
 from pgsnow.operations.status.table_state import GRACE_SECONDS, PATIENCE, HealthState
 
 if TYPE_CHECKING:
     from pgsnow.ledger.history.rows import HistoryRow
-    from pgsnow.ledger.rows import WatermarkRow
+    from pgsnow.ledger.ledger import Ledger
     from pgsnow.model.config.sync_config import SyncConfig
     from pgsnow.operations.status.table_status import TableStatus
 
@@ -117,9 +120,11 @@ class OverviewTable:
     state: in one word; why: its reason in a sentence ("" if there is nothing to say); advice: the next step, "" if none
     is needed. behind: no run has seen it for longer than its schedule explains, or its lag is larger than
     `behind_after` seconds. mode: how changed rows are found, as configured. read_mode: how the last run found them.
-    lag_seconds: None if unknown. last_rows, day_rows: rows of the last run, and of 24 hours. last_error: the first line
-    of the error of a failed table. next_attempt: when scheduled runs try a failed table again; None: at the next tick.
-    verified_at: end of the newest comparison with the source. history: as the ledger has it.
+    lag_seconds: None if unknown. rows_processed: of the last run, for a table without a history. day_rows: rows of 24
+    hours. last_error: the first line of the error of a failed table. next_attempt: when scheduled runs try a failed
+    table again; None: at the next tick. verified_at: end of the newest comparison with the source. strip: the last
+    runs, at most 20, oldest first; only `with_strips` sets it, because a page shows those of few tables. history: as
+    the ledger has it.
     """
 
     name: str
@@ -136,7 +141,7 @@ class OverviewTable:
     last_run: datetime | None
     last_success: datetime | None
     next_attempt: datetime | None
-    last_rows: RowCounts
+    rows_processed: int
     day_rows: RowCounts
     last_error: str | None
     consecutive_failures: int
@@ -146,15 +151,16 @@ class OverviewTable:
     pause: Pause | None
     backfill: BackfillProgress | None
     verified_at: datetime | None = None
+    strip: tuple[StripRun, ...] = ()
     history: HistoryRow | None = field(default=None, repr=False)
 
     @property
-    def strip(self) -> tuple[StripRun, ...]:
-        """The last runs, at most 20, oldest first. Computed at each call: a page shows those of few tables."""
-        runs = self.history.recent[:STRIP] if self.history else ()
-        return tuple(
-            StripRun(run.run_id, run.status, run.started_at, run.seconds, run.rows) for run in reversed(runs)
-        )
+    def last_rows(self) -> RowCounts:
+        """Rows of the last run. Computed at each call, see `HistoryRow.newest`."""
+        run = self.history.newest if self.history else None
+        if run is None:
+            return RowCounts(updated=self.rows_processed)
+        return RowCounts(run.rows_inserted, run.rows_updated, run.rows_deleted)
 
     @property
     def counts(self) -> bool:
@@ -193,7 +199,7 @@ def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | No
         last_run=_utc(row.last_run if row else None),
         last_success=_utc(row.last_success if row else None),
         next_attempt=_utc(row.next_attempt if row else None),
-        last_rows=_last_rows(row, history),
+        rows_processed=row.rows_processed if row else 0,
         day_rows=_day_rows(history),
         last_error=first_line(row.last_error) if row and state is HealthState.FAILED else None,
         consecutive_failures=row.consecutive_failures if row else 0,
@@ -204,6 +210,20 @@ def table_line(config: SyncConfig, status: TableStatus, history: HistoryRow | No
         backfill=backfill_of(status),
         verified_at=datetime.fromisoformat(newest.ended_at) if newest else None,
         history=history,
+    )
+
+
+def with_strips(ledger: Ledger, tables: Sequence[OverviewTable]) -> list[OverviewTable]:
+    """These tables with their last runs."""
+    names = [table.name for table in tables]
+    recent = unless_missing(lambda: ledger.history.recent(names), dict[str, tuple[RecentRun, ...]]())
+    return [replace(table, strip=_strip(recent.get(table.name, ()))) for table in tables]
+
+
+def _strip(runs: Sequence[RecentRun]) -> tuple[StripRun, ...]:
+    return tuple(
+        StripRun(run.run_id, run.status, run.started_at, run.seconds, run.rows)
+        for run in reversed(runs[:STRIP])
     )
 
 
@@ -246,13 +266,6 @@ def _advice(name: str, state: HealthState) -> str:
         case HealthState.PAUSED:
             return f"`pgsnow resume {name}` continues it."
     return ""
-
-
-def _last_rows(row: WatermarkRow | None, history: HistoryRow | None) -> RowCounts:
-    run = history.newest if history else None
-    if run is None:
-        return RowCounts(updated=row.rows_processed if row else 0)
-    return RowCounts(run.rows_inserted, run.rows_updated, run.rows_deleted)
 
 
 def _day_rows(history: HistoryRow | None) -> RowCounts:

@@ -17,7 +17,7 @@ from pgsnow.ledger.rows import RejectedCount
 from pgsnow.model.comparison.certificate import Certificate, Verification
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.operations.status.columns import ColumnLine, column_lines
-from pgsnow.operations.status.overview_table import OverviewTable, table_line
+from pgsnow.operations.status.overview_table import OverviewTable, table_line, with_strips
 from pgsnow.operations.status.run_detail import RunSummary, run_summary
 from pgsnow.operations.status.series import Span, TableSeries, series_of
 from pgsnow.operations.status.table_status import table_statuses
@@ -77,7 +77,8 @@ def _recorded(
 ) -> TableDetail:
     """The table as the ledger has it."""
     [status] = table_statuses(config, [table], ledger.run_log.watermarks(table.name), now)
-    line = table_line(config, status, next(iter(ledger.history.overview(table.name)), None))
+    history = next(iter(ledger.history.overview(table.name)), None)
+    [line] = with_strips(ledger, [table_line(config, status, history)])
     remembered = ledger.checkpoints.remembered(table.name).get(table.name)
     verification = Verification.from_json(status.row.verification if status.row else None)
     runs = tuple(map(run_summary, ledger.history.runs(table=table.name, limit=RUNS)))

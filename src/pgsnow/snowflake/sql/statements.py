@@ -41,9 +41,10 @@ Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
 NO_COLLATION = "COLLATE ''"
 UPLOAD_THREADS = 4
-FILE_FORMAT = (
-    "(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+FILE_FORMAT_OPTIONS = (
+    "TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE"
 )
+FILE_FORMAT = f"({FILE_FORMAT_OPTIONS})"
 """By default a COPY by column name loads the text `\\N` as NULL, timestamps as wrong values and bytea as text. Each
 option is stated, because a default may change: docs/decisions/32-every-option-of-copy-is-stated.md"""
 COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
@@ -187,7 +188,20 @@ def merge(
     One row per key is merged: the one read last. A matched row is overwritten unless a run with a higher fence wrote
     it, so a stale worker's late MERGE changes nothing, and a row whose watermark decreased is still updated.
     """
-    added = [(FENCE_COLUMN, str(fence)), *audited]
+    source = f"{qualified(staging_table(target, batch))} AS r"
+    return merge_from(into or target, source, output, key, str(fence), audited)
+
+
+def merge_from(
+    into: TargetName,
+    source: str,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    fence: str,
+    audited: Sequence[Filled] = (),
+) -> str:
+    """`merge` of the rows of any source. source: text for FROM, with the rows as `r`. fence: as SQL."""
+    added = [(FENCE_COLUMN, fence), *audited]
     names = [*(f.target for f in output), *(name for name, _ in added)]
     keys = {f.target for f in key}
     selected = ", ".join(f"{value} AS {quote(name)}" for name, value in [*staged_values(output), *added])
@@ -196,8 +210,8 @@ def merge(
     updates = ", ".join(f"t.{quote(name)} = s.{quote(name)}" for name in names if name not in keys)
     old, new = f"t.{quote(FENCE_COLUMN)}", f"s.{quote(FENCE_COLUMN)}"
     return (
-        f"MERGE INTO {qualified(into or target)} AS t USING ("
-        f"SELECT {selected} FROM {qualified(staging_table(target, batch))} AS r "
+        f"MERGE INTO {qualified(into)} AS t USING ("
+        f"SELECT {selected} FROM {source} "
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY r.{quote(ORDER_COLUMN)} DESC) = 1"
         f") AS s ON {matching} "
         f"WHEN MATCHED AND ({old} IS NULL OR {old} <= {new}) THEN UPDATE SET {updates} "

@@ -17,6 +17,7 @@ from pgsnow.cli.output.layout import Role
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.report import STATUS_STYLES, write_totals
 from pgsnow.cli.output.screen import Shown, ShownTable, write_records
+from pgsnow.ledger.errors import unless_missing
 from pgsnow.model.report import Status
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def newest(ledger: Ledger, choice: RunChoice, limit: int) -> list[RunRow]:
 
 def _recent(ledger: Ledger) -> dict[str, tuple[RecentRun, ...]]:
     """The newest runs of each table, newest first."""
-    return {row.source_table: row.recent for row in or_nothing(ledger.history.overview)}
+    return unless_missing(ledger.history.recent, dict[str, tuple[RecentRun, ...]]())
 
 
 def new_runs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,7 @@ from sqlglot import exp
 
 from pgsnow.embedded.snowflake.hooks.cursor import rewrite_text
 from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
-from pgsnow.embedded.snowflake.stages.stages import LIST, answer_of
-from pgsnow.embedded.snowflake.stages.storage import STAGES
+from pgsnow.embedded.snowflake.stages.stages import LIST, answer_of, url_of
 
 S3 = "s3://"
 NO_ACCESS = (91003, "55000")
@@ -47,6 +47,21 @@ class Buckets:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def kept(self, url: str) -> Iterator[list[tuple[str, Path]]]:
+        """Every object whose URL begins with this one: its key, and its copy in a folder that goes at the end."""
+        bucket, _ = _split(url)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            client = self._client({})
+            copies = [
+                (each["Key"], Path(folder) / f"{number}.parquet")
+                for number, each in enumerate(self.listed(url, {}))
+            ]
+            for key, path in copies:
+                client.download_file(bucket, key, str(path))
+            yield copies
 
     def listed(self, url: str, credentials: dict[str, str]) -> list[dict[str, Any]]:
         """The objects below the URL, as S3 lists them."""
@@ -130,12 +145,8 @@ def _source_url(
 
 
 def _stage_url(cursor: Any, name: str) -> str | None:
-    parts = stage.parts_from_var(name, cursor._conn.database, cursor._conn.schema)
-    row = cursor._duck_conn.execute(
-        f"SELECT url FROM {STAGES} WHERE database_name = ? AND schema_name = ? AND name = ?",  # noqa: S608
-        list(parts),
-    ).fetchone()
-    return row[0] if row and str(row[0]).startswith(S3) else None
+    url = url_of(cursor, stage.parts_from_var(name, cursor._conn.database, cursor._conn.schema))
+    return url if url.startswith(S3) else None
 
 
 def _credentials(expr: exp.Copy) -> dict[str, str]:

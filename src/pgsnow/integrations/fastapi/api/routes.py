@@ -34,6 +34,7 @@ from pgsnow.ledger.history.rows import Cursor, EventRow
 from pgsnow.ledger.rows import ErrorRow
 from pgsnow.model.errors import ConfigError
 from pgsnow.operations.status.overview import overview_of
+from pgsnow.operations.status.overview_table import with_strips
 from pgsnow.operations.status.rejected import rejected_page
 from pgsnow.operations.status.run_detail import RunDetail, run_detail, run_summary
 from pgsnow.operations.status.series import Span
@@ -110,7 +111,8 @@ def _add_tables(router: APIRouter, web: Web) -> None:
             (t for t in found if (cursor is None or t.name > cursor) and state in (None, t.state)),
             key=lambda table: table.name,
         )
-        items = tuple(TableOut.model_validate(table) for table in left[:limit])
+        shown = with_strips(web.ledger(), left[:limit])
+        items = tuple(TableOut.model_validate(table) for table in shown)
         return TablesOut(items=items, next_cursor=items[-1].name if len(left) > limit else None)
 
     @router.get("/tables/{name:path}/certificate", response_model=CertificatesOut)
