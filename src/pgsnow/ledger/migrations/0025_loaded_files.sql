@@ -23,4 +23,4 @@ comment on column sync_loaded_files.not_before is 'The earliest time at which th
 comment on column sync_loaded_files.taken_at is 'When a worker last began to remove them; NULL: none has.';
 
 -- Done.
-insert into pgsnow_migrations (version, name) values (25, 'loaded files') on conflict (version) do nothing;
+insert into pgsnow_migrations (version, name) values (25, 'loaded_files') on conflict (version) do nothing;

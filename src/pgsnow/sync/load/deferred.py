@@ -61,7 +61,7 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
     load.recorder.applied(result)
     load.batches.inherit([batch.batch for batch in batches])
     for batch, stage in found:
-        load.batches.has_no_table(batch.batch)
+        load.batches.leaves(batch.batch, files=True)
         if not load.session.failed:
             load.batches.loaded(batch.batch, batch.size, location=stage.location(batch.layout.target))
     load.check_counts(result, sum(batch.rows for batch in batches))

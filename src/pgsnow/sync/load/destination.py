@@ -171,7 +171,7 @@ class SnowflakeDestination:
         self.session: RunSession = RunSession(
             engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
         )
-        self.target = Target(plan, table, self.session, recorder)
+        self.target = Target(plan, table, self.session, recorder, made=engine.stages.made)
         stage = engine.stages.serving(plan.config.load)
         self.batches = OpenBatches(
             table,

@@ -99,8 +99,8 @@ class OpenBatches:
             self.record(name)
             self._open[name] = OpenBatch(name)
 
-    def has_no_table(self, batch: str, *, files: bool = True) -> None:
-        """Record that this open batch has no staging table (and no files), unless it is begun again."""
+    def leaves(self, batch: str, *, files: bool) -> None:
+        """Record that this open batch has no staging table, and whether it has files, unless it is begun again."""
         self._open[batch] = replace(self._open[batch], table=False, files=files)
 
     def loaded(self, batch: str, size: int, *, location: str | None = None, grace: float = 0.0) -> None:
