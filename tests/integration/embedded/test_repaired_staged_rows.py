@@ -84,6 +84,44 @@ def test_a_merge_reads_staged_files(staged: Any) -> None:
     assert rows(staged, "SELECT * FROM T ORDER BY 1") == [(1, "a"), (11, None)]
 
 
+GUARDED = (
+    'SELECT r."ID", r."S", IFF(COUNT(r."ID") OVER () = {rows} AND (SELECT COUNT(*) FROM T) = {there}, 1, {failing})'
+    ' AS "G"'
+    " FROM (SELECT 1 AS ONE) AS o LEFT JOIN ("
+    + f"SELECT {VALUES} FROM"
+    + " @ST/{path} (FILE_FORMAT => 'F')) AS r ON TRUE"
+)
+APPLIED = (
+    'MERGE INTO T AS t USING ({}) AS s ON t."ID" = s."ID" '
+    'WHEN MATCHED AND s."G" = 1 AND t."ID" > 0 THEN UPDATE SET t."S" = s."S" '
+    'WHEN NOT MATCHED AND s."G" = 1 THEN INSERT ("ID", "S") VALUES (s."ID", s."S")',
+    'INSERT INTO T ("ID", "S") SELECT s."ID", s."S" FROM ({}) AS s WHERE s."G" = 1',
+    'INSERT OVERWRITE INTO T ("ID", "S") SELECT s."ID", s."S" FROM ({}) AS s WHERE s."G" = 1',
+)
+
+
+def test_a_statement_whose_guard_fails_changes_nothing(staged: Any) -> None:
+    """A guard computes something that fails unless the numbers of rows in the files and in the target are as expected,
+    also if no file matches: the whole MERGE, INSERT or INSERT OVERWRITE fails then."""
+    not_a_number, division = (
+        "TO_NUMBER('read ' || COUNT(r.\"ID\") OVER ())",
+        '1 / (COUNT(r."ID") OVER () * 0)',
+    )
+    run(staged, "INSERT INTO T VALUES (1, 'old')")
+    wrong = [
+        ({"rows": 3, "there": 1, "path": "b/1/"}, not_a_number, (100038, "22018")),
+        ({"rows": 4, "there": 2, "path": "b/1/"}, division, (100051, "22012")),
+        ({"rows": 4, "there": 1, "path": "b/2/"}, not_a_number, (100038, "22018")),
+    ]
+    for statement in APPLIED:
+        for expected, failing, error in wrong:
+            guarded = GUARDED.format(**expected, failing=failing)
+            assert attempt(staged, statement.format(guarded)) == error
+        assert rows(staged, "SELECT * FROM T") == [(1, "old")]
+    right = GUARDED.format(rows=4, there=1, path="b/1/", failing=not_a_number)
+    assert run(staged, APPLIED[0].format(right)) == [(3, 1)]
+
+
 def test_only_a_named_format_is_accepted(staged: Any) -> None:
     """An inline format and FILES are syntax errors; a missing stage or format is 2003."""
     count = "SELECT COUNT(*) FROM @{}/ (FILE_FORMAT => {})"

@@ -211,6 +211,10 @@ class TableOptions(BaseModel):
     """With load_every: load as soon as this many rows are staged."""
     load_when_mb: Positive | None = None
     """With load_every: load as soon as this many megabytes of files are staged."""
+    transient: Switch | None = None
+    """Create a new target without Fail-safe; null means with mode full. An existing target is never changed."""
+    cluster_by: Names = ()
+    """Columns of the source by whose columns in Snowflake the target is clustered."""
     max_rows_per_load: FromOne = 1_000_000
     """Maximum number of rows that one COPY and one MERGE apply."""
     max_mb_per_chunk: Positive = 512.0

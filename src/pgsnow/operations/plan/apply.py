@@ -18,11 +18,15 @@ from pgsnow.model.checkpoint import Horizon
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.errors import PgsnowError
 from pgsnow.model.owner import Place
+from pgsnow.model.plan import TablePlan
 from pgsnow.model.report import Status, SyncReport, TableReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.catalog.describe import describe
 from pgsnow.postgres.connection import Source
 from pgsnow.postgres.incremental.horizon import take_horizon
+from pgsnow.snowflake.schema.storage import clustering_changes
+from pgsnow.snowflake.schema.target_table import target_state
+from pgsnow.snowflake.session import Session
 from pgsnow.sync.engine import holder
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
@@ -61,6 +65,15 @@ def apply(config: SyncConfig, settings: Settings, names: Sequence[str]) -> SyncR
             reports += pool.map(work.table, claims)
     reports.sort(key=lambda report: chosen.index(report.table))
     return SyncReport(run_id, started_at, time.monotonic() - began, tuple(reports))
+
+
+def cluster(session: Session, plan: TablePlan) -> list[str]:
+    """Give the existing target the clustering key of the configuration; returns sentences about it. Idempotent."""
+    state = target_state(session, plan.target)
+    statements = clustering_changes(plan.target, plan.clustered, state) if state else ()
+    for statement in statements:
+        session.execute(statement)
+    return [f"{plan.target} is clustered by {', '.join(plan.clustered)} now" for _ in statements]
 
 
 class _Application:
@@ -115,5 +128,7 @@ class _Application:
         try:
             target.evolve(drift)
             target.make_fit(relaxed=drift.replace)
+            if drift.plan.clustered:
+                progress.events.extend(session.do(lambda session: cluster(session, drift.plan)))
         finally:
             session.close()

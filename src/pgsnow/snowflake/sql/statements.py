@@ -71,16 +71,26 @@ def create_table(
     key: Sequence[Field],
     own: Sequence[MetadataColumn] = (FENCE,),
     comment: str = "",
+    *,
+    transient: bool = False,
+    clustered: Sequence[str] = (),
 ) -> str:
     """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL. Fails if
-    the table exists, so that it is known whether it was created."""
+    the table exists, so that it is known whether it was created. clustered: names of the clustering key's columns."""
     keys = {field.target for field in key}
     columns = [f"{quote(f.target)} {declared(f.type.snowflake, required=f.target in keys)}" for f in output]
     columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
     noted = f" COMMENT = {text(comment)}" if comment else ""
-    return f"CREATE TABLE {qualified(target)} ({', '.join(columns)}){noted}"
+    clustering = f" CLUSTER BY ({', '.join(map(quote, clustered))})" if clustered else ""
+    shape = f"{qualified(target)} ({', '.join(columns)}){clustering}{noted}"
+    return f"CREATE TRANSIENT TABLE {shape}" if transient else f"CREATE TABLE {shape}"
+
+
+def change_clustering(target: TargetName, names: Sequence[str]) -> str:
+    """Give an existing table this clustering key (Snowflake docs, "Clustering Keys & Clustered Tables")."""
+    return f"ALTER TABLE {qualified(target)} CLUSTER BY ({', '.join(map(quote, names))})"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:

@@ -73,7 +73,7 @@ class Target:
         self._table = table
         self._session = session
         self._recorder = recorder
-        self._shape = Shape(plan.target, plan.output, plan.target_key, plan.metadata_columns)
+        self._shape = Shape.of(plan)
         self._manual = plan.config.schema_changes is SchemaChanges.MANUAL and not approved
         self._reads_all = False
         self._state: TargetState | None = None
