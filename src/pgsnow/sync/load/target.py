@@ -117,7 +117,7 @@ class Target:
             required = inspector.required(self._plan, relaxed=relaxed, mark=mark)
             self._require_approval(required.statements)
         if self._state is None and self._create(session):
-            self._remember_columns(self._shape.columns(()), JUST_CREATED)
+            self._remember_columns(self._shape.new_columns, JUST_CREATED)
             self._make_files(session)
             return
         try:
