@@ -44,7 +44,7 @@ from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
 from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
-from pgsnow.sync.runtime.context import EngineContext
+from pgsnow.sync.runtime.context import EngineContext, TargetNotes
 from pgsnow.sync.runtime.recorder import Recorder
 
 T = TypeVar("T")
@@ -79,11 +79,13 @@ class Destination(Protocol):
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
 
-    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(self, *, relaxed: bool = False, loads: bool = True, guarded: bool = False) -> PreparedTarget:
         """Make sure that the target exists, is as it was after the last load, and can take the plan's rows. One
         statement without a warehouse, once a run, if the ledger already has a suitable target. relaxed: columns outside
         the key must accept NULL from now on. loads: False if nothing is loaded now; nothing is sent then if the ledger
-        has a suitable target. Raises TargetConflict, SchemaChangePending, TargetAccessDenied, TargetGone."""
+        has a suitable target. guarded: only batches of the `merge` loader are loaded; a process that has looked at the
+        target a short while ago sends nothing then. Raises TargetConflict, SchemaChangePending, TargetAccessDenied,
+        TargetGone."""
 
     def prepare_again(self) -> PreparedTarget:
         """Like `prepare`, but ignores what the ledger has about the target."""
@@ -171,7 +173,8 @@ class SnowflakeDestination:
         self.session: RunSession = RunSession(
             engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
         )
-        self.target = Target(plan, table, self.session, recorder, made=engine.stages.made)
+        notes = engine.notes.setdefault(str(plan.target), TargetNotes())
+        self.target = Target(plan, table, self.session, recorder, notes=notes, made=engine.stages.made)
         stage = engine.stages.serving(plan.config.load)
         self.batches = OpenBatches(
             table,
@@ -202,9 +205,11 @@ class SnowflakeDestination:
         )
         self.close = self.session.close
 
-    def prepare(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(
+        self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
+    ) -> PreparedTarget:
         with self._load.recorder.timed("prepare"):
-            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads)
+            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads, guarded=guarded)
         created = reads_all and self._load.table.because == RECREATED
         return PreparedTarget(limits_of(self.target.columns or {}, self._load.plan.output), created)
 
