@@ -6,6 +6,7 @@ Sources: Snowflake docs, "INSERT" (OVERWRITE), "MERGE".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
@@ -52,6 +53,46 @@ def overwrite(
         f"UNION ALL SELECT {', '.join(f't.{quote(name)}' for name, _ in values)} FROM {table} AS t WHERE {later}"
         f"{carried_over(gone, target, [name for name, _ in values], filled, key, found)}"
     )
+
+
+def overwrite_from(
+    target: TargetName,
+    source: str,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    filled: Sequence[Filled],
+    fence: int,
+    guard: str,
+) -> str:
+    """`overwrite` with the rows of part files, without a staging table; other columns than pgsnow's get their default.
+
+    It fails with error 100038 and changes nothing if a run with a higher fence has written to the target
+    (`later_fence` reads its message), or if the guard fails. source: text for FROM, with the rows as `r`. guard: the
+    fence, as an expression that fails unless all rows were read.
+    """
+    mark = quote(FENCE_COLUMN)
+    newest = f"(SELECT MAX(n.{mark}) FROM {qualified(target)} AS n)"
+    own = f"IFF({newest} > {fence}, TO_NUMBER('pgsnow found fence ' || {newest}), {guard})"
+    values = [
+        *staged_values(output),
+        *((name, own if name == FENCE_COLUMN else value) for name, value in filled),
+    ]
+    one_a_key = ""
+    if key:
+        keys = ", ".join(f"r.{quote(f.target)}" for f in key)
+        one_a_key = (
+            f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY r.{quote(ORDER_COLUMN)} DESC) = 1"
+        )
+    return (
+        f"INSERT OVERWRITE INTO {qualified(target)} ({', '.join(quote(name) for name, _ in values)}) "
+        f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} FROM {source}{one_a_key}"
+    )
+
+
+def later_fence(message: str) -> int | None:
+    """The fence of the later run in the error of `overwrite_from`; None: it is another error."""
+    found = re.search(r"pgsnow found fence (\d+)", message)
+    return int(found[1]) if found else None
 
 
 def identity() -> tuple[Filled, ...]:

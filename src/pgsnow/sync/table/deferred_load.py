@@ -134,7 +134,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
     waiting = run.claim.staged
     if not waiting:
         return None
-    run.destination.prepare()
+    run.destination.prepare(guarded=True)
     if has_lost_rows(run):
         return begin_again(run, waiting)
     try:
