@@ -109,7 +109,7 @@ def replace_at_once(
     `later_fence` if the target has rows of a later run.
     """
     plan, rows = content.plan, sum(batch.rows for batch in batches)
-    source = staged_source(plan.target, plan.output, origins)
+    source = staged_source(plan.target, plan.output, origins, hashed=content.hashed)
     guard = guarded(str(content.fence), rows)
     text = replace_sql.overwrite_from(
         plan.target, source, plan.output, plan.target_key, content.filled, content.fence, guard

@@ -6,7 +6,6 @@ Sources: Snowflake docs, "INSERT" (OVERWRITE), "MERGE".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pgsnow.model.metadata_columns import FENCE_COLUMN, HASH_COLUMN, OCCURRENCE_COLUMN, ORDER_COLUMN
@@ -14,6 +13,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import qualified, quote, staging_table
 from pgsnow.snowflake.sql.soft_deletes import Gone, carried_over
+from pgsnow.snowflake.sql.staged import unless_later
 from pgsnow.snowflake.sql.statements import Filled, staged_values
 
 
@@ -70,9 +70,7 @@ def overwrite_from(
     (`later_fence` reads its message), or if the guard fails. source: text for FROM, with the rows as `r`. guard: the
     fence, as an expression that fails unless all rows were read.
     """
-    mark = quote(FENCE_COLUMN)
-    newest = f"(SELECT MAX(n.{mark}) FROM {qualified(target)} AS n)"
-    own = f"IFF({newest} > {fence}, TO_NUMBER('pgsnow found fence ' || {newest}), {guard})"
+    own = unless_later(target, fence, guard)
     values = [
         *staged_values(output),
         *((name, own if name == FENCE_COLUMN else value) for name, value in filled),
@@ -87,12 +85,6 @@ def overwrite_from(
         f"INSERT OVERWRITE INTO {qualified(target)} ({', '.join(quote(name) for name, _ in values)}) "
         f"SELECT {', '.join(f'{value} AS {quote(name)}' for name, value in values)} FROM {source}{one_a_key}"
     )
-
-
-def later_fence(message: str) -> int | None:
-    """The fence of the later run in the error of `overwrite_from`; None: it is another error."""
-    found = re.search(r"pgsnow found fence (\d+)", message)
-    return int(found[1]) if found else None
 
 
 def identity() -> tuple[Filled, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 from pgsnow.model.batch import LoadBatch, LoadResult
-from pgsnow.model.errors import LeaseLost, TargetMissing, TargetQueryFailed
+from pgsnow.model.errors import TargetMissing, TargetQueryFailed
 from pgsnow.model.sentences import counted
 from pgsnow.snowflake.load.cleanup import newest_fence
 from pgsnow.snowflake.load.replace import (
@@ -20,7 +20,6 @@ from pgsnow.snowflake.load.replace import (
 )
 from pgsnow.snowflake.schema.target_table import describe
 from pgsnow.snowflake.session import Session
-from pgsnow.snowflake.sql.replace import later_fence
 from pgsnow.snowflake.sql.soft_deletes import Gone
 from pgsnow.sync.load.context import LoadContext
 from pgsnow.sync.load.loader import Complete, Staged
@@ -123,9 +122,7 @@ class ReplaceLoader(StagingTableLoader):
         try:
             result = load.session.do(lambda session: load.run(session, steps))
         except TargetQueryFailed as refused:
-            if (newest := later_fence(str(refused))) is not None:
-                load.table.check_fence(newest)
-                raise LeaseLost(f"{load.plan.target} has rows of a later run") from refused
+            load.check_later(refused)
             load.target.make_fit(inspect=True)
             result = load.session.do(lambda session: load.run(session, steps))
         for batch in batches if not load.session.failed else ():
