@@ -48,7 +48,8 @@ STAGING_SECONDS = 3600.0
 """After a refusal, load batches go through staging tables for so long."""
 REFUSED = (
     "Snowflake did not merge the files of {target} directly, so they are loaded through staging tables: {why} (grant"
-    " CREATE FILE FORMAT on its schema to the role, or write `load_via: table`)"
+    " CREATE FILE FORMAT on its schema to the role, and with `schema_changes: manual` run `pgsnow apply`; or write"
+    " `load_via: table`)"
 )
 UNMARKED = (
     "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
@@ -104,13 +105,7 @@ class Target:
     @property
     def reads_files(self) -> bool:
         """True if a statement may read part files without a staging table."""
-        # Snowflake does not document how a quote in a name is written in a path.
-        plain = not any('"' in field.target for field in self._plan.output)
-        return plain and self._plan.config.load_via is not LoadVia.TABLE and not self._is_refused
-
-    @property
-    def _is_refused(self) -> bool:
-        return time.monotonic() < self._notes.staging_until
+        return reads_files(self._plan) and time.monotonic() >= self._notes.staging_until
 
     def refuse_files(self, why: Exception) -> bool:
         """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
@@ -187,7 +182,7 @@ class Target:
         if stage_of(target) not in made:
             create_stage(session, target)
             made.add(stage_of(target))
-        if self.reads_files and file_format_of(target) not in made:
+        if self.reads_files and not self._manual and file_format_of(target) not in made:
             create_file_format(session, target)
             made.add(file_format_of(target))
 
@@ -340,3 +335,11 @@ class Target:
     def _require_approval(self, statements: Sequence[str]) -> None:
         if self._manual:
             require_approval(self._plan.config.name, statements)
+
+
+def reads_files(plan: TablePlan) -> bool:
+    """True if a statement may read the table's part files without a staging table, as far as its configuration and its
+    columns decide that."""
+    # Snowflake does not document how a quote in a name is written in a path.
+    plain = not any('"' in field.target for field in plan.output)
+    return plain and plan.config.load_via is not LoadVia.TABLE
