@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -144,7 +144,7 @@ class Checkpoints:
             "close_chunk_batches" if claim.chunk else "close_batches",
             claim,
             batches=list(batches),
-            waiting=Jsonb([files.to_json() for files in waiting]),
+            waiting=Jsonb([asdict(files) for files in waiting]),
             account=account,
             location=location,
         )

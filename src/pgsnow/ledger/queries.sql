@@ -176,9 +176,9 @@ with swept as (
     returning source_table
 ), waits as (
     insert into {schema}.sync_loaded_files (account, location, batch, source_table, bytes, not_before)
-    select n.account, n.location, n.batch, closed.source_table, n.bytes,
+    select n.account, n.location, n.batch, closed.source_table, n.size,
         clock_timestamp() + make_interval(secs => n.grace)
-    from closed, jsonb_to_recordset(%(waiting)s) as n(account text, location text, batch text, bytes bigint, grace float8)
+    from closed, jsonb_to_recordset(%(waiting)s) as n(account text, location text, batch text, size bigint, grace float8)
     on conflict (account, location, batch) do nothing
 )
 select closed.source_table, exists (
@@ -647,9 +647,9 @@ with closed as (
     returning w.source_table
 ), waits as (
     insert into {schema}.sync_loaded_files (account, location, batch, source_table, bytes, not_before)
-    select n.account, n.location, n.batch, closed.source_table, n.bytes,
+    select n.account, n.location, n.batch, closed.source_table, n.size,
         clock_timestamp() + make_interval(secs => n.grace)
-    from closed, jsonb_to_recordset(%(waiting)s) as n(account text, location text, batch text, bytes bigint, grace float8)
+    from closed, jsonb_to_recordset(%(waiting)s) as n(account text, location text, batch text, size bigint, grace float8)
     on conflict (account, location, batch) do nothing
 )
 select closed.source_table, exists (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pgsnow.ledger.queries import Queries
 
@@ -19,15 +18,6 @@ class LoadedFiles:
     location: str
     size: int = 0
     grace: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "batch": self.batch,
-            "account": self.account,
-            "location": self.location,
-            "bytes": self.size,
-            "grace": self.grace,
-        }
 
 
 @dataclass(frozen=True, slots=True)
