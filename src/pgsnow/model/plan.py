@@ -118,6 +118,19 @@ class TablePlan:
             return (FENCE, *audit, *IDENTITY)
         return (FENCE, *audit, *((DELETED_AT,) if self.config.deletes is Deletes.SOFT else ()))
 
+    @cached_property
+    def transient(self) -> bool:
+        """True if a new target has no Fail-safe: by default if its content is replaced again and again, of which
+        Fail-safe would keep every version for seven days."""
+        chosen = self.config.transient
+        return self.config.mode is TableMode.FULL if chosen is None else chosen
+
+    @cached_property
+    def clustered(self) -> tuple[str, ...]:
+        """The target's columns of `cluster_by`, in its order."""
+        by_source = {field.source: field.target for field in self.output}
+        return tuple(by_source[name] for name in self.config.cluster_by)
+
     @property
     def marks_deleted(self) -> bool:
         """True if rows that the source no longer has are marked in the target, instead of deleted from it."""
@@ -303,6 +316,24 @@ def check_rights(plan: TablePlan) -> None:
         )
     columns = f"column{'s' * (len(closed) > 1)} {', '.join(closed)}"
     raise SourceAccessDenied(f"{source.name}: role {source.role} may not read {columns}", advice=advice)
+
+
+def check_clustering(config: TableConfig, output: Sequence[Field]) -> None:
+    """Raises ColumnMissing or TargetConflict if the target cannot be clustered by `cluster_by`."""
+    loaded = {field.source: field for field in output}
+    for name in config.cluster_by:
+        if name not in loaded:
+            raise ColumnMissing(
+                f"{config.source}: cluster_by names {shown_name(name)}, which is no column that is loaded",
+                advice="Name columns of the source. To cluster by an expression, leave `cluster_by` out and send"
+                " ALTER TABLE … CLUSTER BY yourself: pgsnow then leaves the clustering as it is.",
+                column=name,
+            )
+        if loaded[name].type.snowflake == "VARIANT":
+            raise TargetConflict(
+                f"{config.source}: cluster_by names {shown_name(name)}, which is a VARIANT in Snowflake",
+                advice="Snowflake does not cluster by VARIANT columns: name other columns.",
+            )
 
 
 def check_output(source: SourceTable, output: Sequence[Field]) -> None:

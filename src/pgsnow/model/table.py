@@ -98,6 +98,7 @@ class TargetState:
     created_on: ISO text in UTC. It belongs to the table, not to its name: a table that was created again, cloned or
     swapped in has another one; UNDROP and renaming keep it. rows: exact, but also of a moment ago (None: Snowflake
     does not count them, as for an external table). comment: "" if there is none. kind: TABLE, TRANSIENT, ...
+    cluster_by: its clustering key as SHOW writes it; "" if there is none.
     """
 
     created_on: str
@@ -105,6 +106,7 @@ class TargetState:
     comment: str = ""
     kind: str = "TABLE"
     owner: str = ""
+    cluster_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def lacking(rights: Rights, inspector: TargetInspector, plan: TablePlan, require
 def ready_to_load(inspector: TargetInspector, drift: Drift, *, approved: bool = False) -> RequiredDdl:
     """The DDL that a run would send first. approved: as after a review by `pgsnow plan`. Raises the error with which a
     run would stop: TargetConflict, SchemaChangePending, TargetMissing, TargetAccessDenied …"""
-    required = inspector.required(drift.plan, drift.all_actions, relaxed=drift.replace)
+    required = inspector.required(drift.plan, drift.all_actions, relaxed=drift.replace, storage=True)
     config = drift.plan.config
     if config.schema_changes is SchemaChanges.MANUAL and not approved:
         require_approval(config.name, required.statements)

@@ -14,6 +14,8 @@ from pgsnow.model.table import TargetName
 
 STAGE = "PGSNOW_STAGE"
 """One internal stage per schema; every batch has its own path in it."""
+FILE_FORMAT = "PGSNOW_PARQUET"
+"""One file format per schema, through which a SELECT reads part files."""
 MARK = "__PGSNOW_"
 LONGEST = 255
 """Characters of an identifier (Snowflake docs, "Identifier requirements")."""
@@ -69,6 +71,11 @@ def is_staging_of(target: TargetName, table: str) -> bool:
 def stage_of(target: TargetName) -> str:
     """The stage of the target's schema, qualified and quoted, without the @."""
     return f"{schema_of(target)}.{quote(STAGE)}"
+
+
+def file_format_of(target: TargetName) -> str:
+    """The file format of the target's schema, qualified and quoted."""
+    return f"{schema_of(target)}.{quote(FILE_FORMAT)}"
 
 
 def stage_path(target: TargetName, batch: str) -> str:

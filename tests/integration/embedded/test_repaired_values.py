@@ -97,11 +97,21 @@ def a_text_without_its_columns_collation(connection: Any) -> Any:
     )
 
 
+def a_division_by_zero(connection: Any) -> Any:
+    return rows(connection, "SELECT 1 / N FROM (SELECT 0 AS N)")
+
+
+def a_text_that_is_no_number(connection: Any) -> Any:
+    return rows(connection, "SELECT TO_NUMBER('abc')")
+
+
 CASES: list[tuple[Scenario, Any]] = [
     (moments_by_a_format, [("0044-03-05", "01:02:03.500000", "2026-01-02 03:04:05.000000")]),
     (trimmed_texts, [("00a", "a00", " a")]),
     (hexadecimal_digits, [(0x900150983CD24FB,)]),
     (a_text_without_its_columns_collation, [("A",), ("B",)]),
+    (a_division_by_zero, (100051, "22012")),
+    (a_text_that_is_no_number, (100038, "22018")),
     (null_timestamps, [(None, None, None)]),
     (whole_numbers_of_38_digits, [(WIDE, WIDE, WIDE)]),
     (numbers_in_json, [("[12345678901234567890.12345]",)]),

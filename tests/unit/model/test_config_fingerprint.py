@@ -22,7 +22,7 @@ def fingerprint(**changes: Any) -> dict[str, str]:
         ({"pk": ["id", "region"]}, ("pk",)),
         ({"where": "id > 7", "columns": {"exclude": ["secret"]}}, ("columns", "where")),
         ({"transform": {"hash": ["name"], "salt": "pepper"}}, ("transform",)),
-        ({"batch_size": 17, "enabled": False}, ()),
+        ({"batch_size": 17, "enabled": False, "transient": True, "cluster_by": "id"}, ()),
     ],
 )
 def test_exactly_the_changed_keys_are_told(change: dict[str, Any], told: tuple[str, ...]) -> None:

@@ -128,6 +128,8 @@ def _lines(item: TablePreview, *, verbose: bool) -> Iterator[tuple[str, str]]:
     if item.action is Action.CREATE or verbose:
         for decision in item.types:
             yield "", f"-- type: {decision}"
+    if item.storage.startswith("transient (") or (item.storage and verbose):
+        yield "", f"-- the target is {item.storage}"
     if item.manual and item.ddl:
         yield "", "-- schema_changes: manual: a run is blocked until `pgsnow apply` has sent these"
     for statement in item.ddl:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import late, retries, scripted_errors, sessions
+from pgsnow.embedded.snowflake.sessions import expiry, lanes, late, retries, scripted_errors, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
-from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, stages
+from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
     collations,
     describe_table,
@@ -19,7 +19,7 @@ from pgsnow.embedded.snowflake.statements import (
     transactions,
     tree_walks,
 )
-from pgsnow.embedded.snowflake.values import bindings, columns, texts, timestamps
+from pgsnow.embedded.snowflake.values import bindings, columns, divisions, texts, timestamps
 
 
 def install(
@@ -37,6 +37,7 @@ def install(
     _statements()
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
+    staged_rows.select_from_stages(stores)
     _whole_statements()
     _requests(journal, idle_seconds, delayed, scripted)
 
@@ -51,6 +52,7 @@ def _values() -> None:
     texts.write_by_format()
     texts.read_hexadecimal()
     texts.join_in_one_step()
+    divisions.refuse_division_by_zero()
 
 
 def _statements() -> None:
@@ -74,6 +76,8 @@ def _statements() -> None:
     stages.remove_staged_files()
     stages.drop_stages()
     stages.create_stages_one_at_a_time()
+    file_formats.create_formats_in_schemas()
+    file_formats.show_and_drop_formats()
     gaps.answer_who_and_where()
     gaps.accept_settings_without_effect()
     gaps.honour_lock_timeout()
@@ -108,6 +112,7 @@ def _requests(
     delayed: late.LateStatements,
     scripted: scripted_errors.ScriptedErrors,
 ) -> None:
+    lanes.run_side_by_side()
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()
@@ -118,3 +123,4 @@ def _requests(
     sessions.end_forgotten_transactions(idle_seconds)
     sessions.forget_old_results()
     retries.answer_repeated_requests_once(delayed)
+    expiry.answer_expired_sessions()  # outermost: the client sends the same request again

@@ -39,6 +39,7 @@ def with_present_names(config: TableConfig, names: Mapping[str, str]) -> TableCo
         update={
             "pk": None if config.pk is None else changed(config.pk),
             "watermark_column": None if watermark is None else names.get(watermark, watermark),
+            "cluster_by": changed(config.cluster_by),
             "columns": columns.model_copy(update=in_columns),
             "transform": transform.model_copy(update=in_transform) if transform else None,
         }
@@ -48,7 +49,7 @@ def with_present_names(config: TableConfig, names: Mapping[str, str]) -> TableCo
 def _named(config: TableConfig) -> Iterable[str]:
     """Every column that the configuration names, apart from `where`."""
     transform, watermark = config.transform, config.watermark_column
-    named = {*(config.pk or ()), *(() if watermark is None else (watermark,))}
+    named = {*(config.pk or ()), *config.cluster_by, *(() if watermark is None else (watermark,))}
     named.update(*(getattr(config.columns, key) for key in _COLUMN_KEYS))
     if transform is not None:
         named.update(*(getattr(transform, key) for key in _TRANSFORM_KEYS))

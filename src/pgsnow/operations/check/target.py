@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pgsnow.model.errors import AccessDenied, PgsnowError, TableError, TargetMissing
 from pgsnow.model.evolution.drift import Drift
+from pgsnow.model.plan import TablePlan
 from pgsnow.model.sentences import counted
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import KnownTarget, TargetName, fold_target
@@ -13,7 +14,8 @@ from pgsnow.operations.check.result import CheckResult, failed, ok, warning
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.names import qualified, quote, text
 from pgsnow.snowflake.privileges import TABLE, Rights, rights_of
-from pgsnow.snowflake.schema.required_ddl import TargetInspector, use_warehouse
+from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector, use_warehouse
+from pgsnow.snowflake.schema.storage import storage_warnings
 from pgsnow.snowflake.schema.target_table import schemas_of
 from pgsnow.snowflake.session import Session
 
@@ -134,7 +136,20 @@ def check_target(
     if difference is not None:
         fix = "Nothing to do: with the next changes everything is read again. At once: pgsnow run --full-refresh"
         return warning(name, f"{target}: {difference}", f"{fix} --select {drift.plan.config.name}")
+    if (stored := _stored(drift.plan, required)) is not None:
+        return warning(name, *stored)
     if not statements:
         return ok(name, f"{target} is ready")
     count = counted(len(statements), "statement")
     return ok(name, f"{target}: the next run sends {count} (see `pgsnow plan`)")
+
+
+def _stored(plan: TablePlan, required: RequiredDdl) -> tuple[str, str] | None:
+    """How an existing target is stored otherwise than configured, and the remedy; None: it is not, or that is not
+    configured."""
+    for differs in storage_warnings(plan, required.state):
+        return differs, f"DROP TABLE {qualified(plan.target)}; or remove `transient:` from its entry"
+    if required.clustering:
+        fix = "pgsnow apply sends the statement that `pgsnow plan` shows; Snowflake then reclusters the table"
+        return f"{plan.target} is not clustered as `cluster_by` says", fix
+    return None

@@ -55,8 +55,8 @@ class TablePreview:
     statements of a tick that finds changes, for a sample load batch (a tick without changes sends none). first_load:
     the statements of a direct copy into an empty target; empty if the next run is not one. types: decisions about types
     that an analyst would not expect. deletes, deletes_reason: the rule for rows that the source lacks. warnings:
-    doubts about the watermark and about deleted rows, and what reads cost. error, advice: why the table cannot be
-    synced.
+    doubts about the watermark and about deleted rows, and what reads cost. storage: whether the target is, or will be,
+    transient; "" if that is not configured. error, advice: why the table cannot be synced.
     """
 
     table: str
@@ -80,6 +80,7 @@ class TablePreview:
     rows_to_delete: int | None = None
     """Rows of the target that the source no longer has; None: the next run does not search for them."""
     warnings: tuple[str, ...] = ()
+    storage: str = ""
     error: str | None = None
     advice: str | None = None
 
@@ -114,6 +115,7 @@ class TablePreview:
             "deletes_reason": self.deletes_reason,
             "rows_to_delete": self.rows_to_delete,
             "warnings": list(self.warnings),
+            "storage": self.storage,
             "error": self.error,
             "advice": self.advice,
         }

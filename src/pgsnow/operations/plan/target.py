@@ -26,6 +26,7 @@ from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
 from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
+from pgsnow.snowflake.schema.storage import storage_text, storage_warnings
 from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
@@ -82,13 +83,18 @@ class TargetPreview:
             preview,
             reads=reads,
             action=_action(required),
-            ddl=required.statements,
+            ddl=(*required.statements, *required.clustering),
+            storage=storage_text(plan, required.state) if required.state or not required.exists else "",
             grants=(
                 *preview.grants,
                 *(Grant(GrantSide.SNOWFLAKE, lack.statement, lack.certain) for lack in lacks),
             ),
             tick=_tick(plan, stage, marks=plan.marks_deleted or required.marks_rows),
-            warnings=(*preview.warnings, *_kept_marks(plan, required, preview.deletes)),
+            warnings=(
+                *preview.warnings,
+                *_kept_marks(plan, required, preview.deletes),
+                *storage_warnings(plan, required.state),
+            ),
             first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
         )
 
@@ -96,7 +102,7 @@ class TargetPreview:
 def _action(required: RequiredDdl) -> Action:
     if not required.exists:
         return Action.CREATE
-    return Action.CHANGE if required.statements else Action.UNCHANGED
+    return Action.CHANGE if required.statements or required.clustering else Action.UNCHANGED
 
 
 def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:

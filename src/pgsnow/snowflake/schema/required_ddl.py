@@ -10,10 +10,11 @@ from pgsnow.model.errors import SchemaChangePending, TargetMissing
 from pgsnow.model.evolution.ddl_actions import TargetAction
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
-from pgsnow.model.table import KnownTarget, TargetName
+from pgsnow.model.table import KnownTarget, TargetName, TargetState
 from pgsnow.snowflake.names import STAGE, quote, schema_of, text
 from pgsnow.snowflake.query import count_rows
 from pgsnow.snowflake.schema.evolve import evolution
+from pgsnow.snowflake.schema.storage import clustering_changes
 from pgsnow.snowflake.schema.target_table import (
     LOST,
     Shape,
@@ -52,6 +53,10 @@ class RequiredDdl:
     statements: tuple[str, ...]
     mark: TargetMark = TargetMark()
     marks_rows: bool = False
+    clustering: tuple[str, ...] = ()
+    """Statements that only `pgsnow apply` sends."""
+    state: TargetState | None = None
+    """The target as it is, if its storage was asked for."""
 
 
 @dataclass(slots=True)
@@ -68,13 +73,20 @@ class TargetInspector:
     """Schemas whose stage exists, or whose CREATE statement was returned already."""
 
     def required(
-        self, plan: TablePlan, actions: Sequence[TargetAction] = (), *, relaxed: bool = False, mark: str = ""
+        self,
+        plan: TablePlan,
+        actions: Sequence[TargetAction] = (),
+        *,
+        relaxed: bool = False,
+        mark: str = "",
+        storage: bool = False,
     ) -> RequiredDdl:
         """The statements that a run would send now to execute the actions and to make the target fit. Sends none of
         them.
 
-        relaxed: as in `Shape.alterations`. mark: of the owner, if `owners` is not set. Raises TargetConflict;
-        TargetMissing if the database does not exist; NotTheOwner.
+        relaxed: as in `Shape.alterations`. mark: of the owner, if `owners` is not set. storage: look up how an existing
+        target is stored, if the configuration says how. Raises TargetConflict; TargetMissing if the database does not
+        exist; NotTheOwner.
         """
         owned = self.owners.look(self.session, plan) if self.owners is not None else TargetMark(mark)
         shape = Shape.of(plan, owned.text)
@@ -87,7 +99,11 @@ class TargetInspector:
             fit = shape.alterations(evolved.columns, relaxed=relaxed)
             statements = [change.statement for change in (*evolved.changes, *fit.changes)]
         marks_rows = any(column.name == DELETED_AT_COLUMN for column in there or ())
-        return RequiredDdl(there is not None, (*statements, *self._stage(plan.target)), owned, marks_rows)
+        stored = storage and there is not None and (plan.transient or plan.config.transient is not None)
+        state = target_state(self.session, plan.target) if stored or (storage and plan.clustered) else None
+        clustering = clustering_changes(plan.target, plan.clustered, state) if state and there else ()
+        statements += self._stage(plan.target)
+        return RequiredDdl(there is not None, tuple(statements), owned, marks_rows, clustering, state)
 
     def difference(self, plan: TablePlan, known: KnownTarget, altered: Collection[str] = ()) -> str | None:
         """A sentence about why the target is not as it was after the last load, as the next run would find; None: it

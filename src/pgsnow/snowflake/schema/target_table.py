@@ -58,21 +58,28 @@ class Alterations:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The shape that a target must have to be loaded. own: pgsnow's metadata columns. comment: of a new one."""
+    """The shape that a target must have to be loaded. own: pgsnow's metadata columns. comment, transient, clustered: of
+    a new one."""
 
     target: TargetName
     output: tuple[Field, ...]
     key: tuple[Field, ...]
     own: tuple[MetadataColumn, ...] = (FENCE,)
     comment: str = ""
+    transient: bool = False
+    clustered: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plan: TablePlan, comment: str = "") -> Shape:
-        return cls(plan.target, plan.output, plan.target_key, plan.metadata_columns, comment)
+        own, transient, clustered = plan.metadata_columns, plan.transient, plan.clustered
+        return cls(plan.target, plan.output, plan.target_key, own, comment, transient, clustered)
 
     @property
     def create_table(self) -> str:
-        return sql.create_table(self.target, self.output, self.key, self.own, self.comment)
+        return sql.create_table(
+            self.target, self.output, self.key, self.own, self.comment,
+            transient=self.transient, clustered=self.clustered,
+        )  # fmt: skip
 
     def suffices(self, columns: Mapping[str, str]) -> bool:
         """True if a target with these columns, name → type, needs no statement."""
@@ -166,11 +173,11 @@ def target_state(session: Session, target: TargetName) -> TargetState | None:
         shown = session.execute(sql.show_table(target))
     except TargetMissing:  # the schema
         return None
-    names = ("name", "created_on", "rows", "comment", "kind", "owner")
-    for name, created_on, rows, comment, kind, owner in zip(*map(shown.column, names), strict=True):
+    names = ("name", "created_on", "rows", "comment", "kind", "owner", "cluster_by")
+    for name, created_on, rows, comment, kind, owner, key in zip(*map(shown.column, names), strict=True):
         if name == target.table:
-            created = created_on.astimezone(UTC).isoformat()
-            return TargetState(created, None if rows is None else int(rows), comment or "", kind, owner or "")
+            created, count = created_on.astimezone(UTC).isoformat(), None if rows is None else int(rows)
+            return TargetState(created, count, comment or "", kind, owner or "", key or "")
     return None
 
 

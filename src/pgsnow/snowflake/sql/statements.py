@@ -40,9 +40,10 @@ Filled = tuple[str, str]
 """A column of the target and the SQL that fills it."""
 NO_COLLATION = "COLLATE ''"
 UPLOAD_THREADS = 4
-FILE_FORMAT = (
-    "(TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE)"
+FILE_FORMAT_OPTIONS = (
+    "TYPE=PARQUET NULL_IF=() USE_LOGICAL_TYPE=TRUE BINARY_AS_TEXT=FALSE USE_VECTORIZED_SCANNER=FALSE"
 )
+FILE_FORMAT = f"({FILE_FORMAT_OPTIONS})"
 """By default a COPY by column name loads the text `\\N` as NULL, timestamps as wrong values and bytea as text. Each
 option is stated, because a default may change: docs/decisions/32-every-option-of-copy-is-stated.md"""
 COPY_OPTIONS = "ON_ERROR=ABORT_STATEMENT TRUNCATECOLUMNS=FALSE PURGE=FALSE"
@@ -69,16 +70,26 @@ def create_table(
     key: Sequence[Field],
     own: Sequence[MetadataColumn] = (FENCE,),
     comment: str = "",
+    *,
+    transient: bool = False,
+    clustered: Sequence[str] = (),
 ) -> str:
     """Only key columns are NOT NULL: a source may drop the constraint, and transforms may set values to NULL. Fails if
-    the table exists, so that it is known whether it was created."""
+    the table exists, so that it is known whether it was created. clustered: names of the clustering key's columns."""
     keys = {field.target for field in key}
     columns = [f"{quote(f.target)} {declared(f.type.snowflake, required=f.target in keys)}" for f in output]
     columns += [f"{quote(column.name)} {declared(column.kind)}" for column in own]
     if key:
         columns.append(f"PRIMARY KEY ({_names(key)})")
     noted = f" COMMENT = {text(comment)}" if comment else ""
-    return f"CREATE TABLE {qualified(target)} ({', '.join(columns)}){noted}"
+    clustering = f" CLUSTER BY ({', '.join(map(quote, clustered))})" if clustered else ""
+    shape = f"{qualified(target)} ({', '.join(columns)}){clustering}{noted}"
+    return f"CREATE TRANSIENT TABLE {shape}" if transient else f"CREATE TABLE {shape}"
+
+
+def change_clustering(target: TargetName, names: Sequence[str]) -> str:
+    """Give an existing table this clustering key (Snowflake docs, "Clustering Keys & Clustered Tables")."""
+    return f"ALTER TABLE {qualified(target)} CLUSTER BY ({', '.join(map(quote, names))})"
 
 
 def add_column(target: TargetName, name: str, kind: str) -> str:
@@ -186,7 +197,20 @@ def merge(
     One row per key is merged: the one read last. A matched row is overwritten unless a run with a higher fence wrote
     it, so a stale worker's late MERGE changes nothing, and a row whose watermark decreased is still updated.
     """
-    added = [(FENCE_COLUMN, str(fence)), *audited]
+    source = f"{qualified(staging_table(target, batch))} AS r"
+    return merge_from(into or target, source, output, key, str(fence), audited)
+
+
+def merge_from(
+    into: TargetName,
+    source: str,
+    output: Sequence[Field],
+    key: Sequence[Field],
+    fence: str,
+    audited: Sequence[Filled] = (),
+) -> str:
+    """`merge` of the rows of any source. source: text for FROM, with the rows as `r`. fence: as SQL."""
+    added = [(FENCE_COLUMN, fence), *audited]
     names = [*(f.target for f in output), *(name for name, _ in added)]
     keys = {f.target for f in key}
     selected = ", ".join(f"{value} AS {quote(name)}" for name, value in [*staged_values(output), *added])
@@ -195,8 +219,8 @@ def merge(
     updates = ", ".join(f"t.{quote(name)} = s.{quote(name)}" for name in names if name not in keys)
     old, new = f"t.{quote(FENCE_COLUMN)}", f"s.{quote(FENCE_COLUMN)}"
     return (
-        f"MERGE INTO {qualified(into or target)} AS t USING ("
-        f"SELECT {selected} FROM {qualified(staging_table(target, batch))} AS r "
+        f"MERGE INTO {qualified(into)} AS t USING ("
+        f"SELECT {selected} FROM {source} "
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY r.{quote(ORDER_COLUMN)} DESC) = 1"
         f") AS s ON {matching} "
         f"WHEN MATCHED AND ({old} IS NULL OR {old} <= {new}) THEN UPDATE SET {updates} "

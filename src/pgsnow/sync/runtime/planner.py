@@ -11,7 +11,15 @@ from pgsnow.model.config.sync_config import TableConfig
 from pgsnow.model.errors import ColumnMissing, SourceTableMissing, TransformFailed
 from pgsnow.model.evolution.drift import Drift, SourceDefinition, drift_of
 from pgsnow.model.evolution.followed_names import followed_names, with_present_names
-from pgsnow.model.plan import TablePlan, check_kind, check_output, check_rights, fields_of, watermark_of
+from pgsnow.model.plan import (
+    TablePlan,
+    check_clustering,
+    check_kind,
+    check_output,
+    check_rights,
+    fields_of,
+    watermark_of,
+)
 from pgsnow.model.settings.settings import SnowflakeSettings
 from pgsnow.model.table import SourceTable, TargetName
 from pgsnow.model.table_key import key_of
@@ -74,6 +82,8 @@ def _planned(
         config = with_casts(config, fields)
     transform = build_transform(config.transform, fields)
     check_output(source, transform.output)
+    if config.cluster_by:
+        check_clustering(config, transform.output)
     plan = TablePlan(config, source, target_of(config, settings), fields, transform.output, watermark, pk)
     if source.unreadable:
         check_rights(plan)

@@ -31,6 +31,13 @@ NUMBERS: tuple[tuple[type[Exception], int, str], ...] = (
 """Error of DuckDB -> errno and sqlstate of Snowflake."""
 CONFLICT = re.compile("conflict", re.IGNORECASE)
 EXISTS_ALREADY = (2002, "42710")
+NOT_A_NUMBER = (100038, "22018")
+DIVISION_BY_ZERO = (100051, "22012")
+DIVIDED_BY_ZERO = "Division by zero"
+"""DuckDB's message for a division that divisions.py refuses."""
+NO_NUMBER = re.compile(
+    r"Could not convert string [\"'](?P<text>.*)[\"'] to (?:DECIMAL|HUGEINT|U?INT|DOUBLE|FLOAT)", re.DOTALL
+)
 THERE = re.compile(r"with name .* already exists!", re.DOTALL)
 
 
@@ -47,6 +54,8 @@ def _translating(stock: Execute) -> Execute:
         except errors.Error as error:
             if isinstance(error.__cause__, duckdb.BinderException) and error.errno == STOCK_BINDER_ERROR:
                 raise snowflake_error(INVALID_IDENTIFIER, str(error.msg)) from error
+            if isinstance(error.__cause__, duckdb.ConversionException):
+                raise as_snowflake(error.__cause__) from error
             if is_there(error.__cause__):
                 raise snowflake_error(EXISTS_ALREADY, str(error.__cause__)) from error
             raise
@@ -80,6 +89,10 @@ def as_snowflake(failure: Exception) -> errors.ProgrammingError:
         return snowflake_error(LOCK_TIMEOUT, str(failure))
     if is_there(failure):
         return snowflake_error(EXISTS_ALREADY, str(failure))
+    if DIVIDED_BY_ZERO in str(failure):
+        return snowflake_error(DIVISION_BY_ZERO, DIVIDED_BY_ZERO)
+    if isinstance(failure, duckdb.ConversionException) and (given := NO_NUMBER.search(str(failure))):
+        return snowflake_error(NOT_A_NUMBER, f"Numeric value '{given['text']}' is not recognized")
     for kind, errno, sqlstate in NUMBERS:
         if isinstance(failure, kind):
             return snowflake_error((errno, sqlstate), str(failure))

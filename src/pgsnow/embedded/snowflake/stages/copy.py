@@ -88,12 +88,16 @@ def _parquet_options(expression: exp.Copy) -> dict[str, Any] | None:
             options: dict[str, Any] = parse_options(param.expressions)
             if str(options.get("TYPE")).upper() != "PARQUET":
                 return None
-            if unknown := sorted(options.keys() - PARQUET_OPTIONS):
-                raise snowflake_error(
-                    INVALID_PARAMETER, f"SQL compilation error: invalid parameter '{unknown[0]}'"
-                )
+            refuse_unknown_options(options)
             return options
     return None
+
+
+def refuse_unknown_options(options: dict[str, Any]) -> None:
+    """Raise an error for an option that a Parquet format does not have. options: of a format of any type."""
+    unknown = sorted(options.keys() - PARQUET_OPTIONS)
+    if str(options.get("TYPE")).upper() == "PARQUET" and unknown:
+        raise snowflake_error(INVALID_PARAMETER, f"SQL compilation error: invalid parameter '{unknown[0]}'")
 
 
 def _unless(column: exp.Expression, null_if: list[str]) -> exp.Expression:

@@ -16,6 +16,7 @@ import fakesnow.server
 from fakesnow.transforms import stage
 
 from pgsnow.embedded.snowflake.hooks.cursor import Execute, rewrite_text, wrap_execute
+from pgsnow.embedded.snowflake.hooks.errors import not_implemented
 from pgsnow.embedded.snowflake.stages.storage import STAGES
 
 NAME = r"(?:\"(?:[^\"]|\"\")*\"|[\w$%~])+(?:\.(?:\"(?:[^\"]|\"\")*\"|[\w$%])+){0,2}"
@@ -26,7 +27,9 @@ REMOVE = re.compile(
 LIST = re.compile(
     rf"\s*(?:list|ls)\s+{PLACE}\s*(?:pattern\s*=\s*'(?P<pattern>.*)')?\s*;?\s*\Z", re.IGNORECASE
 )
-CREATE = re.compile(r"\s*create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?stage\b", re.IGNORECASE)
+CREATE = re.compile(
+    r"\s*create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?(?:stage|file\s+format)\b", re.IGNORECASE
+)
 DROP = re.compile(rf"\s*drop\s+stage\s+(?P<exists>if\s+exists\s+)?(?P<stage>{NAME})\s*;?\s*\Z", re.IGNORECASE)
 PUT = re.compile(
     rf"(?P<start>\s*put\s+(?:'[^']*'|\S+)\s+)'(?P<place>@{NAME}[^\s']*)'(?P<options>.*)\Z", re.IGNORECASE
@@ -149,18 +152,46 @@ def _remove(cursor: Any, command: str) -> str | None:
 def _found(cursor: Any, match: re.Match[str]) -> Iterator[tuple[str, Path]]:
     """The files below a path: each by the name that Snowflake shows (`<stage in lower case>/<path>`), and by its
     path on disk."""
-    parts = _existing(cursor, match["stage"])
-    root = Path(stage.internal_dir(".".join(parts)))
-    path = (match["path"] or "").lstrip("/")
-    for file in sorted(root.rglob("*")):
-        inside = str(file.relative_to(root))
+    parts = existing_stage(cursor, match["stage"])
+    for inside, file in files_below(parts, (match["path"] or "").lstrip("/")):
         shown = f"{parts[2].lower()}/{inside}"
-        wanted = match["pattern"] is None or re.fullmatch(match["pattern"], shown)
-        if file.is_file() and inside.startswith(path) and wanted:
+        if matches(match["pattern"], inside, shown):
             yield shown, file
 
 
-def _existing(cursor: Any, name: str) -> tuple[str, str, str]:
+def matches(pattern: str | None, behind: str, whole: str) -> bool:
+    """True if a file's path matches a PATTERN, or there is none. The real service applies it to the path behind the
+    stage's location; of LIST and REMOVE its documentation does not say whether that is so. A pattern for which it would
+    make a difference is an error here. whole: the path with the location."""
+    if pattern is None:
+        return True
+    found, also = (re.fullmatch(pattern, path) is not None for path in (behind, whole))
+    if found != also:
+        raise not_implemented(f"a PATTERN that does not begin with .*, because of {behind!r} in {whole!r}")
+    return found
+
+
+def files_below(parts: tuple[str, str, str], prefix: str) -> Iterator[tuple[str, Path]]:
+    """The files of an internal stage whose path in it begins with this prefix: path in the stage, path on disk."""
+    root = Path(stage.internal_dir(".".join(parts)))
+    folder = root / prefix.rpartition("/")[0]
+    for file in sorted(folder.rglob("*")):
+        inside = str(file.relative_to(root))
+        if file.is_file() and inside.startswith(prefix):
+            yield inside, file
+
+
+def url_of(cursor: Any, parts: tuple[str, str, str]) -> str:
+    """The URL of an external stage; empty for an internal one, and for one that does not exist."""
+    found = cursor._duck_conn.execute(
+        f"SELECT url FROM {STAGES} WHERE database_name = ? AND schema_name = ? AND name = ?",  # noqa: S608
+        list(parts),
+    ).fetchone()
+    return str(found[0] or "") if found else ""
+
+
+def existing_stage(cursor: Any, name: str) -> tuple[str, str, str]:
+    """Database, schema and name of a stage, as Snowflake stores them. Raises 2003 if there is none."""
     parts: tuple[str, str, str] = stage.parts_from_var(name, cursor._conn.database, cursor._conn.schema)
     if stage.is_table_stage(parts[2]) or parts[2] == USER_STAGE:
         return parts
@@ -179,7 +210,7 @@ def _drop(cursor: Any, command: str) -> str | None:
         return None
     parts = stage.parts_from_var(match["stage"], cursor._conn.database, cursor._conn.schema)
     if not match["exists"]:
-        _existing(cursor, match["stage"])
+        existing_stage(cursor, match["stage"])
     cursor._duck_conn.execute(
         f"DELETE FROM {STAGES} WHERE database_name = ? AND schema_name = ? AND name = ?",  # noqa: S608
         list(parts),

@@ -14,6 +14,7 @@ from fakesnow.transforms import show, stage
 SUFFIX = ".db"
 OWN_DATABASES = ("memory", "system", "temp", GLOBAL_DATABASE_NAME)
 STAGES = f"{GLOBAL_DATABASE_NAME}._fs_information_schema._fs_stages"
+FORMATS = f"{GLOBAL_DATABASE_NAME}._fs_information_schema._fs_file_formats"
 
 
 class StoredSnowflake(FakeSnow):  # type: ignore[misc]
@@ -56,7 +57,8 @@ class StoredSnowflake(FakeSnow):  # type: ignore[misc]
             return
         connection = self.duck_conn.cursor()
         connection.execute(f'DETACH "{name.upper()}"')
-        connection.execute(f"DELETE FROM {STAGES} WHERE database_name = ?", [name.upper()])  # noqa: S608
+        for kept in (STAGES, FORMATS):
+            connection.execute(f"DELETE FROM {kept} WHERE database_name = ?", [name.upper()])  # noqa: S608
         shutil.rmtree(Path(stage.LOCAL_BUCKET_PATH) / name.upper(), ignore_errors=True)
         for file in self._directory.glob(f"{name.upper()}{SUFFIX}*"):
             file.unlink()

@@ -17,7 +17,7 @@ NO_PRIVILEGES_ON_IT = (3041, "42710")
 TEXTS = re.compile(r"'(?:[^'\\]|\\.|'')*'")
 NAMES = re.compile(rf"{IDENTIFIER}(?:\.{IDENTIFIER})+")
 CREATED = re.compile(
-    rf"\s*create\s+(?:or\s+replace\s+)?(?:transient\s+)?(?:table|schema|stage)\s+(?:if\s+not\s+exists\s+)?(?P<name>{NAMES.pattern})",
+    rf"\s*create\s+(?:or\s+replace\s+)?(?:transient\s+)?(?:table|schema|stage|file\s+format)\s+(?:if\s+not\s+exists\s+)?(?P<name>{NAMES.pattern})",
     re.IGNORECASE,
 )
 SHOWING = re.compile(r"\s*(?:show|use)\b", re.IGNORECASE)
@@ -56,6 +56,12 @@ def _refuse(command: str, database: str | None) -> None:
         if is_hidden(name):
             numbers = CANNOT_BE_SHOWN if SHOWING.match(command) else NOT_AUTHORIZED
             raise snowflake_error(numbers, f"Object '{name}' does not exist or not authorized.")
+
+
+def refuse_if_hidden(name: str) -> None:
+    """Raise 2003 if the object with this full name, which no statement names outside of texts, is hidden."""
+    if is_hidden(name):
+        raise snowflake_error(NOT_AUTHORIZED, f"Object '{name}' does not exist or not authorized.")
 
 
 def _names(command: str, database: str | None) -> Iterator[str]:

@@ -13,11 +13,13 @@ from sqlglot import exp
 
 from pgsnow.embedded.snowflake.hooks.cursor import Execute, wrap_execute
 from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
+from pgsnow.embedded.snowflake.statements.insert_overwrite import ROWS as OVERWRITING
 from pgsnow.embedded.snowflake.statements.whole_rows import NONDETERMINISTIC, change_rows
 
 MERGE = re.compile(r"\s*merge\b", re.IGNORECASE)
 CHANGES = re.compile(r"\s*(?:merge|update)\b", re.IGNORECASE)
 CANDIDATES = "MERGE_CANDIDATES"
+TEMPORARY = (CANDIDATES, OVERWRITING.upper())
 TARGET_ROW = "_fs_target_row"
 MATCHED_TWICE = f"""
     SELECT 1 FROM {CANDIDATES} WHERE {TARGET_ROW} IS NOT NULL
@@ -65,7 +67,7 @@ def replace_changed_rows() -> None:
     def wrap(stock: Execute) -> Execute:
         def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
             bound = params or kwargs.get("binding_params")
-            if CHANGES.match(command) and not bound and change_rows(self, command):
+            if CHANGES.match(command) and not isinstance(bound, dict) and change_rows(self, command, bound):
                 return self
             return stock(self, command, params, *args, **kwargs)
 
@@ -75,8 +77,8 @@ def replace_changed_rows() -> None:
 
 
 def write_no_metadata_of_merge_tables() -> None:
-    """Stock: MERGE records its temporary table's columns in the emulator's own database, but a DuckDB transaction
-    can write to one database only."""
+    """Stock: MERGE, and here INSERT OVERWRITE, record their temporary table's columns in the emulator's own database,
+    but a DuckDB transaction can write to one database only."""
     module = fakesnow.info_schema
     module.insert_text_lengths_sql = _unless_merging(module.insert_text_lengths_sql)
     module.insert_table_comment_sql = _unless_merging(module.insert_table_comment_sql)
@@ -84,7 +86,7 @@ def write_no_metadata_of_merge_tables() -> None:
 
 def _unless_merging(stock: Callable[..., str]) -> Callable[..., str]:
     def sql(catalog: str, schema: str, table: str, value: Any) -> str:
-        if table.upper() == CANDIDATES or value in (None, "None"):
+        if table.upper() in TEMPORARY or value in (None, "None"):
             return "SELECT 1"
         return stock(catalog, schema, table, value)
 

@@ -11,7 +11,6 @@ from sqlglot import exp
 INSERT, UPDATE, DELETE = "inserted", "updated", "deleted"
 KINDS = (INSERT, UPDATE, DELETE)
 """In the order of the result's columns."""
-UNKNOWN_BEFORE_IT_RUNS = (exp.Placeholder, exp.Parameter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def as_merge(statement: exp.Expression) -> exp.Expression:
 
 def clauses_of(merge: exp.Expression) -> Clauses | None:
     """The clauses of a MERGE; None for any other statement, and for one that cannot run by whole rows."""
-    if not isinstance(merge, exp.Merge) or merge.find(*UNKNOWN_BEFORE_IT_RUNS):
+    if not isinstance(merge, exp.Merge) or _has_unknowns(merge):
         return None
     target, on = merge.this, merge.args.get("on")
     if not (isinstance(target, exp.Table) and isinstance(target.this, exp.Identifier)) or on is None:
@@ -66,6 +65,14 @@ def clauses_of(merge: exp.Expression) -> Clauses | None:
     if len(clauses) < len(found) or kinds.count(INSERT) > 1 or kinds.count(UPDATE) > 1:
         return None
     return Clauses(tuple(clauses))
+
+
+def _has_unknowns(merge: exp.Merge) -> bool:
+    """True if a clause has values that are known only when it runs, or the source has variables. `$1` is a column of a
+    staged file; bound values in the source are passed to DuckDB."""
+    variables = [each for each in merge.find_all(exp.Parameter) if not isinstance(each.this, exp.Literal)]
+    in_source = sum(1 for _ in merge.args["using"].find_all(exp.Placeholder))
+    return bool(variables) or in_source < sum(1 for _ in merge.find_all(exp.Placeholder))
 
 
 def _clause(when: exp.When) -> Clause | None:

@@ -1,0 +1,87 @@
+# ruff: noqa: S608  (composing SQL is what this module is for; every name in it goes through names.py)
+"""Rows of part files as the source of a statement, without a staging table: text for FROM, and the guard. Pure.
+
+A SELECT reads files through a *named* file format, and takes no list of files: a path in a stage is a prefix. Without
+a matching file it has no rows and raises nothing. So the files are joined to one row that is always there, and the
+guard, an expression of every row, makes the statement fail unless exactly the rows that were written are found.
+Sources: Snowflake docs, "Query data in staged files", "CREATE FILE FORMAT", "MERGE".
+docs/decisions/48-merged-straight-from-the-files.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pgsnow.model.metadata_columns import HASH_COLUMN, ORDER_COLUMN
+from pgsnow.model.table import TargetName
+from pgsnow.model.types.mapping import Field
+from pgsnow.snowflake.names import file_format_of, qualified, quote, text
+from pgsnow.snowflake.sql.statements import FILE_FORMAT_OPTIONS, WHOLE
+
+TARGET_ROWS = quote("_PGSNOW_ROWS")
+READ = f"COUNT(r.{quote(ORDER_COLUMN)}) OVER ()"
+"""All rows that were read: a window is computed before QUALIFY drops rows."""
+_FOUND = re.compile(r"pgsnow read (\d+) rows, target (\d+)")
+
+
+def create_file_format(target: TargetName) -> str:
+    return f"CREATE FILE FORMAT IF NOT EXISTS {file_format_of(target)} {FILE_FORMAT_OPTIONS}"
+
+
+def staged_source(
+    target: TargetName,
+    output: Sequence[Field],
+    origins: Sequence[str],
+    *,
+    counted: bool = False,
+    hashed: bool = False,
+) -> str:
+    """Text for FROM: the rows of part files as `r`, each column in the type that it would have in a staging
+    table, and `n`, one row that is there even if no file is. Its guard is `guarded`, which the statement must use.
+
+    origins: folders in a stage, as `Stage.origin` names them, each with its closing slash. counted: `n` has the number
+    of rows in the target, which is metadata. hashed: the files have HASH_COLUMN.
+    """
+    columns = [(f.target, f.type.staged) for f in output]
+    columns += [(HASH_COLUMN, "VARCHAR")] if hashed else []
+    columns.append((ORDER_COLUMN, WHOLE))
+    values = ", ".join(f"$1:{quote(name)}::{kind} AS {quote(name)}" for name, kind in columns)
+    read_as = f"(FILE_FORMAT => {text(file_format_of(target))})"
+    rows = " UNION ALL ".join(f"SELECT {values} FROM {origin} {read_as}" for origin in origins)
+    return joined(target, rows, counted=counted)
+
+
+def bound_source(target: TargetName, output: Sequence[Field], rows: int, *, counted: bool = False) -> str:
+    """Like `staged_source`, for so many rows of bound values: one `?` for each value, row by row, the order last."""
+    columns = [(f.target, f.type.staged) for f in output]
+    columns.append((ORDER_COLUMN, WHOLE))
+    values = ", ".join(f"column{at}::{kind} AS {quote(name)}" for at, (name, kind) in enumerate(columns, 1))
+    row = f"({', '.join('?' for _ in columns)})"
+    return joined(target, f"SELECT {values} FROM VALUES {', '.join([row] * rows)}", counted=counted)
+
+
+def joined(target: TargetName, rows: str, *, counted: bool) -> str:
+    """This query's rows as `r`, joined to `n`: see `staged_source`."""
+    there = f"COUNT(*) AS {TARGET_ROWS} FROM {qualified(target)}" if counted else f"0 AS {TARGET_ROWS}"
+    return f"(SELECT {there}) AS n LEFT JOIN ({rows}) AS r ON TRUE"
+
+
+def guarded(value: str, rows: int, target_rows: int | None = None) -> str:
+    """This value of each row of a `staged_source`, which can only be computed if so many rows were read, and if the
+    target has so many rows (None: any number; else the source must be `counted`).
+
+    Else the statement fails with error 100038 and changes nothing; `found_by_guard` reads its message. The value must
+    be one that every row of the statement needs, such as the fence.
+    """
+    right = f"{READ} = {rows}"
+    if target_rows is not None:
+        right += f" AND n.{TARGET_ROWS} = {target_rows}"
+    found = f"'pgsnow read ' || {READ} || ' rows, target ' || n.{TARGET_ROWS}"
+    return f"IFF({right}, {value}, TO_NUMBER({found}))"
+
+
+def found_by_guard(message: str) -> tuple[int, int] | None:
+    """(rows read, rows of the target) in the error of a guard; None: it is another error."""
+    found = _FOUND.search(message)
+    return (int(found[1]), int(found[2])) if found else None
