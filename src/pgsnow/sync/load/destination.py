@@ -38,7 +38,7 @@ from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
 from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
-from pgsnow.sync.runtime.context import EngineContext
+from pgsnow.sync.runtime.context import EngineContext, TargetNotes
 from pgsnow.sync.runtime.recorder import Recorder
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Destination(Protocol):
     `EngineContext.destination`.
 
     Opens no connection before it is needed: an idle table needs none. Every method retries transient errors, and
-    raises LeaseLost once another run has claimed the table. Closed at the end of the run.
+    raises LeaseLost once another run has claimed the table.
     """
 
     @property
@@ -73,11 +73,13 @@ class Destination(Protocol):
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
 
-    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(self, *, relaxed: bool = False, loads: bool = True, guarded: bool = False) -> PreparedTarget:
         """Make sure that the target exists, is as it was after the last load, and can take the plan's rows. One
         statement without a warehouse, once a run, if the ledger already has a suitable target. relaxed: columns outside
         the key must accept NULL from now on. loads: False if nothing is loaded now; nothing is sent then if the ledger
-        has a suitable target. Raises TargetConflict, SchemaChangePending, TargetAccessDenied, TargetGone."""
+        has a suitable target. guarded: only batches of the `merge` loader are loaded; a process that has looked at the
+        target a short while ago sends nothing then. Raises TargetConflict, SchemaChangePending, TargetAccessDenied,
+        TargetGone."""
 
     def prepare_again(self) -> PreparedTarget:
         """Like `prepare`, but ignores what the ledger has about the target."""
@@ -145,12 +147,9 @@ class Destination(Protocol):
     def delete_marked(self) -> int:
         """Delete the rows that are marked as deleted; returns how many. Idempotent."""
 
-    def close(self) -> None:
-        """Close connections. Never raises."""
-
 
 class SnowflakeDestination:
-    """See `Destination`. Its parts share one session."""
+    """See `Destination`."""
 
     def __init__(
         self,
@@ -158,14 +157,10 @@ class SnowflakeDestination:
         plan: TablePlan,
         table: ClaimedTable,
         recorder: Recorder,
-        after: Destination | None = None,
     ) -> None:
-        """after: the previous destination of the same thread, whose session is taken over."""
-        session = after.session.hand_over() if isinstance(after, SnowflakeDestination) else None
-        self.session: RunSession = RunSession(
-            engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
-        )
-        self.target = Target(plan, table, self.session, recorder)
+        self.session: RunSession = RunSession(engine.sessions, recorder, engine.stop)
+        notes = engine.notes.setdefault(str(plan.target), TargetNotes())
+        self.target = Target(plan, table, self.session, recorder, notes=notes)
         self.batches = OpenBatches(
             table,
             recorder,
@@ -192,11 +187,12 @@ class SnowflakeDestination:
         self.definition = lambda drift: drift.definition_to_store(
             table.claim.stored_definition, self.target.columns
         )
-        self.close = self.session.close
 
-    def prepare(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(
+        self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
+    ) -> PreparedTarget:
         with self._load.recorder.timed("prepare"):
-            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads)
+            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads, guarded=guarded)
         created = reads_all and self._load.table.because == RECREATED
         return PreparedTarget(limits_of(self.target.columns or {}, self._load.plan.output), created)
 
@@ -297,9 +293,10 @@ class SnowflakeDestination:
     ) -> None:
         load, steps = self._load, list[Step]()
         for batch in (batch for batch in batches if not batch.name.startswith(SESSION)):
-            stages = load.stages.all if batch.inherited else (load.stage,)
+            stages = load.stages.all if batch.inherited else (load.stage,) if batch.files else ()
             steps += cleanup_steps(load.plan.target, batch.name, stages, table=batch.table)
-        do(lambda session: execute_all(session, steps))
+        if steps:
+            do(lambda session: execute_all(session, steps))
 
 
 def destination_of(
@@ -307,9 +304,8 @@ def destination_of(
     plan: TablePlan,
     table: ClaimedTable,
     recorder: Recorder,
-    after: Destination | None = None,
 ) -> Destination:
     """The destination of a run: Snowflake, unless a test has set another one."""
     make = engine.destination or SnowflakeDestination
-    made: Destination = make(engine, plan, table, recorder, after)
+    made: Destination = make(engine, plan, table, recorder)
     return made
