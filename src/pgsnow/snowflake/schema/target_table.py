@@ -175,16 +175,30 @@ def describe(session: Session, target: TargetName) -> list[TargetColumn] | None:
 def target_state(session: Session, target: TargetName) -> TargetState | None:
     """The target as it is now; None: there is no such table (a view is none), or the role has no privilege on it. Needs
     no warehouse."""
+    return _shown(session, sql.show_table(target)).get(target.table)
+
+
+def states_in(session: Session, target: TargetName) -> dict[str, TargetState]:
+    """The tables of the target's schema that the role can see, by name; 10,000 at most. Needs no warehouse."""
+    return _shown(session, sql.show_tables(target))
+
+
+def _shown(session: Session, statement: str) -> dict[str, TargetState]:
     try:
-        shown = session.execute(sql.show_table(target))
+        shown = session.execute(statement)
     except TargetMissing:  # the schema
-        return None
-    names = ("name", "created_on", "rows", "comment", "kind", "owner", "cluster_by")
-    for name, created_on, rows, comment, kind, owner, key in zip(*map(shown.column, names), strict=True):
-        if name == target.table:
-            created, count = created_on.astimezone(UTC).isoformat(), None if rows is None else int(rows)
-            return TargetState(created, count, comment or "", kind, owner or "", key or "")
-    return None
+        return {}
+    names = ("name", "created_on", "rows", "comment", "kind", "owner")
+    return {
+        name: TargetState(
+            created_on.astimezone(UTC).isoformat(),
+            None if rows is None else int(rows),
+            comment or "",
+            kind,
+            owner or "",
+        )
+        for name, created_on, rows, comment, kind, owner in zip(*map(shown.column, names), strict=True)
+    }
 
 
 def refuse_other_kinds(session: Session, target: TargetName) -> None:

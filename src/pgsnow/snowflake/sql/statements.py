@@ -126,6 +126,11 @@ def show_table(target: TargetName) -> str:
     return f"SHOW TABLES LIKE {text(target.table.translate(_NO_WILDCARDS))} IN SCHEMA {schema_of(target)}"
 
 
+def show_tables(target: TargetName) -> str:
+    """Metadata of all tables of the target's schema."""
+    return f"SHOW TABLES IN SCHEMA {schema_of(target)}"
+
+
 def show_object(target: TargetName) -> str:
     """The kind of the target, also if it is no table. LIKE ignores case: check the name."""
     return f"SHOW OBJECTS LIKE {text(target.table.translate(_NO_WILDCARDS))} IN SCHEMA {schema_of(target)}"

@@ -166,7 +166,11 @@ class SnowflakeDestination:
     ) -> None:
         self.session: RunSession = RunSession(engine.sessions, recorder, engine.stop)
         notes = engine.notes.setdefault(str(plan.target), TargetNotes())
-        self.target = Target(plan, table, self.session, recorder, notes=notes, made=engine.stages.made)
+        shares = table.claim.chunk is None and engine.busy.get(recorder.run_id, 0) > 1
+        looks = engine.looks if shares else None
+        self.target = Target(
+            plan, table, self.session, recorder, notes=notes, looks=looks, made=engine.stages.made
+        )
         stage = engine.stages.serving(plan.config.load)
         self._account = engine.settings.snowflake.account
         self.batches = OpenBatches(

@@ -23,6 +23,7 @@ from pgsnow.snowflake.load.shadow_table import columns_of_shadow
 from pgsnow.snowflake.names import file_format_of, stage_of
 from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_file_format, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
+from pgsnow.snowflake.schema.looks import SharedLooks
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
 from pgsnow.snowflake.schema.target_table import (
     LOST,
@@ -79,10 +80,13 @@ class Target:
         *,
         approved: bool = False,
         notes: TargetNotes | None = None,
+        looks: SharedLooks | None = None,
         made: set[str] | None = None,
     ) -> None:
-        """approved: a person has approved the DDL that is sent. notes: what the process remembers of the target. made:
-        stages and file formats that it has created, or seen."""
+        """approved: a person has approved the DDL that is sent. notes: what the process remembers of the target. looks:
+        shared with other runs of the tick; None: there are none. made: stages and file formats that the process has
+        created, or seen."""
+        self._looks = looks
         self._notes = notes or TargetNotes()
         self._made = set[str]() if made is None else made
         self._plan = plan
@@ -237,7 +241,7 @@ class Target:
         and compare that with what is remembered of it. Raises NotTheOwner."""
         table, known = self._table, self._table.claim.target
         if not self._looked:
-            self._state = state = target_state(session, self._plan.target)
+            self._state = state = self._shown(session)
             if state is not None:
                 mark = table.claim.places[0].get("mark") if table.claim.places else None
                 marked = bool(mark and mark in state.comment)
@@ -252,6 +256,13 @@ class Target:
             self._looked = True
         suffices = self.columns is not None and self._shape.suffices(self.columns)
         return self._state is not None and suffices and not relaxed
+
+    def _shown(self, session: Session) -> TargetState | None:
+        """The target as it is now; until this run has sent a statement, as it was at some moment since it was claimed,
+        which other runs may have asked for. A statement of a killed run may have changed it since then."""
+        if self._looks is None or self._recorder.statements or self._table.claim.open_batches:
+            return target_state(session, self._plan.target)
+        return self._looks.state(session, self._plan.target, self._recorder.clock.began)
 
     def _compare(self, session: Session, state: TargetState, known: KnownTarget) -> TargetState:
         """The state of a target that is not as it is remembered, with its exact number of rows. If it really is not,
