@@ -33,6 +33,7 @@ from pgsnow.snowflake.load.replace import (
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.schema.storage import storage_text, storage_warnings
+from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
 from pgsnow.snowflake.stage.stage import Stage, Stages
@@ -101,7 +102,7 @@ class TargetPreview:
                 *_kept_marks(plan, required, preview.deletes),
                 *storage_warnings(plan, required.state),
             ),
-            first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
+            first_load=_first_load(plan, stage, exists=required.exists) if reads in (FIRST, GONE) else (),
         )
 
 
@@ -111,14 +112,17 @@ def _action(required: RequiredDdl) -> Action:
     return Action.CHANGE if required.statements or required.clustering else Action.UNCHANGED
 
 
-def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
-    """The statements of a first load by direct copy, which needs an empty target; empty if the load is a merge."""
+def _first_load(plan: TablePlan, stage: Stage, *, exists: bool) -> tuple[str, ...]:
+    """The statements of a first load by direct copy, which needs an empty target; empty if the load is a merge. exists:
+    the run does not create the target, so it must find out whether it is empty."""
     content, batch = _sample(plan)
     origin = stage.origin(plan.target, batch.batch)
     if plan.config.load is LoadMethod.INSERT or origin is None or not can_copy_directly(plan):
         return ()
     copy = copy_steps(plan, plan.target, batch, stage=stage, origin=origin, audited=content.audited)
-    return (*_texts(copy), sql.count(plan.target), *_removal(plan, batch, stage))
+    before = (copy_sql.any_row(plan.target, not_after=None),) if exists else ()
+    after = copy_sql.any_twice(plan.target, plan.key) if exists else sql.show_table(plan.target)
+    return (*before, *_texts(copy), after, *_removal(plan, batch, stage))
 
 
 def _kept_marks(plan: TablePlan, required: RequiredDdl, deletes: str) -> Iterator[str]:
