@@ -3,7 +3,10 @@ them."""
 
 from __future__ import annotations
 
+import pytest
+
 from pgsnow.model.report import Status
+from pgsnow.sync.load import open_batches
 from tests.world import World
 
 TABLES = """
@@ -32,12 +35,12 @@ def sent(world: World, *tables: str, load: bool = False) -> list[str]:
 
 
 def test_each_kind_of_tick_sends_as_few_statements_as_documented(world: World) -> None:
-    """A first load: SHOW, CREATE, PUT, COPY and a count; the first one of a schema also creates what all of its tables
+    """A first load: SHOW, CREATE, PUT, COPY, SHOW; the first one of a schema also creates what all of its tables
     share. An increment: PUT and MERGE, or MERGE alone. A replaced content: SHOW, PUT, INSERT. Rows that are loaded
     later: PUT, and then one MERGE for all of them. Files of all tables are removed by one statement."""
     world.tables += [dict(table) for table in TARGETS]
     world.sql(TABLES)
-    first = ["SHOW", "CREATE TABLE", "PUT", "COPY", "SELECT"]
+    first = ["SHOW", "CREATE TABLE", "PUT", "COPY", "SHOW"]
     for_the_schema = ["SHOW", "CREATE SCHEMA", "CREATE TABLE", "CREATE STAGE", "CREATE FILE"]
     assert sent(world, "users") == [*first[:2], *for_the_schema, *first[2:]]
     assert sent(world, "orders") == first
@@ -68,8 +71,33 @@ def test_each_kind_of_tick_sends_as_few_statements_as_documented(world: World) -
     assert world.sql("select * from sync_loaded_files") == []
 
 
+def test_a_large_first_load_removes_its_files_on_the_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the next load batch, once much has gathered; the last files wait as usual."""
+    monkeypatch.setattr(open_batches, "LARGE", 1)
+    world.sql(TABLES)
+    world.tables[0] |= {"max_rows_per_load": 40, "batch_size": 40, "load": "stage"}
+    words = sent(world, "users")
+    assert words[words.index("PUT") :] == [
+        "PUT",
+        "COPY",
+        "REMOVE",
+        "PUT",
+        "COPY",
+        "REMOVE",
+        "PUT",
+        "COPY",
+        "SHOW",
+    ]
+    world.assert_equal()
+    assert world.leftovers() == []
+    assert world.sql("select count(*) from sync_loaded_files") == [(1,)]
+
+
 def test_a_process_that_ends_removes_what_is_loaded(world: World) -> None:
-    """`pgsnow run` leaves no files: one REMOVE for all tables, in a session that is opened only if files wait."""
+    """`pgsnow run` leaves no files: one REMOVE for all tables, in a session that is opened only if files wait. Those in
+    a stage that the role does not see stay listed, unless it is the stage of a configured table."""
     world.tables += [dict(table) for table in TARGETS]
     world.sql(TABLES)
     with world.engine() as engine:
@@ -80,6 +108,15 @@ def test_a_process_that_ends_removes_what_is_loaded(world: World) -> None:
         assert [text.split()[0] for text in removed] == ["REMOVE"]
         assert world.snowflake("LIST @ANALYTICS.PGSNOW_STAGE") == []
         assert world.sql("select * from sync_loaded_files") == []
-        before = world.emulator.connections()
+        before = world.emulator.noted()
         engine.remove_loaded_files()
-        assert world.emulator.connections() == before
+        assert world.emulator.statements_since(before) == []
+        account = world.settings.snowflake.account
+        for location in ('"D"."UNSEEN"."PGSNOW_STAGE"', "'"):
+            world.source.execute(
+                "insert into sync_loaded_files values (%s, %s, 'x/1-0', 'x', 1, now() - interval '2 hours')",
+                [account, location],
+            )
+        engine.remove_loaded_files()
+        assert len(world.emulator.statements_since(before)) == 1
+        assert world.sql("select count(*) from sync_loaded_files") == [(2,)]

@@ -23,7 +23,13 @@ from pgsnow.operations.plan.source import Found
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
 from pgsnow.snowflake.load.merge import cleanup_steps, merge_at_once, merge_steps
-from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
+from pgsnow.snowflake.load.replace import (
+    Content,
+    append_steps,
+    replace_at_once,
+    replace_steps,
+    stage_steps,
+)
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
 from pgsnow.snowflake.schema.storage import storage_text, storage_warnings
@@ -37,6 +43,8 @@ from pgsnow.sync.pipeline.load_batches import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
 """Fence of the sample batch. Real fences are about the microseconds since 1970."""
+SAMPLE_ROWS = 1
+"""Rows of the target and of the sample batch."""
 SAMPLE_RUN = "0123456789abcdef"
 SAMPLE_PART = Path("/tmp/pgsnow/batch-0000/part-0000.parquet")
 """Part file of the sample batch. It is only shown, and does not exist."""
@@ -96,7 +104,7 @@ class TargetPreview:
                 *_kept_marks(plan, required, preview.deletes),
                 *storage_warnings(plan, required.state),
             ),
-            first_load=_first_load(plan, stage) if reads in (FIRST, GONE) else (),
+            first_load=_first_load(plan, stage, exists=required.exists) if reads in (FIRST, GONE) else (),
         )
 
 
@@ -106,19 +114,17 @@ def _action(required: RequiredDdl) -> Action:
     return Action.CHANGE if required.statements or required.clustering else Action.UNCHANGED
 
 
-def _first_load(plan: TablePlan, stage: Stage) -> tuple[str, ...]:
-    """The statements of a first load by direct copy, which needs an empty target; empty if the load is a merge."""
+def _first_load(plan: TablePlan, stage: Stage, *, exists: bool) -> tuple[str, ...]:
+    """The statements of a first load by direct copy, which needs an empty target; empty if the load is a merge. exists:
+    the run does not create the target, so it must find out whether it is empty."""
     content, batch = _sample(plan)
     origin = stage.origin(plan.target, batch.batch)
     if plan.config.load is LoadMethod.INSERT or origin is None or not can_copy_directly(plan):
         return ()
     copy = copy_steps(plan, plan.target, batch, stage=stage, origin=origin, audited=content.audited)
-    return (
-        copy_sql.any_row(plan.target, not_after=None),
-        *_texts(copy),
-        copy_sql.any_twice(plan.target, plan.key),
-        *_texts(cleanup_steps(plan.target, batch.batch, (stage,), table=False)),
-    )
+    before = (copy_sql.any_row(plan.target, not_after=None),) if exists else ()
+    after = copy_sql.any_twice(plan.target, plan.key) if exists else sql.show_table(plan.target)
+    return (*before, *_texts(copy), after, *_removal(plan, batch, stage))
 
 
 def _kept_marks(plan: TablePlan, required: RequiredDdl, deletes: str) -> Iterator[str]:
@@ -142,25 +148,41 @@ def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
     method = "insert" if plan.config.load is LoadMethod.INSERT else "stage"
     content, batch = _sample(plan)
     cleanup = _texts(cleanup_steps(plan.target, batch.batch, (stage,)))
+    origin = stage.origin(plan.target, batch.batch)
+    by_files = method == "stage" and origin is not None and reads_files(plan)
+    if plan.whole and by_files and content.gone is Gone.DELETED and not content.hashed:
+        put = stage.put(plan.target, batch.batch, [part.path for part in batch.parts])
+        replacing = replace_at_once(content, [batch], [origin or ""])
+        return (*_texts(put), *_texts(replacing), *_removal(plan, batch, stage))
     if plan.whole:
         staged = _texts(stage_steps(content, batch, method=method, stage=stage))
         return (*staged, *_put_in_place(content), *cleanup)
     audited = (*content.audited, *((CLEARED,) if marks else ()))
-    origin = stage.origin(plan.target, batch.batch)
-    if method == "stage" and origin is not None and reads_files(plan) and not plan.config.load_every:
+    within = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
+    if by_files:
         merge = merge_at_once(
-            plan.target, plan.output, plan.key, batch, origin=origin, audited=audited, stage=stage
-        )
-        return (*_texts(merge), *_texts(cleanup_steps(plan.target, batch.batch, (stage,), table=False)))
+            plan.target, plan.output, plan.key, batch,
+            origin=origin, audited=audited, stage=stage, target_rows=SAMPLE_ROWS,
+        )  # fmt: skip
+        uploaded, merged = _texts(merge)
+        later = (within,) if plan.config.load_every else ()
+        return (uploaded, *later, merged, *_removal(plan, batch, stage))
     merge = merge_steps(
         plan.target, plan.output, plan.key, batch, method=method, audited=audited, stage=stage
     )
     statements = _texts(merge)
     if not plan.config.load_every:
         return (*statements, *cleanup)
-    created, put, *rest = statements
-    later = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
-    return (put, later, created, *rest, *cleanup)
+    created, uploaded, *rest = statements
+    return (uploaded, within, created, *rest, *cleanup)
+
+
+def _removal(plan: TablePlan, batch: LoadBatch, stage: Stage) -> tuple[str, ...]:
+    """The statement that removes the batch's files, which wait for those of other batches."""
+    return (
+        "-- after ten minutes, once for all tables of the schema:",
+        str(stage.remove(plan.target, batch.batch).text),
+    )
 
 
 def _put_in_place(content: Content) -> tuple[str, ...]:
@@ -175,7 +197,7 @@ def _put_in_place(content: Content) -> tuple[str, ...]:
 def _sample(plan: TablePlan) -> tuple[Content, LoadBatch]:
     """A sample load batch with one part file, and its content."""
     name = batch_name(plan, SAMPLE_FENCE, 0)
-    batch = LoadBatch(name, SAMPLE_FENCE, (PartFile(SAMPLE_PART, rows=1, size=1),))
+    batch = LoadBatch(name, SAMPLE_FENCE, (PartFile(SAMPLE_PART, rows=SAMPLE_ROWS, size=1),))
     gone = Gone.MARKED if plan.marks_deleted and plan.target_key else Gone.DELETED
     return Content(plan, name, SAMPLE_FENCE, SAMPLE_RUN, gone), batch
 

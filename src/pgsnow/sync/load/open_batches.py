@@ -141,11 +141,10 @@ class OpenBatches:
         if shadows and self._shadows:
             self.release_shadows()
         done = [batch for batch in self._open.values() if batch.name not in but]
-        waiting = [batch.loaded for batch in done if wait and batch.loaded is not None]
-        if but:
-            few = sum(files.size for files in waiting) <= LARGE and len(waiting) <= MANY
-            done = [batch for batch in done if not (few and batch.loaded)]
-            waiting = []
+        loaded = [batch.loaded for batch in done if batch.loaded is not None]
+        waiting = loaded if wait else []
+        if but and sum(files.size for files in loaded) <= LARGE and len(loaded) <= MANY:
+            done = [batch for batch in done if batch.loaded is None]
         if not done:
             return
         kept = {files.batch for files in waiting}
