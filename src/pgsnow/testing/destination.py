@@ -63,10 +63,8 @@ def memory_destination(warehouse: MemoryWarehouse) -> Callable[..., Destination]
         plan: TablePlan,
         table: ClaimedTable,
         recorder: Recorder,
-        after: Destination | None = None,
     ) -> Destination:
-        connected = isinstance(after, MemoryDestination) and after.target.connected
-        return MemoryDestination(MemoryTarget(warehouse, plan, table, recorder, engine.stop, connected))
+        return MemoryDestination(MemoryTarget(warehouse, plan, table, recorder, engine.stop))
 
     return make
 
@@ -88,7 +86,13 @@ class MemoryDestination:
     def evolve(self, drift: Drift) -> Evolution | None:
         return self.target.evolve(drift)
 
-    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(
+        self,
+        *,
+        relaxed: bool = False,
+        loads: bool = True,
+        guarded: bool = False,  # noqa: ARG002 (it looks at its target each time)
+    ) -> PreparedTarget:
         return self._prepared(self.target.make_fit(relaxed=relaxed, loads=loads))
 
     def prepare_again(self) -> PreparedTarget:
@@ -193,9 +197,6 @@ class MemoryDestination:
             deleted = self.target.existing().delete(lambda row: row.get(DELETED_AT_COLUMN) is not None)
         self.target.add_rows(-deleted)
         return deleted
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _load_staged(self, batches: Sequence[StagedBatch], into: str) -> tuple[int, int]:
         target, layout = self.target, batches[0].layout
