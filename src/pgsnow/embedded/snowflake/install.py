@@ -7,6 +7,7 @@ import fakesnow.server
 from pgsnow.embedded.snowflake.catalog import (
     creations,
     describe_table,
+    external_tables,
     show_tables,
     stage_views,
     storage_options,
@@ -46,7 +47,9 @@ def install(
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     staged_rows.select_from_stages(stores)
-    stage_views.query_stages_by_views(stage_views.StageViews(fakesnow.server.shared_fs.duck_conn.cursor()))
+    views = stage_views.StageViews(fakesnow.server.shared_fs.duck_conn.cursor())
+    stage_views.query_stages_by_views(views)
+    external_tables.create_external_tables(views, stores)
     _whole_statements()
     _requests(journal, idle_seconds, delayed, scripted)
 

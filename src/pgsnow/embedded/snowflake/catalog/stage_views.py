@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,9 +124,10 @@ def _reads_a_stage(cursor: Any, query: str, views: StageViews) -> bool:
 def keep_view(cursor: Any, views: StageViews, name: Name, view: StageView) -> None:
     """Keep a view. In DuckDB, an empty view with its columns stands for it."""
     text = f"CREATE OR REPLACE VIEW {in_duckdb(name)} AS {{}}"
-    shape = cursor._transform(view.tree(), None).sql(dialect="duckdb")
-    cursor._duck_conn.execute(text.format(shape))
-    there = columns_of(cursor._duck_conn, in_duckdb(name))
+    with ExitStack() as cursor.pgsnow_fetched:
+        shape = cursor._transform(view.tree(), None).sql(dialect="duckdb")
+        cursor._duck_conn.execute(text.format(shape))
+        there = columns_of(cursor._duck_conn, in_duckdb(name))
     names = view.columns or [column.name for column in there]
     typed = [f"NULL::{column.kind} AS {quoted(each)}" for column, each in zip(there, names, strict=True)]
     cursor._duck_conn.execute(text.format(f"SELECT {', '.join(typed)} WHERE 1 = 0"))

@@ -41,13 +41,13 @@ def options_in(command: str) -> dict[str, Any]:
     bare = TEXTS.sub(lambda text: " " * len(text[0]), command)
     found: dict[str, Any] = {}
     if key := CLUSTER.search(bare):
-        found["cluster_by"] = command[key.end() : _closing(bare, key.end())].strip()
+        found["cluster_by"] = command[key.end() : closing_parenthesis(bare, key.end())].strip()
     if days := RETENTION.search(bare):
         found["retention_time"] = int(days[1])
     return found
 
 
-def _closing(text: str, start: int) -> int:
+def closing_parenthesis(text: str, start: int) -> int:
     """The position of the parenthesis that closes one before `start`."""
     depth = 1
     for position in range(start, len(text)):
