@@ -37,7 +37,7 @@ LONGEST_TRANSIENT = 1
 
 
 def options_in(command: str) -> dict[str, Any]:
-    """What a CREATE or ALTER TABLE says of the clustering key (as text, without its parentheses) and of time travel."""
+    """The clustering key (as text, without its parentheses) and the time travel that a CREATE or ALTER TABLE states."""
     bare = TEXTS.sub(lambda text: " " * len(text[0]), command)
     found: dict[str, Any] = {}
     if key := CLUSTER.search(bare):
