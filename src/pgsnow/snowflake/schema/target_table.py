@@ -10,7 +10,7 @@ from pgsnow.model.errors import TargetConflict, TargetMissing
 from pgsnow.model.metadata_columns import FENCE, HASH_COLUMN, IDENTITY, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName, TargetState
-from pgsnow.model.types.mapping import Field
+from pgsnow.model.types.mapping import BINARY_LIMIT, TEXT_LIMIT, Field
 from pgsnow.model.types.snowflake_types import ColumnType, can_take, is_wider
 from pgsnow.snowflake.names import quote
 from pgsnow.snowflake.session import Session
@@ -80,6 +80,12 @@ class Shape:
             self.target, self.output, self.key, self.own, self.comment,
             transient=self.transient, clustered=self.clustered,
         )  # fmt: skip
+
+    @property
+    def new_columns(self) -> dict[str, str]:
+        """The columns of a target that `create_table` has just made, name → type as DESCRIBE TABLE shows it."""
+        lengths = {"VARCHAR": f"VARCHAR({TEXT_LIMIT})", "BINARY": f"BINARY({BINARY_LIMIT})"}
+        return {name: lengths.get(kind, kind) for name, kind in self.columns(()).items()}
 
     def suffices(self, columns: Mapping[str, str]) -> bool:
         """True if a target with these columns, name → type, needs no statement."""

@@ -24,7 +24,7 @@ from pgsnow.sync.runtime.planner import Planner
 
 @dataclass(slots=True)
 class TargetNotes:
-    """What this process remembers of a target between its runs; moments are those of `time.monotonic`."""
+    """Facts about a target that a process keeps between its runs. Moments are those of `time.monotonic`."""
 
     looked_at: float | None = None
     """When a run has last looked at it and found it as it was; None: none has."""
