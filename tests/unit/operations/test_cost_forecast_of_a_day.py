@@ -62,8 +62,8 @@ def test_cloud_services_are_billed_beyond_a_tenth_of_the_warehouse() -> None:
 
 
 def test_a_table_that_is_replaced_stores_its_old_content_too() -> None:
-    """Of a gigabyte that is replaced each hour, Time Travel stores a day: 24 gigabytes. Fail-safe adds seven days if the
-    target is permanent: 192 gigabytes."""
+    """Of a gigabyte that is replaced each hour, Time Travel stores a day: 24 gigabytes. Fail-safe adds seven days if
+    the target is permanent: 192 gigabytes."""
     cost, table = {"storage_price": 23}, {"mode": "full", "every": "1h"}
     assert forecast_day(config_of(table, cost=cost), ALWAYS).stored == pytest.approx(24 * 1024.0**3)
     day = forecast_day(config_of({**table, "transient": False}, cost=cost), ALWAYS)

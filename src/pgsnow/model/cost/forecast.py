@@ -102,8 +102,8 @@ def forecast(
     """Credits a day if each table with arrivals is loaded at the first tick after each full multiple of its cadence
     (seconds; missing or 0: at each tick), provided that something has arrived.
 
-    work: what a load takes; TYPICAL for tables that are missing. parallel: tables that load at the same time. Ticks that
-    follow one another within SHORTEST_TICK count as one, as they find the warehouse awake.
+    work: what a load takes; TYPICAL for tables that are missing. parallel: tables that load at the same time. Ticks
+    within SHORTEST_TICK count as one, as they find the warehouse awake.
     """
     tick_seconds = max(tick_seconds, SHORTEST_TICK)
     ticks = _ticks(arrivals, cadence, tick_seconds, work or {}, parallel)
