@@ -20,6 +20,8 @@ from tests.world import World
 POINTS = ("written", "put", "copied", "merged")
 """After read, after PUT, after COPY, after MERGE before the checkpoint. The fifth point, after MERGE before its
 reply, is `kill_before_the_reply`."""
+MERGE_POINTS = ("written", "put", "merged")
+"""Those of a MERGE that reads the files itself."""
 DEFERRED_POINTS = ("put", "staged", "copied", "merged", "checkpointed")
 """Of a tick that stages and then loads: after PUT, once the ledger knows what waits, after COPY, after MERGE, once the
 ledger knows what is loaded."""
@@ -72,13 +74,30 @@ def kill_at(world: World, phase: str, rnd: random.Random) -> None:
 def kill_before_the_reply(world: World, rnd: random.Random) -> None:
     """One round in which Snowflake has merged, and the process dies before it hears of it."""
     change_source(world, rnd)
+    hold_the_reply(world)
+    assert_recovered(world)
+
+
+def hold_the_reply(world: World) -> None:
+    """Kill a tick whose MERGE is done in Snowflake."""
     with FaultProxy(world.emulator.port) as proxy:
         proxy.behave(hold_replies=b"MERGE INTO")
         process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port))
         assert proxy.wait_until_holding(CEILING), "no MERGE reached Snowflake"
         process.kill()
         process.wait()
-    assert_recovered(world)
+
+
+def kill_with_bound_values(world: World) -> None:
+    """One round at each point of a MERGE with bound values, which leaves nothing to be removed."""
+    for point in ("written", "merged", "reply"):
+        world.sql("update users set name = name || '!', updated_at = now() where id <= 2")
+        world.sql("insert into users (id, name) select max(id) + 1, 'new' from users")
+        if point == "reply":
+            hold_the_reply(world)
+        else:
+            assert is_killed(world, point)
+        assert_recovered(world)
 
 
 def kill_while_a_file_goes_up(world: World, rnd: random.Random) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fakesnow.server
+
 from pgsnow.embedded.snowflake.catalog import (
     creations,
     describe_table,
+    external_tables,
     show_tables,
+    stage_views,
     storage_options,
     warehouses,
 )
@@ -43,6 +47,9 @@ def install(
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     staged_rows.select_from_stages(stores)
+    views = stage_views.StageViews(fakesnow.server.shared_fs.duck_conn.cursor())
+    stage_views.query_stages_by_views(views)
+    external_tables.create_external_tables(views, stores)
     _whole_statements()
     _requests(journal, idle_seconds, delayed, scripted)
 

@@ -44,7 +44,7 @@ COLUMNS = (
     ),
     *("is_default", "is_current", "auto_suspend", "auto_resume", "owner", "comment", "resource_monitor"),
 )
-"""Of the columns of Snowflake those that have a meaning here (Snowflake docs, "SHOW WAREHOUSES", output)."""
+"""Snowflake's columns that have a meaning here (Snowflake docs, "SHOW WAREHOUSES", output)."""
 
 
 def show_warehouses() -> None:
