@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
+from pgsnow.model.batch import KeyBounds
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field, TypeMapping
@@ -52,7 +53,7 @@ class StagedBatch:
     """One load batch that is staged and not loaded yet.
 
     first_row: as in LoadBatch, counted over all waiting batches. size: bytes. place: the stage that holds its files, by
-    the value of `load` that chooses it.
+    the value of `load` that chooses it. bounds: of its rows' keys; None: not known, as in rows of older versions.
     """
 
     batch: str
@@ -62,6 +63,7 @@ class StagedBatch:
     first_row: int
     place: str
     layout: Layout
+    bounds: KeyBounds | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -72,12 +74,13 @@ class StagedBatch:
             "first_row": self.first_row,
             "place": self.place,
             "layout": self.layout.to_json(),
-        }
+        } | ({"bounds": [*astuple(self.bounds)]} if self.bounds else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StagedBatch:
         values = {name: data[name] for name in ("batch", "fence", "rows", "size", "first_row", "place")}
-        return cls(**values, layout=Layout.from_json(data["layout"]))
+        bounds = KeyBounds(*data["bounds"]) if data.get("bounds") else None
+        return cls(**values, layout=Layout.from_json(data["layout"]), bounds=bounds)
 
 
 def in_loads(batches: Sequence[StagedBatch], most: int) -> list[list[StagedBatch]]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgsnow.model.batch import bounds_of_all
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.bounds import within
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, Step
 
@@ -32,7 +34,8 @@ def deferred_steps(
         SqlStatement(stage.copy(layout.target, batch.batch, into), COPY, _all_rows(batch))
         for batch, stage in batches
     ]
-    merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited)
+    bounds = within(bounds_of_all(batch.bounds for batch, _ in batches), layout.key)
+    merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited, within=bounds)
     return (
         SqlStatement(sql.create_staging(layout.target, into, layout.columns)),
         *copies,

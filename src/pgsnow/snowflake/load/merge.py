@@ -13,6 +13,7 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.load.bind_values import BoundInsert
 from pgsnow.snowflake.sql import statements as sql
+from pgsnow.snowflake.sql.bounds import within
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import COPY, MERGE, RowsLoaded, SqlStatement, Step
 
@@ -50,7 +51,12 @@ def merge_steps(
     return (
         SqlStatement(sql.create_staging(target, batch.batch, output)),
         *fill_steps(target, output, batch, batch.batch, method=method, stage=stage, parts=parts),
-        SqlStatement(sql.merge(target, batch.batch, output, key, batch.fence, audited, into), MERGE),
+        SqlStatement(
+            sql.merge(
+                target, batch.batch, output, key, batch.fence, audited, into, within(batch.bounds, key)
+            ),
+            MERGE,
+        ),
     )
 
 

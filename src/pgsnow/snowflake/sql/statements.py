@@ -191,14 +191,16 @@ def merge(
     fence: int,
     audited: Sequence[Filled] = (),
     into: TargetName | None = None,
+    within: str = "",
 ) -> str:
-    """audited: further columns of the target, each with its value. into: the table to merge into, as SQL.
+    """audited: further columns of the target, each with its value. into: the table to merge into, as SQL. within: a
+    condition on the target's rows `t` that every row with a merged key meets.
 
     One row per key is merged: the one read last. A matched row is overwritten unless a run with a higher fence wrote
     it, so a stale worker's late MERGE changes nothing, and a row whose watermark decreased is still updated.
     """
     source = f"{qualified(staging_table(target, batch))} AS r"
-    return merge_from(into or target, source, output, key, str(fence), audited)
+    return merge_from(into or target, source, output, key, str(fence), audited, within)
 
 
 def merge_from(
@@ -208,6 +210,7 @@ def merge_from(
     key: Sequence[Field],
     fence: str,
     audited: Sequence[Filled] = (),
+    within: str = "",
 ) -> str:
     """`merge` of the rows of any source. source: text for FROM, with the rows as `r`. fence: as SQL."""
     added = [(FENCE_COLUMN, fence), *audited]
@@ -216,6 +219,7 @@ def merge_from(
     selected = ", ".join(f"{value} AS {quote(name)}" for name, value in [*staged_values(output), *added])
     partition = ", ".join(f"r.{quote(f.target)}" for f in key)
     matching = " AND ".join(f"t.{quote(f.target)} = s.{quote(f.target)}" for f in key)
+    matching += f" AND {within}" if within else ""
     updates = ", ".join(f"t.{quote(name)} = s.{quote(name)}" for name in names if name not in keys)
     old, new = f"t.{quote(FENCE_COLUMN)}", f"s.{quote(FENCE_COLUMN)}"
     return (

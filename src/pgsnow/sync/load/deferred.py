@@ -38,8 +38,9 @@ class DeferredLoader:
         plan = load.plan
         place = LoadMethod.S3 if plan.config.load is LoadMethod.S3 else LoadMethod.STAGE
         staged = StagedBatch(
-            batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan)
-        )
+            batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan),
+            batch.bounds,
+        )  # fmt: skip
         return Deferred(staged)
 
     def finish(self) -> Complete:
