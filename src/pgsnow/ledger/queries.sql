@@ -1184,6 +1184,50 @@ where (cardinality(events) > 0 or full_read is not null)
 order by started_at desc, run_id desc, source_table desc
 limit %(limit)s;
 
+-- name: arrivals
+-- Runs that found changes, and runs that found none, of each table by hour of the day (UTC), in whole hours. hours: that
+-- have any run.
+select source_table, extract(hour from hour at time zone 'UTC')::integer as hour_of_day, count(*)::integer as hours,
+    sum(runs_ok + runs_partial)::bigint as busy, sum(runs_idle)::bigint as idle, sum(rows_read)::bigint as rows_read
+from {schema}.sync_hours
+where hour >= %(since)s::timestamptz and hour + interval '1 hour' <= %(until)s::timestamptz
+group by 1, 2
+order by 1, 2;
+
+-- name: spending
+-- What each table has cost since then, by whole hours.
+select source_table, sum(runs_ok + runs_idle + runs_partial + runs_error + runs_stopped + runs_locked)::bigint as runs,
+    sum(rows_inserted + rows_updated + rows_deleted)::bigint as rows, sum(bytes_staged)::bigint as bytes_staged,
+    sum(statement_count)::bigint as statements, sum(warehouse_seconds)::float8 as warehouse_seconds,
+    sum(credits)::float8 as credits, min(hour) as since
+from {schema}.sync_hours
+where hour > %(since)s::timestamptz - interval '1 hour'
+group by 1
+order by 1;
+
+-- name: load_times
+-- Runs of each table that needed a warehouse, their seconds of it and their rows, and all logins.
+select source_table, count(*) filter (where warehouse_seconds > 0)::bigint as loads,
+    coalesce(sum(warehouse_seconds), 0)::float8 as warehouse_seconds,
+    coalesce(sum(rows_inserted + rows_updated + rows_deleted) filter (where warehouse_seconds > 0), 0)::bigint as rows,
+    coalesce(sum(logins), 0)::bigint as logins
+from {schema}.sync_logs
+where started_at >= %(since)s and status not in ('idle', 'applied')
+group by 1
+order by 1;
+
+-- name: statement_kinds
+-- Statements since then by kind, as far as the runs have listed them.
+select s.kind, count(*)::bigint as statements, coalesce(sum(s.seconds), 0)::float8 as seconds,
+    coalesce(bool_or(s.warehouse), false) as warehouse
+from {schema}.sync_logs l
+    cross join lateral jsonb_to_recordset(case when jsonb_typeof(l.statements) = 'array' then l.statements end)
+        as s(kind text, seconds float8, warehouse boolean)
+where l.started_at >= %(since)s and l.status <> 'idle' and (%(table)s::text is null or l.source_table = %(table)s)
+    and s.kind is not null
+group by 1
+order by 3 desc, 1;
+
 -- name: counters
 -- Totals since counting began.
 select c.source_table, c.since, c.phases,

@@ -111,7 +111,7 @@ def _records(runs: Sequence[tuple[Claim, TableReport]], cost: CostConfig, wareho
 def _log_row(claim: Claim, report: TableReport, cost: CostConfig) -> dict[str, Any]:
     """A row of sync_logs by column name, and the use of the warehouse. Long texts and lists are cut."""
     sent = report.statements
-    used = report.warehouse_use(cost.auto_suspend_seconds) if sent else None
+    used = report.warehouse_use(cost.auto_suspend_seconds + cost.suspend_lag_seconds) if sent else None
     kept = (
         sent if len(sent) <= MOST_STATEMENTS else sent[: MOST_STATEMENTS // 2] + sent[-MOST_STATEMENTS // 2 :]
     )

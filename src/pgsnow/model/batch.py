@@ -91,7 +91,7 @@ class LoadBatch:
     first_row: int = 0
     """Number of rows in the run's earlier load batches: the first value of ORDER_COLUMN."""
     bounds: KeyBounds | None = None
-    """Of its rows' keys; None: not known."""
+    """The bounds of its rows' keys; None: not known."""
 
     @property
     def rows(self) -> int:

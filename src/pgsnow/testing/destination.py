@@ -88,7 +88,13 @@ class MemoryDestination:
     def evolve(self, drift: Drift) -> Evolution | None:
         return self.target.evolve(drift)
 
-    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(
+        self,
+        *,
+        relaxed: bool = False,
+        loads: bool = True,
+        guarded: bool = False,  # noqa: ARG002 (it looks at its target each time)
+    ) -> PreparedTarget:
         return self._prepared(self.target.make_fit(relaxed=relaxed, loads=loads))
 
     def prepare_again(self) -> PreparedTarget:

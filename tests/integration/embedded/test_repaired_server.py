@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,33 @@ def test_a_client_that_logs_out_loses_its_transaction(snowflake_env: Mapping[str
         run(gone, "CREATE TABLE T (I NUMBER(38,0))", "BEGIN", "INSERT INTO T VALUES (1)")
     with connect(snowflake_env) as other:
         assert rows(other, "SELECT I FROM T") == []
+
+
+def answers_of_threads(env: Mapping[str, str]) -> list[tuple[int, int]]:
+    """What eight threads that share a session have asked for, and what they got."""
+    with connect(env) as shared, ThreadPoolExecutor(8) as pool:
+        rows(shared, "CREATE TABLE T AS SELECT 1 AS I")
+        asked = range(64)
+        queries = (f"SELECT {i} AS N, COUNT(*) AS C FROM T WHERE I < {i + 2}" for i in asked)
+        found = pool.map(lambda query: rows(shared, query)[0][0], queries)
+        return list(zip(asked, found, strict=True))
+
+
+def test_threads_that_share_a_session_get_their_own_results(snowflake_env: Mapping[str, str]) -> None:
+    """The real service runs several statements of one session at the same time."""
+    assert all(asked == got for asked, got in answers_of_threads(snowflake_env))
+
+
+def test_a_transaction_takes_in_what_other_threads_of_the_session_do(
+    snowflake_env: Mapping[str, str],
+) -> None:
+    """As on the real service, which is why pgsnow gives a transaction a session of its own."""
+    with connect(snowflake_env) as shared:
+        run(shared, "CREATE TABLE T (I NUMBER(38,0))", "BEGIN")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda i: rows(shared, f"INSERT INTO T VALUES ({i})"), range(8)))
+        run(shared, "ROLLBACK")
+        assert rows(shared, "SELECT I FROM T") == []
 
 
 @pytest.fixture

@@ -16,7 +16,10 @@ from tests.integration.ledger.crew import PostgresCrew
 from tests.progress import wait_until
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-COST = CostConfig.model_validate({"warehouse_size": "small", "auto_suspend_seconds": 60})
+COST = CostConfig.model_validate(
+    {"warehouse_size": "small", "auto_suspend_seconds": 40, "suspend_lag_seconds": 20}
+)
+"""A warehouse that is awake for a minute after each statement."""
 PER_SECOND = 2 / 3600
 
 

@@ -201,9 +201,9 @@ def test_plan_says_what_heartbeats_between_loads_cost() -> None:
 
     assert cost(heartbeat_table=True) == cost(heartbeat_every="1h") == ""
     assert "up to 24 times a day" in cost(heartbeat_table=True, heartbeat_every="1h")
-    assert "about 0.40 credits;" in cost(heartbeat_table=True, heartbeat_every="1h")
+    assert "about 0.50 credits;" in cost(heartbeat_table=True, heartbeat_every="1h")
     dear = {"warehouse_size": "small", "auto_suspend_seconds": 600, "credit_price": 3}
-    assert "about 8.00 credits (24.00);" in cost(heartbeat_table=True, heartbeat_every="1h", cost=dear)
+    assert "about 8.21 credits (24.62);" in cost(heartbeat_table=True, heartbeat_every="1h", cost=dear)
     assert "about 24.00 credits;" in cost(
         heartbeat_table=True, heartbeat_every="1s", cost={"auto_suspend_seconds": 600}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import late, retries, scripted_errors, sessions
+from pgsnow.embedded.snowflake.sessions import lanes, late, retries, scripted_errors, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -112,6 +112,7 @@ def _requests(
     delayed: late.LateStatements,
     scripted: scripted_errors.ScriptedErrors,
 ) -> None:
+    lanes.run_side_by_side()
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from pgsnow.model.config.field_types import FromOne, Positive, display
+from pgsnow.model.config.field_types import FromOne, FromZero, Positive, display
 
 
 class WarehouseSize(StrEnum):
@@ -46,8 +46,16 @@ class CostConfig(BaseModel):
     """Size of the warehouse (`SHOW WAREHOUSES`)."""
     auto_suspend_seconds: FromOne = 60
     """Its `AUTO_SUSPEND`: seconds without a statement after which it is suspended."""
+    suspend_lag_seconds: FromZero = 15
+    """Mean seconds after these until it is suspended: Snowflake looks about every 30 seconds."""
+    credits_per_1000_statements: Positive = 0.05
+    """Credits of cloud services for 1,000 statements. A mean; `pgsnow cost` shows what the account says."""
+    time_travel_days: FromZero = 1
+    """Days for which replaced content is kept for Time Travel (`DATA_RETENTION_TIME_IN_DAYS`)."""
     credit_price: Positive | None = None
     """Price of a credit, in your currency; without it, costs are shown in credits alone."""
+    storage_price: Positive | None = None
+    """Price of a terabyte of storage for a month, in your currency."""
 
     def price_of(self, credits: float) -> float | None:
         """Price of these credits; None if `credit_price` is not set."""

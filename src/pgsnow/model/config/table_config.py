@@ -90,6 +90,14 @@ class LoadMethod(StrEnum):
     S3 = "s3"
 
 
+class LoadVia(StrEnum):
+    """How rows in files reach a target that has rows: read by the MERGE itself, or through a staging table."""
+
+    AUTO = "auto"
+    STAGE = "stage"
+    TABLE = "table"
+
+
 _OVERFLOW = {"enum": [*(str(choice.value) for choice in Overflow), QUARANTINE, None]}
 # A bare `off` is false to editors that read YAML 1.1.
 _LATE_ROWS = {"enum": [*(str(choice.value) for choice in LateRows), False]}
@@ -114,6 +122,10 @@ def _deletes(value: object) -> Deletes | None:
 
 def _load(value: object) -> LoadMethod:
     return choice(LoadMethod, value)
+
+
+def _load_via(value: object) -> LoadVia:
+    return choice(LoadVia, value)
 
 
 def _overflow(value: object) -> Overflow:
@@ -205,6 +217,9 @@ class TableOptions(BaseModel):
     """With verify_every: repair the differences that are found, as `pgsnow repair` does."""
     load: Annotated[LoadMethod, BeforeValidator(_load)] = LoadMethod.AUTO
     """How rows reach Snowflake: INSERT with bound values, staged files, one of both by their number, or S3_BUCKET."""
+    load_via: Annotated[LoadVia, BeforeValidator(_load_via)] = LoadVia.AUTO
+    """Whether a MERGE reads staged files itself (stage), or COPY loads them into a staging table first (table); auto:
+    itself, unless Snowflake rejects that."""
     load_every: Duration = 0.0
     """How long changed rows may stay staged before they are loaded; 0 means they are loaded in the same tick."""
     load_when_rows: FromOne | None = None
@@ -216,7 +231,7 @@ class TableOptions(BaseModel):
     cluster_by: Names = ()
     """Columns of the source by whose columns in Snowflake the target is clustered."""
     max_rows_per_load: FromOne = 1_000_000
-    """Maximum number of rows that one COPY and one MERGE apply."""
+    """Maximum number of rows that one MERGE applies."""
     max_mb_per_chunk: Positive = 512.0
     """Size of the chunks of a full read: megabytes of the table, as Postgres stores it."""
     max_mb_per_s: Positive | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pgsnow.model.config.cost import CREDITS_PER_HOUR
 from pgsnow.model.config.sync_config import SyncConfig
+from pgsnow.model.cost.warehouse import Warehouse
 from pgsnow.model.duration import format_duration
 
-SHORTEST_SECONDS = 60
-"""Seconds that are paid for at least when a warehouse is resumed (Snowflake docs, "Warehouse credit usage")."""
 DAY = 86_400
+STATEMENT_SECONDS = 0.5
+"""Duration of the MERGE of one row."""
 
 
 def heartbeat_cost(config: SyncConfig) -> str | None:
@@ -17,9 +17,8 @@ def heartbeat_cost(config: SyncConfig) -> str | None:
     every = max(config.heartbeat_every, config.sync_interval_seconds)
     if not config.heartbeat_table or config.heartbeat_every <= 0:
         return None
-    awake = min(every, max(SHORTEST_SECONDS, config.cost.auto_suspend_seconds))
-    times = DAY / every
-    credits = times * awake / 3600 * CREDITS_PER_HOUR[config.cost.warehouse_size]
+    warehouse, times = Warehouse.from_config(config.cost), DAY / every
+    credits = times * min(every, warehouse.awake_seconds(STATEMENT_SECONDS)) * warehouse.credits_per_second
     price = config.cost.credit_price
     costs = f"{credits:.2f} credits" + (f" ({credits * price:.2f})" if price is not None else "")
     return (

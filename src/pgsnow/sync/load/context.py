@@ -76,6 +76,22 @@ class LoadContext:
             return choose_method(rows, size)
         return "insert" if method is LoadMethod.INSERT else "stage"
 
+    def is_bound(self, batch: LoadBatch) -> bool:
+        """True if the batch is so small that its rows are bound to the statement that merges them."""
+        method = self.plan.config.load
+        chooses = method is LoadMethod.AUTO or method is LoadMethod.INSERT
+        return chooses and choose_method(batch.rows, batch.size) == "insert"
+
+    def origin(self, batch: LoadBatch) -> str | None:
+        """The batch's folder, from which one statement may read; None: it needs a staging table."""
+        by_insert = self.plan.config.load is LoadMethod.INSERT
+        return None if by_insert else self.stage.origin(self.plan.target, batch.batch)
+
+    @property
+    def certain_rows(self) -> int | None:
+        """The number of the target's rows; None: not known, or an attempt has failed and may have added some."""
+        return None if self.session.failed else self.table.rows
+
     def missing_parts(self, batch: LoadBatch) -> list[Path]:
         """The batch's files that must be uploaded. Files that were uploaded early are left out on the first call
         only: a later attempt uploads all of them, because the state of the stage is unknown then."""

@@ -38,7 +38,7 @@ from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
 from pgsnow.sync.pipeline.key_spool import KeySpool
 from pgsnow.sync.pipeline.load_batches import Uploads, batch_name
-from pgsnow.sync.runtime.context import EngineContext
+from pgsnow.sync.runtime.context import EngineContext, TargetNotes
 from pgsnow.sync.runtime.recorder import Recorder
 
 T = TypeVar("T")
@@ -73,11 +73,13 @@ class Destination(Protocol):
     def evolve(self, drift: Drift) -> Evolution | None:
         """Alter the target's columns to fit the source; None if there is no target. Raises SchemaChangePending."""
 
-    def prepare(self, *, relaxed: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(self, *, relaxed: bool = False, loads: bool = True, guarded: bool = False) -> PreparedTarget:
         """Make sure that the target exists, is as it was after the last load, and can take the plan's rows. One
         statement without a warehouse, once a run, if the ledger already has a suitable target. relaxed: columns outside
         the key must accept NULL from now on. loads: False if nothing is loaded now; nothing is sent then if the ledger
-        has a suitable target. Raises TargetConflict, SchemaChangePending, TargetAccessDenied, TargetGone."""
+        has a suitable target. guarded: only batches of the `merge` loader are loaded; a process that has looked at the
+        target a short while ago sends nothing then. Raises TargetConflict, SchemaChangePending, TargetAccessDenied,
+        TargetGone."""
 
     def prepare_again(self) -> PreparedTarget:
         """Like `prepare`, but ignores what the ledger has about the target."""
@@ -165,7 +167,8 @@ class SnowflakeDestination:
         self.session: RunSession = RunSession(
             engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
         )
-        self.target = Target(plan, table, self.session, recorder)
+        notes = engine.notes.setdefault(str(plan.target), TargetNotes())
+        self.target = Target(plan, table, self.session, recorder, notes=notes)
         self.batches = OpenBatches(
             table,
             recorder,
@@ -194,9 +197,11 @@ class SnowflakeDestination:
         )
         self.close = self.session.close
 
-    def prepare(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> PreparedTarget:
+    def prepare(
+        self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
+    ) -> PreparedTarget:
         with self._load.recorder.timed("prepare"):
-            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads)
+            reads_all = self.target.make_fit(relaxed=relaxed, inspect=inspect, loads=loads, guarded=guarded)
         created = reads_all and self._load.table.because == RECREATED
         return PreparedTarget(limits_of(self.target.columns or {}, self._load.plan.output), created)
 
@@ -297,9 +302,10 @@ class SnowflakeDestination:
     ) -> None:
         load, steps = self._load, list[Step]()
         for batch in (batch for batch in batches if not batch.name.startswith(SESSION)):
-            stages = load.stages.all if batch.inherited else (load.stage,)
+            stages = load.stages.all if batch.inherited else (load.stage,) if batch.files else ()
             steps += cleanup_steps(load.plan.target, batch.name, stages, table=batch.table)
-        do(lambda session: execute_all(session, steps))
+        if steps:
+            do(lambda session: execute_all(session, steps))
 
 
 def destination_of(

@@ -18,11 +18,12 @@ SESSION = "session:"
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
     """A batch that may have left files or tables. inherited: another run began it, perhaps with another
-    configuration and another stage. table: it may have a staging table."""
+    configuration and another stage. table: it may have a staging table. files: it may have files."""
 
     name: str
     inherited: bool = False
     table: bool = True
+    files: bool = True
 
 
 class OpenBatches:
@@ -69,6 +70,10 @@ class OpenBatches:
     def has_no_table(self, batch: str) -> None:
         """Record that this open batch has no staging table, unless it is begun again."""
         self._open[batch] = replace(self._open[batch], table=False)
+
+    def leaves(self, batch: str, *, files: bool) -> None:
+        """Record that this open batch has no staging table, and whether it has files, unless it is begun again."""
+        self._open[batch] = replace(self._open[batch], table=False, files=files)
 
     def inherit(self, batches: Sequence[str]) -> None:
         """Also clean up these batches of other processes, in whichever stage their files are."""

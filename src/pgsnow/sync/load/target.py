@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgsnow.model.config.options import SchemaChanges
+from pgsnow.model.config.table_config import LoadVia
 from pgsnow.model.errors import (
     LeaseLost,
     TargetAccessDenied,
@@ -18,7 +20,7 @@ from pgsnow.model.evolution.drift import Drift
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.table import KnownTarget, TargetName, TargetState
 from pgsnow.snowflake.load.shadow_table import columns_of_shadow
-from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_stage
+from pgsnow.snowflake.schema.create import ADVICE, create, create_dropped, create_file_format, create_stage
 from pgsnow.snowflake.schema.evolve import Evolution, evolution
 from pgsnow.snowflake.schema.required_ddl import TargetInspector, require_approval
 from pgsnow.snowflake.schema.target_table import (
@@ -35,9 +37,18 @@ from pgsnow.snowflake.sql import direct_copy as copy_sql
 from pgsnow.snowflake.sql import statements as sql
 from pgsnow.sync.load.claimed_table import ClaimedTable
 from pgsnow.sync.load.session import RunSession
+from pgsnow.sync.runtime.context import TargetNotes
 from pgsnow.sync.runtime.recorder import Recorder
 
 RECREATED = "the target was gone"
+LOOK_SECONDS = 600.0
+"""A process that has looked at a target so recently relies on the guards of its statements."""
+STAGING_SECONDS = 3600.0
+"""After a refusal, load batches go through staging tables for so long."""
+REFUSED = (
+    "Snowflake did not merge the files of {target} directly, so they are loaded through staging tables: {why} (grant"
+    " CREATE FILE FORMAT on its schema to the role, or write `load_via: table`)"
+)
 UNMARKED = (
     "{target} cannot be marked as ours, and is not protected against another configuration (grant OWNERSHIP on it to"
     " the role): {why}"
@@ -53,7 +64,8 @@ class Target:
     """Prepares the target with as few statements as possible, based on what the ledger remembers of it.
 
     Each run looks at it once, before it loads anything: one SHOW TABLES, without a warehouse. If it is not as it was
-    after the last load, the checkpoint is deleted, and `because` of the claimed table says why.
+    after the last load, the checkpoint is deleted, and `because` of the claimed table says why. A process that has
+    looked at it a short while ago does not look before a statement that notices another number of rows itself.
     """
 
     def __init__(
@@ -64,8 +76,10 @@ class Target:
         recorder: Recorder,
         *,
         approved: bool = False,
+        notes: TargetNotes | None = None,
     ) -> None:
-        """approved: a person has approved the DDL that is sent."""
+        """approved: a person has approved the DDL that is sent. notes: what the process remembers of the target."""
+        self._notes = notes or TargetNotes()
         self._plan = plan
         self._table = table
         self._session = session
@@ -83,10 +97,38 @@ class Target:
         self.columns = None
         self._table.remember_target(None)
 
-    def make_fit(self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True) -> bool:
+    @property
+    def reads_files(self) -> bool:
+        """True if a statement may read part files without a staging table."""
+        # Snowflake does not document how a quote in a name is written in a path.
+        plain = not any('"' in field.target for field in self._plan.output)
+        return plain and self._plan.config.load_via is not LoadVia.TABLE and not self._is_refused
+
+    @property
+    def _is_refused(self) -> bool:
+        return time.monotonic() < self._notes.staging_until
+
+    def refuse_files(self, why: Exception) -> bool:
+        """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
+        are read so already, or the configuration does not allow it."""
+        if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE:
+            return False
+        self._notes.staging_until = time.monotonic() + STAGING_SECONDS
+        self._recorder.events.append(REFUSED.format(target=self._plan.target, why=why))
+        return True
+
+    def look_again(self) -> bool:
+        """After a statement has found another number of rows: True if everything must be read again."""
+        self._looked = False
+        return self.make_fit()
+
+    def make_fit(
+        self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
+    ) -> bool:
         """Make the target fit for the plan; True if everything must be read again: it had to be created, or is not as
         it was after the last load. relaxed: columns outside the key must accept NULL from now on. inspect: ignore what
-        is known of it. loads: False if nothing is loaded yet; the cached columns are relied on then.
+        is known of it. loads: False if nothing is loaded yet; the cached columns are relied on then. guarded: the
+        statements that load will notice if the number of rows is not what it was.
 
         If everything must be read, the checkpoint in the ledger is deleted. Raises TargetConflict, SchemaChangePending,
         TargetAccessDenied, TargetGone.
@@ -96,11 +138,17 @@ class Target:
             self._looked, self._table.rows = False, None
         self._reads_all = False
         known = self.columns is not None and self._shape.suffices(self.columns)
-        if known and not relaxed and (self._looked or not loads):
+        if known and not relaxed and (self._looked or not loads or (guarded and self._is_recent)):
             return False
         if not self._session.do(lambda session: self.look(session, relaxed=relaxed)):
             self._session.do(lambda session: self.fit(session, relaxed=relaxed))
         return self._reads_all
+
+    @property
+    def _is_recent(self) -> bool:
+        looked = self._notes.looked_at
+        counted = self._table.rows is not None and self.reads_files
+        return counted and looked is not None and time.monotonic() - looked < LOOK_SECONDS
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""
@@ -121,6 +169,8 @@ class Target:
             self.forget_columns()  # the next run looks at the target before it stages rows
             raise
         create_stage(session, self._plan.target)
+        if self.reads_files:
+            create_file_format(session, self._plan.target)
         self._recorder.events.extend(events)
         if columns != self.columns:
             self._table.remember_target(columns, self._state.created_on if self._state else None)
@@ -177,6 +227,7 @@ class Target:
                 mark = table.claim.places[0].get("mark") if table.claim.places else None
                 if not (mark and mark in state.comment):
                     self._settle_owner(session, state)  # rare
+                self._notes.looked_at = time.monotonic()
                 if known.created_on != state.created_on or table.rows not in (None, state.rows):
                     state = self._compare(session, state, replace(known, rows=table.rows))
                 table.rows = state.rows
@@ -215,6 +266,7 @@ class Target:
         if self._state is not None:
             self._settle_owner(session, self._state)  # another session may have created it
         self._table.rows = 0 if created else None
+        self._notes.looked_at = time.monotonic()
         if created:
             self._recorder.events.append(f"created table {self._plan.target}")
         self.begin_again(RECREATED, doubt=not created)

@@ -76,7 +76,7 @@ class PartWriter:
         self._part_rows = 0
         self._bounded = bounded
         self.bounds: KeyBounds | None = None
-        """Of the rows so far; None: there are none, or one has no value that could be a bound."""
+        """The bounds of the rows so far; None: there are none, or one has no value that could be a bound."""
         self.rows = 0
 
     def write(self, rows: pa.RecordBatch) -> None:

@@ -21,6 +21,16 @@ from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.planner import Planner
 
 
+@dataclass(slots=True)
+class TargetNotes:
+    """What this process remembers of a target between its runs; moments are those of `time.monotonic`."""
+
+    looked_at: float | None = None
+    """When a run has last looked at it and found it as it was; None: none has."""
+    staging_until: float = 0.0
+    """Until then, Snowflake is not asked to read its files without a staging table."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineContext:
     """Services that are kept between ticks. All of them may be used from several threads."""
@@ -40,6 +50,8 @@ class EngineContext:
     """Hash of each configured table's entry, and of the connections: a failed table is tried at once if it changed."""
     destination: Callable[..., Any] | None = None
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
+    notes: dict[str, TargetNotes] = field(default_factory=dict)
+    """By the full name of the target."""
     refused_logins: dict[str, TargetLoginRefused] = field(default_factory=dict)
     """The login that Snowflake refused in the latest tick, by the tick's id."""
 

@@ -99,7 +99,8 @@ def load_changes(run: RunContext) -> bool:
 
             run = begin_repair(replace(run, backfill=None), reader.full_read)
         pages, partial = PageStream(reader.pages(), run.recorder), reader.full_read is None
-        target = run.destination.prepare() if pages.has_pages() else None
+        guarded = partial and not run.plan.whole
+        target = run.destination.prepare(guarded=guarded) if pages.has_pages() else None
         if partial and run.table.because is not None:
             return False
         limits = target.limits if target else ()

@@ -19,11 +19,13 @@ CREDENTIALS = re.compile(r"(\bcredentials)\s*=\s*\([^)]*\)", re.IGNORECASE)
 
 @dataclass
 class JournalEntry:
-    """One statement: its number in order of arrival, its session, its seconds and error (None while it runs)."""
+    """One statement: its number in order of arrival, its session and query tag, its seconds and error (None while it
+    runs)."""
 
     number: int
     text: str
     session: str
+    tag: str = ""
     seconds: float | None = None
     error: int | None = None
     started: float = field(default_factory=time.monotonic)
@@ -42,12 +44,13 @@ class Journal:
         with self._lock:
             self._logins += 1
 
-    def statement(self, text: str, token: str) -> JournalEntry:
-        """Record a statement before it runs; the caller passes the entry to `finish`. The token is not stored."""
+    def statement(self, text: str, token: str, tag: str = "") -> JournalEntry:
+        """Record a statement before it runs; the caller passes the entry to `finish`. The token is not stored. tag: the
+        query tag that was sent with it."""
         session = hashlib.sha256(token.encode()).hexdigest()[:12]
         with self._lock:
             noted = JournalEntry(
-                next(self._numbers), CREDENTIALS.sub(r"\1=(***)", text)[:KEPT_CHARACTERS], session
+                next(self._numbers), CREDENTIALS.sub(r"\1=(***)", text)[:KEPT_CHARACTERS], session, tag
             )
             self._statements.append(noted)
         return noted

@@ -118,8 +118,9 @@ def note_statements(journal: Journal) -> None:
 
     def wrap(stock: Endpoint) -> Endpoint:
         async def query(request: Request) -> JSONResponse:
-            text = (await body_of(request))["sqlText"]
-            noted = journal.statement(text, request.headers.get("Authorization", ""))
+            sent = await body_of(request)
+            tag = str((sent.get("parameters") or {}).get("QUERY_TAG") or "")
+            noted = journal.statement(sent["sqlText"], request.headers.get("Authorization", ""), tag)
             response = await stock(request)
             journal.finish(noted, _error_of(bytes(response.body)))
             return response

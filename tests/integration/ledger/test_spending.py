@@ -1,0 +1,91 @@
+"""What the ledger says about costs and arrivals: sums of its runs, by table and by hour of the day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pgsnow.ledger.history.spending import LoadTimesRow, Spending, StatementKindRow
+from pgsnow.model.report import SentStatement, Status
+from tests.integration.ledger.conformance import report, take
+from tests.integration.ledger.crew import PostgresCrew
+
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
+
+
+def logged(crew: PostgresCrew, *runs: tuple[str, Status, float, dict[str, Any]]) -> Spending:
+    """A ledger with one run each: table, status, hours after noon, facts."""
+    worker = crew.worker()
+    for number, (table, status, hours, facts) in enumerate(runs):
+        claim = take(worker, table, f"r{number}")
+        started = NOON + timedelta(hours=hours)
+        worker.run_log.finish([(claim, report(claim, status, started_at=started, seconds=1.0, **facts))])
+        worker.leases.release([claim])
+    return Spending(worker.history.queries)
+
+
+def test_arrivals_are_learned_from_the_hours_in_which_runs_found_something(crew: PostgresCrew) -> None:
+    """Of three runs after noon, two found changes; an hour without a run counts like the mean of the others; the hour
+    that has not ended, and a table that only failed, count nowhere."""
+    spending = logged(
+        crew,
+        ("t", Status.OK, 0.1, {"rows_read": 40}),
+        ("t", Status.PARTIAL, 0.2, {"rows_read": 20}),
+        ("t", Status.IDLE, 0.3, {}),
+        ("t", Status.IDLE, 1.1, {}),
+        ("t", Status.OK, 24.1, {"rows_read": 20}),
+        ("t", Status.OK, 26.1, {"rows_read": 500}),
+        ("failed", Status.ERROR, 0.1, {}),
+    )
+    found = spending.arrivals(NOON, NOON + timedelta(hours=26, minutes=30), {}, 120.0)
+    assert found.keys() == {"t"}
+    assert (found["t"].quiet[12], found["t"].quiet[13], found["t"].quiet[3]) == (0.25, 1.0, 0.625)
+    assert (found["t"].rows[12], found["t"].rows[13], found["t"].rows[3]) == (40.0, 0.0, 20.0)
+    assert found["t"].seconds == 120.0
+    slower = spending.arrivals(NOON, NOON + timedelta(hours=26), {"t": 3600.0}, 120.0)
+    assert slower["t"].seconds == 3600.0
+
+
+def test_costs_are_summed_by_table_and_by_kind_of_statement(crew: PostgresCrew) -> None:
+    """Statements, seconds and credits are those of the runs since then; a run that needed no warehouse is no load."""
+    sent = tuple(
+        SentStatement(kind, "q", NOON, seconds, 1, warehouse=kind != "PUT")
+        for kind, seconds in (("PUT", 0.5), ("MERGE", 2.0), ("MERGE", 3.0))
+    )
+    load = {
+        "statements": sent,
+        "statement_count": 3,
+        "warehouse_seconds": 5.0,
+        "logins": 1,
+        "rows_updated": 70,
+    }
+    spending = logged(
+        crew,
+        ("a", Status.OK, 0.1, load),
+        ("a", Status.OK, 0.2, {"statement_count": 1, "statements": sent[:1], "logins": 1}),
+        ("b", Status.OK, -3.0, load),
+    )
+    [row] = spending.tables(NOON)
+    assert (row.source_table, row.runs, row.rows, row.statements, row.warehouse_seconds) == (
+        "a",
+        2,
+        70,
+        4,
+        5.0,
+    )
+    assert row.credits > 0
+    assert row.since == NOON
+    assert spending.load_times(NOON) == [LoadTimesRow("a", 1, 5.0, 70, 2)]
+    merges, puts = StatementKindRow("MERGE", 2, 5.0, True), StatementKindRow("PUT", 2, 1.0, False)
+    assert spending.kinds(NOON) == [merges, puts]
+    assert spending.kinds(NOON, "b") == []
+
+
+def test_what_a_person_has_written_into_the_log_stops_no_report(crew: PostgresCrew) -> None:
+    """A list of statements that is none is left out."""
+    spending = logged(crew, ("a", Status.OK, 0.1, {"statement_count": 1}))
+    crew.sql("update sync_logs set statements = '\"gone\"'")
+    assert spending.kinds(NOON) == []
+    assert spending.tables(NOON)[0].credits == pytest.approx(0.0)
