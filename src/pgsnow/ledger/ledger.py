@@ -6,6 +6,7 @@ from functools import partial
 
 from pgsnow.ledger.alerts.store import AlertStore
 from pgsnow.ledger.backfills import Backfills
+from pgsnow.ledger.budget.store import BudgetStore
 from pgsnow.ledger.checkpoints import Checkpoints
 from pgsnow.ledger.comparison.certificates import Certificates
 from pgsnow.ledger.comparison.sweeps import Sweeps
@@ -55,6 +56,7 @@ class Ledger:
         self.rejected_rows = RejectedRowStore(queries)
         self.run_log = RunLog(queries)
         self.alerts = AlertStore(queries)
+        self.budget = BudgetStore(queries)
         self.history = History(queries)
         self.ticks = Ticks(queries)
         self.checks = Checks(queries)

@@ -1402,6 +1402,54 @@ where h.target_schema = any(%(loaded)s::text[])
     or h.written_at <= clock_timestamp() - make_interval(secs => %(every)s)
 returning h.target_schema;
 
+-- name: budget_facts
+-- What the plan of a day (UTC) is made from. waiting: of each of these tables, when its oldest staged batch was staged,
+-- the rows of its staged batches, and the start of its last run that succeeded.
+select extract(epoch from clock_timestamp())::float8 as now,
+    coalesce((select sum(credits) from {schema}.sync_warehouses), 0)::float8 as credits,
+    coalesce((select sum(credits) from {schema}.sync_hours
+        where hour >= date_trunc('day', clock_timestamp() at time zone 'UTC') at time zone 'UTC'), 0)::float8 as today,
+    (select extract(epoch from awake_until)::float8 from {schema}.sync_warehouses where warehouse = %(warehouse)s) as awake_until,
+    b.credits_before, case when b.habits_at between clock_timestamp() - make_interval(secs => %(habits_seconds)s)
+        and clock_timestamp() then b.habits end as habits,
+    (
+        select jsonb_object_agg(w.source_table, jsonb_build_array(
+            w.staged -> 0 -> 'staged_at', jsonb_path_query_array(w.staged, '$[*].rows'),
+            extract(epoch from w.last_success)::float8
+        ))
+        from {schema}.sync_watermarks w where w.source_table = any(%(tables)s::text[])
+    ) as waiting
+from (select (clock_timestamp() at time zone 'UTC')::date as day) today
+left join {schema}.sync_budget b using (day);
+
+-- name: save_budget
+-- Keeps the plan of the day, and forgets days that are long past. What was spent before the day is kept as it is; habits
+-- that are NULL are kept, too.
+with old as (
+    delete from {schema}.sync_budget where day < (clock_timestamp() at time zone 'UTC')::date - %(days)s::integer
+)
+insert into {schema}.sync_budget as b (
+    day, planned_at, credits_per_day, credits_before, spent, forecast, least, held_until, conflict, conflict_since,
+    paces, habits, habits_at
+)
+values (
+    (to_timestamp(%(now)s) at time zone 'UTC')::date, clock_timestamp(), %(limit)s::float8, %(credits_before)s::float8,
+    %(spent)s::float8, %(forecast)s::float8, %(least)s::float8, to_timestamp(%(held)s::float8), %(conflict)s::text,
+    case when %(conflict)s::text is not null then clock_timestamp() end, %(paces)s::jsonb, %(habits)s::jsonb,
+    case when %(habits)s::jsonb is not null then clock_timestamp() end
+)
+on conflict (day) do update set planned_at = excluded.planned_at, credits_per_day = excluded.credits_per_day,
+    spent = excluded.spent, forecast = excluded.forecast, least = excluded.least, held_until = excluded.held_until,
+    conflict = excluded.conflict,
+    conflict_since = case when excluded.conflict is not null then coalesce(b.conflict_since, excluded.conflict_since) end,
+    paces = excluded.paces, habits = coalesce(excluded.habits, b.habits),
+    habits_at = coalesce(excluded.habits_at, b.habits_at);
+
+-- name: latest_budget
+-- The newest plan.
+select day, planned_at, credits_per_day, spent, forecast, least, held_until, conflict, conflict_since, paces
+from {schema}.sync_budget order by day desc limit 1;
+
 -- name: save_check
 -- Replaces the saved result of pgsnow check.
 insert into {schema}.sync_checks (id, holder, version, results) values (1, %(holder)s, %(version)s, %(results)s)

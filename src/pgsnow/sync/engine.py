@@ -19,6 +19,7 @@ from pgsnow.model.errors import LedgerOutdated, PgsnowError
 from pgsnow.model.report import ChunkReport, SyncReport
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
+from pgsnow.snowflake.session_pool import SessionPool
 from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.pipeline.spool import clean_spool
 from pgsnow.sync.runtime.context import EngineContext, RunOptions
@@ -80,6 +81,7 @@ class Engine:
             observer,
             self._stop,
             Stages.of(settings),
+            SessionPool(settings.snowflake),
             {table.name: str(target_of(table, settings.snowflake)) for table in config.tables},
             {table.name: entry_hash(table, connections) for table in config.tables},
             destination,
@@ -278,6 +280,7 @@ class Engine:
 
     def close(self) -> None:
         """Close every connection and release every lease. Must not be called while another call is running."""
+        self._context.sessions.close()
         self.source.close()
         self.ledger.close()
 

@@ -63,10 +63,8 @@ def memory_destination(warehouse: MemoryWarehouse) -> Callable[..., Destination]
         plan: TablePlan,
         table: ClaimedTable,
         recorder: Recorder,
-        after: Destination | None = None,
     ) -> Destination:
-        connected = isinstance(after, MemoryDestination) and after.target.connected
-        return MemoryDestination(MemoryTarget(warehouse, plan, table, recorder, engine.stop, connected))
+        return MemoryDestination(MemoryTarget(warehouse, plan, table, recorder, engine.stop))
 
     return make
 
@@ -199,9 +197,6 @@ class MemoryDestination:
             deleted = self.target.existing().delete(lambda row: row.get(DELETED_AT_COLUMN) is not None)
         self.target.add_rows(-deleted)
         return deleted
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _load_staged(self, batches: Sequence[StagedBatch], into: str) -> tuple[int, int]:
         target, layout = self.target, batches[0].layout

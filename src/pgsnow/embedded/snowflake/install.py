@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import lanes, late, retries, scripted_errors, sessions
+from pgsnow.embedded.snowflake.sessions import expiry, lanes, late, retries, scripted_errors, sessions
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -123,3 +123,4 @@ def _requests(
     sessions.end_forgotten_transactions(idle_seconds)
     sessions.forget_old_results()
     retries.answer_repeated_requests_once(delayed)
+    expiry.answer_expired_sessions()  # outermost: the client sends the same request again

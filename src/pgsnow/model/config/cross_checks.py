@@ -91,6 +91,14 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
                 (*path, key),
                 "needs `load_every:`, the longest time that rows may wait — add it, such as `load_every: 10m`",
             )
+    if (most := _seconds(table, "max_lag")) is not None:
+        least = (_seconds(table, "every") or 0) + (_seconds(table, "load_every") or 0)
+        if most <= least:
+            problems.add(
+                (*path, "max_lag"),
+                "is not longer than `every` and `load_every` together, which are waited for in any case — write a"
+                " longer one",
+            )
     if not _is_deferred(table):
         return
     here = (*path, "load_every")
@@ -128,10 +136,15 @@ def _check_deletes(table: Table, path: Path, problems: Problems) -> None:
 
 
 def _is_deferred(table: Table) -> bool:
+    return (_seconds(table, "load_every") or 0) > 0
+
+
+def _seconds(table: Table, key: str) -> float | None:
+    """The duration; None if it is not set, or wrong: the value is reported on its own."""
     try:
-        return parse_duration(table.get("load_every", 0)) > 0
+        return None if table.get(key) is None else parse_duration(table[key])
     except ValueError:
-        return False  # the value is reported on its own
+        return None
 
 
 def _check_columns(table: Table, path: Path, problems: Problems) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     BaseModel,
@@ -48,10 +47,13 @@ from pgsnow.model.config.options import (
     OnDropChoice,
     OnTypeChange,
     OnTypeChangeChoice,
+    Priority,
+    PriorityChoice,
     RealValues,
     RealValuesChoice,
     SchemaChanges,
     SchemaChangesChoice,
+    TimeZone,
     choice,
 )
 from pgsnow.model.config.transform_config import TransformConfig
@@ -143,17 +145,6 @@ def _overflow_by_name(value: object) -> dict[str, Overflow]:
 _RECORDED = PlainSerializer(lambda choice: choice.recorded)
 
 
-def _time_zone(value: object) -> str:
-    found = text(value)
-    try:
-        ZoneInfo(found)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        if available_timezones():  # empty: this machine has no list to check against
-            message = f"{display(value)} is not a time zone — write an IANA name such as Europe/Berlin or UTC"
-            raise ValueError(message) from None
-    return found
-
-
 def _numeric_type(value: object) -> str:
     found = text(value)
     try:
@@ -193,7 +184,7 @@ class TableOptions(BaseModel):
     """How changed rows are found: by a watermark, by transaction id, or by reading everything."""
     every: Duration = 0.0
     """Minimum time between two runs of this table; 0 means every tick."""
-    watermark_timezone: Annotated[str, BeforeValidator(_time_zone)] | None = None
+    watermark_timezone: TimeZone | None = None
     """Time zone of the values of a watermark column without time zone. If not set, reads start further back."""
     batch_size: FromOne = 1000
     """Rows passed to a transform's function at once, and rows read at once with `late_rows: off`."""
@@ -226,6 +217,10 @@ class TableOptions(BaseModel):
     """With load_every: load as soon as this many rows are staged."""
     load_when_mb: Positive | None = None
     """With load_every: load as soon as this many megabytes of files are staged."""
+    priority: PriorityChoice = Priority.NORMAL
+    """With `budget:`, which tables wait longer first when the credits would not last: those of low priority."""
+    max_lag: Duration | None = None
+    """With `budget:`, the longest lag that waiting may cause, whatever it costs; null: a day."""
     transient: Switch | None = None
     """Create a new target without Fail-safe; null means with mode full. An existing target is never changed."""
     cluster_by: Names = ()

@@ -58,7 +58,7 @@ class Destination(Protocol):
     `EngineContext.destination`.
 
     Opens no connection before it is needed: an idle table needs none. Every method retries transient errors, and
-    raises LeaseLost once another run has claimed the table. Closed at the end of the run.
+    raises LeaseLost once another run has claimed the table.
     """
 
     @property
@@ -147,12 +147,9 @@ class Destination(Protocol):
     def delete_marked(self) -> int:
         """Delete the rows that are marked as deleted; returns how many. Idempotent."""
 
-    def close(self) -> None:
-        """Close connections. Never raises."""
-
 
 class SnowflakeDestination:
-    """See `Destination`. Its parts share one session."""
+    """See `Destination`."""
 
     def __init__(
         self,
@@ -160,13 +157,8 @@ class SnowflakeDestination:
         plan: TablePlan,
         table: ClaimedTable,
         recorder: Recorder,
-        after: Destination | None = None,
     ) -> None:
-        """after: the previous destination of the same thread, whose session is taken over."""
-        session = after.session.hand_over() if isinstance(after, SnowflakeDestination) else None
-        self.session: RunSession = RunSession(
-            engine.settings.snowflake, recorder, engine.stop, session, engine.refused_logins
-        )
+        self.session: RunSession = RunSession(engine.sessions, recorder, engine.stop)
         notes = engine.notes.setdefault(str(plan.target), TargetNotes())
         self.target = Target(plan, table, self.session, recorder, notes=notes)
         self.batches = OpenBatches(
@@ -195,7 +187,6 @@ class SnowflakeDestination:
         self.definition = lambda drift: drift.definition_to_store(
             table.claim.stored_definition, self.target.columns
         )
-        self.close = self.session.close
 
     def prepare(
         self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
@@ -313,9 +304,8 @@ def destination_of(
     plan: TablePlan,
     table: ClaimedTable,
     recorder: Recorder,
-    after: Destination | None = None,
 ) -> Destination:
     """The destination of a run: Snowflake, unless a test has set another one."""
     make = engine.destination or SnowflakeDestination
-    made: Destination = make(engine, plan, table, recorder, after)
+    made: Destination = make(engine, plan, table, recorder)
     return made

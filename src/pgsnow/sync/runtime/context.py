@@ -13,9 +13,9 @@ import psycopg
 
 from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
-from pgsnow.model.errors import TargetLoginRefused
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
+from pgsnow.snowflake.session_pool import SessionPool
 from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.runtime.events import Observer
 from pgsnow.sync.runtime.planner import Planner
@@ -44,6 +44,8 @@ class EngineContext:
     stop: threading.Event
     """Set when the engine is asked to stop."""
     stages: Stages
+    sessions: SessionPool
+    """The sessions in Snowflake, which all runs share."""
     targets: Mapping[str, str]
     """The full name of each configured table's target."""
     entries: Mapping[str, str]
@@ -52,8 +54,6 @@ class EngineContext:
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
     notes: dict[str, TargetNotes] = field(default_factory=dict)
     """By the full name of the target."""
-    refused_logins: dict[str, TargetLoginRefused] = field(default_factory=dict)
-    """The login that Snowflake refused in the latest tick, by the tick's id."""
 
 
 @dataclass(frozen=True, slots=True)
