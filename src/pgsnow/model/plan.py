@@ -166,6 +166,8 @@ class TablePlan:
             return DeleteRule(Deletes.OFF, "mode append keeps every version of every row")
         if config.deletes is not None:
             return DeleteRule(config.deletes, "deletes: off" if config.deletes is Deletes.OFF else "")
+        if config.insert_only:
+            return DeleteRule(Deletes.OFF, "with insert_only, rows that the source deletes stay")
         if config.on_detach is OnDetach.KEEP:
             return DeleteRule(
                 Deletes.OFF, "with on_detach: keep, the target keeps rows that the source lacks"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch
 from pgsnow.model.config.sync_config import LoadMethod
-from pgsnow.model.deferred_batch import Layout, StagedBatch
+from pgsnow.model.deferred_batch import Layout, StagedBatch, copied_at_once
 from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetMissing
 from pgsnow.snowflake.load.deferred import deferred_steps
 from pgsnow.snowflake.stage.stage import Stage
@@ -56,6 +56,15 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
     Raises StagedRowsLost, TargetMissing, StagingRefused if they cannot be loaded, LedgerOutdated."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
+    if copied_at_once(load.plan.config, batches):
+        origins = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in found]
+        known = [(batch, origin) for batch, origin in origins if origin is not None]
+        if len(known) == len(found):
+            from pgsnow.sync.load.insert_only.copy_once import copy_once  # only for tables with insert_only
+
+            load.batches.has_no_table(into)
+            copy_once(load, known)
+            return
     steps = deferred_steps(into, found, load.audited(marks=True))
     result = load.session.do(lambda session: load.run(session, steps))
     load.recorder.load_units += 1
