@@ -14,6 +14,7 @@ from pgsnow.ledger.deferred_loads import DeferredLoads
 from pgsnow.ledger.history.checks import Checks
 from pgsnow.ledger.history.heartbeats import Heartbeats
 from pgsnow.ledger.history.history import History
+from pgsnow.ledger.history.loaded_files import LoadedFileStore
 from pgsnow.ledger.history.ticks import Ticks
 from pgsnow.ledger.leases import Leases
 from pgsnow.ledger.migrate import migrate, missing_of_complete, recreate_missing
@@ -52,6 +53,7 @@ class Ledger:
         self.backfills = Backfills(queries, self.leases.chunks)
         self.sweeps = Sweeps(queries)
         self.deferred_loads = DeferredLoads(queries)
+        self.loaded_files = LoadedFileStore(queries)
         self.certificates = Certificates(queries)
         self.rejected_rows = RejectedRowStore(queries)
         self.run_log = RunLog(queries)

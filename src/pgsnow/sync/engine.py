@@ -278,6 +278,14 @@ class Engine:
         """True once `stop` was called."""
         return self._stop.is_set()
 
+    def remove_loaded_files(self) -> None:
+        """Remove from the stages what is loaded, and would wait there for a later tick; for a process that ends. Sends
+        nothing if nothing waits. Never raises PgsnowError."""
+        from pgsnow.sync.tick.removal import remove_files  # rare
+
+        if self._context.destination is None:
+            remove_files(self._context, uuid.uuid4().hex[:16])
+
     def close(self) -> None:
         """Close every connection and release every lease. Must not be called while another call is running."""
         self._context.sessions.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from pgsnow.model.errors import TargetQueryFailed
 from pgsnow.model.report import Status, SyncReport
 from pgsnow.snowflake import session_pool
+from pgsnow.snowflake.schema import looks
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.session_pool import SessionPool
 from pgsnow.snowflake.sql.statements import cancel_statements
@@ -67,6 +68,35 @@ def test_one_login_serves_all_tables_of_many_ticks(busy: World, monkeypatch: pyt
     received = Counter(statement["tag"] for statement in sent)
     assert received == {f"pgsnow:{t.table}:{t.run_id}": len(t.statements) for t in tables if t.statements}
     busy.assert_equal()
+
+
+def test_tables_of_a_tick_look_at_their_targets_together(
+    busy: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One SHOW a schema, however many tables: of new targets, and later in a worker that has not looked at them. What a
+    person has done to one of them is noticed, and a list that is too long is not used."""
+    assert shown(busy, tick) == ["SHOW TABLES IN SCHEMA"]
+    busy.snowflake("DELETE FROM ANALYTICS.ORDERS WHERE ID = 5")
+    change(busy)
+    busy.close_engine()
+    assert shown(busy, tick) == ["SHOW TABLES IN SCHEMA"]
+    busy.assert_equal()
+    monkeypatch.setattr(looks, "LONGEST_LIST", 3)
+    change(busy)
+    busy.close_engine()
+    assert Counter(shown(busy, tick)) == {"SHOW TABLES IN SCHEMA": 1, "SHOW TABLES LIKE": 4}
+    busy.assert_equal()
+
+
+def shown(world: World, act: Callable[[World], SyncReport]) -> list[str]:
+    """The beginnings of the SHOW statements that the tick sends to look at targets, without those after a CREATE."""
+    before = world.emulator.noted()
+    report = act(world)
+    assert {table.status for table in report.tables} == {Status.OK}
+    sent = [text for text in world.emulator.statements_since(before) if text.startswith(("SHOW", "CREATE"))]
+    created = any(text.startswith("CREATE TABLE") for text in sent)
+    found = [" ".join(text.split()[: 4 if "IN SCHEMA" in text[:21] else 3]) for text in sent]
+    return [look for look in found if look.startswith("SHOW TABLES") and not (created and "LIKE" in look)]
 
 
 @pytest.mark.parametrize("expired", ["MERGE", "SELECT", "SHOW", "CREATE", "PUT"])

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from pgsnow.embedded.snowflake.catalog import (
+    creations,
+    describe_table,
+    show_tables,
+    storage_options,
+    warehouses,
+)
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import expiry, lanes, late, retries, scripted_errors, sessions
+from pgsnow.embedded.snowflake.sessions import (
+    abandoned,
+    expiry,
+    lanes,
+    late,
+    retries,
+    scripted_errors,
+    sessions,
+)
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
     collations,
-    describe_table,
     gaps,
     hidden,
     insert_overwrite,
     limits,
     literal_lists,
     merge,
-    show_tables,
     transactions,
     tree_walks,
 )
@@ -56,7 +69,7 @@ def _values() -> None:
 
 
 def _statements() -> None:
-    show_tables.note_creations()
+    creations.note_creations()
     copy.honour_copy_flags()
     copy.find_named_files()
     copy.describe_quoted_tables()
@@ -90,8 +103,10 @@ def _statements() -> None:
     collations.compare_bytes(known)
     describe_table.describe_one_table(known)
     show_tables.show_tables_fully()
-    show_tables.swap_tables()
-    show_tables.replace_by_clones()
+    storage_options.note_alterations()
+    warehouses.show_warehouses()
+    creations.swap_tables()
+    creations.replace_by_clones()
 
 
 def _whole_statements() -> None:
@@ -113,6 +128,7 @@ def _requests(
     scripted: scripted_errors.ScriptedErrors,
 ) -> None:
     lanes.run_side_by_side()
+    abandoned.end_abandoned_transactions()
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()

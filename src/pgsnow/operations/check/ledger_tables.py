@@ -39,6 +39,7 @@ NEEDED = {
     "sync_ticks": (*_ROWS, "DELETE"),
     "sync_checks": _ROWS,
     "sync_heartbeats": _ROWS,
+    "sync_loaded_files": (*_ROWS, "DELETE"),
     "sync_alerts": (*_ROWS, "DELETE"),
     "sync_alert_messages": (*_ROWS, "DELETE"),
     "sync_horizon": _ROWS,

@@ -22,7 +22,7 @@ from pgsnow.operations.plan.result import EVERYTHING, Action, Grant, GrantSide, 
 from pgsnow.operations.plan.source import Found
 from pgsnow.operations.preconditions import lacking, ready_to_load
 from pgsnow.snowflake.load.direct_copy import can_copy_directly, copy_steps
-from pgsnow.snowflake.load.merge import cleanup_steps, merge_steps
+from pgsnow.snowflake.load.merge import cleanup_steps, merge_at_once, merge_steps
 from pgsnow.snowflake.load.replace import Content, append_steps, replace_steps, stage_steps
 from pgsnow.snowflake.privileges import Rights
 from pgsnow.snowflake.schema.required_ddl import RequiredDdl, TargetInspector
@@ -32,6 +32,7 @@ from pgsnow.snowflake.sql import statements as sql
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone
 from pgsnow.snowflake.stage.stage import Stage, Stages
 from pgsnow.snowflake.statement import Step
+from pgsnow.sync.load.target import reads_files
 from pgsnow.sync.pipeline.load_batches import batch_name
 
 SAMPLE_FENCE = 1_800_000_000_000_000
@@ -145,6 +146,12 @@ def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
         staged = _texts(stage_steps(content, batch, method=method, stage=stage))
         return (*staged, *_put_in_place(content), *cleanup)
     audited = (*content.audited, *((CLEARED,) if marks else ()))
+    origin = stage.origin(plan.target, batch.batch)
+    if method == "stage" and origin is not None and reads_files(plan) and not plan.config.load_every:
+        merge = merge_at_once(
+            plan.target, plan.output, plan.key, batch, origin=origin, audited=audited, stage=stage
+        )
+        return (*_texts(merge), *_texts(cleanup_steps(plan.target, batch.batch, (stage,), table=False)))
     merge = merge_steps(
         plan.target, plan.output, plan.key, batch, method=method, audited=audited, stage=stage
     )

@@ -19,6 +19,17 @@ FENCE, BATCHES = quote("FENCE"), quote("BATCHES")
 """The fence of the run that copied, and the names of the batches, each between blanks."""
 
 
+def show_transactions() -> str:
+    """The user's transactions that are open, in any session."""
+    return "SHOW TRANSACTIONS"
+
+
+def abort_transaction(number: int) -> str:
+    """Roll back an open transaction of the same user. Its client may be gone: Snowflake itself would wait for it for
+    five minutes (Snowflake docs, "Transactions", "Aborting transactions")."""
+    return f"SELECT SYSTEM$ABORT_TRANSACTION({number})"
+
+
 def record_of(target: TargetName) -> TargetName:
     """`<TABLE>__PGSNOW_BATCHES`: one a target, because updates of one table wait for each other."""
     return target.sibling(f"{staging_prefix(target)}BATCHES")

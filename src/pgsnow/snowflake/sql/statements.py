@@ -21,6 +21,7 @@ from pgsnow.model.metadata_columns import (
 from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import (
+    folder_of,
     qualified,
     quote,
     schema_of,
@@ -123,6 +124,11 @@ def describe_table(target: TargetName) -> str:
 def show_table(target: TargetName) -> str:
     """Metadata of the target; needs no warehouse. LIKE ignores case: check the name."""
     return f"SHOW TABLES LIKE {text(target.table.translate(_NO_WILDCARDS))} IN SCHEMA {schema_of(target)}"
+
+
+def show_tables(target: TargetName) -> str:
+    """Metadata of all tables of the target's schema."""
+    return f"SHOW TABLES IN SCHEMA {schema_of(target)}"
 
 
 def show_object(target: TargetName) -> str:
@@ -257,6 +263,13 @@ def is_above(column: str, value: str) -> str:
 
 def remove_batch(target: TargetName, batch: str) -> str:
     return f"REMOVE {stage_path(target, batch)}"
+
+
+def remove_batches(stage: str, batches: Iterable[str]) -> str:
+    """Remove the files of all these batches from a stage (qualified and quoted). The pattern is compared with the whole
+    path of a file, with or without the stage's name before it (Snowflake docs, "REMOVE")."""
+    folders = "|".join(folder_of(batch).rstrip("/").replace(".", "[.]") for batch in batches)
+    return f"REMOVE @{stage}/ PATTERN={text(f'(.*/)?({folders})/.*')}"
 
 
 def list_staged(target: TargetName) -> str:

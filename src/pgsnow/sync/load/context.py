@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
+from pgsnow.model.errors import LeaseLost, TargetQueryFailed
 from pgsnow.model.metadata_columns import DELETED_AT, DELETED_AT_COLUMN
 from pgsnow.model.plan import TablePlan
 from pgsnow.snowflake.load.cleanup import newest_fence
@@ -17,6 +18,7 @@ from pgsnow.snowflake.load.replace import Content
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql.deletes import RowRemoval
 from pgsnow.snowflake.sql.soft_deletes import CLEARED, Gone, gone_rows, removal_of
+from pgsnow.snowflake.sql.staged import later_fence
 from pgsnow.snowflake.sql.statements import Filled, audit
 from pgsnow.snowflake.stage.s3_stage import S3Stage
 from pgsnow.snowflake.stage.stage import Stage, Stages
@@ -108,17 +110,24 @@ class LoadContext:
         steps = stage.put(self.plan.target, batch, parts)
         self.session.once(lambda session: execute_all(session, steps))
 
-    def check_counts(self, result: LoadResult, rows: int) -> None:
+    def check_counts(self, result: LoadResult, rows: int, *, checked: bool = False) -> None:
         """After a MERGE of `rows` rows into the target. It changed fewer if several were versions of one row, or if
         rows of later runs refused them; more if keys are there twice, which are removed and reported then.
+        checked: the statement would have failed if the target had rows of later runs.
 
         Raises LedgerOutdated, as ClaimedTable.check_fence does, and TargetMissing.
         """
         changed = result.inserted + result.updated
-        if changed < rows:
+        if changed < rows and not checked:
             self.table.check_fence(self.session.do(lambda session: newest_fence(session, self.plan.target)))
         elif changed > rows:
             self.remove_duplicates()
+
+    def check_later(self, refused: TargetQueryFailed) -> None:
+        """Raises LedgerOutdated or LeaseLost if a statement was refused because the target has rows of a later run."""
+        if (newest := later_fence(str(refused))) is not None:
+            self.table.check_fence(newest)
+            raise LeaseLost(f"{self.plan.target} has rows of a later run") from refused
 
     def remove_duplicates(self) -> int:
         """Remove the target's duplicates, and report it; returns how many there were. Raises TargetMissing,

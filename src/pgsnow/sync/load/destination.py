@@ -15,8 +15,14 @@ from pgsnow.model.evolution.drift import Drift, SourceDefinition
 from pgsnow.model.metadata_columns import DELETED_AT_COLUMN, MetadataColumn
 from pgsnow.model.plan import TablePlan
 from pgsnow.model.types.content_cell import ContentCell
-from pgsnow.snowflake.load.cleanup import keys_above, newest_fence, older_rows, prune, prune_above
-from pgsnow.snowflake.load.merge import cleanup_steps
+from pgsnow.snowflake.load.cleanup import (
+    keys_above,
+    newest_fence,
+    older_rows,
+    prune,
+    prune_above,
+    removal_steps,
+)
 from pgsnow.snowflake.load.shadow_table import create_shadow
 from pgsnow.snowflake.query import count_rows, select_keys
 from pgsnow.snowflake.schema.evolve import Evolution
@@ -24,7 +30,7 @@ from pgsnow.snowflake.schema.length_limits import Limit, limits_of
 from pgsnow.snowflake.session import Session
 from pgsnow.snowflake.sql.deletes import HARD, RowRemoval
 from pgsnow.snowflake.sql.soft_deletes import MARKED, UNMARKED, Gone, delete_marked
-from pgsnow.snowflake.statement import Step, execute_all, number_in
+from pgsnow.snowflake.statement import execute_all, number_in
 from pgsnow.sync.compare.sides import Side
 from pgsnow.sync.load.choose import LoadFacts, choose
 from pgsnow.sync.load.claimed_table import ClaimedTable
@@ -33,7 +39,7 @@ from pgsnow.sync.load.deferred import load_staged
 from pgsnow.sync.load.deletes import Removed, RunTargetSide, remove_keys
 from pgsnow.sync.load.early_upload import EarlyUploader
 from pgsnow.sync.load.loader import Loader
-from pgsnow.sync.load.open_batches import SESSION, OpenBatch, OpenBatches
+from pgsnow.sync.load.open_batches import OpenBatch, OpenBatches, Place, remove_loaded_files
 from pgsnow.sync.load.session import RunSession
 from pgsnow.sync.load.target import RECREATED, Target
 from pgsnow.sync.pipeline.key_spool import KeySpool
@@ -160,13 +166,20 @@ class SnowflakeDestination:
     ) -> None:
         self.session: RunSession = RunSession(engine.sessions, recorder, engine.stop)
         notes = engine.notes.setdefault(str(plan.target), TargetNotes())
-        self.target = Target(plan, table, self.session, recorder, notes=notes)
+        shares = table.claim.chunk is None and engine.busy.get(recorder.run_id, 0) > 1
+        looks = engine.looks if shares else None
+        self.target = Target(
+            plan, table, self.session, recorder, notes=notes, looks=looks, made=engine.stages.made
+        )
+        stage = engine.stages.serving(plan.config.load)
+        self._account = engine.settings.snowflake.account
         self.batches = OpenBatches(
             table,
             recorder,
             lambda batches: self._remove(batches, self.session.do),
             lambda batches: self._remove(batches, self.session.once),
             self.session.unsettled,
+            Place(self._account, stage.location(plan.target), self._remove_due),
         )
         self._load = LoadContext(
             plan,
@@ -177,7 +190,7 @@ class SnowflakeDestination:
             self.batches,
             self.target,
             engine.stages,
-            engine.stages.serving(plan.config.load),
+            stage,
         )
         self.uploads = EarlyUploader(self._load)
         self.loader = partial(choose, self._load)
@@ -291,12 +304,21 @@ class SnowflakeDestination:
     def _remove(
         self, batches: Sequence[OpenBatch], do: Callable[[Callable[[Session], LoadResult]], LoadResult]
     ) -> None:
-        load, steps = self._load, list[Step]()
-        for batch in (batch for batch in batches if not batch.name.startswith(SESSION)):
-            stages = load.stages.all if batch.inherited else (load.stage,) if batch.files else ()
-            steps += cleanup_steps(load.plan.target, batch.name, stages, table=batch.table)
-        if steps:
-            do(lambda session: execute_all(session, steps))
+        load = self._load
+        steps = removal_steps(
+            load.plan.target,
+            [batch.name for batch in batches if batch.table],
+            [batch.name for batch in batches if batch.files],
+            load.stages.all if any(batch.inherited for batch in batches) else (load.stage,),
+        )
+        do(lambda session: execute_all(session, steps))
+
+    def _remove_due(self) -> None:
+        load = self._load
+        account, place = self._account, load.stage.location(load.plan.target)
+        load.recorder.events += remove_loaded_files(
+            load.table.ledger, load.session.do, load.stages, account, [place]
+        )
 
 
 def destination_of(

@@ -42,6 +42,8 @@ class MergeLoader:
                     raise
                 result = load.session.do(lambda session: self._attempt(session, batch))
         load.recorder.loaded(batch, result)
+        if not load.session.failed:
+            load.batches.loaded(batch.batch, batch.size)
         if self.shadow is None:
             load.check_counts(result, batch.rows)
         return TargetRecreated() if recreated else Loaded(result.inserted)

@@ -63,12 +63,14 @@ class RunSession:
     def do(self, action: Callable[[Session], T]) -> T:
         """The action's result. It is retried where that is safe, so it must be safe to execute twice. Its statements
         commit one by one."""
-        return with_retries(lambda: self.once(action), self.stop)
+        result: T = retrying(self.stop)(self.once, action)
+        return result
 
     def alone(self, action: Callable[[Session], T]) -> T:
         """Like `do`, in a session that nobody else uses now, so that the action may begin a transaction. If it fails,
         the session is closed, which rolls its transaction back."""
-        return with_retries(lambda: self.once(action, own=True), self.stop)
+        result: T = retrying(self.stop)(self.once, action, own=True)
+        return result
 
     def once(self, action: Callable[[Session], T], *, own: bool = False) -> T:
         """The action's result, without a retry, unless its session turns out to have ended before."""
@@ -137,14 +139,18 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, PgsnowError) and error.transient
 
 
-def with_retries(action: Callable[[], T], stop: threading.Event, *, attempts: int = ATTEMPTS) -> T:
-    """The action's result; the action must be safe to execute twice. Raises a non-transient error at once, and a
-    transient one after `attempts` attempts or once `stop` is set."""
-    retrying = Retrying(
+def with_retries(action: Callable[[], T], stop: threading.Event) -> T:
+    """The action's result; the action must be safe to execute twice. See `retrying`."""
+    return retrying(stop)(action)
+
+
+def retrying(stop: threading.Event) -> Retrying:
+    """Calls a function again after a transient error, ATTEMPTS times at most, and not once `stop` is set. Other errors
+    are raised at once."""
+    return Retrying(
         retry=retry_if_exception(is_transient),
-        stop=stop_after_attempt(attempts) | stop_when_event_set(stop),
+        stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(stop),
         wait=wait_exponential_jitter(multiplier=0.2, max=LONGEST_WAIT),
         sleep=sleep_using_event(stop),
         reraise=True,
     )
-    return retrying(action)

@@ -15,6 +15,7 @@ from pgsnow.ledger.ledger import Ledger
 from pgsnow.model.config.sync_config import SyncConfig
 from pgsnow.model.settings.settings import Settings
 from pgsnow.postgres.connection import Source
+from pgsnow.snowflake.schema.looks import SharedLooks
 from pgsnow.snowflake.session_pool import SessionPool
 from pgsnow.snowflake.stage.stage import Stages
 from pgsnow.sync.runtime.events import Observer
@@ -23,7 +24,7 @@ from pgsnow.sync.runtime.planner import Planner
 
 @dataclass(slots=True)
 class TargetNotes:
-    """What this process remembers of a target between its runs; moments are those of `time.monotonic`."""
+    """Facts about a target that a process keeps between its runs. Moments are those of `time.monotonic`."""
 
     looked_at: float | None = None
     """When a run has last looked at it and found it as it was; None: none has."""
@@ -54,6 +55,9 @@ class EngineContext:
     """Makes the `Destination` of a run (sync/load/destination.py) instead of SnowflakeDestination: a seam for tests."""
     notes: dict[str, TargetNotes] = field(default_factory=dict)
     """By the full name of the target."""
+    looks: SharedLooks = field(default_factory=SharedLooks)
+    busy: dict[str, int] = field(default_factory=dict)
+    """How many tables the ticks that are running now sync, by the id of the tick."""
 
 
 @dataclass(frozen=True, slots=True)

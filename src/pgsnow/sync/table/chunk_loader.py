@@ -70,7 +70,7 @@ class ChunkLoader:
             with Heartbeat(self._engine.ledger.leases, [taken.claim]):
                 destination.batches.cleanup()  # of earlier attempts
                 finish(taken.claim, self._load(taken, destination, recorder, throttle))
-                destination.batches.cleanup()
+                destination.batches.cleanup(wait=True)
         except TargetGone:
             with contextlib.suppress(LeaseLost):  # by now the ledger lists these batches under the table
                 destination.batches.cleanup()

@@ -167,7 +167,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
     waiting = run.claim.staged
     if not waiting:
         return None
-    run.destination.prepare()
+    run.destination.prepare(guarded=not copied_at_once(run.plan.config, waiting))
     if has_lost_rows(run):
         return begin_again(run, waiting)
     try:
@@ -195,7 +195,7 @@ def load_waiting(run: RunContext) -> RunContext | None:
         run.recorder.last_watermark = run.claim.checkpoint.last_watermark
     run.recorder.tell("checkpointed")
     run.recorder.events.append(f"loaded {counted(waiting)}")
-    remove(run, waiting)
+    run.destination.batches.inherit([batch.batch for batch in waiting])  # they are cleaned up at the end
     return None
 
 

@@ -153,7 +153,10 @@ def from_the_beginning(run: RunContext) -> RunContext:
 
 def check_fence(run: RunContext, target: PreparedTarget | None) -> None:
     """Before everything is loaded: make sure that the target has no row that this run could not replace or delete.
-    target: None if there are no rows to load. Raises LedgerOutdated."""
+    target: None if there are no rows to load. A statement that replaces the content checks that itself. Raises
+    LedgerOutdated."""
+    if run.replaces_content and (run.plan.config.mode is not TableMode.APPEND or run.options.deletes):
+        return
     appends = run.plan.config.mode is TableMode.APPEND and not run.options.refresh
     is_empty = run.claim.target_columns is None if target is None else target.created
     if not appends and not is_empty:

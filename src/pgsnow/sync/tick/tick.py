@@ -83,7 +83,9 @@ class Tick:
         """Sync every claimed table, each changed one in a thread of its own."""
         horizon, changed = self._find_changed()
         if horizon is not None:
+            self.context.busy[self.run_id] = len(changed)
             self._each(partial(self._run_table, horizon), changed)
+            del self.context.busy[self.run_id]
         return self._report()
 
     def triage(self) -> tuple[SyncReport, list[Inspection]]:

@@ -2,12 +2,13 @@
 
 A batch's files are staged, and the batch is in the ledger, before this begins. If the run is killed, the next one finds
 the same batches in the ledger: those that the record names are in the target, the others are not.
-docs/decisions/52-literal-bounds-of-a-batch.md
+docs/decisions/58-rows-that-never-change-are-copied.md
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pgsnow.model.batch import LoadResult
 from pgsnow.model.deferred_batch import StagedBatch
@@ -24,6 +25,7 @@ from pgsnow.snowflake.sql import batch_record as sql
 from pgsnow.snowflake.sql.direct_copy import copy_into_target
 from pgsnow.snowflake.statement import COPY, RowsLoaded, SqlStatement, execute_all, number_in
 from pgsnow.sync.load.context import LoadContext
+from pgsnow.sync.load.open_batches import SESSION
 
 Origins = Sequence[tuple[StagedBatch, str]]
 """Batches, each with its folder as a COPY names it."""
@@ -34,9 +36,12 @@ def copy_once(load: LoadContext, batches: Origins) -> None:
     """Copy those of these batches that are not in the target yet. Idempotent. Raises StagedRowsLost, TargetQueryFailed,
     and then nothing was copied; LeaseLost, LedgerOutdated."""
     known: set[str] = set()
+    sessions = {
+        int(name.removeprefix(SESSION)) for name in load.table.claim.open_batches if name.startswith(SESSION)
+    }
 
     def attempt() -> LoadResult:
-        return load.session.alone(lambda session: _copy(load, session, batches, known))
+        return load.session.alone(lambda session: _copy(load, session, batches, known, sessions))
 
     try:
         try:
@@ -56,9 +61,15 @@ def copy_once(load: LoadContext, batches: Origins) -> None:
     load.recorder.applied(result)
 
 
-def _copy(load: LoadContext, session: Session, batches: Origins, known: set[str]) -> LoadResult:
-    """One attempt, in a session of its own. Adds to `known` the batches that are in the target already."""
+def _copy(
+    load: LoadContext, session: Session, batches: Origins, known: set[str], sessions: set[int]
+) -> LoadResult:
+    """One attempt, in a session of its own. Adds to `known` the batches that are in the target already. sessions: of
+    earlier attempts, which may hold the record; this one's is added."""
     load.batches.running(session.number)
+    if sessions:
+        _abort(session, sessions)
+    sessions.add(session.number)
     session.execute(sql.BEGIN)
     wanted = _record(load, session, batches)
     known.update(batch.batch for batch, _ in batches if batch.batch not in wanted)
@@ -69,6 +80,15 @@ def _copy(load: LoadContext, session: Session, batches: Origins, known: set[str]
     load.recorder.tell("inserted")
     copied = sum(batch.rows for batch, _ in batches if batch.batch in wanted)
     return LoadResult(copied, 0, result.query_ids, result.seconds)
+
+
+def _abort(session: Session, sessions: set[int]) -> None:
+    """Roll back what is open in these sessions. A transaction that has ended meanwhile is no error."""
+    shown = session.execute(sql.show_transactions())
+    for number, of in zip(shown.column("id"), shown.column("session"), strict=True):
+        if int(of) in sessions:
+            with suppress(TargetQueryFailed):
+                session.execute(sql.abort_transaction(int(number)))
 
 
 def _record(load: LoadContext, session: Session, batches: Origins) -> frozenset[str]:

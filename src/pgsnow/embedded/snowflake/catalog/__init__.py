@@ -1,0 +1,1 @@
+"""What the emulator knows of tables, views and warehouses beside their rows, and shows of them."""
