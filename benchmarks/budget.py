@@ -37,7 +37,7 @@ class SimulatedTable:
     known: float | None = 1.0
 
     def arrivals(self, seconds: float) -> Arrivals | None:
-        """What the planner knows."""
+        """The planner's knowledge."""
         if self.known is None:
             return None
         rates = [rate * self.known for rate in self.busy]
@@ -84,7 +84,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Queue:
-    """What a table has not loaded. oldest: the true moment of its oldest change. since: when that was read, by the
+    """Changes of a table that are not loaded. oldest: the true moment of its oldest change. since: when that was read, by the
     ledger's clock; None: nothing is staged."""
 
     oldest: float | None = None

@@ -1235,13 +1235,14 @@ group by 1, 2
 order by 1, 2;
 
 -- name: spending
--- What each table has cost since then, by whole hours.
+-- What each table has cost in the whole hours between; until: NULL for no end.
 select source_table, sum(runs_ok + runs_idle + runs_partial + runs_error + runs_stopped + runs_locked)::bigint as runs,
     sum(rows_inserted + rows_updated + rows_deleted)::bigint as rows, sum(bytes_staged)::bigint as bytes_staged,
     sum(statement_count)::bigint as statements, sum(warehouse_seconds)::float8 as warehouse_seconds,
     sum(credits)::float8 as credits, min(hour) as since
 from {schema}.sync_hours
 where hour > %(since)s::timestamptz - interval '1 hour'
+    and (%(until)s::timestamptz is null or hour + interval '1 hour' <= %(until)s::timestamptz)
 group by 1
 order by 1;
 

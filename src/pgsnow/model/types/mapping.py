@@ -29,6 +29,7 @@ class TypeMapping:
     """The mapping of one Postgres type.
 
     read: the SELECT expression, with `{c}` for the quoted column.
+    sent: the SELECT expression for a COPY, if the decoder makes the value of `read` from it at less cost; '' if not.
     carried: the name of the Arrow type in batches and in Parquet.
     staged: the Snowflake type in the staging table. snowflake: the one in the target.
     merge: the expression for the target's value, with `{c}` for the staged column.
@@ -51,6 +52,7 @@ class TypeMapping:
     note: str = ""
     plain_json: bool = False
     conversion: str = ""
+    sent: str = ""
 
     @cached_property
     def arrow(self) -> pa.DataType:
