@@ -13,9 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pgsnow.model.batch import KeyBounds, bounds_of_all
+from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.model.types.type_rules import mapping_named
-from pgsnow.snowflake.sql.bounds import within
+from pgsnow.snowflake.sql.statements import merge_from
 from pgsnow.sync.pipeline.parquet import bounds_of
 
 ULID = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -52,7 +53,15 @@ def field_of(kind: str) -> Field:
 def condition(kind: str, lists: list[list[Any]]) -> str:
     field = field_of(kind)
     assert field.type.has_bounds
-    return within(bounds_of_all(bounds_of("ID", pa.array(keys, field.type.arrow)) for keys in lists), [field])
+    bounds = bounds_of_all(bounds_of("ID", pa.array(keys, field.type.arrow)) for keys in lists)
+    return conditions(bounds, kind)
+
+
+def conditions(bounds: KeyBounds | None, kind: str) -> str:
+    """The condition in the ON of a MERGE by one column of this type; "" if there is none."""
+    field = field_of(kind)
+    text = merge_from(TargetName("D", "S", "T"), "x AS r", [field], [field], "1", (), bounds)
+    return text.partition('ON t."ID" = s."ID"')[2].partition(" WHEN ")[0].removeprefix(" AND ")
 
 
 def values_of(found: str) -> list[Any]:
@@ -116,6 +125,6 @@ def test_bounds_that_are_not_known_of_each_row_are_not_used() -> None:
     assert bounds_of_all([some, None, some]) is None
     assert bounds_of_all([some, KeyBounds("OTHER", 1, 2)]) is None
     assert bounds_of_all([some, KeyBounds("ID", "a", "b")]) is None
-    assert within(KeyBounds("OTHER", 1, 2), [field_of("int8")]) == ""
-    assert within(KeyBounds("ID", -700_000, 2), [field_of("date")]) == ""
-    assert within(KeyBounds("ID", 0, 2**60), [field_of("timestamp")]) == ""
+    assert conditions(KeyBounds("OTHER", 1, 2), "int8") == ""
+    assert conditions(KeyBounds("ID", -700_000, 2), "date") == ""
+    assert conditions(KeyBounds("ID", 0, 2**60), "timestamp") == ""

@@ -14,7 +14,6 @@ from pgsnow.model.batch import bounds_of_all
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.bounds import within
 from pgsnow.snowflake.sql.staged import guarded, staged_source, unless_later
 from pgsnow.snowflake.stage.stage import Stage
 from pgsnow.snowflake.statement import COPY, MERGE, GuardedStatement, RowsLoaded, SqlStatement, Step
@@ -36,7 +35,7 @@ def deferred_at_once(
     source = staged_source(layout.target, layout.columns, origins, counted=target_rows is not None)
     fence = guarded(str(max(batch.fence for batch, _ in batches)), rows, target_rows)
     fence = unless_later(layout.target, not_after, fence)
-    bounds = within(bounds_of_all(batch.bounds for batch, _ in batches), layout.key)
+    bounds = bounds_of_all(batch.bounds for batch, _ in batches)
     text = sql.merge_from(layout.target, source, layout.columns, layout.key, fence, audited, bounds)
     message = f"{layout.target}: {len(batches)} batches were staged with {rows} rows, Snowflake found"
     return (GuardedStatement(text, RowsLoaded(rows, message, StagedRowsLost), MERGE),)
@@ -57,8 +56,8 @@ def deferred_steps(
         SqlStatement(stage.copy(layout.target, batch.batch, into), COPY, _all_rows(batch))
         for batch, stage in batches
     ]
-    bounds = within(bounds_of_all(batch.bounds for batch, _ in batches), layout.key)
-    merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited, within=bounds)
+    bounds = bounds_of_all(batch.bounds for batch, _ in batches)
+    merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited, bounds=bounds)
     return (
         SqlStatement(sql.create_staging(layout.target, into, layout.columns)),
         *copies,

@@ -13,7 +13,6 @@ from pgsnow.model.table import TargetName
 from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.load.bind_values import BoundInsert, bind_batches
 from pgsnow.snowflake.sql import statements as sql
-from pgsnow.snowflake.sql.bounds import within
 from pgsnow.snowflake.sql.staged import bound_source, guarded, staged_source
 from pgsnow.snowflake.stage.stage import INTERNAL, Stage
 from pgsnow.snowflake.statement import COPY, MERGE, GuardedStatement, RowsLoaded, SqlStatement, Step
@@ -56,7 +55,7 @@ def merge_at_once(
         uploads, binds = stage.put(target, batch.batch, paths if parts is None else parts), None
         source = staged_source(target, output, [origin], counted=counted)
     fence = guarded(str(batch.fence), batch.rows, target_rows)
-    text = sql.merge_from(target, source, output, key, fence, audited, within(batch.bounds, key))
+    text = sql.merge_from(target, source, output, key, fence, audited, batch.bounds)
     return (*uploads, GuardedStatement(text, _all_rows(target, batch), MERGE, binds))
 
 
@@ -84,9 +83,7 @@ def merge_steps(
         SqlStatement(sql.create_staging(target, batch.batch, output)),
         *fill_steps(target, output, batch, batch.batch, method=method, stage=stage, parts=parts),
         SqlStatement(
-            sql.merge(
-                target, batch.batch, output, key, batch.fence, audited, into, within(batch.bounds, key)
-            ),
+            sql.merge(target, batch.batch, output, key, batch.fence, audited, into, batch.bounds),
             MERGE,
         ),
     )

@@ -9,11 +9,10 @@ as new ones. docs/decisions/52-literal-bounds-of-a-batch.md
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from pgsnow.model.batch import KeyBounds
-from pgsnow.model.types.mapping import Field
 from pgsnow.snowflake.names import quote, text
 
 FIRST_YEAR = 1583
@@ -28,15 +27,13 @@ _BASE_32 = str.maketrans("ABCDEFGHJKMNPQRSTVWXYZ", "ABCDEFGHIJKLMNOPQRSTUV")
 """The digits of a ULID (Crockford's, without I, L, O and U) → those of `int(…, 32)`."""
 
 
-def within(bounds: KeyBounds | None, key: Sequence[Field]) -> str:
-    """The condition on the target's rows `t`; "" if it would leave out nothing, or is not certain to be exact."""
-    field = next((f for f in key if bounds is not None and f.target == bounds.column), None)
-    if bounds is None or field is None:
+def within(bounds: KeyBounds, kinds: Mapping[str, str]) -> str:
+    """The condition on the target's rows `t`; "" if it would leave out nothing, or is not certain to be exact. kinds:
+    column of the key → its type in Snowflake."""
+    if bounds.column not in kinds or not _prunes(bounds.low, bounds.high):
         return ""
-    low, high = (_literal(value, field.type.snowflake) for value in (bounds.low, bounds.high))
-    if low is None or high is None or not _prunes(bounds.low, bounds.high):
-        return ""
-    return f"t.{quote(field.target)} BETWEEN {low} AND {high}"
+    low, high = (_literal(value, kinds[bounds.column]) for value in (bounds.low, bounds.high))
+    return "" if low is None or high is None else f"t.{quote(bounds.column)} BETWEEN {low} AND {high}"
 
 
 def _prunes(low: int | str, high: int | str) -> bool:
