@@ -3,8 +3,8 @@
 
 A proxy in front of the emulator delays each reply, logins and uploads included, as the network and the real service
 do. Each tick is the first one of the tables, or one in which 3 or 20 rows of each of them have changed; with 20 tables
-it is measured without a delay, too. Prints wall and CPU seconds of this process, the statements and logins that the emulator
-has received, and the seconds for which it was busy with them.
+it is measured without a delay, too. Prints wall and CPU seconds of this process, the statements and logins that the
+emulator has received, and the seconds for which it was busy with them.
 """
 
 from __future__ import annotations
