@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -85,8 +85,10 @@ class CopyConnection:
         ]
 
     @contextmanager
-    def stream(self, query: str) -> Iterator[tuple[Iterator[pa.RecordBatch], Callable[[], None]]]:
-        """The rows of a SELECT as they come, and a function that cancels it.
+    def stream(
+        self, query: str, texts: Collection[int] = ()
+    ) -> Iterator[tuple[Iterator[pa.RecordBatch], Callable[[], None]]]:
+        """The rows of a SELECT as they come, and a function that cancels it. texts: as in copy_out.rows.
 
         Until all were fetched nothing else can be done with the connection; if not all were, it is spoiled.
         The iterator raises psycopg.Error."""
@@ -94,7 +96,7 @@ class CopyConnection:
 
         was_spoiled, self.spoiled = self.spoiled, True
         cancellation = Cancellation(self._connection)
-        with closing(rows(self._connection, query, self._open_channel)) as batches:
+        with closing(rows(self._connection, query, self._open_channel, texts)) as batches:
             yield self._all_of(batches, was_spoiled), cancellation.ask
 
     def _all_of(self, batches: Iterator[pa.RecordBatch], was_spoiled: bool) -> Iterator[pa.RecordBatch]:

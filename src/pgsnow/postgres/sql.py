@@ -54,6 +54,11 @@ def value_of(field: Field) -> Composed:
     return SQL(field.type.read).format(c=Identifier(field.source))
 
 
+def sent_value(field: Field) -> Composed:
+    """The expression that COPY sends for a column. The decoder turns it into the value of `value_of`."""
+    return SQL(field.type.sent or field.type.read).format(c=Identifier(field.source))
+
+
 def named(expressions: Iterable[tuple[Composable, str]]) -> Composed:
     """A SELECT list: expressions under their names."""
     return SQL(",\n  ").join(SQL("{} as {}").format(value, Identifier(name)) for value, name in expressions)

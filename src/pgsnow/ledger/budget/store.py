@@ -36,8 +36,8 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Changes of a table that are not loaded. staged_at: of its oldest staged batch; None: nothing is staged. rows: staged.
-    last_success: start of its last run that succeeded. Moments are seconds since 1970."""
+    """Changes of a table that are not loaded. staged_at: of its oldest staged batch; None: none is. rows: in staged
+    batches. last_success: start of its last run that succeeded. Moments are seconds since 1970."""
 
     staged_at: float | None = None
     rows: float = 0.0

@@ -1,4 +1,4 @@
-"""What the plan of a day is made from, and what it says. Moments are seconds since 1970; days are those of UTC."""
+"""Values from which the plan of a day is made, and the plan. Moments are seconds since 1970; days are those of UTC."""
 
 from __future__ import annotations
 
@@ -103,6 +103,10 @@ class Pace:
     until: float
     next_load: float
     held: bool = False
+
+    def accepted_wait(self, max_lag: float | None) -> float:
+        """Seconds that changes may wait without anything being wrong."""
+        return min(DAY if self.held else self.load_every, DAY if max_lag is None else max_lag)
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""What the rest of a day costs if tables are loaded less often: expected values, by groups of tables that are alike."""
+"""Expected costs of the rest of a day if tables are loaded less often, by groups of tables that are alike."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class QuietHours(BaseModel):
 
 
 class BudgetConfig(BaseModel):
-    """What loads may cost. Rows are read and staged in each tick in any case."""
+    """A limit for the costs of loads. Rows are read and staged in each tick in any case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -29,6 +29,7 @@ class TypeMapping:
     """The mapping of one Postgres type.
 
     read: the SELECT expression, with `{c}` for the quoted column.
+    sent: the SELECT expression for a COPY, if the decoder makes the value of `read` from it at less cost; '' if not.
     carried: the name of the Arrow type in batches and in Parquet.
     staged: the Snowflake type in the staging table. snowflake: the one in the target.
     merge: the expression for the target's value, with `{c}` for the staged column.
@@ -51,11 +52,19 @@ class TypeMapping:
     note: str = ""
     plain_json: bool = False
     conversion: str = ""
+    sent: str = ""
 
     @cached_property
     def arrow(self) -> pa.DataType:
         """The Arrow type in batches and in Parquet. Imports pyarrow."""
         return arrow_type(self.carried)
+
+    @property
+    def has_bounds(self) -> bool:
+        """True if the values of a batch lie between its smallest and its largest one in Snowflake, too: whole numbers,
+        dates and times, and texts, which a key has without a collation. Not doubles, of which NaN is no number."""
+        ordered = self.carried.startswith(("int", "date32", "timestamp", "string"))
+        return self.merge == "{c}" and (ordered or (digits_of(self.carried) or (0, 1))[1] == 0)
 
     @property
     def text(self) -> str:

@@ -5,6 +5,8 @@ Sources: PostgreSQL docs, "Data Types"; Snowflake docs, "Summary of data types" 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pgsnow.model.types.mapping import TypeMapping, as_text, as_variant
 
 WHOLE = "NUMBER(38,0)"
@@ -72,7 +74,7 @@ _STRINGS = (
     ),
     _same("name", "string", "VARCHAR", "Exact."),
     as_text("char", 'The one-byte type `"char"`: exact.'),
-    as_text("uuid", "Its text, in lower case."),
+    replace(as_text("uuid", "Its text, in lower case."), sent="{c}"),
     _same("bytea", "binary", "BINARY", "Exact; more than 8 MiB overflow."),
     *_texts("Its bits as text: exact.", "bit", "varbit"),
 )

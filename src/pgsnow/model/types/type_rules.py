@@ -41,7 +41,7 @@ def is_unbounded(column: Column) -> bool:
 
 
 def enum(name: str) -> TypeMapping:
-    return replace(as_text(name, "Its label.", kind="e"), low_cardinality=True)
+    return replace(as_text(name, "Its label.", kind="e"), low_cardinality=True, sent="{c}")
 
 
 def array(name: str, *, plain: bool = False) -> TypeMapping:
@@ -96,9 +96,16 @@ def mapping_of(column: Column, *, exact_reals: bool = False, trims: bool = False
     return enum(column.type_name) if column.kind == "e" else unknown(column.type_name, column.kind)
 
 
+DECODED_ARRAYS = frozenset({1000, 1003, 1005, 1007, 1009, 1014, 1015, 1016, 2951})
+"""Oids of array types that the decoder of COPY writes as JSON: of bool, name, int2, int4, text, bpchar, varchar, int8,
+uuid."""
+
+
 def _array_of(column: Column, *, exact_reals: bool, trims: bool) -> TypeMapping:
     """An array whose elements are what single values of their type are."""
     plain = array(column.type_name, plain=column.type_oid in _PLAIN_ARRAYS)
+    if column.type_oid in DECODED_ARRAYS and not (trims and column.element == "bpchar"):
+        return replace(plain, sent="{c}")
     if column.element == "money":
         return replace(plain, read="to_json({c}::numeric[])::text", plain_json=True, conversion="numbers")
     if column.element == "float4" and exact_reals:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgsnow.ledger.checkpoints import Remembered
-from pgsnow.model.batch import LoadBatch, PartFile
+from pgsnow.model.batch import KeyBounds, LoadBatch, PartFile
 from pgsnow.model.config.options import Deletes
 from pgsnow.model.config.sync_config import LoadMethod, TableMode
 from pgsnow.model.duration import format_duration
@@ -194,9 +194,20 @@ def _put_in_place(content: Content) -> tuple[str, ...]:
 def _sample(plan: TablePlan) -> tuple[Content, LoadBatch]:
     """A sample load batch with one part file, and its content."""
     name = batch_name(plan, SAMPLE_FENCE, 0)
-    batch = LoadBatch(name, SAMPLE_FENCE, (PartFile(SAMPLE_PART, rows=1, size=1),))
+    part = PartFile(SAMPLE_PART, rows=1, size=1)
+    batch = LoadBatch(name, SAMPLE_FENCE, (part,), bounds=_sample_bounds(plan))
     gone = Gone.MARKED if plan.marks_deleted and plan.target_key else Gone.DELETED
     return Content(plan, name, SAMPLE_FENCE, SAMPLE_RUN, gone), batch
+
+
+def _sample_bounds(plan: TablePlan) -> KeyBounds | None:
+    """Bounds of the sample batch, where those of every batch are used: not of texts, of which only ordered ids are."""
+    [kind] = [f.type.snowflake for f in plan.output if f.target == plan.bounded] or [""]
+    samples = {"NUMBER": (1, 1000), "DATE": (20_000, 20_001), "TIMESTAMP": (1_728 * 10**12, 1_729 * 10**12)}
+    for begins, sample in samples.items():
+        if plan.bounded is not None and kind.startswith(begins):
+            return KeyBounds(plan.bounded, *sample)
+    return None
 
 
 def _texts(steps: Iterable[Step]) -> tuple[str, ...]:

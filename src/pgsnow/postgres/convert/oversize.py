@@ -75,7 +75,7 @@ def select_list(plan: TablePlan, extra: Iterable[tuple[Composable, str]] = (), *
     sizes = _sizes(plan) if guard else {}
     together = _together(sizes) if sizes else None
     values = [
-        (_value(field, sizes[at], together) if at in sizes else sql.value_of(field), field.source)
+        (_value(field, sizes[at], together) if at in sizes else sql.sent_value(field), field.source)
         for at, field in enumerate(plan.fields)
     ]
     oversize = [(Identifier(OVERSIZE), OVERSIZE)] if sizes else []
@@ -214,7 +214,7 @@ def _is_cut(field: Field) -> bool:
 
 
 def _value(field: Field, size: Composable, together: Composable | None) -> Composable:
-    value = sql.value_of(field)
+    value = sql.sent_value(field)
     instead: Composable = SQL("null")
     if _is_cut(field):
         cut = "substr({}, 1, {})" if pa.types.is_binary(field.type.arrow) else "left(({})::text, {})"

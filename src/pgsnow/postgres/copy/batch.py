@@ -13,6 +13,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
+from pgsnow.postgres.copy.json_arrays import ElementType, json_arrays
 from pgsnow.postgres.copy.numeric import numerics
 from pgsnow.postgres.copy.positions import Cells, Even, Numbers, Positions, Uneven
 from pgsnow.postgres.copy.scalars import boolean, day, moment, number, uuids, varying
@@ -37,8 +38,19 @@ _FIXED: dict[int, tuple[int, Decode]] = {
 }
 """oid → bytes of each value, decoder: bool, int8, int2, int4, oid, float4, float8, date, time, timestamp, timestamptz,
 uuid."""
-_TEXTS = frozenset({18, 19, 25, 114, 705, 1042, 1043})
+TEXT = 25
+_TEXTS = frozenset({18, 19, TEXT, 114, 705, 1042, 1043})
 """"char", name, text, json, unknown, bpchar, varchar: their own bytes."""
+_TEXT_ELEMENTS = ElementType(None, None, quoted=True)
+JSON_ARRAYS: dict[int, ElementType] = {
+    1000: ElementType(boolean, 1, quoted=False),
+    1005: ElementType(_FIXED[21][1], 2, quoted=False),
+    1007: ElementType(_FIXED[23][1], 4, quoted=False),
+    1016: ElementType(_FIXED[20][1], 8, quoted=False),
+    2951: ElementType(uuids, 16, quoted=True),
+    **dict.fromkeys((1003, 1009, 1014, 1015), _TEXT_ELEMENTS),
+}
+"""oid of an array's type → how its elements are decoded: bool, int2, int4, int8, uuid; name, text, bpchar, varchar."""
 _JSONB = 3802
 """A byte with the version, then text: PostgreSQL source, jsonb_send."""
 _LENGTH = 4
@@ -61,11 +73,14 @@ class CopyColumn:
         return None if fixed is None else fixed[0]
 
     def decode(self, cells: Cells) -> pa.Array:
-        """The column as Arrow. A type that is not known here becomes binary: its bytes as they were sent."""
+        """The column as Arrow; arrays as JSON texts. A type that is not known here becomes binary: its bytes as
+        they were sent."""
         if (fixed := _FIXED.get(self.oid)) is not None:
             return fixed[1](cells)
         if self.oid == NUMERIC:
             return numerics(cells, *_precision_and_scale(self.typmod))
+        if (elements := JSON_ARRAYS.get(self.oid)) is not None:
+            return json_arrays(cells, elements)
         if self.oid == _JSONB:
             return varying(cells, pa.string(), skipped=1)
         return varying(cells, pa.string() if self.oid in _TEXTS else pa.binary())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
+from dataclasses import replace
 from typing import Any, Protocol
 
 import psycopg
@@ -11,7 +12,7 @@ import pyarrow as pa
 from psycopg import pq
 from psycopg.errors import error_from_result
 
-from pgsnow.postgres.copy.batch import CopyColumn
+from pgsnow.postgres.copy.batch import TEXT, CopyColumn
 from pgsnow.postgres.copy.messages import CopyResponse
 
 
@@ -32,12 +33,18 @@ class CopyChannel(Protocol):
 OpenChannel = Callable[[pq.abc.PGconn], CopyChannel]
 
 
-def rows(conn: psycopg.Connection[Any], query: str, open_channel: OpenChannel) -> Generator[pa.RecordBatch]:
+def rows(
+    conn: psycopg.Connection[Any], query: str, open_channel: OpenChannel, texts: Collection[int] = ()
+) -> Generator[pa.RecordBatch]:
     """The rows of a SELECT in batches of up to about 2 MB. Its columns and their types are asked for first.
+    texts: oids of further types that are sent as their text, such as enums.
 
     `conn` is idle, or idle in a transaction; nothing else can be sent on it until all rows were read.
     Raises psycopg.Error."""
-    columns = described(conn.pgconn, query.encode())
+    columns = [
+        replace(column, oid=TEXT) if column.oid in texts else column
+        for column in described(conn.pgconn, query.encode())
+    ]
     channel = open_channel(conn.pgconn)
     try:
         channel.send(f"copy ({query}\n) to stdout (format binary)".encode())

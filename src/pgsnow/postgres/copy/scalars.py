@@ -3,6 +3,9 @@ byte first."""
 
 from __future__ import annotations
 
+from binascii import hexlify
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -13,9 +16,16 @@ EPOCH_DAYS = 10_957
 """2000-01-01, where Postgres counts from, since 1970-01-01, where Arrow does."""
 
 _SIZE = 36
-_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
-_PARTS = ((0, 4, 0), (4, 6, 9), (6, 8, 14), (8, 10, 19), (10, 16, 24))
-"""Parts of a uuid: first byte, end, and where its digits begin in the text."""
+
+
+def _parts(size: int, starts: tuple[int, ...]) -> np.dtype[Any]:
+    """The digits of a uuid in a text of this size, in parts that begin there."""
+    formats = ["u8", "u4", "u4", "u4", "u8", "u4"]
+    return np.dtype({"names": list("abcdef"), "formats": formats, "offsets": starts, "itemsize": size})
+
+
+_DIGITS = _parts(32, (0, 8, 12, 16, 20, 28))
+_WITH_DASHES = _parts(_SIZE, (0, 9, 14, 19, 24, 32))
 
 
 def validity(cells: Cells) -> tuple[pa.Buffer | None, int]:
@@ -66,10 +76,11 @@ def uuids(cells: Cells) -> pa.Array:
     sent = np.empty((count, 2), np.uint64)
     sent[:, 0] = cells.read("<u8")
     sent[:, 1] = cells.values.moved(8).read(cells.memory, "<u8")
-    pairs = _HEX.take(sent.view(np.uint8))
-    text = np.full((count, _SIZE), ord("-"), np.uint8)
-    for start, end, at in _PARTS:
-        text[:, at : at + 2 * (end - start)] = pairs[:, start:end].copy().view(np.uint8)
+    digits = np.frombuffer(hexlify(sent.data), _DIGITS)
+    text = np.full(count * _SIZE, ord("-"), np.uint8)
+    parts = text.view(_WITH_DASHES)
+    for part in _DIGITS.names or ():
+        parts[part] = digits[part]
     edges = np.arange(0, _SIZE * (count + 1), _SIZE, dtype=np.int32)
     bitmap, nulls = validity(cells)
     return pa.Array.from_buffers(pa.string(), count, [bitmap, pa.py_buffer(edges), pa.py_buffer(text)], nulls)

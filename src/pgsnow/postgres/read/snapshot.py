@@ -59,6 +59,8 @@ class Snapshot:
     """The database does not check its text's encoding (SQL_ASCII), and returns it as it is."""
     may_hold_oversize: bool
     """There may be values longer than Snowflake takes; False where too little is stored out of line for one."""
+    enums: frozenset[int]
+    """Oids of the table's enum types, whose values are sent as their labels."""
     replaced: Composable | None = None
     """Where the table could not be locked before the snapshot: a query, for after a read, whether the table was
     replaced in between."""
@@ -77,7 +79,7 @@ class Snapshot:
         between the snapshot and the lock of the query."""
         with (
             translating(self.table),
-            self.connection.stream(sql.text_of(query)) as (reader, cancel),
+            self.connection.stream(sql.text_of(query), self.enums) as (reader, cancel),
             Prefetcher(reader, cancel) as stream,
         ):
             yield from stream
@@ -138,6 +140,7 @@ def _begun(connection: CopyConnection, plan: TablePlan, lsn: Composable) -> Snap
     unchecked_text = encoding == "SQL_ASCII"
     if unchecked_text:  # else the server checks each text, and a bad one ends the read
         connection.run("select set_config('client_encoding', 'SQL_ASCII', true)")
+    enums = frozenset(column.type_oid for column in plan.source.columns if column.kind == "e")
     return Snapshot(
-        connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize, replaced, end
+        connection, str(plan.source.name), x, xmax, standby, unchecked_text, oversize, enums, replaced, end
     )
