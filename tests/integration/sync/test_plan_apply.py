@@ -30,6 +30,7 @@ LOADING = ("DESCRIBE", "CREATE", "INSERT", "PUT", "COPY", "MERGE", "DROP")
 CLIENTS = "PUT 'file://part-"
 """The client asks once more, with the file's bare name, where to upload to."""
 RUN = re.compile(r"'[0-9a-f]{16}'")
+ROWS = re.compile(r'(OVER \(\)|"_PGSNOW_ROWS") = \d+')
 BOUNDS = re.compile(r"BETWEEN \d+ AND \d+")
 PATH = re.compile(r"file://\S+/(?=batch-)")
 
@@ -40,8 +41,11 @@ def looked(world: World) -> TablePreview:
 
 
 def leveled(statements: list[str] | tuple[str, ...]) -> list[str]:
-    """Without what is made up in a plan: the fence, the folder of the part file, and the bounds of its keys."""
-    made_up = ((BATCH, "0"), (PATH, "file://"), (RUN, "'run'"), (BOUNDS, "BETWEEN bounds"))
+    """Without what is made up in a plan: the fence, the folder of the part file, the bounds of its keys, and the
+    numbers of rows that are read and that the target has."""
+    made_up = (
+        (BATCH, "0"), (PATH, "file://"), (RUN, "'run'"), (BOUNDS, "BETWEEN bounds"), (ROWS, r"\1 = 0"),
+    )  # fmt: skip
     return [
         reduce(lambda found, each: each[0].sub(each[1], found), made_up, statement)
         for statement in statements

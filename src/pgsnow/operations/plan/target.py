@@ -159,7 +159,14 @@ def _tick(plan: TablePlan, stage: Stage, *, marks: bool) -> tuple[str, ...]:
     within = f"-- within {format_duration(plan.config.load_every)}, once for all that was staged:"
     if by_files:
         merge = merge_at_once(
-            plan.target, plan.output, plan.key, batch, origin=origin, audited=audited, stage=stage
+            plan.target,
+            plan.output,
+            plan.key,
+            batch,
+            origin=origin,
+            audited=audited,
+            stage=stage,
+            target_rows=batch.rows,
         )
         uploaded, merged = _texts(merge)
         later = (within,) if plan.config.load_every else ()
