@@ -58,6 +58,18 @@ def test_a_run_is_charged_for_the_time_by_which_it_lengthens_the_warehouse(crew:
     assert found[1]["credits"] == pytest.approx(283 * PER_SECOND)
 
 
+def test_runs_that_are_recorded_together_share_their_time_too(crew: PostgresCrew) -> None:
+    """Two runs side by side in one record: their common seconds are billed once, and charged to the longer one."""
+    worker, done = crew.worker(), []
+    for table, seconds in (("short", 5.0), ("long", 10.0)):
+        claim = take(worker, table)
+        sent = (SentStatement("MERGE", "q", START, seconds, 1, warehouse=True),)
+        done.append((claim, report(claim, statements=sent, warehouse_seconds=seconds)))
+    charged = worker.run_log.finish(done, cost=COST, warehouse="WH")
+    assert charged == {"short": 0, "long": pytest.approx(70 * PER_SECOND)}
+    assert [row["awake_seconds"] for row in worker.run_log.warehouses()] == [70]
+
+
 def test_workers_that_record_at_the_same_time_share_one_sum(crew: PostgresCrew) -> None:
     """However records interleave, the credits of all runs are those of the warehouse, and none waits forever."""
     tables = [f"t{number}" for number in range(12)]
