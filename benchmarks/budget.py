@@ -84,8 +84,8 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Queue:
-    """Changes of a table that are not loaded. oldest: the true moment of its oldest change. since: when that was read, by the
-    ledger's clock; None: nothing is staged."""
+    """Changes of a table that are not loaded. oldest: the true moment of its oldest change. since: when that was read,
+    by the ledger's clock; None: nothing is staged."""
 
     oldest: float | None = None
     since: float | None = None
@@ -117,7 +117,8 @@ class _Run:
                 continue
             clock = at + self.shift
             self._learn(arrived, int(at % DAY // 3600))
-            plan = plan_day(self._account(clock), self._demands())
+            at_once = {t.name for t in setup.tables if t.name in arrived and t.every <= setup.interval}
+            plan = plan_day(self._account(clock), self._demands(), at_once)
             self._note(plan, clock)
             self._keep(arrived, excused=False)
             self._load(plan, at, clock)

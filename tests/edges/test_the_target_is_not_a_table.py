@@ -32,8 +32,8 @@ class Shown:
 
 
 def test_a_view_as_target_is_told_before_anything_is_staged(world: World) -> None:
-    """The target is looked at first, or a MERGE into it fails, if the process has looked a moment ago. Checkpoint and rows
-    stay, and everything arrives once the table is back."""
+    """The target is looked at first, or a MERGE into it fails, if the process has looked a moment ago. Checkpoint and
+    rows stay, and everything arrives once the table is back."""
     world.sql("insert into users (id, name) select g, 'n' from generate_series(1, 20) g")
     with world.engine() as engine:
         assert engine.tick().tables[0].rows_inserted == 20

@@ -113,6 +113,27 @@ def kill_while_a_file_goes_up(world: World, rnd: random.Random) -> None:
     assert_recovered(world)
 
 
+def kill_while_rows_are_copied(world: World) -> None:
+    """Rounds of a table with `insert_only`: before its transaction is committed, and after, before the reply."""
+    add = "insert into users select n + g, 'new', g from generate_series(1, 50) g, (select count(*) as n from users)"
+    world.sql(add)
+    assert_recovered(world)  # merged, as the server's number of updates was not known; then rows are copied
+    world.sql(add)
+    assert is_killed(world, "copied")
+    world.sql(add)
+    assert_recovered(world)
+    world.sql(add)
+    with FaultProxy(world.emulator.port) as proxy:
+        proxy.behave(hold_replies=b"COMMIT")
+        process = tick(world, None, SNOWFLAKE_PORT=str(proxy.port))
+        assert proxy.wait_until_holding(CEILING), "no COMMIT reached Snowflake"
+        process.kill()
+        process.wait()
+    world.sql(add)
+    assert_recovered(world)
+    assert world.snowflake("SELECT COUNT(*) FROM ANALYTICS.USERS__PGSNOW_BATCHES") == [(1,)]
+
+
 def kill_a_backfill(world: World, rnd: random.Random, kills: int, parallel: int = 1) -> None:
     """A first load that is killed again and again, at random points, while rows are written. Each kill costs as many
     chunks as are loaded at once, at most."""

@@ -17,6 +17,7 @@ from tests.faults.kill_rounds import (
     kill_at,
     kill_before_the_reply,
     kill_while_a_file_goes_up,
+    kill_while_rows_are_copied,
     kill_with_bound_values,
     tick,
 )
@@ -87,6 +88,12 @@ def test_a_resync_that_is_killed_at_each_point_is_seen_by_no_reader_before_it_is
     world.sql("insert into users select g, 'n' || g, g from generate_series(1, 800) g")
     assert_recovered(world)
     kill_a_resync(world)
+
+
+def test_killed_while_rows_that_never_change_are_copied(synced: World) -> None:
+    """In the transaction of the copy, and when it is committed and nobody knows: each row is there once."""
+    synced.tables[0] |= {"insert_only": True}
+    kill_while_rows_are_copied(synced)
 
 
 def test_killed_between_staging_and_loading(in_bucket: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,9 +61,18 @@ def _assert_kept(setup: Simulation, found: Outcome) -> None:
             assert found.warned_at.get(day, float("inf")) <= found.over_at[day], (spent, found)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(_days(steady_clock=True))
 def test_a_budget_and_every_max_lag_are_kept_or_the_conflict_is_reported_before(setup: Simulation) -> None:
     """Whatever arrives, in bursts or not, foreseen or not: a day costs at most 5 % more than the budget, or it was
     reported before that much was spent; and no row is later than `max_lag` while a worker runs."""
     _assert_kept(setup, simulate(setup))
+
+
+@settings(max_examples=8, deadline=None)
+@given(_days(steady_clock=False))
+def test_a_clock_that_jumps_makes_no_row_wait_for_ever(setup: Simulation) -> None:
+    """Whenever the ledger's clock jumps, forward or back, every row is loaded within a day and the time of the jump."""
+    found = simulate(replace(setup, days=1.6))
+    for table in setup.tables:
+        assert found.worst.get(table.name, 0.0) <= DAY + 2 * 5400 + 4 * TICK, (table, found.worst)

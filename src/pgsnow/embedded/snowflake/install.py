@@ -14,7 +14,15 @@ from pgsnow.embedded.snowflake.catalog import (
     warehouses,
 )
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import expiry, lanes, late, retries, scripted_errors, sessions
+from pgsnow.embedded.snowflake.sessions import (
+    abandoned,
+    expiry,
+    lanes,
+    late,
+    retries,
+    scripted_errors,
+    sessions,
+)
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -127,6 +135,7 @@ def _requests(
     scripted: scripted_errors.ScriptedErrors,
 ) -> None:
     lanes.run_side_by_side()
+    abandoned.end_abandoned_transactions()
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()

@@ -3,7 +3,7 @@ decides as it does. A tick and the simulation (`python -m benchmarks.budget`) ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgsnow.model.budget.demand import Account, BudgetPlan, Demand, Pace
@@ -21,14 +21,19 @@ TOLERANCE = 1.01
 MOST_NAMES = 3
 """Tables that a sentence names."""
 JOINS_AT = 0.5
-"""A table that has waited for this part of its cadence joins a load that is made anyway."""
+"""A slowed table that has waited for this part of its cadence joins a load that is made anyway."""
+JOINS_AFTER = 8
+"""It does so as soon as it has waited for so many of its usual intervals, too."""
+JOINING_SHARE = 0.1
+"""Tables that join may add this part to the credits of a load even if no credits are left for them: a table with
+`max_lag` wakes the warehouse, and they would otherwise wait until midnight."""
 
 
-def plan_day(account: Account, demands: Sequence[Demand]) -> BudgetPlan:
+def plan_day(account: Account, demands: Sequence[Demand], at_once: Collection[str] = ()) -> BudgetPlan:
     """The paces of all tables for the rest of the day, and the loads of this tick.
 
-    It depends on its arguments alone, so that all workers decide alike. What must be loaded to keep a `max_lag` is in
-    the loads, whatever it costs.
+    at_once: tables that have changes in this tick, and load them if they are not slowed. It depends on its arguments
+    alone, so that all workers decide alike. What must be loaded to keep a `max_lag` is in the loads, whatever it costs.
     """
     outlook = Outlook(account, groups_of(demands, account.interval))
     reserve = outlook.forced_credits()
@@ -36,11 +41,12 @@ def plan_day(account: Account, demands: Sequence[Demand]) -> BudgetPlan:
     hold = _hold(account, demands, reserve)
     paces = _paces(account, demands, outlook, steps, hold)
     forced = [demand for demand in demands if demand.must_load(account.now, account.interval)]
-    loads = _loads(account, demands, paces, forced, account.left - reserve)
+    begun = [demand for demand in demands if demand.table in at_once and demand.table not in paces]
+    loads = _loads(account, demands, paces, [*forced, *begun], account.left - reserve)
     least = account.spent + outlook.credits(dict.fromkeys(steps, STEPS))
     return BudgetPlan(
         paces,
-        loads,
+        loads - {demand.table for demand in begun if demand.waiting_since is None},
         hold and hold[0],
         account.spent + outlook.credits(steps),
         least,
@@ -136,6 +142,11 @@ class _Wake:
     total: float = 0.0
     is_certain: bool = False
 
+    @property
+    def credits(self) -> float:
+        """Its credits."""
+        return self._credits(self.longest, self.total)
+
     def with_(self, demand: Demand) -> float:
         """Its credits if this table is loaded too."""
         return self._credits(max(self.longest, demand.load_seconds), self.total + demand.load_seconds)
@@ -153,13 +164,13 @@ def _loads(
     account: Account,
     demands: Sequence[Demand],
     paces: Mapping[str, Pace],
-    forced: Sequence[Demand],
+    first: Sequence[Demand],
     left: float,
 ) -> frozenset[str]:
-    """The tables of which waiting changes are loaded in this tick: those that must be, then those that are due, the
-    most important first, as far as the credits go; at last those that join."""
+    """The tables that load in this tick: the first, which do in any case; then those that are due, the most important
+    first, as far as the credits go; at last those that join, the longest waiting first."""
     wake = _Wake(account, [])
-    for demand in forced:
+    for demand in first:
         wake.add(demand)
     must, joining = set(wake.tables), list[Demand]()
     for demand in sorted(demands, key=lambda each: -each.priority):
@@ -171,11 +182,12 @@ def _loads(
         if is_due and not (pace and pace.held):
             if wake.with_(demand) <= left:
                 wake.add(demand)
-        elif is_due or account.now - since >= JOINS_AT * cadence:
+        elif is_due or account.now - since >= min(JOINS_AT * cadence, JOINS_AFTER * demand.every):
             joining.append(demand)
-    if wake.is_certain:
-        for demand in joining:
-            if wake.with_(demand) <= left:
+    if wake.is_certain or account.awake_until > account.now:
+        most = max(left, wake.credits * (1 + JOINING_SHARE))
+        for demand in sorted(joining, key=lambda each: each.waiting_since or 0.0):
+            if wake.with_(demand) <= most:
                 wake.add(demand)
     return frozenset(wake.tables)
 

@@ -56,7 +56,7 @@ def merge_at_once(
         uploads, binds = stage.put(target, batch.batch, paths if parts is None else parts), None
         source = staged_source(target, output, [origin], counted=counted)
     fence = guarded(str(batch.fence), batch.rows, target_rows)
-    text = sql.merge_from(target, source, output, key, fence, audited)
+    text = sql.merge_from(target, source, output, key, fence, audited, batch.bounds)
     return (*uploads, GuardedStatement(text, _all_rows(target, batch), MERGE, binds))
 
 
@@ -83,7 +83,10 @@ def merge_steps(
     return (
         SqlStatement(sql.create_staging(target, batch.batch, output)),
         *fill_steps(target, output, batch, batch.batch, method=method, stage=stage, parts=parts),
-        SqlStatement(sql.merge(target, batch.batch, output, key, batch.fence, audited, into), MERGE),
+        SqlStatement(
+            sql.merge(target, batch.batch, output, key, batch.fence, audited, into, batch.bounds),
+            MERGE,
+        ),
     )
 
 

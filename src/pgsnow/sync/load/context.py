@@ -92,8 +92,8 @@ class LoadContext:
 
     @property
     def certain_rows(self) -> int | None:
-        """The number of the target's rows that a statement counts; None: not known, or an attempt has failed and may have
-        added some, or statements do not see all rows."""
+        """The number of the target's rows that a statement counts; None: not known, or an attempt has failed and may
+        have added some, or statements do not see all rows."""
         is_doubtful = self.session.failed or time.monotonic() < self.target.notes.uncounted_until
         return None if is_doubtful else self.table.rows
 

@@ -3,7 +3,7 @@ adapts the inspections accordingly. Imported only where there is a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -41,7 +41,8 @@ def paced(context: EngineContext, run_id: str, inspections: Sequence[Inspection]
     If the ledger cannot tell what was spent, nothing is slowed, and the log says so: a tick never fails for that.
     """
     try:
-        plan = day_plan(context, record=whole)
+        at_once = {f.claim.table for f in inspections if f.has_changes and not f.plan.config.load_every}
+        plan = day_plan(context, at_once, record=whole)
     except PgsnowError as error:
         logger(run_id=run_id).warning("budget not applied", error=str(error), advice=error.advice)
         return Paced([*inspections], [])
@@ -61,15 +62,16 @@ def paced(context: EngineContext, run_id: str, inspections: Sequence[Inspection]
     return Paced(kept, left)
 
 
-def day_plan(context: EngineContext, *, record: bool) -> BudgetPlan:
-    """The plan of the day as it is now. record: keep it in the ledger, for the status. Raises LedgerUnavailable,
-    LedgerAccessDenied, LedgerQueryFailed."""
+def day_plan(context: EngineContext, at_once: Collection[str], *, record: bool) -> BudgetPlan:
+    """The plan of the day as it is now. at_once: tables with changes. record: keep it in the ledger, for the status.
+    Raises LedgerUnavailable, LedgerAccessDenied, LedgerQueryFailed."""
     config, store = context.config, context.ledger.budget
     names = [table.name for table in config.enabled]
     facts = store.facts(names, context.settings.snowflake.warehouse)
     new = store.habits(facts.now) if facts.habits is None else None
     account = account_of(config, facts)
-    plan = plan_day(account, demands_of(config, facts, new if facts.habits is None else facts.habits))
+    habits = new if facts.habits is None else facts.habits
+    plan = plan_day(account, demands_of(config, facts, habits), at_once)
     if record:
         store.save(account, plan, facts.before, new)
     return plan
