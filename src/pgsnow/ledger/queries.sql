@@ -716,7 +716,8 @@ with runs as (
     ) known
     where not %(only_log)s
 ), used as (
-    select min(r.awake_from) as since, max(r.awake_until) as until, sum(r.awake_seconds) as seconds,
+    select min(r.awake_from) as since, max(r.awake_until) as until,
+        least(sum(r.awake_seconds), extract(epoch from max(r.awake_until) - min(r.awake_from))::float8) as seconds,
         (array_agg(r.source_table order by r.warehouse_seconds desc))[1] as charged_table
     from runs r
     where r.awake_seconds > 0 and not exists (
