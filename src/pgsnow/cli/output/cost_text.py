@@ -31,6 +31,11 @@ def forecast_lines(forecast: DayForecast) -> Iterator[str]:
         f"Forecast: about {credits_text(forecast.bill.credits, cost)} a day for {counted(count, 'table')}"
         f" together, {resumes}; {_basis(forecast)}"
     )
+    if forecast.budget is not None and forecast.bill.compute > forecast.budget:
+        yield (
+            f"  the budget is {number_text(forecast.budget)} a day: some tables are loaded less often to keep it"
+            " (`pgsnow status` shows which)"
+        )
     for other in forecast.others:
         concerned = f" ({counted(other.tables, 'table')})" if 0 < other.tables < count else ""
         yield f"  with {other.setting}{concerned}: about {credits_text(other.credits, cost)}"

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import fakesnow.server
+
 from pgsnow.embedded.snowflake.catalog import (
     creations,
     describe_table,
+    external_tables,
     show_tables,
+    stage_views,
     storage_options,
     warehouses,
 )
 from pgsnow.embedded.snowflake.hooks import descriptions, errors
-from pgsnow.embedded.snowflake.sessions import expiry, lanes, late, retries, scripted_errors, sessions
+from pgsnow.embedded.snowflake.sessions import (
+    abandoned,
+    expiry,
+    lanes,
+    late,
+    retries,
+    scripted_errors,
+    sessions,
+)
 from pgsnow.embedded.snowflake.sessions.journal import Journal
 from pgsnow.embedded.snowflake.stages import buckets, copy, copy_select, file_formats, staged_rows, stages
 from pgsnow.embedded.snowflake.statements import (
@@ -43,6 +55,9 @@ def install(
     buckets.copy_from_buckets(stores)
     buckets.list_buckets(stores)
     staged_rows.select_from_stages(stores)
+    views = stage_views.StageViews(fakesnow.server.shared_fs.duck_conn.cursor())
+    stage_views.query_stages_by_views(views)
+    external_tables.create_external_tables(views, stores)
     _whole_statements()
     _requests(journal, idle_seconds, delayed, scripted)
 
@@ -120,6 +135,7 @@ def _requests(
     scripted: scripted_errors.ScriptedErrors,
 ) -> None:
     lanes.run_side_by_side()
+    abandoned.end_abandoned_transactions()
     late.run_late(delayed)  # before they are noted: a statement that waits has arrived
     sessions.answer_logins_fully()
     sessions.refuse_wrong_passwords()

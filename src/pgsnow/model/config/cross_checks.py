@@ -11,7 +11,7 @@ from typing import Any
 from pgsnow.model.config.interpolation import Path
 from pgsnow.model.config.options import Deletes, OnDetach
 from pgsnow.model.config.problems import Problems, display_path
-from pgsnow.model.config.table_config import WHOLE_MODES, LoadMethod, TableMode
+from pgsnow.model.config.table_config import WHOLE_MODES, LateRows, LoadMethod, TableMode
 from pgsnow.model.duration import parse_duration
 from pgsnow.model.table import SourceName, TargetName
 from pgsnow.model.types.overflow import NEVER_OF_KEYS
@@ -28,6 +28,7 @@ def check_tables(tables: Mapping[int, Table], problems: Problems) -> None:
         path: Path = ("tables", at)
         _check_mode(table, path, problems)
         _check_deferral(table, path, problems)
+        _check_insert_only(table, path, problems)
         _check_verification(table, path, problems)
         _check_deletes(table, path, problems)
         _check_columns(table, path, problems)
@@ -106,6 +107,22 @@ def _check_deferral(table: Table, path: Path, problems: Problems) -> None:
         problems.add(
             here,
             f"cannot be used with mode {mode}, which loads everything at once — write `every:` instead, or `0`",
+        )
+    if table.get("load") == str(LoadMethod.INSERT):
+        problems.add(here, "needs files in a stage — write `load: stage` or `load: s3`")
+
+
+def _check_insert_only(table: Table, path: Path, problems: Problems) -> None:
+    if table.get("insert_only") is not True:
+        return
+    here, mode, late = (*path, "insert_only"), table.get("mode"), table.get("late_rows")
+    if mode in {str(mode) for mode in WHOLE_MODES}:
+        problems.add(
+            here, f"cannot be used with mode {mode}, which reads every row again — write `mode: xmin`"
+        )
+    if late is False or late in (str(LateRows.LOOKBACK), str(LateRows.OFF)):
+        problems.add(
+            here, "needs `late_rows: lossless`, the only way that reads each row once — leave `late_rows` out"
         )
     if table.get("load") == str(LoadMethod.INSERT):
         problems.add(here, "needs files in a stage — write `load: stage` or `load: s3`")

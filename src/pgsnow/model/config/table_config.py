@@ -221,6 +221,8 @@ class TableOptions(BaseModel):
     """With `budget:`, which tables wait longer first when the credits would not last: those of low priority."""
     max_lag: Duration | None = None
     """With `budget:`, the longest lag that waiting may cause, whatever it costs; null: a day."""
+    insert_only: Switch = False
+    """Rows of the source are only added, never changed: they are copied into the target without a MERGE."""
     transient: Switch | None = None
     """Create a new target without Fail-safe; null means with mode full. An existing target is never changed."""
     cluster_by: Names = ()

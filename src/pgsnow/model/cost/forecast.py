@@ -17,6 +17,8 @@ from pgsnow.model.cost.warehouse import Warehouse
 HOURS = 24
 DAY = 86_400.0
 """Seconds."""
+SHORTEST_TICK = 10.0
+"""Seconds."""
 SURE = 1e-12
 """The smallest probability that an interval is quiet, so that its logarithm is finite."""
 
@@ -100,8 +102,10 @@ def forecast(
     """Credits a day if each table with arrivals is loaded at the first tick after each full multiple of its cadence
     (seconds; missing or 0: at each tick), provided that something has arrived.
 
-    work: what a load takes; TYPICAL for tables that are missing. parallel: tables that load at the same time.
+    work: what a load takes; TYPICAL for tables that are missing. parallel: tables that load at the same time. Ticks
+    within SHORTEST_TICK count as one, as they find the warehouse awake.
     """
+    tick_seconds = max(tick_seconds, SHORTEST_TICK)
     ticks = _ticks(arrivals, cadence, tick_seconds, work or {}, parallel)
     return _billed(ticks, warehouse, tick_seconds)
 

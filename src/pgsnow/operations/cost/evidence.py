@@ -28,8 +28,8 @@ class Evidence:
 
 
 def evidence_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Evidence:
-    """The last seven days of all configured tables; nothing before the first run. Raises LedgerUnavailable,
-    LedgerAccessDenied."""
+    """The last seven days of all configured tables; nothing before the first run. A load of a table without history
+    takes as long as the mean load of the others. Raises LedgerUnavailable, LedgerAccessDenied."""
     spending, since = Spending(ledger.history.queries), now - HISTORY
     apart = {table.name: table.every for table in config.tables}
     arrivals = unless_missing(
@@ -44,6 +44,9 @@ def evidence_of(config: SyncConfig, ledger: Ledger, now: datetime) -> Evidence:
         for row in unless_missing(lambda: spending.tables(since), list[SpendingRow]())
     }
     work = {name: _load_time(row) for name, row in loads.items() if row.loads}
+    if count := sum(row.loads for row in loads.values()):
+        mean = sum(loads[name].loads * time.fixed for name, time in work.items()) / count
+        work = {table.name: LoadTime(mean, TYPICAL.per_row) for table in config.tables} | work
     sizes = {name: staged.get(name, 0) / row.loads for name, row in loads.items() if row.loads}
     return Evidence(arrivals, work, sizes)
 

@@ -87,8 +87,11 @@ def forecast_day(config: SyncConfig, known: Evidence) -> DayForecast:
         for setting, tables, schedule in _other_schedules(config, configured)
     ]
     worth = [one for one in others if abs(one.credits - bill.credits) > WORTH_SAYING * bill.credits]
+    budget = config.budget.credits_per_day if config.budget else None
     parts = {table.name: _table(table, found, known, config.cost) for table in config.enabled}
-    return DayForecast(parts, bill, found.resumes, tuple(sorted(worth, key=lambda o: o.credits)), config.cost)
+    return DayForecast(
+        parts, bill, found.resumes, tuple(sorted(worth, key=lambda o: o.credits)), config.cost, budget
+    )
 
 
 def may_defer(table: TableConfig) -> bool:
@@ -100,7 +103,8 @@ def _table(table: TableConfig, found: Forecast, known: Evidence, cost: CostConfi
     loads, size = found.loads.get(table.name, 0.0), known.sizes.get(table.name, 0.0)
     stored = 0.0
     if table.mode is TableMode.FULL:
-        stored = replaced_bytes(size, loads, cost.time_travel_days, transient=False)
+        transient = table.transient is not False
+        stored = replaced_bytes(size, loads, cost.time_travel_days, transient=transient)
     credits = found.by_table.get(table.name, 0.0)
     return TableForecast(table.name, credits, loads, table.name in known.arrivals, stored)
 

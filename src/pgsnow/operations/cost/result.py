@@ -56,6 +56,8 @@ class DayForecast:
     others: tuple[OtherSetting, ...]
     """Other settings that would change the credits, the cheapest first."""
     cost: CostConfig
+    budget: float | None = None
+    """Warehouse credits a day that loads may use; tables are slowed if they would use more."""
 
     @property
     def price(self) -> float | None:
@@ -79,6 +81,7 @@ class DayForecast:
             "warehouse_credits": round(self.bill.compute, 4),
             "cloud_services_credits": round(self.bill.services, 4),
             "cloud_services_billed": round(self.bill.services_billed, 4),
+            "budget_credits_per_day": self.budget,
             "resumes_per_day": round(self.resumes, 1),
             "replaced_bytes": round(self.stored),
             "replaced_price_per_month": None if self.stored_price is None else round(self.stored_price, 2),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgsnow.model.batch import bounds_of_all
 from pgsnow.model.deferred_batch import StagedBatch
 from pgsnow.model.errors import StagedRowsLost
 from pgsnow.snowflake.sql import statements as sql
@@ -34,7 +35,8 @@ def deferred_at_once(
     source = staged_source(layout.target, layout.columns, origins, counted=target_rows is not None)
     fence = guarded(str(max(batch.fence for batch, _ in batches)), rows, target_rows)
     fence = unless_later(layout.target, not_after, fence)
-    text = sql.merge_from(layout.target, source, layout.columns, layout.key, fence, audited)
+    bounds = bounds_of_all(batch.bounds for batch, _ in batches)
+    text = sql.merge_from(layout.target, source, layout.columns, layout.key, fence, audited, bounds)
     message = f"{layout.target}: {len(batches)} batches were staged with {rows} rows, Snowflake found"
     return (GuardedStatement(text, RowsLoaded(rows, message, StagedRowsLost), MERGE),)
 
@@ -54,7 +56,8 @@ def deferred_steps(
         SqlStatement(stage.copy(layout.target, batch.batch, into), COPY, _all_rows(batch))
         for batch, stage in batches
     ]
-    merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited)
+    bounds = bounds_of_all(batch.bounds for batch, _ in batches)
+    merge = sql.merge(layout.target, into, layout.columns, layout.key, fence, audited, bounds=bounds)
     return (
         SqlStatement(sql.create_staging(layout.target, into, layout.columns)),
         *copies,

@@ -49,13 +49,14 @@ def merge_at_once(
     """
     paths, counted = [part.path for part in batch.parts], target_rows is not None
     if origin is None:
-        uploads, source = tuple[Step, ...](), bound_source(target, output, batch.rows, counted=counted)
-        binds = [bind for path in paths for rows in bind_batches(path) for row in rows for bind in row]
+        rows = [row for path in paths for piece in bind_batches(path) for row in piece]
+        uploads, binds = tuple[Step, ...](), [bind for row in rows for bind in row]
+        source = bound_source(target, output, len(rows), counted=counted)
     else:
         uploads, binds = stage.put(target, batch.batch, paths if parts is None else parts), None
         source = staged_source(target, output, [origin], counted=counted)
     fence = guarded(str(batch.fence), batch.rows, target_rows)
-    text = sql.merge_from(target, source, output, key, fence, audited)
+    text = sql.merge_from(target, source, output, key, fence, audited, batch.bounds)
     return (*uploads, GuardedStatement(text, _all_rows(target, batch), MERGE, binds))
 
 
@@ -82,7 +83,10 @@ def merge_steps(
     return (
         SqlStatement(sql.create_staging(target, batch.batch, output)),
         *fill_steps(target, output, batch, batch.batch, method=method, stage=stage, parts=parts),
-        SqlStatement(sql.merge(target, batch.batch, output, key, batch.fence, audited, into), MERGE),
+        SqlStatement(
+            sql.merge(target, batch.batch, output, key, batch.fence, audited, into, batch.bounds),
+            MERGE,
+        ),
     )
 
 

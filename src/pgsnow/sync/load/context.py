@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,8 +92,10 @@ class LoadContext:
 
     @property
     def certain_rows(self) -> int | None:
-        """The number of the target's rows; None: not known, or an attempt has failed and may have added some."""
-        return None if self.session.failed else self.table.rows
+        """The number of the target's rows that a statement counts; None: not known, or an attempt has failed and may
+        have added some, or statements do not see all rows."""
+        is_doubtful = self.session.failed or time.monotonic() < self.target.notes.uncounted_until
+        return None if is_doubtful else self.table.rows
 
     def missing_parts(self, batch: LoadBatch) -> list[Path]:
         """The batch's files that must be uploaded. Files that were uploaded early are left out on the first call

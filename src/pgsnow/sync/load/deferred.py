@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgsnow.model.batch import LoadBatch, LoadResult
 from pgsnow.model.config.sync_config import LoadMethod
-from pgsnow.model.deferred_batch import Layout, StagedBatch
+from pgsnow.model.deferred_batch import Layout, StagedBatch, copied_at_once
 from pgsnow.model.errors import ConfigError, StagedRowsLost, TargetMissing, TargetQueryFailed
 from pgsnow.snowflake.load.deferred import deferred_at_once, deferred_steps
 from pgsnow.snowflake.session import Session
@@ -39,8 +39,9 @@ class DeferredLoader:
         plan = load.plan
         place = LoadMethod.S3 if plan.config.load is LoadMethod.S3 else LoadMethod.STAGE
         staged = StagedBatch(
-            batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan)
-        )
+            batch.batch, batch.fence, batch.rows, batch.size, batch.first_row, str(place), Layout.of(plan),
+            batch.bounds,
+        )  # fmt: skip
         return Deferred(staged)
 
     def finish(self) -> Complete:
@@ -57,6 +58,16 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
     LedgerOutdated."""
     found = [(batch, _stage_of(load, batch)) for batch in batches]
     load.batches.begin(into)
+    if copied_at_once(load.plan.config, batches):
+        origins = [(batch, stage.origin(batch.layout.target, batch.batch)) for batch, stage in found]
+        known = [(batch, origin) for batch, origin in origins if origin is not None]
+        if len(known) == len(found):
+            from pgsnow.sync.load.insert_only.copy_once import copy_once  # only for tables with insert_only
+
+            load.batches.leaves(into, files=False)
+            copy_once(load, known)
+            _note_loaded(load, found)
+            return
 
     def attempt() -> tuple[LoadResult, bool]:
         return load.session.do(lambda session: _load(load, session, found, into))
@@ -78,12 +89,17 @@ def load_staged(load: LoadContext, batches: Sequence[StagedBatch], into: str) ->
         raise
     load.recorder.load_units += 1
     load.recorder.applied(result)
-    load.batches.inherit([batch.batch for batch in batches])
-    for batch, stage in found:
+    _note_loaded(load, found)
+    load.check_counts(result, sum(batch.rows for batch in batches), checked=checked)
+
+
+def _note_loaded(load: LoadContext, batches: Sequence[tuple[StagedBatch, Stage]]) -> None:
+    """The rows are in the target, so the files of these batches may be removed later."""
+    load.batches.inherit([batch.batch for batch, _ in batches])
+    for batch, stage in batches:
         load.batches.leaves(batch.batch, files=True)
         if not load.session.failed:
             load.batches.loaded(batch.batch, batch.size, location=stage.location(batch.layout.target))
-    load.check_counts(result, sum(batch.rows for batch in batches), checked=checked)
 
 
 def _load(

@@ -45,8 +45,8 @@ from pgsnow.sync.runtime.recorder import Recorder
 RECREATED = "the target was gone"
 LOOK_SECONDS = 600.0
 """A process that has looked at a target so recently relies on the guards of its statements."""
-STAGING_SECONDS = 3600.0
-"""After a refusal, load batches go through staging tables for so long."""
+STAGING_SECONDS = UNCOUNTED_SECONDS = 3600.0
+"""After a refusal, load batches go through staging tables for so long, or the target's rows are not counted."""
 REFUSED = (
     "Snowflake did not merge the files of {target} directly, so they are loaded through staging tables: {why} (grant"
     " CREATE FILE FORMAT on its schema to the role, and with `schema_changes: manual` run `pgsnow apply`; or write"
@@ -87,7 +87,7 @@ class Target:
         shared with other runs of the tick; None: there are none. made: stages and file formats that the process has
         created, or seen."""
         self._looks = looks
-        self._notes = notes or TargetNotes()
+        self.notes = notes or TargetNotes()
         self._made = set[str]() if made is None else made
         self._plan = plan
         self._table = table
@@ -109,21 +109,25 @@ class Target:
     @property
     def reads_files(self) -> bool:
         """True if a statement may read part files without a staging table."""
-        return reads_files(self._plan) and time.monotonic() >= self._notes.staging_until
+        return reads_files(self._plan) and time.monotonic() >= self.notes.staging_until
 
     def refuse_files(self, why: Exception) -> bool:
         """Read part files through staging tables from now on, because Snowflake has rejected the other way; False: they
         are read so already, or the configuration does not allow it."""
         if not self.reads_files or self._plan.config.load_via is LoadVia.STAGE:
             return False
-        self._notes.staging_until = time.monotonic() + STAGING_SECONDS
+        self.notes.staging_until = time.monotonic() + STAGING_SECONDS
         self._recorder.events.append(REFUSED.format(target=self._plan.target, why=why))
         return True
 
     def look_again(self) -> bool:
-        """After a statement has found another number of rows: True if everything must be read again."""
+        """After a statement has found another number of rows: True if everything must be read again. If the target is
+        as it was, statements do not count its rows for a while: a row access policy may hide some of them."""
         self._looked = False
-        return self.make_fit()
+        if self.make_fit():
+            return True
+        self.notes.uncounted_until = time.monotonic() + UNCOUNTED_SECONDS
+        return False
 
     def make_fit(
         self, *, relaxed: bool = False, inspect: bool = False, loads: bool = True, guarded: bool = False
@@ -150,9 +154,9 @@ class Target:
 
     @property
     def _is_recent(self) -> bool:
-        looked = self._notes.looked_at
-        counted = self._table.rows is not None and self.reads_files
-        return counted and looked is not None and time.monotonic() - looked < LOOK_SECONDS
+        now, notes = time.monotonic(), self.notes
+        counted = self._table.rows is not None and self.reads_files and notes.uncounted_until <= now
+        return counted and notes.looked_at is not None and now - notes.looked_at < LOOK_SECONDS
 
     def fit(self, session: Session, *, relaxed: bool = False) -> None:
         """Like `make_fit`, but within an action that has a session already."""
@@ -166,7 +170,7 @@ class Target:
             self._require_approval(required.statements)
         if self._state is None and self._create(session):
             self._remember_columns(self._shape.new_columns, JUST_CREATED)
-            self._notes.looked_at = time.monotonic()
+            self.notes.looked_at = time.monotonic()
             self._make_files(session)
             return
         try:
@@ -247,7 +251,7 @@ class Target:
                 marked = bool(mark and mark in state.comment)
                 if not marked:
                     self._settle_owner(session, state)  # rare
-                self._notes.looked_at = time.monotonic()
+                self.notes.looked_at = time.monotonic()
                 if known.created_on == JUST_CREATED:
                     known = replace(known, created_on=None if marked else "")
                 if known.created_on != state.created_on or table.rows not in (None, state.rows):
@@ -300,7 +304,7 @@ class Target:
         if self._state is not None:
             self._settle_owner(session, self._state)  # another session may have created it
         self._table.rows = 0 if created else None
-        self._notes.looked_at = time.monotonic()
+        self.notes.looked_at = time.monotonic()
         if created:
             self._recorder.events.append(f"created table {self._plan.target}")
         self.begin_again(RECREATED, doubt=not created)

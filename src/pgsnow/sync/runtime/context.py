@@ -28,6 +28,8 @@ class TargetNotes:
 
     looked_at: float | None = None
     """When a run has last looked at it and found it as it was; None: none has."""
+    uncounted_until: float = 0.0
+    """Until then, a statement does not compare the number of its rows: it may not see all of them."""
     staging_until: float = 0.0
     """Until then, Snowflake is not asked to read its files without a staging table."""
 

@@ -25,7 +25,7 @@ def sync_table(run: RunContext) -> TableOutcome:
         run = follow_history(run)
     if run.drift.changes:
         steps.follow_key_names(run)
-    if run.plan.config.load_every or run.claim.staged:
+    if run.plan.config.load_every or run.plan.config.insert_only or run.claim.staged:
         at_once = stage_or_load(run)
         if at_once is None:
             complete(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from pgsnow.cli.output.cost_text import credits_text, forecast_lines, number_tex
 from pgsnow.cli.output.layout import Role
 from pgsnow.cli.output.log import quiet_log
 from pgsnow.cli.output.screen import Shown, say, show_text, stdout, table_of, write_json, write_records
+from pgsnow.model.errors import TargetAccessDenied
 from pgsnow.model.sentences import counted
 
 if TYPE_CHECKING:
@@ -69,24 +70,37 @@ def cost(
     with closing(Ledger(settings.ledger, sync_config.ledger_schema)) as ledger:
         spent = spent_since(ledger, sync_config.cost, since, now)
         forecast = forecast_day(sync_config, evidence_of(sync_config, ledger, now))
-        record = _record(settings, ledger, since, now) if account else None
+        record, denied = _record(settings, ledger, since, now) if account else (None, None)
     if output is Format.JSON:
         document = {"days": days, **spent.to_json(), "forecast": forecast.to_json()}
         write_json(document | {"account": record.to_json() if record else None})
-        return
-    write_tables(spent, forecast, output, wide=wide)
-    if output is Format.TABLE:
-        stdout().print()
-    for line in [*spent_lines(spent, days), *forecast_lines(forecast), *account_lines(record)]:
-        show_text(line) if output is Format.TABLE else say(line)
+    else:
+        write_tables(spent, forecast, output, wide=wide)
+        write_lines([*spent_lines(spent, days), *forecast_lines(forecast), *account_lines(record)], output)
+    if denied is not None:
+        raise denied
 
 
-def _record(settings: Settings, ledger: Ledger, since: datetime, now: datetime) -> AccountRecord:
+def _record(
+    settings: Settings, ledger: Ledger, since: datetime, now: datetime
+) -> tuple[AccountRecord | None, TargetAccessDenied | None]:
+    """The account's record, or why the role may not read it: what the ledger knows is shown in any case."""
     from pgsnow.operations.cost.account import account_record
     from pgsnow.snowflake.session import connect
 
     with connect(settings.snowflake, query_tag="pgsnow:cost") as session:
-        return account_record(session, settings.snowflake, ledger, since, now)
+        try:
+            return account_record(session, settings.snowflake, ledger, since, now), None
+        except TargetAccessDenied as error:
+            return None, error
+
+
+def write_lines(lines: Sequence[str], output: Format) -> None:
+    """Write sentences: below the table, or to stderr beside data."""
+    if output is Format.TABLE:
+        stdout().print()
+    for line in lines:
+        show_text(line) if output is Format.TABLE else say(line)
 
 
 def write_tables(spent: Spent, forecast: DayForecast, output: Format, *, wide: bool) -> None:
@@ -104,7 +118,7 @@ def write_tables(spent: Spent, forecast: DayForecast, output: Format, *, wide: b
                 record.get("runs"),
                 record.get("loads"),
                 record.get("statements"),
-                round(record.get("warehouse_seconds", 0.0)),
+                f"{record.get('warehouse_seconds', 0.0):,.1f}",
                 number_text(record.get("credits", 0.0)),
                 record.get("price"),
                 number_text(planned.credits) if planned else None,
@@ -128,7 +142,7 @@ def spent_lines(spent: Spent, days: int) -> Iterator[str]:
     )
     for kind in spent.kinds[:KINDS]:
         place = "of a warehouse" if kind.warehouse else "without a warehouse"
-        yield f"  {kind.kind}: {kind.statements:,}, {kind.seconds:,.0f} s {place}"
+        yield f"  {kind.kind}: {kind.statements:,}, {kind.seconds:,.1f} s {place}"
 
 
 def account_lines(record: AccountRecord | None) -> Iterator[str]:

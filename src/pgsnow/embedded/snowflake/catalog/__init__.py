@@ -1,1 +1,1 @@
-"""What the emulator knows of tables, views and warehouses beside their rows, and shows of them."""
+"""Tables, views and warehouses: everything about them but their rows, and how SHOW and DESCRIBE show it."""

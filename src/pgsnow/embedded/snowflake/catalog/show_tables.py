@@ -4,22 +4,19 @@ comment."""
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
 
 from pgsnow.embedded.snowflake.catalog.table_names import (
     stored_name,
 )
-from pgsnow.embedded.snowflake.hooks.cursor import rewrite_text
+from pgsnow.embedded.snowflake.hooks.cursor import rewrite_tree
 from pgsnow.embedded.snowflake.hooks.errors import snowflake_error
 from pgsnow.embedded.snowflake.statements.hidden import is_hidden
 from pgsnow.embedded.snowflake.statements.table_columns import quoted
 
-SHOW = re.compile(r"\s*show\s+(?:terse\s+)?tables\b", re.IGNORECASE)
 TABLES = """
 SELECT database_name, schema_name, table_name, duckdb_tables.comment, ext.comment
 FROM duckdb_tables() LEFT JOIN _fs_global._fs_information_schema._fs_tables_ext AS ext
@@ -36,22 +33,20 @@ MISSING = (2043, "02000")
 def show_tables_fully() -> None:
     """Stock: SHOW TABLES says that every table was created in 1970, has 0 rows and no comment; a wildcard cannot be
     escaped."""
-    rewrite_text(_show)
+    rewrite_tree(_show, exp.Show)
 
 
-def _show(cursor: Any, command: str) -> str | None:
-    if SHOW.match(command) is None:
-        return None
-    show = sqlglot.parse_one(command, read="snowflake")
-    if not isinstance(show, exp.Show):
-        return None
+def _show(cursor: Any, show: exp.Show) -> exp.Expression:
+    if show.name.upper() != "TABLES":
+        return show
     rows = list(_shown(cursor, show))
     columns = TERSE if show.args.get("terse") else tuple(_columns(rows[0] if rows else None))
-    if not rows:
-        return f"SELECT {', '.join(f'NULL AS {quoted(name)}' for name in columns)} WHERE 1 = 0"
-    return " UNION ALL ".join(
-        f"SELECT {', '.join(f'{row[name]} AS {quoted(name)}' for name in columns)}" for row in rows
-    )
+    if rows:
+        values = ", ".join(f"({', '.join(row[name] for name in columns)})" for row in rows)
+        listed = f"* FROM (VALUES {values}) AS shown ({', '.join(map(quoted, columns))})"
+    else:
+        listed = f"{', '.join(f'NULL AS {quoted(name)}' for name in columns)} WHERE 1 = 0"
+    return exp.Command(this="SELECT", expression=listed)  # text, not parsed and walked through
 
 
 def _shown(cursor: Any, show: exp.Show) -> Iterator[dict[str, str]]:
@@ -71,7 +66,7 @@ def _shown(cursor: Any, show: exp.Show) -> Iterator[dict[str, str]]:
         key = known.get("cluster_by")
         yield _columns(
             {
-                "created_on": f"'{known.get('created_on', '1970-01-01T00:00:00+00:00')}'::TIMESTAMP_LTZ",
+                "created_on": f"'{known.get('created_on', '1970-01-01T00:00:00+00:00')}'::TIMESTAMPTZ",
                 "name": _text(table),
                 "kind": _text(known.get("kind", "TABLE")),
                 "database_name": _text(database),
@@ -119,4 +114,4 @@ def _scope(cursor: Any, show: exp.Show) -> tuple[str | None, str | None]:
 
 
 def _text(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+    return "'" + value.replace("'", "''") + "'"

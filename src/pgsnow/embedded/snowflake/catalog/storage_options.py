@@ -37,17 +37,17 @@ LONGEST_TRANSIENT = 1
 
 
 def options_in(command: str) -> dict[str, Any]:
-    """What a CREATE or ALTER TABLE says of the clustering key (as text, without its parentheses) and of time travel."""
+    """The clustering key (as text, without its parentheses) and the time travel that a CREATE or ALTER TABLE states."""
     bare = TEXTS.sub(lambda text: " " * len(text[0]), command)
     found: dict[str, Any] = {}
     if key := CLUSTER.search(bare):
-        found["cluster_by"] = command[key.end() : _closing(bare, key.end())].strip()
+        found["cluster_by"] = command[key.end() : closing_parenthesis(bare, key.end())].strip()
     if days := RETENTION.search(bare):
         found["retention_time"] = int(days[1])
     return found
 
 
-def _closing(text: str, start: int) -> int:
+def closing_parenthesis(text: str, start: int) -> int:
     """The position of the parenthesis that closes one before `start`."""
     depth = 1
     for position in range(start, len(text)):

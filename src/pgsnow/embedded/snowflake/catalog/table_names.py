@@ -37,7 +37,7 @@ def in_duckdb(table: Name) -> str:
 
 
 def notes_of(cursor: Any, table: Name) -> dict[str, Any]:
-    """What is noted of a table; empty if there is none."""
+    """The notes of a table; empty if there is none."""
     found = cursor._duck_conn.execute(
         "SELECT comment FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
         list(table),

@@ -28,7 +28,8 @@ OPTION = re.compile(
 )
 STATE = re.compile(r"\s*(suspend|resume)\b", re.IGNORECASE)
 SIZES = {"XSMALL": "X-Small", "SMALL": "Small", "MEDIUM": "Medium", "LARGE": "Large", "XLARGE": "X-Large"}
-DEFAULTS = {"WAREHOUSE_SIZE": "XSMALL", "AUTO_SUSPEND": "600", "AUTO_RESUME": "true", "STATE": "STARTED"}
+DEFAULTS = {"WAREHOUSE_SIZE": "XSMALL", "AUTO_SUSPEND": "60", "AUTO_RESUME": "true", "STATE": "STARTED"}
+"""AUTO_SUSPEND is that which costs are estimated for, not Snowflake's own 600: `pgsnow check` compares the two."""
 COLUMNS = (
     *(
         "name",
@@ -43,7 +44,7 @@ COLUMNS = (
     ),
     *("is_default", "is_current", "auto_suspend", "auto_resume", "owner", "comment", "resource_monitor"),
 )
-"""Of the columns of Snowflake those that have a meaning here (Snowflake docs, "SHOW WAREHOUSES", output)."""
+"""Snowflake's columns that have a meaning here (Snowflake docs, "SHOW WAREHOUSES", output)."""
 
 
 def show_warehouses() -> None:

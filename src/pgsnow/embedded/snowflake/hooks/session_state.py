@@ -25,7 +25,7 @@ class SessionState:
     lost: bool = False
     """True while an explicit transaction is open that DuckDB has aborted."""
     expired: str | None = None
-    """What has expired, see sessions/expiry.py; None: nothing."""
+    """The kind of expiry, see sessions/expiry.py; None: the session has not expired."""
 
 
 def state_of(session: Any) -> SessionState:

@@ -14,8 +14,8 @@ from pgsnow.embedded.snowflake.hooks.routes import QUERY, Endpoint, replace_rout
 from pgsnow.embedded.snowflake.hooks.session_state import state_of
 
 TOKEN, LOGIN, SESSION = "token", "login", "session"
-"""What expires: the session's token, which a client renews without a login; the token to renew it with, too; or the
-session itself, which is gone."""
+"""Kinds of expiry: of the session's token, which a client renews without a login; also of the token to renew it with;
+of the session itself, which is gone."""
 RENEW = "/session/token-request"
 EXPIRED = {
     TOKEN: ("390112", "Your session has expired. Please login again."),

@@ -33,6 +33,9 @@ OF_THE_FILE = {FILE_NAME: "_fs_file", ROW_NUMBER: "_fs_row_in_file"}
 WHOLE = "_fs_whole_row"
 NAME = "_fs_value_{}"
 """Names for DuckDB, which takes `"id"` and `"ID"` for one."""
+REGISTERED = "pgsnow_registered"
+"""Argument of a stage in a query of an external table: the keys of the files that it consists of."""
+FILE_IS_GONE = (91016, "22000")
 NOT_SET = "a SELECT from a stage without FILE_FORMAT => 'name'"
 
 
@@ -150,13 +153,21 @@ def _key(node: exp.Expression) -> tuple[str, exp.Expression]:
 
 
 def _files(cursor: Any, table: exp.Table, buckets: Buckets) -> list[_File]:
-    _check_format(cursor, table.args.get("format"))
+    registered = table.args.get(REGISTERED)
+    if registered is None:
+        _check_format(cursor, table.args.get("format"))
     place, given = place_of(table), table.args.get("pattern")
     if place is None:
         raise AssertionError("not a stage")
     pattern = given and given.name
-    found = _all_files(cursor, place["stage"], place["path"] or "", pattern, buckets)
-    return sorted(found, key=lambda each: each.shown)
+    found = sorted(
+        _all_files(cursor, place["stage"], place["path"] or "", pattern, buckets), key=lambda each: each.shown
+    )
+    if registered is None:
+        return found
+    if missing := sorted(set(registered) - {each.shown for each in found}):
+        raise snowflake_error(FILE_IS_GONE, f"Remote file '{missing[0]}' was not found.")
+    return [each for each in found if each.shown in registered]
 
 
 def _check_format(cursor: Any, given: exp.Expression | None) -> None:

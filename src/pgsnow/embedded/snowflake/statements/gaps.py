@@ -141,7 +141,8 @@ def _leave(cursor: Any) -> None:
 def answer_who_and_where() -> None:
     """Stock: CURRENT_WAREHOUSE is not supported, CURRENT_ROLE and CURRENT_USER return constants, and
     CURRENT_DATABASE of a session without a database returns DuckDB's."""
-    rewrite_tree(_who_and_where)
+    known = [each for each in exp.ALL_FUNCTIONS if each.sql_name() in SESSION_FUNCTIONS]
+    rewrite_tree(_who_and_where, exp.Anonymous, *known)
 
 
 def _who_and_where(cursor: Any, node: exp.Expression) -> exp.Expression:

@@ -50,7 +50,7 @@ def refuse_beyond_limits() -> None:
     """Stock: accepts statements of more than 1 MB, names of more than 255 characters, comments in stage paths, Time
     Travel of more than a day for transient tables, unknown warehouses and roles, and narrower types for columns."""
     rewrite_text(_checked)
-    rewrite_tree(lambda cursor, node: _not_narrower(cursor, node))
+    rewrite_tree(_not_narrower, exp.AlterColumn)
 
 
 def _checked(cursor: Any, command: str) -> None:
