@@ -17,8 +17,8 @@ from tests.faults.kill_rounds import (
     kill_at,
     kill_before_the_reply,
     kill_while_a_file_goes_up,
-    kill_with_bound_values,
     kill_while_rows_are_copied,
+    kill_with_bound_values,
     tick,
 )
 from tests.world import World

@@ -217,3 +217,24 @@ def test_a_plan_says_what_an_average_day_under_the_budget_is_like(shop: MemoryWo
     )
     shop.options.pop("budget")
     assert budget_notes(shop.config, shop.settings) == []
+
+
+def test_a_run_of_one_table_loads_what_the_tick_over_all_tables_has_decided(shop: MemoryWorld) -> None:
+    """With `execution: distributed` another worker does it, which does not know that other tables wake the
+    warehouse."""
+    spend(shop, 5.99)
+    shop.tables.append(
+        {**PLAIN, "source": "public.others", "target": "analytics.others", "mode": "xmin", "max_lag": "4m"}
+    )
+    shop.sql("create table others (id bigint primary key, note text)")
+    tick(shop, load=True)
+    shop.sql("insert into users values (11, 'new', 1)")
+    tick(shop)
+    assert len(shop.target().rows) == 10
+    staged_for(shop, "17 minutes")
+    shop.sql("insert into others values (1, 'strict')")
+    with shop.engine() as engine:
+        found = engine.triage()
+        assert set(found.busy) == {"public.users", "public.others"}
+        engine.tick(["public.users"])
+    assert len(shop.target().rows) == 11
