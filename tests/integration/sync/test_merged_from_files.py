@@ -11,7 +11,7 @@ import pytest
 
 from pgsnow.model.report import TableReport
 from pgsnow.snowflake.names import FILE_FORMAT
-from pgsnow.sync.load import target
+from pgsnow.snowflake.schema import target_table
 from pgsnow.testing.faults import AtPhase
 from tests.small_parts import make_parts_small, restore
 from tests.world import World
@@ -127,13 +127,13 @@ def test_rows_that_a_statement_does_not_see_are_no_alteration(
 ) -> None:
     """A row access policy hides rows from a query, but not from SHOW. Such a target is not counted for a while, and
     each load looks at it first. (The emulator has no such policies.)"""
-    shown = target.target_state
+    shown = target_table.target_state
 
     def all_rows(*args: Any) -> Any:
         found = shown(*args)
         return found and replace(found, rows=1001)
 
-    monkeypatch.setattr(target, "target_state", all_rows)
+    monkeypatch.setattr("pgsnow.sync.load.target.target_state", all_rows)
     loaded.sql("update sync_watermarks set target_rows = 1001")
     loaded.sql(CHANGED.format(2))
     report = tick(loaded)
