@@ -64,4 +64,4 @@ def test_an_array_is_the_json_that_the_server_writes(conn: psycopg.Connection, k
 def test_exactly_the_arrays_that_the_decoder_knows_are_sent_as_they_are() -> None:
     """An array that is sent without to_json and not decoded would stop its table; one decoded for nothing costs the
     server time."""
-    assert DECODED_ARRAYS == set(JSON_ARRAYS)
+    assert set(JSON_ARRAYS) == DECODED_ARRAYS
